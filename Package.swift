@@ -1,0 +1,72 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableExperimentalFeature("Lifetimes"),
+]
+
+let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+/// A target of ours; the arrows of the design page are the dependency lists below.
+func target(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(
+    name: "\(name)Tests", dependencies: dependencies + ["TestSupport"], swiftSettings: strict)
+}
+
+let package = Package(
+  name: "warmstart",
+  products: [
+    .library(name: "WarmstartClient", targets: ["WarmstartClient"]),
+    .executable(name: "warmstartd", targets: ["warmstartd"]),
+    .executable(name: "warmstartctl", targets: ["warmstartctl"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+  ],
+  targets: [
+    .systemLibrary(
+      name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
+    .systemLibrary(
+      name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+    .systemLibrary(name: "CSnappy", pkgConfig: "snappy", providers: [.apt(["libsnappy-dev"])]),
+    .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
+    .target(name: "CLinux"),
+    .target(name: "CMessages", dependencies: ["CProtobufC"]),
+
+    target("Kernel", ["CLinux", system]),
+    target("Table", ["CISAL", "CSnappy"]),
+    target("TensorModel", []),
+    target("Messages", ["CMessages", "TensorModel"]),
+    target("Systemd", ["CSystemd", "Kernel", system]),
+    target("Locate", ["Kernel", system]),
+    target("Checkpoint", ["Kernel", "Table", "TensorModel", "Messages", system]),
+    target("Wire", ["Kernel", "TensorModel", "Messages", system]),
+    target("Store", ["Checkpoint", "Kernel", "TensorModel", system]),
+    target("Server", ["Store", "Wire", "Kernel", "TensorModel", system]),
+    target("WarmstartClient", ["Wire", "Locate", "Kernel", "TensorModel", system]),
+    .executableTarget(
+      name: "warmstartd", dependencies: ["Server", "Systemd", "Kernel", system],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "warmstartctl", dependencies: ["WarmstartClient", arguments], swiftSettings: strict),
+
+    .target(
+      name: "TestSupport", dependencies: ["Kernel", system], path: "Tests/Support",
+      swiftSettings: strict),
+    tests("Table", ["Table"]),
+    tests("TensorModel", ["TensorModel"]),
+  ]
+)

@@ -1,0 +1,42 @@
+/// An assignment map as `tf.compat.v1.train.init_from_checkpoint` takes it: pairs in caller's order.
+public struct AssignmentMap: Sendable, Hashable, ExpressibleByDictionaryLiteral {
+  /// What a key of the map is assigned to.
+  public enum Target: Sendable, Hashable, ExpressibleByStringLiteral {
+    /// A variable or a scope, by name: whichever the variable store has.
+    case name(Name)
+    /// A variable object, in the store or not, given by its declared name.
+    case variable(Name)
+    /// A list of variable objects: partitions of one variable, given by their declared names.
+    case variables([Name])
+
+    public init(stringLiteral value: String) {
+      self = .name(Name(value))
+    }
+  }
+
+  /// One entry of the map.
+  public struct Pair: Sendable, Hashable {
+    /// A tensor of the checkpoint, or a scope ending in `/`.
+    public var key: Name
+    /// What it initializes.
+    public var target: Target
+
+    /// Makes an entry.
+    public init(_ key: Name, _ target: Target) {
+      self.key = key
+      self.target = target
+    }
+  }
+
+  /// The entries; a key may occur more than once, as in the list form.
+  public var pairs: [Pair]
+
+  /// Makes a map of entries.
+  public init(_ pairs: [Pair]) {
+    self.pairs = pairs
+  }
+
+  public init(dictionaryLiteral elements: (String, Target)...) {
+    pairs = elements.map { Pair(Name($0), $1) }
+  }
+}

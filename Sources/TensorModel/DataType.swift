@@ -1,0 +1,79 @@
+/// An element type, with TensorFlow's numbers (`DataType` in types.proto) and names.
+public enum DataType: Int32, Sendable, Hashable, CaseIterable {
+  case float32 = 1
+  case float64 = 2
+  case int32 = 3
+  case uint8 = 4
+  case int16 = 5
+  case int8 = 6
+  case string = 7
+  case complex64 = 8
+  case int64 = 9
+  case bool = 10
+  case qint8 = 11
+  case quint8 = 12
+  case qint32 = 13
+  case bfloat16 = 14
+  case qint16 = 15
+  case quint16 = 16
+  case uint16 = 17
+  case complex128 = 18
+  case float16 = 19
+  case resource = 20
+  case variant = 21
+  case uint32 = 22
+  case uint64 = 23
+  case float8E5M2 = 24
+  case float8E4M3FN = 25
+  case float8E4M3FNUZ = 26
+  case float8E4M3B11FNUZ = 27
+  case float8E5M2FNUZ = 28
+  case int4 = 29
+  case uint4 = 30
+  case int2 = 31
+  case uint2 = 32
+  case float4E2M1FN = 33
+
+  /// The number of bytes of one element, in a file and in memory; nil if elements vary in length.
+  ///
+  /// The 4-bit and 2-bit types take a whole byte each: checkpoints do not pack them.
+  public var byteCount: Int? {
+    switch self {
+    case .string, .resource, .variant: nil
+    case .uint8, .int8, .bool, .qint8, .quint8, .float8E5M2, .float8E4M3FN, .float8E4M3FNUZ,
+      .float8E4M3B11FNUZ, .float8E5M2FNUZ, .int4, .uint4, .int2, .uint2, .float4E2M1FN:
+      1
+    case .int16, .uint16, .qint16, .quint16, .bfloat16, .float16: 2
+    case .float32, .int32, .uint32, .qint32: 4
+    case .float64, .int64, .uint64, .complex64: 8
+    case .complex128: 16
+    }
+  }
+
+  /// The number of bytes that a change of byte order reverses together: a half for complex numbers.
+  public var swappedByteCount: Int? {
+    switch self {
+    case .complex64, .complex128: byteCount.map { $0 / 2 }
+    default: byteCount
+    }
+  }
+
+  /// The name that Python's `tf.DType.name` has: `float32`, `bfloat16`, `float8_e5m2`, …
+  public var name: String {
+    switch self {
+    case .float8E5M2: "float8_e5m2"
+    case .float8E4M3FN: "float8_e4m3fn"
+    case .float8E4M3FNUZ: "float8_e4m3fnuz"
+    case .float8E4M3B11FNUZ: "float8_e4m3b11fnuz"
+    case .float8E5M2FNUZ: "float8_e5m2fnuz"
+    case .float4E2M1FN: "float4_e2m1fn"
+    default: "\(self)"
+    }
+  }
+
+  /// Finds the type of a name as `name` spells it, or nil.
+  public init?(name: String) {
+    guard let found = DataType.allCases.first(where: { $0.name == name }) else { return nil }
+    self = found
+  }
+}

@@ -1,0 +1,84 @@
+/// A tensor's, variable's or scope's name: bytes, compared and ordered as bytes.
+///
+/// TensorFlow compares names as byte strings, so two spellings of one accented letter are two names
+/// here too; `String` would call them equal. Names of one request or checkpoint share one buffer.
+public struct Name: Sendable, Hashable, Comparable, ExpressibleByStringLiteral {
+  /// The name as it is in the file or request; not necessarily UTF-8, and it may hold NUL bytes.
+  public let bytes: ArraySlice<UInt8>
+
+  /// Makes a name of bytes.
+  public init(_ bytes: ArraySlice<UInt8>) {
+    self.bytes = bytes
+  }
+
+  /// Makes a name of a string's UTF-8.
+  public init(_ string: some StringProtocol) {
+    bytes = ArraySlice(string.utf8)
+  }
+
+  public init(stringLiteral value: String) {
+    self.init(value)
+  }
+
+  public static func == (left: Name, right: Name) -> Bool {
+    left.bytes.elementsEqual(right.bytes)
+  }
+
+  public static func < (left: Name, right: Name) -> Bool {
+    left.bytes.lexicographicallyPrecedes(right.bytes)
+  }
+
+  public func hash(into hasher: inout Hasher) {
+    var words = ByteHasher(hasher)
+    words.combine(bytes)
+    hasher = words.finish()
+  }
+}
+
+extension Name: CustomStringConvertible {
+  /// The name for people: invalid UTF-8 replaced and control characters escaped, never cut.
+  public var description: String {
+    var text = ""
+    for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
+      if scalar.value < 0x20 || scalar.value == 0x7f {
+        text += scalar.escaped(asASCII: true)
+      } else {
+        text.unicodeScalars.append(scalar)
+      }
+    }
+    return text
+  }
+}
+
+/// Feeds bytes to a `Hasher` eight at a time, so that a name in two parts hashes as the whole.
+struct ByteHasher {
+  private var hasher: Hasher
+  private var word: UInt64 = 0
+  private var count = 0
+
+  init(_ hasher: Hasher) {
+    self.hasher = hasher
+  }
+
+  mutating func combine(_ bytes: ArraySlice<UInt8>) {
+    var word = word
+    var count = count
+    for byte in bytes {
+      word = word << 8 | UInt64(byte)
+      count &+= 1
+      if count & 7 == 0 {
+        hasher.combine(word)
+        word = 0
+      }
+    }
+    self.word = word
+    self.count = count
+  }
+
+  func finish() -> Hasher {
+    var hasher = hasher
+    hasher.combine(word)
+    hasher.combine(count)
+    return hasher
+  }
+}

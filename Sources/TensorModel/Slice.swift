@@ -1,0 +1,55 @@
+/// A box cut out of a tensor: where it starts and how long it is on each axis.
+public struct Slice: Sendable, Hashable {
+  /// The first index on each axis.
+  public let starts: [Int]
+  /// The number of indices on each axis: the shape of what the slice cuts out.
+  public let counts: [Int]
+
+  /// Makes a slice of starts and counts, which must be as many.
+  public init(starts: [Int], counts: [Int]) {
+    precondition(starts.count == counts.count)
+    self.starts = starts
+    self.counts = counts
+  }
+
+  /// Makes the slice that is a whole tensor.
+  public init(whole shape: Shape) {
+    starts = Array(repeating: 0, count: shape.rank)
+    counts = Array(shape.lengths)
+  }
+
+  /// The shape of what the slice cuts out.
+  public var shape: Shape { Shape(counts) }
+
+  /// Whether the slice lies in a tensor of the given shape; false as well if the ranks differ.
+  public func fits(_ shape: Shape) -> Bool {
+    guard shape.rank == starts.count else { return false }
+    for (axis, length) in shape.lengths.enumerated() {
+      guard starts[axis] >= 0, counts[axis] >= 0, starts[axis] <= length,
+        counts[axis] <= length - starts[axis]
+      else { return false }
+    }
+    return true
+  }
+
+  /// The box that both have in common, or nil if there is none; both must fit one shape.
+  public func intersection(_ other: Slice) -> Slice? {
+    var starts = self.starts
+    var counts = self.counts
+    for axis in starts.indices {
+      let start = max(starts[axis], other.starts[axis])
+      let end = min(starts[axis] + counts[axis], other.starts[axis] + other.counts[axis])
+      guard start < end else { return nil }
+      starts[axis] = start
+      counts[axis] = end - start
+    }
+    return Slice(starts: starts, counts: counts)
+  }
+}
+
+extension Slice: CustomStringConvertible {
+  /// The slice as TensorFlow's `shape_and_slice` spells it: `0,5:2,3`.
+  public var description: String {
+    zip(starts, counts).map { "\($0),\($1)" }.joined(separator: ":")
+  }
+}
