@@ -1,1 +1,411 @@
+#define _GNU_SOURCE
 #include "CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/un.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+static int result(long value) { return value < 0 ? -errno : (int)value; }
+
+#define RETRY(call)                               \
+  ({                                              \
+    long value_;                                  \
+    do {                                          \
+      value_ = (call);                            \
+    } while (value_ < 0 && errno == EINTR);       \
+    value_ < 0 ? -(ssize_t)errno : (ssize_t)value_; \
+  })
+
+int clinux_close(int descriptor) { return result(close(descriptor)); }
+
+int clinux_duplicate(int descriptor) { return result(fcntl(descriptor, F_DUPFD_CLOEXEC, 3)); }
+
+int clinux_open(const char *path) {
+  // O_NONBLOCK: opening a FIFO must not hang; it changes nothing for a regular file.
+  return (int)RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+}
+
+int clinux_create(const char *path, unsigned mode) {
+  return (int)RETRY(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, mode));
+}
+
+int clinux_reopen(int descriptor) {
+  char path[40];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+  return (int)RETRY(open(path, O_RDONLY | O_CLOEXEC));
+}
+
+int clinux_is_directory(const char *path) {
+  struct stat status;
+  if (stat(path, &status) < 0) return -errno;
+  return S_ISDIR(status.st_mode);
+}
+
+static int64_t nanoseconds(struct timespec time) {
+  return (int64_t)((uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec);
+}
+
+int clinux_status(int descriptor, struct clinux_status *out) {
+  struct stat status;
+  if (fstat(descriptor, &status) < 0) return -errno;
+  *out = (struct clinux_status){
+      .device = status.st_dev,
+      .inode = status.st_ino,
+      .size = status.st_size,
+      .modified_ns = nanoseconds(status.st_mtim),
+      .changed_ns = nanoseconds(status.st_ctim),
+      .links = status.st_nlink,
+      .mode = status.st_mode,
+      .owner = status.st_uid,
+      .block_bytes = (uint32_t)status.st_blksize,
+      .allocated = (int64_t)status.st_blocks * 512,
+  };
+  return 0;
+}
+
+int64_t clinux_file_system(int descriptor) {
+  struct statfs status;
+  if (fstatfs(descriptor, &status) < 0) return -errno;
+  return (int64_t)(uint32_t)status.f_type;
+}
+
+int clinux_open_flags(int descriptor) { return result(fcntl(descriptor, F_GETFL)); }
+
+int clinux_is_read_only(int descriptor) {
+  int flags = fcntl(descriptor, F_GETFL);
+  if (flags < 0) return -errno;
+  return (flags & O_ACCMODE) == O_RDONLY && !(flags & O_PATH);
+}
+
+ssize_t clinux_read(int descriptor, void *bytes, size_t count) {
+  return RETRY(read(descriptor, bytes, count));
+}
+
+ssize_t clinux_pread(int descriptor, void *bytes, size_t count, int64_t offset) {
+  return RETRY(pread(descriptor, bytes, count, offset));
+}
+
+ssize_t clinux_write(int descriptor, const void *bytes, size_t count) {
+  return RETRY(write(descriptor, bytes, count));
+}
+
+int clinux_memfd(const char *name) {
+  int descriptor = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+  // Kernels before 6.3 do not know MFD_NOEXEC_SEAL.
+  if (descriptor < 0 && errno == EINVAL)
+    descriptor = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (descriptor < 0) return -errno;
+  if (fchmod(descriptor, 0400) < 0) {
+    int error = errno;
+    close(descriptor);
+    return -error;
+  }
+  return descriptor;
+}
+
+int clinux_reserve(int descriptor, int64_t count) {
+  return (int)RETRY(fallocate(descriptor, 0, 0, count));
+}
+
+int clinux_seal(int descriptor) { return result(fcntl(descriptor, F_ADD_SEALS, SEALS)); }
+
+int clinux_is_sealed(int descriptor) {
+  int seals = fcntl(descriptor, F_GET_SEALS);
+  return seals >= 0 && (seals & SEALS) == SEALS;
+}
+
+int clinux_map(int descriptor, int64_t offset, size_t count, int writable, int shared,
+               void **address) {
+  int protection = PROT_READ | (writable ? PROT_WRITE : 0);
+  void *mapped = mmap(NULL, count, protection, shared ? MAP_SHARED : MAP_PRIVATE, descriptor, offset);
+  if (mapped == MAP_FAILED) return -errno;
+  *address = mapped;
+  return 0;
+}
+
+int clinux_unmap(void *address, size_t count) { return result(munmap(address, count)); }
+
+static int unix_address(const char *path, struct sockaddr_un *address) {
+  *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+  if (strlen(path) >= sizeof address->sun_path) return -ENAMETOOLONG;
+  strcpy(address->sun_path, path);
+  return 0;
+}
+
+static int closing(int descriptor) {
+  int error = errno;
+  close(descriptor);
+  return -error;
+}
+
+int clinux_listen(const char *path, unsigned mode, int backlog) {
+  struct sockaddr_un address;
+  int failed = unix_address(path, &address);
+  if (failed < 0) return failed;
+  int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (listener < 0) return -errno;
+  if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0) {
+    if (errno != EADDRINUSE) return closing(listener);
+    // Somebody's socket is there: take its place only if nobody listens any more.
+    int probe = clinux_connect(path);
+    if (probe >= 0) close(probe);
+    if (probe != -ECONNREFUSED || unlink(path) < 0 ||
+        bind(listener, (struct sockaddr *)&address, sizeof address) < 0) {
+      close(listener);
+      return -EADDRINUSE;
+    }
+  }
+  if (chmod(path, mode) < 0 || listen(listener, backlog) < 0) return closing(listener);
+  return listener;
+}
+
+int clinux_accept(int listener) {
+  return (int)RETRY(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
+}
+
+int clinux_connect(const char *path) {
+  struct sockaddr_un address;
+  int failed = unix_address(path, &address);
+  if (failed < 0) return failed;
+  int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (connection < 0) return -errno;
+  if (RETRY(connect(connection, (struct sockaddr *)&address, sizeof address)) < 0)
+    return closing(connection);
+  return connection;
+}
+
+int clinux_socket_pair(int *left, int *right) {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) return -errno;
+  *left = pair[0];
+  *right = pair[1];
+  return 0;
+}
+
+static int socket_option(int descriptor, int option) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  if (getsockopt(descriptor, SOL_SOCKET, option, &value, &size) < 0) return -errno;
+  return value;
+}
+
+int clinux_is_listening_unix_stream(int descriptor) {
+  return socket_option(descriptor, SO_DOMAIN) == AF_UNIX &&
+         socket_option(descriptor, SO_TYPE) == SOCK_STREAM &&
+         socket_option(descriptor, SO_ACCEPTCONN) == 1;
+}
+
+int clinux_peer(int socket, uint32_t *uid, uint32_t *gid, int32_t *pid) {
+  struct ucred credentials;
+  socklen_t size = sizeof credentials;
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0) return -errno;
+  *uid = credentials.uid;
+  *gid = credentials.gid;
+  *pid = credentials.pid;
+  return 0;
+}
+
+int clinux_shutdown(int socket, int reading, int writing) {
+  return result(shutdown(socket, reading && writing ? SHUT_RDWR : reading ? SHUT_RD : SHUT_WR));
+}
+
+ssize_t clinux_send(int socket, const void *bytes, size_t count, const int *descriptors,
+                    size_t descriptor_count, int wait) {
+  if (descriptor_count > CLINUX_MESSAGE_DESCRIPTORS) return -EINVAL;
+  union {
+    struct cmsghdr header;
+    char room[CMSG_SPACE(sizeof(int) * CLINUX_MESSAGE_DESCRIPTORS)];
+  } control;
+  struct iovec vector = {.iov_base = (void *)bytes, .iov_len = count};
+  struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+  if (descriptor_count > 0) {
+    size_t size = sizeof(int) * descriptor_count;
+    control.header = (struct cmsghdr){
+        .cmsg_len = CMSG_LEN(size), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+    memcpy(CMSG_DATA(&control.header), descriptors, size);
+    message.msg_control = &control;
+    message.msg_controllen = CMSG_SPACE(size);
+  }
+  return RETRY(sendmsg(socket, &message, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT)));
+}
+
+ssize_t clinux_receive(int socket, void *bytes, size_t count, int *descriptors,
+                       size_t *descriptor_count, int wait) {
+  union {
+    struct cmsghdr header;
+    char room[CMSG_SPACE(sizeof(int) * CLINUX_MESSAGE_DESCRIPTORS)];
+  } control;
+  struct iovec vector = {.iov_base = bytes, .iov_len = count};
+  struct msghdr message = {.msg_iov = &vector,
+                           .msg_iovlen = 1,
+                           .msg_control = &control,
+                           .msg_controllen = sizeof control};
+  *descriptor_count = 0;
+  ssize_t received = RETRY(recvmsg(socket, &message, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT)));
+  if (received < 0) return received;
+  size_t found = 0;
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header != NULL;
+       header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    size_t here = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    memcpy(descriptors + found, CMSG_DATA(header), here * sizeof(int));
+    found += here;
+  }
+  // A limit or a security module dropped some: which ones is unknowable, so none is used.
+  if (message.msg_flags & MSG_CTRUNC) {
+    for (size_t i = 0; i < found; i++) close(descriptors[i]);
+    return -EMFILE;
+  }
+  *descriptor_count = found;
+  return received;
+}
+
+int clinux_poll(struct clinux_poll *entries, size_t count, int timeout_ms) {
+  struct pollfd few[16];
+  struct pollfd *all = count <= 16 ? few : calloc(count, sizeof *all);
+  if (all == NULL) return -ENOMEM;
+  for (size_t i = 0; i < count; i++) {
+    all[i].fd = entries[i].descriptor;
+    all[i].events = (short)((entries[i].wanted & CLINUX_POLL_READABLE ? POLLIN : 0) |
+                            (entries[i].wanted & CLINUX_POLL_WRITABLE ? POLLOUT : 0) |
+                            (entries[i].wanted & CLINUX_POLL_HANGUP ? POLLRDHUP : 0));
+    all[i].revents = 0;
+  }
+  int ready = result(poll(all, count, timeout_ms));
+  for (size_t i = 0; i < count; i++) {
+    short seen = all[i].revents;
+    entries[i].seen = (int16_t)((seen & POLLIN ? CLINUX_POLL_READABLE : 0) |
+                                (seen & POLLOUT ? CLINUX_POLL_WRITABLE : 0) |
+                                (seen & (POLLRDHUP | POLLHUP | POLLERR) ? CLINUX_POLL_HANGUP : 0));
+  }
+  if (all != few) free(all);
+  return ready == -EINTR ? 0 : ready;
+}
+
+int clinux_event(void) { return result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+
+int clinux_signals(const int *signals, size_t count) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (size_t i = 0; i < count; i++) sigaddset(&set, signals[i]);
+  int failed = pthread_sigmask(SIG_BLOCK, &set, NULL);
+  if (failed != 0) return -failed;
+  return result(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+int clinux_next_signal(int descriptor) {
+  struct signalfd_siginfo information;
+  ssize_t count = RETRY(read(descriptor, &information, sizeof information));
+  return count < 0 ? (int)count : (int)information.ssi_signo;
+}
+
+int clinux_ignore_sigpipe(void) { return signal(SIGPIPE, SIG_IGN) == SIG_ERR ? -errno : 0; }
+
+int64_t clinux_now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return nanoseconds(now);
+}
+
+int64_t clinux_raise_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
+  limit.rlim_cur = limit.rlim_max;
+  // Refused under some sandboxes; what is in force is what is returned.
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
+  return limit.rlim_cur > (rlim_t)INT32_MAX ? INT32_MAX : (int64_t)limit.rlim_cur;
+}
+
+int64_t clinux_resident_bytes(void) {
+  char text[128];
+  int descriptor = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return -errno;
+  ssize_t count = RETRY(read(descriptor, text, sizeof text - 1));
+  close(descriptor);
+  if (count < 0) return count;
+  text[count] = 0;
+  long long total, resident;
+  if (sscanf(text, "%lld %lld", &total, &resident) != 2) return -EINVAL;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+int clinux_thread(size_t stack_bytes, void *(*body)(void *), void *argument) {
+  pthread_attr_t attributes;
+  pthread_t thread;
+  int failed = pthread_attr_init(&attributes);
+  if (failed != 0) return -failed;
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attributes, stack_bytes);
+  failed = pthread_create(&thread, &attributes, body, argument);
+  pthread_attr_destroy(&attributes);
+  return -failed;
+}
+
+void clinux_exit_now(int status) { _exit(status); }
+
+struct monitor {
+  pthread_mutex_t mutex;
+  pthread_cond_t condition;
+};
+
+void *clinux_monitor_create(void) {
+  struct monitor *monitor = malloc(sizeof *monitor);
+  if (monitor == NULL) abort();
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_mutex_init(&monitor->mutex, NULL);
+  pthread_cond_init(&monitor->condition, &attributes);
+  pthread_condattr_destroy(&attributes);
+  return monitor;
+}
+
+void clinux_monitor_destroy(void *pointer) {
+  struct monitor *monitor = pointer;
+  pthread_cond_destroy(&monitor->condition);
+  pthread_mutex_destroy(&monitor->mutex);
+  free(monitor);
+}
+
+void clinux_monitor_lock(void *pointer) {
+  if (pthread_mutex_lock(&((struct monitor *)pointer)->mutex) != 0) abort();
+}
+
+void clinux_monitor_unlock(void *pointer) {
+  if (pthread_mutex_unlock(&((struct monitor *)pointer)->mutex) != 0) abort();
+}
+
+void clinux_monitor_notify(void *pointer) {
+  pthread_cond_broadcast(&((struct monitor *)pointer)->condition);
+}
+
+int clinux_monitor_wait(void *pointer, int64_t deadline_ns) {
+  struct monitor *monitor = pointer;
+  if (deadline_ns < 0) return -pthread_cond_wait(&monitor->condition, &monitor->mutex);
+  struct timespec deadline = {.tv_sec = deadline_ns / 1000000000,
+                              .tv_nsec = deadline_ns % 1000000000};
+  return -pthread_cond_timedwait(&monitor->condition, &monitor->mutex, &deadline);
+}

@@ -1,1 +1,97 @@
+// What Linux offers and Swift cannot import by itself: variadic calls, macros, _GNU_SOURCE.
+//
+// Every function returns its result, or -errno. None keeps a pointer.
+#ifndef CLINUX_H
+#define CLINUX_H
+
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// The most descriptors that one message carries (SCM_MAX_FD).
+#define CLINUX_MESSAGE_DESCRIPTORS 253
+
+struct clinux_status {
+  uint64_t device;
+  uint64_t inode;
+  int64_t size;
+  int64_t modified_ns;
+  int64_t changed_ns;
+  uint64_t links;
+  uint32_t mode;
+  uint32_t owner;
+  uint32_t block_bytes;  // st_blksize
+  int64_t allocated;     // bytes on disk
+};
+
+struct clinux_poll {
+  int descriptor;
+  int16_t wanted;
+  int16_t seen;
+};
+
+enum {
+  CLINUX_POLL_READABLE = 1,
+  CLINUX_POLL_WRITABLE = 2,
+  CLINUX_POLL_HANGUP = 4,
+};
+
+int clinux_close(int descriptor);
+int clinux_duplicate(int descriptor);
+int clinux_open(const char *path);
+int clinux_create(const char *path, unsigned mode);
+int clinux_reopen(int descriptor);
+int clinux_is_directory(const char *path);
+int clinux_status(int descriptor, struct clinux_status *status);
+int64_t clinux_file_system(int descriptor);
+int clinux_open_flags(int descriptor);
+int clinux_is_read_only(int descriptor);
+ssize_t clinux_read(int descriptor, void *bytes, size_t count);
+ssize_t clinux_pread(int descriptor, void *bytes, size_t count, int64_t offset);
+ssize_t clinux_write(int descriptor, const void *bytes, size_t count);
+
+int clinux_memfd(const char *name);
+int clinux_reserve(int descriptor, int64_t count);
+int clinux_seal(int descriptor);
+int clinux_is_sealed(int descriptor);
+
+int clinux_map(int descriptor, int64_t offset, size_t count, int writable, int shared,
+               void **address);
+int clinux_unmap(void *address, size_t count);
+
+int clinux_listen(const char *path, unsigned mode, int backlog);
+int clinux_accept(int listener);
+int clinux_connect(const char *path);
+int clinux_socket_pair(int *left, int *right);
+int clinux_is_listening_unix_stream(int descriptor);
+int clinux_peer(int socket, uint32_t *uid, uint32_t *gid, int32_t *pid);
+int clinux_shutdown(int socket, int reading, int writing);
+ssize_t clinux_send(int socket, const void *bytes, size_t count, const int *descriptors,
+                    size_t descriptor_count, int wait);
+// `descriptors` has room for CLINUX_MESSAGE_DESCRIPTORS; -EMFILE if the kernel dropped any, after
+// closing the rest.
+ssize_t clinux_receive(int socket, void *bytes, size_t count, int *descriptors,
+                       size_t *descriptor_count, int wait);
+int clinux_poll(struct clinux_poll *entries, size_t count, int timeout_ms);
+
+int clinux_event(void);
+int clinux_signals(const int *signals, size_t count);
+int clinux_next_signal(int descriptor);
+int clinux_ignore_sigpipe(void);
+int64_t clinux_now_ns(void);
+int64_t clinux_raise_descriptor_limit(void);
+int64_t clinux_resident_bytes(void);
+
+int clinux_thread(size_t stack_bytes, void *(*body)(void *), void *argument);
+_Noreturn void clinux_exit_now(int status);
+
+void *clinux_monitor_create(void);
+void clinux_monitor_destroy(void *monitor);
+void clinux_monitor_lock(void *monitor);
+void clinux_monitor_unlock(void *monitor);
+void clinux_monitor_notify(void *monitor);
+// Waits at most until the deadline on the monotonic clock; a negative deadline waits for ever.
+// Returns 0 when notified and -ETIMEDOUT at the deadline.
+int clinux_monitor_wait(void *monitor, int64_t deadline_ns);
+
+#endif

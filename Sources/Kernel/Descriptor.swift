@@ -1,0 +1,44 @@
+import CLinux
+package import SystemPackage
+
+/// A file descriptor that this value owns: closed when the value ends, passed on by moving it.
+///
+/// See `close(2)`.
+@safe
+package struct Descriptor: ~Copyable, Sendable {
+  let number: CInt
+
+  /// Takes over a descriptor that nobody else will close.
+  package init(adopting number: CInt) {
+    precondition(number >= 0)
+    self.number = number
+  }
+
+  deinit {
+    // EBADF means that somebody else closed our number, and may soon hold another file under it.
+    precondition(clinux_close(number) != -CInt(Errno.badFileDescriptor.rawValue))
+  }
+
+  /// Makes a second descriptor for the same open file description. See `fcntl(2)`, F_DUPFD_CLOEXEC.
+  package borrowing func duplicate() throws(Errno) -> Descriptor {
+    Descriptor(adopting: try checked(clinux_duplicate(number)))
+  }
+
+  /// Gives up ownership: the caller now has to close the returned number.
+  package consuming func release() -> CInt {
+    let number = number
+    discard self
+    return number
+  }
+
+  /// The number, for a call that borrows it: a message's control data, an environment variable.
+  package borrowing func borrowedNumber() -> CInt { number }
+}
+
+/// Turns CLinux's `-errno` into an error; traps on EFAULT, which no caller can mend.
+func checked<Result: FixedWidthInteger & SignedInteger>(_ result: Result) throws(Errno) -> Result {
+  guard result < 0 else { return result }
+  let errno = Errno(rawValue: CInt(-Int(result)))
+  precondition(errno != .badAddress)
+  throw errno
+}

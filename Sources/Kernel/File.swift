@@ -1,0 +1,131 @@
+import CLinux
+package import SystemPackage
+
+/// An open file, shared by whoever refers to it and closed after the last of them.
+///
+/// Reading names its offset, so that users of one file description do not disturb each other.
+package final class File: Sendable {
+  package let descriptor: Descriptor
+
+  /// Takes over a descriptor.
+  package init(_ descriptor: consuming Descriptor) {
+    self.descriptor = descriptor
+  }
+
+  /// Opens a file for reading, without waiting for a FIFO's writer. See `open(2)`.
+  package convenience init(opening path: FilePath) throws(Errno) {
+    let number = unsafe path.withPlatformString { unsafe clinux_open($0) }
+    self.init(Descriptor(adopting: try checked(number)))
+  }
+
+  /// Makes an empty file for writing, over one that is there. See `open(2)`, O_TRUNC.
+  package convenience init(creating path: FilePath, mode: UInt32 = 0o644) throws(Errno) {
+    let number = unsafe path.withPlatformString { unsafe clinux_create($0, mode) }
+    self.init(Descriptor(adopting: try checked(number)))
+  }
+
+  /// What the file is and which bytes it has now. See `fstat(2)`.
+  package func status() throws(Errno) -> FileStatus {
+    var status = clinux_status()
+    _ = try checked(unsafe clinux_status(descriptor.number, &status))
+    return FileStatus(status)
+  }
+
+  /// The kernel's magic number of the file system that the file is on. See `fstatfs(2)`.
+  package func fileSystem() throws(Errno) -> Int64 {
+    try checked(clinux_file_system(descriptor.number))
+  }
+
+  /// Whether the descriptor can read and nothing else: neither write nor O_PATH.
+  package func isReadOnly() throws(Errno) -> Bool {
+    try checked(clinux_is_read_only(descriptor.number)) == 1
+  }
+
+  /// Reads from an offset until the buffer is full or the file ends, and returns the byte count.
+  ///
+  /// Never raises SIGBUS, whatever happens to the file meanwhile. See `pread(2)`.
+  package func read(at offset: Int, into buffer: inout MutableRawSpan) throws(Errno) -> Int {
+    let number = descriptor.number
+    return try unsafe buffer.withUnsafeMutableBytes { bytes throws(Errno) -> Int in
+      var count = 0
+      while count < bytes.count {
+        let (position, overflow) = offset.addingReportingOverflow(count)
+        guard !overflow else { throw .invalidArgument }
+        // The rest of a buffer that the span keeps alive.
+        let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[count...])
+        let read = try checked(
+          unsafe clinux_pread(number, rest.baseAddress, rest.count, Int64(position)))
+        if read == 0 { break }
+        count += read
+      }
+      return count
+    }
+  }
+
+  /// Reads from an offset into a run of an array, as above.
+  package func read(
+    at offset: Int, into buffer: inout [UInt8], range: Range<Int>
+  ) throws(Errno) -> Int {
+    var span = buffer.mutableSpan
+    // Any bytes are valid UInt8s.
+    var bytes = unsafe span.mutableBytes
+    var run = bytes._mutatingExtracting(range)
+    return try read(at: offset, into: &run)
+  }
+
+  /// Reads the whole file, which must not be longer than the limit; nil if it is. For small files.
+  package func readAll(limit: Int) throws(Errno) -> [UInt8]? {
+    var bytes = [UInt8](repeating: 0, count: limit + 1)
+    let count = try read(at: 0, into: &bytes, range: 0..<limit + 1)
+    guard count <= limit else { return nil }
+    return Array(bytes.prefix(count))
+  }
+
+  /// Writes all bytes at the file's own offset. See `write(2)`.
+  package func write(_ bytes: RawSpan) throws(Errno) {
+    let number = descriptor.number
+    try unsafe bytes.withUnsafeBytes { bytes throws(Errno) in
+      var count = 0
+      while count < bytes.count {
+        let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[count...])
+        count += try checked(unsafe clinux_write(number, rest.baseAddress, rest.count))
+      }
+    }
+  }
+
+  /// Whether the path names a directory, following links. See `stat(2)`.
+  package static func isDirectory(_ path: FilePath) throws(Errno) -> Bool {
+    try checked(unsafe path.withPlatformString { unsafe clinux_is_directory($0) }) == 1
+  }
+}
+
+/// What tells one file, and one state of its bytes, from another. See `stat(2)`.
+package struct FileStatus: Sendable, Hashable {
+  package let device: UInt64
+  package let inode: UInt64
+  /// The length in bytes.
+  package let size: Int
+  /// When the bytes last changed, in nanoseconds since 1970.
+  package let modified: Int64
+  /// When the bytes or the inode last changed, in nanoseconds since 1970.
+  package let changed: Int64
+  /// The number of names that the file has; 0 once it is deleted.
+  package let linkCount: UInt64
+  package let isRegular: Bool
+  /// The user that the file belongs to.
+  package let owner: UInt32
+  /// The bytes that the file takes on disk: fewer than `size` if it is sparse.
+  package let allocated: Int
+
+  init(_ status: clinux_status) {
+    device = status.device
+    inode = status.inode
+    size = Int(status.size)
+    modified = status.modified_ns
+    changed = status.changed_ns
+    linkCount = status.links
+    isRegular = status.mode & 0o170000 == 0o100000
+    owner = status.owner
+    allocated = Int(status.allocated)
+  }
+}

@@ -1,0 +1,50 @@
+import CLinux
+package import SystemPackage
+
+/// Signals that are read from a descriptor instead of interrupting a thread. See `signalfd(2)`.
+package struct Signals: ~Copyable, Sendable {
+  /// A signal that the daemon acts on. See `signal(7)`.
+  package enum Signal: CInt, Sendable, CaseIterable {
+    case hangUp = 1
+    case interrupt = 2
+    case terminate = 15
+    case user1 = 10
+  }
+
+  /// Readable when a signal has come.
+  package let descriptor: Descriptor
+
+  /// Blocks the signals; call it before any thread starts, threads inherit it.
+  package init() throws(Errno) {
+    let numbers = Signal.allCases.map(\.rawValue)
+    descriptor = Descriptor(adopting: try checked(unsafe clinux_signals(numbers, numbers.count)))
+  }
+
+  /// Takes the next signal that has come; nil if none has.
+  package borrowing func next() -> Signal? {
+    Signal(rawValue: clinux_next_signal(descriptor.number))
+  }
+}
+
+/// This process. See `getrlimit(2)`, `_exit(2)`, `proc(5)`.
+package enum Process {
+  /// Raises the limit of open descriptors as far as allowed and returns it.
+  package static func raiseDescriptorLimit() throws(Errno) -> Int {
+    Int(try checked(clinux_raise_descriptor_limit()))
+  }
+
+  /// Makes a write to a closed peer an error instead of the process's end.
+  package static func ignoreBrokenPipes() throws(Errno) {
+    _ = try checked(clinux_ignore_sigpipe())
+  }
+
+  /// The bytes of memory that the process occupies, file pages included.
+  package static func residentByteCount() throws(Errno) -> Int {
+    Int(try checked(clinux_resident_bytes()))
+  }
+
+  /// Ends the process at once, even if a thread hangs in the kernel.
+  package static func exitNow(_ status: CInt) -> Never {
+    clinux_exit_now(status)
+  }
+}

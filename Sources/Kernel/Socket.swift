@@ -1,0 +1,117 @@
+import CLinux
+package import SystemPackage
+
+/// A Unix stream socket: bytes, and descriptors that ride on them. See `unix(7)`.
+package final class Socket: Sendable {
+  /// The most descriptors that one message can carry. See `unix(7)`, SCM_MAX_FD.
+  package static let maximumDescriptors = Int(CLINUX_MESSAGE_DESCRIPTORS)
+
+  /// Who is at the other end, as the kernel recorded it when the connection was made.
+  package struct Peer: Sendable, Hashable {
+    package let uid: UInt32
+    package let gid: UInt32
+    /// For messages only: a process id may be another process's by now.
+    package let pid: Int32
+  }
+
+  package let descriptor: Descriptor
+
+  /// Takes over a socket.
+  package init(_ descriptor: consuming Descriptor) {
+    self.descriptor = descriptor
+  }
+
+  /// Makes a listening socket at a path; replaces one that nobody listens on. See `bind(2)`.
+  package convenience init(
+    listeningAt path: FilePath, mode: UInt32, backlog: Int32 = 4096
+  ) throws(Errno) {
+    let number = unsafe path.withPlatformString { unsafe clinux_listen($0, mode, backlog) }
+    self.init(Descriptor(adopting: try checked(number)))
+  }
+
+  /// Connects to a listening socket. See `connect(2)`.
+  package convenience init(connectingTo path: FilePath) throws(Errno) {
+    let number = unsafe path.withPlatformString { unsafe clinux_connect($0) }
+    self.init(Descriptor(adopting: try checked(number)))
+  }
+
+  /// Makes two sockets that are connected to each other. See `socketpair(2)`.
+  package static func pair() throws(Errno) -> (Socket, Socket) {
+    var left: CInt = -1
+    var right: CInt = -1
+    _ = try checked(unsafe clinux_socket_pair(&left, &right))
+    return (Socket(Descriptor(adopting: left)), Socket(Descriptor(adopting: right)))
+  }
+
+  /// Takes the next waiting connection; blocks unless the listener was made not to. See `accept(2)`.
+  package func accept() throws(Errno) -> Socket {
+    Socket(Descriptor(adopting: try checked(clinux_accept(descriptor.number))))
+  }
+
+  /// Whether this is what a daemon expects to inherit: a listening Unix stream socket.
+  package var isListening: Bool { clinux_is_listening_unix_stream(descriptor.number) == 1 }
+
+  /// Who is at the other end. See `unix(7)`, SO_PEERCRED.
+  package func peer() throws(Errno) -> Peer {
+    var uid: UInt32 = 0
+    var gid: UInt32 = 0
+    var pid: Int32 = 0
+    _ = try checked(unsafe clinux_peer(descriptor.number, &uid, &gid, &pid))
+    return Peer(uid: uid, gid: gid, pid: pid)
+  }
+
+  /// Ends reading, which wakes a thread that waits for bytes, or both directions. See `shutdown(2)`.
+  package func shutDown(writingToo: Bool) {
+    // ENOTCONN: the peer was faster.
+    _ = clinux_shutdown(descriptor.number, 1, writingToo ? 1 : 0)
+  }
+
+  /// Whether the peer has closed its end, without reading.
+  package func hasHungUp() -> Bool {
+    var poll = Poll()
+    poll.add(descriptor, for: .hangUp)
+    // No error is possible for a valid descriptor but ENOMEM, when the caller had better stop too.
+    return (try? poll.wait(until: .after(milliseconds: 0))) ?? true
+  }
+
+  /// Receives at most the range's bytes, and descriptors with them; 0 is the end.
+  ///
+  /// Throws EAGAIN if nothing is there and `waiting` is false, and EMFILE if the kernel dropped
+  /// descriptors, of which then none is kept. See `recvmsg(2)`, `unix(7)`, SCM_RIGHTS.
+  package func receive(
+    into buffer: inout [UInt8], range: Range<Int>, descriptors: inout [File], waiting: Bool
+  ) throws(Errno) -> Int {
+    precondition(range.upperBound <= buffer.count)
+    let number = descriptor.number
+    var received = 0
+    let numbers = UnsafeMutablePointer<CInt>.allocate(capacity: Socket.maximumDescriptors)
+    defer { unsafe numbers.deallocate() }
+    // The range was checked to lie in the buffer.
+    let result = unsafe buffer.withUnsafeMutableBytes { bytes in
+      unsafe clinux_receive(
+        number, bytes.baseAddress?.advanced(by: range.lowerBound), range.count, numbers,
+        &received, waiting ? 1 : 0)
+    }
+    let count = try checked(result)
+    for index in 0..<received {
+      descriptors.append(File(Descriptor(adopting: unsafe numbers[index])))
+    }
+    return count
+  }
+
+  /// Sends bytes, the descriptors with the first of them, and returns how many bytes went.
+  ///
+  /// Once it returns, the descriptors have gone, even if some bytes have not: never send them
+  /// again. Throws EAGAIN if the peer does not read and `waiting` is false. See `sendmsg(2)`.
+  package func send(
+    _ bytes: RawSpan, descriptors: [File] = [], waiting: Bool
+  ) throws(Errno) -> Int {
+    let number = descriptor.number
+    let numbers = descriptors.map { $0.descriptor.number }
+    return try unsafe bytes.withUnsafeBytes { bytes throws(Errno) -> Int in
+      try checked(
+        unsafe clinux_send(
+          number, bytes.baseAddress, bytes.count, numbers, numbers.count, waiting ? 1 : 0))
+    }
+  }
+}

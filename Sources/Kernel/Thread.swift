@@ -1,0 +1,28 @@
+import CLinux
+package import SystemPackage
+
+/// Starts threads; what a thread owns is captured by its body and ends with it.
+package enum Thread {
+  /// Enough for a call's frames with sanitizers on; reserved, not used, until touched.
+  static let stackByteCount = 1 << 20
+
+  /// Starts a thread that nobody joins. See `pthread_create(3)`.
+  package static func detach(_ body: @escaping @Sendable () -> Void) throws(Errno) {
+    let box = unsafe Unmanaged.passRetained(ThreadBody(body)).toOpaque()
+    let failed = unsafe clinux_thread(
+      stackByteCount,
+      { argument in
+        guard let argument = unsafe argument else { return nil }
+        unsafe Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().run()
+        return nil
+      }, box)
+    guard failed < 0 else { return }
+    unsafe Unmanaged<ThreadBody>.fromOpaque(box).release()
+    throw Errno(rawValue: -failed)
+  }
+}
+
+private final class ThreadBody: Sendable {
+  let run: @Sendable () -> Void
+  init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+}
