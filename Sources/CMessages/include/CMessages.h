@@ -1,1 +1,2 @@
-#include <stddef.h>
+#include "checkpoint.pb-c.h"
+#include "warmstart.pb-c.h"

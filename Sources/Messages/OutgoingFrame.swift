@@ -1,0 +1,98 @@
+internal import CProtobufC
+
+/// A frame that is being made: the body first, then the envelope and the prefix in front of it.
+///
+/// Packing the body once, behind room for what precedes it, saves two copies of every reply.
+package struct OutgoingFrame: Sendable {
+  /// Bytes of the frame's prefix: flags and length.
+  package static let prefixByteCount = 5
+  /// Room for an envelope and the prefix; longer ones move the body.
+  private static let headroom = 256
+
+  private var storage: [UInt8] = []
+  private var start = 0
+  private var end = 0
+
+  package init() {}
+
+  /// The finished frame.
+  package var bytes: ArraySlice<UInt8> { storage[start..<end] }
+
+  /// The number of bytes so far.
+  package var byteCount: Int { end - start }
+
+  /// Begins a frame with an empty body.
+  mutating func begin() {
+    reserve(0)
+  }
+
+  /// Begins a frame whose body is the message.
+  mutating func begin(_ message: UnsafePointer<ProtobufCMessage>) {
+    let count = unsafe protobuf_c_message_get_packed_size(message)
+    reserve(count)
+    // There is room for the packed size behind the headroom.
+    let packed = unsafe storage.withUnsafeMutableBufferPointer { buffer in
+      unsafe protobuf_c_message_pack(message, buffer.baseAddress?.advanced(by: start))
+    }
+    precondition(packed == count)
+  }
+
+  private mutating func reserve(_ count: Int) {
+    let needed = OutgoingFrame.headroom + count
+    // Replies are at most 1 MiB a frame; only a request may leave a larger buffer behind.
+    if storage.count < needed || storage.count > 4 << 20 {
+      storage = [UInt8](repeating: 0, count: max(needed, 16 << 10))
+    }
+    start = OutgoingFrame.headroom
+    end = needed
+  }
+
+  // MARK: Envelope fields, last first
+
+  mutating func prepend(varint value: UInt64) {
+    var bytes: [UInt8] = []
+    var rest = value
+    while rest >= 0x80 {
+      bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+      rest >>= 7
+    }
+    bytes.append(UInt8(rest))
+    prepend(bytes)
+  }
+
+  /// Turns everything so far into the contents of a length-delimited field.
+  mutating func wrap(field: UInt64) {
+    guard byteCount > 0 else { return }
+    prepend(varint: UInt64(byteCount))
+    prepend(varint: field << 3 | 2)
+  }
+
+  mutating func prepend(field: UInt64, _ value: UInt64) {
+    guard value != 0 else { return }
+    prepend(varint: value)
+    prepend(varint: field << 3)
+  }
+
+  mutating func prepend(field: UInt64, _ text: String) {
+    prepend(Array(text.utf8))
+    prepend(varint: UInt64(text.utf8.count))
+    prepend(varint: field << 3 | 2)
+  }
+
+  /// Writes the prefix, which finishes the frame.
+  mutating func prependPrefix() {
+    let count = UInt32(byteCount)
+    prepend([0] + (0..<4).map { UInt8(truncatingIfNeeded: count >> (24 - 8 * UInt32($0))) })
+  }
+
+  private mutating func prepend(_ bytes: [UInt8]) {
+    if bytes.count > start {
+      let room = bytes.count + OutgoingFrame.headroom
+      storage.insert(contentsOf: repeatElement(0, count: room), at: 0)
+      start += room
+      end += room
+    }
+    start -= bytes.count
+    for (index, byte) in bytes.enumerated() { storage[start + index] = byte }
+  }
+}

@@ -1,0 +1,174 @@
+internal import CMessages
+internal import CProtobufC
+
+/// The response of `Status`: what the daemon holds, and for whom. The request is empty.
+package struct StatusReport: Sendable, Hashable {
+  /// A checkpoint that is resident.
+  package struct Checkpoint: Sendable, Hashable {
+    package var generation: String
+    package var format: String
+    /// What the first client that opened it called it.
+    package var label: String
+    package var tensorCount = 0
+    package var byteCount = 0
+    package var verifiedByteCount = 0
+    package var arenaCount = 0
+    package var arenaByteCount = 0
+    package var leaseCount = 0
+
+    package init(generation: String, format: String, label: String) {
+      self.generation = generation
+      self.format = format
+      self.label = label
+    }
+  }
+
+  /// A connection.
+  package struct Client: Sendable, Hashable {
+    package var processID: Int
+    package var userID: Int
+    package var label: String
+    package var command: String
+    package var leaseCount: Int
+    package var callCount: Int
+
+    package init(
+      processID: Int, userID: Int, label: String, command: String, leaseCount: Int, callCount: Int
+    ) {
+      self.processID = processID
+      self.userID = userID
+      self.label = label
+      self.command = command
+      self.leaseCount = leaseCount
+      self.callCount = callCount
+    }
+  }
+
+  /// Something that only grows.
+  package struct Counter: Sendable, Hashable {
+    package var name: String
+    package var value: Int
+
+    package init(_ name: String, _ value: Int) {
+      self.name = name
+      self.value = value
+    }
+  }
+
+  package var daemonVersion = ""
+  package var processID = 0
+  package var uptimeMilliseconds = 0
+  package var clientCount = 0
+  package var leaseCount = 0
+  /// Bytes of files that were read and checked, and of arenas.
+  package var warmByteCount = 0
+  package var arenaByteCount = 0
+  package var budgetByteCount = 0
+  package var checkpoints: [Checkpoint] = []
+  package var clients: [Client] = []
+  package var counters: [Counter] = []
+
+  package init() {}
+}
+
+extension StatusReport {
+  package init(unpacking bytes: RawSpan, _ scratch: Scratch) throws(MessageError) {
+    let pointer = unsafe try scratch.unpack(
+      bytes, limit: MessageLimit.reply, { unsafe warmstart__v1__status_reply__unpack($0, $1, $2) })
+    let message = unsafe pointer.pointee
+    daemonVersion = unsafe text(message.daemon_version)
+    processID = unsafe Int(message.process_id)
+    uptimeMilliseconds = unsafe Int(clamping: message.uptime_ms)
+    clientCount = unsafe Int(clamping: message.client_count)
+    leaseCount = unsafe Int(clamping: message.lease_count)
+    warmByteCount = unsafe Int(clamping: message.warm_bytes)
+    arenaByteCount = unsafe Int(clamping: message.arena_bytes)
+    budgetByteCount = unsafe Int(clamping: message.budget_bytes)
+    checkpoints = unsafe elements(message.checkpoints, message.n_checkpoints)
+      .compactMap { unsafe $0.map { unsafe Checkpoint($0.pointee) } }
+    clients = unsafe elements(message.clients, message.n_clients)
+      .compactMap { unsafe $0.map { unsafe Client($0.pointee) } }
+    counters = unsafe elements(message.counters, message.n_counters).compactMap {
+      unsafe $0.map { unsafe Counter(text($0.pointee.name), Int(clamping: $0.pointee.value)) }
+    }
+  }
+}
+
+extension StatusReport.Checkpoint {
+  fileprivate init(_ message: Warmstart__V1__CheckpointStatus) {
+    unsafe self.init(
+      generation: text(message.generation), format: text(message.format),
+      label: text(message.label))
+    tensorCount = unsafe Int(clamping: message.tensor_count)
+    byteCount = unsafe Int(clamping: message.byte_count)
+    verifiedByteCount = unsafe Int(clamping: message.verified_bytes)
+    arenaCount = unsafe Int(clamping: message.arena_count)
+    arenaByteCount = unsafe Int(clamping: message.arena_bytes)
+    leaseCount = unsafe Int(clamping: message.lease_count)
+  }
+
+  fileprivate func fill(
+    _ message: UnsafeMutablePointer<Warmstart__V1__CheckpointStatus>, _ scratch: Scratch
+  ) {
+    unsafe warmstart__v1__checkpoint_status__init(message)
+    unsafe message.pointee.generation = scratch.text(generation)
+    unsafe message.pointee.format = scratch.text(format)
+    unsafe message.pointee.label = scratch.text(label)
+    unsafe message.pointee.tensor_count = UInt64(tensorCount)
+    unsafe message.pointee.byte_count = UInt64(byteCount)
+    unsafe message.pointee.verified_bytes = UInt64(verifiedByteCount)
+    unsafe message.pointee.arena_count = UInt64(arenaCount)
+    unsafe message.pointee.arena_bytes = UInt64(arenaByteCount)
+    unsafe message.pointee.lease_count = UInt64(leaseCount)
+  }
+}
+
+extension StatusReport.Client {
+  fileprivate init(_ message: Warmstart__V1__ClientStatus) {
+    unsafe self.init(
+      processID: Int(message.process_id), userID: Int(message.user_id),
+      label: text(message.label), command: text(message.command),
+      leaseCount: Int(clamping: message.lease_count),
+      callCount: Int(clamping: message.call_count))
+  }
+
+  fileprivate func fill(
+    _ message: UnsafeMutablePointer<Warmstart__V1__ClientStatus>, _ scratch: Scratch
+  ) {
+    unsafe warmstart__v1__client_status__init(message)
+    unsafe message.pointee.process_id = UInt32(clamping: processID)
+    unsafe message.pointee.user_id = UInt32(clamping: userID)
+    unsafe message.pointee.label = scratch.text(label)
+    unsafe message.pointee.command = scratch.text(command)
+    unsafe message.pointee.lease_count = UInt64(leaseCount)
+    unsafe message.pointee.call_count = UInt64(callCount)
+  }
+}
+
+extension OutgoingFrame {
+  /// Begins a frame whose body is the response.
+  package mutating func begin(_ report: StatusReport, _ scratch: Scratch) {
+    scratch.begin()
+    var message = unsafe Warmstart__V1__StatusReply()
+    unsafe warmstart__v1__status_reply__init(&message)
+    unsafe message.daemon_version = scratch.text(report.daemonVersion)
+    unsafe message.process_id = UInt32(clamping: report.processID)
+    unsafe message.uptime_ms = UInt64(report.uptimeMilliseconds)
+    unsafe message.client_count = UInt64(report.clientCount)
+    unsafe message.lease_count = UInt64(report.leaseCount)
+    unsafe message.warm_bytes = UInt64(report.warmByteCount)
+    unsafe message.arena_bytes = UInt64(report.arenaByteCount)
+    unsafe message.budget_bytes = UInt64(report.budgetByteCount)
+    unsafe message.n_checkpoints = report.checkpoints.count
+    unsafe message.checkpoints = scratch.messages(report.checkpoints) { unsafe $0.fill($1, scratch) }
+    unsafe message.n_clients = report.clients.count
+    unsafe message.clients = scratch.messages(report.clients) { unsafe $0.fill($1, scratch) }
+    unsafe message.n_counters = report.counters.count
+    unsafe message.counters = scratch.messages(report.counters) { counter, message in
+      unsafe warmstart__v1__counter__init(message)
+      unsafe message.pointee.name = scratch.text(counter.name)
+      unsafe message.pointee.value = UInt64(counter.value)
+    }
+    unsafe begin(&message.base)
+  }
+}
