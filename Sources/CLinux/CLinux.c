@@ -352,6 +352,12 @@ int64_t clinux_resident_bytes(void) {
   return resident * sysconf(_SC_PAGESIZE);
 }
 
+int64_t clinux_physical_bytes(void) {
+  return (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+}
+
+int32_t clinux_process_id(void) { return getpid(); }
+
 int clinux_thread(size_t stack_bytes, void *(*body)(void *), void *argument) {
   pthread_attr_t attributes;
   pthread_t thread;

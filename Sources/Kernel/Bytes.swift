@@ -16,3 +16,54 @@ extension MutableRawSpan {
     }
   }
 }
+
+extension Array<UInt8> {
+  /// Copies a span's bytes.
+  package init(_ bytes: RawSpan) {
+    self = unsafe bytes.withUnsafeBytes { unsafe Array($0) }
+  }
+
+  /// The bytes of the array.
+  package var rawSpan: RawSpan {
+    @_lifetime(borrow self)
+    borrowing get {
+      // Every byte of a UInt8 is initialized: nothing can be read that should not be.
+      unsafe span.bytes
+    }
+  }
+}
+
+extension ArraySlice<UInt8> {
+  /// The bytes of the slice.
+  package var rawSpan: RawSpan {
+    @_lifetime(borrow self)
+    borrowing get {
+      unsafe span.bytes
+    }
+  }
+}
+
+extension MutableRawSpan {
+  /// Reverses the bytes of every `width` in a run, which must be a multiple of it.
+  package mutating func reverseBytes(in range: Range<Int>, width: Int) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
+    precondition(width > 0 && range.count % width == 0)
+    guard width > 1 else { return }
+    // The run was checked just above.
+    unsafe withUnsafeMutableBytes { bytes in
+      for start in stride(from: range.lowerBound, to: range.upperBound, by: width) {
+        for offset in 0..<width / 2 {
+          unsafe bytes.swapAt(start + offset, start + width - 1 - offset)
+        }
+      }
+    }
+  }
+
+  /// Writes a number, low byte first; traps if it does not fit.
+  package mutating func store(_ value: Int, at offset: Int) {
+    precondition(offset >= 0 && offset <= byteCount - 8)
+    unsafe withUnsafeMutableBytes { bytes in
+      unsafe bytes.storeBytes(of: Int64(value).littleEndian, toByteOffset: offset, as: Int64.self)
+    }
+  }
+}

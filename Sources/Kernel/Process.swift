@@ -43,6 +43,12 @@ package enum Process {
     Int(try checked(clinux_resident_bytes()))
   }
 
+  /// The bytes of memory that the machine has. See `sysconf(3)`, _SC_PHYS_PAGES.
+  package static var physicalByteCount: Int { Int(clinux_physical_bytes()) }
+
+  /// This process's id. See `getpid(2)`.
+  package static var id: Int { Int(clinux_process_id()) }
+
   /// Ends the process at once, even if a thread hangs in the kernel.
   package static func exitNow(_ status: CInt) -> Never {
     clinux_exit_now(status)

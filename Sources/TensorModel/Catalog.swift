@@ -46,6 +46,12 @@ package struct Catalog: Sendable {
   /// The number of tensors.
   package var count: Int { dtypes.count }
 
+  /// The memory that the catalog takes, in bytes, about.
+  package var memoryByteCount: Int {
+    nameBytes.count + (nameEnds.count + lengths.count + lengthEnds.count) * 8 + dtypes.count
+      + slots.count * 4 + slices.values.reduce(0) { $0 + $1.count * 128 }
+  }
+
   package func name(_ position: Int) -> Name {
     Name(nameBytes[(position == 0 ? 0 : nameEnds[position - 1])..<nameEnds[position]])
   }

@@ -44,6 +44,7 @@ public enum Reason: String, Sendable, Hashable, CaseIterable {
   case checksumMismatch = "CHECKSUM_MISMATCH"
   case corrupt = "CORRUPT"
   case truncated = "TRUNCATED"
+  case versionMismatch = "VERSION_MISMATCH"
   case unsupported = "UNSUPPORTED"
   case quota = "QUOTA"
   case budget = "BUDGET"
@@ -60,7 +61,7 @@ public enum Reason: String, Sendable, Hashable, CaseIterable {
     switch self {
     case .checkpointNotFound, .tensorNotFound: .notFound
     case .checkpointStateInvalid, .scopeOnly, .shapeMismatch, .slicesDiffer, .dtypeMismatch,
-      .slicesIncomplete, .invalidRequest:
+      .slicesIncomplete, .versionMismatch, .invalidRequest:
       .invalidArgument
     case .checkpointChanged: .aborted
     case .slicesOverlap, .system: .internal

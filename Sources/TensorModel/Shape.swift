@@ -31,7 +31,7 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral {
     var overflowed = false
     for length in lengths {
       guard length >= 0 else { return nil }
-      if length == 0 { return isEveryLengthKnown ? 0 : nil }
+      if length == 0 { return isEveryLengthKnown && !overflowed ? 0 : nil }
       let (product, overflow) = count.multipliedReportingOverflow(by: length)
       overflowed = overflowed || overflow
       count = product
@@ -41,7 +41,12 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral {
 
   /// The number of bytes of a dense tensor of this shape, or nil as for `elementCount`.
   public func byteCount(of dtype: DataType) -> Int? {
-    guard let width = dtype.byteCount, let elementCount else { return nil }
+    dtype.byteCount.flatMap { byteCount(ofWidth: $0) }
+  }
+
+  /// The number of bytes of a dense tensor with elements of a size, or nil as for `elementCount`.
+  public func byteCount(ofWidth width: Int) -> Int? {
+    guard let elementCount else { return nil }
     let (product, overflow) = elementCount.multipliedReportingOverflow(by: width)
     return overflow ? nil : product
   }

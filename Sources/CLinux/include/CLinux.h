@@ -81,6 +81,8 @@ int clinux_ignore_sigpipe(void);
 int64_t clinux_now_ns(void);
 int64_t clinux_raise_descriptor_limit(void);
 int64_t clinux_resident_bytes(void);
+int64_t clinux_physical_bytes(void);
+int32_t clinux_process_id(void);
 
 int clinux_thread(size_t stack_bytes, void *(*body)(void *), void *argument);
 _Noreturn void clinux_exit_now(int status);

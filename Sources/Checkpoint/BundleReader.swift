@@ -1,0 +1,264 @@
+import Kernel
+import Messages
+import SystemPackage
+import Table
+package import TensorModel
+
+/// Parses the index of a V2 checkpoint ("tensor bundle") into a `Checkpoint`.
+///
+/// The entry of the empty key is the header. A tensor that is stored in slices has an entry with
+/// their list and no bytes; each slice has an entry with bytes under a key in OrderedCode, which
+/// begins with a zero byte and therefore sorts before all usual names.
+package struct BundleReader {
+  /// The longest index that is read: some 4 million tensors. Chosen, not tuned.
+  package static let maximumIndexByteCount = 256 << 20
+  /// TensorFlow's limit of a shape's axes.
+  private static let maximumRank = 254
+  /// The version of the format that this reader is, as TensorFlow counts.
+  private static let version = 1
+
+  private var header: BundleHeader?
+  private var catalog = Catalog()
+  private var stored: [Checkpoint.StoredBytes] = []
+  private var storedEnds: [Int] = []
+  /// Entries whose keys begin with a zero byte: slices, unless no tensor lists them.
+  private var codedEntries: [(key: [UInt8], entry: BundleEntry)] = []
+  private var codedPositions: [[UInt8]: Int] = [:]
+  private var listed: Set<Int> = []
+
+  private init() {}
+
+  /// Reads and parses the index of the files; every problem names the index file.
+  package static func read(_ files: FileSet) throws(Problem) -> Checkpoint {
+    let index = files.index
+    guard index.status.size <= maximumIndexByteCount else {
+      throw Problem(
+        .unsupported,
+        "the index file has \(index.status.size) bytes, expected at most \(maximumIndexByteCount)")
+    }
+    var bytes = [UInt8](repeating: 0, count: index.status.size)
+    do {
+      let count = try index.file.read(at: 0, into: &bytes, range: 0..<bytes.count)
+      guard count == bytes.count else {
+        throw Problem(.truncated, "the index file ended after \(count) of \(bytes.count) bytes")
+      }
+    } catch let problem as Problem {
+      throw problem
+    } catch {
+      throw Problem(.system, "the index file cannot be read: \(error)")
+    }
+    // A file that is being written looks corrupt: that it changed is the better answer.
+    let parsed = parsing(bytes)
+    try files.expectUnchanged(index)
+    return try parsed.get()
+  }
+
+  private static func parsing(_ bytes: [UInt8]) -> Result<Checkpoint, Problem> {
+    do {
+      var reader = BundleReader()
+      try reader.readEntries(bytes)
+      return .success(try reader.finish())
+    } catch {
+      return .failure(error)
+    }
+  }
+
+  /// Parses an index that is in memory, as `read` does.
+  package static func parse(_ bytes: [UInt8]) throws(Problem) -> Checkpoint {
+    try parsing(bytes).get()
+  }
+
+  // MARK: Entries
+
+  private mutating func readEntries(_ bytes: [UInt8]) throws(Problem) {
+    let scratch = Scratch()
+    var table = try openTable(bytes.rawSpan)
+    while try advance(&table) {
+      let key = Array(table.key)
+      if header == nil {
+        header = try BundleReader.header(key, table.value, scratch)
+      } else {
+        try take(key, try BundleReader.entry(key, table.value, scratch))
+      }
+    }
+    guard header != nil else { throw Problem(.corrupt, "the index file has no entries") }
+  }
+
+  private static func header(
+    _ key: [UInt8], _ value: RawSpan, _ scratch: Scratch
+  ) throws(Problem) -> BundleHeader {
+    guard key.isEmpty else {
+      throw Problem(.corrupt, "the index file has no header before \(Name(key[...]))")
+    }
+    let header: BundleHeader
+    do {
+      header = try BundleHeader(unpacking: value, scratch)
+    } catch {
+      throw Problem(.corrupt, "the header of the index file is not parseable")
+    }
+    try header.expectReadable(by: version)
+    return header
+  }
+
+  private static func entry(
+    _ key: [UInt8], _ value: RawSpan, _ scratch: Scratch
+  ) throws(Problem) -> BundleEntry {
+    do {
+      return try BundleEntry(unpacking: value, scratch)
+    } catch {
+      throw Problem(
+        .corrupt, "the entry of \(Name(key[...])) in the index file is not parseable",
+        tensor: Name(key[...]))
+    }
+  }
+
+  private mutating func take(_ key: [UInt8], _ entry: BundleEntry) throws(Problem) {
+    if key.first == 0 {
+      codedPositions[key] = codedEntries.count
+      codedEntries.append((key, entry))
+    } else {
+      try append(key, entry)
+    }
+  }
+
+  private mutating func append(_ key: [UInt8], _ entry: BundleEntry) throws(Problem) {
+    let name = Name(key[...])
+    guard let dtype = DataType(rawValue: entry.dtype), dtype != .resource else {
+      throw Problem(.corrupt, "tensor \(name) has the unknown dtype \(entry.dtype)", tensor: name)
+    }
+    let shape = Shape(entry.shape)
+    guard shape.rank <= BundleReader.maximumRank, shape.elementCount != nil else {
+      throw Problem(.corrupt, "tensor \(name) has the invalid shape \(shape)", tensor: name)
+    }
+    guard !entry.slices.isEmpty else {
+      stored.append(entry.storedBytes)
+      storedEnds.append(stored.count)
+      catalog.append(name, dtype, shape)
+      return
+    }
+    var slices: [Slice] = []
+    for extents in entry.slices {
+      slices.append(try slice(extents, of: name, shape))
+      let coded = SliceKey.encode(
+        name: key[...], extents: extents.map { ($0.start, $0.length) })
+      if let position = codedPositions[coded] {
+        listed.insert(position)
+        stored.append(codedEntries[position].entry.storedBytes)
+      } else {
+        stored.append(Checkpoint.StoredBytes(shard: -1, maskedChecksum: 0, offset: 0, byteCount: 0))
+      }
+    }
+    storedEnds.append(stored.count)
+    catalog.append(name, dtype, shape, slices: slices)
+  }
+
+  private func slice(
+    _ extents: [StoredExtent], of name: Name, _ shape: Shape
+  ) throws(Problem) -> Slice {
+    guard extents.count == shape.rank else {
+      throw Problem(
+        .corrupt, "tensor \(name) has a slice of \(extents.count) axes, expected \(shape.rank)",
+        tensor: name)
+    }
+    return Slice(
+      starts: extents.map(\.start),
+      counts: zip(extents, shape.lengths).map { $0.length ?? $1 })
+  }
+
+  // MARK: Result
+
+  private mutating func finish() throws(Problem) -> Checkpoint {
+    if listed.count < codedEntries.count { try insertTensorsNamedWithZero() }
+    catalog.index()
+    guard let header else { throw Problem(.corrupt, "the index file has no entries") }
+    return Checkpoint(
+      catalog: catalog, shardCount: header.shardCount, isBigEndian: header.isBigEndian,
+      stored: stored, storedEnds: storedEnds)
+  }
+
+  /// Puts entries that no tensor lists as its slices where they belong: before all others.
+  private mutating func insertTensorsNamedWithZero() throws(Problem) {
+    let others = (catalog, stored, storedEnds)
+    catalog = Catalog()
+    stored = []
+    storedEnds = []
+    // An entry here may itself be a tensor in slices, whose keys follow it.
+    for position in codedEntries.indices where !codedEntries[position].entry.slices.isEmpty {
+      let (key, entry) = codedEntries[position]
+      for extents in entry.slices {
+        let coded = SliceKey.encode(name: key[...], extents: extents.map { ($0.start, $0.length) })
+        if let slice = codedPositions[coded] { listed.insert(slice) }
+      }
+    }
+    for position in codedEntries.indices where !listed.contains(position) {
+      try append(codedEntries[position].key, codedEntries[position].entry)
+    }
+    let shift = stored.count
+    stored += others.1
+    storedEnds += others.2.map { $0 + shift }
+    for tensor in 0..<others.0.count {
+      catalog.append(
+        others.0.name(tensor), others.0.dtype(tensor), others.0.shape(tensor),
+        slices: others.0.slices(tensor))
+    }
+  }
+}
+
+extension BundleEntry {
+  fileprivate var storedBytes: Checkpoint.StoredBytes {
+    // A negative shard in the file is as absent as one that the header does not announce.
+    Checkpoint.StoredBytes(
+      shard: shard < 0 ? .max : Int32(clamping: shard), maskedChecksum: maskedChecksum,
+      offset: offset, byteCount: byteCount)
+  }
+}
+
+extension BundleHeader {
+  /// Throws if the header says that a reader of the version must not read the checkpoint.
+  fileprivate func expectReadable(by version: Int) throws(Problem) {
+    if producer < 0 {
+      throw Problem(
+        .versionMismatch, "checkpoint producer version \(producer) below min producer 0 supported")
+    }
+    if minimumConsumer > version {
+      throw Problem(
+        .versionMismatch,
+        "checkpoint min consumer version \(minimumConsumer) above current version \(version)")
+    }
+    if badConsumers.contains(version) {
+      throw Problem(.versionMismatch, "checkpoint disallows consumer version \(version)")
+    }
+  }
+}
+
+// MARK: - The table's errors
+
+@_lifetime(copy bytes)
+private func openTable(_ bytes: RawSpan) throws(Problem) -> TableReader {
+  do {
+    return try TableReader(bytes)
+  } catch {
+    throw Problem(error)
+  }
+}
+
+@_lifetime(table: copy table)
+private func advance(_ table: inout TableReader) throws(Problem) -> Bool {
+  do {
+    return try table.next()
+  } catch {
+    throw Problem(error)
+  }
+}
+
+extension Problem {
+  fileprivate init(_ error: TableError) {
+    let reason: Reason =
+      switch error {
+      case .truncated: .truncated
+      case .checksumMismatch: .checksumMismatch
+      default: .corrupt
+      }
+    self.init(reason, "the index file is damaged: \(error)")
+  }
+}

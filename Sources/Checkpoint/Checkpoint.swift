@@ -1,0 +1,61 @@
+package import TensorModel
+
+/// The index of a checkpoint, parsed: what it holds, and where the bytes of each tensor are.
+///
+/// Immutable, and shared by everybody who has the generation open. Holds no file.
+package struct Checkpoint: Sendable {
+  /// A run of a data file with a checksum of its own: a tensor, or one slice of a tensor.
+  package struct StoredBytes: Sendable, Hashable {
+    /// The data file; negative if the index lacks the entry of the slice.
+    package let shard: Int32
+    /// Masked CRC-32C of the run.
+    package let maskedChecksum: UInt32
+    /// In bytes from the start of the data file; as stored, not checked against the file.
+    package let offset: Int
+    package let byteCount: Int
+  }
+
+  /// Names, dtypes, shapes and slices.
+  package let catalog: Catalog
+  /// The number of data files that the header announces.
+  package let shardCount: Int
+  /// Whether the elements' bytes are in the other order than this machine's.
+  package let isBigEndian: Bool
+  /// The runs of all tensors, in catalog order.
+  package let stored: [StoredBytes]
+  /// The bytes of all tensors.
+  package let byteCount: Int
+  private let storedEnds: [Int]
+
+  init(
+    catalog: Catalog, shardCount: Int, isBigEndian: Bool, stored: [StoredBytes],
+    storedEnds: [Int]
+  ) {
+    self.catalog = catalog
+    self.shardCount = shardCount
+    self.isBigEndian = isBigEndian
+    self.stored = stored
+    self.storedEnds = storedEnds
+    byteCount = stored.reduce(0) { sum, run in
+      sum.addingReportingOverflow(max(0, run.byteCount)).overflow
+        ? .max : sum + max(0, run.byteCount)
+    }
+  }
+
+  /// The positions in `stored` of a tensor's runs: one, or one for each slice in catalog order.
+  package func storedRange(_ tensor: Int) -> Range<Int> {
+    (tensor == 0 ? 0 : storedEnds[tensor - 1])..<storedEnds[tensor]
+  }
+
+  /// The bytes of a tensor as stored.
+  package func byteCount(of tensor: Int) -> Int {
+    storedRange(tensor).reduce(0) { sum, run in
+      sum.addingReportingOverflow(max(0, stored[run].byteCount)).partialValue
+    }
+  }
+
+  /// The memory that this value takes, in bytes, about.
+  package var memoryByteCount: Int {
+    stored.count * MemoryLayout<StoredBytes>.stride + storedEnds.count * 8 + catalog.memoryByteCount
+  }
+}

@@ -1,0 +1,109 @@
+package import Kernel
+import SystemPackage
+package import TensorModel
+
+/// The open files of a checkpoint, as one client passed them, and what each is for.
+///
+/// Every read goes through the descriptors of the client that waits for it: what a client does to its
+/// descriptions, or a file system to its reads, is that client's failure alone.
+package struct FileSet: Sendable {
+  /// What a file is for.
+  package enum Role: Sendable, Hashable {
+    case index
+    case shard(Int, of: Int)
+    /// A table of a V1 checkpoint.
+    case table
+  }
+
+  /// A file, and what it was when the client passed it.
+  package struct Member: Sendable {
+    package let role: Role
+    package let file: File
+    package let status: FileStatus
+  }
+
+  /// The files in the client's order, which regions refer to.
+  package let members: [Member]
+  /// The identity of the bytes.
+  package let generation: Generation
+  private let shardPositions: [Int: Int]
+  private let indexPosition: Int
+
+  /// Accepts files, or says which is not what a checkpoint's file must be.
+  ///
+  /// A file must be a regular one that can be read and not written, for the client proves with it that
+  /// it may read the bytes and nothing more.
+  package init(_ files: [(role: Role, file: File)], openedBy uid: UInt32) throws(Problem) {
+    var members: [Member] = []
+    var shards: [Int: Int] = [:]
+    var index: Int?
+    for (position, (role, file)) in files.enumerated() {
+      let status = try FileSet.accept(file, as: role)
+      members.append(Member(role: role, file: file, status: status))
+      switch role {
+      case .index:
+        guard index == nil else { throw Problem(.invalidRequest, "the checkpoint has two indexes") }
+        index = position
+      case .shard(let shard, of: _):
+        guard shards.updateValue(position, forKey: shard) == nil else {
+          throw Problem(.invalidRequest, "the checkpoint has shard \(shard) twice")
+        }
+      case .table:
+        throw Problem(.unsupported, "V1 checkpoints are not supported yet")
+      }
+    }
+    guard let index else { throw Problem(.invalidRequest, "the checkpoint has no index file") }
+    self.members = members
+    indexPosition = index
+    shardPositions = shards
+    generation = try Generation(members, openedBy: uid)
+  }
+
+  private static func accept(_ file: File, as role: Role) throws(Problem) -> FileStatus {
+    do {
+      guard try file.isReadOnly() else {
+        throw Problem(.notAllowed, "the \(role) must be opened read-only (and without O_PATH)")
+      }
+      let status = try file.status()
+      guard status.isRegular else {
+        throw Problem(.notAllowed, "the \(role) is not a regular file")
+      }
+      return status
+    } catch let problem as Problem {
+      throw problem
+    } catch {
+      throw Problem(.system, "the \(role) cannot be examined: \(error)")
+    }
+  }
+
+  /// The index file.
+  package var index: Member { members[indexPosition] }
+
+  /// Where a shard is among the members, or nil if the client did not pass it.
+  package func position(ofShard shard: Int) -> Int? { shardPositions[shard] }
+
+  /// Throws `checkpointChanged` if a file is no longer what it was when it was passed.
+  package func expectUnchanged(_ member: Member) throws(Problem) {
+    let now: FileStatus
+    do {
+      now = try member.file.status()
+    } catch {
+      throw Problem(.system, "the \(member.role) cannot be examined: \(error)")
+    }
+    // The number of links changes when the file is replaced, which leaves its bytes alone.
+    guard Generation.isSameBytes(now, member.status) else {
+      throw Problem(
+        .checkpointChanged, "the \(member.role) has changed since it was opened; open it again")
+    }
+  }
+}
+
+extension FileSet.Role: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .index: "index file"
+    case .shard(let shard, of: let total): "data file of shard \(shard) of \(total)"
+    case .table: "V1 table"
+    }
+  }
+}

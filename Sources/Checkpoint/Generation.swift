@@ -1,0 +1,73 @@
+import Kernel
+import SystemPackage
+import TensorModel
+
+/// The identity of a checkpoint's bytes: its files in order, and which state of each.
+///
+/// Two clients that pass the same files share what was made of them. Device and inode identify a file
+/// only while somebody holds it open; the store holds the index.
+package struct Generation: Sendable, Hashable {
+  private struct Member: Sendable, Hashable {
+    let role: FileSet.Role
+    let device: UInt64
+    let inode: UInt64
+    let size: Int
+    let modified: Int64
+    let changed: Int64
+  }
+
+  private let members: [Member]
+  /// The user, on file systems whose identities a user can forge; nil where all users share.
+  private let owner: UInt32?
+
+  init(_ members: [FileSet.Member], openedBy uid: UInt32) throws(Problem) {
+    self.members = members.map {
+      Member(
+        role: $0.role, device: $0.status.device, inode: $0.status.inode, size: $0.status.size,
+        modified: $0.status.modified, changed: $0.status.changed)
+    }
+    // One file system after the other is seldom: the index speaks for its directory's device only.
+    var trusted: [UInt64: Bool] = [:]
+    for member in members where trusted[member.status.device] == nil {
+      do {
+        trusted[member.status.device] = Generation.trustedFileSystems.contains(
+          try member.file.fileSystem())
+      } catch {
+        throw Problem(.system, "the file system of the \(member.role) is unknown: \(error)")
+      }
+    }
+    owner = trusted.values.allSatisfy { $0 } ? nil : uid
+  }
+
+  static func isSameBytes(_ left: FileStatus, _ right: FileStatus) -> Bool {
+    left.device == right.device && left.inode == right.inode && left.size == right.size
+      && left.modified == right.modified
+      && (left.changed == right.changed || left.linkCount != right.linkCount)
+  }
+
+  /// ext4, xfs, btrfs, tmpfs, overlay: a user cannot choose device, inode or times there.
+  ///
+  /// The numbers are those of `statfs(2)`.
+  private static let trustedFileSystems: Set<Int64> = [
+    0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630,
+  ]
+}
+
+extension Generation: CustomStringConvertible {
+  /// Sixteen hexadecimal digits for people and logs (FNV-1a); equality compares everything.
+  package var description: String {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for member in members {
+      for word in [
+        member.device, member.inode, UInt64(bitPattern: Int64(member.size)),
+        UInt64(bitPattern: member.modified), UInt64(bitPattern: member.changed),
+      ] {
+        for shift in stride(from: UInt64(0), to: 64, by: 8) {
+          hash = (hash ^ (word >> shift & 0xff)) &* 0x100_0000_01b3
+        }
+      }
+    }
+    let digits = String(hash, radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
+  }
+}

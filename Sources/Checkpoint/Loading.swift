@@ -1,0 +1,162 @@
+import Kernel
+import SystemPackage
+import Table
+package import TensorModel
+
+/// Reads stored runs once: compares their checksums and fills pieces of an arena on the way.
+///
+/// The bytes that fill a piece are the bytes that were checksummed: they pass through a private
+/// buffer, and the arena is sealed only if every checksum matched.
+package struct Loading {
+  /// Where a piece goes in the arena.
+  package struct Target: Sendable {
+    package let piece: Piece
+    /// The first byte in the arena; a multiple of the piece's alignment.
+    package let offset: Int
+    package let byteCount: Int
+
+    package init(piece: Piece, offset: Int, byteCount: Int) {
+      self.piece = piece
+      self.offset = offset
+      self.byteCount = byteCount
+    }
+  }
+
+  /// Bytes that are read, summed and copied at a time; the buffer stays in the second-level cache.
+  private static let chunkByteCount = 512 << 10
+
+  let checkpoint: Checkpoint
+  private let files: FileSet
+  /// Throws if nobody waits for the result any more; called between chunks.
+  let checkIn: () throws(Problem) -> Void
+  /// Strings that were decoded to learn how much room their piece takes.
+  var decoded: [Piece: Strings] = [:]
+  private(set) var buffer = [UInt8](repeating: 0, count: Loading.chunkByteCount)
+
+  package init(
+    _ checkpoint: Checkpoint, _ files: FileSet, checkIn: @escaping () throws(Problem) -> Void
+  ) {
+    self.checkpoint = checkpoint
+    self.files = files
+    self.checkIn = checkIn
+  }
+
+  /// The bytes that a piece takes in an arena; reads and checks strings to know.
+  package mutating func byteCount(of piece: Piece) throws(Problem) -> Int {
+    if let dtype = checkpoint.catalog.dtype(piece.tensor).byteCount {
+      let shape = checkpoint.shape(of: piece.tensor, piece.slice)
+      guard let count = shape.byteCount(ofWidth: dtype) else {
+        throw checkpoint.problem(piece.tensor, .corrupt, "has the impossible shape \(shape)")
+      }
+      return count
+    }
+    let strings = try decodeStrings(piece)
+    decoded[piece] = strings
+    return strings.byteCount
+  }
+
+  /// Reads the runs, each with its tensor, and those that the targets need, into the arena's bytes.
+  ///
+  /// Throws the first problem; the bytes of the arena are then worthless.
+  package mutating func load(
+    verifying runs: [(run: Int, tensor: Int)], filling targets: [Target],
+    of arena: inout MutableRawSpan
+  ) throws(Problem) {
+    var work: [Int: (tensor: Int, copies: [Runs])] = [:]
+    for (run, tensor) in runs { work[run] = (tensor, []) }
+    for target in targets {
+      let tensor = target.piece.tensor
+      guard let width = checkpoint.catalog.dtype(tensor).byteCount else {
+        decoded[target.piece]?.write(to: &arena, at: target.offset)
+        continue
+      }
+      let wanted = target.piece.slice ?? Slice(whole: checkpoint.catalog.shape(tensor))
+      for run in checkpoint.runs(of: tensor, target.piece.slice) {
+        let box = checkpoint.box(ofRun: run, of: tensor)
+        let copy = Runs(from: box, to: wanted, at: target.offset, width: width)
+        work[run, default: (tensor, [])].copies += copy.map { [$0] } ?? []
+      }
+    }
+    // In the order of the disk.
+    let order = work.keys.sorted {
+      let (left, right) = (checkpoint.stored[$0], checkpoint.stored[$1])
+      return (left.shard, left.offset) < (right.shard, right.offset)
+    }
+    for run in order {
+      guard let (tensor, copies) = work[run] else { continue }
+      try stream(run, of: tensor, copies, &arena)
+    }
+    for target in targets where checkpoint.isBigEndian {
+      guard let width = checkpoint.catalog.dtype(target.piece.tensor).swappedByteCount
+      else { continue }
+      arena.reverseBytes(in: target.offset..<target.offset + target.byteCount, width: width)
+    }
+    try expectFilesUnchanged(order)
+  }
+
+  private mutating func stream(
+    _ position: Int, of tensor: Int, _ copies: [Runs], _ arena: inout MutableRawSpan
+  ) throws(Problem) {
+    let run = checkpoint.stored[position]
+    guard checkpoint.catalog.dtype(tensor) != .string else {
+      _ = try readStrings(position, of: tensor)
+      return
+    }
+    var copies = copies
+    var checksum = Checksum()
+    var done = 0
+    while done < run.byteCount {
+      try checkIn()
+      let count = min(buffer.count, run.byteCount - done)
+      try read(run, of: tensor, from: done, count: count)
+      let chunk = buffer.rawSpan.extracting(0..<count)
+      checksum.update(chunk)
+      for index in copies.indices { copies[index].copy(chunk, at: done, to: &arena) }
+      done += count
+    }
+    try expect(checksum, run, of: tensor)
+  }
+
+  /// Reads bytes of a run into the buffer's front.
+  mutating func read(
+    _ run: Checkpoint.StoredBytes, of tensor: Int, from start: Int, count: Int
+  ) throws(Problem) {
+    guard let position = files.position(ofShard: Int(run.shard)) else {
+      throw checkpoint.problem(
+        tensor, .checkpointNotFound, "is in shard \(run.shard), whose data file is missing")
+    }
+    let read: Int
+    do {
+      read = try files.members[position].file.read(
+        at: run.offset + start, into: &buffer, range: 0..<count)
+    } catch {
+      throw checkpoint.problem(tensor, .system, "cannot be read: \(error)")
+    }
+    guard read == count else {
+      try files.expectUnchanged(files.members[position])
+      throw checkpoint.problem(
+        tensor, .truncated, "ends after \(start + read) of \(run.byteCount) bytes")
+    }
+  }
+
+  func expect(
+    _ checksum: Checksum, _ run: Checkpoint.StoredBytes, of tensor: Int
+  ) throws(Problem) {
+    guard checksum.masked != run.maskedChecksum else { return }
+    // A file that is being written looks damaged: that it changed is the better answer.
+    if let position = files.position(ofShard: Int(run.shard)) {
+      try files.expectUnchanged(files.members[position])
+    }
+    throw checkpoint.problem(
+      tensor, .checksumMismatch,
+      "is damaged: checksum of shard \(run.shard) at \(run.offset) does not match: "
+        + "stored \(Checksum.unmask(run.maskedChecksum)), calculated \(checksum.value)")
+  }
+
+  private func expectFilesUnchanged(_ runs: [Int]) throws(Problem) {
+    for shard in Set(runs.map { checkpoint.stored[$0].shard }) {
+      guard let position = files.position(ofShard: Int(shard)) else { continue }
+      try files.expectUnchanged(files.members[position])
+    }
+  }
+}

@@ -1,0 +1,159 @@
+import Kernel
+package import TensorModel
+
+/// What an arena holds for one tensor, slice and alignment: the unit that clients share.
+package struct Piece: Sendable, Hashable {
+  /// The start of every piece in its arena: what TensorFlow, JAX and DLPack need.
+  package static let alignment = 64
+
+  /// The position in the catalog.
+  package let tensor: Int
+  /// What is cut out; nil for the whole tensor.
+  package let slice: Slice?
+  /// A power of two, at least `Piece.alignment`.
+  package let alignment: Int
+}
+
+/// Where the bytes that a variable needs are, or are to be made.
+package enum Placement: Sendable, Hashable {
+  /// In a data file, as they are; `strides` is empty if they are contiguous.
+  case file(stored: Int, offset: Int, byteCount: Int, strides: [Int])
+  /// In an arena.
+  case piece(Piece)
+}
+
+/// What a client asks of the bytes.
+package struct PlacementOptions: Sendable, Hashable {
+  /// The largest alignment that can be had: a page.
+  package static let maximumAlignment = 4096
+
+  /// A power of two that divides the address; 0 for the element's size.
+  package var alignment: Int
+  /// Only bytes that can never change.
+  package var sealed: Bool
+  /// Bytes that are not contiguous will do.
+  package var strides: Bool
+
+  package init(alignment: Int = 0, sealed: Bool = false, strides: Bool = false) {
+    self.alignment = alignment
+    self.sealed = sealed
+    self.strides = strides
+  }
+}
+
+extension Checkpoint {
+  /// Decides where a tensor, or a slice that fits it, is served from; reads nothing.
+  ///
+  /// File regions serve bytes that lie ready: in this machine's order, in one stored run, aligned as
+  /// asked, and contiguous or described by strides. Everything else is a piece of an arena. Throws if
+  /// the files cannot hold what the index says.
+  package func placement(
+    of tensor: Int, _ slice: Slice?, _ options: PlacementOptions, in files: FileSet
+  ) throws(Problem) -> Placement {
+    let dtype = catalog.dtype(tensor)
+    guard dtype != .variant else {
+      throw problem(tensor, .unsupported, "has dtype variant, which cannot be shared")
+    }
+    for run in runs(of: tensor, slice) { try expectReadable(run, of: tensor, in: files) }
+    let piece = Piece(
+      tensor: tensor, slice: slice, alignment: max(Piece.alignment, options.alignment))
+    guard let width = dtype.byteCount, !options.sealed, !isBigEndian || dtype.swappedByteCount == 1,
+      let (run, offset, strides) = storedPlace(of: tensor, slice, width: width),
+      strides.isEmpty || options.strides
+    else { return .piece(piece) }
+    let place = stored[run].offset + offset
+    guard place & (max(options.alignment, width) - 1) == 0 else { return .piece(piece) }
+    let byteCount = slice.map { $0.counts.reduce(width, *) } ?? stored[run].byteCount
+    return .file(stored: run, offset: place, byteCount: byteCount, strides: strides)
+  }
+
+  /// The shape of a tensor, or of a slice of it.
+  package func shape(of tensor: Int, _ slice: Slice?) -> Shape {
+    slice?.shape ?? catalog.shape(tensor)
+  }
+
+  /// The stored runs that a tensor or a slice of it takes bytes from, by position in `stored`.
+  package func runs(of tensor: Int, _ slice: Slice?) -> [Int] {
+    let range = storedRange(tensor)
+    guard let slice, range.count > 1 else { return Array(range) }
+    return zip(range, catalog.slices(tensor))
+      .filter { slice.intersection($1) != nil }
+      .map { $0.0 }
+  }
+
+  /// The box that a stored run of a tensor covers.
+  func box(ofRun run: Int, of tensor: Int) -> Slice {
+    let slices = catalog.slices(tensor)
+    guard !slices.isEmpty else { return Slice(whole: catalog.shape(tensor)) }
+    return slices[run - storedRange(tensor).lowerBound]
+  }
+
+  /// Finds a stored run that has all the bytes, the first one's offset in it, and strides if needed.
+  private func storedPlace(
+    of tensor: Int, _ slice: Slice?, width: Int
+  ) -> (run: Int, offset: Int, strides: [Int])? {
+    let range = storedRange(tensor)
+    if slice == nil, catalog.slices(tensor).isEmpty { return (range.lowerBound, 0, []) }
+    let wanted = slice ?? Slice(whole: catalog.shape(tensor))
+    for run in range {
+      let box = box(ofRun: run, of: tensor)
+      guard wanted.intersection(box) == wanted else { continue }
+      let steps = Runs.steps(box.counts, width: width)
+      let offset = wanted.starts.indices.reduce(0) { offset, axis in
+        offset + (wanted.starts[axis] - box.starts[axis]) * steps[axis]
+      }
+      let isContiguous = Checkpoint.isContiguous(wanted, in: box)
+      return (run, offset, isContiguous ? [] : steps)
+    }
+    return nil
+  }
+
+  /// Whether all axes before the last one that is cut have length 1.
+  private static func isContiguous(_ slice: Slice, in box: Slice) -> Bool {
+    guard let cut = slice.counts.indices.last(where: { slice.counts[$0] != box.counts[$0] })
+    else { return true }
+    return slice.counts[..<cut].allSatisfy { $0 == 1 }
+  }
+
+  /// Throws unless the files have all bytes of a stored run, and as many as its shape needs.
+  private func expectReadable(
+    _ position: Int, of tensor: Int, in files: FileSet
+  ) throws(Problem) {
+    let run = stored[position]
+    guard run.shard >= 0 else {
+      throw problem(
+        tensor, .tensorNotFound,
+        "lists slice \(box(ofRun: position, of: tensor)), whose entry is not in the index file")
+    }
+    guard let member = files.position(ofShard: Int(run.shard)).map({ files.members[$0] }),
+      member.role == .shard(Int(run.shard), of: shardCount)
+    else {
+      throw problem(
+        tensor, .checkpointNotFound,
+        "is in shard \(run.shard) of \(shardCount), whose data file is missing")
+    }
+    if let width = catalog.dtype(tensor).byteCount {
+      let expected = box(ofRun: position, of: tensor).shape.byteCount(ofWidth: width)
+      guard run.byteCount == expected else {
+        throw problem(
+          tensor, .corrupt,
+          "has an invalid size in the index: stored \(run.byteCount), "
+            + "expected \(expected.map(String.init) ?? "less than 2^63")")
+      }
+    }
+    guard run.byteCount > 0 else { return }
+    guard run.offset >= 0, run.offset <= member.status.size,
+      run.byteCount <= member.status.size - run.offset
+    else {
+      throw problem(
+        tensor, .truncated,
+        "needs \(run.byteCount) bytes at \(run.offset) of the \(member.role), "
+          + "which has \(member.status.size)")
+    }
+  }
+
+  func problem(_ tensor: Int, _ reason: Reason, _ message: String) -> Problem {
+    let name = catalog.name(tensor)
+    return Problem(reason, "tensor \(name) \(message)", tensor: name)
+  }
+}

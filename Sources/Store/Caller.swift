@@ -1,0 +1,40 @@
+package import Kernel
+package import TensorModel
+
+/// Who waits for an answer, and for how long.
+///
+/// Waiting polls the caller's own socket beside what it waits for: a client that hangs up wakes its
+/// own thread, and nobody has to keep a list of who waits.
+package struct Caller: Sendable {
+  private let socket: Socket?
+  private let deadline: Deadline
+
+  /// Makes a caller; without a socket it cannot hang up.
+  package init(_ socket: Socket?, until deadline: Deadline) {
+    self.socket = socket
+    self.deadline = deadline
+  }
+
+  /// Throws if the caller has hung up or its deadline has passed.
+  package func checkIn() throws(Problem) {
+    if deadline.hasPassed {
+      throw Problem(.deadline, "the call's deadline passed before it was answered")
+    }
+    if socket?.hasHungUp() == true { throw Problem(.cancelled, "the client has hung up") }
+  }
+
+  /// Waits for the flight's end; throws as `checkIn` does.
+  func wait(for flight: Flight) throws(Problem) {
+    guard let event = try flight.join() else { return }
+    defer { flight.leave() }
+    var poll = Poll()
+    poll.add(event.descriptor, for: .readable)
+    if let socket { poll.add(socket.descriptor, for: .hangUp) }
+    do {
+      _ = try poll.wait(until: deadline)
+    } catch {
+      throw Problem(.system, "waiting for another client's load failed: \(error)")
+    }
+    if !poll.seen(0).contains(.readable) { try checkIn() }
+  }
+}

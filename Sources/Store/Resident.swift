@@ -1,0 +1,254 @@
+package import Checkpoint
+package import Kernel
+import SystemPackage
+package import TensorModel
+
+/// A checkpoint that is held: its parsed index, what of it was verified, and the pieces made of it.
+///
+/// Shared by all leases of the generation. What one call needs and nobody has, that call's thread
+/// makes; others that need the same wait for it.
+package final class Resident: Sendable {
+  private enum PieceState {
+    case making(Flight)
+    case made(PiecePlace)
+  }
+
+  private struct State {
+    var isVerified: [Bool]
+    var verifying: [Int: Flight] = [:]
+    var pieces: [Piece: PieceState] = [:]
+    var verifiedByteCount = 0
+    var arenaCount = 0
+    var arenaByteCount = 0
+  }
+
+  package let generation: Generation
+  package let checkpoint: Checkpoint
+  /// What the first client that opened it called it.
+  package let label: String
+  /// Keeps the inode from being given to another file; read through by nobody.
+  let index: File
+  private let charge: Charge
+  // Invariant: a run that is verified is not being verified; a piece is absent, being made by one
+  // flight that has not ended, or made.
+  private let state: Monitor<State>
+
+  init(
+    _ checkpoint: Checkpoint, _ files: FileSet, label: String, _ charge: consuming Charge
+  ) {
+    generation = files.generation
+    self.checkpoint = checkpoint
+    self.label = label
+    index = files.index.file
+    self.charge = charge
+    state = Monitor(State(isVerified: Array(repeating: false, count: checkpoint.stored.count)))
+  }
+
+  /// Makes sure that all stored runs are verified and all pieces made; waits for what others make.
+  ///
+  /// Nothing is returned before everything is there. Throws the first problem.
+  package func acquire(
+    runs: [(run: Int, tensor: Int)], pieces: [Piece], from files: FileSet, for caller: Caller,
+    in store: Store
+  ) throws(Problem) -> [Piece: PiecePlace] {
+    while true {
+      let claim = claim(runs: runs, pieces: pieces)
+      if let places = claim.places { return places }
+      if !claim.isEmpty {
+        do {
+          try load(claim, from: files, for: caller, in: store)
+        } catch {
+          abandon(claim)
+          throw error
+        }
+      }
+      for flight in claim.others { try caller.wait(for: flight) }
+    }
+  }
+
+  // MARK: Claims
+
+  private struct Claim {
+    let flight = Flight()
+    var runs: [(run: Int, tensor: Int)] = []
+    var pieces: [Piece] = []
+    var others: [Flight] = []
+    /// The answer, if nothing is left to do or to wait for.
+    var places: [Piece: PiecePlace]?
+
+    var isEmpty: Bool { runs.isEmpty && pieces.isEmpty }
+  }
+
+  private func claim(runs: [(run: Int, tensor: Int)], pieces: [Piece]) -> Claim {
+    state.withLock { state in
+      var claim = Claim()
+      for (run, tensor) in runs where !state.isVerified[run] {
+        if let flight = state.verifying[run] {
+          if flight !== claim.flight { claim.others.append(flight) }
+        } else {
+          state.verifying[run] = claim.flight
+          claim.runs.append((run, tensor))
+        }
+      }
+      var places: [Piece: PiecePlace] = [:]
+      for piece in pieces {
+        switch state.pieces[piece] {
+        case .made(let place): places[piece] = place
+        case .making(let flight):
+          if flight !== claim.flight { claim.others.append(flight) }
+        case nil:
+          state.pieces[piece] = .making(claim.flight)
+          claim.pieces.append(piece)
+        }
+      }
+      if claim.isEmpty, claim.others.isEmpty { claim.places = places }
+      return claim
+    }
+  }
+
+  private func abandon(_ claim: Claim) {
+    state.withLock { state in
+      for (run, _) in claim.runs { state.verifying[run] = nil }
+      for piece in claim.pieces { state.pieces[piece] = nil }
+    }
+    claim.flight.end()
+  }
+
+  private func complete(_ claim: Claim, _ places: [Piece: PiecePlace], arenaByteCount: Int) {
+    state.withLock { state in
+      for (run, _) in claim.runs {
+        state.verifying[run] = nil
+        state.isVerified[run] = true
+        state.verifiedByteCount += checkpoint.stored[run].byteCount
+      }
+      for (piece, place) in places {
+        state.pieces[piece] = .made(place)
+        // Filling a piece compares the checksums of all runs that it takes bytes from.
+        for run in checkpoint.runs(of: piece.tensor, piece.slice) {
+          guard state.verifying[run] == nil, !state.isVerified[run] else { continue }
+          state.isVerified[run] = true
+          state.verifiedByteCount += checkpoint.stored[run].byteCount
+        }
+      }
+      if !places.isEmpty { state.arenaCount += 1 }
+      state.arenaByteCount += arenaByteCount
+    }
+    claim.flight.end()
+  }
+
+  // MARK: Loading
+
+  private func load(
+    _ claim: Claim, from files: FileSet, for caller: Caller, in store: Store
+  ) throws(Problem) {
+    var loading = Loading(checkpoint, files) { () throws(Problem) in
+      // The work goes on for others even if the one who began it has gone.
+      if !claim.flight.isAwaited { try caller.checkIn() }
+    }
+    guard !claim.pieces.isEmpty else {
+      var none = MutableRawSpan()
+      try loading.load(verifying: claim.runs, filling: [], of: &none)
+      complete(claim, [:], arenaByteCount: 0)
+      store.count { $0.verifiedRuns += claim.runs.count }
+      return
+    }
+    let targets = try layOut(claim.pieces, &loading)
+    let byteCount = max(1, targets.last.map { $0.offset + $0.byteCount } ?? 0)
+    let charge = try store.charge(byteCount, for: "an arena")
+    let arena = try makeArena(byteCount) { bytes throws(Problem) in
+      try loading.load(verifying: claim.runs, filling: targets, of: &bytes)
+    }
+    let holder = ArenaHolder(id: store.nextArenaID(), arena, charge)
+    var places: [Piece: PiecePlace] = [:]
+    for target in targets {
+      places[target.piece] = PiecePlace(
+        arena: holder, offset: target.offset, byteCount: target.byteCount)
+    }
+    complete(claim, places, arenaByteCount: byteCount)
+    store.count {
+      $0.verifiedRuns += claim.runs.count
+      $0.arenas += 1
+      $0.pieces += targets.count
+    }
+  }
+
+  private func makeArena(
+    _ byteCount: Int, _ fill: (inout MutableRawSpan) throws(Problem) -> Void
+  ) throws(Problem) -> SealedArena {
+    func refused(_ error: Errno) -> Problem {
+      Problem(
+        error == .tooManyOpenFiles ? .quota : .budget,
+        "no arena of \(byteCount) bytes can be made: \(error)")
+    }
+    var arena: Arena
+    do { arena = try Arena(named: "warmstart:\(generation)", byteCount: byteCount) } catch {
+      throw refused(error)
+    }
+    var bytes = arena.bytes
+    try fill(&bytes)
+    do { return try arena.seal() } catch { throw refused(error) }
+  }
+
+  private func layOut(
+    _ pieces: [Piece], _ loading: inout Loading
+  ) throws(Problem) -> [Loading.Target] {
+    var targets: [Loading.Target] = []
+    var end = 0
+    for piece in pieces {
+      let count = try loading.byteCount(of: piece)
+      let (padded, overflow) = end.addingReportingOverflow(piece.alignment - 1)
+      let offset = padded & ~(piece.alignment - 1)
+      let (next, overflows) = offset.addingReportingOverflow(count)
+      guard !overflow, !overflows else {
+        throw Problem(.budget, "the pieces of one arena add up to more than 2^63 bytes")
+      }
+      targets.append(Loading.Target(piece: piece, offset: offset, byteCount: count))
+      end = next
+    }
+    return targets
+  }
+
+  // MARK: Reports
+
+  /// What the resident holds now.
+  package struct Holdings: Sendable {
+    package var verifiedByteCount: Int
+    package var arenaCount: Int
+    package var arenaByteCount: Int
+  }
+
+  package var holdings: Holdings {
+    state.withLock {
+      Holdings(
+        verifiedByteCount: $0.verifiedByteCount, arenaCount: $0.arenaCount,
+        arenaByteCount: $0.arenaByteCount)
+    }
+  }
+
+  /// Whether the index has lost its last name: it must not be held longer than somebody uses it.
+  func isDeleted() -> Bool {
+    // A file that cannot be examined any more is as good as deleted.
+    ((try? index.status())?.linkCount ?? 0) == 0
+  }
+}
+
+/// Where a piece is.
+package struct PiecePlace: Sendable {
+  package let arena: ArenaHolder
+  package let offset: Int
+  package let byteCount: Int
+}
+
+/// A sealed arena, what it is charged, and its number.
+package final class ArenaHolder: Sendable {
+  /// Unique in the daemon's life; from 1.
+  package let id: UInt64
+  package let arena: SealedArena
+  private let charge: Charge
+
+  init(id: UInt64, _ arena: SealedArena, _ charge: consuming Charge) {
+    self.id = id
+    self.arena = arena
+    self.charge = charge
+  }
+}

@@ -1,0 +1,74 @@
+import CISAL
+
+/// A running CRC-32C (Castagnoli), at memory speed.
+///
+/// Pieces may be fed one after another; the value after each is that of all bytes so far. Files
+/// store checksums *masked*, so that a checksum over bytes that hold a checksum stays meaningful.
+package struct Checksum: Sendable, Hashable {
+  /// The checksum of the bytes so far; 0 for none.
+  package private(set) var value: UInt32
+
+  /// Starts with no bytes.
+  package init() {
+    value = 0
+  }
+
+  /// Goes on from the value after earlier bytes.
+  package init(resuming value: UInt32) {
+    self.value = value
+  }
+
+  /// The checksum as files store it.
+  package var masked: UInt32 { Checksum.mask(value) }
+
+  /// Extends the checksum by bytes.
+  package mutating func update(_ bytes: RawSpan) {
+    // libisal wants a mutable pointer but only reads; every piece lies in the span.
+    unsafe bytes.withUnsafeBytes { buffer in
+      guard let base = buffer.baseAddress else { return }
+      let start = unsafe UnsafeMutablePointer(mutating: base.assumingMemoryBound(to: UInt8.self))
+      var offset = 0
+      while offset < buffer.count {
+        let count = min(buffer.count - offset, Checksum.maximumPieceByteCount)
+        value = unsafe ~crc32_iscsi(start + offset, CInt(count), ~value)
+        offset += count
+      }
+    }
+  }
+
+  /// Extends the checksum by a number's bytes, low byte first.
+  package mutating func update(littleEndian number: UInt32) {
+    let bytes: InlineArray<4, UInt8> = .init { UInt8(truncatingIfNeeded: number >> ($0 * 8)) }
+    update(RawSpan(_elements: bytes.span))
+  }
+
+  /// Extends the checksum by a number's bytes, low byte first.
+  package mutating func update(littleEndian number: UInt64) {
+    let bytes: InlineArray<8, UInt8> = .init { UInt8(truncatingIfNeeded: number >> ($0 * 8)) }
+    update(RawSpan(_elements: bytes.span))
+  }
+
+  /// The masked checksum of bytes that are all there.
+  package static func masked(of bytes: RawSpan) -> UInt32 {
+    var checksum = Checksum()
+    checksum.update(bytes)
+    return checksum.masked
+  }
+
+  /// What files store in place of a checksum.
+  package static func mask(_ value: UInt32) -> UInt32 {
+    (value >> 15 | value << 17) &+ maskDelta
+  }
+
+  /// The checksum that files store masked like this.
+  package static func unmask(_ masked: UInt32) -> UInt32 {
+    let rotated = masked &- maskDelta
+    return rotated << 15 | rotated >> 17
+  }
+
+  /// leveldb's constant; see `TableFormat`.
+  private static let maskDelta: UInt32 = 0xa282_ead8
+
+  /// libisal counts bytes in an `int`; 1 GiB is a round number that fits.
+  private static let maximumPieceByteCount = 1 << 30
+}

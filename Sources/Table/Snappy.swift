@@ -1,0 +1,42 @@
+import CSnappy
+
+/// Raw snappy blocks (not the framed format), as tables of old or foreign writers hold them.
+enum Snappy {
+  /// The most bytes that one block may expand to.
+  ///
+  /// leveldb's blocks are 256 KiB unless one value is larger, and a snappy block cannot say more
+  /// than 4 GiB; 1 GiB, chosen, not tuned, is what a single allocation for a client's file may be.
+  static let maximumByteCount = 1 << 30
+
+  /// Expands a block, or returns nil if its bytes are not what snappy makes.
+  ///
+  /// Allocates only what the block's bytes were seen to expand to, never what they merely claim;
+  /// throws `expansionTooLarge` if that is more than the limit or `maximumByteCount`. The block's
+  /// offset goes into errors. See `snappy-c.h`.
+  static func expand(
+    _ compressed: RawSpan, limit: Int, block: Int
+  ) throws(TableError) -> [UInt8] {
+    let limit = min(limit, maximumByteCount)
+    // The pointers stay within the span and the array's own storage for the length of the calls.
+    return try unsafe compressed.withUnsafeBytes { source throws(TableError) -> [UInt8] in
+      let bytes = unsafe source.bindMemory(to: CChar.self).baseAddress
+      var claimed = 0
+      guard unsafe snappy_uncompressed_length(bytes, source.count, &claimed) == SNAPPY_OK
+      else { throw .corruptCompression(block: block) }
+      guard claimed >= 0, claimed <= limit
+      else { throw .expansionTooLarge(block: block, byteCount: claimed, limit: limit) }
+      guard unsafe snappy_validate_compressed_buffer(bytes, source.count) == SNAPPY_OK
+      else { throw .corruptCompression(block: block) }
+      var status = SNAPPY_OK
+      let expanded = unsafe [UInt8](unsafeUninitializedCapacity: claimed) { target, count in
+        count = claimed
+        let chars = unsafe UnsafeMutableRawBufferPointer(target).bindMemory(to: CChar.self)
+        status = unsafe snappy_uncompress(bytes, source.count, chars.baseAddress, &count)
+        if status != SNAPPY_OK { count = 0 }
+      }
+      guard status == SNAPPY_OK, expanded.count == claimed
+      else { throw .corruptCompression(block: block) }
+      return expanded
+    }
+  }
+}

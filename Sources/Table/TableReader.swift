@@ -1,0 +1,97 @@
+/// Reads a sorted string table: all its entries, in order, each once.
+///
+/// The file is given whole, in memory that nobody else can change, and every byte of it is taken
+/// for hostile. What does not make sense is an error, never fewer entries: a walk that ended in
+/// `false` saw everything that was written. Memory beside the file is two keys, plus the index and
+/// one data block if they are compressed. The article `TableFormat` describes the format.
+///
+/// ```swift
+/// var table = try TableReader(file)
+/// while try table.next() { use(table.key, table.value) }
+/// ```
+package struct TableReader: ~Copyable, ~Escapable {
+  private let file: RawSpan
+  private let indexBlock: Block
+  private var index: Entries
+  private var block: Block
+  private var entries: Entries
+  private var allowance: Allowance
+  private let dataLimit: Int
+  private var dataEnd = 0
+  private var isInBlock = false
+  private var failure: TableError?
+
+  /// Opens a table: verifies its footer and its index, and stands before the first entry.
+  @_lifetime(copy file)
+  package init(_ file: RawSpan) throws(TableError) {
+    let footer = try Footer(of: file)
+    var allowance = Allowance(fileByteCount: file.byteCount)
+    let indexBlock = try Block(footer.index, of: file, allowance: &allowance)
+    var index = Entries()
+    try index.start(indexBlock)
+    self.file = file
+    self.indexBlock = indexBlock
+    self.index = index
+    self.allowance = allowance
+    dataLimit = footer.index.offset
+    block = Block(noneOf: file)
+    entries = Entries()
+  }
+
+  /// Goes to the next entry, or returns false after the last one.
+  ///
+  /// After an error, every further call throws that error again.
+  @_lifetime(self: copy self)
+  package mutating func next() throws(TableError) -> Bool {
+    if let failure { throw failure }
+    do throws(TableError) {
+      while true {
+        if isInBlock {
+          if try entries.next(in: block, allowance: &allowance) { return true }
+          try leaveBlock()
+        }
+        guard try enterBlock() else { return false }
+      }
+    } catch {
+      failure = error
+      throw error
+    }
+  }
+
+  /// The key of the entry that `next` went to; valid until the next call.
+  package var key: RawSpan {
+    @_lifetime(borrow self)
+    borrowing get { RawSpan(_elements: entries.key.bytes) }
+  }
+
+  /// The value of the entry that `next` went to; valid until the next call.
+  package var value: RawSpan {
+    @_lifetime(borrow self)
+    borrowing get { RawSpan(_elements: block.contents.extracting(entries.value)) }
+  }
+
+  /// Goes to the start of the next data block, or returns false after the last one.
+  ///
+  /// Blocks must follow one another, before the index: none can be read twice for the price of one.
+  @_lifetime(self: copy self)
+  private mutating func enterBlock() throws(TableError) -> Bool {
+    guard try index.next(in: indexBlock, allowance: &allowance) else { return false }
+    var cursor = Cursor(indexBlock.contents.extracting(index.value), offset: 0)
+    let limit = file.byteCount - Footer.byteCount
+    let handle = try BlockHandle(.data, from: &cursor, limit: limit)
+    guard handle.offset >= dataEnd, handle.end <= dataLimit
+    else { throw .overlappingBlocks(block: handle.offset) }
+    dataEnd = handle.end
+    block = try Block(handle, of: file, allowance: &allowance)
+    try entries.start(block)
+    isInBlock = true
+    return true
+  }
+
+  /// Checks that the index's key ends the block, and holds the next block's keys to it.
+  @_lifetime(self: copy self)
+  private mutating func leaveBlock() throws(TableError) {
+    isInBlock = false
+    guard entries.raise(to: index.key) else { throw .badIndexKey(block: block.offset) }
+  }
+}

@@ -1,0 +1,151 @@
+package import Kernel
+package import Messages
+import SystemPackage
+
+/// One end of a connection: frames in both directions, and the descriptors that ride on them.
+///
+/// A reader takes exactly the five bytes of the prefix, then exactly the message: descriptors come
+/// with the first byte of their frame, so a read past a frame would take the next one's. Buffers are
+/// kept from frame to frame. Belongs to one thread. See `unix(7)`.
+package final class Connection {
+  /// The most descriptors on one frame.
+  package static let maximumDescriptors = 64
+  /// The longest request: some 150,000 variables.
+  package static let maximumRequestByteCount = 16 << 20
+  /// The longest reply that a client takes; the daemon's are chunks of about 1 MiB.
+  package static let maximumReplyByteCount = 4 << 20
+  /// How long a frame may take after its first byte, in either direction.
+  package static let frameMilliseconds = 5000
+  /// Buffers begin with this and grow with the bytes that arrive, not with what is announced.
+  private static let bufferByteCount = 16 << 10
+  /// A buffer above this is given back after the frame.
+  private static let keptByteCount = 1 << 20
+
+  package let socket: Socket
+  /// Memory for the message that is being packed or unpacked.
+  package let scratch = Scratch()
+  /// The frame that is being made.
+  package var outgoing = OutgoingFrame()
+  /// The descriptors that came with the last frame.
+  package private(set) var files: [File] = []
+  private var buffer = [UInt8](repeating: 0, count: Connection.bufferByteCount)
+  private var messageByteCount = 0
+
+  package init(_ socket: Socket) {
+    self.socket = socket
+  }
+
+  /// The message of the last frame.
+  package var message: ArraySlice<UInt8> { buffer[0..<messageByteCount] }
+
+  /// Lets the body see a run of the last frame's message.
+  package func withMessage<Result, Failure>(
+    _ range: Range<Int>, _ body: (RawSpan, Scratch) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    let bytes = buffer
+    return try body(bytes.rawSpan.extracting(range), scratch)
+  }
+
+  /// Waits for a frame, whose message and files it keeps; false if the peer closed before one.
+  package func receive(limit: Int, until deadline: Deadline = .never) throws(WireError) -> Bool {
+    files = []
+    shrink()
+    if deadline != .never { try wait(for: .readable, until: deadline) }
+    var frame = Deadline.never
+    guard try receive(upTo: OutgoingFrame.prefixByteCount, &frame, mayEnd: true) else {
+      return false
+    }
+    let flags = buffer[0]
+    let length = buffer[1...4].reduce(0) { $0 << 8 | Int($1) }
+    guard flags == 0 else { throw .badFlags(flags) }
+    guard length <= limit else { throw .tooLong(byteCount: length, limit: limit) }
+    messageByteCount = length
+    _ = try receive(upTo: length, &frame, mayEnd: false)
+    guard files.count <= Connection.maximumDescriptors else {
+      throw .descriptorsDiffer(announced: Connection.maximumDescriptors, received: files.count)
+    }
+    return true
+  }
+
+  /// Checks what the last frame's message says of its descriptors.
+  package func expectDescriptors(_ announced: Int) throws(WireError) {
+    guard announced == files.count else {
+      throw .descriptorsDiffer(announced: announced, received: files.count)
+    }
+  }
+
+  /// Sends the outgoing frame and, with its first byte, the files' descriptors.
+  package func send(_ files: [File] = []) throws(WireError) {
+    let bytes = outgoing.bytes
+    var sent = 0
+    var deadline = Deadline.never
+    while sent < bytes.count {
+      do {
+        // Once some bytes went, so did the descriptors: the rest goes without.
+        sent += try socket.send(
+          bytes.rawSpan.extracting(droppingFirst: sent), descriptors: sent == 0 ? files : [],
+          waiting: false)
+      } catch .wouldBlock {
+        if deadline == .never { deadline = .after(milliseconds: Connection.frameMilliseconds) }
+        try wait(for: .writable, until: deadline)
+      } catch {
+        throw .system(error)
+      }
+    }
+  }
+
+  private func receive(
+    upTo count: Int, _ deadline: inout Deadline, mayEnd: Bool
+  ) throws(WireError) -> Bool {
+    var received = 0
+    while received < count {
+      if received == buffer.count {
+        buffer.append(contentsOf: repeatElement(0, count: min(count - received, received)))
+      }
+      // Between frames there is no limit of time: the thread sleeps in the first read.
+      let isBetweenFrames = mayEnd && received == 0
+      let range = received..<min(count, buffer.count)
+      guard let read = try receiveSome(range, waiting: isBetweenFrames) else {
+        if deadline == .never { deadline = .after(milliseconds: Connection.frameMilliseconds) }
+        try wait(for: .readable, until: deadline)
+        continue
+      }
+      if read == 0 {
+        guard isBetweenFrames else { throw .endedInFrame }
+        return false
+      }
+      received += read
+    }
+    return true
+  }
+
+  private func receiveSome(_ range: Range<Int>, waiting: Bool) throws(WireError) -> Int? {
+    do {
+      return try socket.receive(
+        into: &buffer, range: range, descriptors: &files, waiting: waiting)
+    } catch .wouldBlock {
+      return nil
+    } catch {
+      throw .system(error)
+    }
+  }
+
+  private func wait(for events: Poll.Events, until deadline: Deadline) throws(WireError) {
+    var poll = Poll()
+    poll.add(socket.descriptor, for: events)
+    let isReady: Bool
+    do {
+      isReady = try poll.wait(until: deadline)
+    } catch {
+      throw .system(error)
+    }
+    guard isReady else { throw .timedOut }
+  }
+
+  private func shrink() {
+    messageByteCount = 0
+    if buffer.count > Connection.keptByteCount {
+      buffer = [UInt8](repeating: 0, count: Connection.bufferByteCount)
+    }
+  }
+}

@@ -1,0 +1,34 @@
+package import SystemPackage
+
+/// Why a session cannot go on: every case ends the connection.
+package enum WireError: Error, Hashable {
+  /// The peer closed in the middle of a frame.
+  case endedInFrame
+  /// The peer did not finish a frame, or did not take one, in time.
+  case timedOut
+  /// A frame whose flags are not 0: compression is not understood.
+  case badFlags(UInt8)
+  /// A frame longer than the receiver takes.
+  case tooLong(byteCount: Int, limit: Int)
+  /// The message counts other descriptors than came with the frame.
+  case descriptorsDiffer(announced: Int, received: Int)
+  /// The message does not parse.
+  case malformed(String)
+  /// The kernel refused; EMFILE if it could not install descriptors.
+  case system(Errno)
+}
+
+extension WireError: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .endedInFrame: "the connection ended in the middle of a frame"
+    case .timedOut: "the peer took more than \(Connection.frameMilliseconds) ms for a frame"
+    case .badFlags(let flags): "a frame has flags \(flags), expected 0 (not compressed)"
+    case .tooLong(let count, let limit): "a frame of \(count) bytes, expected at most \(limit)"
+    case .descriptorsDiffer(let announced, let received):
+      "a frame announces \(announced) descriptors, but \(received) came with it"
+    case .malformed(let what): "a frame does not parse: \(what)"
+    case .system(let errno): "the socket failed: \(errno)"
+    }
+  }
+}
