@@ -55,10 +55,10 @@ let package = Package(
     target("Checkpoint", ["Kernel", "Table", "TensorModel", "Messages", system]),
     target("Wire", ["Kernel", "TensorModel", "Messages", system]),
     target("Store", ["Checkpoint", "Kernel", "TensorModel", system]),
-    target("Server", ["Store", "Wire", "Kernel", "TensorModel", system]),
-    target("WarmstartClient", ["Wire", "Locate", "Kernel", "TensorModel", system]),
+    target("Server", ["Store", "Checkpoint", "Wire", "Messages", "Kernel", "TensorModel", system]),
+    target("WarmstartClient", ["Wire", "Messages", "Locate", "Kernel", "TensorModel", system]),
     .executableTarget(
-      name: "warmstartd", dependencies: ["Server", "Systemd", "Kernel", system],
+      name: "warmstartd", dependencies: ["Server", "Store", "Systemd", "Kernel", system],
       swiftSettings: strict),
     .executableTarget(
       name: "warmstartctl", dependencies: ["WarmstartClient", arguments], swiftSettings: strict),

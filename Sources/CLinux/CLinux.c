@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -50,6 +51,8 @@ int clinux_open(const char *path) {
 int clinux_create(const char *path, unsigned mode) {
   return (int)RETRY(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, mode));
 }
+
+int clinux_remove(const char *path) { return result(unlink(path)); }
 
 int clinux_reopen(int descriptor) {
   char path[40];
@@ -110,6 +113,26 @@ ssize_t clinux_pread(int descriptor, void *bytes, size_t count, int64_t offset) 
 ssize_t clinux_write(int descriptor, const void *bytes, size_t count) {
   return RETRY(write(descriptor, bytes, count));
 }
+
+int clinux_directory_open(const char *path, void **directory) {
+  // glibc opens with O_DIRECTORY and O_CLOEXEC: a FIFO is refused, not waited for.
+  DIR *stream = opendir(path);
+  if (stream == NULL) return -errno;
+  *directory = stream;
+  return 0;
+}
+
+int clinux_directory_next(void *directory, const char **name) {
+  for (;;) {
+    errno = 0;
+    struct dirent *entry = readdir(directory);
+    *name = entry == NULL ? NULL : entry->d_name;
+    if (entry == NULL) return -errno;
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) return 0;
+  }
+}
+
+void clinux_directory_close(void *directory) { closedir(directory); }
 
 int clinux_memfd(const char *name) {
   int descriptor = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
@@ -179,6 +202,12 @@ int clinux_listen(const char *path, unsigned mode, int backlog) {
   }
   if (chmod(path, mode) < 0 || listen(listener, backlog) < 0) return closing(listener);
   return listener;
+}
+
+int clinux_set_nonblocking(int descriptor) {
+  int flags = fcntl(descriptor, F_GETFL);
+  if (flags < 0) return -errno;
+  return result(fcntl(descriptor, F_SETFL, flags | O_NONBLOCK));
 }
 
 int clinux_accept(int listener) {

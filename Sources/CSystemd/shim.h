@@ -1,2 +1,4 @@
+#include <stdlib.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-journal.h>
+#include <unistd.h>

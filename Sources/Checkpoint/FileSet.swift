@@ -26,7 +26,7 @@ package struct FileSet: Sendable {
   package let members: [Member]
   /// The identity of the bytes.
   package let generation: Generation
-  private let shardPositions: [Int: Int]
+  private let shardPositions: [Role: Int]
   private let indexPosition: Int
 
   /// Accepts files, or says which is not what a checkpoint's file must be.
@@ -35,7 +35,7 @@ package struct FileSet: Sendable {
   /// it may read the bytes and nothing more.
   package init(_ files: [(role: Role, file: File)], openedBy uid: UInt32) throws(Problem) {
     var members: [Member] = []
-    var shards: [Int: Int] = [:]
+    var shards: [Role: Int] = [:]
     var index: Int?
     for (position, (role, file)) in files.enumerated() {
       let status = try FileSet.accept(file, as: role)
@@ -44,9 +44,9 @@ package struct FileSet: Sendable {
       case .index:
         guard index == nil else { throw Problem(.invalidRequest, "the checkpoint has two indexes") }
         index = position
-      case .shard(let shard, of: _):
-        guard shards.updateValue(position, forKey: shard) == nil else {
-          throw Problem(.invalidRequest, "the checkpoint has shard \(shard) twice")
+      case .shard:
+        guard shards.updateValue(position, forKey: role) == nil else {
+          throw Problem(.invalidRequest, "the checkpoint has the \(role) twice")
         }
       case .table:
         throw Problem(.unsupported, "V1 checkpoints are not supported yet")
@@ -80,7 +80,11 @@ package struct FileSet: Sendable {
   package var index: Member { members[indexPosition] }
 
   /// Where a shard is among the members, or nil if the client did not pass it.
-  package func position(ofShard shard: Int) -> Int? { shardPositions[shard] }
+  ///
+  /// A checkpoint that was saved again with another number of shards leaves files of both totals.
+  package func position(ofShard shard: Int32, of total: Int) -> Int? {
+    shardPositions[.shard(Int(shard), of: total)]
+  }
 
   /// Throws `checkpointChanged` if a file is no longer what it was when it was passed.
   package func expectUnchanged(_ member: Member) throws(Problem) {

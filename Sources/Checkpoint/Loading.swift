@@ -121,7 +121,7 @@ package struct Loading {
   mutating func read(
     _ run: Checkpoint.StoredBytes, of tensor: Int, from start: Int, count: Int
   ) throws(Problem) {
-    guard let position = files.position(ofShard: Int(run.shard)) else {
+    guard let position = files.position(ofShard: run.shard, of: checkpoint.shardCount) else {
       throw checkpoint.problem(
         tensor, .checkpointNotFound, "is in shard \(run.shard), whose data file is missing")
     }
@@ -144,7 +144,7 @@ package struct Loading {
   ) throws(Problem) {
     guard checksum.masked != run.maskedChecksum else { return }
     // A file that is being written looks damaged: that it changed is the better answer.
-    if let position = files.position(ofShard: Int(run.shard)) {
+    if let position = files.position(ofShard: run.shard, of: checkpoint.shardCount) {
       try files.expectUnchanged(files.members[position])
     }
     throw checkpoint.problem(
@@ -155,7 +155,7 @@ package struct Loading {
 
   private func expectFilesUnchanged(_ runs: [Int]) throws(Problem) {
     for shard in Set(runs.map { checkpoint.stored[$0].shard }) {
-      guard let position = files.position(ofShard: Int(shard)) else { continue }
+      guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else { continue }
       try files.expectUnchanged(files.members[position])
     }
   }

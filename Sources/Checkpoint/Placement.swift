@@ -117,23 +117,22 @@ extension Checkpoint {
 
   /// Throws unless the files have all bytes of a stored run, and as many as its shape needs.
   private func expectReadable(
-    _ position: Int, of tensor: Int, in files: FileSet
+    _ index: Int, of tensor: Int, in files: FileSet
   ) throws(Problem) {
-    let run = stored[position]
+    let run = stored[index]
     guard run.shard >= 0 else {
       throw problem(
         tensor, .tensorNotFound,
-        "lists slice \(box(ofRun: position, of: tensor)), whose entry is not in the index file")
+        "lists slice \(box(ofRun: index, of: tensor)), whose entry is not in the index file")
     }
-    guard let member = files.position(ofShard: Int(run.shard)).map({ files.members[$0] }),
-      member.role == .shard(Int(run.shard), of: shardCount)
-    else {
+    guard let position = files.position(ofShard: run.shard, of: shardCount) else {
       throw problem(
         tensor, .checkpointNotFound,
         "is in shard \(run.shard) of \(shardCount), whose data file is missing")
     }
+    let member = files.members[position]
     if let width = catalog.dtype(tensor).byteCount {
-      let expected = box(ofRun: position, of: tensor).shape.byteCount(ofWidth: width)
+      let expected = box(ofRun: index, of: tensor).shape.byteCount(ofWidth: width)
       guard run.byteCount == expected else {
         throw problem(
           tensor, .corrupt,

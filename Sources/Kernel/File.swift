@@ -93,6 +93,12 @@ package final class File: Sendable {
     }
   }
 
+  /// Removes a name, if it is there. See `unlink(2)`.
+  package static func remove(_ path: FilePath) {
+    // That it is not there is what was wanted; nothing else can be done about the rest.
+    _ = unsafe path.withPlatformString { unsafe clinux_remove($0) }
+  }
+
   /// Whether the path names a directory, following links. See `stat(2)`.
   package static func isDirectory(_ path: FilePath) throws(Errno) -> Bool {
     try checked(unsafe path.withPlatformString { unsafe clinux_is_directory($0) }) == 1

@@ -48,6 +48,11 @@ package final class Socket: Sendable {
     Socket(Descriptor(adopting: try checked(clinux_accept(descriptor.number))))
   }
 
+  /// Makes `accept` and reads throw EAGAIN instead of blocking. See `fcntl(2)`, O_NONBLOCK.
+  package func setNonBlocking() throws(Errno) {
+    _ = try checked(clinux_set_nonblocking(descriptor.number))
+  }
+
   /// Whether this is what a daemon expects to inherit: a listening Unix stream socket.
   package var isListening: Bool { clinux_is_listening_unix_stream(descriptor.number) == 1 }
 

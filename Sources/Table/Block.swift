@@ -43,6 +43,7 @@ struct Block: ~Copyable, ~Escapable {
 
   /// The contents: entries, then restart offsets, then their number.
   var contents: Span<UInt8> {
+    @inline(__always)
     @_lifetime(borrow self)
     borrowing get {
       if isExpanded { return expanded.span }

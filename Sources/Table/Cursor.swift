@@ -64,6 +64,7 @@ package struct Cursor: ~Escapable {
   }
 
   /// Reads as many bytes, which live as long as those of the cursor; throws `endOfBytes`.
+  @inline(__always)
   @_lifetime(copy self)
   package mutating func take(_ count: UInt64) throws(TableError) -> RawSpan {
     guard count <= UInt64(remainingCount) else { throw .endOfBytes(offset: offset) }

@@ -29,7 +29,7 @@ struct Key: ~Copyable {
     for index in suffix.indices {
       target[kept &+ index] = suffix[index]
     }
-    byteCount = kept &+ suffix.count
+    byteCount = kept + suffix.count
     return true
   }
 

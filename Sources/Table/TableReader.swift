@@ -58,13 +58,13 @@ package struct TableReader: ~Copyable, ~Escapable {
     }
   }
 
-  /// The key of the entry that `next` went to; valid until the next call.
+  /// The key of the entry that `next` went to; of no meaning unless it returned true.
   package var key: RawSpan {
     @_lifetime(borrow self)
     borrowing get { RawSpan(_elements: entries.key.bytes) }
   }
 
-  /// The value of the entry that `next` went to; valid until the next call.
+  /// The value of the entry that `next` went to; of no meaning unless it returned true.
   package var value: RawSpan {
     @_lifetime(borrow self)
     borrowing get { RawSpan(_elements: block.contents.extracting(entries.value)) }

@@ -1,1 +1,107 @@
-print("")
+import Kernel
+import Server
+import Store
+import SystemPackage
+import Systemd
+
+/// Why the daemon cannot start, for people.
+struct StartError: Error {
+  let message: String
+}
+
+func makeListeners(_ options: Options) throws(StartError) -> [(socket: Socket, endpoint: Endpoint)] {
+  let inherited: [Activation.Inherited]
+  do { inherited = try Activation().inherited } catch {
+    throw StartError(message: "the service manager's sockets cannot be taken: \(error)")
+  }
+  if !inherited.isEmpty {
+    return try inherited.map { passed throws(StartError) in
+      guard passed.socket.isListening else {
+        throw StartError(message: "\(passed.name) is not a listening Unix stream socket")
+      }
+      do { try passed.socket.setNonBlocking() } catch {
+        throw StartError(message: "\(passed.name) cannot be used: \(error)")
+      }
+      switch passed.name {
+      case "warmstart": return (passed.socket, .clients)
+      case "admin": return (passed.socket, .administration)
+      default:
+        throw StartError(
+          message: "a socket is named \(passed.name), expected warmstart or admin "
+            + "(FileDescriptorName= in its unit)")
+      }
+    }
+  }
+  guard let path = options.socket else {
+    throw StartError(message: "no socket was passed: start warmstartd.socket, or give --socket PATH")
+  }
+  var listeners = [(try listen(path, mode: 0o666), Endpoint.clients)]
+  if let path = options.adminSocket {
+    listeners.append((try listen(path, mode: 0o600), .administration))
+  }
+  return listeners
+}
+
+func listen(_ path: String, mode: UInt32) throws(StartError) -> Socket {
+  do { return try Socket(listeningAt: FilePath(path), mode: mode) } catch .addressInUse {
+    throw StartError(message: "another daemon listens at \(path)")
+  } catch {
+    throw StartError(message: "cannot listen at \(path): \(error)")
+  }
+}
+
+func run(_ options: Options) throws(StartError) -> Bool {
+  do throws(Errno) {
+    // First of all: threads inherit which signals are blocked.
+    let signals = try Signals()
+    try Process.ignoreBrokenPipes()
+    var limits = Limits()
+    if let count = options.maxConnections { limits.connections = count }
+    if let count = options.maxConnectionsPerUser { limits.connectionsPerUser = count }
+    limits.fit(descriptors: try Process.raiseDescriptorLimit())
+    let store = Store(
+      budget: options.budget ?? Process.physicalByteCount / 2,
+      lingerMilliseconds: options.lingerSeconds * 1000)
+    let supervisor = Daemon.Supervisor(
+      ready: ServiceManager.ready, status: ServiceManager.status,
+      stopping: ServiceManager.stopping, ping: ServiceManager.ping,
+      pingMilliseconds: ServiceManager.watchdogMilliseconds,
+      warn: { Log.write(.warning, $0) })
+    let daemon = try Daemon(store, limits, supervisor)
+    let listeners: [(socket: Socket, endpoint: Endpoint)]
+    do { listeners = try makeListeners(options) } catch {
+      fail(error.message)
+    }
+    var loop = MainLoop(daemon, listeners)
+    return try loop.run(signals)
+  } catch {
+    throw StartError(message: "the kernel refused what a daemon needs: \(error)")
+  }
+}
+
+func fail(_ message: String, status: CInt = 1) -> Never {
+  Log.write(.error, message)
+  Process.exitNow(status)
+}
+
+do throws(Options.UsageError) {
+  let options = try Options(CommandLine.arguments.dropFirst())
+  if options.showsHelp {
+    print(Options.usage)
+  } else if options.showsVersion {
+    print("warmstartd \(Daemon.version)")
+  } else {
+    do throws(StartError) {
+      let endedInTime = try run(options)
+      // Threads that hang in the kernel must not keep the process.
+      if let path = options.socket { File.remove(FilePath(path)) }
+      if let path = options.adminSocket { File.remove(FilePath(path)) }
+      if !endedInTime { Log.write(.warning, "some calls did not end in time and were cut off") }
+      Process.exitNow(0)
+    } catch {
+      fail(error.message)
+    }
+  }
+} catch {
+  fail("\(error.message)\n\(Options.usage)", status: 64)
+}

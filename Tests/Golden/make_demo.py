@@ -3,9 +3,9 @@
 
 usage: make_demo.py OUTPUT_DIR
 
-A small model shaped like BERT: about 24 MiB of float32, saved by a sharded Saver from two CPU
+A small model shaped like BERT: 27 MiB of float32, saved by a sharded Saver from two CPU
 devices, two of its variables partitioned. The numbers are small integers in a pattern that
-repeats, so that version control stores them in a few KiB. OUTPUT_DIR gets the checkpoint, the
+repeats, so that version control stores them in about 120 KiB. OUTPUT_DIR gets the checkpoint, the
 state file that names it by a relative path, and
 
 expected.json = the schema of ../make_golden.py, with one checkpoint and no states
@@ -55,7 +55,10 @@ SLICES = {
 def shapes():
     """The model's variables, in the order in which they are placed on the devices in turn."""
     yield "bert/embeddings/word_embeddings", [8192, 256]
+    # What an optimizer leaves in a checkpoint and no fine-tuning job asks for.
+    yield "bert/embeddings/word_embeddings/adam_m", [8192, 256]
     yield "bert/embeddings/position_embeddings", [512, 256]
+    yield "bert/embeddings/word_embeddings/adam_v", [8192, 256]
     for part in ("embeddings", "encoder/layer_0", "encoder/layer_1"):
         yield f"bert/{part}/LayerNorm/gamma", [256]
         yield f"bert/{part}/LayerNorm/beta", [256]
@@ -78,15 +81,14 @@ def save(directory):
         # A partitioned variable has one name in the checkpoint only without resource variables.
         tf1.disable_resource_variables()
         for number, (name, shape) in enumerate(shapes()):
-            pieces = PARTITIONED.get(name)
+            options = {}
+            if pieces := PARTITIONED.get(name):
+                # A constant says its shape itself, but a partitioner wants to be told.
+                options = {"shape": shape, "partitioner": lambda *_, pieces=pieces, **__: pieces}
             with tf.device(f"/cpu:{number % DEVICES}"):
-                tf1.get_variable(
-                    name,
-                    shape=shape,
-                    initializer=tf.constant(values(number, shape)),
-                    partitioner=pieces and (lambda shape, dtype, pieces=pieces: pieces),
-                )
-        tf1.get_variable("global_step", initializer=np.int64(1000), trainable=False)
+                tf1.get_variable(name, initializer=tf.constant(values(number, shape)), **options)
+        with tf.device("/cpu:0"):
+            tf1.get_variable("global_step", initializer=np.int64(1000), trainable=False)
         session.run(tf1.global_variables_initializer())
         saver = tf1.train.Saver(sharded=True, save_relative_paths=True)
         saver.save(session, str(directory / "model.ckpt"), global_step=1000, write_meta_graph=False)

@@ -40,6 +40,7 @@ int clinux_close(int descriptor);
 int clinux_duplicate(int descriptor);
 int clinux_open(const char *path);
 int clinux_create(const char *path, unsigned mode);
+int clinux_remove(const char *path);
 int clinux_reopen(int descriptor);
 int clinux_is_directory(const char *path);
 int clinux_status(int descriptor, struct clinux_status *status);
@@ -49,6 +50,11 @@ int clinux_is_read_only(int descriptor);
 ssize_t clinux_read(int descriptor, void *bytes, size_t count);
 ssize_t clinux_pread(int descriptor, void *bytes, size_t count, int64_t offset);
 ssize_t clinux_write(int descriptor, const void *bytes, size_t count);
+
+int clinux_directory_open(const char *path, void **directory);
+// The next name, which lives until the next call; NULL at the end. `.` and `..` are left out.
+int clinux_directory_next(void *directory, const char **name);
+void clinux_directory_close(void *directory);
 
 int clinux_memfd(const char *name);
 int clinux_reserve(int descriptor, int64_t count);
@@ -61,6 +67,7 @@ int clinux_unmap(void *address, size_t count);
 
 int clinux_listen(const char *path, unsigned mode, int backlog);
 int clinux_accept(int listener);
+int clinux_set_nonblocking(int descriptor);
 int clinux_connect(const char *path);
 int clinux_socket_pair(int *left, int *right);
 int clinux_is_listening_unix_stream(int descriptor);

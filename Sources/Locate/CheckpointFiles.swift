@@ -1,0 +1,93 @@
+package import Kernel
+package import SystemPackage
+
+/// The files that a checkpoint's path leads to, opened with this user's rights.
+///
+/// Only the daemon reads what is in them, so only the daemon knows how many shards a V2 checkpoint
+/// has. It is nearly always the one total that the names say; after a checkpoint was saved over
+/// with another number of shards there are several, and the index decides.
+package struct CheckpointFiles: Sendable {
+  /// The two ways in which TensorFlow has stored checkpoints.
+  package enum Format: Sendable, Hashable {
+    /// One or more tables that hold everything.
+    case v1
+    /// An index and data shards.
+    case v2
+  }
+
+  /// What a file is for.
+  package enum Role: Sendable, Hashable {
+    case index
+    case shard(Int, of: Int)
+    /// A table of a V1 checkpoint.
+    case table
+  }
+
+  /// One open file of a checkpoint.
+  package struct Part: Sendable {
+    package let role: Role
+    package let path: FilePath
+    package let file: File
+  }
+
+  /// The most files that a checkpoint may have: the wire takes no more for one.
+  package static let maximumFileCount = 4096
+
+  package let format: Format
+
+  /// The path as TensorFlow reports it: the V2 prefix, or the V1 file or pattern.
+  package let prefix: String
+
+  /// The index of a V2 checkpoint, or the tables of a V1 checkpoint in the order of their names.
+  package let opened: [Part]
+
+  /// The shards that lie beside the index; nil if this user may not list their directory.
+  private let listed: [ShardName]?
+
+  /// The totals that names of shards beside the index end with, ascending; empty if none are known.
+  package var totals: [Int] { Set((listed ?? []).map(\.total)).sorted() }
+
+  /// The total that all shards beside the index agree on.
+  package var soleTotal: Int? { totals.count == 1 ? totals.first : nil }
+
+  /// Opens the shards of one total, in order; one that is missing is left out.
+  ///
+  /// A shard may be missing where no tensor lies in it, as in a checkpoint copied in part.
+  package func openShards(total: Int) throws(LocateError) -> [Part] {
+    guard total <= Self.maximumFileCount else {
+      throw .tooManyFiles(path: prefix, limit: Self.maximumFileCount)
+    }
+    let numbers =
+      listed.map { $0.filter { $0.total == total }.map(\.number).sorted() }
+      ?? Array(0..<max(0, total))
+    var parts: [Part] = []
+    for number in numbers {
+      let name = ShardName(number: number, total: total)
+      let path = FilePath("\(prefix).data-\(name.text)")
+      guard let file = try OpenFile.regular(path) else { continue }
+      parts.append(Part(role: .shard(number, of: total), path: path, file: file))
+    }
+    return parts
+  }
+
+  /// A V2 checkpoint whose index is open.
+  init(prefix: PathText, index: File, at path: FilePath) throws(LocateError) {
+    format = .v2
+    self.prefix = prefix.text
+    opened = [Part(role: .index, path: path, file: index)]
+    do throws(LocateError) {
+      listed = try ShardName.list(beside: prefix, stem: "\(prefix.name).data-")
+    } catch {
+      guard case .notAllowed = error else { throw error }
+      listed = nil
+    }
+  }
+
+  /// A V1 checkpoint whose tables are open.
+  init(pattern: PathText, tables: [(path: FilePath, file: File)]) {
+    format = .v1
+    prefix = pattern.text
+    opened = tables.map { Part(role: .table, path: $0.path, file: $0.file) }
+    listed = []
+  }
+}

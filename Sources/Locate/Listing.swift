@@ -1,0 +1,28 @@
+import Kernel
+import SystemPackage
+
+/// The names in a directory that somebody asks for.
+enum Listing {
+  /// The names that are wanted, in no order; none if there is no such directory.
+  static func names(
+    in directory: FilePath, limit: Int, where isWanted: (FilePath.Component) -> Bool
+  ) throws(LocateError) -> [FilePath.Component] {
+    var names: [FilePath.Component] = []
+    do throws(Errno) {
+      var listing = try Directory(opening: directory)
+      while let name = try listing.next() {
+        if isWanted(name) { names.append(name) }
+        if names.count > limit { break }
+      }
+    } catch {
+      switch error {
+      case .noSuchFileOrDirectory, .notDirectory: return []
+      default: throw LocateError(error, path: directory.string)
+      }
+    }
+    guard names.count <= limit else {
+      throw .tooManyFiles(path: directory.string, limit: limit)
+    }
+    return names
+  }
+}

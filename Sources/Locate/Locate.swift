@@ -1,0 +1,69 @@
+import Kernel
+import SystemPackage
+
+extension CheckpointFiles {
+  /// Finds and opens the files of a checkpoint, waiting for the file system at most.
+  ///
+  /// The path is a directory with a state file, a V2 prefix or its `.index`, or a V1 file or a
+  /// pattern of V1 files; a relative one starts at the working directory, and `file://` may
+  /// precede an absolute one. A path is taken as it is before it is taken for a pattern.
+  package static func locate(_ path: String) throws(LocateError) -> CheckpointFiles {
+    let path = PathText(withoutScheme: path)
+    guard !path.isImpossible, OpenFile.isDirectory(FilePath(path.text)) else {
+      return try open(path)
+    }
+    return try openLatest(of: path)
+  }
+
+  /// Opens the checkpoint that a directory's state file names.
+  private static func openLatest(of directory: PathText) throws(LocateError) -> CheckpointFiles {
+    let state = try StateFile(of: directory)
+    let path = directory.joined(state.modelCheckpointPath)
+    do throws(LocateError) {
+      return try open(path)
+    } catch {
+      guard case .notFound(_, let hint) = error else { throw error }
+      let moved = try Hint.moved(to: directory, path)
+      throw .stateTargetMissing(state: state.path, path: path.text, hint: moved ?? hint)
+    }
+  }
+
+  /// Opens the checkpoint of a prefix, a file or a pattern.
+  private static func open(_ path: PathText) throws(LocateError) -> CheckpointFiles {
+    guard !path.isImpossible, !path.text.isEmpty else {
+      throw .notFound(path: path.text, hint: nil)
+    }
+    if let found = try openIndex(of: path) { return found }
+    if let prefix = path.dropping(".index"), let found = try openIndex(of: PathText(prefix)) {
+      return found
+    }
+    if !path.name.isEmpty, let table = try OpenFile.regular(FilePath(path.text)) {
+      if let hint = Hint.whole(of: path) { throw .notCheckpoint(path: path.text, hint: hint) }
+      return CheckpointFiles(pattern: path, tables: [(FilePath(path.text), table)])
+    }
+    return try openTables(matching: path)
+  }
+
+  private static func openIndex(of prefix: PathText) throws(LocateError) -> CheckpointFiles? {
+    let path = FilePath(prefix.text + ".index")
+    guard let index = try OpenFile.regular(path) else { return nil }
+    return try CheckpointFiles(prefix: prefix, index: index, at: path)
+  }
+
+  private static func openTables(matching path: PathText) throws(LocateError) -> CheckpointFiles {
+    let pattern = Pattern(path)
+    guard pattern.isSpecial else {
+      throw .notFound(path: path.text, hint: Hint.nearby(path))
+    }
+    // TensorFlow, too, takes the path for a prefix then, and fails to open it.
+    if let index = try Pattern(PathText(path.text + ".index")).matches().first {
+      throw .notFound(path: path.text, hint: Hint.noPattern(index))
+    }
+    var tables: [(path: FilePath, file: File)] = []
+    for match in try pattern.matches() {
+      if let file = try OpenFile.regular(match) { tables.append((match, file)) }
+    }
+    guard !tables.isEmpty else { throw .notFound(path: path.text, hint: Hint.nearby(path)) }
+    return CheckpointFiles(pattern: path, tables: tables)
+  }
+}

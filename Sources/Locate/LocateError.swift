@@ -1,0 +1,109 @@
+package import SystemPackage
+
+/// Why a path leads to no checkpoint, and which path it was.
+package enum LocateError: Error, Sendable, Hashable {
+  /// Neither a V2 index nor a V1 file nor a match of the pattern; perhaps with what is there.
+  case notFound(path: String, hint: String?)
+  /// The directory has no file `checkpoint`.
+  case stateMissing(directory: String)
+  /// The state file names a checkpoint that is not there; perhaps with where it may be.
+  case stateTargetMissing(state: String, path: String, hint: String?)
+  /// The state file is not what protobuf's text format allows; line and column count from 1.
+  case stateMalformed(state: String, line: Int, column: Int, expected: String)
+  /// The state file has no `model_checkpoint_path`, or an empty one.
+  case statePathEmpty(state: String)
+  /// The state file is a directory, a FIFO or the like.
+  case stateNotRegular(state: String)
+  /// The state file is longer than the limit in bytes.
+  case stateTooLong(state: String, limit: Int)
+  /// The path names a file that belongs to a checkpoint, but not the checkpoint.
+  case notCheckpoint(path: String, hint: String)
+  /// A directory, a FIFO or the like where a file of a checkpoint should be.
+  case notRegular(path: String)
+  /// More files belong to the checkpoint than the limit.
+  case tooManyFiles(path: String, limit: Int)
+  /// This user may not read the file or search its directory.
+  case notAllowed(path: String)
+  /// The system refused for another reason.
+  case system(path: String, Errno)
+
+  /// The kinds of refusal, each of which is one reason of the wire's.
+  package enum Kind: Sendable, Hashable {
+    /// CHECKPOINT_NOT_FOUND
+    case checkpointNotFound
+    /// CHECKPOINT_STATE_INVALID
+    case checkpointStateInvalid
+    /// NOT_ALLOWED
+    case notAllowed
+    /// SYSTEM
+    case system
+  }
+
+  /// The kind that the error is of.
+  package var kind: Kind {
+    switch self {
+    case .notFound, .stateMissing, .stateTargetMissing, .notCheckpoint, .notRegular:
+      .checkpointNotFound
+    case .stateMalformed, .statePathEmpty, .stateNotRegular, .stateTooLong:
+      .checkpointStateInvalid
+    case .notAllowed: .notAllowed
+    case .tooManyFiles, .system: .system
+    }
+  }
+
+  /// Whether TensorFlow finds nothing through a directory, and so raises `ValueError`.
+  ///
+  /// It raises `NotFoundError` where a prefix leads to nothing.
+  package var isAboutDirectory: Bool {
+    switch self {
+    case .stateMissing, .stateTargetMissing, .stateMalformed, .statePathEmpty, .stateNotRegular,
+      .stateTooLong:
+      true
+    case .notFound, .notCheckpoint, .notRegular, .tooManyFiles, .notAllowed, .system: false
+    }
+  }
+
+  /// The error of a system call on a path.
+  init(_ errno: Errno, path: String) {
+    switch errno {
+    case .permissionDenied, .notPermitted: self = .notAllowed(path: path)
+    default: self = .system(path: path, errno)
+    }
+  }
+}
+
+extension LocateError: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .notFound(let path, let hint):
+      "no checkpoint at '\(path)': expected '\(path).index' (V2) or a V1 file\(suffix(hint))"
+    case .stateMissing(let directory):
+      "no file 'checkpoint' in directory '\(directory)': expected one that names a checkpoint, "
+        + "or name the checkpoint itself"
+    case .stateTargetMissing(let state, let path, let hint):
+      "no checkpoint at '\(path)', which '\(state)' names\(suffix(hint))"
+    case .stateMalformed(let state, let line, let column, let expected):
+      "\(state):\(line):\(column): expected \(expected)"
+    case .statePathEmpty(let state):
+      "invalid checkpoint state: '\(state)' has no model_checkpoint_path"
+    case .stateNotRegular(let state):
+      "invalid checkpoint state: '\(state)' is not a regular file"
+    case .stateTooLong(let state, let limit):
+      "invalid checkpoint state: '\(state)' is longer than \(limit) bytes"
+    case .notCheckpoint(let path, let hint):
+      "'\(path)' is not a checkpoint\(suffix(hint))"
+    case .notRegular(let path):
+      "'\(path)' is not a regular file: expected a file of a checkpoint"
+    case .tooManyFiles(let path, let limit):
+      "more than \(limit) files belong to '\(path)'"
+    case .notAllowed(let path):
+      "not allowed to read '\(path)'"
+    case .system(let path, let errno):
+      "cannot read '\(path)': \(errno.description.lowercased())"
+    }
+  }
+
+  private func suffix(_ hint: String?) -> String {
+    hint.map { "; \($0)" } ?? ""
+  }
+}

@@ -1,0 +1,186 @@
+package import Kernel
+import SystemPackage
+package import TensorModel
+
+/// Which of the daemon's sockets a client came by, which decides what it may do.
+package enum Endpoint: Sendable, Hashable {
+  case clients
+  /// The socket that only administrators can open.
+  case administration
+}
+
+/// A connection that was admitted: who it is, and its share of its user's limits.
+package final class Client: Sendable {
+  package let id: UInt64
+  package let socket: Socket
+  package let peer: Socket.Peer
+  package let endpoint: Endpoint
+  private let clients: Clients
+
+  fileprivate init(
+    _ id: UInt64, _ socket: Socket, _ peer: Socket.Peer, _ endpoint: Endpoint, in clients: Clients
+  ) {
+    self.id = id
+    self.socket = socket
+    self.peer = peer
+    self.endpoint = endpoint
+    self.clients = clients
+  }
+
+  deinit {
+    clients.remove(id)
+  }
+
+  /// Takes files of the user's share; throws `quota` if that is more than is left.
+  func takeFiles(_ count: Int) throws(Problem) {
+    try clients.takeFiles(count, for: self)
+  }
+
+  /// Gives files of the user's share back.
+  func giveBackFiles(_ count: Int) {
+    clients.giveBackFiles(count, of: self)
+  }
+
+  func introduce(label: String, command: String) {
+    clients.change(id) {
+      $0.label = Client.capped(label)
+      $0.command = Client.capped(command)
+    }
+  }
+
+  func countCall() {
+    clients.change(id) { $0.callCount += 1 }
+  }
+
+  func countLeases(_ count: Int) {
+    clients.change(id) { $0.leaseCount = count }
+  }
+
+  /// What clients say of themselves is shown to people: short, and without control characters.
+  static func capped(_ text: String) -> String {
+    Name(String(decoding: text.utf8.prefix(256), as: UTF8.self)).description
+  }
+}
+
+/// Everybody who is connected.
+package final class Clients: Sendable {
+  /// What is known of a connection.
+  struct Record: Sendable {
+    let socket: Weak
+    let peer: Socket.Peer
+    var label = ""
+    var command = ""
+    var callCount = 0
+    var leaseCount = 0
+    var fileCount = 0
+  }
+
+  /// Does not keep a connection open.
+  struct Weak: Sendable {
+    weak let socket: Socket?
+  }
+
+  private struct Usage: Sendable {
+    var connectionCount = 0
+    var fileCount = 0
+  }
+
+  private struct State {
+    var records: [UInt64: Record] = [:]
+    var usage: [UInt32: Usage] = [:]
+    var lastID: UInt64 = 0
+  }
+
+  private let limits: Limits
+  /// Called when somebody has come or gone.
+  private let changed: @Sendable () -> Void
+  // Invariant: a record exists as long as its `Client`; usage is the sum of its user's records.
+  private let state = Monitor(State())
+
+  package init(_ limits: Limits, changed: @escaping @Sendable () -> Void) {
+    self.limits = limits
+    self.changed = changed
+  }
+
+  /// Admits a connection, or throws why not.
+  package func admit(_ socket: Socket, by endpoint: Endpoint) throws(Problem) -> Client {
+    let peer: Socket.Peer
+    do { peer = try socket.peer() } catch {
+      throw Problem(.system, "the client's credentials cannot be read: \(error)")
+    }
+    let id = try state.withLock { state throws(Problem) in
+      guard state.records.count < limits.connections else {
+        throw Problem(.quota, "the daemon has \(limits.connections) connections, its limit")
+      }
+      let own = state.usage[peer.uid]?.connectionCount ?? 0
+      guard own < limits.connectionsPerUser else {
+        throw Problem(.quota, "user \(peer.uid) has \(own) connections, the limit for one user")
+      }
+      state.usage[peer.uid, default: Usage()].connectionCount += 1
+      state.lastID += 1
+      state.records[state.lastID] = Record(socket: Weak(socket: socket), peer: peer)
+      return state.lastID
+    }
+    changed()
+    return Client(id, socket, peer, endpoint, in: self)
+  }
+
+  fileprivate func takeFiles(_ count: Int, for client: Client) throws(Problem) {
+    try state.withLock { state throws(Problem) in
+      let held = state.usage[client.peer.uid]?.fileCount ?? 0
+      guard count <= limits.filesPerUser - held else {
+        throw Problem(
+          .quota,
+          "user \(client.peer.uid) holds \(held) files, the limit for one user is "
+            + "\(limits.filesPerUser)")
+      }
+      state.records[client.id]?.fileCount += count
+      state.usage[client.peer.uid]?.fileCount += count
+    }
+  }
+
+  fileprivate func giveBackFiles(_ count: Int, of client: Client) {
+    state.withLock { state in
+      state.records[client.id]?.fileCount -= count
+      state.usage[client.peer.uid]?.fileCount -= count
+    }
+  }
+
+  fileprivate func change(_ id: UInt64, _ change: (inout Record) -> Void) {
+    state.withLock { state in
+      guard let position = state.records.index(forKey: id) else { return }
+      change(&state.records.values[position])
+    }
+  }
+
+  fileprivate func remove(_ id: UInt64) {
+    // Those who wait for everybody to be gone wait here.
+    state.notifying { state in
+      guard let record = state.records.removeValue(forKey: id) else { return }
+      let uid = record.peer.uid
+      state.usage[uid]?.connectionCount -= 1
+      state.usage[uid]?.fileCount -= record.fileCount
+      if state.usage[uid]?.connectionCount == 0 { state.usage[uid] = nil }
+    }
+    changed()
+  }
+
+  package var count: Int { state.withLock { $0.records.count } }
+
+  /// What is known of the connections, of all users or of one.
+  func records(ofUser uid: UInt32? = nil) -> [Record] {
+    state.withLock { state in
+      state.records.values.filter { uid == nil || $0.peer.uid == uid }
+    }
+  }
+
+  /// Ends reading on every connection: idle threads wake and end, calls in flight are cancelled.
+  func hangUp() {
+    for record in records() { record.socket.socket?.shutDown(writingToo: false) }
+  }
+
+  /// Waits until nobody is connected; false at the deadline.
+  func waitUntilGone(until deadline: Deadline) -> Bool {
+    state.wait(until: deadline) { $0.records.isEmpty ? true : nil } ?? false
+  }
+}

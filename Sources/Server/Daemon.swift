@@ -1,0 +1,97 @@
+package import Kernel
+import Messages
+package import Store
+package import SystemPackage
+import TensorModel
+import Wire
+
+/// The daemon: accepts connections, admits them within limits, and answers their calls.
+package final class Daemon: Sendable {
+  /// The version that clients are told.
+  package static let version = "0.1.0"
+  /// What calls may require.
+  static let features = ["sealed", "strides"]
+
+  /// How the daemon tells whoever started it what it does.
+  package struct Supervisor: Sendable {
+    /// Everything is ready for clients.
+    package var ready: @Sendable () -> Void
+    /// The line that describes the state has changed.
+    package var status: @Sendable (String) -> Void
+    /// The daemon begins to stop.
+    package var stopping: @Sendable () -> Void
+    /// The main loop is alive; called at least as often as `pingMilliseconds` says.
+    package var ping: @Sendable () -> Void
+    /// nil if nobody watches.
+    package var pingMilliseconds: Int?
+    /// Something an operator should know happened.
+    package var warn: @Sendable (String) -> Void
+
+    package init(
+      ready: @escaping @Sendable () -> Void, status: @escaping @Sendable (String) -> Void,
+      stopping: @escaping @Sendable () -> Void, ping: @escaping @Sendable () -> Void,
+      pingMilliseconds: Int?, warn: @escaping @Sendable (String) -> Void
+    ) {
+      self.ready = ready
+      self.status = status
+      self.stopping = stopping
+      self.ping = ping
+      self.pingMilliseconds = pingMilliseconds
+      self.warn = warn
+    }
+  }
+
+  package let store: Store
+  let limits: Limits
+  let clients: Clients
+  let started = MonotonicClock.nanoseconds()
+  let supervisor: Supervisor
+  /// Happens when the main loop should look at the state again.
+  let wakeUp: Event
+  private let draining = Monitor(false)
+
+  package init(_ store: Store, _ limits: Limits, _ supervisor: Supervisor) throws(Errno) {
+    self.store = store
+    self.limits = limits
+    self.supervisor = supervisor
+    let wakeUp = try Event()
+    self.wakeUp = wakeUp
+    clients = Clients(limits) { wakeUp.signal() }
+  }
+
+  var isDraining: Bool { draining.withLock { $0 } }
+
+  /// Serves one connection until it ends. Blocks.
+  package func serve(_ client: Client) {
+    Session(client, of: self).run()
+  }
+
+  /// Admits a connection, or tells the client why not.
+  package func admit(_ socket: Socket, by endpoint: Endpoint) -> Client? {
+    do throws(Problem) {
+      if isDraining { throw Problem(.draining, "the daemon is stopping") }
+      return try clients.admit(socket, by: endpoint)
+    } catch {
+      refuse(socket, error)
+      return nil
+    }
+  }
+
+  func refuse(_ socket: Socket, _ problem: Problem) {
+    supervisor.warn("refused a connection: \(problem.message)")
+    // The frame fits a new socket's buffer; a client that is gone needs no answer.
+    try? Responder(Connection(socket), 0).fail(CallStatus(problem))
+  }
+
+  func noteBrokenSession(_ client: Client, _ error: WireError) {
+    supervisor.warn(
+      "ended the session of process \(client.peer.pid) of user \(client.peer.uid): \(error)")
+  }
+
+  /// Stops admitting, hangs up, and waits for calls in flight; false if some did not end in time.
+  func drain() -> Bool {
+    draining.withLock { $0 = true }
+    clients.hangUp()
+    return clients.waitUntilGone(until: .after(milliseconds: limits.drainMilliseconds))
+  }
+}

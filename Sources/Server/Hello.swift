@@ -1,0 +1,18 @@
+import Messages
+import Wire
+
+extension Session {
+  /// Answers `Hello`: remembers who calls, and tells what the daemon can do.
+  func hello(_ call: Call, _ reply: Responder) throws(CallFailure) {
+    let request = try request(call, HelloRequest.init(unpacking:_:))
+    client.introduce(label: request.label, command: request.command)
+    try reply.send { frame, scratch in
+      frame.begin(
+        HelloReply(
+          daemonVersion: Daemon.version, features: Daemon.features,
+          maximumRequestByteCount: Connection.maximumRequestByteCount,
+          maximumDescriptors: Connection.maximumDescriptors, maximumFiles: maximumCheckpointFiles),
+        scratch)
+    }
+  }
+}

@@ -1,0 +1,23 @@
+/// How much the daemon takes on before it refuses, with a reply, what comes on top.
+package struct Limits: Sendable {
+  /// Connections in all; each has a thread while it lives.
+  package var connections = 2048
+  /// Connections of one user.
+  package var connectionsPerUser = 1024
+  /// Files that the connections of one user hold in all.
+  package var filesPerUser = 16384
+  /// Checkpoints that one connection has open.
+  package var handles = 64
+  /// How long calls in flight may go on after the daemon was told to stop.
+  package var drainMilliseconds = 5000
+
+  package init() {}
+
+  /// Lowers the limits so that the process's descriptors cannot run out.
+  package mutating func fit(descriptors: Int) {
+    // Half for connections and what the daemon itself needs, half for files.
+    connections = min(connections, max(8, descriptors / 4))
+    connectionsPerUser = min(connectionsPerUser, connections)
+    filesPerUser = min(filesPerUser, max(16, descriptors / 2))
+  }
+}

@@ -1,0 +1,37 @@
+import Kernel
+import Messages
+import Wire
+
+/// Sends the replies to one call.
+struct Responder {
+  /// Long replies are sent in messages of about this size.
+  static let chunkByteCount = 768 << 10
+
+  private let connection: Connection
+  private let id: UInt64
+
+  /// Makes a responder; id 0 speaks about the connection itself.
+  init(_ connection: Connection, _ id: UInt64) {
+    self.connection = connection
+    self.id = id
+  }
+
+  /// Sends a response that `begin` puts into the frame, with files on it.
+  func send(
+    more: Bool = false, files: [File] = [], _ begin: (inout OutgoingFrame, Scratch) -> Void
+  ) throws(CallFailure) {
+    begin(&connection.outgoing, connection.scratch)
+    var reply = Reply(id: id)
+    reply.descriptorCount = files.count
+    reply.more = more
+    connection.outgoing.finish(reply)
+    do { try connection.send(files) } catch { throw .wire(error) }
+  }
+
+  /// Sends a failure.
+  func fail(_ status: CallStatus) throws(WireError) {
+    connection.outgoing.begin(status, connection.scratch)
+    connection.outgoing.finish(Reply(id: id), isStatus: true)
+    try connection.send()
+  }
+}

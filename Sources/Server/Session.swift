@@ -1,0 +1,224 @@
+import Checkpoint
+import Kernel
+import Messages
+import Store
+import TensorModel
+import Wire
+
+/// A checkpoint that a connection has open: its lease, and the files to read it through.
+struct OpenCheckpoint {
+  let handle: UInt64
+  let lease: Lease
+  let files: FileSet
+
+  var resident: Resident { lease.resident }
+  var checkpoint: Checkpoint { lease.resident.checkpoint }
+
+  var reply: OpenReply {
+    OpenReply(
+      handle: handle, generation: resident.generation.description, format: "v2",
+      tensorCount: checkpoint.catalog.count, byteCount: checkpoint.byteCount)
+  }
+}
+
+/// One connection's conversation: takes calls in order and answers each.
+///
+/// Belongs to the thread that runs it. What the connection holds is held here, and given back when
+/// the session ends.
+final class Session {
+  let daemon: Daemon
+  let client: Client
+  let connection: Connection
+  private var checkpoints: [UInt64: OpenCheckpoint] = [:]
+  private var attached: [UInt64: File] = [:]
+  private var lastID: UInt64 = 0
+
+  init(_ client: Client, of daemon: Daemon) {
+    self.client = client
+    self.daemon = daemon
+    connection = Connection(client.socket)
+  }
+
+  /// Answers calls until the client closes, or sends what is not a call.
+  func run() {
+    do throws(WireError) {
+      while try connection.receive(limit: Connection.maximumRequestByteCount) {
+        try answer()
+      }
+      if daemon.isDraining { try refuse(Problem(.draining, "the daemon is stopping")) }
+    } catch {
+      daemon.noteBrokenSession(client, error)
+      // A client that still listens learns why; one that does not is gone anyway.
+      try? refuse(Problem(.invalidRequest, "\(error)"))
+    }
+  }
+
+  private func answer() throws(WireError) {
+    let call: Call
+    do { call = try Call(parsing: connection.message) } catch { throw .malformed("\(error)") }
+    try connection.expectDescriptors(call.descriptorCount)
+    client.countCall()
+    let reply = Responder(connection, call.id)
+    do throws(CallFailure) {
+      try dispatch(call, reply)
+    } catch {
+      switch error {
+      case .status(let status): try reply.fail(status)
+      case .wire(let error): throw error
+      }
+    }
+  }
+
+  private func dispatch(_ call: Call, _ reply: Responder) throws(CallFailure) {
+    for feature in call.requiredFeatures where !Daemon.features.contains(feature) {
+      throw .status(CallStatus(.unsupported, "this daemon does not have the feature \(feature)"))
+    }
+    guard let method = Method(rawValue: call.method) else {
+      throw .status(CallStatus(.unsupported, "this daemon does not have the call \(call.method)"))
+    }
+    let caller = Caller(client.socket, until: call.deadline)
+    switch method {
+    case .hello: try hello(call, reply)
+    case .attach: try attach(reply)
+    case .open: try open(call, reply, caller)
+    case .close: try close(call, reply)
+    case .list: try list(call, reply, caller)
+    case .resolve: try resolve(call, reply, caller)
+    case .status: try status(reply)
+    case .preload, .verify, .pin, .unpin, .evict:
+      throw .status(CallStatus(.unsupported, "this daemon does not have the call \(method) yet"))
+    }
+  }
+
+  /// Unpacks the request of a call.
+  func request<Request>(
+    _ call: Call, _ unpack: (RawSpan, Scratch) throws(MessageError) -> Request
+  ) throws(CallFailure) -> Request {
+    do {
+      return try connection.withMessage(call.request, unpack)
+    } catch {
+      throw .status(CallStatus(.invalidRequest, "the request is not valid: \(error)"))
+    }
+  }
+
+  private func refuse(_ problem: Problem) throws(WireError) {
+    try Responder(connection, 0).fail(CallStatus(problem))
+  }
+
+  // MARK: What the connection holds
+
+  /// Keeps the files of the last frame for a later call.
+  func keepFiles() throws(CallFailure) -> [UInt64] {
+    let files = connection.files
+    guard files.count <= maximumCheckpointFiles - attached.count else {
+      throw .status(
+        CallStatus(.quota, "a connection attaches at most \(maximumCheckpointFiles) files"))
+    }
+    do { try client.takeFiles(files.count) } catch { throw .status(CallStatus(error)) }
+    return files.map { file in
+      lastID += 1
+      attached[lastID] = file
+      return lastID
+    }
+  }
+
+  /// Finds or opens the checkpoint that a request is about.
+  func open(
+    _ reference: CheckpointReference, _ caller: Caller
+  ) throws(CallFailure) -> OpenCheckpoint {
+    switch reference {
+    case .handle(let handle):
+      guard let open = checkpoints[handle] else {
+        throw .status(CallStatus(.invalidRequest, "this connection has no checkpoint \(handle)"))
+      }
+      return open
+    case .published(let name):
+      throw .status(CallStatus(.checkpointNotFound, "no checkpoint is published as \(name)"))
+    case .files(let files, let label):
+      guard checkpoints.count < daemon.limits.handles else {
+        throw .status(
+          CallStatus(.quota, "a connection has at most \(daemon.limits.handles) checkpoints open"))
+      }
+      do {
+        return try openFiles(files, label: label, caller)
+      } catch {
+        throw .status(CallStatus(error))
+      }
+    }
+  }
+
+  private func openFiles(
+    _ references: [CheckpointFile], label: String, _ caller: Caller
+  ) throws(Problem) -> OpenCheckpoint {
+    var files: [(role: FileSet.Role, file: File)] = []
+    var used: [UInt64] = []
+    for reference in references {
+      switch reference.source {
+      case .descriptor(let position):
+        guard connection.files.indices.contains(position) else {
+          throw Problem(
+            .invalidRequest,
+            "the call names descriptor \(position), but carries \(connection.files.count)")
+        }
+        files.append((FileSet.Role(reference.role), connection.files[position]))
+      case .attached(let id):
+        guard let file = attached[id] else {
+          throw Problem(.invalidRequest, "this connection has attached no file \(id)")
+        }
+        used.append(id)
+        files.append((FileSet.Role(reference.role), file))
+      }
+    }
+    let fresh = files.count - used.count
+    try client.takeFiles(fresh)
+    let lease: Lease
+    let set: FileSet
+    do throws(Problem) {
+      set = try FileSet(files, openedBy: client.peer.uid)
+      lease = try daemon.store.open(set, label: Client.capped(label), for: caller)
+    } catch {
+      client.giveBackFiles(fresh)
+      throw error
+    }
+    for id in used { attached[id] = nil }
+    lastID += 1
+    let open = OpenCheckpoint(handle: lastID, lease: lease, files: set)
+    checkpoints[open.handle] = open
+    client.countLeases(checkpoints.count)
+    return open
+  }
+
+  /// Gives a checkpoint back.
+  func close(_ handle: UInt64) throws(CallFailure) {
+    guard let open = checkpoints.removeValue(forKey: handle) else {
+      throw .status(CallStatus(.invalidRequest, "this connection has no checkpoint \(handle)"))
+    }
+    client.giveBackFiles(open.files.members.count)
+    client.countLeases(checkpoints.count)
+  }
+}
+
+/// Why a call was not answered with a response.
+enum CallFailure: Error {
+  /// The client is told.
+  case status(CallStatus)
+  /// The session ends.
+  case wire(WireError)
+}
+
+extension Call {
+  /// When the client stops waiting, from now on.
+  fileprivate var deadline: Deadline {
+    timeoutMilliseconds.map { .after(milliseconds: $0) } ?? .never
+  }
+}
+
+extension FileSet.Role {
+  fileprivate init(_ role: CheckpointFile.Role) {
+    switch role {
+    case .index: self = .index
+    case .shard(let shard, of: let total): self = .shard(shard, of: total)
+    case .table: self = .table
+    }
+  }
+}

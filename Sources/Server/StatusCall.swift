@@ -1,0 +1,71 @@
+import Checkpoint
+import Kernel
+import Messages
+import Store
+import TensorModel
+
+extension Session {
+  /// At most this many checkpoints and clients are listed; the totals count all.
+  private static let maximumListed = 1000
+
+  /// Answers `Status`: totals, checkpoints, and the connections that the caller may know of.
+  func status(_ reply: Responder) throws(CallFailure) {
+    let isAdministrator = client.endpoint == .administration
+    var report = daemon.report()
+    report.clients = daemon.clients.records(ofUser: isAdministrator ? nil : client.peer.uid)
+      .prefix(Session.maximumListed)
+      .map { record in
+        StatusReport.Client(
+          processID: Int(record.peer.pid), userID: Int(record.peer.uid), label: record.label,
+          command: record.command, leaseCount: record.leaseCount, callCount: record.callCount)
+      }
+    report.checkpoints = Array(report.checkpoints.prefix(Session.maximumListed))
+    try reply.send { frame, scratch in frame.begin(report, scratch) }
+  }
+}
+
+extension Daemon {
+  /// What the daemon holds; without the clients.
+  func report() -> StatusReport {
+    var report = StatusReport()
+    report.daemonVersion = Daemon.version
+    report.processID = Process.id
+    report.uptimeMilliseconds = Int((MonotonicClock.nanoseconds() - started) / 1_000_000)
+    report.clientCount = clients.count
+    report.budgetByteCount = store.budget.limit
+    for (resident, leaseCount) in store.residents {
+      let holdings = resident.holdings
+      report.leaseCount += leaseCount
+      report.arenaByteCount += holdings.arenaByteCount
+      report.warmByteCount += holdings.verifiedByteCount + holdings.arenaByteCount
+      var checkpoint = StatusReport.Checkpoint(
+        generation: resident.generation.description, format: "v2", label: resident.label)
+      checkpoint.tensorCount = resident.checkpoint.catalog.count
+      checkpoint.byteCount = resident.checkpoint.byteCount
+      checkpoint.verifiedByteCount = holdings.verifiedByteCount
+      checkpoint.arenaCount = holdings.arenaCount
+      checkpoint.arenaByteCount = holdings.arenaByteCount
+      checkpoint.leaseCount = leaseCount
+      report.checkpoints.append(checkpoint)
+    }
+    let counters = store.counters
+    report.counters = [
+      StatusReport.Counter("opens", counters.opens),
+      StatusReport.Counter("indexes_parsed", counters.indexesParsed),
+      StatusReport.Counter("runs_verified", counters.verifiedRuns),
+      StatusReport.Counter("arenas_made", counters.arenas),
+      StatusReport.Counter("pieces_made", counters.pieces),
+      StatusReport.Counter("checkpoints_evicted", counters.evictions),
+    ]
+    return report
+  }
+
+  /// The line that `systemctl status` shows.
+  var summary: String {
+    let report = report()
+    func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+    return counted(report.clientCount, "client") + ", " + counted(report.leaseCount, "lease")
+      + ", " + counted(report.checkpoints.count, "checkpoint")
+      + ", \(report.warmByteCount / (1 << 20)) MiB warm"
+  }
+}

@@ -1,0 +1,69 @@
+/// What a request declares, checked before anything is resolved: names that differ and shapes that agree.
+struct Declarations {
+  /// The declared variables by name.
+  let names: NameTable
+  private let variables: [Variable]
+
+  /// Checks the variables and the map's variable objects, and adds what is wrong to `problems`.
+  init(
+    _ variables: [Variable], assigning map: AssignmentMap, _ problems: inout ProblemCollector
+  ) {
+    self.variables = variables
+    names = NameTable(variables)
+    for index in variables.indices {
+      if names.index(of: variables[index].name) != index {
+        refuse(index, "is declared twice", &problems)
+      }
+      if let fault = Self.fault(of: variables[index]) { refuse(index, fault, &problems) }
+    }
+    for pair in map.pairs {
+      switch pair.target {
+      case .name: break
+      case .variable(let name): check(name, pair, &problems)
+      case .variables(let names): for name in names { check(name, pair, &problems) }
+      }
+    }
+  }
+
+  private func refuse(_ index: Int, _ fault: String, _ problems: inout ProblemCollector) {
+    let name = variables[index].name
+    problems.add(
+      Problem(.invalidRequest, "variable \(name.inMessage) \(fault)", variable: name))
+  }
+
+  private func check(
+    _ name: Name, _ pair: AssignmentMap.Pair, _ problems: inout ProblemCollector
+  ) {
+    guard names.index(of: name) == nil else { return }
+    let nearest = problems.suggestion(for: name) { nearest in
+      for variable in variables { nearest.offer(variable.name) }
+    }
+    problems.add(
+      Problem(
+        .invalidRequest,
+        "key \(pair.key.inMessage): variable \(name.inMessage) is not declared\(nearest)",
+        key: pair.key, variable: name))
+  }
+
+  /// What contradicts itself in a variable's declaration, or nil.
+  private static func fault(of variable: Variable) -> String? {
+    if let shape = variable.shape,
+      shape.lengths.contains(where: { $0 < 0 && $0 != Shape.unknownLength })
+    {
+      return "has a negative length in its shape \(shape.inMessage)"
+    }
+    guard let partition = variable.partition else { return nil }
+    guard let shape = variable.shape, shape.lengths.allSatisfy({ $0 >= 0 }) else {
+      return "is a partition, whose shape must be known"
+    }
+    let fullShape = partition.fullShape
+    guard fullShape.lengths.allSatisfy({ $0 >= 0 }) else {
+      return "is a partition of full shape \(fullShape.inMessage), which must be known"
+    }
+    guard shape.rank == fullShape.rank, partition.offset.count == fullShape.rank else {
+      return "is a partition of shape \(shape.inMessage) at an offset of "
+        + "\(partition.offset.count) axes in full shape \(fullShape.inMessage): the ranks differ"
+    }
+    return nil
+  }
+}

@@ -1,0 +1,106 @@
+/// The names most like one that was not found, best first, kept while candidates are offered.
+///
+/// A candidate is near if few edits make it the sought name (a typing error), else if it ends in the
+/// same component (`model/dense/kernel` for `dense/kernel`: the wrong scope). Bytes are compared, and a
+/// named bound ends the search early rather than let it take long.
+package struct NearestNames {
+  /// The most names that are kept.
+  package static let maximumCount = 3
+  /// The most edits that leave a name near; a third of a short name.
+  private static let maximumEdits = 8
+  /// Longer names are compared by their ends only.
+  private static let maximumByteCount = 512
+  /// The most steps of edit distance in one search: some 10 ms; chosen, not tuned.
+  private static let maximumSteps = 4_000_000
+
+  private let sought: [UInt8]
+  private let lastComponentCount: Int
+  private var best: [(rank: Int, name: Name)] = []
+  private var stepsLeft = NearestNames.maximumSteps
+  private var rows: [[Int]] = [[], [], []]
+
+  /// Begins a search.
+  package init(to name: Name) {
+    sought = Array(name.bytes)
+    let slash = name.bytes.lastIndex(of: UInt8(ascii: "/"))
+    lastComponentCount = name.bytes.endIndex - (slash.map { $0 + 1 } ?? name.bytes.startIndex)
+  }
+
+  /// The nearest of the names offered so far.
+  package var names: [Name] { best.map(\.name) }
+
+  /// Considers a candidate.
+  package mutating func offer(_ candidate: Name) {
+    guard let rank = rank(candidate), rank < worstRank else { return }
+    guard !best.contains(where: { $0.name == candidate }) else { return }
+    let place = best.firstIndex { $0.rank > rank } ?? best.endIndex
+    best.insert((rank, candidate), at: place)
+    if best.count > Self.maximumCount { best.removeLast() }
+  }
+
+  private var worstRank: Int {
+    guard best.count == Self.maximumCount, let last = best.last else { return Int.max }
+    return last.rank
+  }
+
+  /// How far the candidate is: edits if they are few, else beyond that by how little the ends share.
+  private mutating func rank(_ candidate: Name) -> Int? {
+    let bytes = candidate.bytes
+    let shorter = min(sought.count, bytes.count)
+    var suffix = 0
+    while suffix < shorter,
+      sought[sought.count - 1 - suffix] == bytes[bytes.endIndex - 1 - suffix]
+    {
+      suffix += 1
+    }
+    let limit = min(Self.maximumEdits, max(1, sought.count / 3), worstRank - 1)
+    if limit > 0, abs(sought.count - bytes.count) <= limit, shorter <= Self.maximumByteCount {
+      var prefix = 0
+      while prefix < shorter - suffix, sought[prefix] == bytes[bytes.startIndex + prefix] {
+        prefix += 1
+      }
+      let edits = edits(
+        sought[prefix..<sought.count - suffix], bytes.dropFirst(prefix).dropLast(suffix), limit)
+      if edits <= limit { return edits }
+    }
+    guard sharesLastComponent(bytes, suffix: suffix) else { return nil }
+    return Self.maximumEdits + 1 + max(0, Self.maximumByteCount - suffix) * Self.maximumByteCount
+      + min(abs(sought.count - bytes.count), Self.maximumByteCount - 1)
+  }
+
+  private func sharesLastComponent(_ bytes: ArraySlice<UInt8>, suffix: Int) -> Bool {
+    guard lastComponentCount > 0, suffix >= lastComponentCount else { return false }
+    return suffix > lastComponentCount || bytes.count == suffix
+      || bytes[bytes.endIndex - 1 - suffix] == UInt8(ascii: "/")
+  }
+
+  /// The number of insertions, deletions, changes and swaps of neighbours, or more than `limit`.
+  private mutating func edits(
+    _ left: ArraySlice<UInt8>, _ right: ArraySlice<UInt8>, _ limit: Int
+  ) -> Int {
+    guard !left.isEmpty, !right.isEmpty else { return max(left.count, right.count) }
+    var (before, previous, current) = (rows[0], Array(0...right.count), rows[2])
+    for row in 1...left.count {
+      current.removeAll(keepingCapacity: true)
+      current.append(row)
+      var least = row
+      let from = left[left.startIndex + row - 1]
+      for column in 1...right.count {
+        let to = right[right.startIndex + column - 1]
+        var edits = min(
+          previous[column - 1] + (from == to ? 0 : 1), previous[column] + 1, current[column - 1] + 1)
+        if row > 1, column > 1, from == right[right.startIndex + column - 2],
+          to == left[left.startIndex + row - 2]
+        {
+          edits = min(edits, before[column - 2] + 1)
+        }
+        current.append(edits)
+        least = min(least, edits)
+      }
+      stepsLeft -= right.count
+      guard least <= limit, stepsLeft > 0 else { return limit + 1 }
+      (before, previous, current) = (previous, current, before)
+    }
+    return previous[right.count]
+  }
+}

@@ -1,0 +1,154 @@
+/// What initializers would read: the half of the resolution that TensorFlow does when they run.
+///
+/// Looks at each tensor's stored slices once, however many partitions read it.
+struct Reads {
+  /// Why a variable cannot be read.
+  enum Refusal: Error {
+    case dtype(stored: DataType)
+    case shape(stored: Shape)
+    case fullShape(stored: Shape)
+    case emptySlice(Slice)
+    case sliceOutside(Slice)
+    case incomplete(Slice)
+    case storedOutside(Slice)
+    case storedOverlap(Slice, Slice)
+    case exhausted(Problem)
+  }
+
+  private enum Stored {
+    case sound(StoredSlices)
+    case unsound(StoredSlices.Fault)
+  }
+
+  private let variables: [Variable]
+  private let catalog: Catalog
+  private var stored: [Int: Stored] = [:]
+
+  init(of variables: [Variable], in catalog: Catalog) {
+    self.variables = variables
+    self.catalog = catalog
+  }
+
+  /// Checks a match in TensorFlow's order and returns the slice to read, nil for the whole tensor.
+  mutating func slice(
+    of variable: Int, _ match: Matches.Match, _ allowance: inout Allowance
+  ) throws(Refusal) -> Slice? {
+    let dtype = catalog.dtype(match.tensor)
+    guard variables[variable].dtype == dtype else { throw .dtype(stored: dtype) }
+    let shape = catalog.shape(match.tensor)
+    var slice: Slice?
+    if !match.isPartition {
+      if let expected = variables[variable].shape, !expected.accepts(shape) {
+        throw .shape(stored: shape)
+      }
+    } else if let partition = variables[variable].partition, let part = variables[variable].shape {
+      slice = try Self.slice(part, of: partition, stored: shape)
+    }
+    let slices = catalog.slices(match.tensor)
+    if !slices.isEmpty {
+      try checkCover(of: slice ?? Slice(whole: shape), match.tensor, slices, &allowance)
+    }
+    return slice
+  }
+
+  private static func slice(
+    _ part: Shape, of partition: Partition, stored: Shape
+  ) throws(Refusal) -> Slice? {
+    let slice = Slice(starts: partition.offset, counts: Array(part.lengths))
+    // TensorFlow's slice specification has no empty slices.
+    guard slice.starts.allSatisfy({ $0 >= 0 }), slice.counts.allSatisfy({ $0 > 0 }) else {
+      throw .emptySlice(slice)
+    }
+    guard slice.fits(partition.fullShape) else { throw .sliceOutside(slice) }
+    guard partition.fullShape == stored else { throw .fullShape(stored: stored) }
+    return part == stored ? nil : slice
+  }
+
+  private mutating func checkCover(
+    of box: Slice, _ tensor: Int, _ slices: [Slice], _ allowance: inout Allowance
+  ) throws(Refusal) {
+    let stored = stored[tensor] ?? check(slices, of: catalog.shape(tensor), &allowance)
+    self.stored[tensor] = stored
+    switch stored {
+    case .unsound(.outside(let slice)): throw .storedOutside(slice)
+    case .unsound(.overlap(let first, let second)): throw .storedOverlap(first, second)
+    case .unsound(.exhausted(let problem)): throw .exhausted(problem)
+    case .sound(let slices):
+      let isCovered: Bool
+      do throws(Problem) {
+        isCovered = try slices.cover(box, &allowance)
+      } catch {
+        throw .exhausted(error)
+      }
+      guard isCovered else { throw .incomplete(box) }
+    }
+  }
+
+  private func check(
+    _ slices: [Slice], of shape: Shape, _ allowance: inout Allowance
+  ) -> Stored {
+    do throws(StoredSlices.Fault) {
+      return .sound(try StoredSlices(slices, of: shape, &allowance))
+    } catch {
+      return .unsound(error)
+    }
+  }
+}
+
+extension Reads.Refusal {
+  /// The problem that the refusal is, of one variable and tensor.
+  func problem(_ variable: Variable, _ tensor: Name, key: Name) -> Problem {
+    if case .shape(let stored) = self {
+      return .shapeMismatch(variable, tensor, stored, key: key)
+    }
+    if case .exhausted(let problem) = self { return problem }
+    return Problem(
+      reason, "variable \(variable.name.inMessage), tensor \(tensor.inMessage): \(fault(variable))",
+      key: key, variable: variable.name, tensor: tensor)
+  }
+
+  private var reason: Reason {
+    switch self {
+    case .dtype: .dtypeMismatch
+    case .shape, .fullShape, .emptySlice, .sliceOutside: .shapeMismatch
+    case .incomplete: .slicesIncomplete
+    case .storedOverlap: .slicesOverlap
+    case .storedOutside: .corrupt
+    case .exhausted(let problem): problem.reason
+    }
+  }
+
+  private func fault(_ variable: Variable) -> String {
+    let fullShape = variable.partition?.fullShape.inMessage ?? "?"
+    switch self {
+    case .dtype(let stored):
+      return "expected dtype \(variable.dtype.name) does not equal original dtype \(stored.name)"
+    case .shape(let stored), .fullShape(let stored):
+      return "full shape \(fullShape) of the partition does not match the shape stored in the "
+        + "checkpoint: \(stored.inMessage)"
+    case .emptySlice(let slice):
+      return "expected non-negative starts and positive lengths but got slice \(slice.inMessage)"
+    case .sliceOutside(let slice):
+      return "slice \(slice.inMessage) is out of bounds of full shape \(fullShape)"
+    case .incomplete(let box):
+      return "the checkpoint does not have sufficient slices for partitioned tensor to restore "
+        + "in slice \(box.inMessage)"
+    case .storedOutside(let slice):
+      return "stored slice \(slice.inMessage) does not lie in the tensor"
+    case .storedOverlap(let first, let second):
+      return "overlapping slices are stored: \(first.inMessage) and \(second.inMessage)"
+    case .exhausted(let problem): return problem.message
+    }
+  }
+}
+
+extension Slice {
+  /// The slice for a message, cut as `Name.inMessage` is.
+  fileprivate var inMessage: String {
+    let maximumRank = 32
+    guard starts.count > maximumRank else { return description }
+    let cut = Slice(
+      starts: Array(starts.prefix(maximumRank)), counts: Array(counts.prefix(maximumRank)))
+    return "\(cut) and \(starts.count - maximumRank) more axes"
+  }
+}

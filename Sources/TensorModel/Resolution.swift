@@ -1,0 +1,105 @@
+/// What an assignment map comes to: for each variable the tensor, or the slice of one, to start from.
+package struct Resolution: Sendable, Hashable {
+  /// Where one variable's elements come from.
+  package struct Assignment: Sendable, Hashable {
+    /// The index of the variable among those declared.
+    package var variable: Int
+    /// The tensor's position in the catalog.
+    package var tensor: Int
+    /// The part of the tensor that the variable gets; nil for the whole.
+    package var slice: Slice?
+
+    /// Assigns a tensor, or a slice of it, to a variable.
+    package init(variable: Int, tensor: Int, slice: Slice? = nil) {
+      self.variable = variable
+      self.tensor = tensor
+      self.slice = slice
+    }
+  }
+
+  /// A variable that gets nothing because the checkpoint lacks its tensor.
+  package struct Skipped: Sendable, Hashable {
+    /// The index of the variable among those declared.
+    package var variable: Int
+    /// The tensor that the checkpoint lacks; the last one, if several were to initialize the variable.
+    package var tensor: Name
+
+    /// Names what is skipped.
+    package init(variable: Int, tensor: Name) {
+      self.variable = variable
+      self.tensor = tensor
+    }
+  }
+
+  /// One for each variable that is initialized, in declared order.
+  package var assignments: [Assignment]
+  /// With `MissingPolicy.skip`, variables that are not initialized at all, in declared order.
+  package var skipped: [Skipped]
+  /// The indexes, in the map's order, of pairs that matched no variable.
+  package var unused: [Int]
+
+  /// Makes a resolution of its parts.
+  package init(assignments: [Assignment], skipped: [Skipped] = [], unused: [Int] = []) {
+    self.assignments = assignments
+    self.skipped = skipped
+    self.unused = unused
+  }
+}
+
+/// What to do where a map matches a variable with a tensor that the checkpoint lacks.
+package enum MissingPolicy: Sendable, Hashable, CaseIterable {
+  /// Refuse the map, as TensorFlow does.
+  case fail
+  /// Go on as if the variable had not been matched, and report it.
+  case skip
+}
+
+extension Resolution {
+  /// Resolves a map as `tf.compat.v1.train.init_from_checkpoint` does, once for all variables.
+  ///
+  /// Throws all that is wrong: what contradicts itself in the request; else what TensorFlow raises at
+  /// the call, pair by pair in the order of the keys, then what it raises when the initializers run,
+  /// variable by variable. Stricter than TensorFlow in one point: shapes must agree in scope mappings too.
+  package static func resolve(
+    _ map: AssignmentMap, variables: [Variable], in catalog: Catalog,
+    missing: MissingPolicy = .fail
+  ) throws(Problems) -> Resolution {
+    var problems = ProblemCollector()
+    let declarations = Declarations(variables, assigning: map, &problems)
+    try problems.check()
+    let store = VariableStore(
+      variables, names: declarations.names, hasScopes: map.pairs.contains { $0.mayBeScope })
+    var matches = Matches(of: map, to: store, in: catalog, missing: missing)
+    var reads = Reads(of: variables, in: catalog)
+    var assignments: [Assignment] = []
+    assignments.reserveCapacity(variables.count)
+    do throws(Problem) {
+      var allowance = Allowance()
+      try matches.match(&problems, &allowance)
+      for index in variables.indices {
+        guard let match = matches.matches[index] else { continue }
+        do throws(Reads.Refusal) {
+          let slice = try reads.slice(of: index, match, &allowance)
+          assignments.append(Assignment(variable: index, tensor: match.tensor, slice: slice))
+        } catch {
+          let key = map.pairs[match.pair].key
+          problems.add(error.problem(variables[index], catalog.name(match.tensor), key: key))
+        }
+      }
+    } catch {
+      problems.add(error)
+    }
+    try problems.check()
+    let skipped = matches.skipped.filter { matches.matches[$0.key] == nil }
+      .sorted { $0.key < $1.key }.map { Skipped(variable: $0.key, tensor: $0.value) }
+    return Resolution(assignments: assignments, skipped: skipped, unused: matches.unused)
+  }
+}
+
+extension AssignmentMap.Pair {
+  /// Whether the pair can map a scope: its key ends in a slash and its target is a name.
+  fileprivate var mayBeScope: Bool {
+    guard case .name = target else { return false }
+    return key.bytes.last == UInt8(ascii: "/")
+  }
+}

@@ -1,0 +1,73 @@
+/// The slices that a checkpoint stores one tensor in, known to lie in it and not to overlap.
+struct StoredSlices {
+  /// What is wrong with stored slices, whichever of them is read.
+  enum Fault: Error {
+    /// A slice does not lie in the tensor, or the tensor's size is beyond counting.
+    case outside(Slice)
+    /// Two slices have elements in common.
+    case overlap(Slice, Slice)
+    /// Comparing them takes too much.
+    case exhausted(Problem)
+  }
+
+  private let slices: Set<Slice>
+  private let isComplete: Bool
+
+  /// Checks the slices: in about n log n steps where one axis tells them apart, as a partitioner's are.
+  init(_ slices: [Slice], of shape: Shape, _ allowance: inout Allowance) throws(Fault) {
+    if let outside = slices.first(where: { !$0.fits(shape) }) { throw .outside(outside) }
+    guard let total = shape.elementCount else { throw .outside(Slice(whole: shape)) }
+    try Self.checkOverlap(slices, rank: shape.rank, &allowance)
+    self.slices = Set(slices)
+    // They lie in the tensor and apart, so the sum is at most the total.
+    let whole = Slice(whole: shape)
+    isComplete = slices.reduce(0) { $0 + $1.commonCount(with: whole) } == total
+  }
+
+  /// Whether every element of a box, which fits the tensor, is stored.
+  func cover(_ box: Slice, _ allowance: inout Allowance) throws(Problem) -> Bool {
+    if isComplete || slices.contains(box) { return true }
+    try allowance.spend(slices.count * (1 + box.counts.count))
+    let stored = slices.reduce(0) { $0 + $1.commonCount(with: box) }
+    return stored == box.shape.elementCount
+  }
+
+  /// Sweeps along the axis with the most different starts, comparing slices that meet on it.
+  private static func checkOverlap(
+    _ slices: [Slice], rank: Int, _ allowance: inout Allowance
+  ) throws(Fault) {
+    let starts = (0..<rank).map { axis in Set(slices.map { $0.starts[axis] }).count }
+    guard let axis = starts.indices.max(by: { starts[$0] < starts[$1] }) else {
+      if slices.count > 1 { throw .overlap(slices[0], slices[1]) }
+      return
+    }
+    var met: [Slice] = []
+    for slice in slices.sorted(by: { $0.starts[axis] < $1.starts[axis] }) {
+      do throws(Problem) {
+        try allowance.spend(met.count * (1 + rank))
+      } catch {
+        throw .exhausted(error)
+      }
+      met.removeAll { $0.starts[axis] + $0.counts[axis] <= slice.starts[axis] }
+      if let other = met.first(where: { $0.commonCount(with: slice) > 0 }) {
+        throw .overlap(other, slice)
+      }
+      met.append(slice)
+    }
+  }
+}
+
+extension Slice {
+  /// The number of elements that both have; both must fit one shape whose elements can be counted.
+  fileprivate func commonCount(with other: Slice) -> Int {
+    var count = 1
+    for axis in starts.indices {
+      let start = max(starts[axis], other.starts[axis])
+      let end = min(starts[axis] + counts[axis], other.starts[axis] + other.counts[axis])
+      guard start < end else { return 0 }
+      // Wraps only where a later axis is empty, as in a tensor of no elements.
+      count &*= end - start
+    }
+    return count
+  }
+}

@@ -1,0 +1,94 @@
+/// The command line of the daemon.
+struct Options {
+  static let usage = """
+    usage: warmstartd [--socket PATH] [--admin-socket PATH] [--budget BYTES] [--linger SECONDS]
+                      [--max-connections N] [--max-connections-per-user N]
+
+    Keeps checkpoints warm for the training jobs of this machine. Started by its socket unit it
+    takes its sockets from the service manager; started by hand it listens at --socket.
+
+      --socket PATH                  where clients connect (by hand only)
+      --admin-socket PATH            where administrators connect (by hand only)
+      --budget BYTES                 memory for arenas and indexes, e.g. 8G (default: half of all)
+      --linger SECONDS               how long unused checkpoints stay warm (default: 300)
+      --max-connections N            connections in all (default: 2048)
+      --max-connections-per-user N   connections of one user (default: 1024)
+      --version                      print the version and exit
+    """
+
+  /// What is wrong with the command line, for people.
+  struct UsageError: Error {
+    let message: String
+  }
+
+  var socket: String?
+  var adminSocket: String?
+  var budget: Int?
+  var lingerSeconds = 300
+  var maxConnections: Int?
+  var maxConnectionsPerUser: Int?
+  var showsHelp = false
+  var showsVersion = false
+
+  init(_ arguments: some Sequence<String>) throws(UsageError) {
+    var rest = Array(arguments)[...]
+    while let argument = rest.popFirst() {
+      let (name, attached) = Options.split(argument)
+      switch name {
+      case "--help", "-h": showsHelp = true
+      case "--version": showsVersion = true
+      default:
+        guard Options.valued.contains(name) else {
+          throw UsageError(message: "unknown option \(name)")
+        }
+        guard let value = attached ?? rest.popFirst() else {
+          throw UsageError(message: "\(name) needs a value")
+        }
+        try set(name, value)
+      }
+    }
+  }
+
+  private static let valued: Set = [
+    "--socket", "--admin-socket", "--budget", "--linger", "--max-connections",
+    "--max-connections-per-user",
+  ]
+
+  private mutating func set(_ name: String, _ value: String) throws(UsageError) {
+    switch name {
+    case "--socket": socket = value
+    case "--admin-socket": adminSocket = value
+    case "--budget": budget = try Options.byteCount(name, value)
+    case "--linger": lingerSeconds = try Options.number(name, value, atLeast: 0)
+    case "--max-connections": maxConnections = try Options.number(name, value, atLeast: 1)
+    default: maxConnectionsPerUser = try Options.number(name, value, atLeast: 1)
+    }
+  }
+
+  private static func split(_ argument: String) -> (name: String, value: String?) {
+    guard argument.hasPrefix("--"), let equals = argument.firstIndex(of: "=") else {
+      return (argument, nil)
+    }
+    return (String(argument[..<equals]), String(argument[argument.index(after: equals)...]))
+  }
+
+  private static func number(
+    _ name: String, _ text: String, atLeast minimum: Int
+  ) throws(UsageError) -> Int {
+    guard let number = Int(text), number >= minimum, number <= 1 << 31 else {
+      throw UsageError(message: "\(name) needs a whole number from \(minimum), not \(text)")
+    }
+    return number
+  }
+
+  private static func byteCount(_ name: String, _ text: String) throws(UsageError) -> Int {
+    let units: [Character: Int] = ["K": 10, "M": 20, "G": 30, "T": 40]
+    let shift = text.last.flatMap { units[$0] }
+    guard let number = Int(shift == nil ? text : String(text.dropLast())), number > 0,
+      number <= Int.max >> (shift ?? 0)
+    else {
+      throw UsageError(message: "\(name) needs a number of bytes such as 8G, not \(text)")
+    }
+    return number << (shift ?? 0)
+  }
+}
