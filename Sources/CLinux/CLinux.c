@@ -387,6 +387,8 @@ int64_t clinux_physical_bytes(void) {
 
 int32_t clinux_process_id(void) { return getpid(); }
 
+const char *clinux_environment(const char *name) { return getenv(name); }
+
 int clinux_thread(size_t stack_bytes, void *(*body)(void *), void *argument) {
   pthread_attr_t attributes;
   pthread_t thread;

@@ -99,6 +99,11 @@ package final class File: Sendable {
     _ = unsafe path.withPlatformString { unsafe clinux_remove($0) }
   }
 
+  /// Whether the path names anything, following links. See `stat(2)`.
+  package static func exists(_ path: FilePath) -> Bool {
+    (try? isDirectory(path)) != nil
+  }
+
   /// Whether the path names a directory, following links. See `stat(2)`.
   package static func isDirectory(_ path: FilePath) throws(Errno) -> Bool {
     try checked(unsafe path.withPlatformString { unsafe clinux_is_directory($0) }) == 1

@@ -49,6 +49,24 @@ package enum Process {
   /// This process's id. See `getpid(2)`.
   package static var id: Int { Int(clinux_process_id()) }
 
+  /// A variable of the environment; nil if it is not set. See `getenv(3)`.
+  package static func environment(_ name: String) -> String? {
+    guard let value = unsafe clinux_environment(name) else { return nil }
+    return unsafe String(cString: value)
+  }
+
+  /// The command that this process runs, its arguments separated by spaces; at most 256 bytes.
+  ///
+  /// See `proc(5)`, /proc/pid/cmdline.
+  package static var commandLine: String {
+    var bytes = [UInt8](repeating: 0, count: 256)
+    guard let file = try? File(opening: "/proc/self/cmdline"),
+      let count = try? file.read(at: 0, into: &bytes, range: 0..<bytes.count)
+    else { return "" }
+    let words = bytes[..<count].split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+    return words.joined(separator: " ")
+  }
+
   /// Ends the process at once, even if a thread hangs in the kernel.
   package static func exitNow(_ status: CInt) -> Never {
     clinux_exit_now(status)

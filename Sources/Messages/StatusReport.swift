@@ -2,19 +2,27 @@ internal import CMessages
 internal import CProtobufC
 
 /// The response of `Status`: what the daemon holds, and for whom. The request is empty.
-package struct StatusReport: Sendable, Hashable {
+public struct StatusReport: Sendable, Hashable {
   /// A checkpoint that is resident.
-  package struct Checkpoint: Sendable, Hashable {
-    package var generation: String
-    package var format: String
+  public struct Checkpoint: Sendable, Hashable {
+    /// The identity of the checkpoint's bytes.
+    public var generation: String
+    /// `v2` or `v1`.
+    public var format: String
     /// What the first client that opened it called it.
-    package var label: String
-    package var tensorCount = 0
-    package var byteCount = 0
-    package var verifiedByteCount = 0
-    package var arenaCount = 0
-    package var arenaByteCount = 0
-    package var leaseCount = 0
+    public var label: String
+    /// The number of tensors.
+    public var tensorCount = 0
+    /// The bytes of all tensors.
+    public var byteCount = 0
+    /// The bytes that were read and whose checksums matched.
+    public var verifiedByteCount = 0
+    /// The number of arenas made for it.
+    public var arenaCount = 0
+    /// The bytes of its arenas.
+    public var arenaByteCount = 0
+    /// The number of leases held.
+    public var leaseCount = 0
 
     package init(generation: String, format: String, label: String) {
       self.generation = generation
@@ -24,13 +32,19 @@ package struct StatusReport: Sendable, Hashable {
   }
 
   /// A connection.
-  package struct Client: Sendable, Hashable {
-    package var processID: Int
-    package var userID: Int
-    package var label: String
-    package var command: String
-    package var leaseCount: Int
-    package var callCount: Int
+  public struct Client: Sendable, Hashable {
+    /// The process at the other end; may have ended.
+    public var processID: Int
+    /// The user at the other end.
+    public var userID: Int
+    /// What the client calls itself.
+    public var label: String
+    /// The command that the client runs.
+    public var command: String
+    /// The number of leases held.
+    public var leaseCount: Int
+    /// The number of calls made.
+    public var callCount: Int
 
     package init(
       processID: Int, userID: Int, label: String, command: String, leaseCount: Int, callCount: Int
@@ -45,9 +59,11 @@ package struct StatusReport: Sendable, Hashable {
   }
 
   /// Something that only grows.
-  package struct Counter: Sendable, Hashable {
-    package var name: String
-    package var value: Int
+  public struct Counter: Sendable, Hashable {
+    /// What is counted.
+    public var name: String
+    /// How often it happened since the daemon started.
+    public var value: Int
 
     package init(_ name: String, _ value: Int) {
       self.name = name
@@ -55,18 +71,28 @@ package struct StatusReport: Sendable, Hashable {
     }
   }
 
-  package var daemonVersion = ""
-  package var processID = 0
-  package var uptimeMilliseconds = 0
-  package var clientCount = 0
-  package var leaseCount = 0
+  /// The daemon's version.
+  public var daemonVersion = ""
+  /// The process at the other end; may have ended.
+  public var processID = 0
+  /// Milliseconds since the daemon started.
+  public var uptimeMilliseconds = 0
+  /// The connections of all users.
+  public var clientCount = 0
+  /// The number of leases held.
+  public var leaseCount = 0
   /// Bytes of files that were read and checked, and of arenas.
-  package var warmByteCount = 0
-  package var arenaByteCount = 0
-  package var budgetByteCount = 0
-  package var checkpoints: [Checkpoint] = []
-  package var clients: [Client] = []
-  package var counters: [Counter] = []
+  public var warmByteCount = 0
+  /// The bytes of its arenas.
+  public var arenaByteCount = 0
+  /// The bytes that arenas and indexes may take.
+  public var budgetByteCount = 0
+  /// The checkpoints that are resident.
+  public var checkpoints: [Checkpoint] = []
+  /// The connections that the caller may know of.
+  public var clients: [Client] = []
+  /// What happened since the daemon started.
+  public var counters: [Counter] = []
 
   package init() {}
 }

@@ -3,6 +3,8 @@
 
 usage: make_demo.py OUTPUT_DIR
 
+OUTPUT_DIR must be new: what is committed is never written over.
+
 A small model shaped like BERT: 27 MiB of float32, saved by a sharded Saver from two CPU
 devices, two of its variables partitioned. The numbers are small integers in a pattern that
 repeats, so that version control stores them in about 120 KiB. OUTPUT_DIR gets the checkpoint, the
@@ -10,11 +12,11 @@ state file that names it by a relative path, and
 
 expected.json = the schema of ../make_golden.py, with one checkpoint and no states
 """
+
 import hashlib
 import json
 import os
 import pathlib
-import shutil
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -112,7 +114,8 @@ def describe(directory):
 
     def restored(name, spec):
         tensors = tf.raw_ops.RestoreV2(
-            prefix=prefix, tensor_names=[name], shape_and_slices=[spec], dtypes=[dtypes[name]])
+            prefix=prefix, tensor_names=[name], shape_and_slices=[spec], dtypes=[dtypes[name]]
+        )
         return {"spec": spec, **record(dtypes[name], tensors[0].numpy())}
 
     return {
@@ -120,9 +123,7 @@ def describe(directory):
         "resolved": PREFIX,
         "format": "v2",
         "kind": "the demo's model: Saver sharded=True over two devices, two variables partitioned",
-        "tensors": {
-            name: record(dtypes[name], reader.get_tensor(name)) for name in sorted(dtypes)
-        },
+        "tensors": {name: record(dtypes[name], reader.get_tensor(name)) for name in sorted(dtypes)},
         "slices": {
             name: [restored(name, spec) for spec in specs] for name, specs in SLICES.items()
         },
@@ -131,7 +132,6 @@ def describe(directory):
 
 def main():
     directory = pathlib.Path(sys.argv[1]).resolve()
-    shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     save(directory)
     expected = {

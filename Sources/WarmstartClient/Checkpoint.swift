@@ -1,0 +1,192 @@
+import Kernel
+import Locate
+import Messages
+import SystemPackage
+public import TensorModel
+import Wire
+
+/// A checkpoint that is open, and leased as long as this object and its client live.
+public final class Checkpoint: Sendable {
+  /// A tensor that the checkpoint holds.
+  public struct StoredTensor: Sendable, Hashable {
+    /// The name in the checkpoint.
+    public let name: Name
+    /// The element type.
+    public let dtype: DataType
+    /// The shape of the whole tensor.
+    public let shape: Shape
+    /// The bytes as stored.
+    public let byteCount: Int
+    /// The slices that the checkpoint stores it in; none if it stores it whole.
+    public let slices: [Slice]
+  }
+
+  /// The path as TensorFlow reports it: the prefix that a directory's state file names.
+  public let path: String
+  /// The identity of the checkpoint's bytes: changes when a file changes.
+  public let generation: String
+  /// `v2` or `v1`.
+  public let format: String
+  /// The number of tensors.
+  public let tensorCount: Int
+  /// The bytes of all tensors.
+  public let byteCount: Int
+
+  let client: Client
+  private let parts: [CheckpointFiles.Part]
+  // The handle, and the session that it belongs to.
+  private let handle: Monitor<(session: Int, handle: UInt64)>
+
+  init(_ path: String, _ client: Client, until deadline: Deadline) throws(WarmstartError) {
+    let files: CheckpointFiles
+    let parts: [CheckpointFiles.Part]
+    do throws(LocateError) {
+      files = try CheckpointFiles.locate(path)
+      parts = try files.openParts()
+    } catch {
+      throw WarmstartError(error)
+    }
+    self.client = client
+    self.parts = parts
+    self.path = files.prefix
+    var opened: OpenReply?
+    let session = try client.call(.open, until: deadline) { session throws(SessionError) in
+      let (reference, files) = try Checkpoint.reference(
+        parts, label: files.prefix, on: session, until: deadline)
+      return Client.PreparedCall(files: files) { frame, scratch in
+        frame.begin(OpenRequest(reference), scratch)
+      }
+    } each: { bytes, scratch, _ throws(MessageError) in
+      opened = try OpenReply(unpacking: bytes, scratch)
+    }
+    guard let opened else { throw WarmstartError(.connection, "the daemon's answer is empty") }
+    generation = opened.generation
+    format = opened.format
+    tensorCount = opened.tensorCount
+    byteCount = opened.byteCount
+    handle = Monitor((session, opened.handle))
+  }
+
+  deinit {
+    // The lease ends with the connection at the latest.
+    let (session, handle) = handle.withLock { $0 }
+    client.giveBack(handle, session: session)
+  }
+
+  /// Lists all tensors by name, in the order of their bytes.
+  public func list(timeout: Duration? = nil) throws(WarmstartError) -> [StoredTensor] {
+    var tensors: [StoredTensor] = []
+    try call(.list, until: Deadline(timeout), starting: { tensors = [] }) { reference in
+      Client.PreparedCall { frame, scratch in frame.begin(OpenRequest(reference), scratch) }
+    } each: { bytes, scratch, _ throws(MessageError) in
+      let reply = try ListReply(unpacking: bytes, scratch)
+      tensors += reply.tensors.map(StoredTensor.init)
+      return reply.checkpoint
+    }
+    return tensors
+  }
+
+  /// The open file at a position of the reference, which file regions name.
+  func part(_ position: Int) -> CheckpointFiles.Part? {
+    parts.indices.contains(position) ? parts[position] : nil
+  }
+
+  /// Makes a call about this checkpoint, by its handle if the session knows it, else by its files.
+  func call(
+    _ method: Method, until deadline: Deadline, starting: () -> Void,
+    _ prepare: (CheckpointReference) -> Client.PreparedCall,
+    each: (RawSpan, Scratch, [File]) throws(MessageError) -> OpenReply?
+  ) throws(WarmstartError) {
+    var opened: OpenReply?
+    let session = try client.call(method, until: deadline) { session throws(SessionError) in
+      starting()
+      opened = nil
+      let known = handle.withLock { $0 }
+      guard known.session != session.number else { return prepare(.handle(known.handle)) }
+      let (reference, files) = try Checkpoint.reference(
+        parts, label: path, on: session, until: deadline)
+      var call = prepare(reference)
+      call.files = files
+      return call
+    } each: { bytes, scratch, files throws(MessageError) in
+      if let reply = try each(bytes, scratch, files) { opened = reply }
+    }
+    guard let opened else { return }
+    guard opened.generation == generation else {
+      throw WarmstartError(
+        .checkpointChanged, "\(path) has changed since it was opened; open it again")
+    }
+    handle.withLock { $0 = (session, opened.handle) }
+  }
+
+  /// Refers to the files: those that fit ride on the call itself, more are attached before.
+  private static func reference(
+    _ parts: [CheckpointFiles.Part], label: String, on session: Session, until deadline: Deadline
+  ) throws(SessionError) -> (CheckpointReference, [File]) {
+    guard parts.count > Connection.maximumDescriptors else {
+      let files = parts.enumerated().map { position, part in
+        CheckpointFile(CheckpointFile.Role(part.role), .descriptor(position))
+      }
+      return (.files(files, label: label), parts.map(\.file))
+    }
+    var files: [CheckpointFile] = []
+    for start in stride(from: 0, to: parts.count, by: Connection.maximumDescriptors) {
+      let batch = parts[start..<min(start + Connection.maximumDescriptors, parts.count)]
+      var ids: [UInt64] = []
+      try session.call(.attach, files: batch.map(\.file), until: deadline) { frame, _ in
+        frame.beginEmpty()
+      } _: { bytes, scratch, _ throws(MessageError) in
+        ids = try AttachReply(unpacking: bytes, scratch).ids
+      }
+      guard ids.count == batch.count else {
+        throw .lost(.malformed("\(ids.count) ids for \(batch.count) files"))
+      }
+      files += zip(batch, ids).map { CheckpointFile(CheckpointFile.Role($0.role), .attached($1)) }
+    }
+    return (.files(files, label: label), [])
+  }
+}
+
+extension Client {
+  /// Closes a handle if its session still lives; a lost session has closed it already.
+  fileprivate func giveBack(_ handle: UInt64, session number: Int) {
+    onSession(number) { session throws(SessionError) in
+      try session.call(.close, until: .after(milliseconds: 1000)) { frame, scratch in
+        frame.begin(CloseRequest(handle: handle), scratch)
+      } _: { _, _, _ in
+      }
+    }
+  }
+}
+
+extension CheckpointFiles {
+  /// The files that the daemon needs: the index and its shards, or the tables.
+  ///
+  /// Which total is right if there are several only the index says: all go.
+  fileprivate func openParts() throws(LocateError) -> [Part] {
+    var parts = opened
+    guard format == .v2 else { return parts }
+    for total in totals.isEmpty ? [1] : totals { parts += try openShards(total: total) }
+    return parts
+  }
+}
+
+extension CheckpointFile.Role {
+  fileprivate init(_ role: CheckpointFiles.Role) {
+    switch role {
+    case .index: self = .index
+    case .shard(let shard, of: let total): self = .shard(shard, of: total)
+    case .table: self = .table
+    }
+  }
+}
+
+extension Checkpoint.StoredTensor {
+  fileprivate init(_ tensor: ListReply.Tensor) {
+    name = tensor.name
+    dtype = tensor.dtype
+    shape = tensor.shape
+    byteCount = tensor.byteCount
+    slices = tensor.slices
+  }
+}

@@ -1,0 +1,74 @@
+import Kernel
+import Locate
+import Messages
+import SystemPackage
+import TensorModel
+
+/// A run of memory that is mapped: a file of the checkpoint, or an arena that the daemon filled.
+public struct Region: Sendable {
+  /// What the memory is.
+  public enum Kind: String, Sendable, Hashable {
+    /// A file of the checkpoint: the page cache itself.
+    case file
+    /// Anonymous memory that the daemon filled and sealed.
+    case arena
+  }
+
+  /// Distinguishes the regions of one client; the same arena has the same number.
+  public let id: UInt64
+  /// What the memory is.
+  public let kind: Kind
+  /// `sealed` if the bytes can never change, else `best-effort`: they do if the file is overwritten.
+  public let stability: String
+  /// Whether this process may write its own copy.
+  public let isWritable: Bool
+  let mapping: Mapping
+  /// Where in the region the mapping begins.
+  private let start: Int
+
+  /// Maps what the tensors need, after checking that it is what the daemon says.
+  init(
+    _ region: ResolveReply.Region, _ arena: File?, _ extent: Range<Int>, in checkpoint: Checkpoint,
+    _ options: Resolved.Options
+  ) throws(WarmstartError) {
+    id = region.id
+    stability = region.stability
+    isWritable = options.copyOnWrite
+    start = extent.lowerBound
+    let file: File
+    switch region.place {
+    case .arena:
+      guard let arena, SealedArena.isSealed(arena.descriptor) else {
+        throw WarmstartError(.connection, "the daemon sent an arena that is not sealed")
+      }
+      (kind, file) = (.arena, arena)
+    case .file(let position):
+      guard !options.sealed, let part = checkpoint.part(position) else {
+        throw WarmstartError(.connection, "the daemon named file \(position), which was not asked for")
+      }
+      (kind, file) = (.file, part.file)
+    }
+    do throws(Errno) {
+      // A mapping past the end would fault when it is touched.
+      guard try file.status().size >= extent.upperBound else { throw .invalidArgument }
+      mapping = try Mapping(
+        file.descriptor, offset: extent.lowerBound, byteCount: extent.count,
+        access: options.copyOnWrite ? .copyOnWrite : .readOnly)
+    } catch {
+      throw WarmstartError(
+        .system, "cannot map \(extent.count) bytes at \(extent.lowerBound): \(error)",
+        underlying: error)
+    }
+  }
+
+  func withMutableBytes<Result>(
+    _ range: Range<Int>, _ body: (inout MutableRawSpan) -> Result
+  ) -> Result {
+    mapping.withMutableBytes(mapped(range), body)
+  }
+
+  /// A range of the region as a range of the mapping; a tensor without bytes may lie anywhere.
+  func mapped(_ range: Range<Int>) -> Range<Int> {
+    range.isEmpty ? 0..<0 : range.lowerBound - start..<range.upperBound - start
+  }
+}

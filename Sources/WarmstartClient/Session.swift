@@ -1,0 +1,127 @@
+import Kernel
+import Messages
+import SystemPackage
+import TensorModel
+import Wire
+
+/// A connection to the daemon while it lasts; a client makes a new one when it is lost.
+final class Session {
+  /// The protocol ids below `firstCallID` are for what the session itself asks.
+  private static let helloID: UInt64 = 1
+
+  /// Distinguishes the sessions of one client: handles belong to one session.
+  let number: Int
+  let connection: Connection
+  private var lastID = Session.helloID
+  private var awaitsHello = true
+
+  /// Connects and introduces the client, without waiting for an answer.
+  init(_ path: String, number: Int, label: String) throws(SessionError) {
+    self.number = number
+    do { connection = Connection(try Socket(connectingTo: FilePath(path))) } catch {
+      throw .cannotConnect(path, error)
+    }
+    let hello = HelloRequest(label: label, command: Process.commandLine)
+    do throws(WireError) {
+      try send(id: Session.helloID, .hello, [], timeout: nil, features: []) { frame, scratch in
+        frame.begin(hello, scratch)
+      }
+    } catch {
+      throw .lost(error)
+    }
+  }
+
+  /// Makes a call and hands each response to the body.
+  func call(
+    _ method: Method, files: [File] = [], features: [String] = [], until deadline: Deadline,
+    _ begin: (inout OutgoingFrame, Scratch) -> Void,
+    _ body: (RawSpan, Scratch, [File]) throws(MessageError) -> Void
+  ) throws(SessionError) {
+    lastID += 1
+    do throws(WireError) {
+      let timeout = deadline.remainingMilliseconds.map { max(1, $0) }
+      try send(id: lastID, method, files, timeout: timeout, features: features, begin)
+    } catch {
+      throw .lost(error)
+    }
+    while try receive(lastID, until: deadline, body) {}
+  }
+
+  private func send(
+    id: UInt64, _ method: Method, _ files: [File], timeout: Int?, features: [String],
+    _ begin: (inout OutgoingFrame, Scratch) -> Void
+  ) throws(WireError) {
+    begin(&connection.outgoing, connection.scratch)
+    var call = Call(id: id, method)
+    call.descriptorCount = files.count
+    call.timeoutMilliseconds = timeout
+    call.requiredFeatures = features
+    connection.outgoing.finish(call)
+    let byteCount = connection.outgoing.byteCount - OutgoingFrame.prefixByteCount
+    guard byteCount <= Connection.maximumRequestByteCount else {
+      throw .tooLong(byteCount: byteCount, limit: Connection.maximumRequestByteCount)
+    }
+    try connection.send(files)
+  }
+
+  /// Takes one reply; returns whether more follow.
+  private func receive(
+    _ id: UInt64, until deadline: Deadline,
+    _ body: (RawSpan, Scratch, [File]) throws(MessageError) -> Void
+  ) throws(SessionError) -> Bool {
+    let reply = try receive(until: deadline)
+    if let range = reply.status {
+      let status = try unpack { () throws(MessageError) in
+        try connection.withMessage(range, CallStatus.init(unpacking:_:))
+      }
+      throw reply.id == 0 ? .refused(status) : .failed(status)
+    }
+    if reply.id == Session.helloID, awaitsHello {
+      awaitsHello = false
+      return true
+    }
+    guard reply.id == id else {
+      throw .lost(.malformed("a reply to call \(reply.id), expected \(id)"))
+    }
+    let files = connection.files
+    try unpack { () throws(MessageError) in
+      try connection.withMessage(reply.response) { bytes, scratch throws(MessageError) in
+        try body(bytes, scratch, files)
+      }
+    }
+    return reply.more
+  }
+
+  private func receive(until deadline: Deadline) throws(SessionError) -> Reply {
+    do throws(WireError) {
+      guard
+        try connection.receive(limit: Connection.maximumReplyByteCount, until: deadline)
+      else { throw WireError.endedInFrame }
+    } catch {
+      throw error == .timedOut && deadline.hasPassed ? .deadlinePassed : .lost(error)
+    }
+    let reply = try unpack { () throws(MessageError) in try Reply(parsing: connection.message) }
+    do { try connection.expectDescriptors(reply.descriptorCount) } catch { throw .lost(error) }
+    return reply
+  }
+
+  private func unpack<Result>(
+    _ body: () throws(MessageError) -> Result
+  ) throws(SessionError) -> Result {
+    do { return try body() } catch { throw .lost(.malformed("\(error)")) }
+  }
+}
+
+/// Why a call on a session has no result.
+enum SessionError: Error {
+  /// Nobody listens there, or the user may not connect.
+  case cannotConnect(String, Errno)
+  /// The connection is unusable: the call may be made again on another.
+  case lost(WireError)
+  /// The daemon does not want the connection (any more).
+  case refused(CallStatus)
+  /// The daemon answered that the call failed; the session goes on.
+  case failed(CallStatus)
+  /// The caller's time is up; a late answer would be taken for another call's.
+  case deadlinePassed
+}

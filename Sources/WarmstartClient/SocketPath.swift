@@ -1,0 +1,18 @@
+import Kernel
+import SystemPackage
+
+/// Where the daemon listens.
+enum SocketPath {
+  /// Where the system's unit listens.
+  private static let system = "/run/warmstart/warmstart.sock"
+
+  /// `$WARMSTART_SOCKET`, else the system's socket if it is there, else the user's runtime directory's.
+  static var standard: String {
+    if let path = Process.environment("WARMSTART_SOCKET"), !path.isEmpty { return path }
+    guard !File.exists(FilePath(system)), let directory = Process.environment("XDG_RUNTIME_DIR") else {
+      return system
+    }
+    let own = "\(directory)/warmstart/warmstart.sock"
+    return File.exists(FilePath(own)) ? own : system
+  }
+}

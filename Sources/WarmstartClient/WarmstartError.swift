@@ -1,0 +1,56 @@
+import Kernel
+import Locate
+import Messages
+public import SystemPackage
+public import TensorModel
+import Wire
+
+/// Why a request to Warmstart failed.
+public struct WarmstartError: Error, Sendable, Hashable {
+  /// gRPC's code: what kind of failure it is.
+  public let code: StatusCode
+  /// The word that says which failure it is, `TENSOR_NOT_FOUND`; a newer daemon may have new ones.
+  public let reason: String
+  /// What is wrong, for people.
+  public let message: String
+  /// All problems that were found, the deciding one first; at most a thousand.
+  public let problems: [Problem]
+  /// The number of problems that were found.
+  public let problemCount: Int
+  /// What the system answered, if that was the cause.
+  public let underlyingError: Errno?
+
+  init(_ status: CallStatus) {
+    code = status.code
+    reason = status.reason
+    message = status.message
+    problems = status.problems
+    problemCount = status.problemCount
+    underlyingError = nil
+  }
+
+  init(_ reason: Reason, _ message: String, underlying: Errno? = nil) {
+    code = reason.code
+    self.reason = reason.rawValue
+    self.message = message
+    problems = [Problem(reason, message)]
+    problemCount = 1
+    underlyingError = underlying
+  }
+
+  init(_ error: LocateError) {
+    let reason: Reason =
+      switch error.kind {
+      case .checkpointNotFound: .checkpointNotFound
+      case .checkpointStateInvalid: .checkpointStateInvalid
+      case .notAllowed: .notAllowed
+      case .system: .system
+      }
+    self.init(reason, "\(error)")
+  }
+}
+
+extension WarmstartError: CustomStringConvertible {
+  /// The error as `warmstartctl` prints it: `NOT_FOUND (TENSOR_NOT_FOUND): tensor …`.
+  public var description: String { "\(code.name) (\(reason)): \(message)" }
+}
