@@ -13,7 +13,8 @@ let strict: [SwiftSetting] = [
 ]
 
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
-let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let arguments: Target.Dependency = .product(
+  name: "ArgumentParser", package: "swift-argument-parser")
 
 /// A target of ours; the arrows of the design page are the dependency lists below.
 func target(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -64,9 +65,10 @@ let package = Package(
       name: "warmstartctl", dependencies: ["WarmstartClient", arguments], swiftSettings: strict),
 
     .target(
-      name: "TestSupport", dependencies: ["Kernel", system], path: "Tests/Support",
-      swiftSettings: strict),
-    tests("Table", ["Table"]),
+      name: "TestSupport", path: "Tests/Support", swiftSettings: [.swiftLanguageMode(.v6)]),
+    tests("Table", ["Table", "Kernel"]),
     tests("TensorModel", ["TensorModel"]),
+    tests("Locate", ["Locate", "Kernel", system]),
+    tests("WarmstartClient", ["WarmstartClient", "TensorModel", "warmstartd"]),
   ]
 )

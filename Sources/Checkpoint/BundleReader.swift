@@ -10,7 +10,9 @@ package import TensorModel
 /// their list and no bytes; each slice has an entry with bytes under a key in OrderedCode, which
 /// begins with a zero byte and therefore sorts before all usual names.
 package struct BundleReader {
-  /// The longest index that is read: some 4 million tensors. Chosen, not tuned.
+  /// The longest index that is read: some 4 million tensors.
+  ///
+  /// Chosen, not tuned.
   package static let maximumIndexByteCount = 256 << 20
   /// TensorFlow's limit of a shape's axes.
   private static let maximumRank = 254

@@ -155,7 +155,9 @@ package struct Loading {
 
   private func expectFilesUnchanged(_ runs: [Int]) throws(Problem) {
     for shard in Set(runs.map { checkpoint.stored[$0].shard }) {
-      guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else { continue }
+      guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else {
+        continue
+      }
       try files.expectUnchanged(files.members[position])
     }
   }

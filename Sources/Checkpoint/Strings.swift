@@ -27,7 +27,9 @@ package struct Strings: Sendable {
 }
 
 extension Loading {
-  /// The most bytes of one stored run of strings; they are decoded in memory. Chosen, not tuned.
+  /// The most bytes of one stored run of strings; they are decoded in memory.
+  ///
+  /// Chosen, not tuned.
   private static let maximumStringsByteCount = 1 << 30
 
   /// Reads, checks and decodes the strings of a tensor or of a slice of it.
@@ -68,7 +70,8 @@ extension Loading {
     guard run.byteCount <= Loading.maximumStringsByteCount else {
       throw checkpoint.problem(
         tensor, .unsupported,
-        "has \(run.byteCount) bytes of strings, expected at most \(Loading.maximumStringsByteCount)")
+        "has \(run.byteCount) bytes of strings, expected at most \(Loading.maximumStringsByteCount)"
+      )
     }
     guard let count = checkpoint.box(ofRun: position, of: tensor).shape.elementCount,
       run.byteCount >= count
@@ -108,7 +111,8 @@ extension Loading {
       let word = try cursor.fixed32()
       let stored = checkpoint.isBigEndian ? word.byteSwapped : word
       guard stored == checksum.masked else {
-        throw TableError.checksumMismatch(block: run.offset, stored: stored, computed: checksum.masked)
+        throw TableError.checksumMismatch(
+          block: run.offset, stored: stored, computed: checksum.masked)
       }
       checksum.update(littleEndian: word)
     } catch {

@@ -94,7 +94,9 @@ package final class SealedArena: Sendable {
     Descriptor(adopting: try checked(clinux_reopen(file.descriptor.number)))
   }
 
-  /// Whether all four seals are on, as a client checks before it maps. See `fcntl(2)`, F_GET_SEALS.
+  /// Whether all four seals are on, as a client checks before it maps.
+  ///
+  /// See `fcntl(2)`, F_GET_SEALS.
   package static func isSealed(_ descriptor: borrowing Descriptor) -> Bool {
     clinux_is_sealed(descriptor.number) == 1
   }

@@ -1,6 +1,8 @@
 import CLinux
 
-/// A moment on the monotonic clock by which something must have happened. See `clock_gettime(2)`.
+/// A moment on the monotonic clock by which something must have happened.
+///
+/// See `clock_gettime(2)`.
 package struct Deadline: Sendable, Hashable, Comparable {
   /// Nanoseconds on the monotonic clock; negative for `never`.
   let nanoseconds: Int64
@@ -29,7 +31,9 @@ package struct Deadline: Sendable, Hashable, Comparable {
   }
 }
 
-/// The monotonic clock, for durations. See `clock_gettime(2)`, CLOCK_MONOTONIC.
+/// The monotonic clock, for durations.
+///
+/// See `clock_gettime(2)`, CLOCK_MONOTONIC.
 package enum MonotonicClock {
   /// Nanoseconds since an unspecified start.
   package static func nanoseconds() -> Int64 { clinux_now_ns() }

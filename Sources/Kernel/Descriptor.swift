@@ -19,7 +19,9 @@ package struct Descriptor: ~Copyable, Sendable {
     precondition(clinux_close(number) != -CInt(Errno.badFileDescriptor.rawValue))
   }
 
-  /// Makes a second descriptor for the same open file description. See `fcntl(2)`, F_DUPFD_CLOEXEC.
+  /// Makes a second descriptor for the same open file description.
+  ///
+  /// See `fcntl(2)`, F_DUPFD_CLOEXEC.
   package borrowing func duplicate() throws(Errno) -> Descriptor {
     Descriptor(adopting: try checked(clinux_duplicate(number)))
   }

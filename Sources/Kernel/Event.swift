@@ -1,7 +1,9 @@
 import CLinux
 package import SystemPackage
 
-/// Something that happens once and that any number of threads can poll for. See `eventfd(2)`.
+/// Something that happens once and that any number of threads can poll for.
+///
+/// See `eventfd(2)`.
 package final class Event: Sendable {
   /// Readable once the event has happened.
   package let descriptor: Descriptor
@@ -14,7 +16,9 @@ package final class Event: Sendable {
   package func signal() {
     let one: UInt64 = 1
     // EAGAIN would mean 2^64 signals: there is no failure to report.
-    _ = unsafe withUnsafeBytes(of: one) { unsafe clinux_write(descriptor.number, $0.baseAddress, 8) }
+    _ = unsafe withUnsafeBytes(of: one) {
+      unsafe clinux_write(descriptor.number, $0.baseAddress, 8)
+    }
   }
 
   /// Makes the event able to happen again.

@@ -12,26 +12,34 @@ package final class File: Sendable {
     self.descriptor = descriptor
   }
 
-  /// Opens a file for reading, without waiting for a FIFO's writer. See `open(2)`.
+  /// Opens a file for reading, without waiting for a FIFO's writer.
+  ///
+  /// See `open(2)`.
   package convenience init(opening path: FilePath) throws(Errno) {
     let number = unsafe path.withPlatformString { unsafe clinux_open($0) }
     self.init(Descriptor(adopting: try checked(number)))
   }
 
-  /// Makes an empty file for writing, over one that is there. See `open(2)`, O_TRUNC.
+  /// Makes an empty file for writing, over one that is there.
+  ///
+  /// See `open(2)`, O_TRUNC.
   package convenience init(creating path: FilePath, mode: UInt32 = 0o644) throws(Errno) {
     let number = unsafe path.withPlatformString { unsafe clinux_create($0, mode) }
     self.init(Descriptor(adopting: try checked(number)))
   }
 
-  /// What the file is and which bytes it has now. See `fstat(2)`.
+  /// What the file is and which bytes it has now.
+  ///
+  /// See `fstat(2)`.
   package func status() throws(Errno) -> FileStatus {
     var status = clinux_status()
     _ = try checked(unsafe clinux_status(descriptor.number, &status))
     return FileStatus(status)
   }
 
-  /// The kernel's magic number of the file system that the file is on. See `fstatfs(2)`.
+  /// The kernel's magic number of the file system that the file is on.
+  ///
+  /// See `fstatfs(2)`.
   package func fileSystem() throws(Errno) -> Int64 {
     try checked(clinux_file_system(descriptor.number))
   }
@@ -73,7 +81,9 @@ package final class File: Sendable {
     return try read(at: offset, into: &run)
   }
 
-  /// Reads the whole file, which must not be longer than the limit; nil if it is. For small files.
+  /// Reads the whole file, which must not be longer than the limit; nil if it is.
+  ///
+  /// For small files.
   package func readAll(limit: Int) throws(Errno) -> [UInt8]? {
     var bytes = [UInt8](repeating: 0, count: limit + 1)
     let count = try read(at: 0, into: &bytes, range: 0..<limit + 1)
@@ -81,7 +91,9 @@ package final class File: Sendable {
     return Array(bytes.prefix(count))
   }
 
-  /// Writes all bytes at the file's own offset. See `write(2)`.
+  /// Writes all bytes at the file's own offset.
+  ///
+  /// See `write(2)`.
   package func write(_ bytes: RawSpan) throws(Errno) {
     let number = descriptor.number
     try unsafe bytes.withUnsafeBytes { bytes throws(Errno) in
@@ -93,24 +105,32 @@ package final class File: Sendable {
     }
   }
 
-  /// Removes a name, if it is there. See `unlink(2)`.
+  /// Removes a name, if it is there.
+  ///
+  /// See `unlink(2)`.
   package static func remove(_ path: FilePath) {
     // That it is not there is what was wanted; nothing else can be done about the rest.
     _ = unsafe path.withPlatformString { unsafe clinux_remove($0) }
   }
 
-  /// Whether the path names anything, following links. See `stat(2)`.
+  /// Whether the path names anything, following links.
+  ///
+  /// See `stat(2)`.
   package static func exists(_ path: FilePath) -> Bool {
     (try? isDirectory(path)) != nil
   }
 
-  /// Whether the path names a directory, following links. See `stat(2)`.
+  /// Whether the path names a directory, following links.
+  ///
+  /// See `stat(2)`.
   package static func isDirectory(_ path: FilePath) throws(Errno) -> Bool {
     try checked(unsafe path.withPlatformString { unsafe clinux_is_directory($0) }) == 1
   }
 }
 
-/// What tells one file, and one state of its bytes, from another. See `stat(2)`.
+/// What tells one file, and one state of its bytes, from another.
+///
+/// See `stat(2)`.
 package struct FileStatus: Sendable, Hashable {
   package let device: UInt64
   package let inode: UInt64

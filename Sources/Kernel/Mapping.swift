@@ -43,7 +43,9 @@ package struct Mapping: Sendable {
     self.access = access
   }
 
-  /// Bytes of the run; they live as long as the mapping. Traps if the range is out of bounds.
+  /// Bytes of the run; they live as long as the mapping.
+  ///
+  /// Traps if the range is out of bounds.
   @_lifetime(borrow self)
   package borrowing func bytes(_ range: Range<Int>) -> RawSpan {
     // The mapping holds these pages until `self` ends, which the span may not outlive.

@@ -1,7 +1,9 @@
 import CLinux
 package import SystemPackage
 
-/// Waits for any of several descriptors. See `poll(2)`.
+/// Waits for any of several descriptors.
+///
+/// See `poll(2)`.
 package struct Poll: Sendable {
   /// What may be waited for, and seen.
   package struct Events: OptionSet, Sendable {

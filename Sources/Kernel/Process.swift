@@ -1,9 +1,13 @@
 import CLinux
 package import SystemPackage
 
-/// Signals that are read from a descriptor instead of interrupting a thread. See `signalfd(2)`.
+/// Signals that are read from a descriptor instead of interrupting a thread.
+///
+/// See `signalfd(2)`.
 package struct Signals: ~Copyable, Sendable {
-  /// A signal that the daemon acts on. See `signal(7)`.
+  /// A signal that the daemon acts on.
+  ///
+  /// See `signal(7)`.
   package enum Signal: CInt, Sendable, CaseIterable {
     case hangUp = 1
     case interrupt = 2
@@ -26,7 +30,9 @@ package struct Signals: ~Copyable, Sendable {
   }
 }
 
-/// This process. See `getrlimit(2)`, `_exit(2)`, `proc(5)`.
+/// This process.
+///
+/// See `getrlimit(2)`, `_exit(2)`, `proc(5)`.
 package enum Process {
   /// Raises the limit of open descriptors as far as allowed and returns it.
   package static func raiseDescriptorLimit() throws(Errno) -> Int {
@@ -43,13 +49,19 @@ package enum Process {
     Int(try checked(clinux_resident_bytes()))
   }
 
-  /// The bytes of memory that the machine has. See `sysconf(3)`, _SC_PHYS_PAGES.
+  /// The bytes of memory that the machine has.
+  ///
+  /// See `sysconf(3)`, _SC_PHYS_PAGES.
   package static var physicalByteCount: Int { Int(clinux_physical_bytes()) }
 
-  /// This process's id. See `getpid(2)`.
+  /// This process's id.
+  ///
+  /// See `getpid(2)`.
   package static var id: Int { Int(clinux_process_id()) }
 
-  /// A variable of the environment; nil if it is not set. See `getenv(3)`.
+  /// A variable of the environment; nil if it is not set.
+  ///
+  /// See `getenv(3)`.
   package static func environment(_ name: String) -> String? {
     guard let value = unsafe clinux_environment(name) else { return nil }
     return unsafe String(cString: value)

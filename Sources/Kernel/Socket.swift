@@ -1,9 +1,13 @@
 import CLinux
 package import SystemPackage
 
-/// A Unix stream socket: bytes, and descriptors that ride on them. See `unix(7)`.
+/// A Unix stream socket: bytes, and descriptors that ride on them.
+///
+/// See `unix(7)`.
 package final class Socket: Sendable {
-  /// The most descriptors that one message can carry. See `unix(7)`, SCM_MAX_FD.
+  /// The most descriptors that one message can carry.
+  ///
+  /// See `unix(7)`, SCM_MAX_FD.
   package static let maximumDescriptors = Int(CLINUX_MESSAGE_DESCRIPTORS)
 
   /// Who is at the other end, as the kernel recorded it when the connection was made.
@@ -21,7 +25,9 @@ package final class Socket: Sendable {
     self.descriptor = descriptor
   }
 
-  /// Makes a listening socket at a path; replaces one that nobody listens on. See `bind(2)`.
+  /// Makes a listening socket at a path; replaces one that nobody listens on.
+  ///
+  /// See `bind(2)`.
   package convenience init(
     listeningAt path: FilePath, mode: UInt32, backlog: Int32 = 4096
   ) throws(Errno) {
@@ -29,13 +35,17 @@ package final class Socket: Sendable {
     self.init(Descriptor(adopting: try checked(number)))
   }
 
-  /// Connects to a listening socket. See `connect(2)`.
+  /// Connects to a listening socket.
+  ///
+  /// See `connect(2)`.
   package convenience init(connectingTo path: FilePath) throws(Errno) {
     let number = unsafe path.withPlatformString { unsafe clinux_connect($0) }
     self.init(Descriptor(adopting: try checked(number)))
   }
 
-  /// Makes two sockets that are connected to each other. See `socketpair(2)`.
+  /// Makes two sockets that are connected to each other.
+  ///
+  /// See `socketpair(2)`.
   package static func pair() throws(Errno) -> (Socket, Socket) {
     var left: CInt = -1
     var right: CInt = -1
@@ -43,12 +53,16 @@ package final class Socket: Sendable {
     return (Socket(Descriptor(adopting: left)), Socket(Descriptor(adopting: right)))
   }
 
-  /// Takes the next waiting connection; blocks unless the listener was made not to. See `accept(2)`.
+  /// Takes the next waiting connection; blocks unless the listener was made not to.
+  ///
+  /// See `accept(2)`.
   package func accept() throws(Errno) -> Socket {
     Socket(Descriptor(adopting: try checked(clinux_accept(descriptor.number))))
   }
 
-  /// Makes `accept` and reads throw EAGAIN instead of blocking. See `fcntl(2)`, O_NONBLOCK.
+  /// Makes `accept` and reads throw EAGAIN instead of blocking.
+  ///
+  /// See `fcntl(2)`, O_NONBLOCK.
   package func setNonBlocking() throws(Errno) {
     _ = try checked(clinux_set_nonblocking(descriptor.number))
   }
@@ -56,7 +70,9 @@ package final class Socket: Sendable {
   /// Whether this is what a daemon expects to inherit: a listening Unix stream socket.
   package var isListening: Bool { clinux_is_listening_unix_stream(descriptor.number) == 1 }
 
-  /// Who is at the other end. See `unix(7)`, SO_PEERCRED.
+  /// Who is at the other end.
+  ///
+  /// See `unix(7)`, SO_PEERCRED.
   package func peer() throws(Errno) -> Peer {
     var uid: UInt32 = 0
     var gid: UInt32 = 0
@@ -65,7 +81,9 @@ package final class Socket: Sendable {
     return Peer(uid: uid, gid: gid, pid: pid)
   }
 
-  /// Ends reading, which wakes a thread that waits for bytes, or both directions. See `shutdown(2)`.
+  /// Ends reading, which wakes a thread that waits for bytes, or both directions.
+  ///
+  /// See `shutdown(2)`.
   package func shutDown(writingToo: Bool) {
     // ENOTCONN: the peer was faster.
     _ = clinux_shutdown(descriptor.number, 1, writingToo ? 1 : 0)

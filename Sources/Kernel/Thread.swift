@@ -6,7 +6,9 @@ package enum Thread {
   /// Enough for a call's frames with sanitizers on; reserved, not used, until touched.
   static let stackByteCount = 1 << 20
 
-  /// Starts a thread that nobody joins. See `pthread_create(3)`.
+  /// Starts a thread that nobody joins.
+  ///
+  /// See `pthread_create(3)`.
   package static func detach(_ body: @escaping @Sendable () -> Void) throws(Errno) {
     let box = unsafe Unmanaged.passRetained(ThreadBody(body)).toOpaque()
     let failed = unsafe clinux_thread(

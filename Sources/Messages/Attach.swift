@@ -1,7 +1,9 @@
 internal import CMessages
 internal import CProtobufC
 
-/// The response of `Attach`: an id for each of the frame's files. The request is empty.
+/// The response of `Attach`: an id for each of the frame's files.
+///
+/// The request is empty.
 package struct AttachReply: Sendable, Hashable {
   package var ids: [UInt64]
 
@@ -12,7 +14,8 @@ package struct AttachReply: Sendable, Hashable {
   package init(unpacking bytes: RawSpan, _ scratch: Scratch) throws(MessageError) {
     let message = unsafe try scratch.unpack(
       bytes, limit: MessageLimit.reply, { unsafe warmstart__v1__attach_reply__unpack($0, $1, $2) })
-    ids = unsafe Array(UnsafeBufferPointer(start: message.pointee.ids, count: message.pointee.n_ids))
+    ids = unsafe Array(
+      UnsafeBufferPointer(start: message.pointee.ids, count: message.pointee.n_ids))
   }
 }
 

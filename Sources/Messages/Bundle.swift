@@ -72,8 +72,8 @@ package struct BundleEntry: Sendable, Hashable {
     if let shape = unsafe entry.shape?.pointee {
       self.shape = unsafe elements(shape.dim, shape.n_dim).map { unsafe Int($0?.pointee.size ?? 0) }
     }
-    for unsafe element in unsafe elements(entry.slices, entry.n_slices) {
-      guard let slice = unsafe element?.pointee else { continue }
+    for index in 0..<(unsafe entry.n_slices) {
+      guard let slice = unsafe entry.slices[index]?.pointee else { continue }
       slices.append(
         unsafe elements(slice.extent, slice.n_extent).map { element in
           guard let extent = unsafe element?.pointee else {

@@ -39,7 +39,9 @@ package struct CheckpointFile: Sendable, Hashable {
   }
 }
 
-/// Files of a checkpoint that one request may name. Chosen: 200 shards are common, 1,000 are not.
+/// Files of a checkpoint that one request may name.
+///
+/// Chosen: 200 shards are common, 1,000 are not.
 package let maximumCheckpointFiles = 4096
 
 extension CheckpointReference {
@@ -60,8 +62,8 @@ extension CheckpointReference {
         throw .malformed("more than \(maximumCheckpointFiles) files")
       }
       var files: [CheckpointFile] = []
-      for unsafe element in unsafe elements(message.files, message.n_files) {
-        guard let file = unsafe element?.pointee else { continue }
+      for index in 0..<(unsafe message.n_files) {
+        guard let file = unsafe message.files[index]?.pointee else { continue }
         files.append(try unsafe CheckpointFile(file))
       }
       self = unsafe .files(files, label: text(message.label))

@@ -114,7 +114,9 @@ extension OutgoingFrame {
   }
 }
 
-/// Reads the fields of one message without copying any. See protobuf's encoding guide.
+/// Reads the fields of one message without copying any.
+///
+/// See protobuf's encoding guide.
 private struct FieldReader {
   enum Value {
     case varint(UInt64)

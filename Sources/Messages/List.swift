@@ -2,7 +2,9 @@ internal import CMessages
 internal import CProtobufC
 package import TensorModel
 
-/// A response of `List`: some of the tensors, in the order of their names. The request is `Open`'s.
+/// A response of `List`: some of the tensors, in the order of their names.
+///
+/// The request is `Open`'s.
 package struct ListReply: Sendable {
   /// A tensor as the checkpoint has it.
   package struct Tensor: Sendable, Hashable {
@@ -40,8 +42,8 @@ package struct ListReply: Sendable {
     let message = unsafe pointer.pointee
     checkpoint = unsafe message.checkpoint.map { unsafe OpenReply($0.pointee) }
     tensors = []
-    for unsafe element in unsafe elements(message.tensors, message.n_tensors) {
-      guard let tensor = unsafe element?.pointee else { continue }
+    for index in 0..<(unsafe message.n_tensors) {
+      guard let tensor = unsafe message.tensors[index]?.pointee else { continue }
       tensors.append(try unsafe Tensor(tensor))
     }
   }
@@ -57,8 +59,8 @@ extension ListReply.Tensor {
     shape = unsafe Shape(integers(message.shape, message.n_shape))
     byteCount = unsafe Int(clamping: message.byte_count)
     slices = []
-    for unsafe element in unsafe elements(message.slices, message.n_slices) {
-      guard let slice = try unsafe Slice(unpacking: element) else { continue }
+    for index in 0..<(unsafe message.n_slices) {
+      guard let slice = try unsafe Slice(unpacking: message.slices[index]) else { continue }
       slices.append(slice)
     }
   }

@@ -18,7 +18,9 @@ package struct OpenRequest: Sendable, Hashable {
   }
 }
 
-/// The response of `Open`: what was opened. Also in the first reply of the calls that open.
+/// The response of `Open`: what was opened.
+///
+/// Also in the first reply of the calls that open.
 package struct OpenReply: Sendable, Hashable {
   /// For further calls on this connection.
   package var handle: UInt64
@@ -66,7 +68,9 @@ package struct OpenReply: Sendable, Hashable {
   }
 }
 
-/// The request of `Close`: the handle that is given back. The response is empty.
+/// The request of `Close`: the handle that is given back.
+///
+/// The response is empty.
 package struct CloseRequest: Sendable, Hashable {
   package var handle: UInt64
 

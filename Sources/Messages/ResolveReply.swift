@@ -91,16 +91,16 @@ extension ResolveReply {
       bytes, limit: MessageLimit.reply, { unsafe warmstart__v1__resolve_reply__unpack($0, $1, $2) })
     let message = unsafe pointer.pointee
     checkpoint = unsafe message.checkpoint.map { unsafe OpenReply($0.pointee) }
-    for unsafe element in unsafe elements(message.regions, message.n_regions) {
-      guard let region = unsafe element?.pointee else { continue }
+    for index in 0..<(unsafe message.n_regions) {
+      guard let region = unsafe message.regions[index]?.pointee else { continue }
       regions.append(try unsafe Region(region))
     }
-    for unsafe element in unsafe elements(message.handles, message.n_handles) {
-      guard let handle = unsafe element?.pointee else { continue }
+    for index in 0..<(unsafe message.n_handles) {
+      guard let handle = unsafe message.handles[index]?.pointee else { continue }
       handles.append(try unsafe Handle(handle))
     }
-    for unsafe element in unsafe elements(message.skipped, message.n_skipped) {
-      guard let variable = unsafe element?.pointee else { continue }
+    for index in 0..<(unsafe message.n_skipped) {
+      guard let variable = unsafe message.skipped[index]?.pointee else { continue }
       skipped.append(
         unsafe Skipped(variable))
     }

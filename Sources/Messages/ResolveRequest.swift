@@ -44,14 +44,14 @@ extension ResolveRequest {
     var buffers = unsafe SharedBuffers(message)
     map = AssignmentMap([])
     map.pairs.reserveCapacity(unsafe message.n_map)
-    for unsafe element in unsafe elements(message.map, message.n_map) {
-      guard let pair = unsafe element?.pointee else { continue }
+    for index in 0..<(unsafe message.n_map) {
+      guard let pair = unsafe message.map[index]?.pointee else { continue }
       map.pairs.append(try unsafe AssignmentMap.Pair(pair, &buffers))
     }
     variables = []
     variables.reserveCapacity(unsafe message.n_variables)
-    for unsafe element in unsafe elements(message.variables, message.n_variables) {
-      guard let variable = unsafe element?.pointee else { continue }
+    for index in 0..<(unsafe message.n_variables) {
+      guard let variable = unsafe message.variables[index]?.pointee else { continue }
       variables.append(try unsafe Variable(variable, &buffers))
     }
     options = Options()
@@ -72,13 +72,13 @@ private struct SharedBuffers {
   private var lengthPosition = 0
 
   init(_ message: Warmstart__V1__ResolveRequest) {
-    for unsafe element in unsafe elements(message.map, message.n_map) {
-      guard let pair = unsafe element?.pointee else { continue }
+    for index in 0..<(unsafe message.n_map) {
+      guard let pair = unsafe message.map[index]?.pointee else { continue }
       unsafe append(pair.key)
       for index in 0..<(unsafe pair.n_names) { unsafe append(pair.names[index]) }
     }
-    for unsafe element in unsafe elements(message.variables, message.n_variables) {
-      guard let variable = unsafe element?.pointee else { continue }
+    for index in 0..<(unsafe message.n_variables) {
+      guard let variable = unsafe message.variables[index]?.pointee else { continue }
       unsafe append(variable.name)
       unsafe append(variable.shape, variable.n_shape)
       guard let place = unsafe variable.partition?.pointee else { continue }

@@ -1,7 +1,9 @@
 internal import CMessages
 internal import CProtobufC
 
-/// The response of `Status`: what the daemon holds, and for whom. The request is empty.
+/// The response of `Status`: what the daemon holds, and for whom.
+///
+/// The request is empty.
 public struct StatusReport: Sendable, Hashable {
   /// A checkpoint that is resident.
   public struct Checkpoint: Sendable, Hashable {
@@ -186,7 +188,9 @@ extension OutgoingFrame {
     unsafe message.arena_bytes = UInt64(report.arenaByteCount)
     unsafe message.budget_bytes = UInt64(report.budgetByteCount)
     unsafe message.n_checkpoints = report.checkpoints.count
-    unsafe message.checkpoints = scratch.messages(report.checkpoints) { unsafe $0.fill($1, scratch) }
+    unsafe message.checkpoints = scratch.messages(report.checkpoints) {
+      unsafe $0.fill($1, scratch)
+    }
     unsafe message.n_clients = report.clients.count
     unsafe message.clients = scratch.messages(report.clients) { unsafe $0.fill($1, scratch) }
     unsafe message.n_counters = report.counters.count

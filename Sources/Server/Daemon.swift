@@ -61,7 +61,9 @@ package final class Daemon: Sendable {
 
   var isDraining: Bool { draining.withLock { $0 } }
 
-  /// Serves one connection until it ends. Blocks.
+  /// Serves one connection until it ends.
+  ///
+  /// Blocks.
   package func serve(_ client: Client) {
     Session(client, of: self).run()
   }
@@ -84,6 +86,8 @@ package final class Daemon: Sendable {
   }
 
   func noteBrokenSession(_ client: Client, _ error: WireError) {
+    // A client that was killed while it was answered is nobody's fault.
+    if error == .system(.brokenPipe) || error == .system(.connectionReset) { return }
     supervisor.warn(
       "ended the session of process \(client.peer.pid) of user \(client.peer.uid): \(error)")
   }

@@ -91,7 +91,9 @@ extension OpenCheckpoint {
     let places = try resident.acquire(
       runs: runs, pieces: pieces, from: files, for: caller, in: store)
     for shard in shards {
-      guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else { continue }
+      guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else {
+        continue
+      }
       try files.expectUnchanged(files.members[position])
     }
     return places
@@ -138,7 +140,8 @@ private struct ResolveChunks {
       ResolveReply.Handle(
         variable: assignment.variable, tensor: name, dtype: catalog.dtype(assignment.tensor),
         shape: shape, strides: strides, region: region, offset: offset, byteCount: count,
-        alignment: min(PlacementOptions.maximumAlignment, 1 << min(12, offset.trailingZeroBitCount)),
+        alignment: min(
+          PlacementOptions.maximumAlignment, 1 << min(12, offset.trailingZeroBitCount)),
         slice: assignment.slice))
     byteCount += 48 + name.bytes.count + shape.rank * (assignment.slice == nil ? 10 : 30)
     if byteCount >= Responder.chunkByteCount { try flush(more: true) }

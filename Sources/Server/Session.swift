@@ -45,7 +45,8 @@ final class Session {
       while try connection.receive(limit: Connection.maximumRequestByteCount) {
         try answer()
       }
-      if daemon.isDraining { try refuse(Problem(.draining, "the daemon is stopping")) }
+      // Most have hung up themselves by now.
+      if daemon.isDraining { try? refuse(Problem(.draining, "the daemon is stopping")) }
     } catch {
       daemon.noteBrokenSession(client, error)
       // A client that still listens learns why; one that does not is gone anyway.

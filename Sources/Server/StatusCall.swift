@@ -63,7 +63,9 @@ extension Daemon {
   /// The line that `systemctl status` shows.
   var summary: String {
     let report = report()
-    func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+    func counted(_ count: Int, _ noun: String) -> String {
+      "\(count) \(noun)\(count == 1 ? "" : "s")"
+    }
     return counted(report.clientCount, "client") + ", " + counted(report.leaseCount, "lease")
       + ", " + counted(report.checkpoints.count, "checkpoint")
       + ", \(report.warmByteCount / (1 << 20)) MiB warm"

@@ -17,7 +17,9 @@ final class Flight: Sendable {
   // Invariant: once `hasEnded`, the event, if there is one, is signalled.
   private let state = Monitor(State())
 
-  /// Begins to wait: returns the event to poll for, or nil if the work has ended. Then `leave`.
+  /// Begins to wait: returns the event to poll for, or nil if the work has ended.
+  ///
+  /// Then `leave`.
   func join() throws(Problem) -> Event? {
     do {
       return try state.withLock { state throws(Errno) -> Event? in

@@ -13,7 +13,9 @@ package struct Activation {
   /// What was passed; empty if the process was started by hand.
   package let inherited: [Inherited]
 
-  /// Takes over what was passed. Call it once, before anything opens descriptors.
+  /// Takes over what was passed.
+  ///
+  /// Call it once, before anything opens descriptors.
   ///
   /// The order of descriptors changes from start to start: find them by name. See
   /// `sd_listen_fds_with_names(3)`.

@@ -1,17 +1,27 @@
 internal import CSystemd
 
-/// Tells the service manager what this service does. Does nothing if there is none.
+/// Tells the service manager what this service does.
+///
+/// Does nothing if there is none.
 package enum ServiceManager {
-  /// The service can be used now. See `sd_notify(3)`, READY=1.
+  /// The service can be used now.
+  ///
+  /// See `sd_notify(3)`, READY=1.
   package static func ready() { notify("READY=1") }
 
-  /// The service begins to stop. See `sd_notify(3)`, STOPPING=1.
+  /// The service begins to stop.
+  ///
+  /// See `sd_notify(3)`, STOPPING=1.
   package static func stopping() { notify("STOPPING=1") }
 
-  /// The line that `systemctl status` shows. See `sd_notify(3)`, STATUS=.
+  /// The line that `systemctl status` shows.
+  ///
+  /// See `sd_notify(3)`, STATUS=.
   package static func status(_ text: String) { notify("STATUS=\(text)") }
 
-  /// The service is alive. See `sd_notify(3)`, WATCHDOG=1.
+  /// The service is alive.
+  ///
+  /// See `sd_notify(3)`, WATCHDOG=1.
   package static func ping() { notify("WATCHDOG=1") }
 
   /// How often `ping` must be called, in milliseconds; nil if nobody watches.
@@ -33,14 +43,18 @@ package enum ServiceManager {
 ///
 /// See `sd-daemon(3)`, SD_WARNING.
 package enum Log {
-  /// How much a message matters. See `syslog(3)`.
+  /// How much a message matters.
+  ///
+  /// See `syslog(3)`.
   package enum Level: Int, Sendable {
     case error = 3
     case warning = 4
     case information = 6
   }
 
-  /// Writes a line. What it says of clients must be escaped already.
+  /// Writes a line.
+  ///
+  /// What it says of clients must be escaped already.
   package static func write(_ level: Level, _ text: String) {
     let prefix = isJournal ? "<\(level.rawValue)>" : "warmstartd: "
     let bytes = Array("\(prefix)\(text)\n".utf8)
@@ -48,6 +62,8 @@ package enum Log {
     unsafe bytes.withUnsafeBytes { _ = unsafe CSystemd.write(2, $0.baseAddress, $0.count) }
   }
 
-  /// Whether standard error leads to the journal. See `systemd.exec(5)`, JOURNAL_STREAM.
+  /// Whether standard error leads to the journal.
+  ///
+  /// See `systemd.exec(5)`, JOURNAL_STREAM.
   private static let isJournal = unsafe getenv("JOURNAL_STREAM") != nil
 }

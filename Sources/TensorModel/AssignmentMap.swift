@@ -9,6 +9,7 @@ public struct AssignmentMap: Sendable, Hashable, ExpressibleByDictionaryLiteral 
     /// A list of variable objects: partitions of one variable, given by their declared names.
     case variables([Name])
 
+    /// Makes a value of a literal.
     public init(stringLiteral value: String) {
       self = .name(Name(value))
     }
@@ -36,6 +37,7 @@ public struct AssignmentMap: Sendable, Hashable, ExpressibleByDictionaryLiteral 
     self.pairs = pairs
   }
 
+  /// Makes a value of a literal.
   public init(dictionaryLiteral elements: (String, Target)...) {
     pairs = elements.map { Pair(Name($0), $1) }
   }

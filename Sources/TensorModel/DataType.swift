@@ -58,7 +58,7 @@ public enum DataType: Int32, Sendable, Hashable, CaseIterable {
     }
   }
 
-  /// The name that Python's `tf.DType.name` has: `float32`, `bfloat16`, `float8_e5m2`, …
+  /// The name that Python's `tf.DType.name` has, such as `float32` or `float8_e5m2`.
   public var name: String {
     switch self {
     case .float8E5M2: "float8_e5m2"

@@ -16,18 +16,22 @@ public struct Name: Sendable, Hashable, Comparable, ExpressibleByStringLiteral {
     bytes = ArraySlice(string.utf8)
   }
 
+  /// Makes a value of a literal.
   public init(stringLiteral value: String) {
     self.init(value)
   }
 
+  /// Compares bytes.
   public static func == (left: Name, right: Name) -> Bool {
     left.bytes.elementsEqual(right.bytes)
   }
 
+  /// Orders by bytes.
   public static func < (left: Name, right: Name) -> Bool {
     left.bytes.lexicographicallyPrecedes(right.bytes)
   }
 
+  /// Hashes bytes.
   public func hash(into hasher: inout Hasher) {
     var words = ByteHasher(hasher)
     words.combine(bytes)

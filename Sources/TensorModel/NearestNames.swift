@@ -88,7 +88,8 @@ package struct NearestNames {
       for column in 1...right.count {
         let to = right[right.startIndex + column - 1]
         var edits = min(
-          previous[column - 1] + (from == to ? 0 : 1), previous[column] + 1, current[column - 1] + 1)
+          previous[column - 1] + (from == to ? 0 : 1), previous[column] + 1, current[column - 1] + 1
+        )
         if row > 1, column > 1, from == right[right.startIndex + column - 2],
           to == left[left.startIndex + row - 2]
         {

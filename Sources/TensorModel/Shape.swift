@@ -18,6 +18,7 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral {
     self.lengths = lengths[...]
   }
 
+  /// Makes a shape of lengths.
   public init(arrayLiteral elements: Int...) {
     self.init(elements)
   }

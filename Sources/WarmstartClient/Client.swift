@@ -169,6 +169,7 @@ extension Deadline {
     }
     let (seconds, attoseconds) = timeout.components
     let (whole, overflow) = Int(seconds).multipliedReportingOverflow(by: 1000)
-    self = overflow ? .never : .after(milliseconds: whole + Int(attoseconds / 1_000_000_000_000_000))
+    self =
+      overflow ? .never : .after(milliseconds: whole + Int(attoseconds / 1_000_000_000_000_000))
   }
 }

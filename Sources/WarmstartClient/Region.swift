@@ -44,7 +44,8 @@ public struct Region: Sendable {
       (kind, file) = (.arena, arena)
     case .file(let position):
       guard !options.sealed, let part = checkpoint.part(position) else {
-        throw WarmstartError(.connection, "the daemon named file \(position), which was not asked for")
+        throw WarmstartError(
+          .connection, "the daemon named file \(position), which was not asked for")
       }
       (kind, file) = (.file, part.file)
     }

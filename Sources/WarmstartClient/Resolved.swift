@@ -9,6 +9,7 @@ public struct Resolved: Sendable {
   /// How the bytes are wanted.
   public struct Options: Sendable, Hashable {
     /// Every address is a multiple of this power of two, at most 4096; 0 for the element's size.
+    ///
     /// TensorFlow, JAX and DLPack need 64.
     public var alignment = 0
     /// Only bytes that can never change: arenas, never files.

@@ -9,7 +9,8 @@ enum SocketPath {
   /// `$WARMSTART_SOCKET`, else the system's socket if it is there, else the user's runtime directory's.
   static var standard: String {
     if let path = Process.environment("WARMSTART_SOCKET"), !path.isEmpty { return path }
-    guard !File.exists(FilePath(system)), let directory = Process.environment("XDG_RUNTIME_DIR") else {
+    guard !File.exists(FilePath(system)), let directory = Process.environment("XDG_RUNTIME_DIR")
+    else {
       return system
     }
     let own = "\(directory)/warmstart/warmstart.sock"

@@ -9,7 +9,8 @@ struct StartError: Error {
   let message: String
 }
 
-func makeListeners(_ options: Options) throws(StartError) -> [(socket: Socket, endpoint: Endpoint)] {
+func makeListeners(_ options: Options) throws(StartError) -> [(socket: Socket, endpoint: Endpoint)]
+{
   let inherited: [Activation.Inherited]
   do { inherited = try Activation().inherited } catch {
     throw StartError(message: "the service manager's sockets cannot be taken: \(error)")
@@ -33,7 +34,8 @@ func makeListeners(_ options: Options) throws(StartError) -> [(socket: Socket, e
     }
   }
   guard let path = options.socket else {
-    throw StartError(message: "no socket was passed: start warmstartd.socket, or give --socket PATH")
+    throw StartError(
+      message: "no socket was passed: start warmstartd.socket, or give --socket PATH")
   }
   var listeners = [(try listen(path, mode: 0o666), Endpoint.clients)]
   if let path = options.adminSocket {

@@ -1,0 +1,69 @@
+public import Foundation
+
+/// A real `warmstartd` process on a socket of its own, in a directory of its own.
+///
+/// Foundation's Process is not Sendable, but is only started, asked and stopped here.
+public final class RunningDaemon: @unchecked Sendable {
+  /// Why a daemon could not be used.
+  public struct Failure: Error, CustomStringConvertible {
+    /// What went wrong.
+    public let description: String
+  }
+
+  /// Where it listens.
+  public let socketPath: String
+  /// A directory for the test's files, removed with the daemon.
+  public let directory: URL
+  private let process = Process()
+
+  /// Starts the daemon that was built with the tests and waits until it can be connected to.
+  public init(_ arguments: [String] = []) throws {
+    directory = FileManager.default.temporaryDirectory
+      .appending(path: "warmstart-\(UUID().uuidString.prefix(8))")
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    socketPath = directory.appending(path: "s").path(percentEncoded: false)
+    process.executableURL = RunningDaemon.products.appending(path: "warmstartd")
+    process.arguments = ["--socket", socketPath] + arguments
+    try process.run()
+    for _ in 0..<1000 where !FileManager.default.fileExists(atPath: socketPath) {
+      guard process.isRunning else { throw Failure(description: "the daemon ended at once") }
+      Thread.sleep(forTimeInterval: 0.01)
+    }
+  }
+
+  /// The process's id.
+  public var processID: Int { Int(process.processIdentifier) }
+
+  /// Whether it has not ended, crashed or otherwise.
+  public var isRunning: Bool { process.isRunning }
+
+  /// The descriptors that the daemon has open.
+  public func descriptorCount() throws -> Int {
+    try FileManager.default.contentsOfDirectory(atPath: "/proc/\(processID)/fd").count
+  }
+
+  /// Waits until the daemon has no more descriptors open than that; returns how many it has.
+  public func settledDescriptorCount(atMost count: Int) throws -> Int {
+    for _ in 0..<500 where try descriptorCount() > count { Thread.sleep(forTimeInterval: 0.01) }
+    return try descriptorCount()
+  }
+
+  /// Tells the daemon to stop; returns its exit status.
+  public func stop() -> Int32 {
+    process.terminate()
+    process.waitUntilExit()
+    return process.terminationReason == .exit ? process.terminationStatus : -1
+  }
+
+  deinit {
+    if process.isRunning { _ = stop() }
+    try? FileManager.default.removeItem(at: directory)
+  }
+
+  /// Where the build put the programs: beside the test bundle.
+  public static let products: URL = {
+    let program = URL(filePath: CommandLine.arguments[0])
+    let bundle = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+    return (bundle.map { URL(filePath: $0) } ?? program).deletingLastPathComponent()
+  }()
+}
