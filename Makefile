@@ -1,0 +1,74 @@
+# Warmstart: `make help` lists what can be made.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+SECONDS ?= 60
+
+SWIFT = swift
+RELEASE = -c release --static-swift-stdlib
+PRODUCTS = warmstartd warmstartctl demo-trainer
+UNITS = warmstartd.service warmstartd.socket warmstart-admin.socket
+
+# What Debian calls what we need, beside Swift 6.3: libraries, protoc-c for `make check`,
+# systemd-socket-activate for `make demo`.
+PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev pkg-config \
+  protobuf-c-compiler protobuf-compiler systemd
+
+.PHONY: help deps build test check demo sanitize install uninstall format clean
+
+help:
+	@echo 'make build      the release programs, in .build/release'
+	@echo 'make test       all tests that need no root'
+	@echo 'make check      format, imports, generated code, libraries, units'
+	@echo 'make sanitize   the tests with ThreadSanitizer, then with AddressSanitizer'
+	@echo 'make demo       the main job: a daemon, four trainers, one copy'
+	@echo 'make install    to $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)): programs, units, users'
+	@echo 'make format     format Swift in place'
+
+# Installs what is missing if it may, else says what to install.
+deps:
+	@missing=''; for package in $(PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' \
+	    || missing="$$missing $$package"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" -ne 0 ]; then echo "please install:$$missing" >&2; exit 1; fi; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null
+
+build: deps
+	@for product in $(PRODUCTS); do $(SWIFT) build $(RELEASE) --product $$product || exit 1; done
+
+test: deps
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build
+
+check: deps
+	Tests/check
+
+sanitize: deps
+	$(SWIFT) test --sanitize thread --scratch-path .build-thread
+	$(SWIFT) test --sanitize address --scratch-path .build-address
+
+demo: build
+	Tests/Demo/demo .build/release
+
+install:
+	@test -x .build/release/warmstartd || { echo 'run make build first' >&2; exit 1; }
+	install -Dm755 .build/release/warmstartd $(DESTDIR)$(PREFIX)/bin/warmstartd
+	install -Dm755 .build/release/warmstartctl $(DESTDIR)$(PREFIX)/bin/warmstartctl
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for unit in $(UNITS); do \
+	  sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' systemd/$$unit \
+	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
+	install -Dm644 systemd/sysusers.d/warmstart.conf \
+	  $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/warmstartd $(DESTDIR)$(PREFIX)/bin/warmstartctl
+	cd $(DESTDIR)$(PREFIX)/lib/systemd/system && rm -f $(UNITS)
+	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
+
+format:
+	$(SWIFT) format --in-place --recursive --parallel Sources Tests Package.swift
+
+clean:
+	rm -rf .build .build-thread .build-address
