@@ -8,13 +8,12 @@ import WarmstartClient
 @Suite struct ExampleTests {
   @Test func `the documented example runs`() throws {
     let daemon = try RunningDaemon()
-    setenv("WARMSTART_SOCKET", daemon.socketPath, 1)
-    defer { unsetenv("WARMSTART_SOCKET") }
+    let socketPath = daemon.socketPath
     let path = Golden.path("demo")
     var printed = 0
     func print(_ name: Name, _ shape: Shape, _ first: Float) { printed += 1 }
 
-    let client = Client(label: "fine-tune")
+    let client = Client(socket: socketPath, label: "fine-tune")
     let checkpoint = try client.open(path)
     let variables = try Partitioner.fixedSize(shards: 4)
       .partitions(of: "student/embeddings/word_embeddings", .float32, [8192, 256])
