@@ -18,6 +18,8 @@ package struct BundleReader {
   private static let maximumRank = 254
   /// The version of the format that this reader is, as TensorFlow counts.
   private static let version = 1
+  /// Slices that may be listed though they have no entry: those are told one by one.
+  private static let tolerableMissingSlices = 1024
 
   private var header: BundleHeader?
   private var catalog = Catalog()
@@ -27,6 +29,7 @@ package struct BundleReader {
   private var codedEntries: [(key: [UInt8], entry: BundleEntry)] = []
   private var codedPositions: [[UInt8]: Int] = [:]
   private var listed: Set<Int> = []
+  private var entryCount = 0
 
   private init() {}
 
@@ -115,6 +118,7 @@ package struct BundleReader {
   }
 
   private mutating func take(_ key: [UInt8], _ entry: BundleEntry) throws(Problem) {
+    entryCount += 1
     if key.first == 0 {
       codedPositions[key] = codedEntries.count
       codedEntries.append((key, entry))
@@ -137,6 +141,10 @@ package struct BundleReader {
       storedEnds.append(stored.count)
       catalog.append(name, dtype, shape)
       return
+    }
+    // Every slice has an entry of its own; without them, a list takes twenty times its bytes.
+    guard entry.slices.count <= entryCount + BundleReader.tolerableMissingSlices - stored.count else {
+      throw Problem(.corrupt, "tensor \(name) lists more slices than have entries", tensor: name)
     }
     var slices: [Slice] = []
     for extents in entry.slices {

@@ -31,7 +31,7 @@ package struct Loading {
   let checkIn: () throws(Problem) -> Void
   /// Strings that were decoded to learn how much room their piece takes.
   var decoded: [Piece: Strings] = [:]
-  private(set) var buffer = [UInt8](repeating: 0, count: Loading.chunkByteCount)
+  private(set) var buffer: [UInt8] = []
 
   package init(
     _ checkpoint: Checkpoint, _ files: FileSet, checkIn: @escaping () throws(Problem) -> Void
@@ -77,6 +77,7 @@ package struct Loading {
         work[run, default: (tensor, [])].copies += copy.map { [$0] } ?? []
       }
     }
+    reserveBuffer(for: work.keys)
     // In the order of the disk.
     let order = work.keys.sorted {
       let (left, right) = (checkpoint.stored[$0], checkpoint.stored[$1])
@@ -92,6 +93,13 @@ package struct Loading {
       arena.reverseBytes(in: target.offset..<target.offset + target.byteCount, width: width)
     }
     try expectFilesUnchanged(order)
+  }
+
+  /// Makes the buffer no larger than what is to be read needs.
+  mutating func reserveBuffer(for runs: some Sequence<Int>) {
+    let longest = runs.reduce(0) { max($0, checkpoint.stored[$1].byteCount) }
+    let count = min(Loading.chunkByteCount, max(longest, 1))
+    if buffer.count < count { buffer = [UInt8](repeating: 0, count: count) }
   }
 
   private mutating func stream(

@@ -79,6 +79,7 @@ extension Loading {
       throw checkpoint.problem(
         tensor, .corrupt, "has an invalid size in the index: stored \(run.byteCount)")
     }
+    reserveBuffer(for: [position])
     var bytes: [UInt8] = []
     bytes.reserveCapacity(run.byteCount)
     while bytes.count < run.byteCount {

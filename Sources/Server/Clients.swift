@@ -41,6 +41,16 @@ package final class Client: Sendable {
     clients.giveBackFiles(count, of: self)
   }
 
+  /// Takes memory of the user's share for a request; throws `quota` if that is more than is left.
+  func takeMemory(_ byteCount: Int) throws(Problem) {
+    try clients.takeMemory(byteCount, for: self)
+  }
+
+  /// Gives memory of the user's share back.
+  func giveBackMemory(_ byteCount: Int) {
+    clients.giveBackMemory(byteCount, of: self)
+  }
+
   func introduce(label: String, command: String) {
     clients.change(id) {
       $0.label = Client.capped(label)
@@ -83,6 +93,7 @@ package final class Clients: Sendable {
   private struct Usage: Sendable {
     var connectionCount = 0
     var fileCount = 0
+    var requestByteCount = 0
   }
 
   private struct State {
@@ -137,6 +148,23 @@ package final class Clients: Sendable {
       state.records[client.id]?.fileCount += count
       state.usage[client.peer.uid]?.fileCount += count
     }
+  }
+
+  fileprivate func takeMemory(_ byteCount: Int, for client: Client) throws(Problem) {
+    try state.withLock { state throws(Problem) in
+      let taken = state.usage[client.peer.uid]?.requestByteCount ?? 0
+      guard byteCount <= limits.requestByteCountPerUser - taken else {
+        throw Problem(
+          .quota,
+          "the requests of user \(client.peer.uid) take \(taken) bytes, the limit for one user is "
+            + "\(limits.requestByteCountPerUser)")
+      }
+      state.usage[client.peer.uid]?.requestByteCount += byteCount
+    }
+  }
+
+  fileprivate func giveBackMemory(_ byteCount: Int, of client: Client) {
+    state.withLock { $0.usage[client.peer.uid]?.requestByteCount -= byteCount }
   }
 
   fileprivate func giveBackFiles(_ count: Int, of client: Client) {

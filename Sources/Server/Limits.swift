@@ -6,6 +6,8 @@ package struct Limits: Sendable {
   package var connectionsPerUser = 1024
   /// Files that the connections of one user hold in all.
   package var filesPerUser = 16384
+  /// Memory for the requests of one user that are being received and answered, beyond small ones.
+  package var requestByteCountPerUser = 1 << 30
   /// Checkpoints that one connection has open.
   package var handles = 64
   /// How long calls in flight may go on after the daemon was told to stop.

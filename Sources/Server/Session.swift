@@ -32,11 +32,14 @@ final class Session {
   private var checkpoints: [UInt64: OpenCheckpoint] = [:]
   private var attached: [UInt64: File] = [:]
   private var lastID: UInt64 = 0
+  private let memory: RequestMemory
 
   init(_ client: Client, of daemon: Daemon) {
     self.client = client
     self.daemon = daemon
-    connection = Connection(client.socket)
+    let memory = RequestMemory(client)
+    self.memory = memory
+    connection = Connection(client.socket) { count throws(WireError) in try memory.take(count) }
   }
 
   /// Answers calls until the client closes, or sends what is not a call.
@@ -44,13 +47,14 @@ final class Session {
     do throws(WireError) {
       while try connection.receive(limit: Connection.maximumRequestByteCount) {
         try answer()
+        memory.giveBack()
       }
       // Most have hung up themselves by now.
       if daemon.isDraining { try? refuse(Problem(.draining, "the daemon is stopping")) }
     } catch {
       daemon.noteBrokenSession(client, error)
       // A client that still listens learns why; one that does not is gone anyway.
-      try? refuse(Problem(.invalidRequest, "\(error)"))
+      try? refuse(Problem(error.reason, "\(error)"))
     }
   }
 
@@ -199,12 +203,55 @@ final class Session {
   }
 }
 
+/// The share of its user's memory that a session's request takes while it is answered.
+private final class RequestMemory {
+  /// What a request takes: its bytes, some eight times as much unpacked, and the answer.
+  private static let factor = 10
+
+  private let client: Client
+  private var byteCount = 0
+
+  init(_ client: Client) {
+    self.client = client
+  }
+
+  func take(_ requestByteCount: Int) throws(WireError) {
+    let wanted = requestByteCount * RequestMemory.factor
+    do { try client.takeMemory(wanted) } catch {
+      throw .overQuota(byteCount: requestByteCount, error.message)
+    }
+    byteCount += wanted
+  }
+
+  func giveBack() {
+    guard byteCount > 0 else { return }
+    client.giveBackMemory(byteCount)
+    byteCount = 0
+  }
+
+  deinit {
+    giveBack()
+  }
+}
+
 /// Why a call was not answered with a response.
 enum CallFailure: Error {
   /// The client is told.
   case status(CallStatus)
   /// The session ends.
   case wire(WireError)
+}
+
+extension WireError {
+  /// What the client is told before its session ends.
+  fileprivate var reason: Reason {
+    switch self {
+    case .overQuota: .quota
+    case .timedOut: .deadline
+    case .system: .system
+    case .endedInFrame, .badFlags, .tooLong, .descriptorsDiffer, .malformed: .invalidRequest
+    }
+  }
 }
 
 extension Call {

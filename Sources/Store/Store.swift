@@ -93,8 +93,9 @@ package final class Store: Sendable {
   }
 
   private func read(_ files: FileSet, label: String) throws(Problem) -> Resident {
-    // The file's bytes are needed while it is parsed, what is made of them afterwards.
-    let reading = try charge(files.index.status.size, for: "an index")
+    // While it is parsed the file's bytes and everything made of them are there.
+    let (room, overflow) = files.index.status.size.multipliedReportingOverflow(by: 8)
+    let reading = try charge(overflow ? .max : room, for: "reading an index")
     let checkpoint = try BundleReader.read(files)
     _ = consume reading
     let charge = try charge(checkpoint.memoryByteCount, for: "a parsed index")

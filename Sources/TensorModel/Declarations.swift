@@ -1,7 +1,7 @@
 /// What a request declares, checked before anything is resolved: names that differ and shapes that agree.
 struct Declarations {
   /// The declared variables by name.
-  let names: NameTable
+  let names: VariableIndex
   private let variables: [Variable]
 
   /// Checks the variables and the map's variable objects, and adds what is wrong to `problems`.
@@ -9,12 +9,10 @@ struct Declarations {
     _ variables: [Variable], assigning map: AssignmentMap, _ problems: inout ProblemCollector
   ) {
     self.variables = variables
-    names = NameTable(variables)
+    names = VariableIndex(variables, for: map)
+    for index in names.duplicates { refuse(index, "is declared twice", &problems) }
     for index in variables.indices {
-      if names.index(of: variables[index].name) != index {
-        refuse(index, "is declared twice", &problems)
-      }
-      if let fault = Self.fault(of: variables[index]) { refuse(index, fault, &problems) }
+      if let fault = fault(of: index) { refuse(index, fault, &problems) }
     }
     for pair in map.pairs {
       switch pair.target {
@@ -46,14 +44,14 @@ struct Declarations {
   }
 
   /// What contradicts itself in a variable's declaration, or nil.
-  private static func fault(of variable: Variable) -> String? {
-    if let shape = variable.shape,
+  private func fault(of index: Int) -> String? {
+    if let shape = variables[index].shape,
       shape.lengths.contains(where: { $0 < 0 && $0 != Shape.unknownLength })
     {
       return "has a negative length in its shape \(shape.inMessage)"
     }
-    guard let partition = variable.partition else { return nil }
-    guard let shape = variable.shape, shape.lengths.allSatisfy({ $0 >= 0 }) else {
+    guard let partition = variables[index].partition else { return nil }
+    guard let shape = variables[index].shape, shape.lengths.allSatisfy({ $0 >= 0 }) else {
       return "is a partition, whose shape must be known"
     }
     let fullShape = partition.fullShape

@@ -42,7 +42,7 @@ struct Matches {
   mutating func match(
     _ problems: inout ProblemCollector, _ allowance: inout Allowance
   ) throws(Problem) {
-    let order = NameOrder.ascending(pairs.map(\.key))
+    let order = NameOrder(pairs.count) { pairs[$0].key }.indexes
     var place = 0
     while place < order.count {
       var end = place + 1
@@ -65,7 +65,7 @@ struct Matches {
       let list = names.compactMap { store.index(declared: $0) }
       try matchTensor(pair, to: .list(list), &problems, &allowance)
     case .name(let name):
-      if let target = try target(store.index(of: name), orPartsOf: name, &allowance) {
+      if let target = try target(named: name, &allowance) {
         try matchTensor(pair, to: target, &problems, &allowance)
       } else if pairs[pair].key.bytes.last == UInt8(ascii: "/") {
         try matchScope(pair, to: name, &problems, &allowance)
@@ -76,10 +76,18 @@ struct Matches {
   }
 
   private func target(
-    _ variable: Int?, orPartsOf name: Name, _ allowance: inout Allowance
+    named name: Name, _ allowance: inout Allowance
   ) throws(Problem) -> Target? {
-    if let variable { return .one(variable) }
+    if let variable = store.index(of: name) { return .one(variable) }
     let parts = try store.parts(of: name, &allowance)
+    return parts.isEmpty ? nil : .list(parts)
+  }
+
+  private func target(
+    of member: VariableStore.Member, _ allowance: inout Allowance
+  ) throws(Problem) -> Target? {
+    if let variable = member.variable { return .one(variable) }
+    let parts = try store.parts(of: member, &allowance)
     return parts.isEmpty ? nil : .list(parts)
   }
 
@@ -111,14 +119,16 @@ struct Matches {
     let mapping = ScopeMapping(from: pairs[pair].key, to: name)
     let members = store.members(in: mapping.scope)
     if members.isEmpty { unused.append(pair) }
+    var last = -1
     for member in members {
       let (prefix, suffix) = mapping.tensor(for: member.name)
       try allowance.spend(Allowance.lookup + prefix.bytes.count + suffix.bytes.count)
-      let target = try target(member.variable, orPartsOf: member.name, &allowance)
-      guard let tensor = catalog.position(of: prefix, suffix) else {
+      let target = try target(of: member, &allowance)
+      guard let tensor = catalog.position(of: prefix, suffix, after: last) else {
         lack(Name(prefix.bytes + suffix.bytes), pair, target, for: member.name, &problems)
         continue
       }
+      last = tensor
       if let target {
         try assign(tensor, pair, to: target, &problems, &allowance)
       } else {
@@ -178,5 +188,25 @@ struct Matches {
       }
     }
     problems.add(.scopeOnly(name, isDeclared: isDeclared, nearest, key: pairs[pair].key))
+  }
+}
+
+extension Catalog {
+  /// Finds a tensor as `position(of:_:)` does, but looks first at the few that follow a position.
+  ///
+  /// Both a scope's variables and the tensors come in ascending order, so that the next one is most
+  /// often close by: then no hash is computed, and memory is read in order.
+  fileprivate func position(of first: Name, _ second: Name, after last: Int) -> Int? {
+    let nearby = 4
+    for position in (last + 1)..<max(last + 1, min(last + 1 + nearby, count)) {
+      let found = name(position).bytes
+      if found.count == first.bytes.count + second.bytes.count,
+        found.suffix(second.bytes.count).elementsEqual(second.bytes),
+        found.starts(with: first.bytes)
+      {
+        return position
+      }
+    }
+    return position(of: first, second)
   }
 }

@@ -2,18 +2,48 @@
 ///
 /// A multikey quicksort on words of seven bytes: variables of one model share long scopes, which a
 /// comparison sort would walk through some seventeen times for each of 100,000 names.
-enum NameOrder {
+struct NameOrder {
+  /// The names' indexes in ascending order of the names.
+  let indexes: [Int]
+  /// Whether a name occurs twice.
+  let hasEqual: Bool
+
   private struct Entry {
     var word: UInt64
     var index: Int
   }
 
+  /// The names one after the other, so that looking at one touches no other memory.
+  private struct Flat {
+    var bytes: [UInt8] = []
+    var ends = [0]
+
+    init(_ count: Int, _ name: (Int) -> Name) {
+      ends.reserveCapacity(count + 1)
+      for index in 0..<count {
+        bytes.append(contentsOf: name(index).bytes)
+        ends.append(bytes.count)
+      }
+    }
+
+    func word(_ index: Int, at depth: Int) -> UInt64 {
+      let start = ends[index] + depth
+      let end = min(start + width, ends[index + 1])
+      var word: UInt64 = 0
+      for place in start..<end { word = word << 8 | UInt64(bytes[place]) }
+      word <<= UInt64(8 * (width - (end - start) + 1))
+      return word | UInt64(min(ends[index + 1] - start, width + 1))
+    }
+  }
+
   /// The bytes of a word; its last byte tells how many of them the name has, so that NUL is not padding.
   private static let width = 7
 
-  /// Returns the indexes of `names` in ascending order of the names.
-  static func ascending(_ names: [Name]) -> [Int] {
-    var entries = names.indices.map { Entry(word: word(of: names[$0], at: 0), index: $0) }
+  /// Puts names in order, each given by its index.
+  init(_ count: Int, _ name: (Int) -> Name) {
+    let flat = Flat(count, name)
+    var entries = (0..<count).map { Entry(word: flat.word($0, at: 0), index: $0) }
+    var hasEqual = false
     var pending = [(range: entries.indices, depth: 0)]
     // The seed differs by process: no map can be written to meet the worst pivots.
     var random = UInt64(truncatingIfNeeded: Hasher().finalize()) | 1
@@ -21,16 +51,21 @@ enum NameOrder {
       guard range.count > 1 else { continue }
       random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
       let pivot = entries[range.lowerBound + Int(random >> 33) % range.count].word
-      let equal = partition(&entries, range, around: pivot)
+      let equal = Self.partition(&entries, range, around: pivot)
       pending.append((range.lowerBound..<equal.lowerBound, depth))
       pending.append((equal.upperBound..<range.upperBound, depth))
-      guard pivot & 0xff > UInt64(width), equal.count > 1 else { continue }
-      for place in equal {
-        entries[place].word = word(of: names[entries[place].index], at: depth + width)
+      guard equal.count > 1 else { continue }
+      guard pivot & 0xff > UInt64(Self.width) else {
+        hasEqual = true
+        continue
       }
-      pending.append((equal, depth + width))
+      for place in equal {
+        entries[place].word = flat.word(entries[place].index, at: depth + Self.width)
+      }
+      pending.append((equal, depth + Self.width))
     }
-    return entries.map(\.index)
+    indexes = entries.map(\.index)
+    self.hasEqual = hasEqual
   }
 
   /// Moves entries of smaller words before, of greater ones behind those of the pivot's word.
@@ -54,15 +89,5 @@ enum NameOrder {
       }
     }
     return lower..<upper
-  }
-
-  private static func word(of name: Name, at depth: Int) -> UInt64 {
-    let bytes = name.bytes
-    let start = bytes.startIndex + depth
-    let end = min(start + width, bytes.endIndex)
-    var word: UInt64 = 0
-    for index in start..<end { word = word << 8 | UInt64(bytes[index]) }
-    word <<= UInt64(8 * (width - (end - start) + 1))
-    return word | UInt64(min(bytes.endIndex - start, width + 1))
   }
 }

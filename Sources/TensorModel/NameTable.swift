@@ -8,6 +8,8 @@ struct NameTable {
 
   private let variables: [Variable]
   private var slots: [Slot]
+  /// The indexes of variables whose name an earlier one has.
+  private(set) var duplicates: [Int] = []
 
   /// Makes a table of variables; of those of one name, the first is found.
   init(_ variables: [Variable]) {
@@ -18,7 +20,10 @@ struct NameTable {
     for index in variables.indices {
       let hash = variables[index].name.hashValue
       let slot = slot(of: variables[index].name, hash)
-      guard slots[slot].index < 0 else { continue }
+      guard slots[slot].index < 0 else {
+        duplicates.append(index)
+        continue
+      }
       slots[slot] = Slot(tag: Self.tag(hash), index: Int32(index))
     }
   }

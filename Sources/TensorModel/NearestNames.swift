@@ -10,6 +10,7 @@ package struct NearestNames {
   private static let maximumEdits = 8
   /// Longer names are compared by their ends only.
   private static let maximumByteCount = 512
+  private static let width = maximumByteCount + maximumEdits + 1
   /// The most steps of edit distance in one search: some 10 ms; chosen, not tuned.
   private static let maximumSteps = 4_000_000
 
@@ -17,7 +18,8 @@ package struct NearestNames {
   private let lastComponentCount: Int
   private var best: [(rank: Int, name: Name)] = []
   private var stepsLeft = NearestNames.maximumSteps
-  private var rows: [[Int]] = [[], [], []]
+  /// Three rows of the table of edit distances, in turn.
+  private var cells = [Int](repeating: 0, count: 3 * NearestNames.width)
 
   /// Begins a search.
   package init(to name: Name) {
@@ -79,29 +81,29 @@ package struct NearestNames {
     _ left: ArraySlice<UInt8>, _ right: ArraySlice<UInt8>, _ limit: Int
   ) -> Int {
     guard !left.isEmpty, !right.isEmpty else { return max(left.count, right.count) }
-    var (before, previous, current) = (rows[0], Array(0...right.count), rows[2])
+    for column in 0...right.count { cells[column] = column }
+    var (before, previous, current) = (2 * Self.width, 0, Self.width)
     for row in 1...left.count {
-      current.removeAll(keepingCapacity: true)
-      current.append(row)
+      cells[current] = row
       var least = row
       let from = left[left.startIndex + row - 1]
       for column in 1...right.count {
         let to = right[right.startIndex + column - 1]
         var edits = min(
-          previous[column - 1] + (from == to ? 0 : 1), previous[column] + 1, current[column - 1] + 1
-        )
+          cells[previous + column - 1] + (from == to ? 0 : 1), cells[previous + column] + 1,
+          cells[current + column - 1] + 1)
         if row > 1, column > 1, from == right[right.startIndex + column - 2],
           to == left[left.startIndex + row - 2]
         {
-          edits = min(edits, before[column - 2] + 1)
+          edits = min(edits, cells[before + column - 2] + 1)
         }
-        current.append(edits)
+        cells[current + column] = edits
         least = min(least, edits)
       }
       stepsLeft -= right.count
       guard least <= limit, stepsLeft > 0 else { return limit + 1 }
       (before, previous, current) = (previous, current, before)
     }
-    return previous[right.count]
+    return cells[previous + right.count]
   }
 }

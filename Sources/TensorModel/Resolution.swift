@@ -67,8 +67,7 @@ extension Resolution {
     var problems = ProblemCollector()
     let declarations = Declarations(variables, assigning: map, &problems)
     try problems.check()
-    let store = VariableStore(
-      variables, names: declarations.names, hasScopes: map.pairs.contains { $0.mayBeScope })
+    let store = VariableStore(declarations.names)
     var matches = Matches(of: map, to: store, in: catalog, missing: missing)
     var reads = Reads(of: variables, in: catalog)
     var assignments: [Assignment] = []
@@ -93,13 +92,5 @@ extension Resolution {
     let skipped = matches.skipped.filter { matches.matches[$0.key] == nil }
       .sorted { $0.key < $1.key }.map { Skipped(variable: $0.key, tensor: $0.value) }
     return Resolution(assignments: assignments, skipped: skipped, unused: matches.unused)
-  }
-}
-
-extension AssignmentMap.Pair {
-  /// Whether the pair can map a scope: its key ends in a slash and its target is a name.
-  fileprivate var mayBeScope: Bool {
-    guard case .name = target else { return false }
-    return key.bytes.last == UInt8(ascii: "/")
   }
 }

@@ -27,7 +27,7 @@ struct StoredSlices {
   /// Whether every element of a box, which fits the tensor, is stored.
   func cover(_ box: Slice, _ allowance: inout Allowance) throws(Problem) -> Bool {
     if isComplete || slices.contains(box) { return true }
-    try allowance.spend(slices.count * (1 + box.counts.count))
+    try allowance.spend(slices.count * Allowance.lookup)
     let stored = slices.reduce(0) { $0 + $1.commonCount(with: box) }
     return stored == box.shape.elementCount
   }
@@ -44,7 +44,7 @@ struct StoredSlices {
     var met: [Slice] = []
     for slice in slices.sorted(by: { $0.starts[axis] < $1.starts[axis] }) {
       do throws(Problem) {
-        try allowance.spend(met.count * (1 + rank))
+        try allowance.spend(met.count * Allowance.lookup)
       } catch {
         throw .exhausted(error)
       }

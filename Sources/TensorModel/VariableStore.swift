@@ -1,27 +1,28 @@
 /// The declared variables as an assignment map sees them: by name, and by scope in TensorFlow's order.
 struct VariableStore {
-  /// What a name of the store stands for once `/part_<n>` is cut off: all that a scope mapping sees.
+  /// What names of the store stand for once `/part_<n>` is cut off: all that a scope mapping sees.
   struct Member {
     /// The name up to its first `/part_`.
     var name: Name
     /// The index of the variable that has this very name, or nil.
     var variable: Int?
-    /// Whether longer names were cut to this one.
-    var hasParts: Bool
+    /// Where the names that were cut to this one are among the part names.
+    var parts: Range<Int>
   }
 
-  let variables: [Variable]
-  private let names: NameTable
-  private let members: [Member]
-  /// The whole names that contain `/part_`, ascending.
-  private let partNames: [Name]
+  private let names: VariableIndex
+  private var members: [Member] = []
+  /// The indexes of variables whose names contain `/part_`, ascending by name.
+  private var partNames: [Int] = []
 
-  /// Makes the store of variables whose names differ; scopes are looked for only if `hasScopes`.
-  init(_ variables: [Variable], names: NameTable, hasScopes: Bool) {
-    self.variables = variables
+  /// Makes the store of variables whose names differ.
+  init(_ names: VariableIndex) {
     self.names = names
-    (members, partNames) = hasScopes ? Self.members(of: variables) : ([], [])
+    if let order = names.order { collect(order.indexes) }
   }
+
+  /// The declared variables.
+  var variables: [Variable] { names.variables }
 
   /// Finds a declared variable, in the store or not.
   func index(declared name: Name) -> Int? { names.index(of: name) }
@@ -42,117 +43,79 @@ struct VariableStore {
     }
   }
 
-  /// The members that a mapping of the scope has to do with, ascending; of every scope if it is empty.
+  /// Finds the partitions of a member, as `parts(of:)` of its name does.
+  func parts(of member: Member, _ allowance: inout Allowance) throws(Problem) -> [Int] {
+    try allowance.spend(Allowance.lookup * member.parts.count)
+    var parts = [Int](repeating: -1, count: member.parts.count)
+    for index in partNames[member.parts] {
+      if let number = variables[index].name.partNumber(after: member.name), number < parts.count {
+        parts[number] = index
+      }
+    }
+    return Array(parts.prefix { $0 >= 0 })
+  }
+
+  /// The members that a mapping of the scope has to do with, ascending; all of them if it is empty.
   ///
   /// A variable is in a scope by its whole name, but seen cut: partitions of the variable `a` are in
   /// the scope `a`, as the member `a`.
   func members(in scope: Name) -> ArraySlice<Member> {
     guard !scope.bytes.isEmpty else { return members[...] }
-    let prefix = scope.bytes + [UInt8(ascii: "/")]
+    let prefix = Name(scope.bytes + [UInt8(ascii: "/")])
     if let cut = scope.partMark {
-      let first = Self.place(of: prefix, in: partNames, \.self)
-      guard first < partNames.count, partNames[first].bytes.starts(with: prefix) else { return [] }
-      let owner = place(of: scope.bytes[..<cut])
+      let first = partNames.place { variables[$0].name < prefix }
+      guard first < partNames.count,
+        variables[partNames[first]].name.bytes.starts(with: prefix.bytes)
+      else { return [] }
+      let owner = place(of: Name(scope.bytes[..<cut]))
       return members[owner...owner]
     }
-    var start = place(of: prefix)
-    let end = place(of: scope.bytes + [UInt8(ascii: "/") + 1])
-    // Names that sort between `a` and `a/`, such as `a-b`, part the member `a` from those behind it.
-    let owner = place(of: scope.bytes)
-    guard owner < members.count, members[owner].name == scope, members[owner].hasParts else {
-      return members[start..<end]
+    let inside = place(of: prefix)..<place(of: Name(scope.bytes + [UInt8(ascii: "/") + 1]))
+    let owner = place(of: scope)
+    guard owner < members.count, members[owner].name == scope, !members[owner].parts.isEmpty else {
+      return members[inside]
     }
-    if owner + 1 == start {
-      start = owner
-      return members[start..<end]
-    }
-    return [members[owner]] + members[start..<end]
+    // Names such as `a-b` sort between `a` and `a/`.
+    return owner + 1 == inside.lowerBound
+      ? members[owner..<inside.upperBound] : [members[owner]] + members[inside]
   }
 
-  private func place(of bytes: ArraySlice<UInt8>) -> Int {
-    Self.place(of: bytes, in: members, \.name)
-  }
+  private func place(of name: Name) -> Int { members.place { $0.name < name } }
 
-  /// The place of the first element whose name does not precede the bytes.
-  private static func place<Element>(
-    of bytes: ArraySlice<UInt8>, in elements: [Element], _ name: (Element) -> Name
-  ) -> Int {
-    var range = 0..<elements.count
-    while !range.isEmpty {
-      let middle = range.lowerBound + range.count / 2
-      if name(elements[middle]).bytes.lexicographicallyPrecedes(bytes) {
-        range = middle + 1..<range.upperBound
-      } else {
-        range = range.lowerBound..<middle
-      }
-    }
-    return range.lowerBound
-  }
-
-  private static func members(of variables: [Variable]) -> ([Member], [Name]) {
-    let stored = variables.indices.filter { variables[$0].isInStore }
-    var members: [Member] = []
-    members.reserveCapacity(stored.count)
-    var cut: [Member] = []
-    var partNames: [Name] = []
-    for place in NameOrder.ascending(stored.map { variables[$0].name }) {
-      let name = variables[stored[place]].name
+  private mutating func collect(_ order: [Int]) {
+    members.reserveCapacity(order.count)
+    var owners: [Member] = []
+    for index in order where variables[index].isInStore {
+      let name = variables[index].name
       guard let mark = name.partMark else {
-        members.append(Member(name: name, variable: stored[place], hasParts: false))
+        members.append(Member(name: name, variable: index, parts: 0..<0))
         continue
       }
-      partNames.append(name)
       let owner = Name(name.bytes[..<mark])
-      // Cut to one name, they follow each other: what they begin with is the same, `/part_` included.
-      if cut.last?.name != owner {
-        cut.append(Member(name: owner, variable: nil, hasParts: true))
+      let place = partNames.count
+      partNames.append(index)
+      // Names cut to one follow each other: they begin alike, `/part_` included.
+      if let last = owners.last, last.name == owner {
+        owners[owners.count - 1].parts = last.parts.lowerBound..<place + 1
+      } else {
+        owners.append(Member(name: owner, variable: nil, parts: place..<place + 1))
       }
     }
-    return (merge(members, cut), partNames)
+    if !owners.isEmpty { merge(owners) }
   }
 
-  /// Merges ascending members with cut ones, in no order, joining those of one name.
-  private static func merge(_ members: [Member], _ cut: [Member]) -> [Member] {
-    guard !cut.isEmpty else { return members }
-    let all = members + cut
-    var merged: [Member] = []
-    merged.reserveCapacity(all.count)
-    for place in NameOrder.ascending(all.map(\.name)) {
+  /// Puts the owners of partitions among the members, as one with the variable of the same name.
+  private mutating func merge(_ owners: [Member]) {
+    let all = members + owners
+    members.removeAll(keepingCapacity: true)
+    for place in NameOrder(all.count, { all[$0].name }).indexes {
       let member = all[place]
-      guard let last = merged.last, last.name == member.name else {
-        merged.append(member)
+      guard let last = members.last, last.name == member.name else {
+        members.append(member)
         continue
       }
-      merged[merged.count - 1].variable = last.variable ?? member.variable
-      merged[merged.count - 1].hasParts = last.hasParts || member.hasParts
+      members[members.count - 1].variable = last.variable ?? member.variable
+      if last.parts.isEmpty { members[members.count - 1].parts = member.parts }
     }
-    return merged
-  }
-}
-
-extension Name {
-  /// Where `/part_` first occurs, or nil.
-  var partMark: Int? {
-    // A search by its last byte: from each byte follows how far the end of the mark is at least.
-    var end = bytes.startIndex + 5
-    while end < bytes.endIndex {
-      switch bytes[end] {
-      case UInt8(ascii: "_"):
-        if bytes[(end - 5)..<end].elementsEqual("/part".utf8) { return end - 5 }
-        end += 6
-      case UInt8(ascii: "/"): end += 5
-      case UInt8(ascii: "p"): end += 4
-      case UInt8(ascii: "a"): end += 3
-      case UInt8(ascii: "r"): end += 2
-      case UInt8(ascii: "t"): end += 1
-      default: end += 6
-      }
-    }
-    return nil
-  }
-
-  /// The name of the partition of this number: `<name>/part_<number>`.
-  func part(_ number: Int) -> Name {
-    Name(ArraySlice(Array(bytes) + Array("/part_\(number)".utf8)))
   }
 }

@@ -20,6 +20,8 @@ package final class Connection {
   private static let bufferByteCount = 16 << 10
   /// A buffer above this is given back after the frame.
   private static let keptByteCount = 1 << 20
+  /// A frame up to this is taken without asking for memory.
+  package static let freeByteCount = 64 << 10
 
   package let socket: Socket
   /// Memory for the message that is being packed or unpacked.
@@ -30,9 +32,12 @@ package final class Connection {
   package private(set) var files: [File] = []
   private var buffer = [UInt8](repeating: 0, count: Connection.bufferByteCount)
   private var messageByteCount = 0
+  /// Asked before a longer frame than `freeByteCount` is taken; throws to refuse it.
+  private let admit: (Int) throws(WireError) -> Void
 
-  package init(_ socket: Socket) {
+  package init(_ socket: Socket, admit: @escaping (Int) throws(WireError) -> Void = { _ in }) {
     self.socket = socket
+    self.admit = admit
   }
 
   /// The message of the last frame.
@@ -59,6 +64,7 @@ package final class Connection {
     let length = buffer[1...4].reduce(0) { $0 << 8 | Int($1) }
     guard flags == 0 else { throw .badFlags(flags) }
     guard length <= limit else { throw .tooLong(byteCount: length, limit: limit) }
+    if length > Connection.freeByteCount { try admit(length) }
     messageByteCount = length
     _ = try receive(upTo: length, &frame, mayEnd: false)
     guard files.count <= Connection.maximumDescriptors else {

@@ -1,0 +1,43 @@
+// How TensorFlow names the partitions of a variable: `<variable>/part_<number>`.
+
+extension Name {
+  /// Where `/part_` first occurs, or nil.
+  var partMark: Int? {
+    // A search by its last byte: from each byte follows how far the end of the mark is at least.
+    var end = bytes.startIndex + 5
+    while end < bytes.endIndex {
+      switch bytes[end] {
+      case UInt8(ascii: "_"):
+        if bytes[(end - 5)..<end].elementsEqual("/part".utf8) { return end - 5 }
+        end += 6
+      case UInt8(ascii: "/"): end += 5
+      case UInt8(ascii: "p"): end += 4
+      case UInt8(ascii: "a"): end += 3
+      case UInt8(ascii: "r"): end += 2
+      case UInt8(ascii: "t"): end += 1
+      default: end += 6
+      }
+    }
+    return nil
+  }
+
+  /// The name of the partition of this number.
+  func part(_ number: Int) -> Name {
+    Name(bytes + Array("/part_\(number)".utf8))
+  }
+
+  /// The number of a partition whose name begins with `<owner>/part_`, if it is spelled as `part` does.
+  func partNumber(after owner: Name) -> Int? {
+    let digits = bytes.dropFirst(owner.bytes.count + "/part_".utf8.count)
+    let zero = UInt8(ascii: "0")
+    guard !digits.isEmpty, digits.count == 1 || digits.first != zero, digits.count <= 9 else {
+      return nil
+    }
+    var number = 0
+    for digit in digits {
+      guard digit >= zero, digit <= zero + 9 else { return nil }
+      number = number * 10 + Int(digit - zero)
+    }
+    return number
+  }
+}

@@ -1,0 +1,78 @@
+/// Finds declared variables by name, by whichever way costs less for the map at hand.
+///
+/// A hash table of 100,000 names takes as long to fill as the rest of a resolution: it is made only if
+/// many names will be sought, or if no scope is, for which names have to be put in order anyway.
+struct VariableIndex {
+  /// The declared variables.
+  let variables: [Variable]
+  /// The order of the variables' names, if scopes may be sought.
+  let order: NameOrder?
+  private let table: NameTable?
+
+  /// The most names that are sought without a hash table; chosen, not tuned.
+  private static let maximumSoughtInOrder = 1000
+
+  /// Makes the index that suits a map.
+  init(_ variables: [Variable], for map: AssignmentMap) {
+    self.variables = variables
+    let order = map.hasScopes ? NameOrder(variables.count) { variables[$0].name } : nil
+    let isSmall = map.targetCount <= Self.maximumSoughtInOrder
+    table = order != nil && isSmall ? nil : NameTable(variables)
+    self.order = order
+  }
+
+  /// The indexes of variables whose name another one has too, less one of each name.
+  var duplicates: [Int] {
+    if let table { return table.duplicates }
+    guard let order = order?.indexes, self.order?.hasEqual == true else { return [] }
+    var duplicates: [Int] = []
+    for (before, after) in zip(order, order.dropFirst())
+    where variables[before].name == variables[after].name {
+      duplicates.append(max(before, after))
+    }
+    return duplicates.sorted()
+  }
+
+  /// The index of the variable of this name, or nil.
+  func index(of name: Name) -> Int? {
+    if let table { return table.index(of: name) }
+    guard let order = order?.indexes else { return nil }
+    let place = order.place { variables[$0].name < name }
+    guard place < order.count, variables[order[place]].name == name else { return nil }
+    return order[place]
+  }
+}
+
+extension Array {
+  /// The first place whose element does not precede what is sought, in an array sorted by that.
+  func place(_ precedes: (Element) -> Bool) -> Int {
+    var range = 0..<count
+    while !range.isEmpty {
+      let middle = range.lowerBound + range.count / 2
+      if precedes(self[middle]) {
+        range = middle + 1..<range.upperBound
+      } else {
+        range = range.lowerBound..<middle
+      }
+    }
+    return range.lowerBound
+  }
+}
+
+extension AssignmentMap {
+  /// Whether a pair may map a scope: its key ends in a slash and its target is a name.
+  fileprivate var hasScopes: Bool {
+    pairs.contains { pair in
+      guard case .name = pair.target else { return false }
+      return pair.key.bytes.last == UInt8(ascii: "/")
+    }
+  }
+
+  /// The number of names that the pairs assign to.
+  fileprivate var targetCount: Int {
+    pairs.reduce(0) { count, pair in
+      guard case .variables(let names) = pair.target else { return count + 1 }
+      return count + names.count
+    }
+  }
+}

@@ -1,0 +1,148 @@
+internal import Foundation
+
+/// Makes the sorted string table that an index file is; parts of it can be made wrong.
+public struct BundleTable: Sendable {
+  /// Every so many entries the key is stored whole.
+  public var restartInterval = 16
+  /// A block is closed when it has so many bytes.
+  public var blockByteCount = 262_144
+  /// 0 for plain, 1 for snappy; the contents are plain in any case.
+  public var blockType: UInt8 = 0
+  /// The data block of which a byte is changed after its checksum was taken.
+  public var damagedBlock: Int?
+  /// The number of bytes that are cut off the end of the file.
+  public var missingByteCount = 0
+
+  /// Makes the usual table.
+  public init() {}
+
+  /// The bytes of a table of entries, in their order.
+  public func bytes(of entries: [(key: [UInt8], value: [UInt8])]) -> [UInt8] {
+    var file: [UInt8] = []
+    var handles: [(key: [UInt8], value: [UInt8])] = []
+    var block = Block(restartInterval: restartInterval)
+    for (position, entry) in entries.enumerated() {
+      block.append(entry.key, entry.value)
+      guard block.bytes.count >= blockByteCount || position == entries.count - 1 else { continue }
+      let start = file.count
+      handles.append((entry.key, append(block.finish(), type: blockType, to: &file)))
+      if damagedBlock == handles.count - 1 { file[start + block.bytes.count / 2] ^= 1 }
+      block = Block(restartInterval: restartInterval)
+    }
+    let metaindex = append(Block(restartInterval: 1).finish(), type: 0, to: &file)
+    var index = Block(restartInterval: 1)
+    for handle in handles { index.append(handle.key, handle.value) }
+    let footer = metaindex + append(index.finish(), type: 0, to: &file)
+    file += footer + Array(repeating: 0, count: 40 - footer.count)
+    file += [0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb]
+    return Array(file.dropLast(missingByteCount))
+  }
+
+  /// Appends a block and returns its handle.
+  private func append(_ contents: [UInt8], type: UInt8, to file: inout [UInt8]) -> [UInt8] {
+    let handle = Proto.varint(file.count) + Proto.varint(contents.count)
+    let checksum = CRC32C.mask(CRC32C.extend(CRC32C.of(contents), [type]))
+    file += contents
+    file.append(type)
+    file += Proto.fixed(Int(checksum), width: 4)
+    return handle
+  }
+
+  private struct Block {
+    let restartInterval: Int
+    var bytes: [UInt8] = []
+    var restarts = [0]
+    var last: [UInt8] = []
+    var count = 0
+
+    init(restartInterval: Int) {
+      self.restartInterval = restartInterval
+    }
+
+    mutating func append(_ key: [UInt8], _ value: [UInt8]) {
+      var shared = 0
+      if count > 0, count % restartInterval == 0 {
+        restarts.append(bytes.count)
+      } else {
+        while shared < min(key.count, last.count), key[shared] == last[shared] { shared += 1 }
+      }
+      bytes += Proto.varint(shared) + Proto.varint(key.count - shared) + Proto.varint(value.count)
+      bytes += key[shared...]
+      bytes += value
+      last = key
+      count += 1
+    }
+
+    func finish() -> [UInt8] {
+      bytes + restarts.flatMap { Proto.fixed($0, width: 4) } + Proto.fixed(restarts.count, width: 4)
+    }
+  }
+}
+
+/// CRC-32C, a byte at a time by table; the tests' own.
+public enum CRC32C {
+  private static let table: [UInt32] = (0..<256).map { byte in
+    (0..<8).reduce(UInt32(byte)) { value, _ in value >> 1 ^ (value & 1 == 0 ? 0 : 0x82f6_3b78) }
+  }
+
+  /// The checksum of bytes.
+  public static func of(_ bytes: [UInt8]) -> UInt32 { extend(0, bytes) }
+
+  /// The checksum of earlier bytes and these.
+  public static func extend(_ value: UInt32, _ bytes: [UInt8]) -> UInt32 {
+    var state = ~value
+    table.withUnsafeBufferPointer { table in
+      bytes.withUnsafeBufferPointer { bytes in
+        for byte in bytes { state = table[Int((state ^ UInt32(byte)) & 0xff)] ^ state >> 8 }
+      }
+    }
+    return ~state
+  }
+
+  /// The checksum as files store it.
+  public static func mask(_ value: UInt32) -> UInt32 {
+    (value >> 15 | value << 17) &+ 0xa282_ead8
+  }
+}
+
+/// Files of tests: sparse ones, and ones that are changed where they lie.
+public enum BundleFile {
+  /// Writes runs of bytes, with holes between them, up to a length or the last run's end.
+  public static func write(
+    _ runs: [(offset: Int, bytes: [UInt8])], byteCount: Int?, to path: String
+  ) throws {
+    try Data().write(to: URL(filePath: path))
+    let file = try FileHandle(forWritingTo: URL(filePath: path))
+    defer { try? file.close() }
+    for run in runs {
+      try file.seek(toOffset: UInt64(run.offset))
+      try file.write(contentsOf: Data(run.bytes))
+    }
+    if let byteCount { try file.truncate(atOffset: UInt64(byteCount)) }
+  }
+
+  /// Writes bytes over those of a file, in place.
+  public static func overwrite(_ path: String, at offset: Int, _ bytes: [UInt8]) throws {
+    let file = try FileHandle(forUpdating: URL(filePath: path))
+    defer { try? file.close() }
+    try file.seek(toOffset: UInt64(offset))
+    try file.write(contentsOf: Data(bytes))
+  }
+
+  /// Changes all bits of one byte of a file, in place.
+  public static func flip(_ path: String, at offset: Int) throws {
+    let file = try FileHandle(forUpdating: URL(filePath: path))
+    defer { try? file.close() }
+    try file.seek(toOffset: UInt64(offset))
+    let byte = try file.read(upToCount: 1)?.first ?? 0
+    try file.seek(toOffset: UInt64(offset))
+    try file.write(contentsOf: Data([~byte]))
+  }
+
+  /// Cuts a file, or makes it longer by a hole.
+  public static func truncate(_ path: String, to byteCount: Int) throws {
+    let file = try FileHandle(forUpdating: URL(filePath: path))
+    defer { try? file.close() }
+    try file.truncate(atOffset: UInt64(byteCount))
+  }
+}
