@@ -66,6 +66,10 @@ let package = Package(
 
     .target(
       name: "TestSupport", path: "Tests/Support", swiftSettings: [.swiftLanguageMode(.v6)]),
+    .target(name: "CFloor", dependencies: ["CISAL"], path: "Tests/Benchmarks/Floor"),
+    .executableTarget(
+      name: "benchmarks", dependencies: ["WarmstartClient", "TensorModel", "TestSupport", "CFloor"],
+      path: "Tests/Benchmarks/Program", swiftSettings: [.swiftLanguageMode(.v6)]),
     tests("Table", ["Table", "Kernel"]),
     tests("TensorModel", ["TensorModel"]),
     tests("Locate", ["Locate", "Kernel", system]),

@@ -198,15 +198,22 @@ extension Catalog {
   /// often close by: then no hash is computed, and memory is read in order.
   fileprivate func position(of first: Name, _ second: Name, after last: Int) -> Int? {
     let nearby = 4
+    let (head, tail) = (first.bytes, second.bytes)
     for position in (last + 1)..<max(last + 1, min(last + 1 + nearby, count)) {
       let found = name(position).bytes
-      if found.count == first.bytes.count + second.bytes.count,
-        found.suffix(second.bytes.count).elementsEqual(second.bytes),
-        found.starts(with: first.bytes)
-      {
+      guard found.count == head.count + tail.count else { continue }
+      let (foundHead, foundTail) = (found.prefix(head.count), found.suffix(tail.count))
+      if Self.isEqual(foundTail.span, tail.span), Self.isEqual(foundHead.span, head.span) {
         return position
       }
     }
     return position(of: first, second)
+  }
+
+  /// Whether as many bytes are equal; looks at all, since they mostly are, which is many at a time.
+  private static func isEqual(_ left: Span<UInt8>, _ right: Span<UInt8>) -> Bool {
+    var difference: UInt8 = 0
+    for index in left.indices { difference |= left[index] ^ right[index] }
+    return difference == 0
   }
 }

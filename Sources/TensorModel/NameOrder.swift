@@ -20,6 +20,7 @@ struct NameOrder {
 
     init(_ count: Int, _ name: (Int) -> Name) {
       ends.reserveCapacity(count + 1)
+      bytes.reserveCapacity((0..<count).reduce(0) { $0 + name($1).bytes.count })
       for index in 0..<count {
         bytes.append(contentsOf: name(index).bytes)
         ends.append(bytes.count)

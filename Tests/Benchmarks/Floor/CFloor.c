@@ -1,0 +1,174 @@
+#define _GNU_SOURCE
+#include "CFloor.h"
+
+#include <errno.h>
+#include <isa-l/crc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+int64_t floor_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int read_all(int socket, char *bytes, size_t count, int *file) {
+  char control[CMSG_SPACE(sizeof(int))];
+  size_t done = 0;
+  while (done < count) {
+    struct iovec vector = {bytes + done, count - done};
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = control,
+                             .msg_controllen = sizeof control};
+    ssize_t got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return got == 0 ? -EPIPE : -errno;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header != NULL && file != NULL) memcpy(file, CMSG_DATA(header), sizeof *file);
+    done += (size_t)got;
+  }
+  return 0;
+}
+
+static int write_all(int socket, const char *bytes, size_t count, int file) {
+  union {
+    struct cmsghdr header;
+    char room[CMSG_SPACE(sizeof(int))];
+  } control;
+  size_t done = 0;
+  while (done < count) {
+    struct iovec vector = {(char *)bytes + done, count - done};
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+    if (done == 0 && file >= 0) {
+      control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof file),
+                                        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+      memcpy(CMSG_DATA(&control.header), &file, sizeof file);
+      message.msg_control = &control;
+      message.msg_controllen = sizeof control;
+    }
+    ssize_t sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) return -errno;
+    done += (size_t)sent;
+  }
+  return 0;
+}
+
+static int address_of(const char *path, struct sockaddr_un *address) {
+  *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+  if (strlen(path) >= sizeof address->sun_path) return -ENAMETOOLONG;
+  strcpy(address->sun_path, path);
+  return 0;
+}
+
+int floor_serve(const char *path, size_t request, size_t answer, int file) {
+  struct sockaddr_un address;
+  int failed = address_of(path, &address);
+  if (failed < 0) return failed;
+  int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) < 0 ||
+      listen(listener, 64) < 0)
+    return -errno;
+  pid_t process = fork();
+  if (process != 0) {
+    close(listener);
+    return process < 0 ? -errno : process;
+  }
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  char *bytes = calloc(1, request + answer + 1);
+  for (;;) {
+    int connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    if (connection < 0) continue;
+    while (read_all(connection, bytes, request, NULL) == 0 &&
+           write_all(connection, bytes, answer, file) == 0) {
+    }
+    close(connection);
+  }
+}
+
+void floor_stop(int process) {
+  kill(process, SIGKILL);
+  waitpid(process, NULL, 0);
+}
+
+int floor_connect(const char *path) {
+  struct sockaddr_un address;
+  int failed = address_of(path, &address);
+  if (failed < 0) return failed;
+  int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (connection < 0) return -errno;
+  if (connect(connection, (struct sockaddr *)&address, sizeof address) < 0) {
+    failed = -errno;
+    close(connection);
+    return failed;
+  }
+  return connection;
+}
+
+void floor_close(int connection) { close(connection); }
+
+int64_t floor_ask(int connection, size_t request, size_t answer) {
+  char bytes[64 << 10];
+  if (request > sizeof bytes || answer > sizeof bytes) return -EINVAL;
+  memset(bytes, 1, request);
+  int64_t start = floor_now();
+  int failed = write_all(connection, bytes, request, -1);
+  if (failed == 0) failed = read_all(connection, bytes, answer, NULL);
+  return failed < 0 ? failed : floor_now() - start;
+}
+
+int64_t floor_connect_and_map(const char *path, size_t request, size_t answer) {
+  static char bytes[64 << 10];
+  if (request > sizeof bytes || answer > sizeof bytes) return -EINVAL;
+  int64_t start = floor_now();
+  int connection = floor_connect(path);
+  if (connection < 0) return connection;
+  int file = -1;
+  int failed = write_all(connection, bytes, request, -1);
+  if (failed == 0) failed = read_all(connection, bytes, answer, &file);
+  if (failed == 0 && file < 0) failed = -EBADF;
+  if (failed == 0) {
+    volatile char *page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, file, 0);
+    if (page == MAP_FAILED) return -errno;
+    (void)page[0];
+    munmap((void *)page, 4096);
+  }
+  if (file >= 0) close(file);
+  close(connection);
+  return failed < 0 ? failed : floor_now() - start;
+}
+
+static char *buffer_of(size_t bytes) {
+  char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) abort();
+  memset(memory, 1, bytes);
+  return memory;
+}
+
+int64_t floor_copy(size_t bytes) {
+  char *from = buffer_of(bytes), *to = buffer_of(bytes);
+  int64_t start = floor_now();
+  memcpy(to, from, bytes);
+  int64_t took = floor_now() - start;
+  munmap(from, bytes);
+  munmap(to, bytes);
+  return took;
+}
+
+int64_t floor_checksum(size_t bytes) {
+  unsigned char *from = (unsigned char *)buffer_of(bytes);
+  int64_t start = floor_now();
+  volatile unsigned crc = crc32_iscsi(from, (int)bytes, 0);
+  int64_t took = floor_now() - start;
+  (void)crc;
+  munmap(from, bytes);
+  return took;
+}

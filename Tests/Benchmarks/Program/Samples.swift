@@ -1,0 +1,26 @@
+/// Durations of one operation, in nanoseconds, taken in blocks.
+///
+/// On a small virtual machine a round trip is bimodal: whole stretches run at half speed. The best
+/// block's median is what the code costs; the median and p99 over all are what the machine gave.
+struct Samples {
+  private(set) var all: [Int64] = []
+  private(set) var best = Int64.max
+
+  /// Runs blocks of an operation that returns its duration or a negative error.
+  init(blocks: Int, of count: Int, _ operation: () throws -> Int64) rethrows {
+    for _ in 0..<blocks {
+      var block: [Int64] = []
+      for _ in 0..<count { block.append(try operation()) }
+      best = min(best, Samples.quantile(block, 0.5))
+      all += block
+    }
+  }
+
+  var median: Int64 { Samples.quantile(all, 0.5) }
+  var p99: Int64 { Samples.quantile(all, 0.99) }
+
+  private static func quantile(_ values: [Int64], _ part: Double) -> Int64 {
+    let sorted = values.sorted()
+    return sorted[min(sorted.count - 1, Int(Double(sorted.count) * part))]
+  }
+}
