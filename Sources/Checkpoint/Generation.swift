@@ -17,15 +17,18 @@ package struct Generation: Sendable, Hashable {
   }
 
   private let members: [Member]
+  private let digits: String
   /// The user, on file systems whose identities a user can forge; nil where all users share.
   private let owner: UInt32?
 
   init(_ members: [FileSet.Member], openedBy uid: UInt32) throws(Problem) {
-    self.members = members.map {
+    let identities = members.map {
       Member(
         role: $0.role, device: $0.status.device, inode: $0.status.inode, size: $0.status.size,
         modified: $0.status.modified, changed: $0.status.changed)
     }
+    self.members = identities
+    digits = Generation.digits(identities)
     // One file system after the other is seldom: the index speaks for its directory's device only.
     var trusted: [UInt64: Bool] = [:]
     for member in members where trusted[member.status.device] == nil {
@@ -55,7 +58,9 @@ package struct Generation: Sendable, Hashable {
 
 extension Generation: CustomStringConvertible {
   /// Sixteen hexadecimal digits for people and logs (FNV-1a); equality compares everything.
-  package var description: String {
+  package var description: String { digits }
+
+  private static func digits(_ members: [Member]) -> String {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     for member in members {
       for word in [

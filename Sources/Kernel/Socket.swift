@@ -106,20 +106,22 @@ package final class Socket: Sendable {
   ) throws(Errno) -> Int {
     precondition(range.upperBound <= buffer.count)
     let number = descriptor.number
-    var received = 0
-    let numbers = UnsafeMutablePointer<CInt>.allocate(capacity: Socket.maximumDescriptors)
-    defer { unsafe numbers.deallocate() }
-    // The range was checked to lie in the buffer.
-    let result = unsafe buffer.withUnsafeMutableBytes { bytes in
-      unsafe clinux_receive(
-        number, bytes.baseAddress?.advanced(by: range.lowerBound), range.count, numbers,
-        &received, waiting ? 1 : 0)
+    let result = unsafe withUnsafeTemporaryAllocation(
+      of: CInt.self, capacity: Socket.maximumDescriptors
+    ) { numbers in
+      var received = 0
+      // The range was checked to lie in the buffer.
+      let result = unsafe buffer.withUnsafeMutableBytes { bytes in
+        unsafe clinux_receive(
+          number, bytes.baseAddress?.advanced(by: range.lowerBound), range.count,
+          numbers.baseAddress, &received, waiting ? 1 : 0)
+      }
+      for index in 0..<received {
+        descriptors.append(File(Descriptor(adopting: unsafe numbers[index])))
+      }
+      return result
     }
-    let count = try checked(result)
-    for index in 0..<received {
-      descriptors.append(File(Descriptor(adopting: unsafe numbers[index])))
-    }
-    return count
+    return try checked(result)
   }
 
   /// Sends bytes, the descriptors with the first of them, and returns how many bytes went.

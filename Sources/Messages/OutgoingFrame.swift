@@ -50,14 +50,13 @@ package struct OutgoingFrame: Sendable {
   // MARK: Envelope fields, last first
 
   mutating func prepend(varint value: UInt64) {
-    var bytes: [UInt8] = []
-    var rest = value
-    while rest >= 0x80 {
-      bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
-      rest >>= 7
+    let count = max(1, (64 - value.leadingZeroBitCount + 6) / 7)
+    makeRoom(count)
+    start -= count
+    for index in 0..<count {
+      let group = UInt8(truncatingIfNeeded: value >> (7 * UInt64(index))) & 0x7f
+      storage[start + index] = index < count - 1 ? group | 0x80 : group
     }
-    bytes.append(UInt8(rest))
-    prepend(bytes)
   }
 
   /// Turns everything so far into the contents of a length-delimited field.
@@ -74,25 +73,30 @@ package struct OutgoingFrame: Sendable {
   }
 
   mutating func prepend(field: UInt64, _ text: String) {
-    prepend(Array(text.utf8))
-    prepend(varint: UInt64(text.utf8.count))
+    let count = text.utf8.count
+    makeRoom(count)
+    start -= count
+    for (index, byte) in text.utf8.enumerated() { storage[start + index] = byte }
+    prepend(varint: UInt64(count))
     prepend(varint: field << 3 | 2)
   }
 
   /// Writes the prefix, which finishes the frame.
   mutating func prependPrefix() {
     let count = UInt32(byteCount)
-    prepend([0] + (0..<4).map { UInt8(truncatingIfNeeded: count >> (24 - 8 * UInt32($0))) })
+    makeRoom(OutgoingFrame.prefixByteCount)
+    start -= OutgoingFrame.prefixByteCount
+    storage[start] = 0
+    for index in 0..<4 {
+      storage[start + 1 + index] = UInt8(truncatingIfNeeded: count >> (24 - 8 * UInt32(index)))
+    }
   }
 
-  private mutating func prepend(_ bytes: [UInt8]) {
-    if bytes.count > start {
-      let room = bytes.count + OutgoingFrame.headroom
-      storage.insert(contentsOf: repeatElement(0, count: room), at: 0)
-      start += room
-      end += room
-    }
-    start -= bytes.count
-    for (index, byte) in bytes.enumerated() { storage[start + index] = byte }
+  private mutating func makeRoom(_ count: Int) {
+    guard count > start else { return }
+    let room = count + OutgoingFrame.headroom
+    storage.insert(contentsOf: repeatElement(0, count: room), at: 0)
+    start += room
+    end += room
   }
 }

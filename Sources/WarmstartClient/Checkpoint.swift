@@ -36,6 +36,8 @@ public final class Checkpoint: Sendable {
   private let parts: [CheckpointFiles.Part]
   // The handle, and the session that it belongs to.
   private let handle: Monitor<(session: Int, handle: UInt64)>
+  // Whole files that were mapped read-only, by position.
+  private let mappings = Monitor<[Int: Mapping]>([:])
 
   init(_ path: String, _ client: Client, until deadline: Deadline) throws(WarmstartError) {
     let files: CheckpointFiles
@@ -89,6 +91,18 @@ public final class Checkpoint: Sendable {
   /// The open file at a position of the reference, which file regions name.
   func part(_ position: Int) -> CheckpointFiles.Part? {
     parts.indices.contains(position) ? parts[position] : nil
+  }
+
+  /// The read-only mapping of the file at a position, made when it is first asked for.
+  func mapping(
+    _ position: Int, _ make: () throws(WarmstartError) -> Mapping
+  ) throws(WarmstartError) -> Mapping {
+    try mappings.withLock { mappings throws(WarmstartError) in
+      if let mapping = mappings[position] { return mapping }
+      let mapping = try make()
+      mappings[position] = mapping
+      return mapping
+    }
   }
 
   /// Makes a call about this checkpoint, by its handle if the session knows it, else by its files.

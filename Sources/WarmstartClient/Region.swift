@@ -34,25 +34,43 @@ public struct Region: Sendable {
     id = region.id
     stability = region.stability
     isWritable = options.copyOnWrite
-    start = extent.lowerBound
-    let file: File
     switch region.place {
     case .arena:
       guard let arena, SealedArena.isSealed(arena.descriptor) else {
         throw WarmstartError(.connection, "the daemon sent an arena that is not sealed")
       }
-      (kind, file) = (.arena, arena)
+      kind = .arena
+      start = extent.lowerBound
+      mapping = try Region.map(arena, extent, options)
     case .file(let position):
       guard !options.sealed, let part = checkpoint.part(position) else {
         throw WarmstartError(
           .connection, "the daemon named file \(position), which was not asked for")
       }
-      (kind, file) = (.file, part.file)
+      kind = .file
+      if options.copyOnWrite {
+        start = extent.lowerBound
+        mapping = try Region.map(part.file, extent, options)
+      } else {
+        // What nobody can write, all tensors of the checkpoint share.
+        start = 0
+        mapping = try checkpoint.mapping(position) { () throws(WarmstartError) in
+          try Region.map(part.file, 0..<region.byteCount, options)
+        }
+        guard extent.upperBound <= mapping.byteCount else {
+          throw WarmstartError(.connection, "the daemon named bytes past the end of file \(position)")
+        }
+      }
     }
+  }
+
+  private static func map(
+    _ file: File, _ extent: Range<Int>, _ options: Resolved.Options
+  ) throws(WarmstartError) -> Mapping {
     do throws(Errno) {
       // A mapping past the end would fault when it is touched.
       guard try file.status().size >= extent.upperBound else { throw .invalidArgument }
-      mapping = try Mapping(
+      return try Mapping(
         file.descriptor, offset: extent.lowerBound, byteCount: extent.count,
         access: options.copyOnWrite ? .copyOnWrite : .readOnly)
     } catch {
