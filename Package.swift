@@ -62,7 +62,12 @@ let package = Package(
       name: "warmstartd", dependencies: ["Server", "Store", "Systemd", "Kernel", system],
       swiftSettings: strict),
     .executableTarget(
-      name: "warmstartctl", dependencies: ["WarmstartClient", arguments], swiftSettings: strict),
+      name: "warmstartctl",
+      dependencies: ["WarmstartClient", "TensorModel", "Kernel", system, arguments],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "demo-trainer", dependencies: ["WarmstartClient", system], path: "Tests/Demo/Trainer",
+      swiftSettings: strict),
 
     .target(
       name: "TestSupport", path: "Tests/Support", swiftSettings: [.swiftLanguageMode(.v6)]),

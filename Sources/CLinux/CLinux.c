@@ -52,7 +52,15 @@ int clinux_create(const char *path, unsigned mode) {
   return (int)RETRY(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, mode));
 }
 
+int clinux_create_new(const char *path, unsigned mode) {
+  return (int)RETRY(open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, mode));
+}
+
+int clinux_make_directory(const char *path, unsigned mode) { return result(mkdir(path, mode)); }
+
 int clinux_remove(const char *path) { return result(unlink(path)); }
+
+int clinux_rename(const char *from, const char *to) { return result(rename(from, to)); }
 
 int clinux_reopen(int descriptor) {
   char path[40];

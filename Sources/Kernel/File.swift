@@ -28,6 +28,14 @@ package final class File: Sendable {
     self.init(Descriptor(adopting: try checked(number)))
   }
 
+  /// Makes a file for writing at a path that nothing is at, not even a link.
+  ///
+  /// See `open(2)`, O_EXCL.
+  package convenience init(creatingNew path: FilePath, mode: UInt32 = 0o644) throws(Errno) {
+    let number = unsafe path.withPlatformString { unsafe clinux_create_new($0, mode) }
+    self.init(Descriptor(adopting: try checked(number)))
+  }
+
   /// What the file is and which bytes it has now.
   ///
   /// See `fstat(2)`.
@@ -91,6 +99,30 @@ package final class File: Sendable {
     return Array(bytes.prefix(count))
   }
 
+  /// Reads from the file's own offset to its end, as pipes are read; nil if that exceeds the limit.
+  ///
+  /// See `read(2)`.
+  package func readToEnd(limit: Int) throws(Errno) -> [UInt8]? {
+    let number = descriptor.number
+    var bytes = [UInt8](repeating: 0, count: min(limit, 1 << 16) + 1)
+    var count = 0
+    while true {
+      let read = try checked(
+        unsafe bytes.withUnsafeMutableBytes { bytes in
+          // The part of the array that nothing was read into.
+          let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[count...])
+          return unsafe clinux_read(number, rest.baseAddress, rest.count)
+        })
+      count += read
+      if read == 0 { return Array(bytes.prefix(count)) }
+      guard count <= limit else { return nil }
+      if count == bytes.count {
+        let growth = min(bytes.count, limit + 1 - bytes.count)
+        bytes += [UInt8](repeating: 0, count: growth)
+      }
+    }
+  }
+
   /// Writes all bytes at the file's own offset.
   ///
   /// See `write(2)`.
@@ -111,6 +143,23 @@ package final class File: Sendable {
   package static func remove(_ path: FilePath) {
     // That it is not there is what was wanted; nothing else can be done about the rest.
     _ = unsafe path.withPlatformString { unsafe clinux_remove($0) }
+  }
+
+  /// Gives a file another name, in place of the file that has it.
+  ///
+  /// See `rename(2)`.
+  package static func rename(_ path: FilePath, to newPath: FilePath) throws(Errno) {
+    _ = try checked(
+      unsafe path.withPlatformString { old in
+        unsafe newPath.withPlatformString { unsafe clinux_rename(old, $0) }
+      })
+  }
+
+  /// Makes a directory; its parent must be there.
+  ///
+  /// See `mkdir(2)`.
+  package static func makeDirectory(_ path: FilePath, mode: UInt32 = 0o755) throws(Errno) {
+    _ = try checked(unsafe path.withPlatformString { unsafe clinux_make_directory($0, mode) })
   }
 
   /// Whether the path names anything, following links.

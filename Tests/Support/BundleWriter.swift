@@ -107,6 +107,11 @@ public struct BundleWriter: Sendable {
     public let shards: [String]
     /// What the index says.
     public let entries: [Key: Entry]
+
+    /// Describes files that are there.
+    public init(prefix: String, index: String, shards: [String], entries: [Key: Entry]) {
+      (self.prefix, self.index, self.shards, self.entries) = (prefix, index, shards, entries)
+    }
   }
 
   /// The header.

@@ -1,0 +1,90 @@
+import ArgumentParser
+import SystemPackage
+import TensorModel
+import WarmstartClient
+
+/// Why the command ends with 1: what the daemon or the client said, or what is wrong with a file.
+struct Failure: Error {
+  let code: StatusCode
+  let reason: String
+  let message: String
+  /// All that is wrong, the deciding problem first.
+  let problems: [Problem]
+  /// The number of problems found, of which `problems` may be the first.
+  let problemCount: Int
+
+  init(_ error: WarmstartError) {
+    code = error.code
+    reason = error.reason
+    message = error.message
+    problems = error.problems
+    problemCount = error.problemCount
+  }
+
+  init(_ reason: Reason, _ message: String) {
+    code = reason.code
+    self.reason = reason.rawValue
+    self.message = message
+    problems = [Problem(reason, message)]
+    problemCount = 1
+  }
+
+  /// What the system refused to do with a file.
+  init(_ action: String, _ path: String, _ error: Errno) {
+    let reason: Reason =
+      switch error {
+      case .permissionDenied, .notPermitted, .readOnlyFileSystem: .notAllowed
+      case .noSuchFileOrDirectory, .notDirectory, .isDirectory: .invalidRequest
+      default: .system
+      }
+    self.init(reason, "cannot \(action) \(path): \(error)")
+  }
+
+  /// Runs a command's body; says why it failed in the form that was asked for, and exits with 1.
+  static func reporting(asJSON: Bool, _ body: () throws(Failure) -> Void) throws {
+    do throws(Failure) {
+      try body()
+    } catch {
+      Output.complain(asJSON ? error.json.line : error.text)
+      throw ExitCode.failure
+    }
+  }
+
+  /// At most this many further problems are shown to people; scripts get all.
+  ///
+  /// Chosen, not tuned.
+  private static let shownProblems = 20
+
+  private var text: String {
+    var text = "warmstartctl: \(code.name) (\(printable(reason))): \(printable(message))\n"
+    let further = problems.dropFirst().prefix(Failure.shownProblems)
+    for problem in further { text += "  \(printable(problem.message))\n" }
+    let hidden = problemCount - 1 - further.count
+    if hidden > 0 { text += "  … and \(hidden) more\n" }
+    return text
+  }
+
+  private var json: JSON {
+    .object([
+      (
+        "error",
+        .object([
+          ("code", .text(code.name)), ("reason", .text(reason)), ("message", .text(message)),
+          ("details", .list(problems.map(JSON.init))),
+        ])
+      )
+    ])
+  }
+}
+
+extension JSON {
+  fileprivate init(_ problem: Problem) {
+    var fields: [(String, JSON)] = [
+      ("reason", .text(problem.reason.rawValue)), ("message", .text(problem.message)),
+    ]
+    if let key = problem.key { fields.append(("key", .name(key))) }
+    if let variable = problem.variable { fields.append(("variable", .name(variable))) }
+    if let tensor = problem.tensor { fields.append(("tensor", .name(tensor))) }
+    self = .object(fields)
+  }
+}

@@ -1,0 +1,168 @@
+/// Reads JSON as RFC 8259 has it: what Foundation's reader says of a mistake does not name its place.
+struct JSONReader {
+  /// What is wrong with a text, and on which line.
+  struct Fault: Error {
+    let line: Int
+    let message: String
+  }
+
+  /// The files of this command nest four deep; a limit spares the stack.
+  ///
+  /// Chosen, not tuned.
+  private static let maximumDepth = 64
+
+  private let bytes: [UInt8]
+  private var position = 0
+
+  /// Reads a text that must be one value and nothing else.
+  static func read(_ bytes: [UInt8]) throws(Fault) -> JSON {
+    var reader = JSONReader(bytes: bytes)
+    let value = try reader.value(depth: 0)
+    guard reader.next() == nil else { throw reader.fault("expected nothing after the value") }
+    return value
+  }
+
+  private init(bytes: [UInt8]) {
+    self.bytes = bytes
+  }
+
+  /// The next byte that is not blank, which stays next; nil at the end.
+  private mutating func next() -> UInt8? {
+    while position < bytes.count {
+      switch bytes[position] {
+      case UInt8(ascii: " "), UInt8(ascii: "\n"), UInt8(ascii: "\r"), UInt8(ascii: "\t"):
+        position += 1
+      default: return bytes[position]
+      }
+    }
+    return nil
+  }
+
+  private mutating func take(_ character: Unicode.Scalar) -> Bool {
+    guard next() == UInt8(ascii: character) else { return false }
+    position += 1
+    return true
+  }
+
+  private func fault(_ message: String) -> Fault {
+    let line = bytes[..<min(position, bytes.count)].count { $0 == UInt8(ascii: "\n") } + 1
+    return Fault(line: line, message: message)
+  }
+
+  private mutating func value(depth: Int) throws(Fault) -> JSON {
+    guard depth < JSONReader.maximumDepth else { throw fault("nests too deeply") }
+    switch next() {
+    case UInt8(ascii: "{"): return try object(depth: depth + 1)
+    case UInt8(ascii: "["): return try list(depth: depth + 1)
+    case UInt8(ascii: "\""): return .text(try string())
+    default: return .literal(try literal())
+    }
+  }
+
+  private mutating func object(depth: Int) throws(Fault) -> JSON {
+    position += 1
+    var fields: [(key: String, value: JSON)] = []
+    guard !take("}") else { return .object(fields) }
+    repeat {
+      guard next() == UInt8(ascii: "\"") else { throw fault("expected a key in quotes") }
+      let key = try string()
+      guard take(":") else { throw fault("expected ':' after a key") }
+      fields.append((key, try value(depth: depth)))
+    } while take(",")
+    guard take("}") else { throw fault("expected ',' or '}' in an object") }
+    return .object(fields)
+  }
+
+  private mutating func list(depth: Int) throws(Fault) -> JSON {
+    position += 1
+    var values: [JSON] = []
+    guard !take("]") else { return .list(values) }
+    repeat { values.append(try value(depth: depth)) } while take(",")
+    guard take("]") else { throw fault("expected ',' or ']' in a list") }
+    return .list(values)
+  }
+
+  /// A word, or a number as it is written: whoever wants one checks its digits.
+  private mutating func literal() throws(Fault) -> String {
+    let start = position
+    while position < bytes.count {
+      switch bytes[position] {
+      case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+        UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "+"), UInt8(ascii: "-"),
+        UInt8(ascii: "."):
+        position += 1
+        continue
+      default: break
+      }
+      break
+    }
+    let text = String(decoding: bytes[start..<position], as: UTF8.self)
+    let isNumber = text.first.map { $0.isASCII && $0.isNumber || $0 == "-" } ?? false
+    guard isNumber || ["true", "false", "null"].contains(text) else {
+      position = start
+      throw fault(text.isEmpty ? "expected a value" : "expected a value, not \(text)")
+    }
+    return text
+  }
+
+  private mutating func string() throws(Fault) -> String {
+    position += 1
+    var text: [UInt8] = []
+    while position < bytes.count {
+      let byte = bytes[position]
+      position += 1
+      switch byte {
+      case UInt8(ascii: "\""):
+        guard let string = String(validating: text, as: UTF8.self) else {
+          throw fault("expected a string of UTF-8")
+        }
+        return string
+      case UInt8(ascii: "\\"): text += try escaped()
+      case 0..<0x20: throw fault("expected a string without control characters")
+      default: text.append(byte)
+      }
+    }
+    throw fault("expected the end of a string")
+  }
+
+  /// What the escape after a backslash means, in UTF-8.
+  private mutating func escaped() throws(Fault) -> [UInt8] {
+    guard position < bytes.count else { throw fault("expected the end of a string") }
+    let letter = bytes[position]
+    position += 1
+    switch letter {
+    case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return [letter]
+    case UInt8(ascii: "b"): return [8]
+    case UInt8(ascii: "f"): return [12]
+    case UInt8(ascii: "n"): return [10]
+    case UInt8(ascii: "r"): return [13]
+    case UInt8(ascii: "t"): return [9]
+    case UInt8(ascii: "u"): return try escapedScalar()
+    default: throw fault("expected an escape that JSON knows")
+    }
+  }
+
+  /// The character of four digits, or of two surrogates.
+  private mutating func escapedScalar() throws(Fault) -> [UInt8] {
+    var value = try digits()
+    if 0xd800..<0xdc00 ~= value, position + 1 < bytes.count,
+      bytes[position] == UInt8(ascii: "\\"), bytes[position + 1] == UInt8(ascii: "u")
+    {
+      position += 2
+      let low = try digits()
+      guard 0xdc00..<0xe000 ~= low else { throw fault("expected the second half of a character") }
+      value = 0x10000 + (value - 0xd800) << 10 + (low - 0xdc00)
+    }
+    guard let scalar = Unicode.Scalar(value) else { throw fault("expected a whole character") }
+    return Array(Character(scalar).utf8)
+  }
+
+  private mutating func digits() throws(Fault) -> UInt32 {
+    let run = bytes[position..<min(position + 4, bytes.count)]
+    guard run.count == 4, !run.contains(UInt8(ascii: "+")), !run.contains(UInt8(ascii: "-")),
+      let value = UInt32(String(decoding: run, as: UTF8.self), radix: 16)
+    else { throw fault("expected four hexadecimal digits") }
+    position += 4
+    return value
+  }
+}

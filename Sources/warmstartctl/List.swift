@@ -1,0 +1,54 @@
+import ArgumentParser
+import TensorModel
+import WarmstartClient
+
+/// `list`: the tensors of a checkpoint.
+struct List: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "List the tensors of a checkpoint: name, dtype, shape, bytes and stored slices.")
+
+  @OptionGroup var connection: ConnectionOptions
+
+  @Argument(help: "A directory with a state file, or a checkpoint's prefix.")
+  var checkpoint: String
+
+  @Flag(help: "Print one line of JSON.")
+  var json = false
+
+  func run() throws {
+    try Failure.reporting(asJSON: json) { () throws(Failure) in
+      let daemon = connection.daemon
+      let opened = try daemon.call { client, timeout throws(WarmstartError) in
+        try client.open(checkpoint, timeout: timeout)
+      }
+      let tensors = try daemon.call { _, timeout throws(WarmstartError) in
+        try opened.list(timeout: timeout)
+      }
+      try Output.write(json ? report(opened, tensors).line : table(tensors))
+    }
+  }
+
+  private func report(_ opened: Checkpoint, _ tensors: [Checkpoint.StoredTensor]) -> JSON {
+    let entries = tensors.map { tensor in
+      JSON.object([
+        ("name", .name(tensor.name)), ("dtype", .text(tensor.dtype.name)),
+        ("shape", .numbers(tensor.shape.lengths)), ("byte_count", .number(tensor.byteCount)),
+      ])
+    }
+    return .object([
+      ("checkpoint", .text(opened.path)), ("format", .text(opened.format)),
+      ("tensors", .list(entries)),
+    ])
+  }
+
+  private func table(_ tensors: [Checkpoint.StoredTensor]) -> String {
+    var table = Columns([.left, .left, .left, .right, .left])
+    for tensor in tensors {
+      table.add([
+        tensor.name.description, tensor.dtype.name, tensor.shape.description,
+        String(tensor.byteCount), tensor.slices.map(\.description).joined(separator: " "),
+      ])
+    }
+    return table.text
+  }
+}

@@ -1,0 +1,41 @@
+import SystemPackage
+
+/// The two streams of the command.
+enum Output {
+  /// Writes to standard output; what nobody could read there is a failure.
+  static func write(_ text: String) throws(Failure) {
+    do { try FileDescriptor.standardOutput.writeAll(text.utf8) } catch {
+      throw Failure("write to", "standard output", error as? Errno ?? .ioError)
+    }
+  }
+
+  /// Writes to standard error, as far as that works.
+  static func complain(_ text: String) {
+    _ = try? FileDescriptor.standardError.writeAll(text.utf8)
+  }
+}
+
+/// A text that somebody else wrote, harmless on a terminal: what controls it is escaped.
+func printable(_ text: String) -> String {
+  var safe = ""
+  for scalar in text.unicodeScalars {
+    switch scalar.properties.generalCategory {
+    case .control, .lineSeparator, .paragraphSeparator: safe += scalar.escaped(asASCII: true)
+    // Bidirectional overrides and isolates would let a name rewrite the line around it.
+    case .format where scalar.properties.isBidiControl: safe += scalar.escaped(asASCII: true)
+    default: safe.unicodeScalars.append(scalar)
+    }
+  }
+  return safe
+}
+
+/// A number of bytes for people: `27.4 MiB`.
+func bytesText(_ count: Int) -> String {
+  var tenths = (count, 0)
+  var unit = "B"
+  for larger in ["KiB", "MiB", "GiB", "TiB", "PiB"] where tenths.0 >= 1024 {
+    tenths = (tenths.0 / 1024, tenths.0 % 1024 * 10 / 1024)
+    unit = larger
+  }
+  return unit == "B" ? "\(count) B" : "\(tenths.0).\(tenths.1) \(unit)"
+}

@@ -1,0 +1,221 @@
+import ArgumentParser
+import TensorModel
+import WarmstartClient
+
+/// `resolve`: what an assignment map gives each variable, and its bytes on request.
+struct Resolve: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Resolve an assignment map as TensorFlow's init_from_checkpoint does.",
+    discussion: """
+      The map is a file of JSON ([[key, target], …] or an object; a target is "name", "scope/", \
+      {"variable": name} or {"variables": [name, …]}), or pairs on the command line. The variables \
+      are a file of JSON: {"variables": [{"name", "dtype", "shape", "partitions"?, "slice"?, \
+      "store"?}]}.
+      """)
+
+  @OptionGroup var connection: ConnectionOptions
+
+  @Argument(help: "A directory with a state file, or a checkpoint's prefix.")
+  var checkpoint: String
+
+  @Option(help: ArgumentHelp("The assignment map.", valueName: "file"))
+  var map: String?
+
+  @Option(
+    help: ArgumentHelp("One pair of the map: to a variable or scope/.", valueName: "key=target"))
+  var assign: [Pair] = []
+
+  @Option(help: ArgumentHelp("The declarations of all variables.", valueName: "file"))
+  var variables: String
+
+  @Option(
+    help: ArgumentHelp(
+      "Align every variable to a power of two, at most 4096 (default: the element's size).",
+      valueName: "bytes"))
+  var align: Int?
+
+  @Flag(help: "Take only memory that can never change, no files.")
+  var sealed = false
+
+  @Flag(help: "Skip and report variables whose tensor is missing.")
+  var skipMissing = false
+
+  @Option(help: ArgumentHelp("Write each variable there, as NumPy's .npy.", valueName: "dir"))
+  var output: String?
+
+  @Flag(help: "Print one line of JSON.")
+  var json = false
+
+  func validate() throws {
+    guard (map == nil) != assign.isEmpty else {
+      throw ValidationError("give a map either by --map or by --assign")
+    }
+    if let align, align < 1 || align > 4096 || align & (align - 1) != 0 {
+      throw ValidationError("--align needs a power of two from 1 to 4096, not \(align)")
+    }
+  }
+
+  func run() throws {
+    try Failure.reporting(asJSON: json) { () throws(Failure) in
+      let map = try map.map(MapFile.read) ?? AssignmentMap(assign.map(\.pair))
+      let variables = try VariablesFile.read(variables)
+      let daemon = connection.daemon
+      let opened = try daemon.call { client, timeout throws(WarmstartError) in
+        try client.open(checkpoint, timeout: timeout)
+      }
+      let resolved = try daemon.call { _, timeout throws(WarmstartError) in
+        try opened.resolve(map, variables, options, timeout: timeout)
+      }
+      let files = try write(resolved)
+      try Output.write(
+        json ? ResolveReport(opened, resolved, files).json.line : resolved.text)
+    }
+  }
+
+  private var options: Resolved.Options {
+    var options = Resolved.Options()
+    options.alignment = align ?? 0
+    options.sealed = sealed
+    options.skipMissing = skipMissing
+    return options
+  }
+
+  /// Writes what was asked for; the files are in the order of the variables.
+  private func write(_ resolved: Resolved) throws(Failure) -> [NpyDirectory.Written] {
+    guard let output else { return [] }
+    let directory = try NpyDirectory(output)
+    var files: [NpyDirectory.Written] = []
+    for (index, tensor) in resolved.tensors.enumerated() {
+      let stem = Npy.stem(index, of: resolved.tensors.count, tensor.variable.name)
+      files.append(try directory.write(tensor, stem: stem))
+    }
+    return files
+  }
+
+  /// A pair as it stands on the command line: the first `=` ends the key.
+  struct Pair: ExpressibleByArgument {
+    let pair: AssignmentMap.Pair
+
+    init?(argument: String) {
+      guard let equals = argument.firstIndex(of: "=") else { return nil }
+      pair = AssignmentMap.Pair(
+        Name(argument[..<equals]), .name(Name(argument[argument.index(after: equals)...])))
+    }
+  }
+}
+
+extension Resolved {
+  /// A line for each variable, then what was skipped and what was of no use.
+  fileprivate var text: String {
+    var table = Columns([.left, .left, .left, .left, .left, .right])
+    for tensor in tensors {
+      table.add([
+        tensor.variable.name.description, "← \(tensor.tensor)", tensor.dtype.name,
+        tensor.shape.description, "\(tensor.region.kind.rawValue) \(tensor.region.id)",
+        String(tensor.offset),
+      ])
+    }
+    var text = table.text
+    for skipped in skipped {
+      text += printable("skipped: \(skipped.variable) (no tensor \(skipped.tensor))") + "\n"
+    }
+    for pair in unused {
+      text += printable("unused: \(pair.key) → \(pair.target.text)") + "\n"
+    }
+    return text
+  }
+}
+
+extension AssignmentMap.Target {
+  fileprivate var text: String {
+    switch self {
+    case .name(let name), .variable(let name): name.description
+    case .variables(let names): "[" + names.map(\.description).joined(separator: ", ") + "]"
+    }
+  }
+}
+
+/// What `resolve --json` prints.
+struct ResolveReport {
+  private let checkpoint: Checkpoint
+  private let resolved: Resolved
+  private let files: [NpyDirectory.Written]
+
+  /// Describes what was resolved; `files` are those of its tensors, or none.
+  init(_ checkpoint: Checkpoint, _ resolved: Resolved, _ files: [NpyDirectory.Written]) {
+    self.checkpoint = checkpoint
+    self.resolved = resolved
+    self.files = files
+  }
+
+  var json: JSON {
+    let tensors = resolved.tensors.enumerated().map { index, tensor in
+      describe(tensor, files.isEmpty ? nil : files[index])
+    }
+    let skipped = resolved.skipped.map { skipped in
+      JSON.object([("variable", .name(skipped.variable)), ("tensor", .name(skipped.tensor))])
+    }
+    let unused = resolved.unused.map { JSON.list([.name($0.key), JSON($0.target)]) }
+    return .object([
+      ("checkpoint", .text(checkpoint.path)), ("generation", .text(checkpoint.generation)),
+      ("tensors", .list(tensors)), ("skipped", .list(skipped)), ("unused", .list(unused)),
+    ])
+  }
+
+  private func describe(_ tensor: Tensor, _ written: NpyDirectory.Written?) -> JSON {
+    var fields: [(String, JSON)] = [
+      ("variable", .name(tensor.variable.name)), ("tensor", .name(tensor.tensor)),
+      ("dtype", .text(tensor.dtype.name)), ("shape", .numbers(tensor.shape.lengths)),
+      ("byte_count", .number(tensor.byteCount)), ("strides", .numbers(tensor.allStrides)),
+    ]
+    if let partition = tensor.variable.partition {
+      fields.append(
+        (
+          "slice",
+          .object([
+            ("full_name", .name(partition.fullName)),
+            ("full_shape", .numbers(partition.fullShape.lengths)),
+            ("offset", .numbers(partition.offset)), ("shape", .numbers(tensor.shape.lengths)),
+          ])
+        ))
+    }
+    fields += [
+      (
+        "region",
+        .object([
+          ("id", .number(tensor.region.id)), ("kind", .text(tensor.region.kind.rawValue)),
+          ("stability", .text(tensor.region.stability)),
+        ])
+      ), ("offset", .number(tensor.offset)), ("alignment", .number(tensor.alignment)),
+    ]
+    if let written { fields.append(("file", .text(written.file))) }
+    if let bytesFile = written?.bytesFile { fields.append(("bytes_file", .text(bytesFile))) }
+    return .object(fields)
+  }
+}
+
+extension JSON {
+  /// A target as a map file spells it.
+  fileprivate init(_ target: AssignmentMap.Target) {
+    switch target {
+    case .name(let name): self = .name(name)
+    case .variable(let name): self = .object([("variable", .name(name))])
+    case .variables(let names): self = .object([("variables", .list(names.map(JSON.name)))])
+    }
+  }
+}
+
+extension Tensor {
+  /// The strides, computed for a dense array; a string tensor's are those of its offsets.
+  fileprivate var allStrides: [Int] {
+    guard strides.isEmpty else { return strides }
+    var all: [Int] = []
+    var step = dtype.byteCount ?? 8
+    for length in shape.lengths.reversed() {
+      all.append(step)
+      // An array without elements may have lengths whose product does not fit.
+      step = step.multipliedReportingOverflow(by: max(1, length)).partialValue
+    }
+    return all.reversed()
+  }
+}

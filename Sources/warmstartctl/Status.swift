@@ -1,0 +1,103 @@
+import ArgumentParser
+import WarmstartClient
+
+/// `status`: what the daemon holds, and for whom.
+struct Status: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show what the daemon holds, and for whom of this user.")
+
+  @OptionGroup var connection: ConnectionOptions
+
+  @Flag(help: "Print one line of JSON.")
+  var json = false
+
+  func run() throws {
+    try Failure.reporting(asJSON: json) { () throws(Failure) in
+      let report = try connection.daemon.call { client, timeout throws(WarmstartError) in
+        try client.status(timeout: timeout)
+      }
+      try Output.write(json ? report.json.line : report.text)
+    }
+  }
+}
+
+extension StatusReport {
+  fileprivate var text: String {
+    var text = """
+      warmstartd \(printable(daemonVersion)), process \(processID), up \(uptimeText)
+      clients  \(clientCount)
+      leases   \(leaseCount)
+      warm     \(bytesText(warmByteCount))
+      arenas   \(bytesText(arenaByteCount)) of \(bytesText(budgetByteCount))
+
+      """
+    if !checkpoints.isEmpty {
+      var table = Columns([.left, .left, .right, .right, .right, .right, .right])
+      table.add(["CHECKPOINT", "FORMAT", "TENSORS", "BYTES", "VERIFIED", "ARENAS", "LEASES"])
+      for checkpoint in checkpoints {
+        table.add([
+          checkpoint.label.isEmpty ? checkpoint.generation : checkpoint.label, checkpoint.format,
+          String(checkpoint.tensorCount), bytesText(checkpoint.byteCount),
+          bytesText(checkpoint.verifiedByteCount), bytesText(checkpoint.arenaByteCount),
+          String(checkpoint.leaseCount),
+        ])
+      }
+      text += "\n" + table.text
+    }
+    if !clients.isEmpty {
+      var table = Columns([.right, .right, .right, .right, .left, .left])
+      table.add(["PROCESS", "USER", "LEASES", "CALLS", "LABEL", "COMMAND"])
+      for client in clients {
+        table.add([
+          String(client.processID), String(client.userID), String(client.leaseCount),
+          String(client.callCount), client.label, client.command,
+        ])
+      }
+      text += "\n" + table.text
+    }
+    return text
+  }
+
+  private var uptimeText: String {
+    let seconds = uptimeMilliseconds / 1000
+    let (days, hours, minutes) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60)
+    if days > 0 { return "\(days) d \(hours) h" }
+    if hours > 0 { return "\(hours) h \(minutes) min" }
+    return minutes > 0 ? "\(minutes) min \(seconds % 60) s" : "\(seconds) s"
+  }
+
+  /// The report with the names of the protocol's fields.
+  fileprivate var json: JSON {
+    .object([
+      ("daemon_version", .text(daemonVersion)), ("process_id", .number(processID)),
+      ("uptime_ms", .number(uptimeMilliseconds)), ("client_count", .number(clientCount)),
+      ("lease_count", .number(leaseCount)), ("warm_bytes", .number(warmByteCount)),
+      ("arena_bytes", .number(arenaByteCount)), ("budget_bytes", .number(budgetByteCount)),
+      ("checkpoints", .list(checkpoints.map(JSON.init))),
+      ("clients", .list(clients.map(JSON.init))),
+      ("counters", .object(counters.map { ($0.name, .number($0.value)) })),
+    ])
+  }
+}
+
+extension JSON {
+  fileprivate init(_ checkpoint: StatusReport.Checkpoint) {
+    self = .object([
+      ("generation", .text(checkpoint.generation)), ("format", .text(checkpoint.format)),
+      ("label", .text(checkpoint.label)), ("tensor_count", .number(checkpoint.tensorCount)),
+      ("byte_count", .number(checkpoint.byteCount)),
+      ("verified_bytes", .number(checkpoint.verifiedByteCount)),
+      ("arena_count", .number(checkpoint.arenaCount)),
+      ("arena_bytes", .number(checkpoint.arenaByteCount)),
+      ("lease_count", .number(checkpoint.leaseCount)),
+    ])
+  }
+
+  fileprivate init(_ client: StatusReport.Client) {
+    self = .object([
+      ("process_id", .number(client.processID)), ("user_id", .number(client.userID)),
+      ("label", .text(client.label)), ("command", .text(client.command)),
+      ("lease_count", .number(client.leaseCount)), ("call_count", .number(client.callCount)),
+    ])
+  }
+}

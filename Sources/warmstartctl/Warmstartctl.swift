@@ -1,0 +1,61 @@
+import ArgumentParser
+import WarmstartClient
+
+/// The command: what people and scripts ask the daemon with.
+@main
+struct Warmstartctl: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "warmstartctl",
+    abstract: "Ask warmstartd for checkpoints, or about itself.",
+    discussion: """
+      Exits with 0, or with 1 and `warmstartctl: CODE (REASON): message` on standard error (with \
+      --json: {"error": …} as the last line there), or with 64 if the command line is wrong.
+      """,
+    subcommands: [List.self, Resolve.self, Status.self])
+
+  @OptionGroup var connection: ConnectionOptions
+}
+
+/// Where the daemon is and how long to wait for it: options that may stand before or after the subcommand.
+struct ConnectionOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Where the daemon listens (default: $WARMSTART_SOCKET, else the system's socket, else the user's).",
+      valueName: "path"))
+  var socket: String?
+
+  @Option(
+    help: ArgumentHelp("Give up when the daemon has not answered by then.", valueName: "seconds"))
+  var timeout: Double?
+
+  func validate() throws {
+    // An hour count that no `Duration` in milliseconds can overflow; chosen, not tuned.
+    guard let timeout, !(timeout > 0 && timeout <= 1e9) else { return }
+    throw ValidationError("--timeout needs a positive number of seconds, not \(timeout)")
+  }
+
+  /// The daemon, as this command line names it.
+  var daemon: Daemon {
+    let end = timeout.map { ContinuousClock.now.advanced(by: .seconds($0)) }
+    return Daemon(client: Client(socket: socket, label: "warmstartctl"), end: end)
+  }
+}
+
+/// The daemon, and the time until which it may answer: one for all calls of a command.
+struct Daemon {
+  let client: Client
+  let end: ContinuousClock.Instant?
+
+  /// What is left of the time; an instant that has passed leaves a moment, so that the call itself
+  /// says that it is late.
+  private var timeLeft: Duration? {
+    end.map { max(.milliseconds(1), ContinuousClock.now.duration(to: $0)) }
+  }
+
+  /// Makes a call with the time that is left.
+  func call<Answer>(
+    _ body: (Client, Duration?) throws(WarmstartError) -> Answer
+  ) throws(Failure) -> Answer {
+    do { return try body(client, timeLeft) } catch { throw Failure(error) }
+  }
+}

@@ -1,0 +1,66 @@
+import WarmstartClient
+
+/// The model that the demo trains: BERT's layers under other names, two variables cut otherwise than
+/// in the checkpoint.
+enum Student {
+  /// Every variable of a scope starts from the tensor of the same name in the other scope.
+  static let map: AssignmentMap = [
+    "bert/embeddings/": "student/embeddings/",
+    "bert/encoder/": "student/encoder/",
+  ]
+
+  /// The variables, as a trainer declares them.
+  static func variables() throws(Problem) -> [Variable] {
+    // The checkpoint stores four pieces, so these three lie across them.
+    var variables = try Partitioner.fixedSize(shards: 3).partitions(
+      of: "student/embeddings/word_embeddings", .float32, [8192, 256])
+    variables.append(Variable("student/embeddings/position_embeddings", .float32, [512, 256]))
+    for part in ["embeddings", "encoder/layer_0", "encoder/layer_1"] {
+      variables.append(Variable(Name("student/\(part)/LayerNorm/gamma"), .float32, [256]))
+      variables.append(Variable(Name("student/\(part)/LayerNorm/beta"), .float32, [256]))
+    }
+    for layer in ["encoder/layer_0", "encoder/layer_1"] {
+      for head in ["query", "key", "value"] {
+        let scope = "student/\(layer)/attention/\(head)"
+        variables.append(Variable(Name("\(scope)/kernel"), .float32, [256, 256]))
+        variables.append(Variable(Name("\(scope)/bias"), .float32, [256]))
+      }
+    }
+    // Columns, which lie scattered in any file.
+    variables += try Partitioner.fixedSize(shards: 2, axis: 1).partitions(
+      of: "student/encoder/layer_0/output/kernel", .float32, [1024, 256])
+    return variables
+  }
+
+  /// A checksum of each tensor of the checkpoint, put together from its partitions if it was cut.
+  static func checksums(
+    _ tensors: [Tensor]
+  ) throws(WarmstartError) -> [(tensor: Name, digest: String)] {
+    var checksums: [(tensor: Name, digest: String)] = []
+    var rest = tensors[...]
+    while let first = rest.first {
+      let parts = rest.prefix { $0.tensor == first.tensor }
+      checksums.append((first.tensor, try checksum(Array(parts))))
+      rest = rest.dropFirst(parts.count)
+    }
+    return checksums
+  }
+
+  /// The checksum of one tensor; its partitions are given in their order.
+  private static func checksum(_ parts: [Tensor]) throws(WarmstartError) -> String {
+    // Axes before the one that was cut: on each of their indices the partitions take turns.
+    let lengths = parts[0].variable.partition?.fullShape.lengths ?? []
+    let cut = lengths.indices.first { lengths[$0] != parts[0].shape.lengths[$0] } ?? 0
+    let turns = lengths.prefix(cut).reduce(1, *)
+    var hash = SHA256()
+    for turn in 0..<turns {
+      for part in parts {
+        // Words of the bytes, whatever the elements mean.
+        let words = try part.elements(as: UInt32.self)
+        let count = words.count / turns
+        hash.update(words.extracting(turn * count..<(turn + 1) * count))
+      }
+    }
+    return hash.digest()
+  }
+}

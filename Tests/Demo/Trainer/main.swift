@@ -1,0 +1,43 @@
+/// A trainer of the demo: it starts from a checkpoint that others start from at the same time.
+///
+/// usage: demo-trainer CHECKPOINT
+///
+/// Prints a line for each variable and a checksum of what it got, then `ready`, and keeps its
+/// memory until its standard input ends. What it gets is described in `Student.swift`.
+
+import Glibc
+import SystemPackage
+import WarmstartClient
+
+func train(_ path: String) throws {
+  let client = Client(label: "demo")
+  let checkpoint = try client.open(path)
+  let resolved = try checkpoint.resolve(Student.map, Student.variables())
+
+  var report = ""
+  let width = resolved.tensors.map { $0.variable.name.description.count }.max() ?? 0
+  for tensor in resolved.tensors {
+    let name = tensor.variable.name.description
+    let filling = String(repeating: " ", count: width - name.count)
+    report += "\(name)\(filling) ← \(tensor.tensor) \(tensor.dtype.name) \(tensor.shape) "
+    report += "\(tensor.region.kind.rawValue)\n"
+  }
+  for (tensor, digest) in try Student.checksums(resolved.tensors) {
+    report += "sha256 \(tensor) \(digest)\n"
+  }
+  report += "ready \(resolved.tensors.reduce(0) { $0 + $1.byteCount })\n"
+  // Not `print`, which keeps what goes to a pipe until the end.
+  try FileDescriptor.standardOutput.writeAll(report.utf8)
+
+  // A real trainer would train now, with its variables in memory that nobody had to copy.
+  while readLine() != nil {}
+  withExtendedLifetime(resolved) {}
+}
+
+guard CommandLine.arguments.count == 2 else { fatalError("usage: demo-trainer CHECKPOINT") }
+do {
+  try train(CommandLine.arguments[1])
+} catch {
+  try FileDescriptor.standardError.writeAll("demo-trainer: \(error)\n".utf8)
+  exit(1)
+}

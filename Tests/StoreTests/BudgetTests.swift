@@ -1,0 +1,149 @@
+import Checkpoint
+import Kernel
+import Store
+import TensorModel
+import TestSupport
+import Testing
+
+/// What is charged, what is given back, and what is evicted for it.
+@Suite struct BudgetTests {
+  /// Some 400 KiB as a piece; every checkpoint is different.
+  private static func warm(_ value: UInt8) throws -> Warm {
+    var writer = BundleWriter()
+    writer.add("a", dtype: 4, [400 << 10], [UInt8](repeating: value, count: 400 << 10))
+    writer.add("b", dtype: 4, [10], [UInt8](repeating: value, count: 10))
+    return try Warm(writer)
+  }
+
+  @Test func `the parsed index and arenas are charged to the byte, and refunded`() throws {
+    let store = Store(budget: 1 << 20, lingerMilliseconds: 60_000)
+    let warm = try Self.warm(1)
+    var lease: Lease? = try warm.open(store)
+    let resident = try #require(lease?.resident)
+    let index = resident.checkpoint.memoryByteCount
+    #expect(store.budget.byteCount == index)
+    let pieces = [try resident.piece("b", of: warm), try resident.piece("a", of: warm)]
+    let places = try resident.acquire(pieces, warm, in: store)
+    #expect(places.map(\.offset) == [0, 64])
+    #expect(places[0].arena.arena.byteCount == 64 + 400 << 10)
+    #expect(store.budget.byteCount == index + places[0].arena.arena.byteCount)
+    #expect(resident.holdings.arenaByteCount == places[0].arena.arena.byteCount)
+    lease = nil
+    #expect(store.budget.byteCount > index)
+    #expect(store.evictAll() == 1)
+    _ = consume lease
+  }
+
+  @Test func `nothing stays charged once nobody refers to what was evicted`() throws {
+    let store = Store(budget: 1 << 20, lingerMilliseconds: 60_000)
+    try hold(Self.warm(1), in: store)
+    #expect(store.budget.byteCount > 400 << 10)
+    #expect(store.evictAll() == 1)
+    #expect(store.budget.byteCount == 0)
+    #expect(store.counters.evictions == 1)
+    #expect(store.residents.isEmpty)
+  }
+
+  @Test
+  func `what nobody holds is evicted for others, longest unused first, and no more than needed`()
+    throws
+  {
+    let store = Store(budget: 1_300_000, lingerMilliseconds: 60_000)
+    for value in 1...3 { try hold(Self.warm(UInt8(value)), as: "\(value)", in: store) }
+    #expect(Set(store.residents.map(\.resident.label)) == ["1", "2", "3"])
+    try hold(Self.warm(4), as: "4", in: store)
+    #expect(Set(store.residents.map(\.resident.label)) == ["2", "3", "4"])
+    #expect(store.counters.evictions == 1)
+  }
+
+  @Test func `being used again saves from eviction`() throws {
+    let store = Store(budget: 1_300_000, lingerMilliseconds: 60_000)
+    let first = try Self.warm(1)
+    try hold(first, as: "1", in: store)
+    for value in 2...3 { try hold(Self.warm(UInt8(value)), as: "\(value)", in: store) }
+    try hold(first, in: store)
+    try hold(Self.warm(4), as: "4", in: store)
+    #expect(Set(store.residents.map(\.resident.label)) == ["1", "3", "4"])
+  }
+
+  @Test func `if all is held, the call is refused with BUDGET, and nothing leaks`() throws {
+    let store = Store(budget: 1_000_000, lingerMilliseconds: 60_000)
+    let warm = [try Self.warm(1), try Self.warm(2), try Self.warm(3)]
+    let leases = try warm.map { try $0.open(store) }
+    for index in 0..<2 {
+      _ = try leases[index].resident.acquire(
+        [leases[index].resident.piece("a", of: warm[index])], warm[index], in: store)
+    }
+    let charged = store.budget.byteCount
+    let resident = leases[2].resident
+    for _ in 0..<3 {
+      let problem = problem {
+        _ = try resident.acquire([resident.piece("a", of: warm[2])], warm[2], in: store)
+      }
+      #expect(problem?.reason == .budget)
+      #expect(store.budget.byteCount == charged)
+    }
+    // A smaller one still fits, and the refused one can be had once there is room.
+    _ = try resident.acquire([resident.piece("b", of: warm[2])], warm[2], in: store)
+    #expect(store.counters.evictions == 0)
+    #expect(store.residents.count == 3)
+  }
+
+  @Test func `what can never fit evicts nobody`() throws {
+    let store = Store(budget: 1_000_000, lingerMilliseconds: 60_000)
+    try hold(Self.warm(1), in: store)
+    let warm = try Warm(BundleWriter())
+    try BundleFile.truncate(warm.bundle.index, to: 1 << 40)
+    let problem = problem { _ = try warm.open(store) }
+    #expect(problem?.reason == .unsupported || problem?.reason == .budget)
+    #expect(store.residents.count == 1)
+    #expect(store.counters.evictions == 0)
+  }
+
+  @Test func `what a failed load was charged is refunded`() throws {
+    var writer = BundleWriter()
+    writer.add("bad", dtype: 4, [1 << 20], [UInt8](repeating: 1, count: 1 << 20))
+    writer.change("bad") { $0.checksum ^= 1 }
+    let warm = try Warm(writer)
+    let store = Store(budget: 3 << 20, lingerMilliseconds: 60_000)
+    let lease = try warm.open(store)
+    let charged = store.budget.byteCount
+    for _ in 0..<5 {
+      let problem = problem {
+        _ = try lease.resident.acquire([lease.resident.piece("bad", of: warm)], warm, in: store)
+      }
+      #expect(problem?.reason == .checksumMismatch)
+      #expect(store.budget.byteCount == charged)
+    }
+    #expect(store.counters.arenas == 0)
+  }
+
+  @Test func `decoding strings is charged while it lasts`() throws {
+    var writer = BundleWriter()
+    writer.add("s", strings: Array(repeating: [], count: 20_000), [20_000])
+    let warm = try Warm(writer)
+    // The piece would fit, but not what it takes to decode: 24 bytes and more for each empty string.
+    let tight = Store(budget: 400_000, lingerMilliseconds: 60_000)
+    let lease = try warm.open(tight)
+    let charged = tight.budget.byteCount
+    let problem = problem {
+      _ = try lease.resident.acquire([lease.resident.piece("s", of: warm)], warm, in: tight)
+    }
+    #expect(problem?.reason == .budget)
+    #expect(tight.budget.byteCount == charged)
+    let wide = Store(budget: 4_000_000, lingerMilliseconds: 60_000)
+    let other = try warm.open(wide)
+    let before = wide.budget.byteCount
+    let places = try other.resident.acquire([other.resident.piece("s", of: warm)], warm, in: wide)
+    #expect(wide.budget.byteCount == before + places[0].arena.arena.byteCount)
+  }
+
+  /// Opens a checkpoint, has its large piece made, and lets go of it.
+  private func hold(_ warm: Warm, as label: String = "test", in store: Store) throws {
+    let lease = try warm.open(store, as: label)
+    _ = try lease.resident.acquire([lease.resident.piece("a", of: warm)], warm, in: store)
+    // Unleased at different times, on a clock of nanoseconds.
+    _ = lease
+    rest(milliseconds: 2)
+  }
+}

@@ -1,0 +1,198 @@
+import Checkpoint
+import Glibc
+import Kernel
+import Store
+import TensorModel
+import TestSupport
+import Testing
+
+/// Many who ask for the same at once, and those who go while others wait.
+@Suite(.serialized) struct FlightTests {
+  private let store = Store(budget: 1 << 30, lingerMilliseconds: 60_000)
+
+  private static var small: BundleWriter {
+    var writer = BundleWriter()
+    writer.add("a", dtype: 1, [64, 32], floats(2048))
+    for number in 0..<2000 { writer.add(.init("t\(number)"), dtype: 1, [1], floats(1)) }
+    return writer
+  }
+
+  /// Seconds to read, and a small tensor in another file behind it.
+  private static var slow: BundleWriter {
+    var writer = BundleWriter()
+    writer.addSparse("big", gibibytes: 1)
+    writer.add("small", dtype: 1, [4], floats(4), in: 1)
+    return writer
+  }
+
+  @Test func `ten callers of a cold index have it parsed once`() throws {
+    let warm = try Warm(Self.small)
+    let crew = try Crew(10) { [store] _ in outcome { try warm.open(store) } }
+    let leases = try crew.outcomes().map { try $0.get() }
+    #expect(store.counters.opens == 10)
+    #expect(store.counters.indexesParsed == 1)
+    #expect(leases.allSatisfy { $0.resident === leases[0].resident })
+    #expect(store.residents.map(\.leaseCount) == [10])
+  }
+
+  @Test func `ten callers of the same inner-axis piece have it made once`() throws {
+    let warm = try Warm(Self.small)
+    let crew = try Crew(10) { [store] _ in
+      outcome {
+        let lease = try warm.open(store)
+        let piece = try lease.resident.piece(
+          "a", Slice(starts: [0, 8], counts: [64, 8]), of: warm)
+        return (lease, try lease.resident.acquire([piece], warm, in: store)[0])
+      }
+    }
+    let all = try crew.outcomes().map { try $0.get() }
+    #expect(Set(all.map { $0.1.arena.id }) == [1])
+    #expect(store.counters.arenas == 1)
+    #expect(store.counters.pieces == 1)
+    #expect(store.budget.byteCount > 64 * 8 * 4)
+  }
+
+  @Test func `callers of overlapping sets of pieces each get theirs, every piece made once`() throws
+  {
+    let warm = try Warm(Self.small)
+    let crew = try Crew(8) { [store] number in
+      outcome {
+        let lease = try warm.open(store)
+        let pieces = try (0..<10).map {
+          try lease.resident.piece(Name("t\((number * 7 + $0) % 20)"), of: warm)
+        }
+        return try lease.resident.acquire(pieces, warm, in: store).count
+      }
+    }
+    #expect(try crew.outcomes().map { try $0.get() } == Array(repeating: 10, count: 8))
+    #expect(store.counters.pieces == 20)
+  }
+
+  @Test func `one call that names a piece or a run twice makes it once`() throws {
+    let warm = try Warm(Self.small)
+    let lease = try warm.open(store)
+    let piece = try lease.resident.piece("a", of: warm)
+    let places = try lease.resident.acquire([piece, piece], warm, in: store)
+    #expect(places[0].offset == places[1].offset)
+    #expect(store.counters.pieces == 1)
+    _ = try lease.resident.acquire(
+      runs: [(0, 0), (0, 0)], pieces: [], from: warm.files(), for: .patient, in: store)
+    #expect(lease.resident.holdings.verifiedByteCount == 8192)
+  }
+
+  // MARK: Going away
+
+  @Test func `a load whose caller hangs up goes on for those who wait`() throws {
+    let warm = try Warm(Self.slow)
+    let lease = try warm.open(store)
+    let (ours, theirs) = try hangingSocket()
+    let first = try verify(lease, warm, Caller(ours, until: .never))
+    rest(milliseconds: 100)
+    let second = try verify(lease, warm, .patient)
+    rest(milliseconds: 200)
+    theirs.shutDown(writingToo: true)
+    #expect(try second.outcomes()[0] == nil)
+    #expect(try first.outcomes()[0] == nil)
+    #expect(store.counters.verifiedRuns == 1)
+  }
+
+  @Test func `a load whose caller hangs up stops if nobody waits, and can be made again`() throws {
+    let warm = try Warm(Self.slow)
+    let lease = try warm.open(store)
+    let (ours, theirs) = try hangingSocket()
+    let first = try verify(lease, warm, Caller(ours, until: .never))
+    rest(milliseconds: 100)
+    theirs.shutDown(writingToo: true)
+    #expect(try first.outcomes()[0]?.reason == .cancelled)
+    #expect(store.counters.verifiedRuns == 0)
+    #expect(lease.resident.holdings.verifiedByteCount == 0)
+    #expect(try verify(lease, warm, .patient).outcomes()[0] == nil)
+    #expect(store.counters.verifiedRuns == 1)
+  }
+
+  @Test func `a load whose caller's time is up stops`() throws {
+    let warm = try Warm(Self.slow)
+    let lease = try warm.open(store)
+    let first = try verify(lease, warm, Caller(nil, until: .after(milliseconds: 100)))
+    #expect(try first.outcomes()[0]?.reason == .deadline)
+  }
+
+  @Test func `who waits for another's load waits no longer than it said, and hears a hang-up`()
+    throws
+  {
+    let warm = try Warm(Self.slow)
+    let lease = try warm.open(store)
+    let first = try verify(lease, warm, .patient)
+    rest(milliseconds: 100)
+    let start = MonotonicClock.nanoseconds()
+    let second = try verify(lease, warm, Caller(nil, until: .after(milliseconds: 50)))
+    let (ours, theirs) = try hangingSocket()
+    let third = try verify(lease, warm, Caller(ours, until: .never))
+    #expect(try second.outcomes()[0]?.reason == .deadline)
+    theirs.shutDown(writingToo: true)
+    #expect(try third.outcomes()[0]?.reason == .cancelled)
+    #expect(MonotonicClock.nanoseconds() - start < 1_000_000_000)
+    #expect(try first.outcomes()[0] == nil)
+  }
+
+  @Test func `when a load fails, those who wait make it through their own files`() throws {
+    let warm = try Warm(Self.slow)
+    let lease = try warm.open(store)
+    let files = try warm.files()
+    // Reads of this description fail from here on: the buffers are not aligned for O_DIRECT.
+    #if arch(x86_64)
+      let direct: CInt = 0x4000
+    #else
+      let direct: CInt = 0x10000
+    #endif
+    let failed = fcntl(files.members[2].file.descriptor.borrowedNumber(), F_SETFL, direct)
+    #expect(failed == 0)
+    let first = try Crew { [store] _ in
+      problem {
+        _ = try lease.resident.acquire(
+          runs: [(0, 0), (1, 1)], pieces: [], from: files, for: .patient, in: store)
+      }
+    }
+    rest(milliseconds: 100)
+    let others = try Crew(4) { [store] _ in
+      problem {
+        _ = try lease.resident.acquire(
+          runs: [(1, 1)], pieces: [], from: warm.files(), for: .patient, in: store)
+      }
+    }
+    #expect(try first.outcomes()[0]?.reason == .system)
+    #expect(try others.outcomes().allSatisfy { $0 == nil })
+    #expect(store.counters.verifiedRuns == 1)
+  }
+
+  @Test func `when reading an index fails, those who wait read it through their own files`() throws
+  {
+    var writer = Self.small
+    writer.table.damagedBlock = 0
+    let warm = try Warm(writer)
+    let crew = try Crew(6) { [store] _ in problem { _ = try warm.open(store) } }
+    #expect(try crew.outcomes().allSatisfy { $0?.reason == .checksumMismatch })
+    #expect(store.counters.indexesParsed == 0)
+    #expect(store.residents.isEmpty)
+    #expect(store.budget.byteCount == 0)
+  }
+
+  // MARK: Helpers
+
+  private func verify(_ lease: Lease, _ warm: Warm, _ caller: Caller) throws -> Crew<Problem?> {
+    try Crew { [store] _ in
+      problem {
+        _ = try lease.resident.acquire(
+          runs: [(0, 0)], pieces: [], from: warm.files(), for: caller, in: store)
+      }
+    }
+  }
+
+  private func hangingSocket() throws -> (Socket, Socket) { try Socket.pair() }
+}
+
+/// What a call comes to if it fails.
+func problem(_ body: () throws -> Void) -> Problem? {
+  guard case .failure(let problem) = outcome(body) else { return nil }
+  return problem
+}

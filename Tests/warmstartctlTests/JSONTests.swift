@@ -1,0 +1,52 @@
+import TensorModel
+import Testing
+
+@testable import warmstartctl
+
+@Suite struct JSONTests {
+  @Test func `values come out as they went in, on one line`() throws {
+    let text = #"{"b":[1,-2.5e3,"x"],"a":{},"":[],"t":true,"n":null,"b":"twice"}"#
+    #expect(try JSONReader.read(Array(text.utf8)).line == text + "\n")
+  }
+
+  @Test func `blanks mean nothing`() throws {
+    let value = try JSONReader.read(Array(" {\n\t\"a\" :\r[ 1 , 2 ] } \n".utf8))
+    #expect(value.line == #"{"a":[1,2]}"# + "\n")
+  }
+
+  @Test func `escapes are characters, and what must be is escaped again`() throws {
+    let value = try JSONReader.read(Array(#""\u00e9\ud83d\ude00\/\"\\\b\f\n\r\t\u001b""#.utf8))
+    guard case .text(let text) = value else {
+      Issue.record("not a string")
+      return
+    }
+    #expect(text == "é😀/\"\\\u{8}\u{c}\n\r\t\u{1b}")
+    #expect(value.line == #""é😀/\"\\\u0008\u000c\n\u000d\t\u001b""# + "\n")
+  }
+
+  @Test func `a name that is not UTF-8 is still JSON`() {
+    #expect(JSON.name(Name([0x61, 0xff, 0x62])).line == "\"a\u{fffd}b\"\n")
+  }
+
+  @Test(
+    arguments: [
+      "", "{", "[1,]", "{\"a\"}", "{\"a\":}", "{a:1}", "[1 2]", "nul", "+1", ".5", "\"", "\"\\",
+      "'a'",
+      "\"\\q\"", "\"\\u12\"", "\"\\u+123\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\u{1}\"",
+      "1 1", "[]]", "// no", String(repeating: "[", count: 100_000),
+    ])
+  func `what is not JSON is refused`(text: String) {
+    #expect(throws: JSONReader.Fault.self) { try JSONReader.read(Array(text.utf8)) }
+  }
+
+  @Test func `bytes that are not UTF-8 are refused`() {
+    #expect(throws: JSONReader.Fault.self) { try JSONReader.read([0x22, 0xff, 0x22]) }
+  }
+
+  @Test func `a mistake is said with its line`() {
+    let fault = #expect(throws: JSONReader.Fault.self) {
+      try JSONReader.read(Array("[\n1,\n}".utf8))
+    }
+    #expect(fault?.line == 3)
+  }
+}
