@@ -66,18 +66,27 @@ let package = Package(
       dependencies: ["WarmstartClient", "TensorModel", "Kernel", system, arguments],
       swiftSettings: strict),
     .executableTarget(
-      name: "demo-trainer", dependencies: ["WarmstartClient", system], path: "Tests/Demo/Trainer",
+      name: "demo-trainer", dependencies: ["WarmstartClient", "Digest", system],
+      path: "Tests/Demo/Trainer",
       swiftSettings: strict),
 
+    .target(name: "Digest", path: "Tests/Digest", swiftSettings: [.swiftLanguageMode(.v6)]),
     .target(
       name: "TestSupport", path: "Tests/Support", swiftSettings: [.swiftLanguageMode(.v6)]),
     .target(name: "CFloor", dependencies: ["CISAL"], path: "Tests/Benchmarks/Floor"),
     .executableTarget(
-      name: "benchmarks", dependencies: ["WarmstartClient", "TensorModel", "TestSupport", "CFloor"],
+      name: "benchmarks",
+      dependencies: ["WarmstartClient", "TensorModel", "TestSupport", "CFloor"],
       path: "Tests/Benchmarks/Program", swiftSettings: [.swiftLanguageMode(.v6)]),
     tests("Table", ["Table", "Kernel"]),
     tests("TensorModel", ["TensorModel"]),
     tests("Locate", ["Locate", "Kernel", system]),
-    tests("WarmstartClient", ["WarmstartClient", "TensorModel", "warmstartd"]),
+    tests("Kernel", ["Kernel", system]),
+    tests("Checkpoint", ["Checkpoint", "Kernel", "TensorModel", system]),
+    tests("Store", ["Store", "Checkpoint", "Kernel", "Table", "TensorModel", system]),
+    tests(
+      "WarmstartClient",
+      ["WarmstartClient", "Messages", "TensorModel", "Digest", "warmstartd", system]),
+    tests("warmstartctl", ["warmstartctl", "TensorModel", "Kernel", system]),
   ]
 )

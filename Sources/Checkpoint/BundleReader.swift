@@ -143,7 +143,8 @@ package struct BundleReader {
       return
     }
     // Every slice has an entry of its own; without them, a list takes twenty times its bytes.
-    guard entry.slices.count <= entryCount + BundleReader.tolerableMissingSlices - stored.count else {
+    guard entry.slices.count <= entryCount + BundleReader.tolerableMissingSlices - stored.count
+    else {
       throw Problem(.corrupt, "tensor \(name) lists more slices than have entries", tensor: name)
     }
     var slices: [Slice] = []
@@ -155,7 +156,9 @@ package struct BundleReader {
         listed.insert(position)
         stored.append(codedEntries[position].entry.storedBytes)
       } else {
-        stored.append(Checkpoint.StoredBytes(shard: -1, maskedChecksum: 0, offset: 0, byteCount: 0))
+        stored.append(
+          Checkpoint.StoredBytes(
+            shard: Checkpoint.StoredBytes.missing, maskedChecksum: 0, offset: 0, byteCount: 0))
       }
     }
     storedEnds.append(stored.count)
@@ -216,9 +219,8 @@ package struct BundleReader {
 
 extension BundleEntry {
   fileprivate var storedBytes: Checkpoint.StoredBytes {
-    // A negative shard in the file is as absent as one that the header does not announce.
     Checkpoint.StoredBytes(
-      shard: shard < 0 ? .max : Int32(clamping: shard), maskedChecksum: maskedChecksum,
+      shard: Int32(clamping: shard), maskedChecksum: maskedChecksum,
       offset: offset, byteCount: byteCount)
   }
 }

@@ -6,7 +6,10 @@ package import TensorModel
 package struct Checkpoint: Sendable {
   /// A run of a data file with a checksum of its own: a tensor, or one slice of a tensor.
   package struct StoredBytes: Sendable, Hashable {
-    /// The data file; negative if the index lacks the entry of the slice.
+    /// The shard of a slice whose entry the index lacks; no file holds that.
+    static let missing = Int32.min
+
+    /// The data file, as stored; not necessarily one that the header announces.
     package let shard: Int32
     /// Masked CRC-32C of the run.
     package let maskedChecksum: UInt32
@@ -50,7 +53,8 @@ package struct Checkpoint: Sendable {
   /// The bytes of a tensor as stored.
   package func byteCount(of tensor: Int) -> Int {
     storedRange(tensor).reduce(0) { sum, run in
-      sum.addingReportingOverflow(max(0, stored[run].byteCount)).partialValue
+      let (next, overflow) = sum.addingReportingOverflow(max(0, stored[run].byteCount))
+      return overflow ? .max : next
     }
   }
 

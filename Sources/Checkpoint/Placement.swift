@@ -61,7 +61,8 @@ extension Checkpoint {
       let (run, offset, strides) = storedPlace(of: tensor, slice, width: width),
       strides.isEmpty || options.strides
     else { return .piece(piece) }
-    let place = stored[run].offset + offset
+    // No bytes lie nowhere: an empty tensor's offset may be any number, and was not checked.
+    let place = stored[run].byteCount == 0 ? 0 : stored[run].offset + offset
     guard place & (max(options.alignment, width) - 1) == 0 else { return .piece(piece) }
     let byteCount = slice.map { $0.counts.reduce(width, *) } ?? stored[run].byteCount
     return .file(stored: run, offset: place, byteCount: byteCount, strides: strides)
@@ -120,7 +121,7 @@ extension Checkpoint {
     _ index: Int, of tensor: Int, in files: FileSet
   ) throws(Problem) {
     let run = stored[index]
-    guard run.shard >= 0 else {
+    guard run.shard != StoredBytes.missing else {
       throw problem(
         tensor, .tensorNotFound,
         "lists slice \(box(ofRun: index, of: tensor)), whose entry is not in the index file")

@@ -32,6 +32,28 @@ extension Loading {
   /// Chosen, not tuned.
   private static let maximumStringsByteCount = 1 << 30
 
+  /// The memory that it takes to decode the pieces of strings, in bytes, at most about.
+  package func decodingByteCount(of pieces: [Piece]) -> Int {
+    var sum = 0
+    for piece in pieces where checkpoint.catalog.dtype(piece.tensor) == .string {
+      let runs = checkpoint.runs(of: piece.tensor, piece.slice)
+      let perElement = piece.slice == nil && runs.count == 1 ? 16 : 80
+      for position in runs {
+        let bytes = max(0, checkpoint.stored[position].byteCount)
+        let shape = checkpoint.box(ofRun: position, of: piece.tensor).shape
+        // Each element has a byte at least. The bytes are held up to three times.
+        let count = min(bytes, shape.elementCount ?? bytes)
+        let (elements, overflow) = count.multipliedReportingOverflow(by: perElement)
+        let (copies, overflows) = bytes.multipliedReportingOverflow(by: 3)
+        let (part, exceeds) = elements.addingReportingOverflow(copies)
+        let (next, isTooMuch) = sum.addingReportingOverflow(part)
+        if overflow || overflows || exceeds || isTooMuch { return .max }
+        sum = next
+      }
+    }
+    return sum
+  }
+
   /// Reads, checks and decodes the strings of a tensor or of a slice of it.
   mutating func decodeStrings(_ piece: Piece) throws(Problem) -> Strings {
     let tensor = piece.tensor
@@ -43,13 +65,15 @@ extension Loading {
     var parts: [Strings] = []
     for position in positions {
       let box = checkpoint.box(ofRun: position, of: tensor)
+      // Before its elements are told apart: the shape may claim any number of them, the bytes not.
+      let strings = try readStrings(position, of: tensor)
       guard var runs = Runs(from: box, to: wanted, at: 0, width: 1) else { continue }
       while let run = runs.next() {
         for index in 0..<run.count {
           sources[run.target + index] = (parts.count, run.source + index)
         }
       }
-      parts.append(try readStrings(position, of: tensor))
+      parts.append(strings)
     }
     var strings = Strings()
     for element in 0..<sources.count {

@@ -15,6 +15,8 @@ package struct Arena: ~Copyable, Sendable {
   /// Makes an arena of zeros, at least one byte, and reserves its memory.
   package init(named name: String, byteCount: Int) throws(Errno) {
     guard byteCount > 0 else { throw .invalidArgument }
+    // The kernel would try, and kill for want of memory rather than refuse.
+    guard byteCount <= Process.physicalByteCount else { throw .noMemory }
     let number = try checked(unsafe name.withCString { unsafe clinux_memfd($0) })
     let descriptor = Descriptor(adopting: number)
     _ = try checked(clinux_reserve(number, Int64(byteCount)))

@@ -89,8 +89,7 @@ private func name(_ data: ProtobufCBinaryData) -> Name? {
 enum MessageLimit {
   /// For what a daemon sends: chunks of 1 MiB, which unpack to a few times that.
   static let reply = 64 << 20
-  /// For what a client sends: 150,000 variables in 16 MiB unpack to some 60 MiB.
-  ///
-  /// A variable with a short name takes 17 bytes and unpacks to ten times that, hence the base.
-  static func request(_ byteCount: Int) -> Int { min((16 << 20) + byteCount * 8, 128 << 20) }
+  /// For what a client sends: a variable with a short name takes 17 bytes and unpacks to ten times
+  /// that, an empty message two bytes and sixty times.
+  static func request(_ byteCount: Int) -> Int { (256 << 10) + byteCount * 16 }
 }

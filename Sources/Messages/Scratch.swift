@@ -9,6 +9,16 @@ package enum MessageError: Error, Hashable {
   case tooLarge(limit: Int)
 }
 
+extension MessageError: CustomStringConvertible {
+  /// What is wrong, for people.
+  package var description: String {
+    switch self {
+    case .malformed(let what): what
+    case .tooLarge(let limit): "it unpacks to more than \(limit) bytes"
+    }
+  }
+}
+
 /// Memory for the C structs of one message at a time: bumped, bounded, and given back all at once.
 ///
 /// A legal frame of 16 MiB can unpack to more than 1 GiB (empty messages of two bytes), so what

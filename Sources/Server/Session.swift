@@ -156,7 +156,7 @@ final class Session {
     _ references: [CheckpointFile], label: String, _ caller: Caller
   ) throws(Problem) -> OpenCheckpoint {
     var files: [(role: FileSet.Role, file: File)] = []
-    var used: [UInt64] = []
+    var used: Set<UInt64> = []
     for reference in references {
       switch reference.source {
       case .descriptor(let position):
@@ -167,10 +167,11 @@ final class Session {
         }
         files.append((FileSet.Role(reference.role), connection.files[position]))
       case .attached(let id):
-        guard let file = attached[id] else {
-          throw Problem(.invalidRequest, "this connection has attached no file \(id)")
+        guard let file = attached[id], !used.contains(id) else {
+          throw Problem(
+            .invalidRequest, "this connection has attached no file \(id), or uses it twice")
         }
-        used.append(id)
+        used.insert(id)
         files.append((FileSet.Role(reference.role), file))
       }
     }
@@ -205,8 +206,8 @@ final class Session {
 
 /// The share of its user's memory that a session's request takes while it is answered.
 private final class RequestMemory {
-  /// What a request takes: its bytes, some eight times as much unpacked, and the answer.
-  private static let factor = 10
+  /// What a request takes: its bytes, up to sixteen times as much unpacked, and the answer.
+  private static let factor = 20
 
   private let client: Client
   private var byteCount = 0

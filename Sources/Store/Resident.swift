@@ -152,12 +152,16 @@ package final class Resident: Sendable {
       store.count { $0.verifiedRuns += claim.runs.count }
       return
     }
+    // Held until the arena is filled with them.
+    let decoding = try store.charge(
+      loading.decodingByteCount(of: claim.pieces), for: "decoding strings")
     let targets = try layOut(claim.pieces, &loading)
     let byteCount = max(1, targets.last.map { $0.offset + $0.byteCount } ?? 0)
     let charge = try store.charge(byteCount, for: "an arena")
     let arena = try makeArena(byteCount) { bytes throws(Problem) in
       try loading.load(verifying: claim.runs, filling: targets, of: &bytes)
     }
+    _ = consume decoding
     let holder = ArenaHolder(id: store.nextArenaID(), arena, charge)
     var places: [Piece: PiecePlace] = [:]
     for target in targets {

@@ -126,13 +126,13 @@ package final class Store: Sendable {
   package func sweep() {
     let oldest = MonotonicClock.nanoseconds() - Int64(lingerMilliseconds) * 1_000_000
     for (resident, since) in unleased() where since < oldest || resident.isDeleted() {
-      drop(resident)
+      drop(resident.generation, unleasedSince: since)
     }
   }
 
   /// Drops everything that nobody holds; returns how many checkpoints.
   package func evictAll() -> Int {
-    unleased().count { drop($0.resident) }
+    unleased().count { drop($0.resident.generation, unleasedSince: $0.since) }
   }
 
   private func unleased() -> [(resident: Resident, since: Int64)] {
@@ -144,13 +144,13 @@ package final class Store: Sendable {
     }
   }
 
+  /// Drops a resident that nobody has held since then; its memory goes before this returns.
   @discardableResult
-  private func drop(_ resident: Resident) -> Bool {
+  private func drop(_ generation: Generation, unleasedSince since: Int64) -> Bool {
     let dropped = state.withLock { state -> Entry? in
-      guard case .resident(let held, 0, _) = state.entries[resident.generation], held === resident
-      else { return nil }
+      guard case .resident(_, 0, since) = state.entries[generation] else { return nil }
       state.counters.evictions += 1
-      return state.entries.removeValue(forKey: resident.generation)
+      return state.entries.removeValue(forKey: generation)
     }
     return dropped != nil
   }
@@ -158,9 +158,16 @@ package final class Store: Sendable {
   /// Charges bytes to the budget, after evicting what nobody holds, longest unused first, if needed.
   func charge(_ byteCount: Int, for purpose: String) throws(Problem) -> Charge {
     if let charge = budget.charge(byteCount) { return charge }
-    for (resident, _) in unleased().sorted(by: { $0.since < $1.since }) {
-      drop(resident)
-      if let charge = budget.charge(byteCount) { return charge }
+    // What can never fit must not cost others their warmth.
+    if byteCount <= budget.limit {
+      // Without references to them: one would keep what is dropped in memory, and charged.
+      let idle = unleased().sorted { $0.since < $1.since }.map {
+        ($0.resident.generation, $0.since)
+      }
+      for (generation, since) in idle {
+        drop(generation, unleasedSince: since)
+        if let charge = budget.charge(byteCount) { return charge }
+      }
     }
     throw Problem(
       .budget,

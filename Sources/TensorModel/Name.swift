@@ -44,10 +44,11 @@ extension Name: CustomStringConvertible {
   public var description: String {
     var text = ""
     for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
-      if scalar.value < 0x20 || scalar.value == 0x7f {
+      switch scalar.properties.generalCategory {
+      // What would move a terminal's cursor, end a line or turn its direction.
+      case .control, .format, .lineSeparator, .paragraphSeparator:
         text += scalar.escaped(asASCII: true)
-      } else {
-        text.unicodeScalars.append(scalar)
+      default: text.unicodeScalars.append(scalar)
       }
     }
     return text

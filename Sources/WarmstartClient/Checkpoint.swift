@@ -127,6 +127,8 @@ public final class Checkpoint: Sendable {
     }
     guard let opened else { return }
     guard opened.generation == generation else {
+      // This call opened what is there now: nobody would ever close it.
+      client.giveBack(opened.handle, session: session)
       throw WarmstartError(
         .checkpointChanged, "\(path) has changed since it was opened; open it again")
     }

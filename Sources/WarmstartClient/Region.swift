@@ -58,7 +58,8 @@ public struct Region: Sendable {
           try Region.map(part.file, 0..<region.byteCount, options)
         }
         guard extent.upperBound <= mapping.byteCount else {
-          throw WarmstartError(.connection, "the daemon named bytes past the end of file \(position)")
+          throw WarmstartError(
+            .connection, "the daemon named bytes past the end of file \(position)")
         }
       }
     }

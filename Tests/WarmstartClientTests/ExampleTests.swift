@@ -32,7 +32,8 @@ import WarmstartClient
       contentsOf: sources.appending(
         path: "Sources/WarmstartClient/WarmstartClient.docc/WarmstartClient.md"), encoding: .utf8)
     let test = try String(contentsOf: URL(filePath: #filePath), encoding: .utf8)
-    let shown = try #require(page.split(separator: "```swift\n").last?.split(separator: "```").first)
+    let shown = try #require(
+      page.split(separator: "```swift\n").last?.split(separator: "```").first)
     for line in shown.split(separator: "\n") {
       #expect(test.contains(line.trimmingCharacters(in: .whitespaces)), "\(line)")
     }

@@ -23,11 +23,13 @@ final class Bench {
     _ = daemon.stop()
   }
 
-  private func report(_ name: String, _ samples: Samples, over floor: Samples, _ floorName: String) {
+  private func report(_ name: String, _ samples: Samples, over floor: Samples, _ floorName: String)
+  {
     func micro(_ value: Int64) -> String { String(format: "%9.1f", Double(value) / 1000) }
     print(
       name.padding(toLength: 16, withPad: " ", startingAt: 0),
-      "median", micro(samples.median), "p99", micro(samples.p99), "best", micro(samples.best), "us |",
+      "median", micro(samples.median), "p99", micro(samples.p99), "best", micro(samples.best),
+      "us |",
       floorName, micro(floor.median), micro(floor.p99), micro(floor.best), "us | ratio",
       String(format: "%.2f", Double(samples.best) / Double(floor.best)))
   }
@@ -87,7 +89,8 @@ final class Bench {
     for (name, operation) in [("memcpy", floor_copy), ("crc32c", floor_checksum)] {
       let samples = Samples(blocks: 3, of: 1) { operation(bytes) }
       let rate = Double(bytes) / Double(samples.best)
-      print(name.padding(toLength: 16, withPad: " ", startingAt: 0), String(format: "%.1f GB/s", rate))
+      print(
+        name.padding(toLength: 16, withPad: " ", startingAt: 0), String(format: "%.1f GB/s", rate))
     }
   }
 }

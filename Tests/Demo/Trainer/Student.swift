@@ -1,3 +1,4 @@
+import Digest
 import WarmstartClient
 
 /// The model that the demo trains: BERT's layers under other names, two variables cut otherwise than
@@ -33,34 +34,31 @@ enum Student {
   }
 
   /// A checksum of each tensor of the checkpoint, put together from its partitions if it was cut.
-  static func checksums(
-    _ tensors: [Tensor]
-  ) throws(WarmstartError) -> [(tensor: Name, digest: String)] {
+  static func checksums(_ tensors: [Tensor]) -> [(tensor: Name, digest: String)] {
     var checksums: [(tensor: Name, digest: String)] = []
     var rest = tensors[...]
     while let first = rest.first {
       let parts = rest.prefix { $0.tensor == first.tensor }
-      checksums.append((first.tensor, try checksum(Array(parts))))
+      checksums.append((first.tensor, checksum(Array(parts))))
       rest = rest.dropFirst(parts.count)
     }
     return checksums
   }
 
   /// The checksum of one tensor; its partitions are given in their order.
-  private static func checksum(_ parts: [Tensor]) throws(WarmstartError) -> String {
+  private static func checksum(_ parts: [Tensor]) -> String {
     // Axes before the one that was cut: on each of their indices the partitions take turns.
     let lengths = parts[0].variable.partition?.fullShape.lengths ?? []
     let cut = lengths.indices.first { lengths[$0] != parts[0].shape.lengths[$0] } ?? 0
     let turns = lengths.prefix(cut).reduce(1, *)
-    var hash = SHA256()
+    var bytes: [UInt8] = []
     for turn in 0..<turns {
       for part in parts {
-        // Words of the bytes, whatever the elements mean.
-        let words = try part.elements(as: UInt32.self)
-        let count = words.count / turns
-        hash.update(words.extracting(turn * count..<(turn + 1) * count))
+        let all = Span<UInt8>(_bytes: part.bytes)
+        let count = all.count / turns
+        for index in turn * count..<(turn + 1) * count { bytes.append(all[index]) }
       }
     }
-    return hash.digest()
+    return sha256(bytes)
   }
 }

@@ -3,7 +3,8 @@
 /// usage: demo-trainer CHECKPOINT
 ///
 /// Prints a line for each variable and a checksum of what it got, then `ready`, and keeps its
-/// memory until its standard input ends. What it gets is described in `Student.swift`.
+/// memory until its standard input ends. On a line `check` it looks at its memory again, on `resolve`
+/// it asks the daemon again, and says whether it found the same. `Student.swift` says what it gets.
 
 import Glibc
 import SystemPackage
@@ -14,6 +15,7 @@ func train(_ path: String) throws {
   let checkpoint = try client.open(path)
   let resolved = try checkpoint.resolve(Student.map, Student.variables())
 
+  let digests = Student.checksums(resolved.tensors)
   var report = ""
   let width = resolved.tensors.map { $0.variable.name.description.count }.max() ?? 0
   for tensor in resolved.tensors {
@@ -22,7 +24,7 @@ func train(_ path: String) throws {
     report += "\(name)\(filling) ← \(tensor.tensor) \(tensor.dtype.name) \(tensor.shape) "
     report += "\(tensor.region.kind.rawValue)\n"
   }
-  for (tensor, digest) in try Student.checksums(resolved.tensors) {
+  for (tensor, digest) in digests {
     report += "sha256 \(tensor) \(digest)\n"
   }
   report += "ready \(resolved.tensors.reduce(0) { $0 + $1.byteCount })\n"
@@ -30,7 +32,13 @@ func train(_ path: String) throws {
   try FileDescriptor.standardOutput.writeAll(report.utf8)
 
   // A real trainer would train now, with its variables in memory that nobody had to copy.
-  while readLine() != nil {}
+  while let line = readLine() {
+    let tensors =
+      line == "resolve"
+      ? try checkpoint.resolve(Student.map, Student.variables()).tensors : resolved.tensors
+    let isSame = Student.checksums(tensors).elementsEqual(digests, by: ==)
+    try FileDescriptor.standardOutput.writeAll("\(line): \(isSame ? "the same" : "other")\n".utf8)
+  }
   withExtendedLifetime(resolved) {}
 }
 
