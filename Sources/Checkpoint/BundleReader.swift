@@ -220,7 +220,8 @@ package struct BundleReader {
 extension BundleEntry {
   fileprivate var storedBytes: Checkpoint.StoredBytes {
     Checkpoint.StoredBytes(
-      shard: Int32(clamping: shard), maskedChecksum: maskedChecksum,
+      shard: max(Checkpoint.StoredBytes.missing + 1, Int32(clamping: shard)),
+      maskedChecksum: maskedChecksum,
       offset: offset, byteCount: byteCount)
   }
 }
