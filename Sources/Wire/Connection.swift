@@ -106,7 +106,7 @@ package final class Connection {
     var received = 0
     while received < count {
       if received == buffer.count {
-        buffer.append(contentsOf: repeatElement(0, count: min(count - received, received)))
+        buffer += [UInt8](repeating: 0, count: min(count - received, received))
       }
       // Between frames there is no limit of time: the thread sleeps in the first read.
       let isBetweenFrames = mayEnd && received == 0

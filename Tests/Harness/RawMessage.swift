@@ -1,0 +1,45 @@
+/// A message in protobuf's encoding made field by field, right or wrong, and the frame around it.
+public struct RawMessage: Sendable {
+  /// The message so far.
+  public var bytes: [UInt8]
+
+  /// Begins with bytes, which need not be fields.
+  public init(_ bytes: [UInt8] = []) {
+    self.bytes = bytes
+  }
+
+  /// The bytes of a number, seven bits in each, low bits first.
+  public static func varint(_ value: UInt64) -> [UInt8] {
+    var bytes: [UInt8] = []
+    var rest = value
+    while rest >= 0x80 {
+      bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+      rest >>= 7
+    }
+    return bytes + [UInt8(rest)]
+  }
+
+  /// The message with a number added.
+  public func adding(_ field: UInt64, _ value: UInt64) -> RawMessage {
+    RawMessage(bytes + RawMessage.varint(field << 3) + RawMessage.varint(value))
+  }
+
+  /// The message with bytes added: a string, or a message's.
+  public func adding(_ field: UInt64, _ contents: [UInt8]) -> RawMessage {
+    RawMessage(
+      bytes + RawMessage.varint(field << 3 | 2) + RawMessage.varint(UInt64(contents.count))
+        + contents)
+  }
+
+  /// The message with a string added.
+  public func adding(_ field: UInt64, _ text: String) -> RawMessage {
+    adding(field, Array(text.utf8))
+  }
+
+  /// The frame of the message; flags and length as a frame should have them, unless given.
+  public func frame(flags: UInt8 = 0, byteCount: Int? = nil) -> [UInt8] {
+    let count = UInt32(byteCount ?? bytes.count)
+    return [flags] + (0..<4).map { UInt8(truncatingIfNeeded: count >> (24 - 8 * UInt32($0))) }
+      + bytes
+  }
+}

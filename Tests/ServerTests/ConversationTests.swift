@@ -1,0 +1,174 @@
+import Harness
+import Kernel
+import Messages
+import Server
+import TensorModel
+import TestSupport
+import Testing
+
+/// Calls and their answers over a connection's life, and over several connections'.
+@Suite(.serialized, .descriptorsBalanced) struct ConversationTests {
+  private let daemon: ServedDaemon
+  private let peer: Peer
+
+  init() throws {
+    daemon = try ServedDaemon()
+    peer = try daemon.connect()
+  }
+
+  @Test func `Hello tells what the daemon can do`() throws {
+    try peer.call(.hello) { $0.begin(HelloRequest(label: "l", command: "c"), $1) }
+    let reply = try peer.unpack(try peer.answer(), HelloReply.init(unpacking:_:))
+    #expect(reply.daemonVersion == Daemon.version)
+    #expect(reply.features.contains("sealed") && reply.features.contains("strides"))
+    #expect(reply.maximumRequestByteCount == 16 << 20)
+    #expect(reply.maximumDescriptors == 64)
+    #expect(reply.maximumFiles == 4096)
+  }
+
+  @Test func `pipelined calls are answered in their order`() throws {
+    let passed = try PassedFiles.golden()
+    var ids: [UInt64] = []
+    for _ in 0..<20 {
+      ids.append(try peer.call(.hello))
+      ids.append(
+        try peer.call(.open, files: passed.files) { $0.begin(OpenRequest(passed.reference), $1) })
+      ids.append(try peer.call(.status))
+      ids.append(try peer.call(.close) { $0.begin(CloseRequest(handle: 12345), $1) })
+    }
+    #expect(try ids.map { _ in try peer.answer().id } == ids)
+  }
+
+  @Test func `what a client says of itself is cut and escaped`() throws {
+    let label = "a\u{1b}[31m" + String(repeating: "x", count: 1000)
+    try peer.call(.hello) { $0.begin(HelloRequest(label: label, command: "one\ntwo"), $1) }
+    _ = try peer.answer()
+    let client = try #require(try peer.status().clients.first)
+    #expect(client.label.utf8.count <= 256 + 8)
+    #expect(!client.label.contains("\u{1b}"))
+    #expect(!client.command.contains("\n"))
+  }
+
+  @Test func `Status counts calls and leases of each connection`() throws {
+    _ = try peer.handle(.golden())
+    let other = try daemon.connect()
+    let report = try other.status()
+    #expect(report.clientCount == 2)
+    #expect(report.clients.count == 2)
+    #expect(report.clients.map(\.leaseCount).sorted() == [0, 1])
+    #expect(report.clients.allSatisfy { $0.callCount == 1 && $0.processID == Process.id })
+    #expect(report.checkpoints.map(\.leaseCount) == [1])
+    #expect(report.checkpoints.map(\.tensorCount) == [12])
+  }
+
+  @Test func `a checkpoint that nobody holds is gone without lingering`() throws {
+    let handle = try peer.handle(.golden())
+    #expect(try peer.status().checkpoints.count == 1)
+    _ = try peer.close(handle)
+    #expect(try peer.status().checkpoints.count == 0)
+  }
+
+  @Test func `List sends all tensors in chunks and tells the checkpoint once`() throws {
+    let passed = try PassedFiles.golden("v2_many/many")
+    try peer.call(.list, files: passed.files) { $0.begin(OpenRequest(passed.reference), $1) }
+    var tensors: [ListReply.Tensor] = []
+    var chunkCount = 0
+    while true {
+      let answer = try peer.answer()
+      #expect(answer.message.count <= 1 << 20)
+      let reply = try peer.unpack(answer, ListReply.init(unpacking:_:))
+      #expect((reply.checkpoint != nil) == (chunkCount == 0))
+      tensors += reply.tensors
+      chunkCount += 1
+      if !answer.reply.more { break }
+    }
+    #expect(tensors.count == 10_000)
+    #expect(tensors.map(\.name) == tensors.map(\.name).sorted())
+  }
+
+  @Test func `Resolve names file regions by the client's own files`() throws {
+    let passed = try PassedFiles.golden()
+    try peer.resolve(
+      passed.reference,
+      ["bert/embeddings/LayerNorm/gamma": .variable("v"), "bert/": "other/"],
+      [Variable("v", .float32, [8], isInStore: false)], files: passed.files)
+    let answer = try peer.answer()
+    let reply = try peer.unpack(answer, ResolveReply.init(unpacking:_:))
+    #expect(answer.files.isEmpty)
+    #expect(reply.regions.map(\.place) == [.file(1)])
+    #expect(reply.regions.map(\.stability) == ["best-effort"])
+    #expect(reply.handles.map(\.byteCount) == [32])
+    #expect(reply.unused == [1])
+  }
+
+  @Test func `Resolve sends sealed arenas with the frame that names them`() throws {
+    let passed = try PassedFiles.golden()
+    var options = ResolveRequest.Options()
+    options.sealed = true
+    for _ in 0..<2 {
+      try peer.resolve(
+        passed.reference, ["ids": .variable("v")],
+        [Variable("v", .int32, [10], isInStore: false)], files: passed.files, options)
+      let answer = try peer.answer()
+      let reply = try peer.unpack(answer, ResolveReply.init(unpacking:_:))
+      #expect(reply.regions.map(\.place) == [.arena(descriptor: 0)])
+      #expect(reply.regions.map(\.stability) == ["sealed"])
+      #expect(answer.files.count == 1)
+      let isSealed = SealedArena.isSealed(answer.files[0].descriptor)
+      #expect(isSealed)
+      #expect(try answer.files[0].isReadOnly())
+    }
+  }
+
+  @Test(arguments: [3, 8192, 4097, 0xffff_ffff])
+  func `an alignment that is none is invalid`(_ alignment: Int) throws {
+    let passed = try PassedFiles.golden()
+    var options = ResolveRequest.Options()
+    options.alignment = alignment
+    try peer.resolve(passed.reference, [:], [], files: passed.files, options)
+    #expect(try peer.answer().reason == "INVALID_REQUEST")
+  }
+
+  @Test func `a status has all problems, the deciding one first`() throws {
+    let passed = try PassedFiles.golden()
+    let variables = ["a", "b", "c"].map { Variable(Name($0), .int32, [1], isInStore: false) }
+    try peer.resolve(
+      passed.reference, ["x": .variable("a"), "ids": .variable("b"), "y": .variable("c")],
+      variables, files: passed.files)
+    let status = try #require(try peer.answer().status)
+    #expect(status.problemCount >= 2)
+    #expect(status.problems.first?.reason.rawValue == status.reason)
+    #expect(status.problems.first?.message == status.message)
+  }
+
+  @Test func `a status about long names is short enough to be taken`() throws {
+    let passed = try PassedFiles.golden()
+    let long = String(repeating: "n", count: 20_000)
+    let names = (0..<120).map { Name("\(long)\($0)") }
+    try peer.resolve(
+      passed.reference, AssignmentMap(names.map { .init($0, .variable($0)) }),
+      names.map { Variable($0, .int32, [1], isInStore: false) }, files: passed.files)
+    let answer = try peer.answer()
+    #expect(answer.reason == "TENSOR_NOT_FOUND")
+    #expect(answer.message.count <= 1 << 20)
+    #expect(answer.status?.problemCount == 120)
+  }
+
+  @Test func `sizes of slices that overflow together do not end the daemon`() throws {
+    let directory = try TemporaryDirectory()
+    var writer = BundleWriter()
+    let slices: [[BundleWriter.Extent]] = [[.init(0, 1)], [.init(1, 1)]]
+    writer.add("x", dtype: 1, [2], Array(repeating: 0, count: 8), slices: slices)
+    for slice in slices {
+      writer.change(.slice(of: "x", slice)) { $0.byteCount = 1 << 62 }
+    }
+    let bundle = try writer.write(to: directory.path)
+    let passed = try PassedFiles(bundle.prefix)
+    try peer.call(.list, files: passed.files) { $0.begin(OpenRequest(passed.reference), $1) }
+    _ = try peer.answer()
+    try peer.resolve(
+      passed.reference, ["x": .variable("v")],
+      [Variable("v", .float32, [2], isInStore: false)], files: passed.files)
+    #expect(try peer.answer().status != nil)
+  }
+}
