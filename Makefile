@@ -45,8 +45,11 @@ check: deps
 	Tests/check
 
 sanitize: deps
-	$(SWIFT) test --sanitize thread --scratch-path .build-thread
-	$(SWIFT) test --sanitize address --scratch-path .build-address
+	$(SWIFT) build --build-tests --sanitize thread --scratch-path .build-thread
+	$(SWIFT) test --skip-build --sanitize thread --scratch-path .build-thread
+	$(SWIFT) build --build-tests --sanitize address --scratch-path .build-address
+	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/leaks.supp:print_suppressions=0 \
+	  $(SWIFT) test --skip-build --sanitize address --scratch-path .build-address
 
 demo: build
 	Tests/Demo/demo .build/release

@@ -73,6 +73,12 @@ let package = Package(
     .target(name: "Digest", path: "Tests/Digest", swiftSettings: [.swiftLanguageMode(.v6)]),
     .target(
       name: "TestSupport", path: "Tests/Support", swiftSettings: [.swiftLanguageMode(.v6)]),
+    .target(
+      name: "Harness",
+      dependencies: [
+        "TestSupport", "Server", "Store", "Wire", "Messages", "Kernel", "CLinux", system,
+      ],
+      path: "Tests/Harness", swiftSettings: [.swiftLanguageMode(.v6)]),
     .target(name: "CFloor", dependencies: ["CISAL"], path: "Tests/Benchmarks/Floor"),
     .executableTarget(
       name: "benchmarks",
@@ -81,6 +87,13 @@ let package = Package(
     tests("Table", ["Table", "Kernel"]),
     tests("TensorModel", ["TensorModel"]),
     tests("Locate", ["Locate", "Kernel", system]),
+    tests("Messages", ["Harness", "Messages", "Kernel", "TensorModel"]),
+    tests("Wire", ["Harness", "Wire", "Messages", "Kernel", system]),
+    tests(
+      "Server",
+      ["Harness", "Server", "Store", "Wire", "Messages", "Kernel", "TensorModel", system]),
+    tests(
+      "Transcript", ["Harness", "Server", "WarmstartClient", "Kernel", "TensorModel", system]),
     tests("Kernel", ["Kernel", system]),
     tests("Checkpoint", ["Checkpoint", "Kernel", "TensorModel", system]),
     tests("Store", ["Store", "Checkpoint", "Kernel", "Table", "TensorModel", system]),

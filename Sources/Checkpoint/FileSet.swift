@@ -38,7 +38,7 @@ package struct FileSet: Sendable {
     var shards: [Role: Int] = [:]
     var index: Int?
     for (position, (role, file)) in files.enumerated() {
-      let status = try FileSet.accept(file, as: role)
+      let status = try FileSet.accept(file, as: "\(role)")
       members.append(Member(role: role, file: file, status: status))
       switch role {
       case .index:
@@ -59,7 +59,8 @@ package struct FileSet: Sendable {
     generation = try Generation(members, openedBy: uid)
   }
 
-  private static func accept(_ file: File, as role: Role) throws(Problem) -> FileStatus {
+  /// Examines a file, which must be a regular one that can be read and not written.
+  package static func accept(_ file: File, as role: String) throws(Problem) -> FileStatus {
     do {
       guard try file.isReadOnly() else {
         throw Problem(.notAllowed, "the \(role) must be opened read-only (and without O_PATH)")

@@ -16,6 +16,11 @@ package struct CallStatus: Error, Sendable, Hashable {
   /// The number of problems found, of which `problems` holds the first.
   package var problemCount: Int
 
+  /// Names and texts of all problems together; what does not fit is only counted.
+  package static let maximumProblemByteCount = 512 << 10
+  /// A message is cut beyond this.
+  package static let maximumMessageByteCount = 2048
+
   /// A failure with one problem.
   package init(_ problem: Problem) {
     self.init([problem])
@@ -25,9 +30,29 @@ package struct CallStatus: Error, Sendable, Hashable {
   package init(_ problems: [Problem], total: Int? = nil) {
     code = problems[0].reason.code
     reason = problems[0].reason.rawValue
-    message = problems[0].message
-    self.problems = Array(problems.prefix(CallStatus.maximumProblems))
+    message = CallStatus.capped(problems[0].message)
+    self.problems = CallStatus.capped(problems)
     problemCount = max(total ?? 0, problems.count)
+  }
+
+  /// As many of the problems as a client takes in one frame: names come from requests and files.
+  private static func capped(_ problems: [Problem]) -> [Problem] {
+    var left = maximumProblemByteCount
+    var capped: [Problem] = []
+    for var problem in problems.prefix(maximumProblems) {
+      problem.message = self.capped(problem.message)
+      left -= problem.nameByteCount + problem.message.utf8.count
+      // The first is told in any case, if need be without its names.
+      if left < 0, capped.isEmpty { problem = Problem(problem.reason, problem.message) }
+      guard left >= 0 || capped.isEmpty else { break }
+      capped.append(problem)
+    }
+    return capped
+  }
+
+  private static func capped(_ text: String) -> String {
+    guard text.utf8.count > maximumMessageByteCount else { return text }
+    return String(decoding: text.utf8.prefix(maximumMessageByteCount), as: UTF8.self) + "…"
   }
 
   /// A failure without details.
@@ -78,6 +103,12 @@ extension OutgoingFrame {
       unsafe detail.pointee.tensor = scratch.bytes(problem.tensor?.bytes ?? [])
     }
     unsafe begin(&message.base)
+  }
+}
+
+extension Problem {
+  fileprivate var nameByteCount: Int {
+    [key, variable, tensor].reduce(0) { $0 + ($1?.bytes.count ?? 0) }
   }
 }
 

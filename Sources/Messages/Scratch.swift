@@ -44,7 +44,9 @@ package final class Scratch {
 
   deinit {
     unsafe bump.pointee.reset(keeping: 0)
+    unsafe bump.deinitialize(count: 1)
     unsafe bump.deallocate()
+    unsafe allocator.deinitialize(count: 1)
     unsafe allocator.deallocate()
   }
 

@@ -93,7 +93,7 @@ package final class Daemon: Sendable {
   }
 
   /// Stops admitting, hangs up, and waits for calls in flight; false if some did not end in time.
-  func drain() -> Bool {
+  package func drain() -> Bool {
     draining.withLock { $0 = true }
     clients.hangUp()
     return clients.waitUntilGone(until: .after(milliseconds: limits.drainMilliseconds))

@@ -31,6 +31,8 @@ final class Session {
   let connection: Connection
   private var checkpoints: [UInt64: OpenCheckpoint] = [:]
   private var attached: [UInt64: File] = [:]
+  /// What the call that is being answered opened; if it fails, nobody learns the handle.
+  private var openedByCall: UInt64?
   private var lastID: UInt64 = 0
   private let memory: RequestMemory
 
@@ -45,33 +47,44 @@ final class Session {
   /// Answers calls until the client closes, or sends what is not a call.
   func run() {
     do throws(WireError) {
-      while try connection.receive(limit: Connection.maximumRequestByteCount) {
-        try answer()
+      while try connection.receive(limit: Connection.maximumRequestByteCount), try answer() {
         memory.giveBack()
       }
       // Most have hung up themselves by now.
       if daemon.isDraining { try? refuse(Problem(.draining, "the daemon is stopping")) }
     } catch {
+      if daemon.isDraining, error == .endedInFrame {
+        try? refuse(Problem(.draining, "the daemon is stopping"))
+        return
+      }
       daemon.noteBrokenSession(client, error)
       // A client that still listens learns why; one that does not is gone anyway.
       try? refuse(Problem(error.reason, "\(error)"))
     }
   }
 
-  private func answer() throws(WireError) {
+  /// Answers the last frame's call; false if draining the daemon cancelled it.
+  private func answer() throws(WireError) -> Bool {
     let call: Call
     do { call = try Call(parsing: connection.message) } catch { throw .malformed("\(error)") }
     try connection.expectDescriptors(call.descriptorCount)
     client.countCall()
     let reply = Responder(connection, call.id)
+    openedByCall = nil
     do throws(CallFailure) {
       try dispatch(call, reply)
     } catch {
+      if let openedByCall { try? close(openedByCall) }
       switch error {
+      // The client has not hung up, the daemon has: the call can be made again on another's socket.
+      case .status(let status)
+      where daemon.isDraining && status.reason == Reason.cancelled.rawValue:
+        return false
       case .status(let status): try reply.fail(status)
       case .wire(let error): throw error
       }
     }
+    return true
   }
 
   private func dispatch(_ call: Call, _ reply: Responder) throws(CallFailure) {
@@ -119,7 +132,11 @@ final class Session {
       throw .status(
         CallStatus(.quota, "a connection attaches at most \(maximumCheckpointFiles) files"))
     }
-    do { try client.takeFiles(files.count) } catch { throw .status(CallStatus(error)) }
+    do {
+      // Not only for later: a client's own socket, held here, would keep its connection alive.
+      for file in files { _ = try FileSet.accept(file, as: "attached file") }
+      try client.takeFiles(files.count)
+    } catch { throw .status(CallStatus(error)) }
     return files.map { file in
       lastID += 1
       attached[lastID] = file
@@ -190,6 +207,7 @@ final class Session {
     lastID += 1
     let open = OpenCheckpoint(handle: lastID, lease: lease, files: set)
     checkpoints[open.handle] = open
+    openedByCall = open.handle
     client.countLeases(checkpoints.count)
     return open
   }

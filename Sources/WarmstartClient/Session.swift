@@ -27,7 +27,7 @@ final class Session {
         frame.begin(hello, scratch)
       }
     } catch {
-      throw .lost(error)
+      throw lastWords(after: error)
     }
   }
 
@@ -42,7 +42,7 @@ final class Session {
       let timeout = deadline.remainingMilliseconds.map { max(1, $0) }
       try send(id: lastID, method, files, timeout: timeout, features: features, begin)
     } catch {
-      throw .lost(error)
+      throw lastWords(after: error)
     }
     while try receive(lastID, until: deadline, body) {}
   }
@@ -62,6 +62,19 @@ final class Session {
       throw .tooLong(byteCount: byteCount, limit: Connection.maximumRequestByteCount)
     }
     try connection.send(files)
+  }
+
+  /// Why nothing could be sent: a daemon that refuses a connection says so and closes at once.
+  private func lastWords(after error: WireError) -> SessionError {
+    guard error == .system(.brokenPipe) || error == .system(.connectionReset) else {
+      return .lost(error)
+    }
+    while let reply = try? receive(until: .after(milliseconds: 0)) {
+      guard reply.id == 0, let range = reply.status else { continue }
+      let status = try? connection.withMessage(range, CallStatus.init(unpacking:_:))
+      if let status { return .refused(status) }
+    }
+    return .lost(error)
   }
 
   /// Takes one reply; returns whether more follow.

@@ -34,9 +34,17 @@ package final class Connection {
   private var messageByteCount = 0
   /// Asked before a longer frame than `freeByteCount` is taken; throws to refuse it.
   private let admit: (Int) throws(WireError) -> Void
+  private let frameMilliseconds: Int
+  /// Whether a frame went out in part: what followed it would be taken for the rest.
+  private var isBroken = false
 
-  package init(_ socket: Socket, admit: @escaping (Int) throws(WireError) -> Void = { _ in }) {
+  /// Makes an end of a connection; tests are less patient than `frameMilliseconds`.
+  package init(
+    _ socket: Socket, frameMilliseconds: Int = Connection.frameMilliseconds,
+    admit: @escaping (Int) throws(WireError) -> Void = { _ in }
+  ) {
     self.socket = socket
+    self.frameMilliseconds = frameMilliseconds
     self.admit = admit
   }
 
@@ -67,9 +75,6 @@ package final class Connection {
     if length > Connection.freeByteCount { try admit(length) }
     messageByteCount = length
     _ = try receive(upTo: length, &frame, mayEnd: false)
-    guard files.count <= Connection.maximumDescriptors else {
-      throw .descriptorsDiffer(announced: Connection.maximumDescriptors, received: files.count)
-    }
     return true
   }
 
@@ -85,6 +90,8 @@ package final class Connection {
     let bytes = outgoing.bytes
     var sent = 0
     var deadline = Deadline.never
+    guard !isBroken else { throw .timedOut }
+    isBroken = true
     while sent < bytes.count {
       do {
         // Once some bytes went, so did the descriptors: the rest goes without.
@@ -92,12 +99,13 @@ package final class Connection {
           bytes.rawSpan.extracting(droppingFirst: sent), descriptors: sent == 0 ? files : [],
           waiting: false)
       } catch .wouldBlock {
-        if deadline == .never { deadline = .after(milliseconds: Connection.frameMilliseconds) }
+        if deadline == .never { deadline = .after(milliseconds: frameMilliseconds) }
         try wait(for: .writable, until: deadline)
       } catch {
         throw .system(error)
       }
     }
+    isBroken = false
   }
 
   private func receive(
@@ -112,7 +120,7 @@ package final class Connection {
       let isBetweenFrames = mayEnd && received == 0
       let range = received..<min(count, buffer.count)
       guard let read = try receiveSome(range, waiting: isBetweenFrames) else {
-        if deadline == .never { deadline = .after(milliseconds: Connection.frameMilliseconds) }
+        if deadline == .never { deadline = .after(milliseconds: frameMilliseconds) }
         try wait(for: .readable, until: deadline)
         continue
       }
@@ -126,14 +134,20 @@ package final class Connection {
   }
 
   private func receiveSome(_ range: Range<Int>, waiting: Bool) throws(WireError) -> Int? {
+    let count: Int
     do {
-      return try socket.receive(
+      count = try socket.receive(
         into: &buffer, range: range, descriptors: &files, waiting: waiting)
     } catch .wouldBlock {
       return nil
     } catch {
       throw .system(error)
     }
+    // Each byte of a frame could bring more: none may pile up until the frame is whole.
+    guard files.count <= Connection.maximumDescriptors else {
+      throw .descriptorsDiffer(announced: Connection.maximumDescriptors, received: files.count)
+    }
+    return count
   }
 
   private func wait(for events: Poll.Events, until deadline: Deadline) throws(WireError) {

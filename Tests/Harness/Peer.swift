@@ -77,13 +77,9 @@ package final class Peer {
 
   /// Waits for a frame; nil if the daemon closed instead.
   package func next(within milliseconds: Int = 20_000) throws -> Answer? {
-    let deadline = Deadline.after(milliseconds: milliseconds)
     var files: [File] = []
-    guard let prefix = try receive(OutgoingFrame.prefixByteCount, &files, deadline) else {
-      return nil
-    }
-    let count = prefix[1...].reduce(0) { $0 << 8 | Int($1) }
-    guard let message = try receive(count, &files, deadline) else { throw Failure.endedInFrame }
+    guard let frame = try frame(&files, within: milliseconds) else { return nil }
+    let message = Array(frame[OutgoingFrame.prefixByteCount...])
     let reply = try Reply(parsing: message[...])
     var status: CallStatus?
     if let range = reply.status {
@@ -91,6 +87,17 @@ package final class Peer {
       status = try CallStatus(unpacking: bytes.rawSpan, scratch)
     }
     return Answer(reply: reply, message: message, files: files, status: status)
+  }
+
+  /// Waits for a frame and returns its bytes; nil if the other end closed instead.
+  package func frame(_ files: inout [File], within milliseconds: Int = 20_000) throws -> [UInt8]? {
+    let deadline = Deadline.after(milliseconds: milliseconds)
+    guard let prefix = try receive(OutgoingFrame.prefixByteCount, &files, deadline) else {
+      return nil
+    }
+    let count = prefix[1...].reduce(0) { $0 << 8 | Int($1) }
+    guard let message = try receive(count, &files, deadline) else { throw Failure.endedInFrame }
+    return prefix + message
   }
 
   /// Waits for a frame, which must come.

@@ -30,12 +30,12 @@ import WarmstartClient
     let listed = try checkpoint.list()
     #expect(listed.count == golden.tensors.count)
     #expect(listed.map(\.name) == golden.tensors.keys.map { Name($0) }.sorted())
-    for tensor in listed {
-      let expected = try #require(
-        golden.tensors[String(decoding: tensor.name.bytes, as: UTF8.self)])
-      #expect(tensor.dtype.name == expected.dtype)
-      #expect(Array(tensor.shape.lengths) == expected.shape)
+    // One expectation for all: ten thousand of them take longer than what they expect.
+    let other = listed.filter { tensor in
+      let expected = golden.tensors[String(decoding: tensor.name.bytes, as: UTF8.self)]
+      return tensor.dtype.name != expected?.dtype || Array(tensor.shape.lengths) != expected?.shape
     }
+    #expect(other.isEmpty)
   }
 
   @Test(arguments: checkpoints, [false, true])
@@ -54,13 +54,13 @@ import WarmstartClient
     options.alignment = sealed ? 64 : 0
     let resolved = try checkpoint.resolve(map, variables, options)
     #expect(resolved.tensors.count == readable.count)
-    for tensor in resolved.tensors {
-      let name = String(decoding: tensor.tensor.bytes, as: UTF8.self)
-      let expected = try #require(golden.tensors[name])
-      #expect(tensor.offset % max(1, options.alignment) == 0)
-      #expect(!sealed || tensor.region.kind == .arena)
-      Self.expect(tensor, sha256: expected.sha256, base64: expected.base64, "\(id) \(name)")
+    let other = resolved.tensors.filter { tensor in
+      let expected = golden.tensors[String(decoding: tensor.tensor.bytes, as: UTF8.self)]
+      return !Self.isSame(tensor, sha256: expected?.sha256, base64: expected?.base64)
     }
+    #expect(other.map(\.tensor) == [])
+    #expect(resolved.tensors.allSatisfy { $0.offset % max(1, options.alignment) == 0 })
+    #expect(!sealed || resolved.tensors.allSatisfy { $0.region.kind == .arena })
   }
 
   @Test(arguments: checkpoints)
@@ -84,7 +84,7 @@ import WarmstartClient
             #expect(Self.copiedOnlyByUs.contains(stored.dtype), "\(what) should fail")
           } else {
             #expect(Array(tensor.shape.lengths) == read.shape, "\(what)")
-            Self.expect(tensor, sha256: read.sha256, base64: read.base64, what)
+            #expect(Self.isSame(tensor, sha256: read.sha256, base64: read.base64), "\(what)")
           }
         case .failure(let error):
           let expected = try #require(read.error, "\(what): \(error)")
@@ -150,17 +150,13 @@ import WarmstartClient
     )
   }
 
-  private static func expect(
-    _ tensor: Tensor, sha256 digest: String?, base64: [String]?, _ what: String
-  ) {
+  private static func isSame(
+    _ tensor: Tensor, sha256 digest: String?, base64: [String]?
+  ) -> Bool {
     let bytes = copy(tensor.bytes)
-    if let digest {
-      #expect(sha256(bytes) == digest, "\(what)")
-    } else if let base64 {
-      #expect(
-        strings(bytes, count: base64.count)
-          == base64.map { [UInt8](Data(base64Encoded: $0) ?? Data()) }, "\(what)")
-    }
+    if let digest { return sha256(bytes) == digest }
+    let expected = (base64 ?? []).map { [UInt8](Data(base64Encoded: $0) ?? Data()) }
+    return base64 != nil && strings(bytes, count: expected.count) == expected
   }
 
   private static func copy(_ span: RawSpan) -> [UInt8] {

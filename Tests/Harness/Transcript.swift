@@ -1,0 +1,187 @@
+internal import Foundation
+package import Kernel
+internal import Messages
+internal import SystemPackage
+internal import TestSupport
+
+/// A conversation between a client and the daemon, frame by frame in hexadecimal.
+///
+/// A line that begins with `C>` or `D>` begins a frame of the client or the daemon; further lines go
+/// on with it. `#` begins a comment. Bytes in brackets, `[6c 6f 67]`, vary: sent as written, but any
+/// number of others may be received in their place. `fds=1(v2_tiles/t.index)` after the arrow names
+/// the descriptors on the frame: a file of the golden checkpoints, or `arena:40`, a sealed arena of
+/// as many bytes. `C> end` and `D> end` close the sender's end.
+package struct Transcript: Sendable {
+  /// Who sends a frame.
+  package enum Side: Sendable {
+    case client
+    case daemon
+  }
+
+  /// A run of bytes that are as written, or of others.
+  struct Run: Sendable {
+    var bytes: [UInt8]
+    let varies: Bool
+  }
+
+  /// One frame, or the end of what a side sends.
+  struct Step: Sendable {
+    let side: Side
+    let line: Int
+    var runs: [Run] = []
+    var descriptors: [String] = []
+    var isEnd = false
+    /// Whether a bracket is open, which may close on a later line.
+    var varies = false
+
+    var bytes: [UInt8] { runs.flatMap(\.bytes) }
+  }
+
+  /// What is wrong with a transcript or with what replays it.
+  package struct Failure: Error, CustomStringConvertible {
+    package let description: String
+  }
+
+  /// The file's name, without its extension.
+  package let name: String
+  let steps: [Step]
+
+  /// Reads a file of `Tests/Transcripts`.
+  package init(_ name: String) throws {
+    self.name = name
+    let text = try String(
+      contentsOf: Transcript.folder.appending(path: "\(name).txt"), encoding: .utf8)
+    var steps: [Step] = []
+    for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
+    {
+      try Transcript.read(line.prefix { $0 != "#" }, number + 1, of: name, into: &steps)
+    }
+    self.steps = steps
+  }
+
+  /// The names of all transcripts.
+  package static var names: [String] {
+    let files = try? FileManager.default.contentsOfDirectory(
+      atPath: folder.path(percentEncoded: false))
+    return (files ?? []).filter { $0.hasSuffix(".txt") }.map { String($0.dropLast(4)) }.sorted()
+  }
+
+  private static let folder = Golden.folder.deletingLastPathComponent()
+    .appending(path: "Transcripts")
+
+  // MARK: Reading
+
+  private static func read(
+    _ line: Substring, _ number: Int, of name: String, into steps: inout [Step]
+  ) throws {
+    var words = line.split(separator: " ")
+    if words.first == "C>" || words.first == "D>" {
+      steps.append(Step(side: words.removeFirst() == "C>" ? .client : .daemon, line: number))
+    }
+    guard !words.isEmpty else { return }
+    guard !steps.isEmpty else { throw Failure(description: "\(name):\(number): bytes of no frame") }
+    if words.first == "end" {
+      steps[steps.count - 1].isEnd = true
+      return
+    }
+    if let first = words.first, first.hasPrefix("fds=") {
+      steps[steps.count - 1].descriptors = try descriptors(first, "\(name):\(number)")
+      words.removeFirst()
+    }
+    for word in words {
+      let opens = word.hasPrefix("[")
+      if opens { steps[steps.count - 1].varies = true }
+      let digits = word.filter { $0 != "[" && $0 != "]" }
+      if !digits.isEmpty {
+        guard digits.count == 2, let byte = UInt8(digits, radix: 16) else {
+          throw Failure(description: "\(name):\(number): \(word) is not a byte")
+        }
+        steps[steps.count - 1].append(byte, begins: opens)
+      }
+      if word.hasSuffix("]") { steps[steps.count - 1].varies = false }
+    }
+  }
+
+  private static func descriptors(_ word: Substring, _ place: String) throws -> [String] {
+    let parts = word.dropFirst(4).split(separator: "(", maxSplits: 1)
+    let names = parts.count < 2 ? [] : parts[1].dropLast().split(separator: ",").map(String.init)
+    guard let count = parts.first.flatMap({ Int($0) }), count == names.count else {
+      throw Failure(description: "\(place): \(word) does not name its descriptors")
+    }
+    return names
+  }
+
+  /// Opens what stands for a descriptor.
+  static func open(_ name: String) throws -> File {
+    guard name.hasPrefix("arena:") else {
+      return try File(opening: FilePath(Golden.path(name)))
+    }
+    let arena = try Arena(named: "transcript", byteCount: Int(name.dropFirst(6)) ?? 0)
+    return File(try arena.seal().open())
+  }
+
+  /// Whether a descriptor that was received is what a name stands for.
+  static func matches(_ file: File, _ name: String) throws -> Bool {
+    let status = try file.status()
+    if name.hasPrefix("arena:") {
+      return SealedArena.isSealed(file.descriptor) && "\(status.size)" == name.dropFirst(6)
+    }
+    let expected = try open(name).status()
+    return status.device == expected.device && status.inode == expected.inode
+  }
+}
+
+extension Transcript.Step {
+  fileprivate mutating func append(_ byte: UInt8, begins: Bool) {
+    if let last = runs.last, last.varies == varies, !begins {
+      runs[runs.count - 1].bytes.append(byte)
+    } else {
+      runs.append(Transcript.Run(bytes: [byte], varies: varies))
+    }
+  }
+
+  /// Whether bytes are what the step says, but for those that vary.
+  func matches(_ bytes: ArraySlice<UInt8>, from run: Int = 0) -> Bool {
+    guard run < runs.count else { return bytes.isEmpty }
+    guard runs[run].varies else {
+      let expected = runs[run].bytes
+      return bytes.starts(with: expected) && matches(bytes.dropFirst(expected.count), from: run + 1)
+    }
+    return (0...bytes.count).contains { matches(bytes.dropFirst($0), from: run + 1) }
+  }
+}
+
+// MARK: - Replaying
+
+extension Transcript {
+  /// Plays one side to the other end of the socket, whose frames must be as written.
+  package func play(_ side: Side, on peer: Peer) throws {
+    for step in steps {
+      let place = "\(name).txt:\(step.line)"
+      if step.side == side {
+        if step.isEnd {
+          peer.finishWriting()
+        } else {
+          try peer.send(step.bytes, step.descriptors.map(Transcript.open))
+        }
+        continue
+      }
+      var files: [File] = []
+      guard let bytes = try peer.frame(&files) else {
+        guard step.isEnd else { throw Failure(description: "\(place): the other side has closed") }
+        continue
+      }
+      guard !step.isEnd, step.matches(bytes[...]) else {
+        throw Failure(description: "\(place): received \(Transcript.hexadecimal(bytes))")
+      }
+      let areRight = try zip(files, step.descriptors).allSatisfy { try Transcript.matches($0, $1) }
+      guard files.count == step.descriptors.count, areRight else {
+        throw Failure(description: "\(place): received other descriptors: \(files.count)")
+      }
+    }
+  }
+
+  private static func hexadecimal(_ bytes: [UInt8]) -> String {
+    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: " ")
+  }
+}

@@ -1,0 +1,113 @@
+import Harness
+import Kernel
+import Server
+import TensorModel
+import TestSupport
+import Testing
+import WarmstartClient
+
+/// The transcripts are what the daemon and the client really say.
+@Suite(.serialized, .descriptorsBalanced) struct TranscriptTests {
+  /// What a client does in a conversation.
+  private typealias Script = @Sendable (WarmstartClient.Client) throws -> Void
+
+  private static let scripts: [String: Script] = [
+    "hello": { _ = try $0.status() },
+    "list": { client in
+      let tensors = try client.open(Golden.path("v2_tiles/t")).list()
+      #expect(tensors.map(\.name) == ["x"])
+      #expect(tensors.first?.slices.count == 4)
+    },
+    "list-chunks": { client in
+      let tensors = try client.open(Golden.path("v2_many/many")).list()
+      // As many as the transcript writes out.
+      #expect(tensors.count == 4)
+    },
+    "resolve-file": { client in
+      let checkpoint = try client.open(Golden.path("v2_plain_resource/model.ckpt-1000"))
+      let map: AssignmentMap = ["bert/embeddings/LayerNorm/gamma": "gamma", "bert/": "other/"]
+      let resolved = try checkpoint.resolve(map, [Variable("gamma", .float32, [8])])
+      #expect(resolved.tensors.map(\.region.kind) == [.file])
+      #expect(resolved.unused == [map.pairs[1]])
+    },
+    "resolve-arena": { client in
+      let checkpoint = try client.open(Golden.path("v2_tiles/t"))
+      var options = Resolved.Options()
+      options.sealed = true
+      options.alignment = 64
+      let resolved = try checkpoint.resolve(
+        ["x": .variable("w")], [Variable("w", .float32, [5, 4], isInStore: false)], options)
+      #expect(resolved.tensors.map(\.region.kind) == [.arena])
+    },
+    "failure": { client in
+      let checkpoint = try client.open(Golden.path("v2_tiles/t"))
+      let error = #expect(throws: WarmstartError.self) {
+        try checkpoint.resolve(
+          ["y": .variable("v"), "x": .variable("w")],
+          [
+            Variable("v", .float32, [2], isInStore: false),
+            Variable("w", .int32, [5, 4], isInStore: false),
+          ])
+      }
+      #expect(error?.reason == "TENSOR_NOT_FOUND")
+      #expect(error?.problems.map(\.reason) == [.tensorNotFound, .dtypeMismatch])
+    },
+    "refused": { client in
+      let error = #expect(throws: WarmstartError.self) { try client.status() }
+      #expect(error?.reason == "QUOTA")
+      #expect(error?.code == .resourceExhausted)
+    },
+    "draining": { client in
+      let error = #expect(throws: WarmstartError.self) { try client.status() }
+      #expect(error?.reason == "DRAINING")
+      #expect(error?.code == .unavailable)
+    },
+  ]
+
+  @Test func `the transcripts are there`() {
+    #expect(Transcript.names.count >= 11)
+    #expect(Set(Self.scripts.keys).isSubset(of: Transcript.names))
+  }
+
+  @Test(arguments: Transcript.names)
+  func `the daemon says what the transcript says`(_ name: String) throws {
+    var limits = Limits()
+    if name == "refused" { limits.connections = 0 }
+    let daemon = try ServedDaemon(limits)
+    if name == "draining" { #expect(daemon.daemon.drain()) }
+    try Transcript(name).play(.client, on: daemon.connect())
+    #expect(daemon.settles())
+  }
+
+  @Test(arguments: scripts.keys.sorted())
+  func `the client says what the transcript says`(_ name: String) throws {
+    // A daemon that stops is called once more.
+    let connectionCount = name == "draining" ? 2 : 1
+    let impostor = try Impostor(playing: Transcript(name), connections: connectionCount)
+    let script = try #require(Self.scripts[name])
+    let label = "a label of another length"
+    #expect(throws: Never.self) {
+      try script(WarmstartClient.Client(socket: impostor.socketPath, label: label))
+    }
+    #expect(impostor.failures(afterConnections: connectionCount) == [])
+  }
+
+  @Test func `a request that is refused before it is read tells its reason`() throws {
+    var limits = Limits()
+    limits.requestByteCountPerUser = 1 << 20
+    let impostor = try Impostor(ServedDaemon(limits))
+    let variables = (0..<20_000).map { number in
+      Variable(Name("layer_\(number)/kernel"), .float32, [1])
+    }
+    do {
+      let client = WarmstartClient.Client(socket: impostor.socketPath)
+      let checkpoint = try client.open(Golden.path("v2_tiles/t"))
+      let error = #expect(throws: WarmstartError.self) {
+        try checkpoint.resolve(["x": "v"], variables)
+      }
+      // Not CONNECTION, which is all that the broken pipe says.
+      #expect(error?.reason == "QUOTA")
+    }
+    #expect(impostor.failures() == [])
+  }
+}
