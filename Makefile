@@ -39,17 +39,17 @@ build: deps
 
 test: deps
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build
+	Tests/run
 
 check: deps
 	Tests/check
 
 sanitize: deps
 	$(SWIFT) build --build-tests --sanitize thread --scratch-path .build-thread
-	$(SWIFT) test --skip-build --sanitize thread --scratch-path .build-thread
+	Tests/run --sanitize thread --scratch-path .build-thread
 	$(SWIFT) build --build-tests --sanitize address --scratch-path .build-address
 	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/leaks.supp:print_suppressions=0 \
-	  $(SWIFT) test --skip-build --sanitize address --scratch-path .build-address
+	  Tests/run --sanitize address --scratch-path .build-address
 
 demo: build
 	Tests/Demo/demo .build/release

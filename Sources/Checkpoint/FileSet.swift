@@ -26,6 +26,8 @@ package struct FileSet: Sendable {
   package let members: [Member]
   /// The identity of the bytes.
   package let generation: Generation
+  /// The user who opened them.
+  package let openedBy: UInt32
   private let shardPositions: [Role: Int]
   private let indexPosition: Int
 
@@ -54,6 +56,7 @@ package struct FileSet: Sendable {
     }
     guard let index else { throw Problem(.invalidRequest, "the checkpoint has no index file") }
     self.members = members
+    openedBy = uid
     indexPosition = index
     shardPositions = shards
     generation = try Generation(members, openedBy: uid)

@@ -41,6 +41,16 @@ package final class Client: Sendable {
     clients.giveBackFiles(count, of: self)
   }
 
+  /// Takes files on a frame of the user's share; throws `quota` if that is more than is left.
+  func takeFilesInFlight(_ count: Int) throws(Problem) {
+    try clients.takeFilesInFlight(count, for: self)
+  }
+
+  /// Gives files on a frame of the user's share back.
+  func giveBackFilesInFlight(_ count: Int) {
+    clients.giveBackFilesInFlight(count, of: self)
+  }
+
   /// Takes memory of the user's share for a request; throws `quota` if that is more than is left.
   func takeMemory(_ byteCount: Int) throws(Problem) {
     try clients.takeMemory(byteCount, for: self)
@@ -94,6 +104,7 @@ package final class Clients: Sendable {
     var connectionCount = 0
     var fileCount = 0
     var requestByteCount = 0
+    var fileInFlightCount = 0
   }
 
   private struct State {
@@ -148,6 +159,23 @@ package final class Clients: Sendable {
       state.records[client.id]?.fileCount += count
       state.usage[client.peer.uid]?.fileCount += count
     }
+  }
+
+  fileprivate func takeFilesInFlight(_ count: Int, for client: Client) throws(Problem) {
+    try state.withLock { state throws(Problem) in
+      let taken = state.usage[client.peer.uid]?.fileInFlightCount ?? 0
+      guard count <= limits.filesInFlightPerUser - taken else {
+        throw Problem(
+          .quota,
+          "user \(client.peer.uid) has \(taken) files in flight, the limit for one user is "
+            + "\(limits.filesInFlightPerUser)")
+      }
+      state.usage[client.peer.uid]?.fileInFlightCount += count
+    }
+  }
+
+  fileprivate func giveBackFilesInFlight(_ count: Int, of client: Client) {
+    state.withLock { $0.usage[client.peer.uid]?.fileInFlightCount -= count }
   }
 
   fileprivate func takeMemory(_ byteCount: Int, for client: Client) throws(Problem) {

@@ -6,6 +6,8 @@ package struct Limits: Sendable {
   package var connectionsPerUser = 1024
   /// Files that the connections of one user hold in all.
   package var filesPerUser = 16384
+  /// Files of one user on frames that are being received and answered.
+  package var filesInFlightPerUser = 4096
   /// Memory for the requests of one user that are being received and answered, beyond small ones.
   package var requestByteCountPerUser = 1 << 30
   /// Checkpoints that one connection has open.
@@ -21,5 +23,6 @@ package struct Limits: Sendable {
     connections = min(connections, max(8, descriptors / 4))
     connectionsPerUser = min(connectionsPerUser, connections)
     filesPerUser = min(filesPerUser, max(16, descriptors / 2))
+    filesInFlightPerUser = min(filesInFlightPerUser, max(64, descriptors / 8))
   }
 }

@@ -34,21 +34,21 @@ final class Session {
   /// What the call that is being answered opened; if it fails, nobody learns the handle.
   private var openedByCall: UInt64?
   private var lastID: UInt64 = 0
-  private let memory: RequestMemory
+  private let share: RequestShare
 
   init(_ client: Client, of daemon: Daemon) {
     self.client = client
     self.daemon = daemon
-    let memory = RequestMemory(client)
-    self.memory = memory
-    connection = Connection(client.socket) { count throws(WireError) in try memory.take(count) }
+    let share = RequestShare(client)
+    self.share = share
+    connection = Connection(client.socket) { burden throws(WireError) in try share.take(burden) }
   }
 
   /// Answers calls until the client closes, or sends what is not a call.
   func run() {
     do throws(WireError) {
       while try connection.receive(limit: Connection.maximumRequestByteCount), try answer() {
-        memory.giveBack()
+        share.giveBack()
       }
       // Most have hung up themselves by now.
       if daemon.isDraining { try? refuse(Problem(.draining, "the daemon is stopping")) }
@@ -222,30 +222,39 @@ final class Session {
   }
 }
 
-/// The share of its user's memory that a session's request takes while it is answered.
-private final class RequestMemory {
+/// The share of its user's memory and files that a session's request takes while it is answered.
+private final class RequestShare {
   /// What a request takes: its bytes, up to sixteen times as much unpacked, and the answer.
   private static let factor = 20
 
   private let client: Client
   private var byteCount = 0
+  private var fileCount = 0
 
   init(_ client: Client) {
     self.client = client
   }
 
-  func take(_ requestByteCount: Int) throws(WireError) {
-    let wanted = requestByteCount * RequestMemory.factor
-    do { try client.takeMemory(wanted) } catch {
-      throw .overQuota(byteCount: requestByteCount, error.message)
+  func take(_ burden: Connection.Burden) throws(WireError) {
+    do throws(Problem) {
+      switch burden {
+      case .bytes(let count):
+        try client.takeMemory(count * RequestShare.factor)
+        byteCount += count * RequestShare.factor
+      case .files(let count):
+        try client.takeFilesInFlight(count)
+        fileCount += count
+      }
+    } catch {
+      throw .overQuota(error.message)
     }
-    byteCount += wanted
   }
 
   func giveBack() {
-    guard byteCount > 0 else { return }
-    client.giveBackMemory(byteCount)
+    if byteCount > 0 { client.giveBackMemory(byteCount) }
+    if fileCount > 0 { client.giveBackFilesInFlight(fileCount) }
     byteCount = 0
+    fileCount = 0
   }
 
   deinit {

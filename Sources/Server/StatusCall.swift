@@ -11,7 +11,7 @@ extension Session {
   /// Answers `Status`: totals, checkpoints, and the connections that the caller may know of.
   func status(_ reply: Responder) throws(CallFailure) {
     let isAdministrator = client.endpoint == .administration
-    var report = daemon.report()
+    var report = daemon.report(labelsFor: isAdministrator ? nil : client.peer.uid)
     report.clients = daemon.clients.records(ofUser: isAdministrator ? nil : client.peer.uid)
       .prefix(Session.maximumListed)
       .map { record in
@@ -25,8 +25,8 @@ extension Session {
 }
 
 extension Daemon {
-  /// What the daemon holds; without the clients.
-  func report() -> StatusReport {
+  /// What the daemon holds; without the clients, and with the labels of one user or of all.
+  func report(labelsFor uid: UInt32?) -> StatusReport {
     var report = StatusReport()
     report.daemonVersion = Daemon.version
     report.processID = Process.id
@@ -39,7 +39,8 @@ extension Daemon {
       report.arenaByteCount += holdings.arenaByteCount
       report.warmByteCount += holdings.verifiedByteCount + holdings.arenaByteCount
       var checkpoint = StatusReport.Checkpoint(
-        generation: resident.generation.description, format: "v2", label: resident.label)
+        generation: resident.generation.description, format: "v2",
+        label: uid == nil || uid == resident.openedBy ? resident.label : "")
       checkpoint.tensorCount = resident.checkpoint.catalog.count
       checkpoint.byteCount = resident.checkpoint.byteCount
       checkpoint.verifiedByteCount = holdings.verifiedByteCount
@@ -62,7 +63,7 @@ extension Daemon {
 
   /// The line that `systemctl status` shows.
   var summary: String {
-    let report = report()
+    let report = report(labelsFor: nil)
     func counted(_ count: Int, _ noun: String) -> String {
       "\(count) \(noun)\(count == 1 ? "" : "s")"
     }

@@ -29,8 +29,13 @@ final class Workers: Sendable {
     do {
       try Thread.detach { [self] in run() }
     } catch {
-      state.withLock { $0.waiting.removeAll { $0 === client } }
-      throw error
+      // An older thread may have taken the client meanwhile: then all is well.
+      let isWaiting = state.withLock { state in
+        let index = state.waiting.firstIndex { $0 === client }
+        if let index { state.waiting.remove(at: index) }
+        return index != nil
+      }
+      if isWaiting { throw error }
     }
   }
 

@@ -24,8 +24,10 @@ package final class Resident: Sendable {
 
   package let generation: Generation
   package let checkpoint: Checkpoint
-  /// What the first client that opened it called it.
+  /// What the first client that opened it called it; a path, so for its own user's eyes.
   package let label: String
+  /// The user of the client that opened it first.
+  package let openedBy: UInt32
   /// Keeps the inode from being given to another file; read through by nobody.
   let index: File
   private let charge: Charge
@@ -36,6 +38,7 @@ package final class Resident: Sendable {
   init(
     _ checkpoint: Checkpoint, _ files: FileSet, label: String, _ charge: consuming Charge
   ) {
+    openedBy = files.openedBy
     generation = files.generation
     self.checkpoint = checkpoint
     self.label = label

@@ -8,6 +8,14 @@ import SystemPackage
 /// with the first byte of their frame, so a read past a frame would take the next one's. Buffers are
 /// kept from frame to frame. Belongs to one thread. See `unix(7)`.
 package final class Connection {
+  /// What a frame costs its receiver before it can be understood.
+  package enum Burden: Sendable, Hashable {
+    /// A message of that many bytes, more than `freeByteCount`.
+    case bytes(Int)
+    /// Descriptors that have come.
+    case files(Int)
+  }
+
   /// The most descriptors on one frame.
   package static let maximumDescriptors = 64
   /// The longest request: some 150,000 variables.
@@ -32,8 +40,8 @@ package final class Connection {
   package private(set) var files: [File] = []
   private var buffer = [UInt8](repeating: 0, count: Connection.bufferByteCount)
   private var messageByteCount = 0
-  /// Asked before a longer frame than `freeByteCount` is taken; throws to refuse it.
-  private let admit: (Int) throws(WireError) -> Void
+  /// Asked before more is taken; throws to refuse it.
+  private let admit: (Burden) throws(WireError) -> Void
   private let frameMilliseconds: Int
   /// Whether a frame went out in part: what followed it would be taken for the rest.
   private var isBroken = false
@@ -41,7 +49,7 @@ package final class Connection {
   /// Makes an end of a connection; tests are less patient than `frameMilliseconds`.
   package init(
     _ socket: Socket, frameMilliseconds: Int = Connection.frameMilliseconds,
-    admit: @escaping (Int) throws(WireError) -> Void = { _ in }
+    admit: @escaping (Burden) throws(WireError) -> Void = { _ in }
   ) {
     self.socket = socket
     self.frameMilliseconds = frameMilliseconds
@@ -72,7 +80,7 @@ package final class Connection {
     let length = buffer[1...4].reduce(0) { $0 << 8 | Int($1) }
     guard flags == 0 else { throw .badFlags(flags) }
     guard length <= limit else { throw .tooLong(byteCount: length, limit: limit) }
-    if length > Connection.freeByteCount { try admit(length) }
+    if length > Connection.freeByteCount { try admit(.bytes(length)) }
     messageByteCount = length
     _ = try receive(upTo: length, &frame, mayEnd: false)
     return true
@@ -135,6 +143,7 @@ package final class Connection {
 
   private func receiveSome(_ range: Range<Int>, waiting: Bool) throws(WireError) -> Int? {
     let count: Int
+    let known = files.count
     do {
       count = try socket.receive(
         into: &buffer, range: range, descriptors: &files, waiting: waiting)
@@ -147,6 +156,7 @@ package final class Connection {
     guard files.count <= Connection.maximumDescriptors else {
       throw .descriptorsDiffer(announced: Connection.maximumDescriptors, received: files.count)
     }
+    if files.count > known { try admit(.files(files.count - known)) }
     return count
   }
 

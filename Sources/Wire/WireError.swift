@@ -10,8 +10,8 @@ package enum WireError: Error, Hashable {
   case badFlags(UInt8)
   /// A frame longer than the receiver takes.
   case tooLong(byteCount: Int, limit: Int)
-  /// A frame for which the receiver has no memory to spare now.
-  case overQuota(byteCount: Int, String)
+  /// A frame for which the receiver has no memory or descriptors to spare now.
+  case overQuota(String)
   /// The message counts other descriptors than came with the frame.
   case descriptorsDiffer(announced: Int, received: Int)
   /// The message does not parse.
@@ -27,7 +27,7 @@ extension WireError: CustomStringConvertible {
     case .timedOut: "the peer took more than \(Connection.frameMilliseconds) ms for a frame"
     case .badFlags(let flags): "a frame has flags \(flags), expected 0 (not compressed)"
     case .tooLong(let count, let limit): "a frame of \(count) bytes, expected at most \(limit)"
-    case .overQuota(let count, let message): "a frame of \(count) bytes is refused: \(message)"
+    case .overQuota(let message): "a frame is refused: \(message)"
     case .descriptorsDiffer(let announced, let received):
       "a frame announces \(announced) descriptors, but \(received) came with it"
     case .malformed(let what): "a frame does not parse: \(what)"
