@@ -11,10 +11,11 @@ UNITS = warmstartd.service warmstartd.socket warmstart-admin.socket
 
 # What Debian calls what we need, beside Swift 6.3: libraries, protoc-c for `make check`,
 # systemd-socket-activate for `make demo`.
+SYSTEM_PACKAGES = debootstrap systemd-container
 PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev pkg-config \
   protobuf-c-compiler protobuf-compiler systemd
 
-.PHONY: help deps build test check demo sanitize install uninstall format clean
+.PHONY: help deps build system-deps test system-test bench check demo sanitize install uninstall format clean
 
 help:
 	@echo 'make build      the release programs, in .build/release'
@@ -22,12 +23,16 @@ help:
 	@echo 'make check      format, imports, generated code, libraries, units'
 	@echo 'make sanitize   the tests with ThreadSanitizer, then with AddressSanitizer'
 	@echo 'make demo       the main job: a daemon, four trainers, one copy'
+	@echo 'make system-test  the daemon under real systemd, in a container; needs root'
+	@echo 'make bench      what calls cost, beside C doing the same'
 	@echo 'make install    to $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)): programs, units, users'
 	@echo 'make format     format Swift in place'
 
 # Installs what is missing if it may, else says what to install.
-deps:
-	@missing=''; for package in $(PACKAGES); do \
+deps: WANTED = $(PACKAGES)
+system-deps: WANTED = $(PACKAGES) $(SYSTEM_PACKAGES)
+deps system-deps:
+	@missing=''; for package in $(WANTED); do \
 	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' \
 	    || missing="$$missing $$package"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
@@ -50,6 +55,16 @@ sanitize: deps
 	$(SWIFT) build --build-tests --sanitize address --scratch-path .build-address
 	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/leaks.supp:print_suppressions=0 \
 	  Tests/run --sanitize address --scratch-path .build-address
+
+# Boots real systemd in a container made of Debian packages; its root is made once.
+system-test: system-deps build
+	rm -rf .build/installed
+	$(MAKE) install DESTDIR=$(CURDIR)/.build/installed PREFIX=/usr
+	Tests/System/run .build/installed .build/system
+
+bench: build
+	$(SWIFT) build $(RELEASE) --product benchmarks
+	.build/release/benchmarks
 
 demo: build
 	Tests/Demo/demo .build/release
