@@ -102,8 +102,6 @@ int64_t clinux_file_system(int descriptor) {
   return (int64_t)(uint32_t)status.f_type;
 }
 
-int clinux_open_flags(int descriptor) { return result(fcntl(descriptor, F_GETFL)); }
-
 int clinux_is_read_only(int descriptor) {
   int flags = fcntl(descriptor, F_GETFL);
   if (flags < 0) return -errno;

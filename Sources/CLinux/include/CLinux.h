@@ -48,7 +48,6 @@ int clinux_reopen(int descriptor);
 int clinux_is_directory(const char *path);
 int clinux_status(int descriptor, struct clinux_status *status);
 int64_t clinux_file_system(int descriptor);
-int clinux_open_flags(int descriptor);
 int clinux_is_read_only(int descriptor);
 ssize_t clinux_read(int descriptor, void *bytes, size_t count);
 ssize_t clinux_pread(int descriptor, void *bytes, size_t count, int64_t offset);
