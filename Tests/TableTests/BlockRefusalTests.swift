@@ -1,4 +1,5 @@
 import Table
+import TestSupport
 import Testing
 
 /// One input for each way in which a block's contents can be wrong.
@@ -109,8 +110,8 @@ import Testing
   }
 
   @Test func `keys that expand as writers let them are read`() throws {
-    var random = Random(seed: 4)
-    let prefix = random.bytes(count: 5000)
+    var random = SeededRandom(seed: 4)
+    let prefix = random.bytes(5000)
     let model = (0..<64).map { Entry(prefix + [UInt8($0)], []) }
     #expect(try entries(of: TableBuilder().table(of: model)) == model)
   }

@@ -1,4 +1,5 @@
 import Table
+import TestSupport
 import Testing
 
 @Suite struct SliceKeyTests {
@@ -48,7 +49,7 @@ import Testing
   }
 
   @Test func `codes sort as the numbers that they stand for`() {
-    var random = Random(seed: 3)
+    var random = SeededRandom(seed: 3)
     var numbers: [Int] = [.min, .max, 0]
     for bit in 0..<63 {
       let number = Int.random(in: 0..<(1 << bit), using: &random) | 1 << bit

@@ -1,4 +1,5 @@
 import Table
+import TestSupport
 import Testing
 
 @Suite struct TableReaderTests {
@@ -126,11 +127,11 @@ import Testing
 
   @Test(arguments: 0..<60 as Range<UInt64>)
   func `what was built is read back`(seed: UInt64) throws {
-    var random = Random(seed: seed)
+    var random = SeededRandom(seed: seed)
     var model: [[UInt8]: [UInt8]] = [:]
     for _ in 0..<Int.random(in: 0...400, using: &random) {
-      let key = random.bytes(count: .random(in: 0...12, using: &random), below: 3)
-      model[key] = random.bytes(count: .random(in: 0...40, using: &random), below: 1)
+      let key = random.bytes(.random(in: 0...12, using: &random), through: 3)
+      model[key] = random.bytes(.random(in: 0...40, using: &random), through: 1)
     }
     let sorted = model.map { Entry($0.key, $0.value) }
       .sorted { $0.key.lexicographicallyPrecedes($1.key) }
