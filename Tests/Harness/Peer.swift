@@ -76,7 +76,7 @@ package final class Peer {
   // MARK: Receiving
 
   /// Waits for a frame; nil if the daemon closed instead.
-  package func next(within milliseconds: Int = 20_000) throws -> Answer? {
+  package func next(within milliseconds: Int = 120_000) throws -> Answer? {
     var files: [File] = []
     guard let frame = try frame(&files, within: milliseconds) else { return nil }
     let message = Array(frame[OutgoingFrame.prefixByteCount...])
@@ -90,7 +90,7 @@ package final class Peer {
   }
 
   /// Waits for a frame and returns its bytes; nil if the other end closed instead.
-  package func frame(_ files: inout [File], within milliseconds: Int = 20_000) throws -> [UInt8]? {
+  package func frame(_ files: inout [File], within milliseconds: Int = 120_000) throws -> [UInt8]? {
     let deadline = Deadline.after(milliseconds: milliseconds)
     guard let prefix = try receive(OutgoingFrame.prefixByteCount, &files, deadline) else {
       return nil
@@ -101,7 +101,7 @@ package final class Peer {
   }
 
   /// Waits for a frame, which must come.
-  package func answer(within milliseconds: Int = 20_000) throws -> Answer {
+  package func answer(within milliseconds: Int = 120_000) throws -> Answer {
     guard let answer = try next(within: milliseconds) else { throw Failure.nothingCame }
     return answer
   }
