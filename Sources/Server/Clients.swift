@@ -9,6 +9,24 @@ package enum Endpoint: Sendable, Hashable {
   case administration
 }
 
+/// What the connections of one user share.
+enum Share: Int, Sendable, CaseIterable, CustomStringConvertible {
+  /// Files that connections hold.
+  case files
+  /// Files on frames that are being received and answered.
+  case filesInFlight
+  /// Memory for requests that are being received and answered, beyond small ones.
+  case requestBytes
+
+  var description: String {
+    switch self {
+    case .files: "files"
+    case .filesInFlight: "files in flight"
+    case .requestBytes: "bytes of requests"
+    }
+  }
+}
+
 /// A connection that was admitted: who it is, and its share of its user's limits.
 package final class Client: Sendable {
   package let id: UInt64
@@ -31,34 +49,14 @@ package final class Client: Sendable {
     clients.remove(id)
   }
 
-  /// Takes files of the user's share; throws `quota` if that is more than is left.
-  func takeFiles(_ count: Int) throws(Problem) {
-    try clients.takeFiles(count, for: self)
+  /// Takes of what the user's connections share; throws `quota` if that is more than is left.
+  func take(_ count: Int, of share: Share) throws(Problem) {
+    try clients.take(count, of: share, for: self)
   }
 
-  /// Gives files of the user's share back.
-  func giveBackFiles(_ count: Int) {
-    clients.giveBackFiles(count, of: self)
-  }
-
-  /// Takes files on a frame of the user's share; throws `quota` if that is more than is left.
-  func takeFilesInFlight(_ count: Int) throws(Problem) {
-    try clients.takeFilesInFlight(count, for: self)
-  }
-
-  /// Gives files on a frame of the user's share back.
-  func giveBackFilesInFlight(_ count: Int) {
-    clients.giveBackFilesInFlight(count, of: self)
-  }
-
-  /// Takes memory of the user's share for a request; throws `quota` if that is more than is left.
-  func takeMemory(_ byteCount: Int) throws(Problem) {
-    try clients.takeMemory(byteCount, for: self)
-  }
-
-  /// Gives memory of the user's share back.
-  func giveBackMemory(_ byteCount: Int) {
-    clients.giveBackMemory(byteCount, of: self)
+  /// Gives back what was taken.
+  func giveBack(_ count: Int, of share: Share) {
+    clients.giveBack(count, of: share, for: self)
   }
 
   func introduce(label: String, command: String) {
@@ -102,9 +100,7 @@ package final class Clients: Sendable {
 
   private struct Usage: Sendable {
     var connectionCount = 0
-    var fileCount = 0
-    var requestByteCount = 0
-    var fileInFlightCount = 0
+    var taken = [Int](repeating: 0, count: Share.allCases.count)
   }
 
   private struct State {
@@ -147,58 +143,24 @@ package final class Clients: Sendable {
     return Client(id, socket, peer, endpoint, in: self)
   }
 
-  fileprivate func takeFiles(_ count: Int, for client: Client) throws(Problem) {
+  fileprivate func take(_ count: Int, of share: Share, for client: Client) throws(Problem) {
+    let uid = client.peer.uid
+    let limit = limits[share]
     try state.withLock { state throws(Problem) in
-      let held = state.usage[client.peer.uid]?.fileCount ?? 0
-      guard count <= limits.filesPerUser - held else {
+      let taken = state.usage[uid]?.taken[share.rawValue] ?? 0
+      guard count <= limit - taken else {
         throw Problem(
-          .quota,
-          "user \(client.peer.uid) holds \(held) files, the limit for one user is "
-            + "\(limits.filesPerUser)")
+          .quota, "user \(uid) has \(taken) \(share), the limit for one user is \(limit)")
       }
-      state.records[client.id]?.fileCount += count
-      state.usage[client.peer.uid]?.fileCount += count
+      state.usage[uid]?.taken[share.rawValue] += count
+      if share == .files { state.records[client.id]?.fileCount += count }
     }
   }
 
-  fileprivate func takeFilesInFlight(_ count: Int, for client: Client) throws(Problem) {
-    try state.withLock { state throws(Problem) in
-      let taken = state.usage[client.peer.uid]?.fileInFlightCount ?? 0
-      guard count <= limits.filesInFlightPerUser - taken else {
-        throw Problem(
-          .quota,
-          "user \(client.peer.uid) has \(taken) files in flight, the limit for one user is "
-            + "\(limits.filesInFlightPerUser)")
-      }
-      state.usage[client.peer.uid]?.fileInFlightCount += count
-    }
-  }
-
-  fileprivate func giveBackFilesInFlight(_ count: Int, of client: Client) {
-    state.withLock { $0.usage[client.peer.uid]?.fileInFlightCount -= count }
-  }
-
-  fileprivate func takeMemory(_ byteCount: Int, for client: Client) throws(Problem) {
-    try state.withLock { state throws(Problem) in
-      let taken = state.usage[client.peer.uid]?.requestByteCount ?? 0
-      guard byteCount <= limits.requestByteCountPerUser - taken else {
-        throw Problem(
-          .quota,
-          "the requests of user \(client.peer.uid) take \(taken) bytes, the limit for one user is "
-            + "\(limits.requestByteCountPerUser)")
-      }
-      state.usage[client.peer.uid]?.requestByteCount += byteCount
-    }
-  }
-
-  fileprivate func giveBackMemory(_ byteCount: Int, of client: Client) {
-    state.withLock { $0.usage[client.peer.uid]?.requestByteCount -= byteCount }
-  }
-
-  fileprivate func giveBackFiles(_ count: Int, of client: Client) {
+  fileprivate func giveBack(_ count: Int, of share: Share, for client: Client) {
     state.withLock { state in
-      state.records[client.id]?.fileCount -= count
-      state.usage[client.peer.uid]?.fileCount -= count
+      state.usage[client.peer.uid]?.taken[share.rawValue] -= count
+      if share == .files { state.records[client.id]?.fileCount -= count }
     }
   }
 
@@ -215,7 +177,7 @@ package final class Clients: Sendable {
       guard let record = state.records.removeValue(forKey: id) else { return }
       let uid = record.peer.uid
       state.usage[uid]?.connectionCount -= 1
-      state.usage[uid]?.fileCount -= record.fileCount
+      state.usage[uid]?.taken[Share.files.rawValue] -= record.fileCount
       if state.usage[uid]?.connectionCount == 0 { state.usage[uid] = nil }
     }
     changed()

@@ -17,6 +17,15 @@ package struct Limits: Sendable {
 
   package init() {}
 
+  /// How much of something the connections of one user share.
+  subscript(share: Share) -> Int {
+    switch share {
+    case .files: filesPerUser
+    case .filesInFlight: filesInFlightPerUser
+    case .requestBytes: requestByteCountPerUser
+    }
+  }
+
   /// Lowers the limits so that the process's descriptors cannot run out.
   package mutating func fit(descriptors: Int) {
     // Half for connections and what the daemon itself needs, half for files.

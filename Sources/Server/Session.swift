@@ -135,7 +135,7 @@ final class Session {
     do {
       // Not only for later: a client's own socket, held here, would keep its connection alive.
       for file in files { _ = try FileSet.accept(file, as: "attached file") }
-      try client.takeFiles(files.count)
+      try client.take(files.count, of: .files)
     } catch { throw .status(CallStatus(error)) }
     return files.map { file in
       lastID += 1
@@ -193,14 +193,14 @@ final class Session {
       }
     }
     let fresh = files.count - used.count
-    try client.takeFiles(fresh)
+    try client.take(fresh, of: .files)
     let lease: Lease
     let set: FileSet
     do throws(Problem) {
       set = try FileSet(files, openedBy: client.peer.uid)
       lease = try daemon.store.open(set, label: Client.capped(label), for: caller)
     } catch {
-      client.giveBackFiles(fresh)
+      client.giveBack(fresh, of: .files)
       throw error
     }
     for id in used { attached[id] = nil }
@@ -217,7 +217,7 @@ final class Session {
     guard let open = checkpoints.removeValue(forKey: handle) else {
       throw .status(CallStatus(.invalidRequest, "this connection has no checkpoint \(handle)"))
     }
-    client.giveBackFiles(open.files.members.count)
+    client.giveBack(open.files.members.count, of: .files)
     client.countLeases(checkpoints.count)
   }
 }
@@ -239,10 +239,10 @@ private final class RequestShare {
     do throws(Problem) {
       switch burden {
       case .bytes(let count):
-        try client.takeMemory(count * RequestShare.factor)
+        try client.take(count * RequestShare.factor, of: .requestBytes)
         byteCount += count * RequestShare.factor
       case .files(let count):
-        try client.takeFilesInFlight(count)
+        try client.take(count, of: .filesInFlight)
         fileCount += count
       }
     } catch {
@@ -251,8 +251,8 @@ private final class RequestShare {
   }
 
   func giveBack() {
-    if byteCount > 0 { client.giveBackMemory(byteCount) }
-    if fileCount > 0 { client.giveBackFilesInFlight(fileCount) }
+    if byteCount > 0 { client.giveBack(byteCount, of: .requestBytes) }
+    if fileCount > 0 { client.giveBack(fileCount, of: .filesInFlight) }
     byteCount = 0
     fileCount = 0
   }
