@@ -682,6 +682,51 @@ void   warmstart__v1__list_request__free_unpacked
   assert(message->base.descriptor == &warmstart__v1__list_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   warmstart__v1__names__init
+                     (Warmstart__V1__Names         *message)
+{
+  static const Warmstart__V1__Names init_value = WARMSTART__V1__NAMES__INIT;
+  *message = init_value;
+}
+size_t warmstart__v1__names__get_packed_size
+                     (const Warmstart__V1__Names *message)
+{
+  assert(message->base.descriptor == &warmstart__v1__names__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t warmstart__v1__names__pack
+                     (const Warmstart__V1__Names *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &warmstart__v1__names__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t warmstart__v1__names__pack_to_buffer
+                     (const Warmstart__V1__Names *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &warmstart__v1__names__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Warmstart__V1__Names *
+       warmstart__v1__names__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Warmstart__V1__Names *)
+     protobuf_c_message_unpack (&warmstart__v1__names__descriptor,
+                                allocator, len, data);
+}
+void   warmstart__v1__names__free_unpacked
+                     (Warmstart__V1__Names *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &warmstart__v1__names__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   warmstart__v1__list_reply__init
                      (Warmstart__V1__ListReply         *message)
 {
@@ -727,94 +772,49 @@ void   warmstart__v1__list_reply__free_unpacked
   assert(message->base.descriptor == &warmstart__v1__list_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-void   warmstart__v1__tensor__init
-                     (Warmstart__V1__Tensor         *message)
+void   warmstart__v1__tensors__init
+                     (Warmstart__V1__Tensors         *message)
 {
-  static const Warmstart__V1__Tensor init_value = WARMSTART__V1__TENSOR__INIT;
+  static const Warmstart__V1__Tensors init_value = WARMSTART__V1__TENSORS__INIT;
   *message = init_value;
 }
-size_t warmstart__v1__tensor__get_packed_size
-                     (const Warmstart__V1__Tensor *message)
+size_t warmstart__v1__tensors__get_packed_size
+                     (const Warmstart__V1__Tensors *message)
 {
-  assert(message->base.descriptor == &warmstart__v1__tensor__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__tensors__descriptor);
   return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
 }
-size_t warmstart__v1__tensor__pack
-                     (const Warmstart__V1__Tensor *message,
+size_t warmstart__v1__tensors__pack
+                     (const Warmstart__V1__Tensors *message,
                       uint8_t       *out)
 {
-  assert(message->base.descriptor == &warmstart__v1__tensor__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__tensors__descriptor);
   return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
 }
-size_t warmstart__v1__tensor__pack_to_buffer
-                     (const Warmstart__V1__Tensor *message,
+size_t warmstart__v1__tensors__pack_to_buffer
+                     (const Warmstart__V1__Tensors *message,
                       ProtobufCBuffer *buffer)
 {
-  assert(message->base.descriptor == &warmstart__v1__tensor__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__tensors__descriptor);
   return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
 }
-Warmstart__V1__Tensor *
-       warmstart__v1__tensor__unpack
+Warmstart__V1__Tensors *
+       warmstart__v1__tensors__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data)
 {
-  return (Warmstart__V1__Tensor *)
-     protobuf_c_message_unpack (&warmstart__v1__tensor__descriptor,
+  return (Warmstart__V1__Tensors *)
+     protobuf_c_message_unpack (&warmstart__v1__tensors__descriptor,
                                 allocator, len, data);
 }
-void   warmstart__v1__tensor__free_unpacked
-                     (Warmstart__V1__Tensor *message,
+void   warmstart__v1__tensors__free_unpacked
+                     (Warmstart__V1__Tensors *message,
                       ProtobufCAllocator *allocator)
 {
   if(!message)
     return;
-  assert(message->base.descriptor == &warmstart__v1__tensor__descriptor);
-  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
-}
-void   warmstart__v1__slice_extents__init
-                     (Warmstart__V1__SliceExtents         *message)
-{
-  static const Warmstart__V1__SliceExtents init_value = WARMSTART__V1__SLICE_EXTENTS__INIT;
-  *message = init_value;
-}
-size_t warmstart__v1__slice_extents__get_packed_size
-                     (const Warmstart__V1__SliceExtents *message)
-{
-  assert(message->base.descriptor == &warmstart__v1__slice_extents__descriptor);
-  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
-}
-size_t warmstart__v1__slice_extents__pack
-                     (const Warmstart__V1__SliceExtents *message,
-                      uint8_t       *out)
-{
-  assert(message->base.descriptor == &warmstart__v1__slice_extents__descriptor);
-  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
-}
-size_t warmstart__v1__slice_extents__pack_to_buffer
-                     (const Warmstart__V1__SliceExtents *message,
-                      ProtobufCBuffer *buffer)
-{
-  assert(message->base.descriptor == &warmstart__v1__slice_extents__descriptor);
-  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
-}
-Warmstart__V1__SliceExtents *
-       warmstart__v1__slice_extents__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data)
-{
-  return (Warmstart__V1__SliceExtents *)
-     protobuf_c_message_unpack (&warmstart__v1__slice_extents__descriptor,
-                                allocator, len, data);
-}
-void   warmstart__v1__slice_extents__free_unpacked
-                     (Warmstart__V1__SliceExtents *message,
-                      ProtobufCAllocator *allocator)
-{
-  if(!message)
-    return;
-  assert(message->base.descriptor == &warmstart__v1__slice_extents__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__tensors__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   warmstart__v1__resolve_request__init
@@ -862,139 +862,139 @@ void   warmstart__v1__resolve_request__free_unpacked
   assert(message->base.descriptor == &warmstart__v1__resolve_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-void   warmstart__v1__assignment_pair__init
-                     (Warmstart__V1__AssignmentPair         *message)
+void   warmstart__v1__assignment_map__init
+                     (Warmstart__V1__AssignmentMap         *message)
 {
-  static const Warmstart__V1__AssignmentPair init_value = WARMSTART__V1__ASSIGNMENT_PAIR__INIT;
+  static const Warmstart__V1__AssignmentMap init_value = WARMSTART__V1__ASSIGNMENT_MAP__INIT;
   *message = init_value;
 }
-size_t warmstart__v1__assignment_pair__get_packed_size
-                     (const Warmstart__V1__AssignmentPair *message)
+size_t warmstart__v1__assignment_map__get_packed_size
+                     (const Warmstart__V1__AssignmentMap *message)
 {
-  assert(message->base.descriptor == &warmstart__v1__assignment_pair__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__assignment_map__descriptor);
   return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
 }
-size_t warmstart__v1__assignment_pair__pack
-                     (const Warmstart__V1__AssignmentPair *message,
+size_t warmstart__v1__assignment_map__pack
+                     (const Warmstart__V1__AssignmentMap *message,
                       uint8_t       *out)
 {
-  assert(message->base.descriptor == &warmstart__v1__assignment_pair__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__assignment_map__descriptor);
   return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
 }
-size_t warmstart__v1__assignment_pair__pack_to_buffer
-                     (const Warmstart__V1__AssignmentPair *message,
+size_t warmstart__v1__assignment_map__pack_to_buffer
+                     (const Warmstart__V1__AssignmentMap *message,
                       ProtobufCBuffer *buffer)
 {
-  assert(message->base.descriptor == &warmstart__v1__assignment_pair__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__assignment_map__descriptor);
   return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
 }
-Warmstart__V1__AssignmentPair *
-       warmstart__v1__assignment_pair__unpack
+Warmstart__V1__AssignmentMap *
+       warmstart__v1__assignment_map__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data)
 {
-  return (Warmstart__V1__AssignmentPair *)
-     protobuf_c_message_unpack (&warmstart__v1__assignment_pair__descriptor,
+  return (Warmstart__V1__AssignmentMap *)
+     protobuf_c_message_unpack (&warmstart__v1__assignment_map__descriptor,
                                 allocator, len, data);
 }
-void   warmstart__v1__assignment_pair__free_unpacked
-                     (Warmstart__V1__AssignmentPair *message,
+void   warmstart__v1__assignment_map__free_unpacked
+                     (Warmstart__V1__AssignmentMap *message,
                       ProtobufCAllocator *allocator)
 {
   if(!message)
     return;
-  assert(message->base.descriptor == &warmstart__v1__assignment_pair__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__assignment_map__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-void   warmstart__v1__variable_declaration__init
-                     (Warmstart__V1__VariableDeclaration         *message)
+void   warmstart__v1__variables__init
+                     (Warmstart__V1__Variables         *message)
 {
-  static const Warmstart__V1__VariableDeclaration init_value = WARMSTART__V1__VARIABLE_DECLARATION__INIT;
+  static const Warmstart__V1__Variables init_value = WARMSTART__V1__VARIABLES__INIT;
   *message = init_value;
 }
-size_t warmstart__v1__variable_declaration__get_packed_size
-                     (const Warmstart__V1__VariableDeclaration *message)
+size_t warmstart__v1__variables__get_packed_size
+                     (const Warmstart__V1__Variables *message)
 {
-  assert(message->base.descriptor == &warmstart__v1__variable_declaration__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__variables__descriptor);
   return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
 }
-size_t warmstart__v1__variable_declaration__pack
-                     (const Warmstart__V1__VariableDeclaration *message,
+size_t warmstart__v1__variables__pack
+                     (const Warmstart__V1__Variables *message,
                       uint8_t       *out)
 {
-  assert(message->base.descriptor == &warmstart__v1__variable_declaration__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__variables__descriptor);
   return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
 }
-size_t warmstart__v1__variable_declaration__pack_to_buffer
-                     (const Warmstart__V1__VariableDeclaration *message,
+size_t warmstart__v1__variables__pack_to_buffer
+                     (const Warmstart__V1__Variables *message,
                       ProtobufCBuffer *buffer)
 {
-  assert(message->base.descriptor == &warmstart__v1__variable_declaration__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__variables__descriptor);
   return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
 }
-Warmstart__V1__VariableDeclaration *
-       warmstart__v1__variable_declaration__unpack
+Warmstart__V1__Variables *
+       warmstart__v1__variables__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data)
 {
-  return (Warmstart__V1__VariableDeclaration *)
-     protobuf_c_message_unpack (&warmstart__v1__variable_declaration__descriptor,
+  return (Warmstart__V1__Variables *)
+     protobuf_c_message_unpack (&warmstart__v1__variables__descriptor,
                                 allocator, len, data);
 }
-void   warmstart__v1__variable_declaration__free_unpacked
-                     (Warmstart__V1__VariableDeclaration *message,
+void   warmstart__v1__variables__free_unpacked
+                     (Warmstart__V1__Variables *message,
                       ProtobufCAllocator *allocator)
 {
   if(!message)
     return;
-  assert(message->base.descriptor == &warmstart__v1__variable_declaration__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__variables__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-void   warmstart__v1__partition_place__init
-                     (Warmstart__V1__PartitionPlace         *message)
+void   warmstart__v1__partitions__init
+                     (Warmstart__V1__Partitions         *message)
 {
-  static const Warmstart__V1__PartitionPlace init_value = WARMSTART__V1__PARTITION_PLACE__INIT;
+  static const Warmstart__V1__Partitions init_value = WARMSTART__V1__PARTITIONS__INIT;
   *message = init_value;
 }
-size_t warmstart__v1__partition_place__get_packed_size
-                     (const Warmstart__V1__PartitionPlace *message)
+size_t warmstart__v1__partitions__get_packed_size
+                     (const Warmstart__V1__Partitions *message)
 {
-  assert(message->base.descriptor == &warmstart__v1__partition_place__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__partitions__descriptor);
   return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
 }
-size_t warmstart__v1__partition_place__pack
-                     (const Warmstart__V1__PartitionPlace *message,
+size_t warmstart__v1__partitions__pack
+                     (const Warmstart__V1__Partitions *message,
                       uint8_t       *out)
 {
-  assert(message->base.descriptor == &warmstart__v1__partition_place__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__partitions__descriptor);
   return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
 }
-size_t warmstart__v1__partition_place__pack_to_buffer
-                     (const Warmstart__V1__PartitionPlace *message,
+size_t warmstart__v1__partitions__pack_to_buffer
+                     (const Warmstart__V1__Partitions *message,
                       ProtobufCBuffer *buffer)
 {
-  assert(message->base.descriptor == &warmstart__v1__partition_place__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__partitions__descriptor);
   return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
 }
-Warmstart__V1__PartitionPlace *
-       warmstart__v1__partition_place__unpack
+Warmstart__V1__Partitions *
+       warmstart__v1__partitions__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data)
 {
-  return (Warmstart__V1__PartitionPlace *)
-     protobuf_c_message_unpack (&warmstart__v1__partition_place__descriptor,
+  return (Warmstart__V1__Partitions *)
+     protobuf_c_message_unpack (&warmstart__v1__partitions__descriptor,
                                 allocator, len, data);
 }
-void   warmstart__v1__partition_place__free_unpacked
-                     (Warmstart__V1__PartitionPlace *message,
+void   warmstart__v1__partitions__free_unpacked
+                     (Warmstart__V1__Partitions *message,
                       ProtobufCAllocator *allocator)
 {
   if(!message)
     return;
-  assert(message->base.descriptor == &warmstart__v1__partition_place__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__partitions__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   warmstart__v1__region__init
@@ -1042,94 +1042,94 @@ void   warmstart__v1__region__free_unpacked
   assert(message->base.descriptor == &warmstart__v1__region__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-void   warmstart__v1__handle__init
-                     (Warmstart__V1__Handle         *message)
+void   warmstart__v1__handles__init
+                     (Warmstart__V1__Handles         *message)
 {
-  static const Warmstart__V1__Handle init_value = WARMSTART__V1__HANDLE__INIT;
+  static const Warmstart__V1__Handles init_value = WARMSTART__V1__HANDLES__INIT;
   *message = init_value;
 }
-size_t warmstart__v1__handle__get_packed_size
-                     (const Warmstart__V1__Handle *message)
+size_t warmstart__v1__handles__get_packed_size
+                     (const Warmstart__V1__Handles *message)
 {
-  assert(message->base.descriptor == &warmstart__v1__handle__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__handles__descriptor);
   return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
 }
-size_t warmstart__v1__handle__pack
-                     (const Warmstart__V1__Handle *message,
+size_t warmstart__v1__handles__pack
+                     (const Warmstart__V1__Handles *message,
                       uint8_t       *out)
 {
-  assert(message->base.descriptor == &warmstart__v1__handle__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__handles__descriptor);
   return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
 }
-size_t warmstart__v1__handle__pack_to_buffer
-                     (const Warmstart__V1__Handle *message,
+size_t warmstart__v1__handles__pack_to_buffer
+                     (const Warmstart__V1__Handles *message,
                       ProtobufCBuffer *buffer)
 {
-  assert(message->base.descriptor == &warmstart__v1__handle__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__handles__descriptor);
   return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
 }
-Warmstart__V1__Handle *
-       warmstart__v1__handle__unpack
+Warmstart__V1__Handles *
+       warmstart__v1__handles__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data)
 {
-  return (Warmstart__V1__Handle *)
-     protobuf_c_message_unpack (&warmstart__v1__handle__descriptor,
+  return (Warmstart__V1__Handles *)
+     protobuf_c_message_unpack (&warmstart__v1__handles__descriptor,
                                 allocator, len, data);
 }
-void   warmstart__v1__handle__free_unpacked
-                     (Warmstart__V1__Handle *message,
+void   warmstart__v1__handles__free_unpacked
+                     (Warmstart__V1__Handles *message,
                       ProtobufCAllocator *allocator)
 {
   if(!message)
     return;
-  assert(message->base.descriptor == &warmstart__v1__handle__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__handles__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-void   warmstart__v1__skipped_variable__init
-                     (Warmstart__V1__SkippedVariable         *message)
+void   warmstart__v1__skipped__init
+                     (Warmstart__V1__Skipped         *message)
 {
-  static const Warmstart__V1__SkippedVariable init_value = WARMSTART__V1__SKIPPED_VARIABLE__INIT;
+  static const Warmstart__V1__Skipped init_value = WARMSTART__V1__SKIPPED__INIT;
   *message = init_value;
 }
-size_t warmstart__v1__skipped_variable__get_packed_size
-                     (const Warmstart__V1__SkippedVariable *message)
+size_t warmstart__v1__skipped__get_packed_size
+                     (const Warmstart__V1__Skipped *message)
 {
-  assert(message->base.descriptor == &warmstart__v1__skipped_variable__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__skipped__descriptor);
   return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
 }
-size_t warmstart__v1__skipped_variable__pack
-                     (const Warmstart__V1__SkippedVariable *message,
+size_t warmstart__v1__skipped__pack
+                     (const Warmstart__V1__Skipped *message,
                       uint8_t       *out)
 {
-  assert(message->base.descriptor == &warmstart__v1__skipped_variable__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__skipped__descriptor);
   return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
 }
-size_t warmstart__v1__skipped_variable__pack_to_buffer
-                     (const Warmstart__V1__SkippedVariable *message,
+size_t warmstart__v1__skipped__pack_to_buffer
+                     (const Warmstart__V1__Skipped *message,
                       ProtobufCBuffer *buffer)
 {
-  assert(message->base.descriptor == &warmstart__v1__skipped_variable__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__skipped__descriptor);
   return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
 }
-Warmstart__V1__SkippedVariable *
-       warmstart__v1__skipped_variable__unpack
+Warmstart__V1__Skipped *
+       warmstart__v1__skipped__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data)
 {
-  return (Warmstart__V1__SkippedVariable *)
-     protobuf_c_message_unpack (&warmstart__v1__skipped_variable__descriptor,
+  return (Warmstart__V1__Skipped *)
+     protobuf_c_message_unpack (&warmstart__v1__skipped__descriptor,
                                 allocator, len, data);
 }
-void   warmstart__v1__skipped_variable__free_unpacked
-                     (Warmstart__V1__SkippedVariable *message,
+void   warmstart__v1__skipped__free_unpacked
+                     (Warmstart__V1__Skipped *message,
                       ProtobufCAllocator *allocator)
 {
   if(!message)
     return;
-  assert(message->base.descriptor == &warmstart__v1__skipped_variable__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__skipped__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   warmstart__v1__resolve_reply__init
@@ -2869,6 +2869,57 @@ const ProtobufCMessageDescriptor warmstart__v1__list_request__descriptor =
   (ProtobufCMessageInit) warmstart__v1__list_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor warmstart__v1__names__field_descriptors[2] =
+{
+  {
+    "text",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__Names, text),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "lengths",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Names, n_lengths),
+    offsetof(Warmstart__V1__Names, lengths),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned warmstart__v1__names__field_indices_by_name[] = {
+  1,   /* field[1] = lengths */
+  0,   /* field[0] = text */
+};
+static const ProtobufCIntRange warmstart__v1__names__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor warmstart__v1__names__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.Names",
+  "Names",
+  "Warmstart__V1__Names",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__Names),
+  2,
+  warmstart__v1__names__field_descriptors,
+  warmstart__v1__names__field_indices_by_name,
+  1,  warmstart__v1__names__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__names__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor warmstart__v1__list_reply__field_descriptors[2] =
 {
   {
@@ -2886,11 +2937,11 @@ static const ProtobufCFieldDescriptor warmstart__v1__list_reply__field_descripto
   {
     "tensors",
     2,
-    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Warmstart__V1__ListReply, n_tensors),
+    0,   /* quantifier_offset */
     offsetof(Warmstart__V1__ListReply, tensors),
-    &warmstart__v1__tensor__descriptor,
+    &warmstart__v1__tensors__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -2920,105 +2971,87 @@ const ProtobufCMessageDescriptor warmstart__v1__list_reply__descriptor =
   (ProtobufCMessageInit) warmstart__v1__list_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__tensor__field_descriptors[5] =
+static const ProtobufCFieldDescriptor warmstart__v1__tensors__field_descriptors[8] =
 {
   {
-    "name",
+    "names",
     1,
     PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_BYTES,
+    PROTOBUF_C_TYPE_MESSAGE,
     0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Tensor, name),
-    NULL,
+    offsetof(Warmstart__V1__Tensors, names),
+    &warmstart__v1__names__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "dtype",
+    "dtypes",
     2,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_INT32,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Tensor, dtype),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "shape",
-    3,
     PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_INT64,
-    offsetof(Warmstart__V1__Tensor, n_shape),
-    offsetof(Warmstart__V1__Tensor, shape),
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Tensors, n_dtypes),
+    offsetof(Warmstart__V1__Tensors, dtypes),
     NULL,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "byte_count",
-    4,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Tensor, byte_count),
+    "ranks",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Tensors, n_ranks),
+    offsetof(Warmstart__V1__Tensors, ranks),
     NULL,
     NULL,
-    0,             /* flags */
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "slices",
+    "lengths",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED64,
+    offsetof(Warmstart__V1__Tensors, n_lengths),
+    offsetof(Warmstart__V1__Tensors, lengths),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "byte_counts",
     5,
     PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Warmstart__V1__Tensor, n_slices),
-    offsetof(Warmstart__V1__Tensor, slices),
-    &warmstart__v1__slice_extents__descriptor,
+    PROTOBUF_C_TYPE_FIXED64,
+    offsetof(Warmstart__V1__Tensors, n_byte_counts),
+    offsetof(Warmstart__V1__Tensors, byte_counts),
     NULL,
-    0,             /* flags */
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
-};
-static const unsigned warmstart__v1__tensor__field_indices_by_name[] = {
-  3,   /* field[3] = byte_count */
-  1,   /* field[1] = dtype */
-  0,   /* field[0] = name */
-  2,   /* field[2] = shape */
-  4,   /* field[4] = slices */
-};
-static const ProtobufCIntRange warmstart__v1__tensor__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 5 }
-};
-const ProtobufCMessageDescriptor warmstart__v1__tensor__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.Tensor",
-  "Tensor",
-  "Warmstart__V1__Tensor",
-  "warmstart.v1",
-  sizeof(Warmstart__V1__Tensor),
-  5,
-  warmstart__v1__tensor__field_descriptors,
-  warmstart__v1__tensor__field_indices_by_name,
-  1,  warmstart__v1__tensor__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__tensor__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor warmstart__v1__slice_extents__field_descriptors[2] =
-{
+  {
+    "sliced",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Tensors, n_sliced),
+    offsetof(Warmstart__V1__Tensors, sliced),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
   {
     "starts",
-    1,
+    7,
     PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_INT64,
-    offsetof(Warmstart__V1__SliceExtents, n_starts),
-    offsetof(Warmstart__V1__SliceExtents, starts),
+    PROTOBUF_C_TYPE_FIXED64,
+    offsetof(Warmstart__V1__Tensors, n_starts),
+    offsetof(Warmstart__V1__Tensors, starts),
     NULL,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
@@ -3026,39 +3059,45 @@ static const ProtobufCFieldDescriptor warmstart__v1__slice_extents__field_descri
   },
   {
     "counts",
-    2,
+    8,
     PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_INT64,
-    offsetof(Warmstart__V1__SliceExtents, n_counts),
-    offsetof(Warmstart__V1__SliceExtents, counts),
+    PROTOBUF_C_TYPE_FIXED64,
+    offsetof(Warmstart__V1__Tensors, n_counts),
+    offsetof(Warmstart__V1__Tensors, counts),
     NULL,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
 };
-static const unsigned warmstart__v1__slice_extents__field_indices_by_name[] = {
-  1,   /* field[1] = counts */
-  0,   /* field[0] = starts */
+static const unsigned warmstart__v1__tensors__field_indices_by_name[] = {
+  4,   /* field[4] = byte_counts */
+  7,   /* field[7] = counts */
+  1,   /* field[1] = dtypes */
+  3,   /* field[3] = lengths */
+  0,   /* field[0] = names */
+  2,   /* field[2] = ranks */
+  5,   /* field[5] = sliced */
+  6,   /* field[6] = starts */
 };
-static const ProtobufCIntRange warmstart__v1__slice_extents__number_ranges[1 + 1] =
+static const ProtobufCIntRange warmstart__v1__tensors__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 8 }
 };
-const ProtobufCMessageDescriptor warmstart__v1__slice_extents__descriptor =
+const ProtobufCMessageDescriptor warmstart__v1__tensors__descriptor =
 {
   PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.SliceExtents",
-  "SliceExtents",
-  "Warmstart__V1__SliceExtents",
+  "warmstart.v1.Tensors",
+  "Tensors",
+  "Warmstart__V1__Tensors",
   "warmstart.v1",
-  sizeof(Warmstart__V1__SliceExtents),
-  2,
-  warmstart__v1__slice_extents__field_descriptors,
-  warmstart__v1__slice_extents__field_indices_by_name,
-  1,  warmstart__v1__slice_extents__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__slice_extents__init,
+  sizeof(Warmstart__V1__Tensors),
+  8,
+  warmstart__v1__tensors__field_descriptors,
+  warmstart__v1__tensors__field_indices_by_name,
+  1,  warmstart__v1__tensors__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__tensors__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_descriptors[7] =
@@ -3078,11 +3117,11 @@ static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_desc
   {
     "map",
     2,
-    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Warmstart__V1__ResolveRequest, n_map),
+    0,   /* quantifier_offset */
     offsetof(Warmstart__V1__ResolveRequest, map),
-    &warmstart__v1__assignment_pair__descriptor,
+    &warmstart__v1__assignment_map__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -3090,11 +3129,11 @@ static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_desc
   {
     "variables",
     3,
-    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Warmstart__V1__ResolveRequest, n_variables),
+    0,   /* quantifier_offset */
     offsetof(Warmstart__V1__ResolveRequest, variables),
-    &warmstart__v1__variable_declaration__descriptor,
+    &warmstart__v1__variables__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -3177,265 +3216,304 @@ const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor =
   (ProtobufCMessageInit) warmstart__v1__resolve_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue warmstart__v1__assignment_pair__target__enum_values_by_number[3] =
+static const ProtobufCEnumValue warmstart__v1__assignment_map__target__enum_values_by_number[3] =
 {
-  { "NAME", "WARMSTART__V1__ASSIGNMENT_PAIR__TARGET__NAME", 0 },
-  { "VARIABLE", "WARMSTART__V1__ASSIGNMENT_PAIR__TARGET__VARIABLE", 1 },
-  { "VARIABLES", "WARMSTART__V1__ASSIGNMENT_PAIR__TARGET__VARIABLES", 2 },
+  { "NAME", "WARMSTART__V1__ASSIGNMENT_MAP__TARGET__NAME", 0 },
+  { "VARIABLE", "WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLE", 1 },
+  { "VARIABLES", "WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLES", 2 },
 };
-static const ProtobufCIntRange warmstart__v1__assignment_pair__target__value_ranges[] = {
+static const ProtobufCIntRange warmstart__v1__assignment_map__target__value_ranges[] = {
 {0, 0},{0, 3}
 };
-static const ProtobufCEnumValueIndex warmstart__v1__assignment_pair__target__enum_values_by_name[3] =
+static const ProtobufCEnumValueIndex warmstart__v1__assignment_map__target__enum_values_by_name[3] =
 {
   { "NAME", 0 },
   { "VARIABLE", 1 },
   { "VARIABLES", 2 },
 };
-const ProtobufCEnumDescriptor warmstart__v1__assignment_pair__target__descriptor =
+const ProtobufCEnumDescriptor warmstart__v1__assignment_map__target__descriptor =
 {
   PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
-  "warmstart.v1.AssignmentPair.Target",
+  "warmstart.v1.AssignmentMap.Target",
   "Target",
-  "Warmstart__V1__AssignmentPair__Target",
+  "Warmstart__V1__AssignmentMap__Target",
   "warmstart.v1",
   3,
-  warmstart__v1__assignment_pair__target__enum_values_by_number,
+  warmstart__v1__assignment_map__target__enum_values_by_number,
   3,
-  warmstart__v1__assignment_pair__target__enum_values_by_name,
+  warmstart__v1__assignment_map__target__enum_values_by_name,
   1,
-  warmstart__v1__assignment_pair__target__value_ranges,
+  warmstart__v1__assignment_map__target__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__assignment_pair__field_descriptors[3] =
+static const ProtobufCFieldDescriptor warmstart__v1__assignment_map__field_descriptors[4] =
 {
   {
-    "key",
+    "keys",
     1,
     PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_BYTES,
+    PROTOBUF_C_TYPE_MESSAGE,
     0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__AssignmentPair, key),
-    NULL,
+    offsetof(Warmstart__V1__AssignmentMap, keys),
+    &warmstart__v1__names__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "target",
+    "targets",
     2,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_ENUM,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__AssignmentPair, target),
-    &warmstart__v1__assignment_pair__target__descriptor,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__AssignmentMap, n_targets),
+    offsetof(Warmstart__V1__AssignmentMap, targets),
     NULL,
-    0,             /* flags */
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "name_counts",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__AssignmentMap, n_name_counts),
+    offsetof(Warmstart__V1__AssignmentMap, name_counts),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
     "names",
-    3,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_BYTES,
-    offsetof(Warmstart__V1__AssignmentPair, n_names),
-    offsetof(Warmstart__V1__AssignmentPair, names),
-    NULL,
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__AssignmentMap, names),
+    &warmstart__v1__names__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
 };
-static const unsigned warmstart__v1__assignment_pair__field_indices_by_name[] = {
-  0,   /* field[0] = key */
-  2,   /* field[2] = names */
-  1,   /* field[1] = target */
+static const unsigned warmstart__v1__assignment_map__field_indices_by_name[] = {
+  0,   /* field[0] = keys */
+  2,   /* field[2] = name_counts */
+  3,   /* field[3] = names */
+  1,   /* field[1] = targets */
 };
-static const ProtobufCIntRange warmstart__v1__assignment_pair__number_ranges[1 + 1] =
+static const ProtobufCIntRange warmstart__v1__assignment_map__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
-const ProtobufCMessageDescriptor warmstart__v1__assignment_pair__descriptor =
+const ProtobufCMessageDescriptor warmstart__v1__assignment_map__descriptor =
 {
   PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.AssignmentPair",
-  "AssignmentPair",
-  "Warmstart__V1__AssignmentPair",
+  "warmstart.v1.AssignmentMap",
+  "AssignmentMap",
+  "Warmstart__V1__AssignmentMap",
   "warmstart.v1",
-  sizeof(Warmstart__V1__AssignmentPair),
-  3,
-  warmstart__v1__assignment_pair__field_descriptors,
-  warmstart__v1__assignment_pair__field_indices_by_name,
-  1,  warmstart__v1__assignment_pair__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__assignment_pair__init,
+  sizeof(Warmstart__V1__AssignmentMap),
+  4,
+  warmstart__v1__assignment_map__field_descriptors,
+  warmstart__v1__assignment_map__field_indices_by_name,
+  1,  warmstart__v1__assignment_map__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__assignment_map__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__variable_declaration__field_descriptors[6] =
+static const ProtobufCFieldDescriptor warmstart__v1__variables__field_descriptors[6] =
 {
   {
-    "name",
+    "names",
     1,
     PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_BYTES,
+    PROTOBUF_C_TYPE_MESSAGE,
     0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__VariableDeclaration, name),
-    NULL,
+    offsetof(Warmstart__V1__Variables, names),
+    &warmstart__v1__names__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "dtype",
+    "dtypes",
     2,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_INT32,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__VariableDeclaration, dtype),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "shape",
-    3,
     PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_INT64,
-    offsetof(Warmstart__V1__VariableDeclaration, n_shape),
-    offsetof(Warmstart__V1__VariableDeclaration, shape),
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Variables, n_dtypes),
+    offsetof(Warmstart__V1__Variables, dtypes),
     NULL,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "unknown_rank",
-    4,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_BOOL,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__VariableDeclaration, unknown_rank),
+    "ranks",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_SFIXED32,
+    offsetof(Warmstart__V1__Variables, n_ranks),
+    offsetof(Warmstart__V1__Variables, ranks),
     NULL,
     NULL,
-    0,             /* flags */
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "partition",
-    5,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_MESSAGE,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__VariableDeclaration, partition),
-    &warmstart__v1__partition_place__descriptor,
+    "lengths",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_SFIXED64,
+    offsetof(Warmstart__V1__Variables, n_lengths),
+    offsetof(Warmstart__V1__Variables, lengths),
     NULL,
-    0,             /* flags */
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
     "outside_store",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Variables, n_outside_store),
+    offsetof(Warmstart__V1__Variables, outside_store),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "partitions",
     6,
     PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_BOOL,
+    PROTOBUF_C_TYPE_MESSAGE,
     0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__VariableDeclaration, outside_store),
-    NULL,
+    offsetof(Warmstart__V1__Variables, partitions),
+    &warmstart__v1__partitions__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
 };
-static const unsigned warmstart__v1__variable_declaration__field_indices_by_name[] = {
-  1,   /* field[1] = dtype */
-  0,   /* field[0] = name */
-  5,   /* field[5] = outside_store */
-  4,   /* field[4] = partition */
-  2,   /* field[2] = shape */
-  3,   /* field[3] = unknown_rank */
+static const unsigned warmstart__v1__variables__field_indices_by_name[] = {
+  1,   /* field[1] = dtypes */
+  3,   /* field[3] = lengths */
+  0,   /* field[0] = names */
+  4,   /* field[4] = outside_store */
+  5,   /* field[5] = partitions */
+  2,   /* field[2] = ranks */
 };
-static const ProtobufCIntRange warmstart__v1__variable_declaration__number_ranges[1 + 1] =
+static const ProtobufCIntRange warmstart__v1__variables__number_ranges[1 + 1] =
 {
   { 1, 0 },
   { 0, 6 }
 };
-const ProtobufCMessageDescriptor warmstart__v1__variable_declaration__descriptor =
+const ProtobufCMessageDescriptor warmstart__v1__variables__descriptor =
 {
   PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.VariableDeclaration",
-  "VariableDeclaration",
-  "Warmstart__V1__VariableDeclaration",
+  "warmstart.v1.Variables",
+  "Variables",
+  "Warmstart__V1__Variables",
   "warmstart.v1",
-  sizeof(Warmstart__V1__VariableDeclaration),
+  sizeof(Warmstart__V1__Variables),
   6,
-  warmstart__v1__variable_declaration__field_descriptors,
-  warmstart__v1__variable_declaration__field_indices_by_name,
-  1,  warmstart__v1__variable_declaration__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__variable_declaration__init,
+  warmstart__v1__variables__field_descriptors,
+  warmstart__v1__variables__field_indices_by_name,
+  1,  warmstart__v1__variables__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__variables__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__partition_place__field_descriptors[3] =
+static const ProtobufCFieldDescriptor warmstart__v1__partitions__field_descriptors[5] =
 {
   {
-    "full_name",
+    "variables",
     1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_BYTES,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__PartitionPlace, full_name),
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Partitions, n_variables),
+    offsetof(Warmstart__V1__Partitions, variables),
     NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "full_names",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__Partitions, full_names),
+    &warmstart__v1__names__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "full_shape",
-    2,
+    "ranks",
+    3,
     PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_INT64,
-    offsetof(Warmstart__V1__PartitionPlace, n_full_shape),
-    offsetof(Warmstart__V1__PartitionPlace, full_shape),
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Partitions, n_ranks),
+    offsetof(Warmstart__V1__Partitions, ranks),
     NULL,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "offset",
-    3,
+    "full_lengths",
+    4,
     PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_INT64,
-    offsetof(Warmstart__V1__PartitionPlace, n_offset),
-    offsetof(Warmstart__V1__PartitionPlace, offset),
+    PROTOBUF_C_TYPE_SFIXED64,
+    offsetof(Warmstart__V1__Partitions, n_full_lengths),
+    offsetof(Warmstart__V1__Partitions, full_lengths),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "offsets",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_SFIXED64,
+    offsetof(Warmstart__V1__Partitions, n_offsets),
+    offsetof(Warmstart__V1__Partitions, offsets),
     NULL,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
 };
-static const unsigned warmstart__v1__partition_place__field_indices_by_name[] = {
-  0,   /* field[0] = full_name */
-  1,   /* field[1] = full_shape */
-  2,   /* field[2] = offset */
+static const unsigned warmstart__v1__partitions__field_indices_by_name[] = {
+  3,   /* field[3] = full_lengths */
+  1,   /* field[1] = full_names */
+  4,   /* field[4] = offsets */
+  2,   /* field[2] = ranks */
+  0,   /* field[0] = variables */
 };
-static const ProtobufCIntRange warmstart__v1__partition_place__number_ranges[1 + 1] =
+static const ProtobufCIntRange warmstart__v1__partitions__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 5 }
 };
-const ProtobufCMessageDescriptor warmstart__v1__partition_place__descriptor =
+const ProtobufCMessageDescriptor warmstart__v1__partitions__descriptor =
 {
   PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.PartitionPlace",
-  "PartitionPlace",
-  "Warmstart__V1__PartitionPlace",
+  "warmstart.v1.Partitions",
+  "Partitions",
+  "Warmstart__V1__Partitions",
   "warmstart.v1",
-  sizeof(Warmstart__V1__PartitionPlace),
-  3,
-  warmstart__v1__partition_place__field_descriptors,
-  warmstart__v1__partition_place__field_indices_by_name,
-  1,  warmstart__v1__partition_place__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__partition_place__init,
+  sizeof(Warmstart__V1__Partitions),
+  5,
+  warmstart__v1__partitions__field_descriptors,
+  warmstart__v1__partitions__field_indices_by_name,
+  1,  warmstart__v1__partitions__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__partitions__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCEnumValue warmstart__v1__region__kind__enum_values_by_number[3] =
@@ -3571,51 +3649,111 @@ const ProtobufCMessageDescriptor warmstart__v1__region__descriptor =
   (ProtobufCMessageInit) warmstart__v1__region__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__handle__field_descriptors[10] =
+static const ProtobufCFieldDescriptor warmstart__v1__handles__field_descriptors[12] =
 {
   {
-    "variable",
+    "variables",
     1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT32,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Handle, variable),
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Handles, n_variables),
+    offsetof(Warmstart__V1__Handles, variables),
     NULL,
     NULL,
-    0,             /* flags */
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "tensor",
+    "tensors",
     2,
     PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_BYTES,
+    PROTOBUF_C_TYPE_MESSAGE,
     0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Handle, tensor),
-    NULL,
+    offsetof(Warmstart__V1__Handles, tensors),
+    &warmstart__v1__names__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "dtype",
+    "dtypes",
     3,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_INT32,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Handle, dtype),
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Handles, n_dtypes),
+    offsetof(Warmstart__V1__Handles, dtypes),
     NULL,
     NULL,
-    0,             /* flags */
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "shape",
+    "ranks",
     4,
     PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_INT64,
-    offsetof(Warmstart__V1__Handle, n_shape),
-    offsetof(Warmstart__V1__Handle, shape),
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Handles, n_ranks),
+    offsetof(Warmstart__V1__Handles, ranks),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "lengths",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED64,
+    offsetof(Warmstart__V1__Handles, n_lengths),
+    offsetof(Warmstart__V1__Handles, lengths),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "regions",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Handles, n_regions),
+    offsetof(Warmstart__V1__Handles, regions),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "offsets",
+    7,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED64,
+    offsetof(Warmstart__V1__Handles, n_offsets),
+    offsetof(Warmstart__V1__Handles, offsets),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "byte_counts",
+    8,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED64,
+    offsetof(Warmstart__V1__Handles, n_byte_counts),
+    offsetof(Warmstart__V1__Handles, byte_counts),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "strided",
+    9,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Handles, n_strided),
+    offsetof(Warmstart__V1__Handles, strided),
     NULL,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
@@ -3623,158 +3761,124 @@ static const ProtobufCFieldDescriptor warmstart__v1__handle__field_descriptors[1
   },
   {
     "strides",
-    5,
+    10,
     PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_INT64,
-    offsetof(Warmstart__V1__Handle, n_strides),
-    offsetof(Warmstart__V1__Handle, strides),
+    PROTOBUF_C_TYPE_FIXED64,
+    offsetof(Warmstart__V1__Handles, n_strides),
+    offsetof(Warmstart__V1__Handles, strides),
     NULL,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "region",
-    6,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Handle, region),
+    "sliced",
+    11,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Handles, n_sliced),
+    offsetof(Warmstart__V1__Handles, sliced),
     NULL,
     NULL,
-    0,             /* flags */
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "offset",
-    7,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Handle, offset),
+    "starts",
+    12,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED64,
+    offsetof(Warmstart__V1__Handles, n_starts),
+    offsetof(Warmstart__V1__Handles, starts),
     NULL,
     NULL,
-    0,             /* flags */
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned warmstart__v1__handles__field_indices_by_name[] = {
+  7,   /* field[7] = byte_counts */
+  2,   /* field[2] = dtypes */
+  4,   /* field[4] = lengths */
+  6,   /* field[6] = offsets */
+  3,   /* field[3] = ranks */
+  5,   /* field[5] = regions */
+  10,   /* field[10] = sliced */
+  11,   /* field[11] = starts */
+  8,   /* field[8] = strided */
+  9,   /* field[9] = strides */
+  1,   /* field[1] = tensors */
+  0,   /* field[0] = variables */
+};
+static const ProtobufCIntRange warmstart__v1__handles__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 12 }
+};
+const ProtobufCMessageDescriptor warmstart__v1__handles__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.Handles",
+  "Handles",
+  "Warmstart__V1__Handles",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__Handles),
+  12,
+  warmstart__v1__handles__field_descriptors,
+  warmstart__v1__handles__field_indices_by_name,
+  1,  warmstart__v1__handles__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__handles__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor warmstart__v1__skipped__field_descriptors[2] =
+{
+  {
+    "variables",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Skipped, n_variables),
+    offsetof(Warmstart__V1__Skipped, variables),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "byte_count",
-    8,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Handle, byte_count),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "alignment",
-    9,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT32,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Handle, alignment),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "slice",
-    10,
+    "tensors",
+    2,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_MESSAGE,
     0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Handle, slice),
-    &warmstart__v1__slice_extents__descriptor,
+    offsetof(Warmstart__V1__Skipped, tensors),
+    &warmstart__v1__names__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
 };
-static const unsigned warmstart__v1__handle__field_indices_by_name[] = {
-  8,   /* field[8] = alignment */
-  7,   /* field[7] = byte_count */
-  2,   /* field[2] = dtype */
-  6,   /* field[6] = offset */
-  5,   /* field[5] = region */
-  3,   /* field[3] = shape */
-  9,   /* field[9] = slice */
-  4,   /* field[4] = strides */
-  1,   /* field[1] = tensor */
-  0,   /* field[0] = variable */
+static const unsigned warmstart__v1__skipped__field_indices_by_name[] = {
+  1,   /* field[1] = tensors */
+  0,   /* field[0] = variables */
 };
-static const ProtobufCIntRange warmstart__v1__handle__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 10 }
-};
-const ProtobufCMessageDescriptor warmstart__v1__handle__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.Handle",
-  "Handle",
-  "Warmstart__V1__Handle",
-  "warmstart.v1",
-  sizeof(Warmstart__V1__Handle),
-  10,
-  warmstart__v1__handle__field_descriptors,
-  warmstart__v1__handle__field_indices_by_name,
-  1,  warmstart__v1__handle__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__handle__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor warmstart__v1__skipped_variable__field_descriptors[2] =
-{
-  {
-    "variable",
-    1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT32,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__SkippedVariable, variable),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "tensor",
-    2,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_BYTES,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__SkippedVariable, tensor),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned warmstart__v1__skipped_variable__field_indices_by_name[] = {
-  1,   /* field[1] = tensor */
-  0,   /* field[0] = variable */
-};
-static const ProtobufCIntRange warmstart__v1__skipped_variable__number_ranges[1 + 1] =
+static const ProtobufCIntRange warmstart__v1__skipped__number_ranges[1 + 1] =
 {
   { 1, 0 },
   { 0, 2 }
 };
-const ProtobufCMessageDescriptor warmstart__v1__skipped_variable__descriptor =
+const ProtobufCMessageDescriptor warmstart__v1__skipped__descriptor =
 {
   PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.SkippedVariable",
-  "SkippedVariable",
-  "Warmstart__V1__SkippedVariable",
+  "warmstart.v1.Skipped",
+  "Skipped",
+  "Warmstart__V1__Skipped",
   "warmstart.v1",
-  sizeof(Warmstart__V1__SkippedVariable),
+  sizeof(Warmstart__V1__Skipped),
   2,
-  warmstart__v1__skipped_variable__field_descriptors,
-  warmstart__v1__skipped_variable__field_indices_by_name,
-  1,  warmstart__v1__skipped_variable__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__skipped_variable__init,
+  warmstart__v1__skipped__field_descriptors,
+  warmstart__v1__skipped__field_indices_by_name,
+  1,  warmstart__v1__skipped__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__skipped__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor warmstart__v1__resolve_reply__field_descriptors[5] =
@@ -3806,11 +3910,11 @@ static const ProtobufCFieldDescriptor warmstart__v1__resolve_reply__field_descri
   {
     "handles",
     3,
-    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Warmstart__V1__ResolveReply, n_handles),
+    0,   /* quantifier_offset */
     offsetof(Warmstart__V1__ResolveReply, handles),
-    &warmstart__v1__handle__descriptor,
+    &warmstart__v1__handles__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -3818,11 +3922,11 @@ static const ProtobufCFieldDescriptor warmstart__v1__resolve_reply__field_descri
   {
     "skipped",
     4,
-    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Warmstart__V1__ResolveReply, n_skipped),
+    0,   /* quantifier_offset */
     offsetof(Warmstart__V1__ResolveReply, skipped),
-    &warmstart__v1__skipped_variable__descriptor,
+    &warmstart__v1__skipped__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -3831,7 +3935,7 @@ static const ProtobufCFieldDescriptor warmstart__v1__resolve_reply__field_descri
     "unused",
     5,
     PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_UINT32,
+    PROTOBUF_C_TYPE_FIXED32,
     offsetof(Warmstart__V1__ResolveReply, n_unused),
     offsetof(Warmstart__V1__ResolveReply, unused),
     NULL,

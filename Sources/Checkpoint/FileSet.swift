@@ -28,7 +28,8 @@ package struct FileSet: Sendable {
   package let generation: Generation
   /// The user who opened them.
   package let openedBy: UInt32
-  private let shardPositions: [Role: Int]
+  /// The positions of shards among the members, ascending by total and shard.
+  private let shards: [(total: Int, shard: Int, position: Int)]
   private let indexPosition: Int
 
   /// Accepts files, or says which is not what a checkpoint's file must be.
@@ -37,7 +38,7 @@ package struct FileSet: Sendable {
   /// it may read the bytes and nothing more.
   package init(_ files: [(role: Role, file: File)], openedBy uid: UInt32) throws(Problem) {
     var members: [Member] = []
-    var shards: [Role: Int] = [:]
+    var shards: [(total: Int, shard: Int, position: Int)] = []
     var index: Int?
     for (position, (role, file)) in files.enumerated() {
       let status = try FileSet.accept(file, as: "\(role)")
@@ -46,10 +47,7 @@ package struct FileSet: Sendable {
       case .index:
         guard index == nil else { throw Problem(.invalidRequest, "the checkpoint has two indexes") }
         index = position
-      case .shard:
-        guard shards.updateValue(position, forKey: role) == nil else {
-          throw Problem(.invalidRequest, "the checkpoint has the \(role) twice")
-        }
+      case .shard(let shard, of: let total): shards.append((total, shard, position))
       case .table:
         throw Problem(.unsupported, "V1 checkpoints are not supported yet")
       }
@@ -58,7 +56,13 @@ package struct FileSet: Sendable {
     self.members = members
     openedBy = uid
     indexPosition = index
-    shardPositions = shards
+    shards.sort { ($0.total, $0.shard) < ($1.total, $1.shard) }
+    for (before, after) in zip(shards, shards.dropFirst())
+    where (before.total, before.shard) == (after.total, after.shard) {
+      throw Problem(
+        .invalidRequest, "the checkpoint has the \(members[after.position].role) twice")
+    }
+    self.shards = shards
     generation = try Generation(members, openedBy: uid)
   }
 
@@ -87,7 +91,18 @@ package struct FileSet: Sendable {
   ///
   /// A checkpoint that was saved again with another number of shards leaves files of both totals.
   package func position(ofShard shard: Int32, of total: Int) -> Int? {
-    shardPositions[.shard(Int(shard), of: total)]
+    var range = shards.indices
+    while !range.isEmpty {
+      let middle = range.lowerBound + range.count / 2
+      let found = shards[middle]
+      if found.total == total, found.shard == Int(shard) { return found.position }
+      if (found.total, found.shard) < (total, Int(shard)) {
+        range = middle + 1..<range.upperBound
+      } else {
+        range = range.lowerBound..<middle
+      }
+    }
+    return nil
   }
 
   /// Throws `checkpointChanged` if a file is no longer what it was when it was passed.

@@ -27,7 +27,7 @@ package struct ListReply: Sendable {
     }
   }
 
-  /// In the first response.
+  /// In the first response, if the call opened the checkpoint.
   package var checkpoint: OpenReply?
   package var tensors: [Tensor]
 
@@ -42,32 +42,50 @@ package struct ListReply: Sendable {
     let message = unsafe pointer.pointee
     checkpoint = unsafe message.checkpoint.map { unsafe OpenReply($0.pointee) }
     tensors = []
-    for index in 0..<(unsafe message.n_tensors) {
-      guard let tensor = unsafe message.tensors[index]?.pointee else { continue }
-      tensors.append(try unsafe Tensor(tensor))
+    if let columns = unsafe message.tensors?.pointee {
+      tensors = try unsafe ListReply.tensors(columns)
     }
   }
-}
 
-extension ListReply.Tensor {
-  fileprivate init(_ message: Warmstart__V1__Tensor) throws(MessageError) {
-    guard let dtype = unsafe DataType(rawValue: message.dtype) else {
-      throw .malformed("a tensor of an unknown dtype")
+  private static func tensors(_ message: Warmstart__V1__Tensors) throws(MessageError) -> [Tensor] {
+    let dtypes = try unsafe Messages.dtypes(message.dtypes, message.n_dtypes, of: "a tensor")
+    let names = try unsafe NameColumn(message.names, count: dtypes.count, of: "tensors")
+    let ranks = unsafe column(message.ranks, message.n_ranks)
+    try expect(ranks.count, dtypes.count, of: "tensors", "ranks")
+    let shapes = try unsafe Messages.shapes(
+      column(message.lengths, message.n_lengths), ranks: ranks.lazy.map { Int32(clamping: $0) },
+      of: "tensors")
+    let byteCounts: [Int] = unsafe column(message.byte_counts, message.n_byte_counts)
+    try expect(byteCounts.count, dtypes.count, of: "tensors", "byte counts")
+    var tensors: [Tensor] = []
+    tensors.reserveCapacity(dtypes.count)
+    for (position, dtype) in dtypes.enumerated() {
+      tensors.append(
+        Tensor(
+          name: names[position], dtype: dtype, shape: shapes[position],
+          byteCount: byteCounts[position], slices: []))
     }
-    self.dtype = dtype
-    name = unsafe Name(bytes(message.name))
-    shape = unsafe Shape(integers(message.shape, message.n_shape))
-    byteCount = unsafe Int(clamping: message.byte_count)
-    slices = []
-    for index in 0..<(unsafe message.n_slices) {
-      guard let slice = try unsafe Slice(unpacking: message.slices[index]) else { continue }
-      slices.append(slice)
+    let sliced = unsafe column(message.sliced, message.n_sliced)
+    guard sliced.allSatisfy({ $0 < tensors.count }) else {
+      throw .malformed("slices of no tensor")
     }
+    let sliceRanks = sliced.lazy.map { Int32(clamping: ranks[Int($0)]) }
+    let starts = try unsafe Messages.shapes(
+      column(message.starts, message.n_starts), ranks: sliceRanks, of: "slices")
+    let counts = try unsafe Messages.shapes(
+      column(message.counts, message.n_counts), ranks: sliceRanks, of: "slices")
+    for (index, position) in sliced.enumerated() {
+      tensors[Int(position)].slices.append(
+        Slice(starts: Array(starts[index].lengths), counts: Array(counts[index].lengths)))
+    }
+    return tensors
   }
 }
 
 extension OutgoingFrame {
   /// Begins a frame whose body is the response.
+  ///
+  /// A slice must have as many axes as its tensor.
   package mutating func begin(_ reply: ListReply, _ scratch: Scratch) {
     scratch.begin()
     var message = unsafe Warmstart__V1__ListReply()
@@ -75,42 +93,49 @@ extension OutgoingFrame {
     if let checkpoint = reply.checkpoint {
       unsafe message.checkpoint = checkpoint.message(scratch)
     }
-    unsafe message.n_tensors = reply.tensors.count
-    unsafe message.tensors = scratch.messages(reply.tensors) { tensor, message in
-      unsafe warmstart__v1__tensor__init(message)
-      unsafe message.pointee.name = scratch.bytes(tensor.name.bytes)
-      unsafe message.pointee.dtype = tensor.dtype.rawValue
-      unsafe message.pointee.n_shape = tensor.shape.rank
-      unsafe message.pointee.shape = scratch.integers(tensor.shape.lengths)
-      unsafe message.pointee.byte_count = UInt64(tensor.byteCount)
-      unsafe message.pointee.n_slices = tensor.slices.count
-      unsafe message.pointee.slices = scratch.messages(tensor.slices) { slice, message in
-        unsafe slice.fill(message, scratch)
-      }
-    }
+    unsafe message.tensors = reply.tensors.message(scratch)
     unsafe begin(&message.base)
   }
 }
 
-extension Slice {
-  /// Unpacks the message `SliceExtents`; nil if it is absent.
-  init?(
-    unpacking pointer: UnsafeMutablePointer<Warmstart__V1__SliceExtents>?
-  ) throws(MessageError) {
-    guard let message = unsafe pointer?.pointee else { return nil }
-    guard unsafe message.n_starts == message.n_counts else {
-      throw .malformed("a slice with \(unsafe message.n_starts) starts")
+extension [ListReply.Tensor] {
+  fileprivate func message(_ scratch: Scratch) -> UnsafeMutablePointer<Warmstart__V1__Tensors> {
+    let message = unsafe scratch.make(1, of: Warmstart__V1__Tensors.self)
+    unsafe warmstart__v1__tensors__init(message)
+    let dtypes = unsafe scratch.make(count, of: UInt32.self)
+    let ranks = unsafe scratch.make(count, of: UInt32.self)
+    let byteCounts = unsafe scratch.make(count, of: UInt64.self)
+    var lengths: [Int] = []
+    var sliced: [UInt32] = []
+    var starts: [Int] = []
+    var counts: [Int] = []
+    for position in indices {
+      let tensor = self[position]
+      unsafe dtypes[position] = UInt32(tensor.dtype.rawValue)
+      unsafe ranks[position] = UInt32(tensor.shape.rank)
+      unsafe byteCounts[position] = UInt64(tensor.byteCount)
+      lengths.append(contentsOf: tensor.shape.lengths)
+      for slice in tensor.slices {
+        sliced.append(UInt32(position))
+        starts += slice.starts
+        counts += slice.counts
+      }
     }
-    unsafe self.init(
-      starts: integers(message.starts, message.n_starts),
-      counts: integers(message.counts, message.n_counts))
-  }
-
-  func fill(_ message: UnsafeMutablePointer<Warmstart__V1__SliceExtents>, _ scratch: Scratch) {
-    unsafe warmstart__v1__slice_extents__init(message)
+    unsafe message.pointee.names = scratch.names(count) { self[$0].name }
+    unsafe message.pointee.n_dtypes = count
+    unsafe message.pointee.dtypes = dtypes
+    unsafe message.pointee.n_ranks = count
+    unsafe message.pointee.ranks = ranks
+    unsafe message.pointee.n_lengths = lengths.count
+    unsafe message.pointee.lengths = scratch.column(lengths)
+    unsafe message.pointee.n_byte_counts = count
+    unsafe message.pointee.byte_counts = byteCounts
+    unsafe message.pointee.n_sliced = sliced.count
+    unsafe message.pointee.sliced = scratch.column(sliced)
     unsafe message.pointee.n_starts = starts.count
-    unsafe message.pointee.starts = scratch.integers(starts)
+    unsafe message.pointee.starts = scratch.column(starts)
     unsafe message.pointee.n_counts = counts.count
-    unsafe message.pointee.counts = scratch.integers(counts)
+    unsafe message.pointee.counts = scratch.column(counts)
+    return unsafe message
   }
 }

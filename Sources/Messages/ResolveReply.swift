@@ -29,40 +29,6 @@ package struct ResolveReply: Sendable {
     }
   }
 
-  /// The bytes that one variable needs.
-  package struct Handle: Sendable, Hashable {
-    /// The position in the request's variables.
-    package var variable: Int
-    package var tensor: Name
-    package var dtype: DataType
-    package var shape: Shape
-    /// Bytes from one index to the next on each axis; none for a dense array in C order.
-    package var strides: [Int]
-    /// The id of the region.
-    package var region: UInt64
-    package var offset: Int
-    package var byteCount: Int
-    package var alignment: Int
-    /// What was cut out of the tensor; nil for all of it.
-    package var slice: Slice?
-
-    package init(
-      variable: Int, tensor: Name, dtype: DataType, shape: Shape, strides: [Int], region: UInt64,
-      offset: Int, byteCount: Int, alignment: Int, slice: Slice?
-    ) {
-      self.variable = variable
-      self.tensor = tensor
-      self.dtype = dtype
-      self.shape = shape
-      self.strides = strides
-      self.region = region
-      self.offset = offset
-      self.byteCount = byteCount
-      self.alignment = alignment
-      self.slice = slice
-    }
-  }
-
   /// A variable that was not assigned because the checkpoint lacks the tensor.
   package struct Skipped: Sendable, Hashable {
     package var variable: Int
@@ -74,15 +40,24 @@ package struct ResolveReply: Sendable {
     }
   }
 
-  /// In the first response.
+  /// In the first response, if the call opened the checkpoint.
   package var checkpoint: OpenReply?
   package var regions: [Region] = []
-  package var handles: [Handle] = []
+  package var handles = Handles()
   package var skipped: [Skipped] = []
   /// Positions of pairs of the map that matched no variable.
   package var unused: [Int] = []
 
   package init() {}
+
+  /// Forgets all, for the next response to the call.
+  package mutating func clear() {
+    checkpoint = nil
+    regions.removeAll(keepingCapacity: true)
+    handles.removeAll()
+    skipped.removeAll(keepingCapacity: true)
+    unused = []
+  }
 }
 
 extension ResolveReply {
@@ -95,23 +70,16 @@ extension ResolveReply {
       guard let region = unsafe message.regions[index]?.pointee else { continue }
       regions.append(try unsafe Region(region))
     }
-    for index in 0..<(unsafe message.n_handles) {
-      guard let handle = unsafe message.handles[index]?.pointee else { continue }
-      handles.append(try unsafe Handle(handle))
+    if let handles = unsafe message.handles?.pointee { self.handles = try unsafe Handles(handles) }
+    if let skipped = unsafe message.skipped?.pointee {
+      let variables = unsafe column(skipped.variables, skipped.n_variables)
+      let tensors = try unsafe NameColumn(
+        skipped.tensors, count: variables.count, of: "skipped variables")
+      self.skipped = variables.indices.map {
+        Skipped(variable: Int(variables[$0]), tensor: tensors[$0])
+      }
     }
-    for index in 0..<(unsafe message.n_skipped) {
-      guard let variable = unsafe message.skipped[index]?.pointee else { continue }
-      skipped.append(
-        unsafe Skipped(variable))
-    }
-    unused = unsafe UnsafeBufferPointer(start: message.unused, count: message.n_unused)
-      .map { Int($0) }
-  }
-}
-
-extension ResolveReply.Skipped {
-  fileprivate init(_ message: Warmstart__V1__SkippedVariable) {
-    unsafe self.init(variable: Int(message.variable), tensor: Name(bytes(message.tensor)))
+    unused = unsafe column(message.unused, message.n_unused).map { Int($0) }
   }
 }
 
@@ -146,45 +114,6 @@ extension ResolveReply.Region {
   }
 }
 
-extension ResolveReply.Handle {
-  fileprivate init(_ message: Warmstart__V1__Handle) throws(MessageError) {
-    guard let dtype = unsafe DataType(rawValue: message.dtype) else {
-      throw .malformed("a handle of an unknown dtype")
-    }
-    self.dtype = dtype
-    variable = unsafe Int(message.variable)
-    tensor = unsafe Name(bytes(message.tensor))
-    shape = unsafe Shape(integers(message.shape, message.n_shape))
-    strides = unsafe integers(message.strides, message.n_strides)
-    region = unsafe message.region
-    offset = unsafe Int(clamping: message.offset)
-    byteCount = unsafe Int(clamping: message.byte_count)
-    alignment = unsafe Int(message.alignment)
-    slice = try unsafe Slice(unpacking: message.slice)
-  }
-
-  fileprivate func fill(
-    _ message: UnsafeMutablePointer<Warmstart__V1__Handle>, _ scratch: Scratch
-  ) {
-    unsafe warmstart__v1__handle__init(message)
-    unsafe message.pointee.variable = UInt32(variable)
-    unsafe message.pointee.tensor = scratch.bytes(tensor.bytes)
-    unsafe message.pointee.dtype = dtype.rawValue
-    unsafe message.pointee.n_shape = shape.rank
-    unsafe message.pointee.shape = scratch.integers(shape.lengths)
-    unsafe message.pointee.n_strides = strides.count
-    unsafe message.pointee.strides = scratch.integers(strides)
-    unsafe message.pointee.region = region
-    unsafe message.pointee.offset = UInt64(offset)
-    unsafe message.pointee.byte_count = UInt64(byteCount)
-    unsafe message.pointee.alignment = UInt32(alignment)
-    guard let slice else { return }
-    let extents = unsafe scratch.make(1, of: Warmstart__V1__SliceExtents.self)
-    unsafe slice.fill(extents, scratch)
-    unsafe message.pointee.slice = extents
-  }
-}
-
 extension OutgoingFrame {
   /// Begins a frame whose body is the response.
   package mutating func begin(_ reply: ResolveReply, _ scratch: Scratch) {
@@ -198,20 +127,21 @@ extension OutgoingFrame {
     unsafe message.regions = scratch.messages(reply.regions) { region, message in
       unsafe region.fill(message, scratch)
     }
-    unsafe message.n_handles = reply.handles.count
-    unsafe message.handles = scratch.messages(reply.handles) { handle, message in
-      unsafe handle.fill(message, scratch)
-    }
-    unsafe message.n_skipped = reply.skipped.count
-    unsafe message.skipped = scratch.messages(reply.skipped) { skipped, message in
-      unsafe warmstart__v1__skipped_variable__init(message)
-      unsafe message.pointee.variable = UInt32(skipped.variable)
-      unsafe message.pointee.tensor = scratch.bytes(skipped.tensor.bytes)
-    }
-    let unused = unsafe scratch.make(reply.unused.count, of: UInt32.self)
-    for (index, position) in reply.unused.enumerated() { unsafe unused[index] = UInt32(position) }
+    if reply.handles.count > 0 { unsafe message.handles = reply.handles.message(scratch) }
+    if !reply.skipped.isEmpty { unsafe message.skipped = reply.skipped.message(scratch) }
     unsafe message.n_unused = reply.unused.count
-    unsafe message.unused = unused
+    unsafe message.unused = scratch.column(reply.unused.map { UInt32($0) })
     unsafe begin(&message.base)
+  }
+}
+
+extension [ResolveReply.Skipped] {
+  fileprivate func message(_ scratch: Scratch) -> UnsafeMutablePointer<Warmstart__V1__Skipped> {
+    let message = unsafe scratch.make(1, of: Warmstart__V1__Skipped.self)
+    unsafe warmstart__v1__skipped__init(message)
+    unsafe message.pointee.n_variables = count
+    unsafe message.pointee.variables = scratch.column(map { UInt32($0.variable) })
+    unsafe message.pointee.tensors = scratch.names(count) { self[$0].tensor }
+    return unsafe message
   }
 }

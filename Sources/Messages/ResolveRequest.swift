@@ -34,25 +34,18 @@ package struct ResolveRequest: Sendable {
 }
 
 extension ResolveRequest {
-  /// Unpacks the request; all names share one buffer and all lengths another.
+  /// Unpacks the request; all names of a kind share one buffer and all lengths another.
   package init(unpacking bytes: RawSpan, _ scratch: Scratch) throws(MessageError) {
     let pointer = unsafe try scratch.unpack(
       bytes, limit: MessageLimit.request(bytes.byteCount),
       { unsafe warmstart__v1__resolve_request__unpack($0, $1, $2) })
     let message = unsafe pointer.pointee
     checkpoint = try unsafe CheckpointReference(message.checkpoint)
-    var buffers = unsafe SharedBuffers(message)
     map = AssignmentMap([])
-    map.pairs.reserveCapacity(unsafe message.n_map)
-    for index in 0..<(unsafe message.n_map) {
-      guard let pair = unsafe message.map[index]?.pointee else { continue }
-      map.pairs.append(try unsafe AssignmentMap.Pair(pair, &buffers))
-    }
+    if let pairs = unsafe message.map?.pointee { map = try unsafe AssignmentMap(pairs) }
     variables = []
-    variables.reserveCapacity(unsafe message.n_variables)
-    for index in 0..<(unsafe message.n_variables) {
-      guard let variable = unsafe message.variables[index]?.pointee else { continue }
-      variables.append(try unsafe Variable(variable, &buffers))
+    if let columns = unsafe message.variables?.pointee {
+      variables = try unsafe ResolveRequest.variables(columns)
     }
     options = Options()
     options.alignment = unsafe Int(message.alignment)
@@ -60,110 +53,108 @@ extension ResolveRequest {
     options.skipMissing = unsafe message.skip_missing != 0
     options.strides = unsafe message.strides != 0
   }
-}
 
-/// The names and the lengths of a whole request, each kind end to end, cut again in the same order.
-///
-/// 100,000 variables would otherwise be 200,000 allocations.
-private struct SharedBuffers {
-  private var text: [UInt8] = []
-  private var lengths: [Int] = []
-  private var textPosition = 0
-  private var lengthPosition = 0
-
-  init(_ message: Warmstart__V1__ResolveRequest) {
-    for index in 0..<(unsafe message.n_map) {
-      guard let pair = unsafe message.map[index]?.pointee else { continue }
-      unsafe append(pair.key)
-      for index in 0..<(unsafe pair.n_names) { unsafe append(pair.names[index]) }
+  private static func variables(
+    _ message: Warmstart__V1__Variables
+  ) throws(MessageError) -> [Variable] {
+    let dtypes = try unsafe Messages.dtypes(message.dtypes, message.n_dtypes, of: "a variable")
+    let names = try unsafe NameColumn(message.names, count: dtypes.count, of: "variables")
+    let ranks = unsafe UnsafeBufferPointer(start: message.ranks, count: message.n_ranks)
+    try expect(ranks.count, dtypes.count, of: "variables", "ranks")
+    let shapes = try unsafe Messages.shapes(
+      column(message.lengths, message.n_lengths), ranks: ranks, of: "variables")
+    var variables: [Variable] = []
+    variables.reserveCapacity(dtypes.count)
+    for (position, dtype) in dtypes.enumerated() {
+      variables.append(
+        Variable(names[position], dtype, unsafe ranks[position] < 0 ? nil : shapes[position]))
     }
-    for index in 0..<(unsafe message.n_variables) {
-      guard let variable = unsafe message.variables[index]?.pointee else { continue }
-      unsafe append(variable.name)
-      unsafe append(variable.shape, variable.n_shape)
-      guard let place = unsafe variable.partition?.pointee else { continue }
-      unsafe append(place.full_name)
-      unsafe append(place.full_shape, place.n_full_shape)
+    for index in 0..<(unsafe message.n_outside_store) {
+      let position = unsafe Int(message.outside_store[index])
+      guard position < variables.count else { throw .malformed("no variable \(position)") }
+      variables[position].isInStore = false
     }
-  }
-
-  private mutating func append(_ data: ProtobufCBinaryData) {
-    unsafe text.append(contentsOf: UnsafeBufferPointer(start: data.data, count: data.len))
-  }
-
-  private mutating func append(_ values: UnsafeMutablePointer<Int64>?, _ count: Int) {
-    for index in 0..<count { lengths.append(Int(unsafe values.unsafelyUnwrapped[index])) }
-  }
-
-  /// The next name; its bytes are those that came at this place.
-  mutating func name(_ data: ProtobufCBinaryData) -> Name {
-    defer { textPosition += unsafe data.len }
-    return Name(text[textPosition..<textPosition + (unsafe data.len)])
-  }
-
-  mutating func shape(_ count: Int) -> Shape {
-    defer { lengthPosition += count }
-    return Shape(lengths[lengthPosition..<lengthPosition + count])
+    if let places = unsafe message.partitions?.pointee {
+      try unsafe variables.place(places)
+    }
+    return variables
   }
 }
 
-extension AssignmentMap.Pair {
+extension [Variable] {
+  /// Says of some variables that they are partitions.
+  fileprivate mutating func place(_ message: Warmstart__V1__Partitions) throws(MessageError) {
+    let count = unsafe message.n_variables
+    let names = try unsafe NameColumn(message.full_names, count: count, of: "partitions")
+    let ranks = unsafe UnsafeBufferPointer(start: message.ranks, count: message.n_ranks)
+    try expect(ranks.count, count, of: "partitions", "ranks")
+    let signed = unsafe ranks.lazy.map { Int32(clamping: $0) }
+    let shapes = try unsafe Messages.shapes(
+      column(message.full_lengths, message.n_full_lengths), ranks: signed, of: "partitions")
+    let offsets = try unsafe Messages.shapes(
+      column(message.offsets, message.n_offsets), ranks: signed, of: "partitions")
+    for index in 0..<count {
+      let position = unsafe Int(message.variables[index])
+      guard position < self.count else { throw .malformed("no variable \(position)") }
+      self[position].partition = Partition(
+        of: names[index], fullShape: shapes[index], offset: Array<Int>(offsets[index].lengths))
+    }
+  }
+}
+
+extension AssignmentMap {
+  fileprivate init(_ message: Warmstart__V1__AssignmentMap) throws(MessageError) {
+    let count = unsafe message.n_targets
+    let keys = try unsafe NameColumn(message.keys, count: count, of: "a map")
+    try unsafe expect(message.n_name_counts, count, of: "a map", "counts")
+    let total = unsafe message.names.map { unsafe $0.pointee.n_lengths } ?? 0
+    let names = try unsafe NameColumn(message.names, count: total, of: "a map")
+    self.init([])
+    pairs.reserveCapacity(count)
+    var next = 0
+    for position in 0..<count {
+      let nameCount = unsafe Int(message.name_counts[position])
+      guard nameCount <= names.count - next else {
+        throw .malformed("a map with fewer names than its pairs have")
+      }
+      let target = try unsafe Target(
+        message.targets[position], names, next..<next + nameCount)
+      pairs.append(Pair(keys[position], target))
+      next += nameCount
+    }
+    guard next == names.count else {
+      throw .malformed("a map with more names than its pairs have")
+    }
+  }
+}
+
+extension AssignmentMap.Target {
   fileprivate init(
-    _ message: Warmstart__V1__AssignmentPair, _ buffers: inout SharedBuffers
+    _ kind: UInt32, _ names: NameColumn, _ range: Range<Int>
   ) throws(MessageError) {
-    let key = unsafe buffers.name(message.key)
-    var names: [Name] = []
-    for index in 0..<(unsafe message.n_names) {
-      names.append(unsafe buffers.name(message.names[index]))
+    switch Warmstart__V1__AssignmentMap__Target(rawValue: kind) {
+    case WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLES:
+      self = .variables(range.map { names[$0] })
+    case WARMSTART__V1__ASSIGNMENT_MAP__TARGET__NAME where range.count == 1:
+      self = .name(names[range.lowerBound])
+    case WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLE where range.count == 1:
+      self = .variable(names[range.lowerBound])
+    default: throw .malformed("a pair of the map with \(range.count) targets of kind \(kind)")
     }
-    switch unsafe message.target {
-    case WARMSTART__V1__ASSIGNMENT_PAIR__TARGET__VARIABLES: self.init(key, .variables(names))
-    case WARMSTART__V1__ASSIGNMENT_PAIR__TARGET__NAME where names.count == 1:
-      self.init(key, .name(names[0]))
-    case WARMSTART__V1__ASSIGNMENT_PAIR__TARGET__VARIABLE where names.count == 1:
-      self.init(key, .variable(names[0]))
-    default: throw .malformed("a pair of the map with \(names.count) targets")
-    }
-  }
-}
-
-extension Variable {
-  fileprivate init(
-    _ message: Warmstart__V1__VariableDeclaration, _ buffers: inout SharedBuffers
-  ) throws(MessageError) {
-    guard let dtype = unsafe DataType(rawValue: message.dtype) else {
-      throw .malformed("a variable of dtype \(unsafe message.dtype)")
-    }
-    let name = unsafe buffers.name(message.name)
-    let shape = unsafe buffers.shape(message.n_shape)
-    var partition: Partition?
-    if let place = unsafe message.partition?.pointee {
-      let fullName = unsafe buffers.name(place.full_name)
-      let fullShape = unsafe buffers.shape(place.n_full_shape)
-      partition = unsafe Partition(
-        of: fullName, fullShape: fullShape, offset: integers(place.offset, place.n_offset))
-    }
-    unsafe self.init(
-      name, dtype, message.unknown_rank != 0 ? nil : shape, partition: partition,
-      isInStore: message.outside_store == 0)
   }
 }
 
 extension OutgoingFrame {
   /// Begins a frame whose body is the request.
+  ///
+  /// The offset of each partition must have as many axes as the full shape.
   package mutating func begin(_ request: ResolveRequest, _ scratch: Scratch) {
     scratch.begin()
     var message = unsafe Warmstart__V1__ResolveRequest()
     unsafe warmstart__v1__resolve_request__init(&message)
     unsafe message.checkpoint = request.checkpoint.message(scratch)
-    unsafe message.n_map = request.map.pairs.count
-    unsafe message.map = scratch.messages(request.map.pairs) { pair, message in
-      unsafe pair.fill(message, scratch)
-    }
-    unsafe message.n_variables = request.variables.count
-    unsafe message.variables = scratch.messages(request.variables) { variable, message in
-      unsafe variable.fill(message, scratch)
-    }
+    unsafe message.map = request.map.message(scratch)
+    unsafe message.variables = request.variables.message(scratch)
     unsafe message.alignment = UInt32(request.options.alignment)
     unsafe message.sealed = request.options.sealed ? 1 : 0
     unsafe message.skip_missing = request.options.skipMissing ? 1 : 0
@@ -172,53 +163,92 @@ extension OutgoingFrame {
   }
 }
 
-extension AssignmentMap.Pair {
-  fileprivate func fill(
-    _ message: UnsafeMutablePointer<Warmstart__V1__AssignmentPair>, _ scratch: Scratch
-  ) {
-    unsafe warmstart__v1__assignment_pair__init(message)
-    unsafe message.pointee.key = scratch.bytes(key.bytes)
-    let names: [Name]
-    switch target {
-    case .name(let name):
-      names = [name]
-      unsafe message.pointee.target = WARMSTART__V1__ASSIGNMENT_PAIR__TARGET__NAME
-    case .variable(let name):
-      names = [name]
-      unsafe message.pointee.target = WARMSTART__V1__ASSIGNMENT_PAIR__TARGET__VARIABLE
-    case .variables(let list):
-      names = list
-      unsafe message.pointee.target = WARMSTART__V1__ASSIGNMENT_PAIR__TARGET__VARIABLES
+extension AssignmentMap {
+  fileprivate func message(
+    _ scratch: Scratch
+  ) -> UnsafeMutablePointer<Warmstart__V1__AssignmentMap> {
+    let message = unsafe scratch.make(1, of: Warmstart__V1__AssignmentMap.self)
+    unsafe warmstart__v1__assignment_map__init(message)
+    let targets = unsafe scratch.make(pairs.count, of: UInt32.self)
+    let counts = unsafe scratch.make(pairs.count, of: UInt32.self)
+    var names = NameColumn()
+    for (position, pair) in pairs.enumerated() {
+      let kind: Warmstart__V1__AssignmentMap__Target
+      let start = names.count
+      switch pair.target {
+      case .name(let name):
+        kind = WARMSTART__V1__ASSIGNMENT_MAP__TARGET__NAME
+        names.append(name)
+      case .variable(let name):
+        kind = WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLE
+        names.append(name)
+      case .variables(let list):
+        kind = WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLES
+        for name in list { names.append(name) }
+      }
+      unsafe targets[position] = kind.rawValue
+      unsafe counts[position] = UInt32(names.count - start)
     }
-    let data = unsafe scratch.make(names.count, of: ProtobufCBinaryData.self)
-    for (index, name) in names.enumerated() { unsafe data[index] = scratch.bytes(name.bytes) }
-    unsafe message.pointee.n_names = names.count
-    unsafe message.pointee.names = data
+    unsafe message.pointee.keys = scratch.names(pairs.count) { pairs[$0].key }
+    unsafe message.pointee.n_targets = pairs.count
+    unsafe message.pointee.targets = targets
+    unsafe message.pointee.n_name_counts = pairs.count
+    unsafe message.pointee.name_counts = counts
+    unsafe message.pointee.names = scratch.message(names)
+    return unsafe message
   }
 }
 
-extension Variable {
-  fileprivate func fill(
-    _ message: UnsafeMutablePointer<Warmstart__V1__VariableDeclaration>, _ scratch: Scratch
-  ) {
-    unsafe warmstart__v1__variable_declaration__init(message)
-    unsafe message.pointee.name = scratch.bytes(name.bytes)
-    unsafe message.pointee.dtype = dtype.rawValue
-    unsafe message.pointee.outside_store = isInStore ? 0 : 1
-    if let shape {
-      unsafe message.pointee.n_shape = shape.rank
-      unsafe message.pointee.shape = scratch.integers(shape.lengths)
-    } else {
-      unsafe message.pointee.unknown_rank = 1
+extension [Variable] {
+  fileprivate func message(_ scratch: Scratch) -> UnsafeMutablePointer<Warmstart__V1__Variables> {
+    let message = unsafe scratch.make(1, of: Warmstart__V1__Variables.self)
+    unsafe warmstart__v1__variables__init(message)
+    let dtypes = unsafe scratch.make(count, of: UInt32.self)
+    let ranks = unsafe scratch.make(count, of: Int32.self)
+    var lengths: [Int] = []
+    lengths.reserveCapacity(count * 2)
+    var outside: [UInt32] = []
+    var partitions: [Int] = []
+    for position in indices {
+      let variable = self[position]
+      unsafe dtypes[position] = UInt32(variable.dtype.rawValue)
+      unsafe ranks[position] = variable.shape.map { Int32($0.rank) } ?? -1
+      if let shape = variable.shape { lengths.append(contentsOf: shape.lengths) }
+      if !variable.isInStore { outside.append(UInt32(position)) }
+      if variable.partition != nil { partitions.append(position) }
     }
-    guard let partition else { return }
-    let place = unsafe scratch.make(1, of: Warmstart__V1__PartitionPlace.self)
-    unsafe warmstart__v1__partition_place__init(place)
-    unsafe place.pointee.full_name = scratch.bytes(partition.fullName.bytes)
-    unsafe place.pointee.n_full_shape = partition.fullShape.rank
-    unsafe place.pointee.full_shape = scratch.integers(partition.fullShape.lengths)
-    unsafe place.pointee.n_offset = partition.offset.count
-    unsafe place.pointee.offset = scratch.integers(partition.offset)
-    unsafe message.pointee.partition = place
+    unsafe message.pointee.names = scratch.names(count) { self[$0].name }
+    unsafe message.pointee.n_dtypes = count
+    unsafe message.pointee.dtypes = dtypes
+    unsafe message.pointee.n_ranks = count
+    unsafe message.pointee.ranks = ranks
+    unsafe message.pointee.n_lengths = lengths.count
+    unsafe message.pointee.lengths = scratch.signedColumn(lengths)
+    unsafe message.pointee.n_outside_store = outside.count
+    unsafe message.pointee.outside_store = scratch.column(outside)
+    if !partitions.isEmpty {
+      unsafe message.pointee.partitions = self.partitions(partitions, scratch)
+    }
+    return unsafe message
+  }
+
+  private func partitions(
+    _ positions: [Int], _ scratch: Scratch
+  ) -> UnsafeMutablePointer<Warmstart__V1__Partitions> {
+    let message = unsafe scratch.make(1, of: Warmstart__V1__Partitions.self)
+    unsafe warmstart__v1__partitions__init(message)
+    let partitions = positions.compactMap { self[$0].partition }
+    let offsets = partitions.flatMap(\.offset)
+    let lengths = partitions.flatMap(\.fullShape.lengths)
+    unsafe message.pointee.n_variables = positions.count
+    unsafe message.pointee.variables = scratch.column(positions.map { UInt32($0) })
+    unsafe message.pointee.full_names = scratch.names(partitions.count) { partitions[$0].fullName }
+    unsafe message.pointee.n_ranks = partitions.count
+    unsafe message.pointee.ranks = scratch.column(partitions.map { UInt32($0.fullShape.rank) })
+    unsafe message.pointee.n_full_lengths = lengths.count
+    unsafe message.pointee.full_lengths = scratch.signedColumn(lengths)
+    unsafe message.pointee.n_offsets = offsets.count
+    unsafe message.pointee.offsets = scratch.signedColumn(offsets)
+    return unsafe message
   }
 }

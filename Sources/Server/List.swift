@@ -9,12 +9,13 @@ extension Session {
     let request = try request(call, OpenRequest.init(unpacking:_:))
     let open = try open(request.checkpoint, caller)
     let checkpoint = open.checkpoint
-    var chunk = ListReply(checkpoint: open.reply, tensors: [])
+    var chunk = ListReply(checkpoint: isOpenedByCall ? open.reply : nil, tensors: [])
     var byteCount = 0
     for position in 0..<checkpoint.catalog.count {
       let tensor = checkpoint.listed(position)
       chunk.tensors.append(tensor)
-      byteCount += 32 + tensor.name.bytes.count + tensor.shape.rank * 10 * (1 + tensor.slices.count)
+      byteCount +=
+        24 + tensor.name.bytes.count + tensor.shape.rank * 8 * (1 + 2 * tensor.slices.count)
       guard byteCount >= Responder.chunkByteCount else { continue }
       try reply.send(more: true) { frame, scratch in frame.begin(chunk, scratch) }
       chunk = ListReply(checkpoint: nil, tensors: [])

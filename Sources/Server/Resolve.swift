@@ -22,15 +22,15 @@ extension Session {
       throw .status(CallStatus(error.all, total: error.total))
     }
     let placements = try open.place(resolution.assignments, options)
-    let places: [Piece: PiecePlace]
+    let places: [PiecePlace]
     do {
       places = try open.acquire(placements, resolution.assignments, for: caller, in: daemon.store)
     } catch {
       throw .status(CallStatus(error))
     }
-    var chunks = ResolveChunks(reply, open, places)
-    for (assignment, placement) in zip(resolution.assignments, placements) {
-      try chunks.append(assignment, placement)
+    var chunks = ResolveChunks(reply, open, places, isOpened: isOpenedByCall)
+    for index in placements.indices {
+      try chunks.append(resolution.assignments[index], placements[index])
     }
     try chunks.finish(resolution)
   }
@@ -72,31 +72,40 @@ extension OpenCheckpoint {
     return placements
   }
 
-  /// Waits until everything placed is verified or made.
+  /// Waits until everything placed is verified or made; returns the places of the pieces, in order.
   fileprivate func acquire(
     _ placements: [Placement], _ assignments: [Resolution.Assignment], for caller: Caller,
     in store: Store
-  ) throws(Problem) -> [Piece: PiecePlace] {
-    var runs: [(run: Int, tensor: Int)] = []
+  ) throws(Problem) -> [PiecePlace] {
+    var runs: [Resident.Run] = []
     var pieces: [Piece] = []
-    var shards: Set<Int32> = []
-    for (placement, assignment) in zip(placements, assignments) {
-      switch placement {
+    runs.reserveCapacity(placements.count)
+    for index in placements.indices {
+      switch placements[index] {
       case .file(let stored, _, _, _):
-        runs.append((stored, assignment.tensor))
-        shards.insert(checkpoint.stored[stored].shard)
+        runs.append(Resident.Run(position: stored, tensor: assignments[index].tensor))
       case .piece(let piece): pieces.append(piece)
       }
     }
     let places = try resident.acquire(
       runs: runs, pieces: pieces, from: files, for: caller, in: store)
-    for shard in shards {
-      guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else {
-        continue
-      }
+    var isExpected = [Bool](repeating: true, count: files.members.count)
+    for run in runs {
+      let position = memberPosition(ofRun: run.position)
+      guard isExpected[position] else { continue }
+      isExpected[position] = false
       try files.expectUnchanged(files.members[position])
     }
     return places
+  }
+
+  /// The position of the file that has a stored run, which was placed there.
+  fileprivate func memberPosition(ofRun run: Int) -> Int {
+    let shard = checkpoint.stored[run].shard
+    guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else {
+      preconditionFailure("placed in a file that is not there")
+    }
+    return position
   }
 }
 
@@ -104,95 +113,99 @@ extension OpenCheckpoint {
 private struct ResolveChunks {
   private let reply: Responder
   private let open: OpenCheckpoint
-  private let places: [Piece: PiecePlace]
+  private let places: [PiecePlace]
   private var chunk = ResolveReply()
   private var files: [File] = []
-  private var byteCount = 0
-  private var named: Set<UInt64> = []
+  private var regionCount = 0
+  private var pieceCount = 0
+  /// The region of each file of the checkpoint, or -1.
+  private var fileRegions: [Int]
+  private var arenaRegions: [UInt64: Int] = [:]
 
-  init(_ reply: Responder, _ open: OpenCheckpoint, _ places: [Piece: PiecePlace]) {
+  init(_ reply: Responder, _ open: OpenCheckpoint, _ places: [PiecePlace], isOpened: Bool) {
     self.reply = reply
     self.open = open
     self.places = places
-    chunk.checkpoint = open.reply
+    fileRegions = Array(repeating: -1, count: open.files.members.count)
+    if isOpened { chunk.checkpoint = open.reply }
   }
 
   mutating func append(
     _ assignment: Resolution.Assignment, _ placement: Placement
   ) throws(CallFailure) {
-    let catalog = open.checkpoint.catalog
-    let name = catalog.name(assignment.tensor)
-    let shape = open.checkpoint.shape(of: assignment.tensor, assignment.slice)
-    let region: UInt64
+    let tensor = assignment.tensor
+    let region: Int
     let offset: Int
-    let count: Int
+    let byteCount: Int
     var strides: [Int] = []
     switch placement {
-    case .file(let stored, let start, let byteCount, let steps):
-      region = try nameFile(shard: open.checkpoint.stored[stored].shard)
-      (offset, count, strides) = (start, byteCount, steps)
-    case .piece(let piece):
-      guard let place = places[piece] else { preconditionFailure("acquired nothing for a piece") }
+    case .file(let stored, let start, let count, let steps):
+      region = nameFile(open.memberPosition(ofRun: stored))
+      (offset, byteCount, strides) = (start, count, steps)
+    case .piece:
+      // The places are in the order of the pieces.
+      let place = places[pieceCount]
+      pieceCount += 1
       region = try nameArena(place.arena)
-      (offset, count) = (place.offset, place.byteCount)
+      (offset, byteCount) = (place.offset, place.byteCount)
     }
+    let checkpoint = open.checkpoint
     chunk.handles.append(
-      ResolveReply.Handle(
-        variable: assignment.variable, tensor: name, dtype: catalog.dtype(assignment.tensor),
-        shape: shape, strides: strides, region: region, offset: offset, byteCount: count,
-        alignment: min(
-          PlacementOptions.maximumAlignment, 1 << min(12, offset.trailingZeroBitCount)),
-        slice: assignment.slice))
-    byteCount += 48 + name.bytes.count + shape.rank * (assignment.slice == nil ? 10 : 30)
-    if byteCount >= Responder.chunkByteCount { try flush(more: true) }
+      Handle(
+        variable: assignment.variable, tensor: checkpoint.catalog.name(tensor),
+        dtype: checkpoint.catalog.dtype(tensor),
+        shape: checkpoint.shape(of: tensor, assignment.slice),
+        strides: strides[...], region: region, offset: offset, byteCount: byteCount,
+        starts: assignment.slice?.starts[...]))
+    if chunk.handles.wireByteCount >= Responder.chunkByteCount { try flush(more: true) }
   }
 
   mutating func finish(_ resolution: Resolution) throws(CallFailure) {
+    var byteCount = chunk.handles.wireByteCount
     for skipped in resolution.skipped {
       chunk.skipped.append(
         ResolveReply.Skipped(variable: skipped.variable, tensor: skipped.tensor))
-      byteCount += 16 + skipped.tensor.bytes.count
-      if byteCount >= Responder.chunkByteCount { try flush(more: true) }
+      byteCount += 8 + skipped.tensor.bytes.count
+      guard byteCount >= Responder.chunkByteCount else { continue }
+      try flush(more: true)
+      byteCount = 0
     }
     chunk.unused = resolution.unused
     try flush(more: false)
   }
 
-  private mutating func nameFile(shard: Int32) throws(CallFailure) -> UInt64 {
-    guard let position = open.files.position(ofShard: shard, of: open.checkpoint.shardCount) else {
-      preconditionFailure("placed in a file that is not there")
-    }
+  private mutating func nameFile(_ position: Int) -> Int {
+    guard fileRegions[position] < 0 else { return fileRegions[position] }
     // Even ids are files, odd ones arenas; a connection's handles are never reused.
-    let id = (open.handle << 16 | UInt64(position)) << 1
-    guard named.insert(id).inserted else { return id }
     chunk.regions.append(
       ResolveReply.Region(
-        id: id, place: .file(position), byteCount: open.files.members[position].status.size,
-        stability: "best-effort"))
-    return id
+        id: (open.handle << 16 | UInt64(position)) << 1, place: .file(position),
+        byteCount: open.files.members[position].status.size, stability: "best-effort"))
+    fileRegions[position] = regionCount
+    regionCount += 1
+    return regionCount - 1
   }
 
-  private mutating func nameArena(_ holder: ArenaHolder) throws(CallFailure) -> UInt64 {
-    let id = holder.id << 1 | 1
-    guard !named.contains(id) else { return id }
+  private mutating func nameArena(_ holder: ArenaHolder) throws(CallFailure) -> Int {
+    if let region = arenaRegions[holder.id] { return region }
     if files.count == Connection.maximumDescriptors { try flush(more: true) }
     do {
       files.append(File(try holder.arena.open()))
     } catch {
       throw .status(CallStatus(.quota, "an arena cannot be opened for the client: \(error)"))
     }
-    named.insert(id)
     chunk.regions.append(
       ResolveReply.Region(
-        id: id, place: .arena(descriptor: files.count - 1), byteCount: holder.arena.byteCount,
-        stability: "sealed"))
-    return id
+        id: holder.id << 1 | 1, place: .arena(descriptor: files.count - 1),
+        byteCount: holder.arena.byteCount, stability: "sealed"))
+    arenaRegions[holder.id] = regionCount
+    regionCount += 1
+    return regionCount - 1
   }
 
   private mutating func flush(more: Bool) throws(CallFailure) {
     try reply.send(more: more, files: files) { frame, scratch in frame.begin(chunk, scratch) }
-    chunk = ResolveReply()
+    chunk.clear()
     files = []
-    byteCount = 0
   }
 }

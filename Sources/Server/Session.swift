@@ -33,6 +33,8 @@ final class Session {
   private var attached: [UInt64: File] = [:]
   /// What the call that is being answered opened; if it fails, nobody learns the handle.
   private var openedByCall: UInt64?
+  /// Whether the call that is being answered opened its checkpoint, which its first reply then tells.
+  var isOpenedByCall: Bool { openedByCall != nil }
   private var lastID: UInt64 = 0
   private let share: RequestShare
 

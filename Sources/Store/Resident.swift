@@ -8,6 +8,17 @@ package import TensorModel
 /// Shared by all leases of the generation. What one call needs and nobody has, that call's thread
 /// makes; others that need the same wait for it.
 package final class Resident: Sendable {
+  /// A stored run of a tensor, by their positions in the checkpoint.
+  package struct Run: Sendable {
+    package let position: Int
+    package let tensor: Int
+
+    package init(position: Int, tensor: Int) {
+      self.position = position
+      self.tensor = tensor
+    }
+  }
+
   private enum PieceState {
     case making(Flight)
     case made(PiecePlace)
@@ -49,14 +60,14 @@ package final class Resident: Sendable {
 
   /// Makes sure that all stored runs are verified and all pieces made; waits for what others make.
   ///
-  /// Nothing is returned before everything is there. Throws the first problem.
+  /// Returns where the pieces are, in their order, once everything is there. Throws the first problem.
   package func acquire(
-    runs: [(run: Int, tensor: Int)], pieces: [Piece], from files: FileSet, for caller: Caller,
-    in store: Store
-  ) throws(Problem) -> [Piece: PiecePlace] {
+    runs: [Run], pieces: [Piece], from files: FileSet, for caller: Caller, in store: Store
+  ) throws(Problem) -> [PiecePlace] {
     while true {
+      // Mostly somebody was here before, and all that is left to do is to look.
+      if let places = held(runs: runs, pieces: pieces) { return places }
       let claim = claim(runs: runs, pieces: pieces)
-      if let places = claim.places { return places }
       if !claim.isEmpty {
         do {
           try load(claim, from: files, for: caller, in: store)
@@ -73,30 +84,42 @@ package final class Resident: Sendable {
 
   private struct Claim {
     let flight = Flight()
-    var runs: [(run: Int, tensor: Int)] = []
+    var runs: [Run] = []
     var pieces: [Piece] = []
     var others: [Flight] = []
-    /// The answer, if nothing is left to do or to wait for.
-    var places: [Piece: PiecePlace]?
 
     var isEmpty: Bool { runs.isEmpty && pieces.isEmpty }
+    var loadedRuns: [(run: Int, tensor: Int)] { runs.map { ($0.position, $0.tensor) } }
   }
 
-  private func claim(runs: [(run: Int, tensor: Int)], pieces: [Piece]) -> Claim {
+  /// Where the pieces are, if they are made and the runs verified; nil if anything is missing.
+  private func held(runs: [Run], pieces: [Piece]) -> [PiecePlace]? {
+    state.withLock { state in
+      for run in runs where !state.isVerified[run.position] { return nil }
+      var places: [PiecePlace] = []
+      places.reserveCapacity(pieces.count)
+      for piece in pieces {
+        guard case .made(let place) = state.pieces[piece] else { return nil }
+        places.append(place)
+      }
+      return places
+    }
+  }
+
+  private func claim(runs: [Run], pieces: [Piece]) -> Claim {
     state.withLock { state in
       var claim = Claim()
-      for (run, tensor) in runs where !state.isVerified[run] {
-        if let flight = state.verifying[run] {
+      for run in runs where !state.isVerified[run.position] {
+        if let flight = state.verifying[run.position] {
           if flight !== claim.flight { claim.others.append(flight) }
         } else {
-          state.verifying[run] = claim.flight
-          claim.runs.append((run, tensor))
+          state.verifying[run.position] = claim.flight
+          claim.runs.append(run)
         }
       }
-      var places: [Piece: PiecePlace] = [:]
       for piece in pieces {
         switch state.pieces[piece] {
-        case .made(let place): places[piece] = place
+        case .made: continue
         case .making(let flight):
           if flight !== claim.flight { claim.others.append(flight) }
         case nil:
@@ -104,14 +127,13 @@ package final class Resident: Sendable {
           claim.pieces.append(piece)
         }
       }
-      if claim.isEmpty, claim.others.isEmpty { claim.places = places }
       return claim
     }
   }
 
   private func abandon(_ claim: Claim) {
     state.withLock { state in
-      for (run, _) in claim.runs { state.verifying[run] = nil }
+      for run in claim.runs { state.verifying[run.position] = nil }
       for piece in claim.pieces { state.pieces[piece] = nil }
     }
     claim.flight.end()
@@ -119,10 +141,10 @@ package final class Resident: Sendable {
 
   private func complete(_ claim: Claim, _ places: [Piece: PiecePlace], arenaByteCount: Int) {
     state.withLock { state in
-      for (run, _) in claim.runs {
-        state.verifying[run] = nil
-        state.isVerified[run] = true
-        state.verifiedByteCount += checkpoint.stored[run].byteCount
+      for run in claim.runs {
+        state.verifying[run.position] = nil
+        state.isVerified[run.position] = true
+        state.verifiedByteCount += checkpoint.stored[run.position].byteCount
       }
       for (piece, place) in places {
         state.pieces[piece] = .made(place)
@@ -150,7 +172,7 @@ package final class Resident: Sendable {
     }
     guard !claim.pieces.isEmpty else {
       var none = MutableRawSpan()
-      try loading.load(verifying: claim.runs, filling: [], of: &none)
+      try loading.load(verifying: claim.loadedRuns, filling: [], of: &none)
       complete(claim, [:], arenaByteCount: 0)
       store.count { $0.verifiedRuns += claim.runs.count }
       return
@@ -162,7 +184,7 @@ package final class Resident: Sendable {
     let byteCount = max(1, targets.last.map { $0.offset + $0.byteCount } ?? 0)
     let charge = try store.charge(byteCount, for: "an arena")
     let arena = try makeArena(byteCount) { bytes throws(Problem) in
-      try loading.load(verifying: claim.runs, filling: targets, of: &bytes)
+      try loading.load(verifying: claim.loadedRuns, filling: targets, of: &bytes)
     }
     _ = consume decoding
     let holder = ArenaHolder(id: store.nextArenaID(), arena, charge)

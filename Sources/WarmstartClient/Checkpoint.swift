@@ -33,35 +33,36 @@ public final class Checkpoint: Sendable {
   public let byteCount: Int
 
   let client: Client
-  private let parts: [CheckpointFiles.Part]
+  private let files: LocatedFiles
   // The handle, and the session that it belongs to.
   private let handle: Monitor<(session: Int, handle: UInt64)>
   // Whole files that were mapped read-only, by position.
   private let mappings = Monitor<[Int: Mapping]>([:])
 
-  init(_ path: String, _ client: Client, until deadline: Deadline) throws(WarmstartError) {
-    let files: CheckpointFiles
-    let parts: [CheckpointFiles.Part]
-    do throws(LocateError) {
-      files = try CheckpointFiles.locate(path)
-      parts = try files.openParts()
-    } catch {
-      throw WarmstartError(error)
-    }
-    self.client = client
-    self.parts = parts
-    self.path = files.prefix
+  convenience init(
+    _ path: String, _ client: Client, until deadline: Deadline
+  ) throws(WarmstartError) {
+    let files = try LocatedFiles(path)
     var opened: OpenReply?
     let session = try client.call(.open, until: deadline) { session throws(SessionError) in
-      let (reference, files) = try Checkpoint.reference(
-        parts, label: files.prefix, on: session, until: deadline)
-      return Client.PreparedCall(files: files) { frame, scratch in
+      let (reference, passed) = try files.reference(on: session, until: deadline)
+      return Client.PreparedCall(files: passed) { frame, scratch in
         frame.begin(OpenRequest(reference), scratch)
       }
     } each: { bytes, scratch, _ throws(MessageError) in
       opened = try OpenReply(unpacking: bytes, scratch)
     }
+    try self.init(files, opened, client, session)
+  }
+
+  /// Takes over what a call on a session opened.
+  init(
+    _ files: LocatedFiles, _ opened: OpenReply?, _ client: Client, _ session: Int
+  ) throws(WarmstartError) {
     guard let opened else { throw WarmstartError(.connection, "the daemon's answer is empty") }
+    self.client = client
+    self.files = files
+    path = files.path
     generation = opened.generation
     format = opened.format
     tensorCount = opened.tensorCount
@@ -78,8 +79,10 @@ public final class Checkpoint: Sendable {
   /// Lists all tensors by name, in the order of their bytes.
   public func list(timeout: Duration? = nil) throws(WarmstartError) -> [StoredTensor] {
     var tensors: [StoredTensor] = []
-    try call(.list, until: Deadline(timeout), starting: { tensors = [] }) { reference in
-      Client.PreparedCall { frame, scratch in frame.begin(OpenRequest(reference), scratch) }
+    try call(.list, until: Deadline(timeout), starting: { tensors = [] }) { reference, files in
+      Client.PreparedCall(files: files) { frame, scratch in
+        frame.begin(OpenRequest(reference), scratch)
+      }
     } each: { bytes, scratch, _ throws(MessageError) in
       let reply = try ListReply(unpacking: bytes, scratch)
       tensors += reply.tensors.map(StoredTensor.init)
@@ -90,7 +93,7 @@ public final class Checkpoint: Sendable {
 
   /// The open file at a position of the reference, which file regions name.
   func part(_ position: Int) -> CheckpointFiles.Part? {
-    parts.indices.contains(position) ? parts[position] : nil
+    files.parts.indices.contains(position) ? files.parts[position] : nil
   }
 
   /// The read-only mapping of the file at a position, made when it is first asked for.
@@ -108,7 +111,7 @@ public final class Checkpoint: Sendable {
   /// Makes a call about this checkpoint, by its handle if the session knows it, else by its files.
   func call(
     _ method: Method, until deadline: Deadline, starting: () -> Void,
-    _ prepare: (CheckpointReference) -> Client.PreparedCall,
+    _ prepare: (CheckpointReference, [File]) -> Client.PreparedCall,
     each: (RawSpan, Scratch, [File]) throws(MessageError) -> OpenReply?
   ) throws(WarmstartError) {
     var opened: OpenReply?
@@ -116,12 +119,9 @@ public final class Checkpoint: Sendable {
       starting()
       opened = nil
       let known = handle.withLock { $0 }
-      guard known.session != session.number else { return prepare(.handle(known.handle)) }
-      let (reference, files) = try Checkpoint.reference(
-        parts, label: path, on: session, until: deadline)
-      var call = prepare(reference)
-      call.files = files
-      return call
+      guard known.session != session.number else { return prepare(.handle(known.handle), []) }
+      let (reference, passed) = try files.reference(on: session, until: deadline)
+      return prepare(reference, passed)
     } each: { bytes, scratch, files throws(MessageError) in
       if let reply = try each(bytes, scratch, files) { opened = reply }
     }
@@ -134,65 +134,15 @@ public final class Checkpoint: Sendable {
     }
     handle.withLock { $0 = (session, opened.handle) }
   }
-
-  /// Refers to the files: those that fit ride on the call itself, more are attached before.
-  private static func reference(
-    _ parts: [CheckpointFiles.Part], label: String, on session: Session, until deadline: Deadline
-  ) throws(SessionError) -> (CheckpointReference, [File]) {
-    guard parts.count > Connection.maximumDescriptors else {
-      let files = parts.enumerated().map { position, part in
-        CheckpointFile(CheckpointFile.Role(part.role), .descriptor(position))
-      }
-      return (.files(files, label: label), parts.map(\.file))
-    }
-    var files: [CheckpointFile] = []
-    for start in stride(from: 0, to: parts.count, by: Connection.maximumDescriptors) {
-      let batch = parts[start..<min(start + Connection.maximumDescriptors, parts.count)]
-      var ids: [UInt64] = []
-      try session.call(.attach, files: batch.map(\.file), until: deadline) { frame, _ in
-        frame.beginEmpty()
-      } _: { bytes, scratch, _ throws(MessageError) in
-        ids = try AttachReply(unpacking: bytes, scratch).ids
-      }
-      guard ids.count == batch.count else {
-        throw .lost(.malformed("\(ids.count) ids for \(batch.count) files"))
-      }
-      files += zip(batch, ids).map { CheckpointFile(CheckpointFile.Role($0.role), .attached($1)) }
-    }
-    return (.files(files, label: label), [])
-  }
 }
 
 extension Client {
   /// Closes a handle if its session still lives; a lost session has closed it already.
   fileprivate func giveBack(_ handle: UInt64, session number: Int) {
     onSession(number) { session throws(SessionError) in
-      try session.call(.close, until: .after(milliseconds: 1000)) { frame, scratch in
+      try session.post(.close) { frame, scratch in
         frame.begin(CloseRequest(handle: handle), scratch)
-      } _: { _, _, _ in
       }
-    }
-  }
-}
-
-extension CheckpointFiles {
-  /// The files that the daemon needs: the index and its shards, or the tables.
-  ///
-  /// Which total is right if there are several only the index says: all go.
-  fileprivate func openParts() throws(LocateError) -> [Part] {
-    var parts = opened
-    guard format == .v2 else { return parts }
-    for total in totals.isEmpty ? [1] : totals { parts += try openShards(total: total) }
-    return parts
-  }
-}
-
-extension CheckpointFile.Role {
-  fileprivate init(_ role: CheckpointFiles.Role) {
-    switch role {
-    case .index: self = .index
-    case .shard(let shard, of: let total): self = .shard(shard, of: total)
-    case .table: self = .table
     }
   }
 }

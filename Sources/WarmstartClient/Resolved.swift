@@ -33,16 +33,45 @@ public struct Resolved: Sendable {
     public let tensor: Name
   }
 
+  /// The checkpoint that the bytes are of, leased as long as this value lives.
+  public let checkpoint: Checkpoint
   /// The variables that got bytes, in the order in which they were declared.
-  public internal(set) var tensors: [Tensor] = []
+  public let tensors: Tensors
   /// The variables that were skipped.
-  public internal(set) var skipped: [Skipped] = []
+  public let skipped: [Skipped]
   /// The pairs of the map that matched no variable.
-  public internal(set) var unused: [AssignmentMap.Pair] = []
+  public let unused: [AssignmentMap.Pair]
 
   /// Finds the bytes of a variable.
-  public subscript(variable: Name) -> Tensor? {
-    tensors.first { $0.variable.name == variable }
+  public subscript(variable: Name) -> Tensor? { tensors[variable] }
+}
+
+extension Client {
+  /// Opens a checkpoint and resolves an assignment map in it, in one call to the daemon.
+  ///
+  /// This is TensorFlow's `init_from_checkpoint(path, map)`: `open` says how the path is understood,
+  /// `Checkpoint.resolve` what becomes of the map; errors are those of both.
+  public func resolve(
+    _ path: String, _ map: AssignmentMap, _ variables: [Variable],
+    _ options: Resolved.Options = .init(), timeout: Duration? = nil
+  ) throws(WarmstartError) -> Resolved {
+    let deadline = Deadline(timeout)
+    let files = try LocatedFiles(path)
+    let question = try Question(map, variables, options)
+    var answer = Answer()
+    var opened: OpenReply?
+    let session = try call(.resolve, until: deadline) { session throws(SessionError) in
+      answer = Answer()
+      opened = nil
+      let (reference, passed) = try files.reference(on: session, until: deadline)
+      return question.prepared(reference, passed)
+    } each: { bytes, scratch, files throws(MessageError) in
+      if let reply = try answer.add(ResolveReply(unpacking: bytes, scratch), files) {
+        opened = reply
+      }
+    }
+    let checkpoint = try Checkpoint(files, opened, self, session)
+    return try answer.mapped(question, in: checkpoint)
   }
 }
 
@@ -56,108 +85,162 @@ extension Checkpoint {
     _ map: AssignmentMap, _ variables: [Variable], _ options: Resolved.Options = .init(),
     timeout: Duration? = nil
   ) throws(WarmstartError) -> Resolved {
+    let question = try Question(map, variables, options)
+    var answer = Answer()
+    try call(.resolve, until: Deadline(timeout), starting: { answer = Answer() }) {
+      reference, files in
+      question.prepared(reference, files)
+    } each: { bytes, scratch, files throws(MessageError) in
+      try answer.add(ResolveReply(unpacking: bytes, scratch), files)
+    }
+    return try answer.mapped(question, in: self)
+  }
+}
+
+/// What one `Resolve` asks for.
+private struct Question {
+  let map: AssignmentMap
+  let variables: [Variable]
+  let options: Resolved.Options
+
+  /// Throws INVALID_REQUEST for a partition that no message can describe.
+  init(
+    _ map: AssignmentMap, _ variables: [Variable], _ options: Resolved.Options
+  ) throws(WarmstartError) {
+    self.map = map
+    self.variables = variables
+    self.options = options
+    for variable in variables {
+      guard let partition = variable.partition else { continue }
+      guard partition.offset.count == partition.fullShape.rank else {
+        throw WarmstartError(
+          .invalidRequest,
+          "variable \(variable.name) is at offset \(partition.offset) of "
+            + "\(partition.fullName), whose shape is \(partition.fullShape)")
+      }
+    }
+  }
+
+  func prepared(_ reference: CheckpointReference, _ files: [File]) -> Client.PreparedCall {
     var wanted = ResolveRequest.Options()
     wanted.alignment = options.alignment
     wanted.sealed = options.sealed
     wanted.skipMissing = options.skipMissing
     wanted.strides = options.strides
-    let features = (options.sealed ? ["sealed"] : []) + (options.strides ? ["strides"] : [])
-    var answer = ResolveAnswer()
-    try call(.resolve, until: Deadline(timeout), starting: { answer = ResolveAnswer() }) {
-      reference in
-      Client.PreparedCall(features: features) { frame, scratch in
-        frame.begin(
-          ResolveRequest(
-            checkpoint: reference, map: map, variables: variables, options: wanted), scratch)
-      }
-    } each: { bytes, scratch, files throws(MessageError) in
-      let reply = try ResolveReply(unpacking: bytes, scratch)
-      try answer.add(reply, files)
-      return reply.checkpoint
+    let request = ResolveRequest(
+      checkpoint: reference, map: map, variables: variables, options: wanted)
+    var features: [String] = []
+    if options.sealed { features.append("sealed") }
+    if options.strides { features.append("strides") }
+    return Client.PreparedCall(files: files, features: features) { frame, scratch in
+      frame.begin(request, scratch)
     }
-    return try answer.mapped(map, variables, in: self, options)
   }
 }
 
 /// The replies to one `Resolve`, gathered.
-private struct ResolveAnswer {
-  var regions: [UInt64: (region: ResolveReply.Region, file: File?)] = [:]
-  var handles: [ResolveReply.Handle] = []
-  var skipped: [ResolveReply.Skipped] = []
-  var unused: [Int] = []
+private struct Answer {
+  private var regions: [(region: ResolveReply.Region, file: File?)] = []
+  private var handles = Handles()
+  private var skipped: [ResolveReply.Skipped] = []
+  private var unused: [Int] = []
 
-  mutating func add(_ reply: ResolveReply, _ files: [File]) throws(MessageError) {
+  /// Adds a reply; returns what the call opened if it says so.
+  mutating func add(_ reply: ResolveReply, _ files: [File]) throws(MessageError) -> OpenReply? {
     for region in reply.regions {
       guard case .arena(let position) = region.place else {
-        regions[region.id] = (region, nil)
+        regions.append((region, nil))
         continue
       }
       guard files.indices.contains(position) else {
         throw .malformed("a region on descriptor \(position) of \(files.count)")
       }
-      regions[region.id] = (region, files[position])
+      regions.append((region, files[position]))
     }
-    handles += reply.handles
+    handles.append(reply.handles)
     skipped += reply.skipped
     unused += reply.unused
+    return reply.checkpoint
   }
 
   /// Checks what the daemon sent and maps it.
-  func mapped(
-    _ map: AssignmentMap, _ variables: [Variable], in checkpoint: Checkpoint,
-    _ options: Resolved.Options
-  ) throws(WarmstartError) -> Resolved {
-    var extents: [UInt64: Range<Int>] = [:]
-    for handle in handles where handle.byteCount > 0 {
-      let (end, overflow) = handle.offset.addingReportingOverflow(try handle.extent())
-      guard !overflow else { throw broken("a handle beyond all memory") }
-      let known = extents[handle.region] ?? handle.offset..<end
-      extents[handle.region] =
-        min(known.lowerBound, handle.offset)..<max(known.upperBound, end)
+  func mapped(_ question: Question, in checkpoint: Checkpoint) throws(WarmstartError) -> Resolved {
+    let extents = try extents(variableCount: question.variables.count)
+    var mapped: [Region] = []
+    mapped.reserveCapacity(regions.count)
+    for (index, (region, file)) in regions.enumerated() {
+      mapped.append(try Region(region, file, extents[index], in: checkpoint, question.options))
     }
-    var mapped: [UInt64: Region] = [:]
-    for (id, (region, file)) in regions {
-      mapped[id] = try Region(region, file, extents[id] ?? 0..<0, in: checkpoint, options)
-    }
-    var resolved = Resolved()
-    for handle in handles {
-      guard variables.indices.contains(handle.variable), let region = mapped[handle.region] else {
-        throw broken("a handle for variable \(handle.variable) in region \(handle.region)")
-      }
-      resolved.tensors.append(try Tensor(handle, variables[handle.variable], region))
-    }
-    for variable in skipped {
-      guard variables.indices.contains(variable.variable) else {
+    var skipped: [Resolved.Skipped] = []
+    for variable in self.skipped {
+      guard question.variables.indices.contains(variable.variable) else {
         throw broken("a skipped variable \(variable.variable)")
       }
-      resolved.skipped.append(
-        Resolved.Skipped(variable: variables[variable.variable].name, tensor: variable.tensor))
+      skipped.append(
+        Resolved.Skipped(
+          variable: question.variables[variable.variable].name, tensor: variable.tensor))
     }
-    for position in unused {
-      guard map.pairs.indices.contains(position) else { throw broken("an unused pair \(position)") }
-      resolved.unused.append(map.pairs[position])
+    var unused: [AssignmentMap.Pair] = []
+    for position in self.unused {
+      guard question.map.pairs.indices.contains(position) else {
+        throw broken("an unused pair \(position)")
+      }
+      unused.append(question.map.pairs[position])
     }
-    return resolved
+    return Resolved(
+      checkpoint: checkpoint, tensors: Tensors(handles, question.variables, mapped),
+      skipped: skipped, unused: unused)
+  }
+
+  /// Checks every handle; returns which run of each region they need.
+  private func extents(variableCount: Int) throws(WarmstartError) -> [Range<Int>] {
+    var extents = [Range<Int>](repeating: 0..<0, count: regions.count)
+    for position in 0..<handles.count {
+      let region = Int(handles.regions[position])
+      guard handles.variables[position] < variableCount, region < regions.count else {
+        throw broken("a handle for variable \(handles.variables[position]) in region \(region)")
+      }
+      let byteCount = try extent(position)
+      guard byteCount > 0 else { continue }
+      let offset = handles.offsets[position]
+      let (end, overflow) = offset.addingReportingOverflow(byteCount)
+      guard !overflow else { throw broken("a handle beyond all memory") }
+      let known = extents[region]
+      extents[region] =
+        known.isEmpty ? offset..<end : min(known.lowerBound, offset)..<max(known.upperBound, end)
+    }
+    return extents
+  }
+
+  /// The bytes from the first element of a handle to the end of its last one.
+  private func extent(_ position: Int) throws(WarmstartError) -> Int {
+    let byteCount = handles.byteCounts[position]
+    guard let width = handles.dtypes[position].byteCount else { return byteCount }
+    let shape = handles.shapes.range(position)
+    var expected = width
+    var overflows = false
+    for axis in shape {
+      let (product, overflow) = expected.multipliedReportingOverflow(
+        by: handles.shapes.lengths[axis])
+      expected = product
+      overflows = overflows || overflow
+    }
+    guard !overflows, expected == byteCount else {
+      throw broken("\(byteCount) bytes for \(handles.shapes[position])")
+    }
+    let strides = handles.strides(position)
+    guard !strides.isEmpty, byteCount > 0 else { return byteCount }
+    var last = width
+    for (length, stride) in zip(handles.shapes[position].lengths, strides) {
+      let (step, overflow) = (length - 1).multipliedReportingOverflow(by: stride)
+      let (next, overflows) = last.addingReportingOverflow(step)
+      guard !overflow, !overflows else { throw broken("strides \(strides)") }
+      last = next
+    }
+    return last
   }
 
   private func broken(_ what: String) -> WarmstartError {
     WarmstartError(.connection, "the daemon's answer makes no sense: \(what)")
-  }
-}
-
-extension ResolveReply.Handle {
-  /// The bytes from the first element to the end of the last one.
-  fileprivate func extent() throws(WarmstartError) -> Int {
-    guard !strides.isEmpty else { return byteCount }
-    var last = dtype.byteCount ?? 1
-    for (length, stride) in zip(shape.lengths, strides) {
-      let (step, overflow) = max(0, length - 1).multipliedReportingOverflow(by: stride)
-      let (next, overflows) = last.addingReportingOverflow(step)
-      guard !overflow, !overflows, stride >= 0 else {
-        throw WarmstartError(.connection, "the daemon's answer makes no sense: strides \(strides)")
-      }
-      last = next
-    }
-    return last
   }
 }

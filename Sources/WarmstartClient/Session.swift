@@ -13,7 +13,10 @@ final class Session {
   let number: Int
   let connection: Connection
   private var lastID = Session.helloID
-  private var awaitsHello = true
+  /// Calls that nobody waits for, whose replies precede those to later calls.
+  private var posted = [Session.helloID]
+  /// The same in every session: the process keeps its name.
+  private static let commandLine = Process.commandLine
 
   /// Connects and introduces the client, without waiting for an answer.
   init(_ path: String, number: Int, label: String) throws(SessionError) {
@@ -21,7 +24,7 @@ final class Session {
     do { connection = Connection(try Socket(connectingTo: FilePath(path))) } catch {
       throw .cannotConnect(path, error)
     }
-    let hello = HelloRequest(label: label, command: Process.commandLine)
+    let hello = HelloRequest(label: label, command: Session.commandLine)
     do throws(WireError) {
       try send(id: Session.helloID, .hello, [], timeout: nil, features: []) { frame, scratch in
         frame.begin(hello, scratch)
@@ -45,6 +48,19 @@ final class Session {
       throw lastWords(after: error)
     }
     while try receive(lastID, until: deadline, body) {}
+  }
+
+  /// Makes a call without waiting for its answer, which does not matter.
+  func post(
+    _ method: Method, _ begin: (inout OutgoingFrame, Scratch) -> Void
+  ) throws(SessionError) {
+    lastID += 1
+    do throws(WireError) {
+      try send(id: lastID, method, [], timeout: nil, features: [], begin)
+    } catch {
+      throw .lost(error)
+    }
+    posted.append(lastID)
   }
 
   private func send(
@@ -83,15 +99,14 @@ final class Session {
     _ body: (RawSpan, Scratch, [File]) throws(MessageError) -> Void
   ) throws(SessionError) -> Bool {
     let reply = try receive(until: deadline)
+    let isPosted = posted.first == reply.id
+    if isPosted { posted.removeFirst() }
+    if isPosted, reply.status == nil || reply.id != Session.helloID { return true }
     if let range = reply.status {
       let status = try unpack { () throws(MessageError) in
         try connection.withMessage(range, CallStatus.init(unpacking:_:))
       }
       throw reply.id == 0 ? .refused(status) : .failed(status)
-    }
-    if reply.id == Session.helloID, awaitsHello {
-      awaitsHello = false
-      return true
     }
     guard reply.id == id else {
       throw .lost(.malformed("a reply to call \(reply.id), expected \(id)"))

@@ -29,28 +29,20 @@ public struct Tensor: Sendable {
   /// The largest power of two, at most 4096, that divides the first element's address.
   public let alignment: Int
 
-  init(
-    _ handle: ResolveReply.Handle, _ variable: Variable, _ region: Region
-  ) throws(WarmstartError) {
+  /// Makes a tensor of a handle that was checked.
+  init(_ handle: Handle, _ variable: Variable, _ region: Region) {
     self.variable = variable
     self.region = region
     mapping = region.mapping
     tensor = handle.tensor
     dtype = handle.dtype
     shape = handle.shape
-    strides = handle.strides
+    strides = Array(handle.strides)
     byteCount = handle.byteCount
-    slice = handle.slice
+    slice = handle.starts.map { Slice(starts: Array($0), counts: Array(handle.shape.lengths)) }
     offset = handle.offset
-    alignment = handle.alignment
-    guard strides.isEmpty || strides.count == shape.rank else {
-      throw WarmstartError(.connection, "the daemon's answer makes no sense: strides \(strides)")
-    }
-    guard let width = dtype.byteCount else { return }
-    guard shape.byteCount(ofWidth: width) == byteCount else {
-      throw WarmstartError(
-        .connection, "the daemon's answer makes no sense: \(byteCount) bytes for \(shape)")
-    }
+    // Regions begin at a page.
+    alignment = 1 << min(12, handle.offset.trailingZeroBitCount)
   }
 
   /// The bytes in C order, valid as long as the tensor; traps if the tensor has strides.

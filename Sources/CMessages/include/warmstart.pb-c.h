@@ -30,16 +30,16 @@ typedef struct Warmstart__V1__OpenReply Warmstart__V1__OpenReply;
 typedef struct Warmstart__V1__CloseRequest Warmstart__V1__CloseRequest;
 typedef struct Warmstart__V1__CloseReply Warmstart__V1__CloseReply;
 typedef struct Warmstart__V1__ListRequest Warmstart__V1__ListRequest;
+typedef struct Warmstart__V1__Names Warmstart__V1__Names;
 typedef struct Warmstart__V1__ListReply Warmstart__V1__ListReply;
-typedef struct Warmstart__V1__Tensor Warmstart__V1__Tensor;
-typedef struct Warmstart__V1__SliceExtents Warmstart__V1__SliceExtents;
+typedef struct Warmstart__V1__Tensors Warmstart__V1__Tensors;
 typedef struct Warmstart__V1__ResolveRequest Warmstart__V1__ResolveRequest;
-typedef struct Warmstart__V1__AssignmentPair Warmstart__V1__AssignmentPair;
-typedef struct Warmstart__V1__VariableDeclaration Warmstart__V1__VariableDeclaration;
-typedef struct Warmstart__V1__PartitionPlace Warmstart__V1__PartitionPlace;
+typedef struct Warmstart__V1__AssignmentMap Warmstart__V1__AssignmentMap;
+typedef struct Warmstart__V1__Variables Warmstart__V1__Variables;
+typedef struct Warmstart__V1__Partitions Warmstart__V1__Partitions;
 typedef struct Warmstart__V1__Region Warmstart__V1__Region;
-typedef struct Warmstart__V1__Handle Warmstart__V1__Handle;
-typedef struct Warmstart__V1__SkippedVariable Warmstart__V1__SkippedVariable;
+typedef struct Warmstart__V1__Handles Warmstart__V1__Handles;
+typedef struct Warmstart__V1__Skipped Warmstart__V1__Skipped;
 typedef struct Warmstart__V1__ResolveReply Warmstart__V1__ResolveReply;
 typedef struct Warmstart__V1__PreloadRequest Warmstart__V1__PreloadRequest;
 typedef struct Warmstart__V1__PreloadReply Warmstart__V1__PreloadReply;
@@ -70,21 +70,21 @@ typedef enum _Warmstart__V1__CheckpointFile__Role {
   WARMSTART__V1__CHECKPOINT_FILE__ROLE__TABLE = 3
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WARMSTART__V1__CHECKPOINT_FILE__ROLE)
 } Warmstart__V1__CheckpointFile__Role;
-typedef enum _Warmstart__V1__AssignmentPair__Target {
+typedef enum _Warmstart__V1__AssignmentMap__Target {
   /*
    * A variable or a scope, by name.
    */
-  WARMSTART__V1__ASSIGNMENT_PAIR__TARGET__NAME = 0,
+  WARMSTART__V1__ASSIGNMENT_MAP__TARGET__NAME = 0,
   /*
    * A variable object.
    */
-  WARMSTART__V1__ASSIGNMENT_PAIR__TARGET__VARIABLE = 1,
+  WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLE = 1,
   /*
    * The partitions of one variable, as a list of objects.
    */
-  WARMSTART__V1__ASSIGNMENT_PAIR__TARGET__VARIABLES = 2
-    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WARMSTART__V1__ASSIGNMENT_PAIR__TARGET)
-} Warmstart__V1__AssignmentPair__Target;
+  WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLES = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WARMSTART__V1__ASSIGNMENT_MAP__TARGET)
+} Warmstart__V1__AssignmentMap__Target;
 typedef enum _Warmstart__V1__Region__Kind {
   WARMSTART__V1__REGION__KIND__KIND_UNSPECIFIED = 0,
   /*
@@ -384,76 +384,84 @@ struct  Warmstart__V1__ListRequest
     , NULL }
 
 
+/*
+ * Names, one after the other, and how many bytes each has.
+ */
+struct  Warmstart__V1__Names
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData text;
+  size_t n_lengths;
+  uint32_t *lengths;
+};
+#define WARMSTART__V1__NAMES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__names__descriptor) \
+    , {0,NULL}, 0,NULL }
+
+
 struct  Warmstart__V1__ListReply
 {
   ProtobufCMessage base;
   /*
-   * In the first reply.
+   * In the first reply, if the call opened the checkpoint.
    */
   Warmstart__V1__OpenReply *checkpoint;
-  size_t n_tensors;
-  Warmstart__V1__Tensor **tensors;
+  Warmstart__V1__Tensors *tensors;
 };
 #define WARMSTART__V1__LIST_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__list_reply__descriptor) \
-    , NULL, 0,NULL }
-
-
-struct  Warmstart__V1__Tensor
-{
-  ProtobufCMessage base;
-  ProtobufCBinaryData name;
-  /*
-   * TensorFlow's number (DataType).
-   */
-  int32_t dtype;
-  size_t n_shape;
-  int64_t *shape;
-  /*
-   * The bytes as stored.
-   */
-  uint64_t byte_count;
-  /*
-   * The slices it is stored in; none if it is stored whole.
-   */
-  size_t n_slices;
-  Warmstart__V1__SliceExtents **slices;
-};
-#define WARMSTART__V1__TENSOR__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__tensor__descriptor) \
-    , {0,NULL}, 0, 0,NULL, 0, 0,NULL }
+    , NULL, NULL }
 
 
 /*
- * A box: where it starts and how long it is on each axis.
+ * Tensors in the order of their names, in columns: the first of each is the first tensor's.
  */
-struct  Warmstart__V1__SliceExtents
+struct  Warmstart__V1__Tensors
 {
   ProtobufCMessage base;
+  Warmstart__V1__Names *names;
+  /*
+   * TensorFlow's numbers (DataType).
+   */
+  size_t n_dtypes;
+  uint32_t *dtypes;
+  size_t n_ranks;
+  uint32_t *ranks;
+  /*
+   * The axes of all tensors, one after the other.
+   */
+  size_t n_lengths;
+  uint64_t *lengths;
+  /*
+   * The bytes as stored.
+   */
+  size_t n_byte_counts;
+  uint64_t *byte_counts;
+  /*
+   * For each slice that a tensor is stored in, the tensor's position in this message, and for each
+   * axis where the slice begins and how long it is.
+   */
+  size_t n_sliced;
+  uint32_t *sliced;
   size_t n_starts;
-  int64_t *starts;
+  uint64_t *starts;
   size_t n_counts;
-  int64_t *counts;
+  uint64_t *counts;
 };
-#define WARMSTART__V1__SLICE_EXTENTS__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__slice_extents__descriptor) \
-    , 0,NULL, 0,NULL }
+#define WARMSTART__V1__TENSORS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__tensors__descriptor) \
+    , NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL }
 
 
 struct  Warmstart__V1__ResolveRequest
 {
   ProtobufCMessage base;
   Warmstart__V1__CheckpointReference *checkpoint;
-  /*
-   * The assignment map in the caller's order; as a list, a key may occur twice.
-   */
-  size_t n_map;
-  Warmstart__V1__AssignmentPair **map;
+  Warmstart__V1__AssignmentMap *map;
   /*
    * All variables that the trainer has, not only those the map names.
    */
-  size_t n_variables;
-  Warmstart__V1__VariableDeclaration **variables;
+  Warmstart__V1__Variables *variables;
   /*
    * Every handle's address will be a multiple of this power of two, at most 4096; 0 for the
    * element's size.
@@ -474,65 +482,97 @@ struct  Warmstart__V1__ResolveRequest
 };
 #define WARMSTART__V1__RESOLVE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__resolve_request__descriptor) \
-    , NULL, 0,NULL, 0,NULL, 0, 0, 0, 0 }
+    , NULL, NULL, NULL, 0, 0, 0, 0 }
 
 
-struct  Warmstart__V1__AssignmentPair
+/*
+ * The pairs in the caller's order; as in a list, a key may occur twice. In columns: the first of
+ * each is the first pair's.
+ */
+struct  Warmstart__V1__AssignmentMap
 {
   ProtobufCMessage base;
   /*
-   * A tensor, or a scope ending in "/".
+   * Tensors, or scopes ending in "/".
    */
-  ProtobufCBinaryData key;
-  Warmstart__V1__AssignmentPair__Target target;
+  Warmstart__V1__Names *keys;
   /*
-   * One name, unless the target is VARIABLES.
+   * A Target for each pair.
    */
-  size_t n_names;
-  ProtobufCBinaryData *names;
+  size_t n_targets;
+  uint32_t *targets;
+  /*
+   * How many of the names are each pair's: one, unless the target is VARIABLES.
+   */
+  size_t n_name_counts;
+  uint32_t *name_counts;
+  Warmstart__V1__Names *names;
 };
-#define WARMSTART__V1__ASSIGNMENT_PAIR__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__assignment_pair__descriptor) \
-    , {0,NULL}, WARMSTART__V1__ASSIGNMENT_PAIR__TARGET__NAME, 0,NULL }
+#define WARMSTART__V1__ASSIGNMENT_MAP__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__assignment_map__descriptor) \
+    , NULL, 0,NULL, 0,NULL, NULL }
 
 
-struct  Warmstart__V1__VariableDeclaration
+/*
+ * Declared variables, in columns: 100,000 messages would cost more than all else.
+ */
+struct  Warmstart__V1__Variables
 {
   ProtobufCMessage base;
-  ProtobufCBinaryData name;
-  int32_t dtype;
+  Warmstart__V1__Names *names;
+  size_t n_dtypes;
+  uint32_t *dtypes;
   /*
-   * -1 for an unknown length.
+   * -1 for an unknown rank.
    */
-  size_t n_shape;
-  int64_t *shape;
-  protobuf_c_boolean unknown_rank;
+  size_t n_ranks;
+  int32_t *ranks;
   /*
-   * Present if this is one partition of a partitioned variable.
+   * The axes of all variables, one after the other; -1 for an unknown length.
    */
-  Warmstart__V1__PartitionPlace *partition;
+  size_t n_lengths;
+  int64_t *lengths;
   /*
-   * The variable is not in the variable store: only VARIABLE and VARIABLES find it.
+   * Positions of variables that are not in the variable store: only VARIABLE and VARIABLES find
+   * them.
    */
-  protobuf_c_boolean outside_store;
+  size_t n_outside_store;
+  uint32_t *outside_store;
+  Warmstart__V1__Partitions *partitions;
 };
-#define WARMSTART__V1__VARIABLE_DECLARATION__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__variable_declaration__descriptor) \
-    , {0,NULL}, 0, 0,NULL, 0, NULL, 0 }
+#define WARMSTART__V1__VARIABLES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__variables__descriptor) \
+    , NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, NULL }
 
 
-struct  Warmstart__V1__PartitionPlace
+/*
+ * The places of those variables that are one partition of a partitioned variable, in columns.
+ */
+struct  Warmstart__V1__Partitions
 {
   ProtobufCMessage base;
-  ProtobufCBinaryData full_name;
-  size_t n_full_shape;
-  int64_t *full_shape;
-  size_t n_offset;
-  int64_t *offset;
+  /*
+   * The positions of the variables.
+   */
+  size_t n_variables;
+  uint32_t *variables;
+  Warmstart__V1__Names *full_names;
+  size_t n_ranks;
+  uint32_t *ranks;
+  /*
+   * The shapes of the whole variables.
+   */
+  size_t n_full_lengths;
+  int64_t *full_lengths;
+  /*
+   * Where the partitions begin on each axis.
+   */
+  size_t n_offsets;
+  int64_t *offsets;
 };
-#define WARMSTART__V1__PARTITION_PLACE__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__partition_place__descriptor) \
-    , {0,NULL}, 0,NULL, 0,NULL }
+#define WARMSTART__V1__PARTITIONS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__partitions__descriptor) \
+    , 0,NULL, NULL, 0,NULL, 0,NULL, 0,NULL }
 
 
 /*
@@ -566,74 +606,92 @@ struct  Warmstart__V1__Region
 
 
 /*
- * The bytes that a variable needs.
+ * The bytes that variables need, in columns: the first of each is the first handle's.
  */
-struct  Warmstart__V1__Handle
+struct  Warmstart__V1__Handles
 {
   ProtobufCMessage base;
   /*
-   * The position in ResolveRequest.variables.
+   * The positions in ResolveRequest.variables.
    */
-  uint32_t variable;
-  ProtobufCBinaryData tensor;
-  int32_t dtype;
-  size_t n_shape;
-  int64_t *shape;
+  size_t n_variables;
+  uint32_t *variables;
+  Warmstart__V1__Names *tensors;
+  size_t n_dtypes;
+  uint32_t *dtypes;
+  size_t n_ranks;
+  uint32_t *ranks;
   /*
-   * Bytes from one index to the next on each axis; none for a dense array in C order.
+   * The axes of all handles, one after the other.
    */
+  size_t n_lengths;
+  uint64_t *lengths;
+  /*
+   * The positions of the regions among all that the replies to the call have named so far.
+   */
+  size_t n_regions;
+  uint32_t *regions;
+  /*
+   * Where the first element lies in the region, which begins at a page.
+   */
+  size_t n_offsets;
+  uint64_t *offsets;
+  /*
+   * The bytes of all elements.
+   */
+  size_t n_byte_counts;
+  uint64_t *byte_counts;
+  /*
+   * The positions in this message of handles that are not dense arrays in C order, and for each of
+   * their axes the bytes from one index to the next.
+   */
+  size_t n_strided;
+  uint32_t *strided;
   size_t n_strides;
-  int64_t *strides;
+  uint64_t *strides;
   /*
-   * The id of a region of this or an earlier reply to the call.
+   * The positions in this message of handles that are cut out of their tensor, and for each of
+   * their axes where the cut begins.
    */
-  uint64_t region;
-  /*
-   * Where the first element lies in the region.
-   */
-  uint64_t offset;
-  uint64_t byte_count;
-  /*
-   * The largest power of two, at most 4096, that divides the address of the first element.
-   */
-  uint32_t alignment;
-  /*
-   * What was cut out of the tensor; absent for all of it.
-   */
-  Warmstart__V1__SliceExtents *slice;
+  size_t n_sliced;
+  uint32_t *sliced;
+  size_t n_starts;
+  uint64_t *starts;
 };
-#define WARMSTART__V1__HANDLE__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__handle__descriptor) \
-    , 0, {0,NULL}, 0, 0,NULL, 0,NULL, 0, 0, 0, 0, NULL }
+#define WARMSTART__V1__HANDLES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__handles__descriptor) \
+    , 0,NULL, NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL }
 
 
-struct  Warmstart__V1__SkippedVariable
+/*
+ * Variables that were not assigned, in columns.
+ */
+struct  Warmstart__V1__Skipped
 {
   ProtobufCMessage base;
-  uint32_t variable;
+  size_t n_variables;
+  uint32_t *variables;
   /*
-   * The tensor that is missing.
+   * The tensors that are missing.
    */
-  ProtobufCBinaryData tensor;
+  Warmstart__V1__Names *tensors;
 };
-#define WARMSTART__V1__SKIPPED_VARIABLE__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__skipped_variable__descriptor) \
-    , 0, {0,NULL} }
+#define WARMSTART__V1__SKIPPED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__skipped__descriptor) \
+    , 0,NULL, NULL }
 
 
 struct  Warmstart__V1__ResolveReply
 {
   ProtobufCMessage base;
   /*
-   * In the first reply.
+   * In the first reply, if the call opened the checkpoint.
    */
   Warmstart__V1__OpenReply *checkpoint;
   size_t n_regions;
   Warmstart__V1__Region **regions;
-  size_t n_handles;
-  Warmstart__V1__Handle **handles;
-  size_t n_skipped;
-  Warmstart__V1__SkippedVariable **skipped;
+  Warmstart__V1__Handles *handles;
+  Warmstart__V1__Skipped *skipped;
   /*
    * Positions of pairs of the map that matched no variable.
    */
@@ -642,7 +700,7 @@ struct  Warmstart__V1__ResolveReply
 };
 #define WARMSTART__V1__RESOLVE_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__resolve_reply__descriptor) \
-    , NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL }
+    , NULL, 0,NULL, NULL, NULL, 0,NULL }
 
 
 struct  Warmstart__V1__PreloadRequest
@@ -1140,6 +1198,25 @@ Warmstart__V1__ListRequest *
 void   warmstart__v1__list_request__free_unpacked
                      (Warmstart__V1__ListRequest *message,
                       ProtobufCAllocator *allocator);
+/* Warmstart__V1__Names methods */
+void   warmstart__v1__names__init
+                     (Warmstart__V1__Names         *message);
+size_t warmstart__v1__names__get_packed_size
+                     (const Warmstart__V1__Names   *message);
+size_t warmstart__v1__names__pack
+                     (const Warmstart__V1__Names   *message,
+                      uint8_t             *out);
+size_t warmstart__v1__names__pack_to_buffer
+                     (const Warmstart__V1__Names   *message,
+                      ProtobufCBuffer     *buffer);
+Warmstart__V1__Names *
+       warmstart__v1__names__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   warmstart__v1__names__free_unpacked
+                     (Warmstart__V1__Names *message,
+                      ProtobufCAllocator *allocator);
 /* Warmstart__V1__ListReply methods */
 void   warmstart__v1__list_reply__init
                      (Warmstart__V1__ListReply         *message);
@@ -1159,43 +1236,24 @@ Warmstart__V1__ListReply *
 void   warmstart__v1__list_reply__free_unpacked
                      (Warmstart__V1__ListReply *message,
                       ProtobufCAllocator *allocator);
-/* Warmstart__V1__Tensor methods */
-void   warmstart__v1__tensor__init
-                     (Warmstart__V1__Tensor         *message);
-size_t warmstart__v1__tensor__get_packed_size
-                     (const Warmstart__V1__Tensor   *message);
-size_t warmstart__v1__tensor__pack
-                     (const Warmstart__V1__Tensor   *message,
+/* Warmstart__V1__Tensors methods */
+void   warmstart__v1__tensors__init
+                     (Warmstart__V1__Tensors         *message);
+size_t warmstart__v1__tensors__get_packed_size
+                     (const Warmstart__V1__Tensors   *message);
+size_t warmstart__v1__tensors__pack
+                     (const Warmstart__V1__Tensors   *message,
                       uint8_t             *out);
-size_t warmstart__v1__tensor__pack_to_buffer
-                     (const Warmstart__V1__Tensor   *message,
+size_t warmstart__v1__tensors__pack_to_buffer
+                     (const Warmstart__V1__Tensors   *message,
                       ProtobufCBuffer     *buffer);
-Warmstart__V1__Tensor *
-       warmstart__v1__tensor__unpack
+Warmstart__V1__Tensors *
+       warmstart__v1__tensors__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data);
-void   warmstart__v1__tensor__free_unpacked
-                     (Warmstart__V1__Tensor *message,
-                      ProtobufCAllocator *allocator);
-/* Warmstart__V1__SliceExtents methods */
-void   warmstart__v1__slice_extents__init
-                     (Warmstart__V1__SliceExtents         *message);
-size_t warmstart__v1__slice_extents__get_packed_size
-                     (const Warmstart__V1__SliceExtents   *message);
-size_t warmstart__v1__slice_extents__pack
-                     (const Warmstart__V1__SliceExtents   *message,
-                      uint8_t             *out);
-size_t warmstart__v1__slice_extents__pack_to_buffer
-                     (const Warmstart__V1__SliceExtents   *message,
-                      ProtobufCBuffer     *buffer);
-Warmstart__V1__SliceExtents *
-       warmstart__v1__slice_extents__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data);
-void   warmstart__v1__slice_extents__free_unpacked
-                     (Warmstart__V1__SliceExtents *message,
+void   warmstart__v1__tensors__free_unpacked
+                     (Warmstart__V1__Tensors *message,
                       ProtobufCAllocator *allocator);
 /* Warmstart__V1__ResolveRequest methods */
 void   warmstart__v1__resolve_request__init
@@ -1216,62 +1274,62 @@ Warmstart__V1__ResolveRequest *
 void   warmstart__v1__resolve_request__free_unpacked
                      (Warmstart__V1__ResolveRequest *message,
                       ProtobufCAllocator *allocator);
-/* Warmstart__V1__AssignmentPair methods */
-void   warmstart__v1__assignment_pair__init
-                     (Warmstart__V1__AssignmentPair         *message);
-size_t warmstart__v1__assignment_pair__get_packed_size
-                     (const Warmstart__V1__AssignmentPair   *message);
-size_t warmstart__v1__assignment_pair__pack
-                     (const Warmstart__V1__AssignmentPair   *message,
+/* Warmstart__V1__AssignmentMap methods */
+void   warmstart__v1__assignment_map__init
+                     (Warmstart__V1__AssignmentMap         *message);
+size_t warmstart__v1__assignment_map__get_packed_size
+                     (const Warmstart__V1__AssignmentMap   *message);
+size_t warmstart__v1__assignment_map__pack
+                     (const Warmstart__V1__AssignmentMap   *message,
                       uint8_t             *out);
-size_t warmstart__v1__assignment_pair__pack_to_buffer
-                     (const Warmstart__V1__AssignmentPair   *message,
+size_t warmstart__v1__assignment_map__pack_to_buffer
+                     (const Warmstart__V1__AssignmentMap   *message,
                       ProtobufCBuffer     *buffer);
-Warmstart__V1__AssignmentPair *
-       warmstart__v1__assignment_pair__unpack
+Warmstart__V1__AssignmentMap *
+       warmstart__v1__assignment_map__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data);
-void   warmstart__v1__assignment_pair__free_unpacked
-                     (Warmstart__V1__AssignmentPair *message,
+void   warmstart__v1__assignment_map__free_unpacked
+                     (Warmstart__V1__AssignmentMap *message,
                       ProtobufCAllocator *allocator);
-/* Warmstart__V1__VariableDeclaration methods */
-void   warmstart__v1__variable_declaration__init
-                     (Warmstart__V1__VariableDeclaration         *message);
-size_t warmstart__v1__variable_declaration__get_packed_size
-                     (const Warmstart__V1__VariableDeclaration   *message);
-size_t warmstart__v1__variable_declaration__pack
-                     (const Warmstart__V1__VariableDeclaration   *message,
+/* Warmstart__V1__Variables methods */
+void   warmstart__v1__variables__init
+                     (Warmstart__V1__Variables         *message);
+size_t warmstart__v1__variables__get_packed_size
+                     (const Warmstart__V1__Variables   *message);
+size_t warmstart__v1__variables__pack
+                     (const Warmstart__V1__Variables   *message,
                       uint8_t             *out);
-size_t warmstart__v1__variable_declaration__pack_to_buffer
-                     (const Warmstart__V1__VariableDeclaration   *message,
+size_t warmstart__v1__variables__pack_to_buffer
+                     (const Warmstart__V1__Variables   *message,
                       ProtobufCBuffer     *buffer);
-Warmstart__V1__VariableDeclaration *
-       warmstart__v1__variable_declaration__unpack
+Warmstart__V1__Variables *
+       warmstart__v1__variables__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data);
-void   warmstart__v1__variable_declaration__free_unpacked
-                     (Warmstart__V1__VariableDeclaration *message,
+void   warmstart__v1__variables__free_unpacked
+                     (Warmstart__V1__Variables *message,
                       ProtobufCAllocator *allocator);
-/* Warmstart__V1__PartitionPlace methods */
-void   warmstart__v1__partition_place__init
-                     (Warmstart__V1__PartitionPlace         *message);
-size_t warmstart__v1__partition_place__get_packed_size
-                     (const Warmstart__V1__PartitionPlace   *message);
-size_t warmstart__v1__partition_place__pack
-                     (const Warmstart__V1__PartitionPlace   *message,
+/* Warmstart__V1__Partitions methods */
+void   warmstart__v1__partitions__init
+                     (Warmstart__V1__Partitions         *message);
+size_t warmstart__v1__partitions__get_packed_size
+                     (const Warmstart__V1__Partitions   *message);
+size_t warmstart__v1__partitions__pack
+                     (const Warmstart__V1__Partitions   *message,
                       uint8_t             *out);
-size_t warmstart__v1__partition_place__pack_to_buffer
-                     (const Warmstart__V1__PartitionPlace   *message,
+size_t warmstart__v1__partitions__pack_to_buffer
+                     (const Warmstart__V1__Partitions   *message,
                       ProtobufCBuffer     *buffer);
-Warmstart__V1__PartitionPlace *
-       warmstart__v1__partition_place__unpack
+Warmstart__V1__Partitions *
+       warmstart__v1__partitions__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data);
-void   warmstart__v1__partition_place__free_unpacked
-                     (Warmstart__V1__PartitionPlace *message,
+void   warmstart__v1__partitions__free_unpacked
+                     (Warmstart__V1__Partitions *message,
                       ProtobufCAllocator *allocator);
 /* Warmstart__V1__Region methods */
 void   warmstart__v1__region__init
@@ -1292,43 +1350,43 @@ Warmstart__V1__Region *
 void   warmstart__v1__region__free_unpacked
                      (Warmstart__V1__Region *message,
                       ProtobufCAllocator *allocator);
-/* Warmstart__V1__Handle methods */
-void   warmstart__v1__handle__init
-                     (Warmstart__V1__Handle         *message);
-size_t warmstart__v1__handle__get_packed_size
-                     (const Warmstart__V1__Handle   *message);
-size_t warmstart__v1__handle__pack
-                     (const Warmstart__V1__Handle   *message,
+/* Warmstart__V1__Handles methods */
+void   warmstart__v1__handles__init
+                     (Warmstart__V1__Handles         *message);
+size_t warmstart__v1__handles__get_packed_size
+                     (const Warmstart__V1__Handles   *message);
+size_t warmstart__v1__handles__pack
+                     (const Warmstart__V1__Handles   *message,
                       uint8_t             *out);
-size_t warmstart__v1__handle__pack_to_buffer
-                     (const Warmstart__V1__Handle   *message,
+size_t warmstart__v1__handles__pack_to_buffer
+                     (const Warmstart__V1__Handles   *message,
                       ProtobufCBuffer     *buffer);
-Warmstart__V1__Handle *
-       warmstart__v1__handle__unpack
+Warmstart__V1__Handles *
+       warmstart__v1__handles__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data);
-void   warmstart__v1__handle__free_unpacked
-                     (Warmstart__V1__Handle *message,
+void   warmstart__v1__handles__free_unpacked
+                     (Warmstart__V1__Handles *message,
                       ProtobufCAllocator *allocator);
-/* Warmstart__V1__SkippedVariable methods */
-void   warmstart__v1__skipped_variable__init
-                     (Warmstart__V1__SkippedVariable         *message);
-size_t warmstart__v1__skipped_variable__get_packed_size
-                     (const Warmstart__V1__SkippedVariable   *message);
-size_t warmstart__v1__skipped_variable__pack
-                     (const Warmstart__V1__SkippedVariable   *message,
+/* Warmstart__V1__Skipped methods */
+void   warmstart__v1__skipped__init
+                     (Warmstart__V1__Skipped         *message);
+size_t warmstart__v1__skipped__get_packed_size
+                     (const Warmstart__V1__Skipped   *message);
+size_t warmstart__v1__skipped__pack
+                     (const Warmstart__V1__Skipped   *message,
                       uint8_t             *out);
-size_t warmstart__v1__skipped_variable__pack_to_buffer
-                     (const Warmstart__V1__SkippedVariable   *message,
+size_t warmstart__v1__skipped__pack_to_buffer
+                     (const Warmstart__V1__Skipped   *message,
                       ProtobufCBuffer     *buffer);
-Warmstart__V1__SkippedVariable *
-       warmstart__v1__skipped_variable__unpack
+Warmstart__V1__Skipped *
+       warmstart__v1__skipped__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data);
-void   warmstart__v1__skipped_variable__free_unpacked
-                     (Warmstart__V1__SkippedVariable *message,
+void   warmstart__v1__skipped__free_unpacked
+                     (Warmstart__V1__Skipped *message,
                       ProtobufCAllocator *allocator);
 /* Warmstart__V1__ResolveReply methods */
 void   warmstart__v1__resolve_reply__init
@@ -1681,35 +1739,35 @@ typedef void (*Warmstart__V1__CloseReply_Closure)
 typedef void (*Warmstart__V1__ListRequest_Closure)
                  (const Warmstart__V1__ListRequest *message,
                   void *closure_data);
+typedef void (*Warmstart__V1__Names_Closure)
+                 (const Warmstart__V1__Names *message,
+                  void *closure_data);
 typedef void (*Warmstart__V1__ListReply_Closure)
                  (const Warmstart__V1__ListReply *message,
                   void *closure_data);
-typedef void (*Warmstart__V1__Tensor_Closure)
-                 (const Warmstart__V1__Tensor *message,
-                  void *closure_data);
-typedef void (*Warmstart__V1__SliceExtents_Closure)
-                 (const Warmstart__V1__SliceExtents *message,
+typedef void (*Warmstart__V1__Tensors_Closure)
+                 (const Warmstart__V1__Tensors *message,
                   void *closure_data);
 typedef void (*Warmstart__V1__ResolveRequest_Closure)
                  (const Warmstart__V1__ResolveRequest *message,
                   void *closure_data);
-typedef void (*Warmstart__V1__AssignmentPair_Closure)
-                 (const Warmstart__V1__AssignmentPair *message,
+typedef void (*Warmstart__V1__AssignmentMap_Closure)
+                 (const Warmstart__V1__AssignmentMap *message,
                   void *closure_data);
-typedef void (*Warmstart__V1__VariableDeclaration_Closure)
-                 (const Warmstart__V1__VariableDeclaration *message,
+typedef void (*Warmstart__V1__Variables_Closure)
+                 (const Warmstart__V1__Variables *message,
                   void *closure_data);
-typedef void (*Warmstart__V1__PartitionPlace_Closure)
-                 (const Warmstart__V1__PartitionPlace *message,
+typedef void (*Warmstart__V1__Partitions_Closure)
+                 (const Warmstart__V1__Partitions *message,
                   void *closure_data);
 typedef void (*Warmstart__V1__Region_Closure)
                  (const Warmstart__V1__Region *message,
                   void *closure_data);
-typedef void (*Warmstart__V1__Handle_Closure)
-                 (const Warmstart__V1__Handle *message,
+typedef void (*Warmstart__V1__Handles_Closure)
+                 (const Warmstart__V1__Handles *message,
                   void *closure_data);
-typedef void (*Warmstart__V1__SkippedVariable_Closure)
-                 (const Warmstart__V1__SkippedVariable *message,
+typedef void (*Warmstart__V1__Skipped_Closure)
+                 (const Warmstart__V1__Skipped *message,
                   void *closure_data);
 typedef void (*Warmstart__V1__ResolveReply_Closure)
                  (const Warmstart__V1__ResolveReply *message,
@@ -1901,18 +1959,18 @@ extern const ProtobufCMessageDescriptor warmstart__v1__open_reply__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__close_request__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__close_reply__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__list_request__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__names__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__list_reply__descriptor;
-extern const ProtobufCMessageDescriptor warmstart__v1__tensor__descriptor;
-extern const ProtobufCMessageDescriptor warmstart__v1__slice_extents__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__tensors__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor;
-extern const ProtobufCMessageDescriptor warmstart__v1__assignment_pair__descriptor;
-extern const ProtobufCEnumDescriptor    warmstart__v1__assignment_pair__target__descriptor;
-extern const ProtobufCMessageDescriptor warmstart__v1__variable_declaration__descriptor;
-extern const ProtobufCMessageDescriptor warmstart__v1__partition_place__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__assignment_map__descriptor;
+extern const ProtobufCEnumDescriptor    warmstart__v1__assignment_map__target__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__variables__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__partitions__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__region__descriptor;
 extern const ProtobufCEnumDescriptor    warmstart__v1__region__kind__descriptor;
-extern const ProtobufCMessageDescriptor warmstart__v1__handle__descriptor;
-extern const ProtobufCMessageDescriptor warmstart__v1__skipped_variable__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__handles__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__skipped__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__resolve_reply__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__preload_request__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__preload_reply__descriptor;

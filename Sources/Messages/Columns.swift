@@ -1,0 +1,145 @@
+internal import CMessages
+internal import CProtobufC
+import TensorModel
+
+// Columns on the wire are packed fields of fixed width: protobuf-c copies each in one piece.
+
+extension Scratch {
+  /// A copy of a column.
+  func column<Value: BitwiseCopyable>(_ values: [Value]) -> UnsafeMutablePointer<Value> {
+    let copy = unsafe make(values.count, of: Value.self)
+    unsafe values.withUnsafeBufferPointer { values in
+      guard let start = values.baseAddress else { return }
+      unsafe copy.update(from: start, count: values.count)
+    }
+    return unsafe copy
+  }
+
+  /// A copy of a column of numbers that are not negative.
+  func column(_ values: [Int]) -> UnsafeMutablePointer<UInt64> {
+    let copy: UnsafeMutablePointer<Int> = unsafe column(values)
+    return unsafe UnsafeMutableRawPointer(copy).bindMemory(to: UInt64.self, capacity: values.count)
+  }
+
+  /// A copy of a column of numbers.
+  func signedColumn(_ values: [Int]) -> UnsafeMutablePointer<Int64> {
+    let copy: UnsafeMutablePointer<Int> = unsafe column(values)
+    return unsafe UnsafeMutableRawPointer(copy).bindMemory(to: Int64.self, capacity: values.count)
+  }
+
+  /// The message of a column of names.
+  func message(_ names: NameColumn) -> UnsafeMutablePointer<Warmstart__V1__Names> {
+    let lengths = unsafe make(names.count, of: UInt32.self)
+    var start = 0
+    for (position, end) in names.ends.enumerated() {
+      unsafe lengths[position] = UInt32(end - start)
+      start = end
+    }
+    return unsafe message(ofNames: column(names.text), names.text.count, lengths, names.count)
+  }
+
+  /// The message of names, each of which `name` gives by its position.
+  func names(_ count: Int, _ name: (Int) -> Name) -> UnsafeMutablePointer<Warmstart__V1__Names> {
+    let lengths = unsafe make(count, of: UInt32.self)
+    var byteCount = 0
+    for position in 0..<count {
+      let length = name(position).bytes.count
+      unsafe lengths[position] = UInt32(length)
+      byteCount += length
+    }
+    let text = unsafe make(byteCount, of: UInt8.self)
+    var end = unsafe text
+    for position in 0..<count {
+      unsafe name(position).bytes.withUnsafeBufferPointer { bytes in
+        guard let start = bytes.baseAddress else { return }
+        unsafe end.update(from: start, count: bytes.count)
+        unsafe end += bytes.count
+      }
+    }
+    return unsafe message(ofNames: text, byteCount, lengths, count)
+  }
+
+  private func message(
+    ofNames text: UnsafeMutablePointer<UInt8>, _ byteCount: Int,
+    _ lengths: UnsafeMutablePointer<UInt32>, _ count: Int
+  ) -> UnsafeMutablePointer<Warmstart__V1__Names> {
+    let message = unsafe make(1, of: Warmstart__V1__Names.self)
+    unsafe warmstart__v1__names__init(message)
+    unsafe message.pointee.text = ProtobufCBinaryData(len: byteCount, data: text)
+    unsafe message.pointee.lengths = lengths
+    unsafe message.pointee.n_lengths = count
+    return unsafe message
+  }
+}
+
+extension NameColumn {
+  /// Unpacks the message `Names`, which must have that many.
+  init(
+    _ pointer: UnsafeMutablePointer<Warmstart__V1__Names>?, count: Int, of what: String
+  ) throws(MessageError) {
+    guard let message = unsafe pointer?.pointee else {
+      guard count == 0 else { throw .malformed("\(what) without names") }
+      self.init()
+      return
+    }
+    try expect(unsafe message.n_lengths, count, of: what, "names")
+    let text = unsafe column(message.text.data, message.text.len)
+    let lengths = unsafe UnsafeBufferPointer(start: message.lengths, count: message.n_lengths)
+    guard let column = unsafe NameColumn(text, lengths: lengths) else {
+      throw .malformed("\(what) whose names' lengths are not those of their text")
+    }
+    self = column
+  }
+}
+
+/// A copy of a column that was unpacked.
+func column<Value: BitwiseCopyable>(
+  _ values: UnsafeMutablePointer<Value>?, _ count: Int
+) -> [Value] {
+  unsafe Array(UnsafeBufferPointer(start: values, count: count))
+}
+
+/// A copy of a column of numbers; those that no `Int` can be become the largest one.
+func column(_ values: UnsafeMutablePointer<UInt64>?, _ count: Int) -> [Int] {
+  unsafe UnsafeBufferPointer(start: values, count: count).map { Int(clamping: $0) }
+}
+
+/// A copy of a column of numbers.
+func column(_ values: UnsafeMutablePointer<Int64>?, _ count: Int) -> [Int] {
+  unsafe UnsafeBufferPointer(start: values, count: count).map { Int($0) }
+}
+
+/// Unpacks a column of numbers for the axes of tensors of these ranks.
+func shapes(
+  _ lengths: [Int], ranks: some Collection<Int32>, of what: String
+) throws(MessageError) -> ShapeColumn {
+  guard let shapes = ShapeColumn(lengths, ranks: ranks) else {
+    throw .malformed("\(what) whose ranks are not those of \(lengths.count) axes")
+  }
+  return shapes
+}
+
+/// Throws unless a column is as long as the others.
+func expect(
+  _ count: Int, _ expected: Int, of what: String, _ column: String
+) throws(MessageError) {
+  guard count == expected else {
+    throw .malformed("\(what): \(count) \(column) for \(expected)")
+  }
+}
+
+/// Unpacks TensorFlow's numbers of element types.
+func dtypes(
+  _ values: UnsafeMutablePointer<UInt32>?, _ count: Int, of what: String
+) throws(MessageError) -> [DataType] {
+  var dtypes: [DataType] = []
+  dtypes.reserveCapacity(count)
+  for index in 0..<count {
+    let number = unsafe values.unsafelyUnwrapped[index]
+    guard let dtype = DataType(rawValue: Int32(truncatingIfNeeded: number)) else {
+      throw .malformed("\(what) of dtype \(number)")
+    }
+    dtypes.append(dtype)
+  }
+  return dtypes
+}
