@@ -393,6 +393,10 @@ int64_t clinux_physical_bytes(void) {
 
 int32_t clinux_process_id(void) { return getpid(); }
 
+int clinux_equal(const void *left, const void *right, size_t count) {
+  return count == 0 || memcmp(left, right, count) == 0;
+}
+
 const char *clinux_environment(const char *name) { return getenv(name); }
 
 int clinux_thread(size_t stack_bytes, void *(*body)(void *), void *argument) {

@@ -1,3 +1,5 @@
+import CLinux
+
 extension MutableRawSpan {
   /// Copies bytes of another span into this one; traps if either run is out of bounds.
   package mutating func copy(
@@ -12,6 +14,18 @@ extension MutableRawSpan {
       unsafe source.withUnsafeBytes { bytes in
         unsafe target.baseAddress?.advanced(by: offset).copyMemory(
           from: bytes.baseAddress.unsafelyUnwrapped.advanced(by: sourceOffset), byteCount: count)
+      }
+    }
+  }
+}
+
+extension RawSpan {
+  /// Whether both have the same bytes.
+  package func equals(_ other: RawSpan) -> Bool {
+    guard byteCount == other.byteCount else { return false }
+    return unsafe withUnsafeBytes { bytes in
+      unsafe other.withUnsafeBytes { others in
+        unsafe clinux_equal(bytes.baseAddress, others.baseAddress, bytes.count) == 1
       }
     }
   }

@@ -45,6 +45,14 @@ package struct CheckpointFile: Sendable, Hashable {
 package let maximumCheckpointFiles = 4096
 
 extension CheckpointReference {
+  /// Unpacks the message that a request begins with.
+  package init(unpacking bytes: RawSpan, _ scratch: Scratch) throws(MessageError) {
+    self = try unsafe CheckpointReference(
+      scratch.unpack(
+        bytes, limit: MessageLimit.request(bytes.byteCount),
+        { unsafe warmstart__v1__checkpoint_reference__unpack($0, $1, $2) }))
+  }
+
   init(
     _ pointer: UnsafeMutablePointer<Warmstart__V1__CheckpointReference>?
   ) throws(MessageError) {

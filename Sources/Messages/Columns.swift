@@ -84,8 +84,8 @@ extension NameColumn {
     }
     try expect(unsafe message.n_lengths, count, of: what, "names")
     let text = unsafe column(message.text.data, message.text.len)
-    let lengths = unsafe UnsafeBufferPointer(start: message.lengths, count: message.n_lengths)
-    guard let column = unsafe NameColumn(text, lengths: lengths) else {
+    let lengths = unsafe column(message.lengths, message.n_lengths)
+    guard let column = NameColumn(text, lengths: lengths) else {
       throw .malformed("\(what) whose names' lengths are not those of their text")
     }
     self = column
@@ -111,7 +111,7 @@ func column(_ values: UnsafeMutablePointer<Int64>?, _ count: Int) -> [Int] {
 
 /// Unpacks a column of numbers for the axes of tensors of these ranks.
 func shapes(
-  _ lengths: [Int], ranks: some Collection<Int32>, of what: String
+  _ lengths: [Int], ranks: [Int32], of what: String
 ) throws(MessageError) -> ShapeColumn {
   guard let shapes = ShapeColumn(lengths, ranks: ranks) else {
     throw .malformed("\(what) whose ranks are not those of \(lengths.count) axes")

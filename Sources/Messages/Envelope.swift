@@ -12,14 +12,31 @@ package enum Method: String, Sendable, CaseIterable {
   case pin = "/warmstart.v1.Warmstart/Pin"
   case unpin = "/warmstart.v1.Warmstart/Unpin"
   case evict = "/warmstart.v1.Warmstart/Evict"
+
+  /// The bytes of each method's path: comparing strings would cost more than the rest of an envelope.
+  private static let paths = allCases.map { ($0, Array($0.rawValue.utf8)) }
+
+  init?(path: ArraySlice<UInt8>) {
+    for (method, bytes) in Method.paths where bytes.count == path.count {
+      // Methods differ in their last bytes.
+      if bytes.last == path.last, path.elementsEqual(bytes) {
+        self = method
+        return
+      }
+    }
+    return nil
+  }
+
+  var path: [UInt8] { Method.paths.first { $0.0 == self }?.1 ?? [] }
 }
 
 /// The message `Call`, with the request as a range of the frame's bytes: nothing is copied.
 package struct Call: Sendable, Hashable {
   /// The client's number for the call; not 0.
   package var id: UInt64 = 0
-  /// The method's path; not necessarily one that exists.
-  package var method = ""
+  /// The method; nil if it is none that exists.
+  package private(set) var knownMethod: Method?
+  private var unknownPath = ""
   /// Where the request lies in the bytes that were parsed.
   package var request: Range<Int> = 0..<0
   /// How many descriptors the frame carries.
@@ -31,7 +48,16 @@ package struct Call: Sendable, Hashable {
 
   package init(id: UInt64, _ method: Method) {
     self.id = id
-    self.method = method.rawValue
+    knownMethod = method
+  }
+
+  /// The method's path; not necessarily one that exists.
+  package var method: String {
+    get { knownMethod?.rawValue ?? unknownPath }
+    set {
+      knownMethod = Method(rawValue: newValue)
+      unknownPath = knownMethod == nil ? newValue : ""
+    }
   }
 
   /// Parses a frame's message.
@@ -40,7 +66,9 @@ package struct Call: Sendable, Hashable {
     while let field = try reader.next() {
       switch (field.number, field.value) {
       case (1, .varint(let value)): id = value
-      case (2, .bytes(let range)): method = String(decoding: bytes[range], as: UTF8.self)
+      case (2, .bytes(let range)):
+        knownMethod = Method(path: bytes[range])
+        unknownPath = knownMethod == nil ? String(decoding: bytes[range], as: UTF8.self) : ""
       case (3, .bytes(let range)): request = range
       case (4, .varint(let value)): descriptorCount = Int(clamping: value)
       case (5, .varint(let value)): timeoutMilliseconds = value == 0 ? nil : Int(clamping: value)
@@ -96,10 +124,10 @@ extension OutgoingFrame {
   /// Makes a call of the request that the frame was begun with.
   package mutating func finish(_ call: Call) {
     wrap(field: 3)
-    for feature in call.requiredFeatures { prepend(field: 6, feature) }
+    for feature in call.requiredFeatures { prepend(field: 6, Array(feature.utf8)) }
     prepend(field: 5, UInt64(call.timeoutMilliseconds ?? 0))
     prepend(field: 4, UInt64(call.descriptorCount))
-    prepend(field: 2, call.method)
+    prepend(field: 2, call.knownMethod?.path ?? Array(call.method.utf8))
     prepend(field: 1, call.id)
     prependPrefix()
   }
@@ -117,7 +145,7 @@ extension OutgoingFrame {
 /// Reads the fields of one message without copying any.
 ///
 /// See protobuf's encoding guide.
-private struct FieldReader {
+struct FieldReader {
   enum Value {
     case varint(UInt64)
     case bytes(Range<Int>)
@@ -125,7 +153,8 @@ private struct FieldReader {
   }
 
   private let bytes: ArraySlice<UInt8>
-  private var position: Int
+  /// Where the next field begins.
+  private(set) var position: Int
 
   init(_ bytes: ArraySlice<UInt8>) {
     self.bytes = bytes

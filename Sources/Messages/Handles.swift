@@ -159,7 +159,7 @@ extension Handles {
     let ranks = unsafe column(message.ranks, message.n_ranks)
     try expect(ranks.count, count, of: "handles", "ranks")
     shapes = try unsafe Messages.shapes(
-      column(message.lengths, message.n_lengths), ranks: ranks.lazy.map { Int32(clamping: $0) },
+      column(message.lengths, message.n_lengths), ranks: ranks,
       of: "handles")
     regions = unsafe column(message.regions, message.n_regions)
     try expect(regions.count, count, of: "handles", "regions")
@@ -179,11 +179,11 @@ extension Handles {
     let message = unsafe scratch.make(1, of: Warmstart__V1__Handles.self)
     unsafe warmstart__v1__handles__init(message)
     let dtypes = unsafe scratch.make(count, of: UInt32.self)
-    let ranks = unsafe scratch.make(count, of: UInt32.self)
+    let ranks = unsafe scratch.make(count, of: Int32.self)
     var start = 0
     for position in 0..<count {
       unsafe dtypes[position] = UInt32(self.dtypes[position].rawValue)
-      unsafe ranks[position] = UInt32(shapes.ends[position] - start)
+      unsafe ranks[position] = Int32(shapes.ends[position] - start)
       start = shapes.ends[position]
     }
     unsafe message.pointee.n_variables = count
@@ -219,7 +219,7 @@ extension Handles {
 
 extension Handles.Sparse {
   fileprivate init(
-    _ positions: [UInt32], _ numbers: [Int], _ ranks: [UInt32]
+    _ positions: [UInt32], _ numbers: [Int], _ ranks: [Int32]
   ) throws(MessageError) {
     guard !positions.isEmpty || !numbers.isEmpty else { return }
     for (before, after) in zip(positions, positions.dropFirst()) where before >= after {
@@ -230,6 +230,6 @@ extension Handles.Sparse {
     }
     self.positions = positions
     self.numbers = try shapes(
-      numbers, ranks: positions.lazy.map { Int32(clamping: ranks[Int($0)]) }, of: "handles")
+      numbers, ranks: positions.map { ranks[Int($0)] }, of: "handles")
   }
 }

@@ -53,7 +53,7 @@ package struct ListReply: Sendable {
     let ranks = unsafe column(message.ranks, message.n_ranks)
     try expect(ranks.count, dtypes.count, of: "tensors", "ranks")
     let shapes = try unsafe Messages.shapes(
-      column(message.lengths, message.n_lengths), ranks: ranks.lazy.map { Int32(clamping: $0) },
+      column(message.lengths, message.n_lengths), ranks: ranks,
       of: "tensors")
     let byteCounts: [Int] = unsafe column(message.byte_counts, message.n_byte_counts)
     try expect(byteCounts.count, dtypes.count, of: "tensors", "byte counts")
@@ -69,7 +69,7 @@ package struct ListReply: Sendable {
     guard sliced.allSatisfy({ $0 < tensors.count }) else {
       throw .malformed("slices of no tensor")
     }
-    let sliceRanks = sliced.lazy.map { Int32(clamping: ranks[Int($0)]) }
+    let sliceRanks = sliced.map { ranks[Int($0)] }
     let starts = try unsafe Messages.shapes(
       column(message.starts, message.n_starts), ranks: sliceRanks, of: "slices")
     let counts = try unsafe Messages.shapes(
@@ -103,7 +103,7 @@ extension [ListReply.Tensor] {
     let message = unsafe scratch.make(1, of: Warmstart__V1__Tensors.self)
     unsafe warmstart__v1__tensors__init(message)
     let dtypes = unsafe scratch.make(count, of: UInt32.self)
-    let ranks = unsafe scratch.make(count, of: UInt32.self)
+    let ranks = unsafe scratch.make(count, of: Int32.self)
     let byteCounts = unsafe scratch.make(count, of: UInt64.self)
     var lengths: [Int] = []
     var sliced: [UInt32] = []
@@ -112,7 +112,7 @@ extension [ListReply.Tensor] {
     for position in indices {
       let tensor = self[position]
       unsafe dtypes[position] = UInt32(tensor.dtype.rawValue)
-      unsafe ranks[position] = UInt32(tensor.shape.rank)
+      unsafe ranks[position] = Int32(tensor.shape.rank)
       unsafe byteCounts[position] = UInt64(tensor.byteCount)
       lengths.append(contentsOf: tensor.shape.lengths)
       for slice in tensor.slices {

@@ -72,13 +72,24 @@ package struct OutgoingFrame: Sendable {
     prepend(varint: field << 3)
   }
 
-  mutating func prepend(field: UInt64, _ text: String) {
-    let count = text.utf8.count
-    makeRoom(count)
-    start -= count
-    for (index, byte) in text.utf8.enumerated() { storage[start + index] = byte }
-    prepend(varint: UInt64(count))
+  mutating func prepend(field: UInt64, _ text: [UInt8]) {
+    makeRoom(text.count)
+    start -= text.count
+    storage.replaceSubrange(start..<start + text.count, with: text)
+    prepend(varint: UInt64(text.count))
     prepend(varint: field << 3 | 2)
+  }
+
+  /// The body, as long as no envelope is around it.
+  package var body: ArraySlice<UInt8> { storage[start..<end] }
+
+  /// Adds fields to the body.
+  package mutating func append(_ fields: [UInt8]) {
+    if storage.count < end + fields.count {
+      storage += [UInt8](repeating: 0, count: end + fields.count - storage.count)
+    }
+    storage.replaceSubrange(end..<end + fields.count, with: fields)
+    end += fields.count
   }
 
   /// Writes the prefix, which finishes the frame.

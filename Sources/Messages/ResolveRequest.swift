@@ -34,6 +34,18 @@ package struct ResolveRequest: Sendable {
 }
 
 extension ResolveRequest {
+  /// The parts of a request that is written as usual: the checkpoint, and all that is asked of it.
+  ///
+  /// nil if the bytes do not begin with the checkpoint, or do not parse so far.
+  package static func parts(
+    of bytes: ArraySlice<UInt8>
+  ) -> (checkpoint: Range<Int>, question: Range<Int>)? {
+    var reader = FieldReader(bytes)
+    guard let field = try? reader.next(), field.number == 1, case .bytes(let range) = field.value
+    else { return nil }
+    return (range, reader.position..<bytes.endIndex)
+  }
+
   /// Unpacks the request; all names of a kind share one buffer and all lengths another.
   package init(unpacking bytes: RawSpan, _ scratch: Scratch) throws(MessageError) {
     let pointer = unsafe try scratch.unpack(
@@ -59,7 +71,7 @@ extension ResolveRequest {
   ) throws(MessageError) -> [Variable] {
     let dtypes = try unsafe Messages.dtypes(message.dtypes, message.n_dtypes, of: "a variable")
     let names = try unsafe NameColumn(message.names, count: dtypes.count, of: "variables")
-    let ranks = unsafe UnsafeBufferPointer(start: message.ranks, count: message.n_ranks)
+    let ranks = unsafe column(message.ranks, message.n_ranks)
     try expect(ranks.count, dtypes.count, of: "variables", "ranks")
     let shapes = try unsafe Messages.shapes(
       column(message.lengths, message.n_lengths), ranks: ranks, of: "variables")
@@ -67,7 +79,7 @@ extension ResolveRequest {
     variables.reserveCapacity(dtypes.count)
     for (position, dtype) in dtypes.enumerated() {
       variables.append(
-        Variable(names[position], dtype, unsafe ranks[position] < 0 ? nil : shapes[position]))
+        Variable(names[position], dtype, ranks[position] < 0 ? nil : shapes[position]))
     }
     for index in 0..<(unsafe message.n_outside_store) {
       let position = unsafe Int(message.outside_store[index])
@@ -86,13 +98,12 @@ extension [Variable] {
   fileprivate mutating func place(_ message: Warmstart__V1__Partitions) throws(MessageError) {
     let count = unsafe message.n_variables
     let names = try unsafe NameColumn(message.full_names, count: count, of: "partitions")
-    let ranks = unsafe UnsafeBufferPointer(start: message.ranks, count: message.n_ranks)
+    let ranks = unsafe column(message.ranks, message.n_ranks)
     try expect(ranks.count, count, of: "partitions", "ranks")
-    let signed = unsafe ranks.lazy.map { Int32(clamping: $0) }
     let shapes = try unsafe Messages.shapes(
-      column(message.full_lengths, message.n_full_lengths), ranks: signed, of: "partitions")
+      column(message.full_lengths, message.n_full_lengths), ranks: ranks, of: "partitions")
     let offsets = try unsafe Messages.shapes(
-      column(message.offsets, message.n_offsets), ranks: signed, of: "partitions")
+      column(message.offsets, message.n_offsets), ranks: ranks, of: "partitions")
     for index in 0..<count {
       let position = unsafe Int(message.variables[index])
       guard position < self.count else { throw .malformed("no variable \(position)") }
@@ -244,7 +255,7 @@ extension [Variable] {
     unsafe message.pointee.variables = scratch.column(positions.map { UInt32($0) })
     unsafe message.pointee.full_names = scratch.names(partitions.count) { partitions[$0].fullName }
     unsafe message.pointee.n_ranks = partitions.count
-    unsafe message.pointee.ranks = scratch.column(partitions.map { UInt32($0.fullShape.rank) })
+    unsafe message.pointee.ranks = scratch.column(partitions.map { Int32($0.fullShape.rank) })
     unsafe message.pointee.n_full_lengths = lengths.count
     unsafe message.pointee.full_lengths = scratch.signedColumn(lengths)
     unsafe message.pointee.n_offsets = offsets.count

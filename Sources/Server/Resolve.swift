@@ -10,9 +10,38 @@ extension Session {
   ///
   /// Nothing is granted unless everything can be.
   func resolve(_ call: Call, _ reply: Responder, _ caller: Caller) throws(CallFailure) {
+    // Most jobs ask what another has asked before them: that is found without unpacking it.
+    guard let parts = ResolveRequest.parts(of: connection.message[call.request]) else {
+      let request = try request(call, ResolveRequest.init(unpacking:_:))
+      let open = try open(request.checkpoint, caller)
+      return try resolve(request, open, question: nil, reply, caller)
+    }
+    let reference: CheckpointReference
+    do {
+      reference = try connection.withMessage(
+        parts.checkpoint, CheckpointReference.init(unpacking:_:))
+    } catch {
+      throw .status(CallStatus(.invalidRequest, "the request is not valid: \(error)"))
+    }
+    let open = try open(reference, caller)
+    if let answer = open.resident.answer(to: connection.message[parts.question], in: daemon.store) {
+      var files = MemberSet(open)
+      for case .file(let position) in answer.regions {
+        do { try files.expectUnchanged(position) } catch { throw .status(CallStatus(error)) }
+      }
+      var regions = Regions(open)
+      for region in answer.regions { _ = try regions.name(region) }
+      return try reply.send(regions, isOpenedByCall ? open.reply : nil, then: answer.reply)
+    }
     let request = try request(call, ResolveRequest.init(unpacking:_:))
+    try resolve(request, open, question: parts.question, reply, caller)
+  }
+
+  private func resolve(
+    _ request: ResolveRequest, _ open: OpenCheckpoint, question: Range<Int>?, _ reply: Responder,
+    _ caller: Caller
+  ) throws(CallFailure) {
     let options = try PlacementOptions(request.options)
-    let open = try open(request.checkpoint, caller)
     let resolution: Resolution
     do {
       resolution = try Resolution.resolve(
@@ -32,7 +61,10 @@ extension Session {
     for index in placements.indices {
       try chunks.append(resolution.assignments[index], placements[index])
     }
-    try chunks.finish(resolution)
+    let whole = try chunks.finish(resolution)
+    guard let whole, let question else { return }
+    open.resident.remember(
+      connection.message[question], whole.regions, whole.reply, in: daemon.store)
   }
 }
 
@@ -89,13 +121,8 @@ extension OpenCheckpoint {
     }
     let places = try resident.acquire(
       runs: runs, pieces: pieces, from: files, for: caller, in: store)
-    var isExpected = [Bool](repeating: true, count: files.members.count)
-    for run in runs {
-      let position = memberPosition(ofRun: run.position)
-      guard isExpected[position] else { continue }
-      isExpected[position] = false
-      try files.expectUnchanged(files.members[position])
-    }
+    var files = MemberSet(self)
+    for run in runs { try files.expectUnchanged(memberPosition(ofRun: run.position)) }
     return places
   }
 
@@ -109,25 +136,103 @@ extension OpenCheckpoint {
   }
 }
 
+/// Files of an open checkpoint, each of which is looked at once.
+private struct MemberSet {
+  private let files: FileSet
+  private var isUnchanged: [Bool]
+
+  init(_ open: OpenCheckpoint) {
+    files = open.files
+    isUnchanged = Array(repeating: false, count: files.members.count)
+  }
+
+  mutating func expectUnchanged(_ position: Int) throws(Problem) {
+    guard !isUnchanged[position] else { return }
+    try files.expectUnchanged(files.members[position])
+    isUnchanged[position] = true
+  }
+}
+
+/// The regions that the replies to one call name, and the arenas' files that go with the next reply.
+private struct Regions {
+  private let open: OpenCheckpoint
+  private(set) var all: [Answer.Region] = []
+  /// Those that no reply has named yet.
+  var messages: [ResolveReply.Region] = []
+  var files: [File] = []
+  /// The region of each file of the checkpoint, or -1.
+  private var fileRegions: [Int]
+  private var arenaRegions: [UInt64: Int] = [:]
+
+  init(_ open: OpenCheckpoint) {
+    self.open = open
+    fileRegions = Array(repeating: -1, count: open.files.members.count)
+  }
+
+  /// Whether another arena's file fits on the next reply.
+  var isFull: Bool { files.count == Connection.maximumDescriptors }
+
+  /// Names a region unless it is named; returns its position among all.
+  mutating func name(_ region: Answer.Region) throws(CallFailure) -> Int {
+    switch region {
+    case .file(let position):
+      guard fileRegions[position] < 0 else { return fileRegions[position] }
+      // Even ids are files, odd ones arenas; a connection's handles are never reused.
+      messages.append(
+        ResolveReply.Region(
+          id: (open.handle << 16 | UInt64(position)) << 1, place: .file(position),
+          byteCount: open.files.members[position].status.size, stability: "best-effort"))
+      fileRegions[position] = all.count
+    case .arena(let holder):
+      if let known = arenaRegions[holder.id] { return known }
+      do {
+        files.append(File(try holder.arena.open()))
+      } catch {
+        throw .status(CallStatus(.quota, "an arena cannot be opened for the client: \(error)"))
+      }
+      messages.append(
+        ResolveReply.Region(
+          id: holder.id << 1 | 1, place: .arena(descriptor: files.count - 1),
+          byteCount: holder.arena.byteCount, stability: "sealed"))
+      arenaRegions[holder.id] = all.count
+    }
+    all.append(region)
+    return all.count - 1
+  }
+}
+
+extension Responder {
+  /// Sends a reply that names regions first, and has the fields that were packed before.
+  fileprivate func send(
+    more: Bool = false, _ regions: Regions, _ checkpoint: OpenReply?, then fields: [UInt8]
+  ) throws(CallFailure) {
+    try send(more: more, files: regions.files) { frame, scratch in
+      var first = ResolveReply()
+      first.checkpoint = checkpoint
+      first.regions = regions.messages
+      frame.begin(first, scratch)
+      frame.append(fields)
+    }
+  }
+}
+
 /// The replies of `Resolve`: regions are named before or with the first handle into them.
 private struct ResolveChunks {
   private let reply: Responder
   private let open: OpenCheckpoint
   private let places: [PiecePlace]
+  private var checkpoint: OpenReply?
   private var chunk = ResolveReply()
-  private var files: [File] = []
-  private var regionCount = 0
+  private var regions: Regions
   private var pieceCount = 0
-  /// The region of each file of the checkpoint, or -1.
-  private var fileRegions: [Int]
-  private var arenaRegions: [UInt64: Int] = [:]
+  private var isDivided = false
 
   init(_ reply: Responder, _ open: OpenCheckpoint, _ places: [PiecePlace], isOpened: Bool) {
     self.reply = reply
     self.open = open
     self.places = places
-    fileRegions = Array(repeating: -1, count: open.files.members.count)
-    if isOpened { chunk.checkpoint = open.reply }
+    regions = Regions(open)
+    checkpoint = isOpened ? open.reply : nil
   }
 
   mutating func append(
@@ -140,13 +245,14 @@ private struct ResolveChunks {
     var strides: [Int] = []
     switch placement {
     case .file(let stored, let start, let count, let steps):
-      region = nameFile(open.memberPosition(ofRun: stored))
+      region = try regions.name(.file(open.memberPosition(ofRun: stored)))
       (offset, byteCount, strides) = (start, count, steps)
     case .piece:
       // The places are in the order of the pieces.
       let place = places[pieceCount]
       pieceCount += 1
-      region = try nameArena(place.arena)
+      if regions.isFull { try flush(more: true) }
+      region = try regions.name(.arena(place.arena))
       (offset, byteCount) = (place.offset, place.byteCount)
     }
     let checkpoint = open.checkpoint
@@ -154,13 +260,16 @@ private struct ResolveChunks {
       Handle(
         variable: assignment.variable, tensor: checkpoint.catalog.name(tensor),
         dtype: checkpoint.catalog.dtype(tensor),
-        shape: checkpoint.shape(of: tensor, assignment.slice),
-        strides: strides[...], region: region, offset: offset, byteCount: byteCount,
+        shape: checkpoint.shape(of: tensor, assignment.slice), strides: strides[...],
+        region: region, offset: offset, byteCount: byteCount,
         starts: assignment.slice?.starts[...]))
     if chunk.handles.wireByteCount >= Responder.chunkByteCount { try flush(more: true) }
   }
 
-  mutating func finish(_ resolution: Resolution) throws(CallFailure) {
+  /// Sends what is left; returns the whole answer if one reply had room for it.
+  mutating func finish(
+    _ resolution: Resolution
+  ) throws(CallFailure) -> (regions: [Answer.Region], reply: ArraySlice<UInt8>)? {
     var byteCount = chunk.handles.wireByteCount
     for skipped in resolution.skipped {
       chunk.skipped.append(
@@ -171,41 +280,19 @@ private struct ResolveChunks {
       byteCount = 0
     }
     chunk.unused = resolution.unused
-    try flush(more: false)
+    let fields = try flush(more: false)
+    return isDivided ? nil : (regions.all, fields[...])
   }
 
-  private mutating func nameFile(_ position: Int) -> Int {
-    guard fileRegions[position] < 0 else { return fileRegions[position] }
-    // Even ids are files, odd ones arenas; a connection's handles are never reused.
-    chunk.regions.append(
-      ResolveReply.Region(
-        id: (open.handle << 16 | UInt64(position)) << 1, place: .file(position),
-        byteCount: open.files.members[position].status.size, stability: "best-effort"))
-    fileRegions[position] = regionCount
-    regionCount += 1
-    return regionCount - 1
-  }
-
-  private mutating func nameArena(_ holder: ArenaHolder) throws(CallFailure) -> Int {
-    if let region = arenaRegions[holder.id] { return region }
-    if files.count == Connection.maximumDescriptors { try flush(more: true) }
-    do {
-      files.append(File(try holder.arena.open()))
-    } catch {
-      throw .status(CallStatus(.quota, "an arena cannot be opened for the client: \(error)"))
-    }
-    chunk.regions.append(
-      ResolveReply.Region(
-        id: holder.id << 1 | 1, place: .arena(descriptor: files.count - 1),
-        byteCount: holder.arena.byteCount, stability: "sealed"))
-    arenaRegions[holder.id] = regionCount
-    regionCount += 1
-    return regionCount - 1
-  }
-
-  private mutating func flush(more: Bool) throws(CallFailure) {
-    try reply.send(more: more, files: files) { frame, scratch in frame.begin(chunk, scratch) }
+  @discardableResult
+  private mutating func flush(more: Bool) throws(CallFailure) -> [UInt8] {
+    let fields = reply.fields(of: chunk)
+    try reply.send(more: more, regions, checkpoint, then: fields)
+    checkpoint = nil
     chunk.clear()
-    files = []
+    regions.messages = []
+    regions.files = []
+    isDivided = isDivided || more
+    return fields
   }
 }

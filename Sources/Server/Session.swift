@@ -93,7 +93,7 @@ final class Session {
     for feature in call.requiredFeatures where !Daemon.features.contains(feature) {
       throw .status(CallStatus(.unsupported, "this daemon does not have the feature \(feature)"))
     }
-    guard let method = Method(rawValue: call.method) else {
+    guard let method = call.knownMethod else {
       throw .status(CallStatus(.unsupported, "this daemon does not have the call \(call.method)"))
     }
     let caller = Caller(client.socket, until: call.deadline)

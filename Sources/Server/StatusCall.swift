@@ -56,6 +56,7 @@ extension Daemon {
       StatusReport.Counter("runs_verified", counters.verifiedRuns),
       StatusReport.Counter("arenas_made", counters.arenas),
       StatusReport.Counter("pieces_made", counters.pieces),
+      StatusReport.Counter("repeated_answers", counters.repeatedAnswers),
       StatusReport.Counter("checkpoints_evicted", counters.evictions),
     ]
     return report

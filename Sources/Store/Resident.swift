@@ -42,6 +42,7 @@ package final class Resident: Sendable {
   /// Keeps the inode from being given to another file; read through by nobody.
   let index: File
   private let charge: Charge
+  private let answers = Answers()
   // Invariant: a run that is verified is not being verified; a piece is absent, being made by one
   // flight that has not ended, or made.
   private let state: Monitor<State>
@@ -78,6 +79,23 @@ package final class Resident: Sendable {
       }
       for flight in claim.others { try caller.wait(for: flight) }
     }
+  }
+
+  // MARK: Answers
+
+  /// Finds the answer that somebody got to the same question; all that it names is there.
+  package func answer(to question: ArraySlice<UInt8>, in store: Store) -> Answer? {
+    guard let answer = answers.find(question) else { return nil }
+    store.count { $0.repeatedAnswers += 1 }
+    return answer
+  }
+
+  /// Remembers an answer whose regions are acquired.
+  package func remember(
+    _ question: ArraySlice<UInt8>, _ regions: [Answer.Region], _ reply: ArraySlice<UInt8>,
+    in store: Store
+  ) {
+    answers.remember(question, regions, reply, store.budget)
   }
 
   // MARK: Claims

@@ -14,6 +14,7 @@ package final class Store: Sendable {
     package var verifiedRuns = 0
     package var arenas = 0
     package var pieces = 0
+    package var repeatedAnswers = 0
     package var evictions = 0
   }
 

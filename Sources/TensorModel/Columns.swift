@@ -8,7 +8,7 @@ package struct NameColumn: Sendable, Hashable {
   package init() {}
 
   /// Makes a column of what it consists of; nil if the lengths are not those of the text.
-  package init?(_ text: [UInt8], lengths: some Collection<UInt32>) {
+  package init?(_ text: [UInt8], lengths: [UInt32]) {
     var ends: [Int] = []
     ends.reserveCapacity(lengths.count)
     var end = 0
@@ -62,7 +62,7 @@ package struct ShapeColumn: Sendable, Hashable {
   /// Makes a column of what it consists of; nil if the ranks are not those of the lengths.
   ///
   /// A rank below 0, for an unknown one, has no lengths.
-  package init?(_ lengths: [Int], ranks: some Collection<Int32>) {
+  package init?(_ lengths: [Int], ranks: [Int32]) {
     var ends: [Int] = []
     ends.reserveCapacity(ranks.count)
     var end = 0
@@ -86,7 +86,7 @@ package struct ShapeColumn: Sendable, Hashable {
   /// A shape, which shares the buffer.
   package subscript(position: Int) -> Shape { Shape(lengths[range(position)]) }
 
-  package mutating func append(_ shape: some Collection<Int>) {
+  package mutating func append(_ shape: ArraySlice<Int>) {
     lengths.append(contentsOf: shape)
     ends.append(lengths.count)
   }

@@ -92,6 +92,7 @@ int64_t clinux_raise_descriptor_limit(void);
 int64_t clinux_resident_bytes(void);
 int64_t clinux_physical_bytes(void);
 int32_t clinux_process_id(void);
+int clinux_equal(const void *left, const void *right, size_t count);
 const char *clinux_environment(const char *name);
 
 int clinux_thread(size_t stack_bytes, void *(*body)(void *), void *argument);

@@ -426,7 +426,7 @@ struct  Warmstart__V1__Tensors
   size_t n_dtypes;
   uint32_t *dtypes;
   size_t n_ranks;
-  uint32_t *ranks;
+  int32_t *ranks;
   /*
    * The axes of all tensors, one after the other.
    */
@@ -558,7 +558,7 @@ struct  Warmstart__V1__Partitions
   uint32_t *variables;
   Warmstart__V1__Names *full_names;
   size_t n_ranks;
-  uint32_t *ranks;
+  int32_t *ranks;
   /*
    * The shapes of the whole variables.
    */
@@ -620,7 +620,7 @@ struct  Warmstart__V1__Handles
   size_t n_dtypes;
   uint32_t *dtypes;
   size_t n_ranks;
-  uint32_t *ranks;
+  int32_t *ranks;
   /*
    * The axes of all handles, one after the other.
    */
