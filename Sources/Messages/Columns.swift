@@ -27,17 +27,6 @@ extension Scratch {
     return unsafe UnsafeMutableRawPointer(copy).bindMemory(to: Int64.self, capacity: values.count)
   }
 
-  /// The message of a column of names.
-  func message(_ names: NameColumn) -> UnsafeMutablePointer<Warmstart__V1__Names> {
-    let lengths = unsafe make(names.count, of: UInt32.self)
-    var start = 0
-    for (position, end) in names.ends.enumerated() {
-      unsafe lengths[position] = UInt32(end - start)
-      start = end
-    }
-    return unsafe message(ofNames: column(names.text), names.text.count, lengths, names.count)
-  }
-
   /// The message of names, each of which `name` gives by its position.
   func names(_ count: Int, _ name: (Int) -> Name) -> UnsafeMutablePointer<Warmstart__V1__Names> {
     let lengths = unsafe make(count, of: UInt32.self)

@@ -34,202 +34,247 @@ package struct Handle: Sendable, Hashable {
   }
 }
 
-/// Handles in columns, as they are sent.
+/// Handles, with all their names in one buffer and all their numbers for axes in another.
 package struct Handles: Sendable, Hashable {
-  /// Numbers for the axes of some of the handles.
-  fileprivate struct Sparse: Sendable, Hashable {
-    /// The positions of the handles, ascending.
-    var positions: [UInt32] = []
-    var numbers = ShapeColumn()
-
-    subscript(position: Int) -> ArraySlice<Int>? {
-      guard !positions.isEmpty else { return nil }
-      var range = positions.indices
-      while !range.isEmpty {
-        let middle = range.lowerBound + range.count / 2
-        if positions[middle] < position {
-          range = middle + 1..<range.upperBound
-        } else {
-          range = range.lowerBound..<middle
-        }
-      }
-      guard range.lowerBound < positions.count, positions[range.lowerBound] == position else {
-        return nil
-      }
-      return numbers[range.lowerBound].lengths
-    }
-
-    mutating func append(_ other: Sparse, from start: Int) {
-      for position in other.positions { positions.append(UInt32(start) + position) }
-      numbers.append(other.numbers)
-    }
-
-    mutating func removeAll() {
-      positions.removeAll(keepingCapacity: true)
-      numbers.removeAll()
-    }
+  /// A handle, with places in the buffers for what varies in length.
+  private struct Record: Sendable, Hashable {
+    var variable: UInt32
+    var region: UInt32
+    var dtype: DataType
+    var rank: Int
+    var offset: Int
+    var byteCount: Int
+    var name: Range<Int>
+    /// Where the lengths begin.
+    var lengths: Int
+    /// Where the strides begin, if there are any.
+    var strides: Int?
+    /// Where it is told how the slice starts, if it is one.
+    var starts: Int?
   }
 
-  package private(set) var variables: [UInt32] = []
-  package private(set) var tensors = NameColumn()
-  package private(set) var dtypes: [DataType] = []
-  package private(set) var shapes = ShapeColumn()
-  package private(set) var regions: [UInt32] = []
-  package private(set) var offsets: [Int] = []
-  package private(set) var byteCounts: [Int] = []
-  private var strides = Sparse()
-  private var starts = Sparse()
+  private var records: [Record] = []
+  private var text: [UInt8] = []
+  private var axes: [Int] = []
 
   package init() {}
 
   /// The number of handles.
-  package var count: Int { variables.count }
+  package var count: Int { records.count }
 
   /// The bytes that they take on the wire, about.
-  package var wireByteCount: Int {
-    tensors.text.count + 8 * (shapes.lengths.count + strides.numbers.lengths.count)
-      + 8 * starts.numbers.lengths.count + 40 * count
-  }
+  package var wireByteCount: Int { text.count + 8 * axes.count + 40 * count }
 
   package subscript(position: Int) -> Handle {
-    Handle(
-      variable: Int(variables[position]), tensor: tensors[position], dtype: dtypes[position],
-      shape: shapes[position], strides: strides(position), region: Int(regions[position]),
-      offset: offsets[position], byteCount: byteCounts[position], starts: starts[position])
+    let record = records[position]
+    return Handle(
+      variable: Int(record.variable), tensor: Name(text[record.name]), dtype: record.dtype,
+      shape: shape(position), strides: strides(position), region: Int(record.region),
+      offset: record.offset, byteCount: record.byteCount,
+      starts: record.starts.map { axes[$0..<$0 + record.rank] })
+  }
+
+  // MARK: One handle's fields, without making the others
+
+  package func variable(_ position: Int) -> Int { Int(records[position].variable) }
+  package func region(_ position: Int) -> Int { Int(records[position].region) }
+  package func dtype(_ position: Int) -> DataType { records[position].dtype }
+  package func offset(_ position: Int) -> Int { records[position].offset }
+  package func byteCount(_ position: Int) -> Int { records[position].byteCount }
+
+  package func shape(_ position: Int) -> Shape {
+    let record = records[position]
+    return Shape(axes[record.lengths..<record.lengths + record.rank])
   }
 
   /// Bytes from one index to the next on each axis; none for a dense array in C order.
-  package func strides(_ position: Int) -> ArraySlice<Int> { strides[position] ?? [] }
-
-  package mutating func append(_ handle: Handle) {
-    if !handle.strides.isEmpty {
-      strides.positions.append(UInt32(count))
-      strides.numbers.append(handle.strides)
-    }
-    if let starts = handle.starts {
-      self.starts.positions.append(UInt32(count))
-      self.starts.numbers.append(starts)
-    }
-    variables.append(UInt32(handle.variable))
-    tensors.append(handle.tensor)
-    dtypes.append(handle.dtype)
-    shapes.append(handle.shape.lengths)
-    regions.append(UInt32(handle.region))
-    offsets.append(handle.offset)
-    byteCounts.append(handle.byteCount)
+  package func strides(_ position: Int) -> ArraySlice<Int> {
+    let record = records[position]
+    guard let strides = record.strides else { return [] }
+    return axes[strides..<strides + record.rank]
   }
 
-  package mutating func append(_ other: Handles) {
+  // MARK: Gathering
+
+  /// Adds a handle, whose strides and starts, if any, are as many as its axes.
+  package mutating func append(_ handle: Handle) {
+    let nameStart = text.count
+    text += handle.tensor.bytes
+    let lengths = axes.count
+    axes += handle.shape.lengths
+    var strides: Int?
+    if !handle.strides.isEmpty {
+      strides = axes.count
+      axes += handle.strides
+    }
+    var starts: Int?
+    if let handleStarts = handle.starts {
+      starts = axes.count
+      axes += handleStarts
+    }
+    records.append(
+      Record(
+        variable: UInt32(handle.variable), region: UInt32(handle.region), dtype: handle.dtype,
+        rank: handle.shape.rank, offset: handle.offset, byteCount: handle.byteCount,
+        name: nameStart..<text.count, lengths: lengths, strides: strides, starts: starts))
+  }
+
+  /// Adds the handles of the next reply to a call.
+  package mutating func append(_ other: consuming Handles) {
     guard count > 0 else {
       self = other
       return
     }
-    strides.append(other.strides, from: count)
-    starts.append(other.starts, from: count)
-    variables += other.variables
-    tensors.append(other.tensors)
-    dtypes += other.dtypes
-    shapes.append(other.shapes)
-    regions += other.regions
-    offsets += other.offsets
-    byteCounts += other.byteCounts
+    let (textStart, axesStart) = (text.count, axes.count)
+    text += other.text
+    axes += other.axes
+    records.reserveCapacity(count + other.count)
+    for var record in other.records {
+      record.name = record.name.lowerBound + textStart..<record.name.upperBound + textStart
+      record.lengths += axesStart
+      record.strides = record.strides.map { $0 + axesStart }
+      record.starts = record.starts.map { $0 + axesStart }
+      records.append(record)
+    }
   }
 
   /// Forgets all, but keeps the memory.
   package mutating func removeAll() {
-    variables.removeAll(keepingCapacity: true)
-    tensors.removeAll()
-    dtypes.removeAll(keepingCapacity: true)
-    shapes.removeAll()
-    regions.removeAll(keepingCapacity: true)
-    offsets.removeAll(keepingCapacity: true)
-    byteCounts.removeAll(keepingCapacity: true)
-    strides.removeAll()
-    starts.removeAll()
+    records.removeAll(keepingCapacity: true)
+    text.removeAll(keepingCapacity: true)
+    axes.removeAll(keepingCapacity: true)
   }
 }
 
+// MARK: - Columns on the wire
+
 extension Handles {
   init(_ message: Warmstart__V1__Handles) throws(MessageError) {
-    variables = unsafe column(message.variables, message.n_variables)
-    let count = variables.count
-    dtypes = try unsafe Messages.dtypes(message.dtypes, message.n_dtypes, of: "a handle")
-    try expect(dtypes.count, count, of: "handles", "dtypes")
-    tensors = try unsafe NameColumn(message.tensors, count: count, of: "handles")
-    let ranks = unsafe column(message.ranks, message.n_ranks)
-    try expect(ranks.count, count, of: "handles", "ranks")
-    shapes = try unsafe Messages.shapes(
-      column(message.lengths, message.n_lengths), ranks: ranks,
-      of: "handles")
-    regions = unsafe column(message.regions, message.n_regions)
-    try expect(regions.count, count, of: "handles", "regions")
-    offsets = unsafe column(message.offsets, message.n_offsets)
-    try expect(offsets.count, count, of: "handles", "offsets")
-    byteCounts = unsafe column(message.byte_counts, message.n_byte_counts)
-    try expect(byteCounts.count, count, of: "handles", "byte counts")
-    strides = try Sparse(
-      unsafe column(message.strided, message.n_strided),
-      unsafe column(message.strides, message.n_strides), ranks)
-    starts = try Sparse(
-      unsafe column(message.sliced, message.n_sliced),
-      unsafe column(message.starts, message.n_starts), ranks)
+    let count = unsafe message.n_variables
+    let names = unsafe message.tensors?.pointee
+    for (length, column) in unsafe [
+      (names?.n_lengths ?? 0, "names"), (message.n_dtypes, "dtypes"), (message.n_ranks, "ranks"),
+      (message.n_regions, "regions"), (message.n_offsets, "offsets"),
+      (message.n_byte_counts, "byte counts"),
+    ] { try expect(length, count, of: "handles", column) }
+    guard count > 0, let names = unsafe names else { return }
+    text = unsafe column(names.text.data, names.text.len)
+    axes.reserveCapacity(
+      unsafe message.n_lengths + message.n_strides + message.n_starts)
+    for index in 0..<(unsafe message.n_lengths) {
+      axes.append(Int(clamping: unsafe message.lengths[index]))
+    }
+    records.reserveCapacity(count)
+    var nameStart = 0
+    var lengths = 0
+    for index in 0..<count {
+      let nameEnd = nameStart + Int(unsafe names.lengths[index])
+      let rank = Int(unsafe message.ranks[index])
+      guard nameEnd <= text.count, rank >= 0, rank <= axes.count - lengths else {
+        throw .malformed("handles that have more names or axes than came")
+      }
+      guard let dtype = DataType(rawValue: Int32(truncatingIfNeeded: unsafe message.dtypes[index]))
+      else { throw .malformed("a handle of dtype \(unsafe message.dtypes[index])") }
+      records.append(
+        Record(
+          variable: unsafe message.variables[index], region: unsafe message.regions[index],
+          dtype: dtype, rank: rank, offset: Int(clamping: unsafe message.offsets[index]),
+          byteCount: Int(clamping: unsafe message.byte_counts[index]), name: nameStart..<nameEnd,
+          lengths: lengths))
+      nameStart = nameEnd
+      lengths += rank
+    }
+    guard nameStart == text.count, lengths == axes.count else {
+      throw .malformed("handles that have fewer names or axes than came")
+    }
+    try unsafe take(
+      \.strides, message.strided, message.n_strided, message.strides, message.n_strides)
+    try unsafe take(\.starts, message.sliced, message.n_sliced, message.starts, message.n_starts)
+  }
+
+  /// Takes numbers for the axes of some of the handles.
+  private mutating func take(
+    _ place: WritableKeyPath<Record, Int?>, _ positions: UnsafeMutablePointer<UInt32>?,
+    _ positionCount: Int, _ numbers: UnsafeMutablePointer<UInt64>?, _ count: Int
+  ) throws(MessageError) {
+    guard positionCount > 0 || count > 0 else { return }
+    let numbers: [Int] = unsafe column(numbers, count)
+    var next = axes.count
+    axes += numbers
+    var last = -1
+    for position in unsafe column(positions, positionCount) {
+      let position = Int(position)
+      guard position > last, position < records.count else {
+        throw .malformed("positions of handles that do not ascend, or of none")
+      }
+      guard records[position].rank <= axes.count - next else {
+        throw .malformed("handles that have more strides or starts than came")
+      }
+      records[position][keyPath: place] = next
+      next += records[position].rank
+      last = position
+    }
+    guard next == axes.count else {
+      throw .malformed("handles that have fewer strides or starts than came")
+    }
   }
 
   func message(_ scratch: Scratch) -> UnsafeMutablePointer<Warmstart__V1__Handles> {
     let message = unsafe scratch.make(1, of: Warmstart__V1__Handles.self)
     unsafe warmstart__v1__handles__init(message)
-    let dtypes = unsafe scratch.make(count, of: UInt32.self)
-    let ranks = unsafe scratch.make(count, of: Int32.self)
-    var start = 0
-    for position in 0..<count {
-      unsafe dtypes[position] = UInt32(self.dtypes[position].rawValue)
-      unsafe ranks[position] = Int32(shapes.ends[position] - start)
-      start = shapes.ends[position]
+    unsafe message.pointee.tensors = scratch.names(count) { Name(text[records[$0].name]) }
+    unsafe message.pointee.variables = scratch.make(count)
+    unsafe message.pointee.dtypes = scratch.make(count)
+    unsafe message.pointee.ranks = scratch.make(count)
+    unsafe message.pointee.regions = scratch.make(count)
+    unsafe message.pointee.offsets = scratch.make(count)
+    unsafe message.pointee.byte_counts = scratch.make(count)
+    var lengthCount = 0
+    for (position, record) in records.enumerated() {
+      unsafe message.pointee.variables[position] = record.variable
+      unsafe message.pointee.dtypes[position] = UInt32(record.dtype.rawValue)
+      unsafe message.pointee.ranks[position] = Int32(record.rank)
+      unsafe message.pointee.regions[position] = record.region
+      unsafe message.pointee.offsets[position] = UInt64(record.offset)
+      unsafe message.pointee.byte_counts[position] = UInt64(record.byteCount)
+      lengthCount += record.rank
     }
     unsafe message.pointee.n_variables = count
-    unsafe message.pointee.variables = scratch.column(variables)
-    unsafe message.pointee.tensors = scratch.message(tensors)
     unsafe message.pointee.n_dtypes = count
-    unsafe message.pointee.dtypes = dtypes
     unsafe message.pointee.n_ranks = count
-    unsafe message.pointee.ranks = ranks
-    unsafe message.pointee.n_lengths = shapes.lengths.count
-    unsafe message.pointee.lengths = scratch.column(shapes.lengths)
     unsafe message.pointee.n_regions = count
-    unsafe message.pointee.regions = scratch.column(regions)
     unsafe message.pointee.n_offsets = count
-    unsafe message.pointee.offsets = scratch.column(offsets)
     unsafe message.pointee.n_byte_counts = count
-    unsafe message.pointee.byte_counts = scratch.column(byteCounts)
-    if !strides.positions.isEmpty {
-      unsafe message.pointee.n_strided = strides.positions.count
-      unsafe message.pointee.strided = scratch.column(strides.positions)
-      unsafe message.pointee.n_strides = strides.numbers.lengths.count
-      unsafe message.pointee.strides = scratch.column(strides.numbers.lengths)
+    unsafe message.pointee.n_lengths = lengthCount
+    unsafe message.pointee.lengths = scratch.make(lengthCount)
+    var next = 0
+    for record in records {
+      for axis in record.lengths..<record.lengths + record.rank {
+        unsafe message.pointee.lengths[next] = UInt64(axes[axis])
+        next += 1
+      }
     }
-    if !starts.positions.isEmpty {
-      unsafe message.pointee.n_sliced = starts.positions.count
-      unsafe message.pointee.sliced = scratch.column(starts.positions)
-      unsafe message.pointee.n_starts = starts.numbers.lengths.count
-      unsafe message.pointee.starts = scratch.column(starts.numbers.lengths)
-    }
+    let strided = sparse { $0.strides }
+    unsafe message.pointee.n_strided = strided.positions.count
+    unsafe message.pointee.strided = scratch.column(strided.positions)
+    unsafe message.pointee.n_strides = strided.numbers.count
+    unsafe message.pointee.strides = scratch.column(strided.numbers)
+    let sliced = sparse { $0.starts }
+    unsafe message.pointee.n_sliced = sliced.positions.count
+    unsafe message.pointee.sliced = scratch.column(sliced.positions)
+    unsafe message.pointee.n_starts = sliced.numbers.count
+    unsafe message.pointee.starts = scratch.column(sliced.numbers)
     return unsafe message
   }
-}
 
-extension Handles.Sparse {
-  fileprivate init(
-    _ positions: [UInt32], _ numbers: [Int], _ ranks: [Int32]
-  ) throws(MessageError) {
-    guard !positions.isEmpty || !numbers.isEmpty else { return }
-    for (before, after) in zip(positions, positions.dropFirst()) where before >= after {
-      throw .malformed("positions of handles that do not ascend")
+  private func sparse(_ place: (Record) -> Int?) -> (positions: [UInt32], numbers: [Int]) {
+    var positions: [UInt32] = []
+    var numbers: [Int] = []
+    for (position, record) in records.enumerated() {
+      guard let start = place(record) else { continue }
+      positions.append(UInt32(position))
+      numbers += axes[start..<start + record.rank]
     }
-    guard positions.last.map({ $0 < ranks.count }) ?? true else {
-      throw .malformed("a position of no handle")
-    }
-    self.positions = positions
-    self.numbers = try shapes(
-      numbers, ranks: positions.map { ranks[Int($0)] }, of: "handles")
+    return (positions, numbers)
   }
 }

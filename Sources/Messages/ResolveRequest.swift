@@ -182,31 +182,49 @@ extension AssignmentMap {
     unsafe warmstart__v1__assignment_map__init(message)
     let targets = unsafe scratch.make(pairs.count, of: UInt32.self)
     let counts = unsafe scratch.make(pairs.count, of: UInt32.self)
-    var names = NameColumn()
+    var hasLists = false
     for (position, pair) in pairs.enumerated() {
       let kind: Warmstart__V1__AssignmentMap__Target
-      let start = names.count
+      let count: Int
       switch pair.target {
-      case .name(let name):
-        kind = WARMSTART__V1__ASSIGNMENT_MAP__TARGET__NAME
-        names.append(name)
-      case .variable(let name):
-        kind = WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLE
-        names.append(name)
+      case .name: (kind, count) = (WARMSTART__V1__ASSIGNMENT_MAP__TARGET__NAME, 1)
+      case .variable: (kind, count) = (WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLE, 1)
       case .variables(let list):
-        kind = WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLES
-        for name in list { names.append(name) }
+        (kind, count) = (WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLES, list.count)
+        hasLists = true
       }
       unsafe targets[position] = kind.rawValue
-      unsafe counts[position] = UInt32(names.count - start)
+      unsafe counts[position] = UInt32(count)
     }
     unsafe message.pointee.keys = scratch.names(pairs.count) { pairs[$0].key }
     unsafe message.pointee.n_targets = pairs.count
     unsafe message.pointee.targets = targets
     unsafe message.pointee.n_name_counts = pairs.count
     unsafe message.pointee.name_counts = counts
-    unsafe message.pointee.names = scratch.message(names)
+    if hasLists {
+      let names = pairs.flatMap(\.target.names)
+      unsafe message.pointee.names = scratch.names(names.count) { names[$0] }
+    } else {
+      unsafe message.pointee.names = scratch.names(pairs.count) { pairs[$0].target.only }
+    }
     return unsafe message
+  }
+}
+
+extension AssignmentMap.Target {
+  fileprivate var names: [Name] {
+    switch self {
+    case .name(let name), .variable(let name): [name]
+    case .variables(let names): names
+    }
+  }
+
+  /// The name of a target that is no list.
+  fileprivate var only: Name {
+    switch self {
+    case .name(let name), .variable(let name): name
+    case .variables: preconditionFailure("a list has names, not a name")
+    }
   }
 }
 
@@ -216,15 +234,22 @@ extension [Variable] {
     unsafe warmstart__v1__variables__init(message)
     let dtypes = unsafe scratch.make(count, of: UInt32.self)
     let ranks = unsafe scratch.make(count, of: Int32.self)
-    var lengths: [Int] = []
-    lengths.reserveCapacity(count * 2)
+    var lengthCount = 0
+    for position in indices { lengthCount += self[position].shape?.rank ?? 0 }
+    let lengths = unsafe scratch.make(lengthCount, of: Int64.self)
     var outside: [UInt32] = []
     var partitions: [Int] = []
+    var next = 0
     for position in indices {
       let variable = self[position]
       unsafe dtypes[position] = UInt32(variable.dtype.rawValue)
       unsafe ranks[position] = variable.shape.map { Int32($0.rank) } ?? -1
-      if let shape = variable.shape { lengths.append(contentsOf: shape.lengths) }
+      if let shape = variable.shape {
+        for length in shape.lengths {
+          unsafe lengths[next] = Int64(length)
+          next += 1
+        }
+      }
       if !variable.isInStore { outside.append(UInt32(position)) }
       if variable.partition != nil { partitions.append(position) }
     }
@@ -233,8 +258,8 @@ extension [Variable] {
     unsafe message.pointee.dtypes = dtypes
     unsafe message.pointee.n_ranks = count
     unsafe message.pointee.ranks = ranks
-    unsafe message.pointee.n_lengths = lengths.count
-    unsafe message.pointee.lengths = scratch.signedColumn(lengths)
+    unsafe message.pointee.n_lengths = lengthCount
+    unsafe message.pointee.lengths = lengths
     unsafe message.pointee.n_outside_store = outside.count
     unsafe message.pointee.outside_store = scratch.column(outside)
     if !partitions.isEmpty {

@@ -129,6 +129,8 @@ private struct Bump {
   private var taken = 0
   private var used = 0
   private var capacity = 0
+  /// The block that is handed out now: the last one.
+  private var current: UnsafeMutableRawPointer?
   private var blocks: [UnsafeMutableRawPointer] = unsafe []
 
   mutating func allocate(_ size: Int) -> UnsafeMutableRawPointer? {
@@ -138,16 +140,21 @@ private struct Bump {
       isOverLimit = true
       return nil
     }
-    if rounded > capacity - used {
-      let wanted = unsafe blocks.isEmpty ? Bump.firstByteCount : min(capacity * 2, 8 << 20)
-      capacity = max(wanted, rounded)
-      unsafe blocks.append(.allocate(byteCount: capacity, alignment: Bump.alignment))
-      used = 0
-    }
-    let memory = unsafe blocks[blocks.count - 1] + used
+    if rounded > capacity - used { addBlock(of: rounded) }
+    let memory = unsafe current.unsafelyUnwrapped + used
     used += rounded
     taken += rounded
     return unsafe memory
+  }
+
+  @inline(never) private mutating func addBlock(of byteCount: Int) {
+    let wanted = unsafe blocks.isEmpty ? Bump.firstByteCount : min(capacity * 2, 8 << 20)
+    capacity = max(wanted, byteCount)
+    let block = UnsafeMutableRawPointer.allocate(
+      byteCount: capacity, alignment: Bump.alignment)
+    unsafe blocks.append(block)
+    unsafe current = block
+    used = 0
   }
 
   mutating func reset(keeping count: Int) {
@@ -157,6 +164,7 @@ private struct Bump {
       unsafe blocks.removeLast().deallocate()
     }
     capacity = unsafe blocks.isEmpty ? 0 : Bump.firstByteCount
+    unsafe current = blocks.first
     used = 0
     taken = 0
     isOverLimit = false

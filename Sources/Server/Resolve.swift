@@ -25,13 +25,18 @@ extension Session {
     }
     let open = try open(reference, caller)
     if let answer = open.resident.answer(to: connection.message[parts.question], in: daemon.store) {
-      var files = MemberSet(open)
-      for case .file(let position) in answer.regions {
-        do { try files.expectUnchanged(position) } catch { throw .status(CallStatus(error)) }
+      var message = ResolveReply()
+      if isOpenedByCall { message.checkpoint = open.reply }
+      var files: [File] = []
+      for region in answer.regions {
+        if case .file(let position) = region {
+          do { try open.files.expectUnchanged(open.files.members[position]) } catch {
+            throw .status(CallStatus(error))
+          }
+        }
+        message.regions.append(try open.message(region, &files))
       }
-      var regions = Regions(open)
-      for region in answer.regions { _ = try regions.name(region) }
-      return try reply.send(regions, isOpenedByCall ? open.reply : nil, then: answer.reply)
+      return try reply.send(message, files, then: answer.reply)
     }
     let request = try request(call, ResolveRequest.init(unpacking:_:))
     try resolve(request, open, question: parts.question, reply, caller)
@@ -121,9 +126,36 @@ extension OpenCheckpoint {
     }
     let places = try resident.acquire(
       runs: runs, pieces: pieces, from: files, for: caller, in: store)
-    var files = MemberSet(self)
-    for run in runs { try files.expectUnchanged(memberPosition(ofRun: run.position)) }
+    var isUnchanged = [Bool](repeating: false, count: files.members.count)
+    for run in runs {
+      let position = memberPosition(ofRun: run.position)
+      guard !isUnchanged[position] else { continue }
+      try files.expectUnchanged(files.members[position])
+      isUnchanged[position] = true
+    }
     return places
+  }
+
+  /// Tells where the client finds a region; an arena's file is added to those that are sent.
+  fileprivate func message(
+    _ region: Answer.Region, _ sent: inout [File]
+  ) throws(CallFailure) -> ResolveReply.Region {
+    switch region {
+    case .file(let position):
+      // Even ids are files, odd ones arenas; a connection's handles are never reused.
+      return ResolveReply.Region(
+        id: (handle << 16 | UInt64(position)) << 1, place: .file(position),
+        byteCount: files.members[position].status.size, stability: "best-effort")
+    case .arena(let holder):
+      do {
+        sent.append(File(try holder.arena.open()))
+      } catch {
+        throw .status(CallStatus(.quota, "an arena cannot be opened for the client: \(error)"))
+      }
+      return ResolveReply.Region(
+        id: holder.id << 1 | 1, place: .arena(descriptor: sent.count - 1),
+        byteCount: holder.arena.byteCount, stability: "sealed")
+    }
   }
 
   /// The position of the file that has a stored run, which was placed there.
@@ -133,23 +165,6 @@ extension OpenCheckpoint {
       preconditionFailure("placed in a file that is not there")
     }
     return position
-  }
-}
-
-/// Files of an open checkpoint, each of which is looked at once.
-private struct MemberSet {
-  private let files: FileSet
-  private var isUnchanged: [Bool]
-
-  init(_ open: OpenCheckpoint) {
-    files = open.files
-    isUnchanged = Array(repeating: false, count: files.members.count)
-  }
-
-  mutating func expectUnchanged(_ position: Int) throws(Problem) {
-    guard !isUnchanged[position] else { return }
-    try files.expectUnchanged(files.members[position])
-    isUnchanged[position] = true
   }
 }
 
@@ -176,26 +191,13 @@ private struct Regions {
   mutating func name(_ region: Answer.Region) throws(CallFailure) -> Int {
     switch region {
     case .file(let position):
-      guard fileRegions[position] < 0 else { return fileRegions[position] }
-      // Even ids are files, odd ones arenas; a connection's handles are never reused.
-      messages.append(
-        ResolveReply.Region(
-          id: (open.handle << 16 | UInt64(position)) << 1, place: .file(position),
-          byteCount: open.files.members[position].status.size, stability: "best-effort"))
+      if fileRegions[position] >= 0 { return fileRegions[position] }
       fileRegions[position] = all.count
     case .arena(let holder):
       if let known = arenaRegions[holder.id] { return known }
-      do {
-        files.append(File(try holder.arena.open()))
-      } catch {
-        throw .status(CallStatus(.quota, "an arena cannot be opened for the client: \(error)"))
-      }
-      messages.append(
-        ResolveReply.Region(
-          id: holder.id << 1 | 1, place: .arena(descriptor: files.count - 1),
-          byteCount: holder.arena.byteCount, stability: "sealed"))
       arenaRegions[holder.id] = all.count
     }
+    messages.append(try open.message(region, &files))
     all.append(region)
     return all.count - 1
   }
@@ -204,12 +206,9 @@ private struct Regions {
 extension Responder {
   /// Sends a reply that names regions first, and has the fields that were packed before.
   fileprivate func send(
-    more: Bool = false, _ regions: Regions, _ checkpoint: OpenReply?, then fields: [UInt8]
+    more: Bool = false, _ first: ResolveReply, _ files: [File], then fields: [UInt8]
   ) throws(CallFailure) {
-    try send(more: more, files: regions.files) { frame, scratch in
-      var first = ResolveReply()
-      first.checkpoint = checkpoint
-      first.regions = regions.messages
+    try send(more: more, files: files) { frame, scratch in
       frame.begin(first, scratch)
       frame.append(fields)
     }
@@ -287,7 +286,10 @@ private struct ResolveChunks {
   @discardableResult
   private mutating func flush(more: Bool) throws(CallFailure) -> [UInt8] {
     let fields = reply.fields(of: chunk)
-    try reply.send(more: more, regions, checkpoint, then: fields)
+    var first = ResolveReply()
+    first.checkpoint = checkpoint
+    first.regions = regions.messages
+    try reply.send(more: more, first, regions.files, then: fields)
     checkpoint = nil
     chunk.clear()
     regions.messages = []

@@ -140,22 +140,30 @@ private struct Question {
 
 /// The replies to one `Resolve`, gathered.
 private struct Answer {
-  private var regions: [(region: ResolveReply.Region, file: File?)] = []
+  /// A region, and the arena's file if it is one.
+  private struct Place {
+    let region: ResolveReply.Region
+    let file: File?
+  }
+
+  private var places: [Place] = []
   private var handles = Handles()
   private var skipped: [ResolveReply.Skipped] = []
   private var unused: [Int] = []
 
   /// Adds a reply; returns what the call opened if it says so.
-  mutating func add(_ reply: ResolveReply, _ files: [File]) throws(MessageError) -> OpenReply? {
+  mutating func add(_ reply: consuming ResolveReply, _ files: [File]) throws(MessageError)
+    -> OpenReply?
+  {
     for region in reply.regions {
       guard case .arena(let position) = region.place else {
-        regions.append((region, nil))
+        places.append(Place(region: region, file: nil))
         continue
       }
       guard files.indices.contains(position) else {
         throw .malformed("a region on descriptor \(position) of \(files.count)")
       }
-      regions.append((region, files[position]))
+      places.append(Place(region: region, file: files[position]))
     }
     handles.append(reply.handles)
     skipped += reply.skipped
@@ -167,9 +175,10 @@ private struct Answer {
   func mapped(_ question: Question, in checkpoint: Checkpoint) throws(WarmstartError) -> Resolved {
     let extents = try extents(variableCount: question.variables.count)
     var mapped: [Region] = []
-    mapped.reserveCapacity(regions.count)
-    for (index, (region, file)) in regions.enumerated() {
-      mapped.append(try Region(region, file, extents[index], in: checkpoint, question.options))
+    mapped.reserveCapacity(places.count)
+    for (index, place) in places.enumerated() {
+      mapped.append(
+        try Region(place.region, place.file, extents[index], in: checkpoint, question.options))
     }
     var skipped: [Resolved.Skipped] = []
     for variable in self.skipped {
@@ -194,15 +203,15 @@ private struct Answer {
 
   /// Checks every handle; returns which run of each region they need.
   private func extents(variableCount: Int) throws(WarmstartError) -> [Range<Int>] {
-    var extents = [Range<Int>](repeating: 0..<0, count: regions.count)
+    var extents = [Range<Int>](repeating: 0..<0, count: places.count)
     for position in 0..<handles.count {
-      let region = Int(handles.regions[position])
-      guard handles.variables[position] < variableCount, region < regions.count else {
-        throw broken("a handle for variable \(handles.variables[position]) in region \(region)")
+      let region = handles.region(position)
+      guard handles.variable(position) < variableCount, region < places.count else {
+        throw broken("a handle for variable \(handles.variable(position)) in region \(region)")
       }
       let byteCount = try extent(position)
       guard byteCount > 0 else { continue }
-      let offset = handles.offsets[position]
+      let offset = handles.offset(position)
       let (end, overflow) = offset.addingReportingOverflow(byteCount)
       guard !overflow else { throw broken("a handle beyond all memory") }
       let known = extents[region]
@@ -214,24 +223,23 @@ private struct Answer {
 
   /// The bytes from the first element of a handle to the end of its last one.
   private func extent(_ position: Int) throws(WarmstartError) -> Int {
-    let byteCount = handles.byteCounts[position]
-    guard let width = handles.dtypes[position].byteCount else { return byteCount }
-    let shape = handles.shapes.range(position)
+    let byteCount = handles.byteCount(position)
+    guard let width = handles.dtype(position).byteCount else { return byteCount }
+    let shape = handles.shape(position)
     var expected = width
     var overflows = false
-    for axis in shape {
-      let (product, overflow) = expected.multipliedReportingOverflow(
-        by: handles.shapes.lengths[axis])
+    for length in shape.lengths {
+      let (product, overflow) = expected.multipliedReportingOverflow(by: length)
       expected = product
       overflows = overflows || overflow
     }
     guard !overflows, expected == byteCount else {
-      throw broken("\(byteCount) bytes for \(handles.shapes[position])")
+      throw broken("\(byteCount) bytes for \(shape)")
     }
     let strides = handles.strides(position)
     guard !strides.isEmpty, byteCount > 0 else { return byteCount }
     var last = width
-    for (length, stride) in zip(handles.shapes[position].lengths, strides) {
+    for (length, stride) in zip(shape.lengths, strides) {
       let (step, overflow) = (length - 1).multipliedReportingOverflow(by: stride)
       let (next, overflows) = last.addingReportingOverflow(step)
       guard !overflow, !overflows else { throw broken("strides \(strides)") }

@@ -43,8 +43,8 @@ public struct Tensors: Sendable, RandomAccessCollection {
       if let known = positions { return known[variable] }
       var made: [Name: Int] = [:]
       made.reserveCapacity(count)
-      for (position, index) in storage.handles.variables.enumerated() {
-        made[storage.variables[Int(index)].name] = position
+      for position in indices {
+        made[storage.variables[storage.handles.variable(position)].name] = position
       }
       positions = made
       return made[variable]
