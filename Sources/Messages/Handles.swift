@@ -74,21 +74,45 @@ package struct Handles: Sendable, Hashable {
       starts: record.starts.map { axes[$0..<$0 + record.rank] })
   }
 
+  /// The bytes of its region that a handle is about; nil if what it says makes no sense.
+  package func extent(_ position: Int) -> Range<Int>? {
+    let record = records[position]
+    var byteCount = record.byteCount
+    if let width = record.dtype.byteCount {
+      var expected = width
+      for axis in record.lengths..<record.lengths + record.rank {
+        let (product, overflow) = expected.multipliedReportingOverflow(by: axes[axis])
+        guard !overflow else { return nil }
+        expected = product
+      }
+      guard expected == byteCount else { return nil }
+      if let strides = record.strides, byteCount > 0 {
+        // From the first element to the end of the last one.
+        byteCount = width
+        for axis in 0..<record.rank {
+          let (step, overflow) = (axes[record.lengths + axis] - 1)
+            .multipliedReportingOverflow(by: axes[strides + axis])
+          let (next, overflows) = byteCount.addingReportingOverflow(step)
+          guard !overflow, !overflows else { return nil }
+          byteCount = next
+        }
+      }
+    }
+    let (end, overflow) = record.offset.addingReportingOverflow(byteCount)
+    return overflow ? nil : record.offset..<end
+  }
+
   // MARK: One handle's fields, without making the others
 
   package func variable(_ position: Int) -> Int { Int(records[position].variable) }
   package func region(_ position: Int) -> Int { Int(records[position].region) }
-  package func dtype(_ position: Int) -> DataType { records[position].dtype }
-  package func offset(_ position: Int) -> Int { records[position].offset }
-  package func byteCount(_ position: Int) -> Int { records[position].byteCount }
 
-  package func shape(_ position: Int) -> Shape {
+  private func shape(_ position: Int) -> Shape {
     let record = records[position]
     return Shape(axes[record.lengths..<record.lengths + record.rank])
   }
 
-  /// Bytes from one index to the next on each axis; none for a dense array in C order.
-  package func strides(_ position: Int) -> ArraySlice<Int> {
+  private func strides(_ position: Int) -> ArraySlice<Int> {
     let record = records[position]
     guard let strides = record.strides else { return [] }
     return axes[strides..<strides + record.rank]

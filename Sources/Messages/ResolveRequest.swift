@@ -240,18 +240,18 @@ extension [Variable] {
     var outside: [UInt32] = []
     var partitions: [Int] = []
     var next = 0
+    // Field by field: a copy of a variable would count references to all its buffers.
     for position in indices {
-      let variable = self[position]
-      unsafe dtypes[position] = UInt32(variable.dtype.rawValue)
-      unsafe ranks[position] = variable.shape.map { Int32($0.rank) } ?? -1
-      if let shape = variable.shape {
+      unsafe dtypes[position] = UInt32(self[position].dtype.rawValue)
+      unsafe ranks[position] = Int32(self[position].shape?.rank ?? -1)
+      if let shape = self[position].shape {
         for length in shape.lengths {
           unsafe lengths[next] = Int64(length)
           next += 1
         }
       }
-      if !variable.isInStore { outside.append(UInt32(position)) }
-      if variable.partition != nil { partitions.append(position) }
+      if !self[position].isInStore { outside.append(UInt32(position)) }
+      if self[position].partition != nil { partitions.append(position) }
     }
     unsafe message.pointee.names = scratch.names(count) { self[$0].name }
     unsafe message.pointee.n_dtypes = count

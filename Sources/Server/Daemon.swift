@@ -3,7 +3,7 @@ import Messages
 package import Store
 package import SystemPackage
 import TensorModel
-import Wire
+package import Wire
 
 /// The daemon: accepts connections, admits them within limits, and answers their calls.
 package final class Daemon: Sendable {
@@ -64,8 +64,8 @@ package final class Daemon: Sendable {
   /// Serves one connection until it ends.
   ///
   /// Blocks.
-  package func serve(_ client: Client) {
-    Session(client, of: self).run()
+  package func serve(_ client: Client, _ memory: Connection.Memory) {
+    Session(client, of: self, memory).run()
   }
 
   /// Admits a connection, or tells the client why not.

@@ -38,12 +38,14 @@ final class Session {
   private var lastID: UInt64 = 0
   private let share: RequestShare
 
-  init(_ client: Client, of daemon: Daemon) {
+  init(_ client: Client, of daemon: Daemon, _ memory: Connection.Memory) {
     self.client = client
     self.daemon = daemon
     let share = RequestShare(client)
     self.share = share
-    connection = Connection(client.socket) { burden throws(WireError) in try share.take(burden) }
+    connection = Connection(client.socket, memory) { burden throws(WireError) in
+      try share.take(burden)
+    }
   }
 
   /// Answers calls until the client closes, or sends what is not a call.

@@ -1,5 +1,6 @@
 import Kernel
 import SystemPackage
+import Wire
 
 /// Threads that serve one connection after another; a few wait for the next one.
 final class Workers: Sendable {
@@ -11,11 +12,11 @@ final class Workers: Sendable {
     var idleCount = 0
   }
 
-  private let serve: @Sendable (Client) -> Void
+  private let serve: @Sendable (Client, Connection.Memory) -> Void
   // Invariant: nobody waits while a thread is idle and has been told.
   private let state = Monitor(State())
 
-  init(_ serve: @escaping @Sendable (Client) -> Void) {
+  init(_ serve: @escaping @Sendable (Client, Connection.Memory) -> Void) {
     self.serve = serve
   }
 
@@ -40,7 +41,8 @@ final class Workers: Sendable {
   }
 
   private func run() {
-    while let client = next() { serve(client) }
+    let memory = Connection.Memory()
+    while let client = next() { serve(client, memory) }
   }
 
   /// Waits for a connection; nil if enough other threads wait already.

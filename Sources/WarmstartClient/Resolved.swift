@@ -110,12 +110,12 @@ private struct Question {
     self.map = map
     self.variables = variables
     self.options = options
-    for variable in variables {
-      guard let partition = variable.partition else { continue }
+    for index in variables.indices {
+      guard let partition = variables[index].partition else { continue }
       guard partition.offset.count == partition.fullShape.rank else {
         throw WarmstartError(
           .invalidRequest,
-          "variable \(variable.name) is at offset \(partition.offset) of "
+          "variable \(variables[index].name) is at offset \(partition.offset) of "
             + "\(partition.fullName), whose shape is \(partition.fullShape)")
       }
     }
@@ -209,43 +209,17 @@ private struct Answer {
       guard handles.variable(position) < variableCount, region < places.count else {
         throw broken("a handle for variable \(handles.variable(position)) in region \(region)")
       }
-      let byteCount = try extent(position)
-      guard byteCount > 0 else { continue }
-      let offset = handles.offset(position)
-      let (end, overflow) = offset.addingReportingOverflow(byteCount)
-      guard !overflow else { throw broken("a handle beyond all memory") }
+      guard let extent = handles.extent(position) else {
+        throw broken("a handle whose bytes are not those of its shape: \(handles[position])")
+      }
+      guard !extent.isEmpty else { continue }
       let known = extents[region]
       extents[region] =
-        known.isEmpty ? offset..<end : min(known.lowerBound, offset)..<max(known.upperBound, end)
+        known.isEmpty
+        ? extent
+        : min(known.lowerBound, extent.lowerBound)..<max(known.upperBound, extent.upperBound)
     }
     return extents
-  }
-
-  /// The bytes from the first element of a handle to the end of its last one.
-  private func extent(_ position: Int) throws(WarmstartError) -> Int {
-    let byteCount = handles.byteCount(position)
-    guard let width = handles.dtype(position).byteCount else { return byteCount }
-    let shape = handles.shape(position)
-    var expected = width
-    var overflows = false
-    for length in shape.lengths {
-      let (product, overflow) = expected.multipliedReportingOverflow(by: length)
-      expected = product
-      overflows = overflows || overflow
-    }
-    guard !overflows, expected == byteCount else {
-      throw broken("\(byteCount) bytes for \(shape)")
-    }
-    let strides = handles.strides(position)
-    guard !strides.isEmpty, byteCount > 0 else { return byteCount }
-    var last = width
-    for (length, stride) in zip(shape.lengths, strides) {
-      let (step, overflow) = (length - 1).multipliedReportingOverflow(by: stride)
-      let (next, overflows) = last.addingReportingOverflow(step)
-      guard !overflow, !overflows else { throw broken("strides \(strides)") }
-      last = next
-    }
-    return last
   }
 
   private func broken(_ what: String) -> WarmstartError {

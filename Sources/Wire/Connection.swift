@@ -33,12 +33,14 @@ package final class Connection {
 
   package let socket: Socket
   /// Memory for the message that is being packed or unpacked.
-  package let scratch = Scratch()
+  package let scratch: Scratch
   /// The frame that is being made.
-  package var outgoing = OutgoingFrame()
+  package var outgoing: OutgoingFrame
   /// The descriptors that came with the last frame.
   package private(set) var files: [File] = []
-  private var buffer = [UInt8](repeating: 0, count: Connection.bufferByteCount)
+  private var buffer: [UInt8]
+  /// Lent to the connection, which works on the buffers themselves.
+  private let memory: Memory
   private var messageByteCount = 0
   /// Asked before more is taken; throws to refuse it.
   private let admit: (Burden) throws(WireError) -> Void
@@ -48,12 +50,32 @@ package final class Connection {
 
   /// Makes an end of a connection; tests are less patient than `frameMilliseconds`.
   package init(
-    _ socket: Socket, frameMilliseconds: Int = Connection.frameMilliseconds,
+    _ socket: Socket, _ memory: Memory = Memory(),
+    frameMilliseconds: Int = Connection.frameMilliseconds,
     admit: @escaping (Burden) throws(WireError) -> Void = { _ in }
   ) {
     self.socket = socket
     self.frameMilliseconds = frameMilliseconds
     self.admit = admit
+    self.memory = memory
+    scratch = memory.scratch
+    outgoing = memory.outgoing
+    buffer = memory.buffer
+    (memory.outgoing, memory.buffer) = (OutgoingFrame(), [])
+  }
+
+  deinit {
+    shrink()
+    (memory.outgoing, memory.buffer) = (outgoing, buffer)
+  }
+
+  /// What a connection needs beside its socket: the next one on a thread need not ask for it again.
+  package final class Memory {
+    fileprivate let scratch = Scratch()
+    fileprivate var outgoing = OutgoingFrame()
+    fileprivate var buffer = [UInt8](repeating: 0, count: Connection.bufferByteCount)
+
+    package init() {}
   }
 
   /// The message of the last frame.

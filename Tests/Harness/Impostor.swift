@@ -44,7 +44,7 @@ package final class Impostor: Sendable {
   package convenience init(_ served: ServedDaemon, connections: Int = 1) throws {
     try self.init(connections: connections) { socket in
       guard let client = served.daemon.admit(socket, by: .clients) else { return }
-      served.daemon.serve(client)
+      served.daemon.serve(client, Connection.Memory())
     }
   }
 
