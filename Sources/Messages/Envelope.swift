@@ -124,7 +124,7 @@ extension OutgoingFrame {
   /// Makes a call of the request that the frame was begun with.
   package mutating func finish(_ call: Call) {
     wrap(field: 3)
-    for feature in call.requiredFeatures { prepend(field: 6, Array(feature.utf8)) }
+    for feature in call.requiredFeatures.reversed() { prepend(field: 6, Array(feature.utf8)) }
     prepend(field: 5, UInt64(call.timeoutMilliseconds ?? 0))
     prepend(field: 4, UInt64(call.descriptorCount))
     prepend(field: 2, call.knownMethod?.path ?? Array(call.method.utf8))

@@ -103,7 +103,7 @@ import Testing
     frame.finish(call)
     let message = frame.bytes.dropFirst(OutgoingFrame.prefixByteCount)
     let read = try Call(parsing: message)
-    #expect(Set(read.requiredFeatures) == Set(call.requiredFeatures))
+    #expect(read.requiredFeatures == call.requiredFeatures)
     #expect(Array(frame.bytes[read.request]) == RawMessage().adding(1, 77).bytes)
   }
 }

@@ -127,7 +127,6 @@ import Testing
     var read = try Call(parsing: message)
     #expect(try HelloRequest(unpacking: frame.bytes[read.request].rawSpan, scratch) == body)
     read.request = 0..<0
-    read.requiredFeatures.reverse()
     #expect(read == call)
   }
 }
