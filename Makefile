@@ -3,6 +3,7 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 SECONDS ?= 60
+TARGETS ?=
 
 SWIFT = swift
 RELEASE = -c release --static-swift-stdlib
@@ -15,13 +16,14 @@ SYSTEM_PACKAGES = debootstrap systemd-container
 PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev pkg-config \
   protobuf-c-compiler protobuf-compiler systemd
 
-.PHONY: help deps build system-deps test system-test bench check demo sanitize install uninstall format clean
+.PHONY: help deps build system-deps test system-test bench check demo fuzz sanitize install uninstall format clean
 
 help:
 	@echo 'make build      the release programs, in .build/release'
 	@echo 'make test       all tests that need no root'
 	@echo 'make check      format, imports, generated code, libraries, units'
 	@echo 'make sanitize   the tests with ThreadSanitizer, then with AddressSanitizer'
+	@echo 'make fuzz       fuzzing, SECONDS=$(SECONDS) for each of TARGETS, by default all'
 	@echo 'make demo       the main job: a daemon, four trainers, one copy'
 	@echo 'make system-test  the daemon under real systemd, in a container; needs root'
 	@echo 'make bench      what calls cost, beside C doing the same'
@@ -56,6 +58,11 @@ sanitize: deps
 	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/leaks.supp:print_suppressions=0 \
 	  Tests/run --sanitize address --scratch-path .build-address
 
+# What is found worth keeping stays in .build-fuzz/corpus, for the next time to start from.
+fuzz: deps
+	$(SWIFT) build -c release --package-path Tests/Fuzz --scratch-path .build-fuzz
+	Tests/Fuzz/run $(SECONDS) $(TARGETS)
+
 # Boots real systemd in a container made of Debian packages; its root is made once.
 system-test: system-deps build
 	rm -rf .build/installed
@@ -89,4 +96,4 @@ format:
 	$(SWIFT) format --in-place --recursive --parallel Sources Tests Package.swift
 
 clean:
-	rm -rf .build .build-thread .build-address
+	rm -rf .build .build-thread .build-address .build-fuzz

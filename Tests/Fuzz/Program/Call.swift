@@ -1,0 +1,72 @@
+import Kernel
+import Messages
+
+/// Unpacks any bytes but the first as the message that the first says; what they come to must survive
+/// being packed and unpacked again.
+func fuzzCall(_ bytes: [UInt8]) {
+  let scratch = Scratch()
+  let body = Array(bytes.dropFirst())
+  switch bytes.first ?? 0 {
+  case 0: call(body)
+  case 1: reply(body)
+  case 2: again(body, scratch, AttachReply.init) { $0.begin($1, scratch) }
+  case 3: again(body, scratch, HelloRequest.init) { $0.begin($1, scratch) }
+  case 4: again(body, scratch, HelloReply.init) { $0.begin($1, scratch) }
+  case 5: again(body, scratch, OpenRequest.init) { $0.begin($1, scratch) }
+  case 6: again(body, scratch, OpenReply.init) { $0.begin($1, scratch) }
+  case 7: again(body, scratch, CloseRequest.init) { $0.begin($1, scratch) }
+  case 8: again(body, scratch, ListReply.init) { $0.begin($1, scratch) }
+  case 9: again(body, scratch, ResolveRequest.init) { $0.begin($1, scratch) }
+  case 10: again(body, scratch, ResolveReply.init) { $0.begin($1, scratch) }
+  case 11: again(body, scratch, StatusReport.init) { $0.begin($1, scratch) }
+  case 12: again(body, scratch, CallStatus.init) { $0.begin($1, scratch) }
+  case 13: _ = try? BundleHeader(unpacking: body.rawSpan, scratch)
+  case 14: _ = try? BundleEntry(unpacking: body.rawSpan, scratch)
+  default: break
+  }
+}
+
+private func again<Message>(
+  _ bytes: [UInt8], _ scratch: Scratch,
+  _ unpack: (RawSpan, Scratch) throws(MessageError) -> Message,
+  _ begin: (inout OutgoingFrame, Message) -> Void
+) {
+  guard let message = try? unpack(bytes.rawSpan, scratch) else { return }
+  var first = OutgoingFrame()
+  begin(&first, message)
+  do {
+    let message = try unpack(Array(first.bytes).rawSpan, scratch)
+    var second = OutgoingFrame()
+    begin(&second, message)
+    check(first.bytes == second.bytes, "the same \(Message.self) again")
+  } catch {
+    // Bytes that are ignored, and not packed again, allow for memory too.
+    guard case .tooLarge = error else { fatalError("\(Message.self) as packed: \(error)") }
+  }
+}
+
+private func call(_ bytes: [UInt8]) {
+  guard var call = try? Call(parsing: bytes[...]) else { return }
+  check(call.request.clamped(to: bytes.indices) == call.request, "a request in its frame")
+  var frame = OutgoingFrame()
+  frame.beginEmpty()
+  frame.finish(call)
+  call.request = 0..<0
+  check(call == (try? Call(parsing: message(of: frame))), "the same call again")
+}
+
+private func reply(_ bytes: [UInt8]) {
+  guard var reply = try? Reply(parsing: bytes[...]) else { return }
+  check(reply.response.clamped(to: bytes.indices) == reply.response, "a response in its frame")
+  let status = reply.status ?? 0..<0
+  check(status.clamped(to: bytes.indices) == status, "a status in its frame")
+  var frame = OutgoingFrame()
+  frame.beginEmpty()
+  frame.finish(reply)
+  (reply.response, reply.status) = (0..<0, nil)
+  check(reply == (try? Reply(parsing: message(of: frame))), "the same reply again")
+}
+
+private func message(of frame: OutgoingFrame) -> ArraySlice<UInt8> {
+  Array(frame.bytes.dropFirst(OutgoingFrame.prefixByteCount))[...]
+}

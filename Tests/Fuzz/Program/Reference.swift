@@ -1,0 +1,1 @@
+../../TensorModelTests/Reference.swift
