@@ -25,9 +25,23 @@ public final class RunningDaemon: @unchecked Sendable {
     process.executableURL = RunningDaemon.products.appending(path: "warmstartd")
     process.arguments = ["--socket", socketPath] + arguments
     try process.run()
-    for _ in 0..<1000 where !FileManager.default.fileExists(atPath: socketPath) {
+    // The socket has a name a moment before anybody listens on it.
+    for _ in 0..<1000 where !isListening() {
       guard process.isRunning else { throw Failure(description: "the daemon ended at once") }
       Thread.sleep(forTimeInterval: 0.01)
+    }
+  }
+
+  private func isListening() -> Bool {
+    let connection = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(connection) }
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: socketPath.utf8) }
+    return withUnsafePointer(to: &address) { address in
+      address.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(connection, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
+      }
     }
   }
 
