@@ -100,6 +100,9 @@ let package = Package(
     tests(
       "WarmstartClient",
       ["WarmstartClient", "Messages", "TensorModel", "Digest", "warmstartd", system]),
+    tests(
+      "Hostile",
+      ["Harness", "WarmstartClient", "Messages", "Kernel", "TensorModel", "warmstartd", system]),
     tests("warmstartctl", ["warmstartctl", "TensorModel", "Kernel", system]),
   ]
 )

@@ -46,11 +46,15 @@ package struct Transcript: Sendable {
   package let name: String
   let steps: [Step]
 
-  /// Reads a file of `Tests/Transcripts`.
-  package init(_ name: String) throws {
+  /// The comment that the file begins with.
+  package let title: String
+
+  /// Reads a file of `Tests/Transcripts`, or of another folder of `Tests`.
+  package init(_ name: String, in folder: String = "Transcripts") throws {
     self.name = name
-    let text = try String(
-      contentsOf: Transcript.folder.appending(path: "\(name).txt"), encoding: .utf8)
+    let file = Transcript.folder(folder).appending(path: "\(name).txt")
+    let text = try String(contentsOf: file, encoding: .utf8)
+    title = String(text.prefix { $0 != "\n" }.drop { $0 == "#" || $0 == " " })
     var steps: [Step] = []
     for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
     {
@@ -59,15 +63,16 @@ package struct Transcript: Sendable {
     self.steps = steps
   }
 
-  /// The names of all transcripts.
-  package static var names: [String] {
+  /// The names of all transcripts of a folder.
+  package static func names(in folder: String = "Transcripts") -> [String] {
     let files = try? FileManager.default.contentsOfDirectory(
-      atPath: folder.path(percentEncoded: false))
+      atPath: Transcript.folder(folder).path(percentEncoded: false))
     return (files ?? []).filter { $0.hasSuffix(".txt") }.map { String($0.dropLast(4)) }.sorted()
   }
 
-  private static let folder = Golden.folder.deletingLastPathComponent()
-    .appending(path: "Transcripts")
+  private static func folder(_ name: String) -> URL {
+    Golden.folder.deletingLastPathComponent().appending(path: name)
+  }
 
   // MARK: Reading
 
@@ -154,6 +159,13 @@ extension Transcript.Step {
 // MARK: - Replaying
 
 extension Transcript {
+  /// Sends all frames of the client, whatever is answered.
+  package func sendAll(on peer: Peer) throws {
+    for step in steps where step.side == .client {
+      try peer.send(step.bytes, step.descriptors.map(Transcript.open))
+    }
+  }
+
   /// Plays one side to the other end of the socket, whose frames must be as written.
   package func play(_ side: Side, on peer: Peer) throws {
     for step in steps {

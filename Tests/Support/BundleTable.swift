@@ -6,12 +6,8 @@ public struct BundleTable: Sendable {
   public var restartInterval = 16
   /// A block is closed when it has so many bytes.
   public var blockByteCount = 262_144
-  /// 0 for plain, 1 for snappy; the contents are plain in any case.
-  public var blockType: UInt8 = 0
   /// The data block of which a byte is changed after its checksum was taken.
   public var damagedBlock: Int?
-  /// The number of bytes that are cut off the end of the file.
-  public var missingByteCount = 0
 
   /// Makes the usual table.
   public init() {}
@@ -25,25 +21,25 @@ public struct BundleTable: Sendable {
       block.append(entry.key, entry.value)
       guard block.bytes.count >= blockByteCount || position == entries.count - 1 else { continue }
       let start = file.count
-      handles.append((entry.key, append(block.finish(), type: blockType, to: &file)))
+      handles.append((entry.key, append(block.finish(), to: &file)))
       if damagedBlock == handles.count - 1 { file[start + block.bytes.count / 2] ^= 1 }
       block = Block(restartInterval: restartInterval)
     }
-    let metaindex = append(Block(restartInterval: 1).finish(), type: 0, to: &file)
+    let metaindex = append(Block(restartInterval: 1).finish(), to: &file)
     var index = Block(restartInterval: 1)
     for handle in handles { index.append(handle.key, handle.value) }
-    let footer = metaindex + append(index.finish(), type: 0, to: &file)
+    let footer = metaindex + append(index.finish(), to: &file)
     file += footer + Array(repeating: 0, count: 40 - footer.count)
     file += [0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb]
-    return Array(file.dropLast(missingByteCount))
+    return file
   }
 
-  /// Appends a block and returns its handle.
-  private func append(_ contents: [UInt8], type: UInt8, to file: inout [UInt8]) -> [UInt8] {
+  /// Appends a block, which is not compressed, and returns its handle.
+  private func append(_ contents: [UInt8], to file: inout [UInt8]) -> [UInt8] {
     let handle = Proto.varint(file.count) + Proto.varint(contents.count)
-    let checksum = CRC32C.mask(CRC32C.extend(CRC32C.of(contents), [type]))
+    let checksum = CRC32C.mask(CRC32C.extend(CRC32C.of(contents), [0]))
     file += contents
-    file.append(type)
+    file.append(0)
     file += Proto.fixed(Int(checksum), width: 4)
     return handle
   }

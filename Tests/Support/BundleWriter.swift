@@ -72,8 +72,6 @@ public struct BundleWriter: Sendable {
     public var checksum: UInt32 = 0
     /// The slices that the tensor is stored in.
     public var slices: [[Extent]] = []
-    /// Written instead of all the above.
-    public var raw: [UInt8]?
 
     /// Makes an entry of nothing.
     public init() {}
@@ -91,10 +89,6 @@ public struct BundleWriter: Sendable {
     public var minimumConsumer = 0
     /// Readers' versions that must not read.
     public var badConsumers: [Int] = []
-    /// Written instead of all the above.
-    public var raw: [UInt8]?
-    /// Whether there is a header at all.
-    public var isPresent = true
   }
 
   /// What `write` made.
@@ -122,11 +116,8 @@ public struct BundleWriter: Sendable {
   public var alignment = 1
   /// How the index file is made.
   public var table = BundleTable()
-  /// Whether entries stay in the order in which they were added, which is wrong unless it is sorted.
-  public var keepsOrder = false
 
   private var entries: [(key: Key, entry: Entry)] = []
-  private var rawEntries: [(key: [UInt8], value: [UInt8])] = []
   private var shards: [[(offset: Int, bytes: [UInt8])]] = []
   private var ends: [Int] = []
 
@@ -197,19 +188,9 @@ public struct BundleWriter: Sendable {
     }
   }
 
-  /// Takes an entry out of the index; its bytes stay.
-  public mutating func drop(_ key: Key) {
-    entries.removeAll { $0.key == key }
-  }
-
   /// Adds an entry that need not make sense.
   public mutating func insert(_ key: Key, _ entry: Entry) {
     entries.append((key, entry))
-  }
-
-  /// Adds a key and a value, which may be there already.
-  public mutating func insert(_ key: Key, raw value: [UInt8]) {
-    rawEntries.append((key.bytes, value))
   }
 
   // MARK: Files
@@ -232,13 +213,11 @@ public struct BundleWriter: Sendable {
 
   /// The bytes of the index file.
   public func index() -> [UInt8] {
-    var all: [(key: [UInt8], value: [UInt8])] = []
-    if header.isPresent {
-      all.append(([], header.bytes(shardCount: shards.count, isBigEndian: isBigEndian)))
-    }
-    all += entries.map { ($0.key.bytes, $0.entry.bytes) }
-    all += rawEntries
-    if !keepsOrder { all.sort { $0.key.lexicographicallyPrecedes($1.key) } }
+    let head = header.bytes(shardCount: shards.count, isBigEndian: isBigEndian)
+    let all =
+      [(key: [], value: head)]
+      + entries.map { (key: $0.key.bytes, value: $0.entry.bytes) }
+      .sorted { $0.key.lexicographicallyPrecedes($1.key) }
     return table.bytes(of: all)
   }
 
@@ -367,7 +346,6 @@ enum Proto {
 
 extension BundleWriter.Header {
   fileprivate func bytes(shardCount: Int, isBigEndian: Bool) -> [UInt8] {
-    if let raw { return raw }
     let bad = badConsumers.flatMap { Proto.varint($0) }
     let version =
       Proto.number(1, producer) + Proto.number(2, minimumConsumer)
@@ -380,7 +358,6 @@ extension BundleWriter.Header {
 extension BundleWriter.Entry {
   /// The entry as the index stores it.
   public var bytes: [UInt8] {
-    if let raw { return raw }
     let lengths = shape.flatMap { Proto.message(2, Proto.number(1, $0)) }
     var bytes = Proto.number(1, dtype) + Proto.message(2, lengths)
     bytes += Proto.number(3, shard) + Proto.number(4, offset) + Proto.number(5, byteCount)

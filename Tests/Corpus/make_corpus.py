@@ -1,0 +1,921 @@
+#!/usr/bin/env python3
+"""Makes the hostile inputs of this folder: one file for each known abuse, named for it.
+
+    make_corpus.py            writes them
+    make_corpus.py --check    says whether those that are here are what it writes
+
+checkpoints/  NAME/model.index is a V2 checkpoint's index with one thing wrong. Its data file is a
+              link to the sound one, unless the abuse is in the data. expected.json says for each
+              what the daemon must answer: the reason, a part of the message, and the tensor that is
+              to be read if the index itself can be opened. Where `spares_others` is true, the
+              tensor `sound` can be read all the same.
+frames/       NAME.txt is what a client sends, in the format of Tests/Transcripts. Its first line is
+              the status of the last answer: the call's id (0 for the connection's own, after which
+              it ends), the reason, and a part of the message.
+
+The formats are written down here anew, from nothing but their description, so that a mistake of
+the reader is not one of the writer as well.
+"""
+
+import json
+import os
+import shutil
+import struct
+import sys
+import tempfile
+
+# MARK: Encoding
+
+INT64_MAX = 2**63 - 1
+INT64_MIN = -(2**63)
+
+
+def varint(number):
+    number &= 2**64 - 1
+    encoded = b""
+    while number >= 0x80:
+        encoded += bytes([number & 0x7F | 0x80])
+        number >>= 7
+    return encoded + bytes([number])
+
+
+def fixed32(number):
+    return struct.pack("<I", number)
+
+
+def field(number, value):
+    """A field of protobuf: a number, or bytes."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    if isinstance(value, str):
+        value = value.encode()
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def crc32c(data, crc=0):
+    crc ^= 0xFFFFFFFF
+    for byte in data:
+        crc = CRC_TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
+    return crc ^ 0xFFFFFFFF
+
+
+def crc_of_byte(value):
+    for _ in range(8):
+        value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    return value
+
+
+CRC_TABLE = [crc_of_byte(byte) for byte in range(256)]
+
+
+def mask(crc):
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+assert crc32c(b"123456789") == 0xE3069283
+
+
+def snappy(data):
+    """Raw snappy: repeats of one byte become copies, the rest literals."""
+    encoded = varint(len(data))
+    start = 0
+    while start < len(data):
+        run = 1
+        while start + run < len(data) and data[start + run] == data[start]:
+            run += 1
+        if run >= 8:
+            encoded += b"\0" + data[start : start + 1]
+            left = run - 1
+            while left > 0:
+                count = min(64, left)
+                encoded += bytes([(count - 1) << 2 | 2]) + struct.pack("<H", 1)
+                left -= count
+            start += run
+            continue
+        end = start + 1
+        while end < len(data) and end - start < 60 and data[end : end + 8] != data[end : end + 1] * 8:
+            end += 1
+        encoded += bytes([(end - start - 1) << 2]) + data[start:end]
+        start = end
+    return encoded
+
+
+# MARK: Tables
+
+
+def entry(shared, suffix, value, value_length=None):
+    length = len(value) if value_length is None else value_length
+    return varint(shared) + varint(len(suffix)) + varint(length) + suffix + value
+
+
+def block(entries, restarts=None, restart_count=None):
+    """The contents of a block of (key, value) pairs, or of entries as bytes."""
+    contents = b""
+    starts = []
+    for item in entries:
+        starts.append(len(contents))
+        contents += item if isinstance(item, bytes) else entry(0, item[0], item[1])
+    starts = (starts or [0]) if restarts is None else restarts
+    count = len(starts) if restart_count is None else restart_count
+    return contents + b"".join(fixed32(start) for start in starts) + fixed32(count)
+
+
+class Table:
+    """A sorted string table, of which any part can be other than it should be."""
+
+    def __init__(self):
+        self.file = b""
+        self.index = []
+
+    def append(self, contents, kind=0, damage=0):
+        handle = varint(len(self.file)) + varint(len(contents))
+        self.file += contents + bytes([kind])
+        self.file += fixed32(mask(crc32c(contents + bytes([kind]))) ^ damage)
+        return handle
+
+    def data(self, key, contents, **other):
+        """Appends a data block and lists it under a key."""
+        self.index.append((key, self.append(contents, **other)))
+
+    def finish(self, index=None, footer=None, magic=0xDB4775248B80FB57, **other):
+        metaindex = self.append(block([]))
+        index = self.append(block(self.index) if index is None else index, **other)
+        if footer is None:
+            footer = metaindex + index
+        elif callable(footer):
+            footer = footer(metaindex, index)
+        return self.file + footer.ljust(40, b"\0") + struct.pack("<Q", magic)
+
+
+def table_of(entries, **other):
+    """A table of one data block."""
+    table = Table()
+    table.data(b"\xff", block(entries), **other)
+    return table.finish()
+
+
+# MARK: Bundles
+
+
+def floats(count):
+    return struct.pack(f"<{count}f", *range(count))
+
+
+def strings(elements, lengths=None):
+    """The bytes of a string tensor and their checksum; the lengths may lie."""
+    crc = 0
+    data = b""
+    for length in [len(element) for element in elements] if lengths is None else lengths:
+        data += varint(length)
+        crc = crc32c(struct.pack("<I" if length < 2**32 else "<Q", length), crc)
+    word = fixed32(mask(crc))
+    rest = word + b"".join(elements)
+    return data + rest, mask(crc32c(rest, crc))
+
+
+def ordered_number(number):
+    """A number of either sign in OrderedCode, below 64 in magnitude."""
+    assert -64 <= number < 64
+    return bytes([number & 0xFF ^ 0x80])
+
+
+def slice_key(name, extents):
+    key = b"\0" + name.encode() + b"\0\1\1" + bytes([len(extents)])
+    for extent in extents:
+        start, length = extent or (0, -1)
+        key += ordered_number(start) + ordered_number(length)
+    return key
+
+
+def header(shards=1, endianness=0, version=field(1, 1)):
+    return field(1, shards) + (field(2, endianness) if endianness else b"") + field(3, version)
+
+
+class Entry:
+    """A tensor's or a slice's entry."""
+
+    def __init__(self, dtype, shape, offset, size, crc, shard=0, slices=()):
+        self.dtype, self.shape, self.shard, self.offset = dtype, shape, shard, offset
+        self.size, self.crc, self.slices = size, crc, list(slices)
+
+    def bytes(self):
+        shape = b"".join(field(2, field(1, length)) for length in self.shape)
+        parts = field(1, self.dtype) + field(2, shape)
+        for number, value in [(3, self.shard), (4, self.offset), (5, self.size)]:
+            parts += field(number, value) if value else b""
+        parts += varint(6 << 3 | 5) + fixed32(self.crc) if self.crc else b""
+        for extents in self.slices:
+            parts += field(7, b"".join(field(1, self.extent(extent)) for extent in extents))
+        return parts
+
+    @staticmethod
+    def extent(extent):
+        return b"" if extent is None else field(1, extent[0]) + field(2, extent[1])
+
+
+TOP, BOTTOM = [(0, 3), None], [(3, 2), None]
+
+
+class Bundle:
+    """The sound checkpoint, as keys, values and data, to be changed."""
+
+    def __init__(self):
+        self.data = b""
+        self.header = header()
+        self.entries = {}
+        self.add("f", 1, [2, 3], floats(6))
+        self.add("sound", 1, [3], floats(3))
+        data, crc = strings([b"hello", b"", b"\xff\0x"])
+        self.add("s", 7, [3], data, crc)
+        self.entries[b"p"] = Entry(1, [5, 4], 0, 0, 0, slices=[TOP, BOTTOM])
+        self.add(slice_key("p", TOP), 1, [3, 4], floats(12))
+        self.add(slice_key("p", BOTTOM), 1, [2, 4], floats(20)[48:])
+
+    def add(self, key, dtype, shape, data, crc=None):
+        key = key.encode() if isinstance(key, str) else key
+        crc = mask(crc32c(data)) if crc is None else crc
+        self.entries[key] = Entry(dtype, shape, len(self.data), len(data), crc)
+        self.data += data
+
+    def __getitem__(self, name):
+        return self.entries[name.encode() if isinstance(name, str) else name]
+
+    def pairs(self):
+        pairs = [(b"", self.header)] if self.header is not None else []
+        return pairs + [
+            (key, value if isinstance(value, bytes) else value.bytes())
+            for key, value in sorted(self.entries.items())
+        ]
+
+    def table(self, blocks=1):
+        """A table with the entries in as many data blocks."""
+        table = Table()
+        pairs = self.pairs()
+        size = -(-len(pairs) // blocks)
+        for start in range(0, len(pairs), size):
+            part = pairs[start : start + size]
+            table.data(part[-1][0], block(part))
+        return table
+
+    def index(self):
+        return self.table().finish()
+
+
+# MARK: Checkpoints
+
+checkpoints = {}
+
+
+def opening(name, index, reason, message):
+    """An index that is refused."""
+    assert name not in checkpoints
+    checkpoints[name] = (index, None, dict(reason=reason, message=message))
+
+
+def reading(name, bundle, tensor, reason, message, spares_others=True, data="sound"):
+    """A checkpoint of which one tensor is refused; data is the bytes, or None for no file."""
+    assert name not in checkpoints
+    expected = dict(reason=reason, message=message, tensor=tensor, spares_others=spares_others)
+    checkpoints[name] = (bundle.index(), data, expected)
+
+
+def changed(name, tensor, reason, message, **changes):
+    """The sound checkpoint with a tensor's entry changed, which is then read."""
+    bundle = Bundle()
+    for attribute, value in changes.items():
+        assert hasattr(bundle[tensor], attribute)
+        setattr(bundle[tensor], attribute, value)
+    reading(name, bundle, tensor, reason, message)
+
+
+def refused_entry(name, message, **changes):
+    """The sound checkpoint with the entry of `f` changed, so that it cannot be opened."""
+    bundle = Bundle()
+    for attribute, value in changes.items():
+        assert hasattr(bundle["f"], attribute)
+        setattr(bundle["f"], attribute, value)
+    opening(name, bundle.index(), "CORRUPT", message)
+
+
+def make_footers():
+    sound = Bundle().index()
+    short = "file is too short to be an sstable"
+    opening("index-empty", b"", "CORRUPT", short)
+    opening("index-47-bytes", sound[-47:], "CORRUPT", short)
+    opening("index-zeros", bytes(4096), "CORRUPT", "not an sstable (bad magic number)")
+    opening("index-short-by-one", sound[:-1], "CORRUPT", "not an sstable (bad magic number)")
+    opening("index-without-its-start", sound[100:], "TRUNCATED", "is not all there")
+    opening(
+        "magic-wrong", Bundle().table().finish(magic=0xDB4775248B80FB56), "CORRUPT",
+        "not an sstable (bad magic number)")
+
+    def footer(name, make, reason, message):
+        opening(name, Bundle().table().finish(footer=make), reason, message)
+
+    endless = b"\x80" * 40
+    footer("footer-varint-endless", lambda m, i: endless, "CORRUPT", "bad block handle (metaindex)")
+    footer("footer-index-varint-endless", lambda m, i: (m + endless)[:40], "CORRUPT",
+           "bad block handle (index)")
+    footer("footer-size-2-to-64", lambda m, i: m + varint(0) + varint(-1), "CORRUPT",
+           "bad block handle (index)")
+    footer("footer-size-2-to-50", lambda m, i: m + varint(0) + varint(2**50), "TRUNCATED",
+           f"index block of {2**50} bytes at 0 is not all there")
+    footer("footer-offset-past-end", lambda m, i: m + varint(2**20) + varint(8), "TRUNCATED",
+           f"index block of 8 bytes at {2**20} is not all there")
+    footer("footer-sum-overflows", lambda m, i: m + varint(INT64_MAX) * 2, "TRUNCATED",
+           f"index block of {INT64_MAX} bytes at {INT64_MAX} is not all there")
+    size = len(sound)
+    footer("footer-index-in-footer", lambda m, i: m + varint(size - 56) + varint(8), "TRUNCATED",
+           f"index block of 8 bytes at {size - 56} is not all there")
+    footer("footer-metaindex-past-end", lambda m, i: varint(2**40) + varint(8) + i, "TRUNCATED",
+           f"metaindex block of 8 bytes at {2**40} is not all there")
+
+
+def make_indexes():
+    def index(name, reason, message, change, blocks=2):
+        table = Bundle().table(blocks)
+        change(table)
+        opening(name, table.finish(), reason, message)
+
+    def second(handle):
+        def change(table):
+            table.index[1] = (table.index[1][0], handle(table))
+        return change
+
+    index("index-overlapping-extents", "CORRUPT", "overlapping blocks at 20",
+          second(lambda table: varint(20) + varint(8)))
+    index("index-block-twice", "CORRUPT", "overlapping blocks at 0",
+          second(lambda table: table.index[0][1]))
+    pairs = Bundle().pairs()
+    table = Table()
+    table.data(b"t", block(pairs[-1:]))
+    table.data(b"s", block(pairs[:-1]))
+    table.index.reverse()
+    opening("index-blocks-descending", table.finish(), "CORRUPT", "overlapping blocks at 0")
+    index("index-entry-past-end", "TRUNCATED", f"data block of 8 bytes at {2**40}",
+          second(lambda table: varint(2**40) + varint(8)))
+    index("index-entry-sum-overflows", "TRUNCATED", f"data block of {INT64_MAX} bytes",
+          second(lambda table: varint(INT64_MAX) * 2))
+    index("index-value-no-handle", "CORRUPT", "bad block handle (data)",
+          second(lambda table: b"\x80"))
+    index("index-value-empty", "CORRUPT", "bad block handle (data)", second(lambda table: b""))
+    index("index-key-below-block", "CORRUPT", "bad index key of block at",
+          lambda table: table.index.__setitem__(1, (b"q", table.index[1][1])))
+    index("index-keys-out-of-order", "CORRUPT", "keys out of order",
+          lambda table: table.index.__setitem__(1, (b"", table.index[1][1])))
+    table = Bundle().table()
+    # The metaindex behind the data has 13 bytes, then comes the index.
+    table.index.append((b"z", varint(len(table.file) + 13) + varint(8)))
+    opening("index-block-is-index", table.finish(), "CORRUPT", "overlapping blocks at")
+    opening("index-checksum", Bundle().table().finish(damage=1), "CHECKSUM_MISMATCH",
+            "block checksum mismatch at")
+    opening("index-restart-count-huge", Bundle().table().finish(
+        index=block(Bundle().table().index, restart_count=2**32 - 1)), "CORRUPT",
+        "bad restart offsets in block at")
+
+
+def make_blocks():
+    pairs = Bundle().pairs()
+
+    def first(name, contents, reason, message, **other):
+        table = Table()
+        table.data(b"\xff", contents, **other)
+        opening(name, table.finish(), reason, message)
+
+    first("block-checksum", block(pairs), "CHECKSUM_MISMATCH", "block checksum mismatch at 0",
+          damage=0x100)
+    table = Table()
+    table.data(b"f", block(pairs[:4]))
+    start = len(table.file)
+    table.data(b"\xff", block(pairs[4:]), damage=1)
+    # TensorFlow silently loses the block's tensors.
+    opening("later-block-checksum", table.finish(), "CHECKSUM_MISMATCH",
+            f"block checksum mismatch at {start}")
+    first("block-type-2", block(pairs), "CORRUPT", "bad block type 2 at 0", kind=2)
+    first("block-type-255", block(pairs), "CORRUPT", "bad block type 255 at 0", kind=255)
+
+    restarts = "bad restart offsets in block at 0"
+    first("restart-count-huge", block(pairs, restart_count=2**32 - 1), "CORRUPT", restarts)
+    first("restart-count-overflows-by-four", block(pairs, restart_count=2**30), "CORRUPT", restarts)
+    first("restart-count-zero", block(pairs, restart_count=0), "CORRUPT", restarts)
+    first("restart-first-not-zero", block(pairs, [1]), "CORRUPT", restarts)
+    first("restart-past-end", block(pairs, [0, 2**31]), "CORRUPT", restarts)
+    first("restart-in-entry", block(pairs, [0, 1]), "CORRUPT", restarts)
+    first("restarts-descending", block(pairs, [0, 9, 0]), "CORRUPT", restarts)
+    first("block-of-4-bytes", fixed32(1), "CORRUPT", restarts)
+
+    head = entry(0, b"", Bundle().header)
+    bad = f"bad entry at {len(head)} in block at 0"
+    first("entry-shares-more-than-key", block([head, entry(1, b"f", b"")], [0]), "CORRUPT", bad)
+    first("entry-shares-2-to-32", block([head, entry(2**32 - 1, b"f", b"")], [0]), "CORRUPT", bad)
+    whole = entry(0, b"f", Bundle()["f"].bytes())
+    first("entry-shares-at-restart", block([head, whole, entry(1, b"g", b"")]), "CORRUPT",
+          f"bad entry at {len(head) + len(whole)} in block at 0")
+    first("entry-key-past-block", block([head, b"\0\xff\xff\xff\xff\x0f\0f"], [0]), "CORRUPT", bad)
+    first("entry-value-past-block", block([head, entry(0, b"f", b"", 2**32 - 1)], [0]), "CORRUPT",
+          bad)
+    first("entry-varint-endless", block([head, b"\x80" * 12], [0]), "CORRUPT", bad)
+    first("entry-length-33-bits", block([head, b"\0\1" + varint(2**32) + b"f"], [0]), "CORRUPT", bad)
+
+    order = "keys out of order, entry at"
+    first("keys-out-of-order", block([pairs[0]] + pairs[:0:-1]), "CORRUPT", order)
+    first("keys-duplicate", block(pairs + [pairs[-1]]), "CORRUPT", order)
+    table = Table()
+    table.data(b"t", block(pairs))
+    table.data(b"u", block([(b"f", Bundle()["f"].bytes())]))
+    opening("keys-out-of-order-across-blocks", table.finish(), "CORRUPT", order)
+    long = snappy(block([pairs[0], (b"a" * 65537, b"")]))
+    first("key-too-long", long, "CORRUPT", "key of 65537 bytes is too long", kind=1)
+    # Each key of 20,000 bytes takes a few.
+    value = Bundle()["f"].bytes()
+    keys = [entry(20000, bytes([number]), value) for number in range(100)]
+    first("keys-expand", snappy(block([head, entry(0, b"a" * 20000, value)] + keys, [0])),
+          "CORRUPT", "keys expand to more than", kind=1)
+
+    corrupt = "corrupted compressed block contents at 0"
+    contents = snappy(block(pairs))
+    size = len(block(pairs))
+    first("snappy-plain", block(pairs), "CORRUPT", "compressed", kind=1)
+    first("snappy-empty", b"", "CORRUPT", corrupt, kind=1)
+    first("snappy-length-lie", varint(size + 1) + contents[len(varint(size)):], "CORRUPT", corrupt,
+          kind=1)
+    first("snappy-length-too-little", varint(size - 1) + contents[len(varint(size)):], "CORRUPT",
+          corrupt, kind=1)
+    first("snappy-length-4-gib", varint(2**32 - 1) + contents[len(varint(size)):], "CORRUPT",
+          f"compressed block at 0 is too large: {2**32 - 1} bytes", kind=1)
+    first("snappy-length-endless", b"\xff" * 10, "CORRUPT", corrupt, kind=1)
+    first("snappy-literal-past-end", varint(100) + b"\xf0\xff" + bytes(10), "CORRUPT", corrupt,
+          kind=1)
+    first("snappy-copy-before-start", varint(8) + b"\0a" + b"\x1a\x02\0", "CORRUPT", corrupt, kind=1)
+    # The most that a file of this size may expand to, and no table when it has.
+    first("snappy-bomb", snappy(b"a" * 2**20), "CORRUPT", restarts, kind=1)
+
+
+def make_headers():
+    def with_header(name, value, reason, message):
+        bundle = Bundle()
+        bundle.header = value
+        opening(name, bundle.index(), reason, message)
+
+    bundle = Bundle()
+    bundle.header = None
+    for key in [b"p", slice_key("p", TOP), slice_key("p", BOTTOM)]:
+        del bundle.entries[key]
+    # TensorFlow takes the first tensor for the header, and loses it.
+    opening("header-missing", bundle.index(), "CORRUPT", "no header before f")
+    opening("entries-missing", Table().finish(), "CORRUPT", "the index file has no entries")
+    with_header("header-unparseable", b"\xff", "CORRUPT", "the header of the index file")
+    with_header("header-min-consumer-2", header(version=field(1, 1) + field(2, 2)),
+                "VERSION_MISMATCH", "min consumer version 2 above current version 1")
+    with_header("header-producer-negative", header(version=field(1, -1)), "VERSION_MISMATCH",
+                "producer version -1 below min producer 0")
+    with_header("header-bad-consumer-1", header(version=field(1, 1) + field(3, varint(3) + varint(1))),
+                "VERSION_MISMATCH", "disallows consumer version 1")
+
+    def shards(name, value, count):
+        bundle = Bundle()
+        bundle.header = value
+        reading(name, bundle, "f", "CHECKPOINT_NOT_FOUND",
+                f"tensor f is in shard 0 of {count}, whose data file is missing", False)
+
+    shards("shards-billion", header(shards=10**9), 10**9)
+    shards("shards-int32-max", header(shards=2**31 - 1), 2**31 - 1)
+    shards("shards-two-of-one", header(shards=2), 2)
+    shards("shards-none", header(shards=0), 0)
+    shards("shards-negative", header(shards=-1), -1)
+    shards("header-empty", b"", 0)
+    bundle = Bundle()
+    bundle.header = header(endianness=1)
+    # Numbers cannot tell, but the lengths of strings have a checksum of their own.
+    reading("header-big-endian", bundle, "s", "CHECKSUM_MISMATCH",
+            "tensor s has damaged string lengths", False)
+
+
+def make_entries():
+    def raw(name, value, message="the entry of f in the index file is not parseable"):
+        bundle = Bundle()
+        bundle.entries[b"f"] = value
+        opening(name, bundle.index(), "CORRUPT", message)
+
+    raw("entry-unparseable", b"\xff\xff")
+    raw("entry-field-past-end", field(1, 1) + b"\x12\x7f\x12")
+    raw("entry-group", field(1, 1) + b"\x0b")
+    for name, dtype in [
+        ("invalid", 0), ("resource", 20), ("34", 34), ("99", 99), ("reference", 101),
+        ("negative", -1), ("int32-max", 2**31 - 1),
+    ]:
+        refused_entry(f"dtype-{name}", f"tensor f has the unknown dtype {dtype}", dtype=dtype)
+    for name, shape in [
+        ("negative", [-1]), ("negative-and-zero", [0, -3]), ("int64-min", [INT64_MIN]),
+        ("product-overflow", [2**62, 4]), ("product-overflow-and-zero", [2**62, 4, 0]),
+        ("product-2-to-64", [2] * 64), ("int64-max-twice", [INT64_MAX, 2]), ("rank-255", [1] * 255),
+    ]:
+        refused_entry(f"shape-{name}", "tensor f has the invalid shape [", shape=shape)
+
+    for name, shard in [("5", 5), ("negative", -1), ("int32-max", 2**31 - 1)]:
+        changed(f"entry-shard-{name}", "f", "CHECKPOINT_NOT_FOUND",
+                f"tensor f is in shard {shard} of 1, whose data file is missing", shard=shard)
+    changed("entry-shard-int32-min", "f", "CHECKPOINT_NOT_FOUND", "whose data file is missing",
+            shard=-(2**31))
+    size = len(Bundle().data)
+    for name, offset in [
+        ("negative", -8), ("int64-min", INT64_MIN), ("past-end", 2**20), ("2-to-62", 2**62),
+        ("int64-max", INT64_MAX),
+    ]:
+        changed(f"entry-offset-{name}", "f", "TRUNCATED",
+                f"tensor f needs 24 bytes at {offset} of the data file of shard 0 of 1, "
+                f"which has {size}", offset=offset)
+    changed("entry-crosses-file-end", "f", "TRUNCATED",
+            f"tensor f needs 24 bytes at {size - 23} of the data file of shard 0 of 1, "
+            f"which has {size}", offset=size - 23)
+    for name, stored in [
+        ("too-little", 20), ("too-much", 28), ("negative", -24), ("int64-max", INT64_MAX),
+        ("int64-min", INT64_MIN), ("zero", 0),
+    ]:
+        changed(f"entry-size-{name}", "f", "CORRUPT",
+                f"tensor f has an invalid size in the index: stored {stored}, expected 24",
+                size=stored)
+    changed("shape-2-to-40", "f", "CORRUPT", f"stored 24, expected {2**42}", shape=[2**40])
+    changed("shape-bytes-overflow", "f", "CORRUPT", "stored 24, expected less than 2^63",
+            shape=[2**62])
+    changed("shape-and-size-2-to-62", "f", "TRUNCATED", f"tensor f needs {2**62} bytes at 0",
+            dtype=4, shape=[2**62], size=2**62)
+    changed("shape-size-and-offset-int64-max", "f", "TRUNCATED",
+            f"tensor f needs {INT64_MAX} bytes at {INT64_MAX}",
+            dtype=4, shape=[INT64_MAX], size=INT64_MAX, offset=INT64_MAX)
+    crc = Bundle()["f"].crc
+    changed("entry-checksum-absent", "f", "CHECKSUM_MISMATCH",
+            "tensor f is damaged: checksum of shard 0 at 0 does not match", crc=0)
+    changed("entry-checksum", "f", "CHECKSUM_MISMATCH",
+            "tensor f is damaged: checksum of shard 0 at 0 does not match", crc=crc ^ 1)
+    changed("dtype-variant", "f", "UNSUPPORTED", "tensor f has dtype variant", dtype=21)
+
+
+def make_strings():
+    size = len(Bundle().data)
+    sound = Bundle()["s"]
+    changed("strings-checksum", "s", "CHECKSUM_MISMATCH", "tensor s", crc=sound.crc ^ 1)
+    for name, stored in [
+        ("less-than-elements", 2), ("zero", 0), ("negative", -1), ("int64-min", INT64_MIN)]:
+        changed(f"strings-size-{name}", "s", "CORRUPT",
+                f"tensor s has an invalid size in the index: stored {stored}", size=stored)
+    changed("strings-size-int64-max", "s", "TRUNCATED", f"tensor s needs {INT64_MAX} bytes",
+            size=INT64_MAX)
+    changed("strings-offset-int64-max", "s", "TRUNCATED", f"tensor s needs 15 bytes at {INT64_MAX}",
+            offset=INT64_MAX)
+    changed("strings-2-to-40-in-15-bytes", "s", "CORRUPT", "stored 15", shape=[2**40])
+    changed("strings-one-more", "s", "CHECKSUM_MISMATCH", "tensor s has damaged string lengths",
+            shape=[4])
+
+    def lengths(name, message, numbers, contents=b"abc"):
+        bundle = Bundle()
+        data, crc = strings([contents], numbers)
+        bundle.add("lying", 7, [len(numbers)], data, crc)
+        reading(name, bundle, "lying", "CORRUPT", message, data=bundle.data)
+
+    longer = "tensor lying has string lengths longer than its bytes"
+    lengths("string-length-past-end", longer, [2, 2])
+    lengths("string-length-2-to-32", longer, [2**32, 0])
+    lengths("string-length-int64-max", longer, [INT64_MAX, INT64_MAX])
+    lengths("string-length-2-to-64", longer, [2**64 - 1, 0])
+    lengths("string-lengths-too-little", "tensor lying has 3 bytes of strings, expected 2", [1, 1])
+    # Few bytes that claim many elements, in slices.
+    bundle = Bundle()
+    half = [(0, 32)]
+    bundle.entries[b"many"] = Entry(7, [2**40], 0, 0, 0, slices=[half])
+    bundle.add(slice_key("many", half), 7, [32], b"\1\2\3\4\5")
+    reading("strings-2-to-40-in-slices", bundle, "many", "SLICES_INCOMPLETE",
+            "does not have sufficient slices", data=bundle.data)
+
+
+def make_slices():
+    missing = "tensor p lists slice 3,2:0,4, whose entry is not in the index file"
+    bundle = Bundle()
+    del bundle.entries[slice_key("p", BOTTOM)]
+    reading("slice-entry-missing", bundle, "p", "TENSOR_NOT_FOUND", missing)
+    for name, key in [
+        ("garbage", b"\0\xfe\xff\xfe\xff"), ("cut", slice_key("p", BOTTOM)[:-1]),
+        ("of-another-rank", b"\0p\0\1\1\1" + ordered_number(3) + ordered_number(2)),
+        ("of-whole-spelled-out", slice_key("p", [(3, 2), (0, 4)])),
+        ("rank-2-to-64", b"\0p\0\1\x08" + b"\xff" * 8),
+    ]:
+        bundle = Bundle()
+        bundle.entries[key] = bundle.entries.pop(slice_key("p", BOTTOM))
+        reading(f"slice-key-{name}", bundle, "p", "TENSOR_NOT_FOUND", missing)
+
+    def bottom(name, reason, message, **changes):
+        bundle = Bundle()
+        for attribute, value in changes.items():
+            setattr(bundle[slice_key("p", BOTTOM)], attribute, value)
+        reading(name, bundle, "p", reason, message)
+
+    bottom("slice-shard-missing", "CHECKPOINT_NOT_FOUND", "tensor p is in shard 2 of 1", shard=2)
+    bottom("slice-size", "CORRUPT", "tensor p has an invalid size in the index: stored 31, expected 32",
+           size=31)
+    bottom("slice-offset-negative", "TRUNCATED", "tensor p needs 32 bytes at -1 of", offset=-1)
+    bottom("slice-checksum", "CHECKSUM_MISMATCH", "tensor p", crc=1)
+
+    def listed(name, reason, message, *slices):
+        bundle = Bundle()
+        bundle["p"].slices = list(slices)
+        reading(name, bundle, "p", reason, message)
+
+    outside = "does not lie in the tensor"
+    listed("slices-incomplete", "SLICES_INCOMPLETE", "sufficient slices", TOP)
+    listed("slices-overlap", "SLICES_OVERLAP", "overlapping slices are stored", TOP, TOP)
+    listed("slices-overlap-in-another-spelling", "SLICES_OVERLAP", "overlapping slices are stored",
+           TOP, [(0, 3), (0, 4)], BOTTOM)
+    listed("slice-past-end", "CORRUPT", outside, TOP, [(3, 3), None])
+    listed("slice-start-negative", "CORRUPT", outside, TOP, [(-1, 3), None])
+    listed("slice-length-negative", "CORRUPT", outside, TOP, [(3, -2), None])
+    listed("slice-sum-overflows", "CORRUPT", outside, TOP, [(INT64_MAX, 2), None])
+    listed("slice-start-int64-min", "CORRUPT", outside, TOP, [(INT64_MIN, INT64_MAX), None])
+    bundle = Bundle()
+    bundle["p"].slices[1] = [None]
+    opening("slice-of-another-rank", bundle.index(), "CORRUPT",
+            "tensor p has a slice of 1 axes, expected 2")
+    bundle = Bundle()
+    bundle.entries[b"p"] = bundle["p"].bytes() + field(7, b"") * 2000
+    opening("slices-without-entries", bundle.index(), "CORRUPT",
+            "tensor p lists more slices than have entries")
+    # A megabyte of empty messages, of which each unpacks to a hundred bytes.
+    bundle = Bundle()
+    bundle.entries[b"p"] = bundle["p"].bytes() + field(7, b"") * (1 << 20)
+    table = Table()
+    pairs = bundle.pairs()
+    table.data(b"\xff", snappy_repeating(block(pairs)), kind=1)
+    opening("entry-unpacks-to-much", table.finish(), "CORRUPT", "p in the index file is not parseable")
+
+
+def snappy_repeating(data):
+    """Raw snappy in which runs of a two-byte pattern become copies."""
+    encoded = varint(len(data))
+    start = 0
+    while start < len(data):
+        pattern = data[start : start + 2]
+        end = start + 2
+        while len(pattern) == 2 and data[end : end + 2] == pattern:
+            end += 2
+        if end - start >= 128:
+            encoded += b"\4" + pattern
+            left = end - start - 2
+            while left > 0:
+                count = min(64, left)
+                encoded += bytes([(count - 1) << 2 | 2]) + struct.pack("<H", 2)
+                left -= count
+            start = end
+        else:
+            encoded += b"\0" + data[start : start + 1]
+            start += 1
+    return encoded
+
+
+def make_data():
+    def data(name, tensor, reason, message, change, spares_others=True):
+        bundle = Bundle()
+        reading(name, bundle, tensor, reason, message, spares_others, change(bundle.data))
+
+    def flip(offset):
+        return lambda data: data[:offset] + bytes([data[offset] ^ 0xFF]) + data[offset + 1 :]
+
+    bundle = Bundle()
+    data("data-truncated", "f", "TRUNCATED",
+         "tensor f needs 24 bytes at 0 of the data file of shard 0 of 1, which has 4",
+         lambda data: data[:4], False)
+    data("data-empty", "f", "TRUNCATED", "which has 0", lambda data: b"", False)
+    data("data-byte", "f", "CHECKSUM_MISMATCH", "tensor f", flip(23))
+    data("data-byte-of-slice", "p", "CHECKSUM_MISMATCH", "tensor p",
+         flip(bundle[slice_key("p", BOTTOM)].offset))
+    data("data-string-length", "s", "CHECKSUM_MISMATCH", "tensor s has damaged string lengths",
+         flip(bundle["s"].offset))
+    data("data-string-checksum", "s", "CHECKSUM_MISMATCH", "tensor s has damaged string lengths",
+         flip(bundle["s"].offset + 3))
+    data("data-string-byte", "s", "CHECKSUM_MISMATCH", "tensor s", flip(bundle["s"].offset + 14))
+    data("data-missing", "f", "CHECKPOINT_NOT_FOUND",
+         "tensor f is in shard 0 of 1, whose data file is missing", lambda data: None, False)
+
+
+# MARK: Frames
+
+frames = {}
+SERVICE = "/warmstart.v1.Warmstart/"
+
+
+def call(method, request=b"", id=7, descriptor_count=0, other=b""):
+    """A Call."""
+    count = field(4, descriptor_count) if descriptor_count else b""
+    return field(1, id) + field(2, method) + count + other + field(3, request)
+
+
+def frame(message, flags=0, length=None):
+    return bytes([flags]) + struct.pack(">I", len(message) if length is None else length) + message
+
+
+def sends(name, status, *steps, why=None):
+    """Frames, each bytes or (bytes, names of files that ride on it)."""
+    assert name not in frames
+    lines = [f"# {status}"] + ([f"# {why}"] if why else [])
+    for step in steps:
+        data, files = step if isinstance(step, tuple) else (step, [])
+        rides = f" fds={len(files)}({','.join(files)})" if files else ""
+        lines.append(f"C>{rides}")
+        for start in range(0, len(data), 24):
+            lines.append("   " + data[start : start + 24].hex(" "))
+    frames[name] = "\n".join(lines) + "\n"
+
+
+GOLDEN = ["v2_tiles/t.index", "v2_tiles/t.data-00000-of-00001"]
+INDEX = field(1, 1) + field(4, 0)
+SHARD = field(1, 2) + field(3, 1) + field(4, 1)
+
+
+def files(*members):
+    return b"".join(field(2, member) for member in members)
+
+
+def opening_files(*members):
+    return call(SERVICE + "Open", field(1, files(*members)), descriptor_count=2)
+
+
+def make_frames():
+    hello = call(SERVICE + "Hello", id=1)
+    bad = "0 INVALID_REQUEST"
+    size = "expected at most 16777216"
+    sends("frame-compressed", f"{bad} a frame has flags 1, expected 0", frame(hello, flags=1))
+    sends("frame-all-flags", f"{bad} a frame has flags 255, expected 0", frame(hello, flags=255))
+    sends("frame-length-16-mib-and-one", f"{bad} a frame of 16777217 bytes, {size}",
+          frame(hello, length=2**24 + 1))
+    sends("frame-length-max", f"{bad} a frame of 4294967295 bytes, {size}",
+          frame(hello, length=2**32 - 1))
+    sends("frame-length-sign-bit", f"{bad} a frame of 2147483648 bytes, {size}",
+          frame(hello, length=2**31))
+    sends("frame-empty", f"{bad} a frame does not parse: a call without an id", frame(b""))
+    sends("frame-http", f"{bad} a frame has flags 71, expected 0", b"GET / HTTP/1.1\r\n\r\n")
+    sends("truncated-in-prefix", f"{bad} ended in the middle of a frame", frame(hello)[:3])
+    sends("truncated-mid-frame", f"{bad} ended in the middle of a frame", frame(hello)[:-3])
+    parse = f"{bad} a frame does not parse: "
+    early = parse + "an envelope that ends early"
+    sends("call-without-id", parse + "a call without an id", frame(field(2, SERVICE + "Hello")))
+    sends("call-id-zero", parse + "a call without an id", frame(call(SERVICE + "Hello", id=0)))
+    sends("call-varint-endless", parse + "an envelope with an endless number", frame(b"\x80" * 20))
+    sends("call-varint-cut", early, frame(b"\x08\x80"))
+    sends("call-method-cut", early, frame(field(1, 1) + b"\x12\x7fabc"))
+    sends("call-length-2-to-64", early, frame(field(1, 1) + b"\x1a" + varint(-1)))
+    sends("call-group", parse + "an envelope with wire type 3", frame(hello + b"\x0b"))
+    sends("call-field-zero", parse + "an envelope with a field number 0", frame(hello + b"\0\0"))
+    sends("call-features-33", parse + "more than 32 required features",
+          frame(field(1, 1) + field(6, "sealed") * 33))
+
+    count = f"{bad} a frame announces "
+    one = GOLDEN[:1]
+    sends("descriptor-count-without-descriptors", count + "1 descriptors, but 0 came with it",
+          frame(call(SERVICE + "Hello", descriptor_count=1)))
+    sends("descriptor-count-more-than-descriptors", count + "2 descriptors, but 1 came with it",
+          (frame(call(SERVICE + "Hello", descriptor_count=2)), one))
+    sends("descriptors-without-count", count + "0 descriptors, but 1 came with it",
+          (frame(hello), one))
+    sends("descriptors-65", count + "64 descriptors, but 65 came with it",
+          (frame(call(SERVICE + "Attach", descriptor_count=65)), one * 65))
+    sends("descriptor-count-2-to-64", count + "9223372036854775807 descriptors, but 0 came",
+          frame(call(SERVICE + "Hello", descriptor_count=2**64 - 1)))
+    half = frame(call(SERVICE + "Attach", descriptor_count=1))
+    sends("descriptors-in-pieces", count + "1 descriptors, but 2 came with it",
+          (half[:9], one), (half[9:], one), why="Descriptors come again in the middle of the frame.")
+
+    sends("method-not-utf-8", "7 UNSUPPORTED this daemon does not have the call",
+          frame(field(1, 7) + b"\x12\x02\xff\xfe"))
+    for method in ["Pin", "Unpin", "Evict"]:
+        sends(f"administration-{method.lower()}", "7 UNSUPPORTED this daemon does not have the call",
+              frame(call(SERVICE + method)), why="By the socket for everybody.")
+
+    invalid = "7 INVALID_REQUEST "
+    unparsed = invalid + "the request is not valid"
+    sends("checkpoint-of-two-kinds", unparsed + ": a checkpoint is one of a handle, files and a name",
+          frame(call(SERVICE + "Open", field(1, field(1, 1) + field(3, "bert")))))
+    sends("checkpoint-unpublished", "7 CHECKPOINT_NOT_FOUND no checkpoint is published as bert",
+          frame(call(SERVICE + "Open", field(1, field(3, "bert")))))
+    sends("handle-of-nobody", invalid + "this connection has no checkpoint 99",
+          frame(call(SERVICE + "List", field(1, field(1, 99)))))
+    sends("handle-closed-that-was-not-open", invalid + "this connection has no checkpoint 99",
+          frame(call(SERVICE + "Close", field(1, 99))))
+    sends("request-unpacks-to-much", unparsed + ": it unpacks to more than",
+          frame(call(SERVICE + "Open", field(1, files(*[b""] * 4097)))))
+    sends("file-without-role", unparsed + ": a file without a role",
+          (frame(opening_files(field(4, 0), SHARD)), GOLDEN))
+    sends("file-of-unknown-role", unparsed + ": a file without a role",
+          (frame(opening_files(field(1, 9), SHARD)), GOLDEN))
+    sends("file-of-no-descriptor", invalid + "the call names descriptor 7, but carries 2",
+          (frame(opening_files(INDEX, field(1, 2) + field(3, 1) + field(4, 7))), GOLDEN))
+    sends("file-descriptor-int32-max", invalid + "the call names descriptor 4294967295, but carries 2",
+          (frame(opening_files(INDEX, field(1, 2) + field(3, 1) + field(4, 2**32 - 1))), GOLDEN))
+    sends("file-of-no-attachment", invalid + "this connection has attached no file 5",
+          (frame(opening_files(INDEX, field(1, 2) + field(3, 1) + field(5, 5))), GOLDEN))
+    sends("files-without-index", invalid + "the checkpoint has no index file",
+          (frame(opening_files(SHARD)), GOLDEN))
+    sends("files-with-two-indexes", invalid + "the checkpoint has two indexes",
+          (frame(opening_files(INDEX, INDEX)), GOLDEN))
+    sends("files-with-a-shard-twice", invalid + "the checkpoint has the data file of shard 0 of 1 twice",
+          (frame(opening_files(INDEX, SHARD, SHARD)), GOLDEN))
+    data = field(1, 1) + field(4, 1)
+    sends("files-swapped", "7 CORRUPT the index file is damaged: not an sstable",
+          (frame(opening_files(data, field(1, 2) + field(3, 1) + field(4, 0))), GOLDEN),
+          why="The data file for an index.")
+
+    def resolve(name, status, request, other=b""):
+        reference = field(1, files(INDEX, SHARD))
+        sends(name, status, (frame(call(SERVICE + "Resolve", reference + request,
+                                        descriptor_count=2, other=other)), GOLDEN))
+
+    def variable(name, shape, dtype=1, partition=b""):
+        lengths = b"".join(varint(length) for length in shape)
+        return field(3, field(1, name) + field(2, dtype) + field(3, lengths) + partition)
+
+    def place(full, shape, offset):
+        packed = [b"".join(varint(number) for number in numbers) for numbers in (shape, offset)]
+        return field(5, field(1, full) + field(2, packed[0]) + field(3, packed[1]))
+
+    pair = field(2, field(1, "x") + field(3, "w"))
+    resolve("alignment-three", invalid + "alignment 3 is not a power of two up to 4096",
+            pair + variable("w", [5, 4]) + field(4, 3))
+    resolve("alignment-2-to-31", invalid + "alignment 2147483648 is not a power of two up to 4096",
+            pair + variable("w", [5, 4]) + field(4, 2**31))
+    resolve("variable-dtype-99", unparsed + ": a variable of dtype 99", pair + variable("w", [5, 4], 99))
+    resolve("variable-shape-overflows", "7 SHAPE_MISMATCH variable w", pair + variable("w", [2**62] * 4))
+    resolve("variable-shape-negative", invalid + "variable w has a negative length", pair + variable("w", [-2, 4]))
+    part = field(2, field(1, "x") + field(2, 2) + field(3, "w/part_0"))
+    resolve("partition-sum-overflows", "7 SHAPE_MISMATCH variable w/part_0",
+            part + variable("w/part_0", [2, 4], 1, place("w", [5, 4], [INT64_MAX, 0])))
+    resolve("partition-offset-negative", "7 SHAPE_MISMATCH variable w/part_0",
+            part + variable("w/part_0", [2, 4], 1, place("w", [5, 4], [-1, 0])))
+    resolve("partition-of-another-rank", invalid + "variable w/part_0 is a partition of shape",
+            part + variable("w/part_0", [2, 4], 1, place("w", [5, 4], [0])))
+    resolve("pair-of-two-names", unparsed,
+            field(2, field(1, "x") + field(3, "w") + field(3, "v")) + variable("w", [5, 4]))
+    resolve("pair-of-unknown-target", unparsed,
+            field(2, field(1, "x") + field(2, 9) + field(3, "w")) + variable("w", [5, 4]))
+    resolve("variables-of-one-name", invalid + "variable w is declared twice",
+            pair + variable("w", [5, 4]) + variable("w", [5, 4]))
+
+
+# MARK: Files
+
+
+def write(folder):
+    make_footers()
+    make_indexes()
+    make_blocks()
+    make_headers()
+    make_entries()
+    make_strings()
+    make_slices()
+    make_data()
+    make_frames()
+    for part in ["checkpoints", "frames"]:
+        shutil.rmtree(os.path.join(folder, part), ignore_errors=True)
+        os.mkdir(os.path.join(folder, part))
+
+    def put(path, contents):
+        with open(os.path.join(folder, path), "wb") as file:
+            file.write(contents)
+
+    data_file = "model.data-00000-of-00001"
+    for name, (index, data, _) in dict(checkpoints, sound=(Bundle().index(), Bundle().data, None)).items():
+        os.mkdir(os.path.join(folder, "checkpoints", name))
+        put(f"checkpoints/{name}/model.index", index)
+        if data == "sound":
+            link = os.path.join(folder, "checkpoints", name, data_file)
+            os.symlink(f"../sound/{data_file}", link)
+        elif data is not None:
+            put(f"checkpoints/{name}/{data_file}", data)
+    expected = {name: expected for name, (_, _, expected) in sorted(checkpoints.items())}
+    put("checkpoints/expected.json", (json.dumps(expected, indent=1) + "\n").encode())
+    for name, text in frames.items():
+        put(f"frames/{name}.txt", text.encode())
+
+
+def contents(folder):
+    found = {}
+    for part in ["checkpoints", "frames"]:
+        for directory, _, names in os.walk(os.path.join(folder, part)):
+            for name in names:
+                path = os.path.join(directory, name)
+                with open(path, "rb") as file:
+                    found[os.path.relpath(path, folder)] = file.read()
+    return found
+
+
+def main():
+    here = os.path.dirname(os.path.abspath(__file__))
+    if sys.argv[1:] != ["--check"]:
+        write(here)
+        print(f"{len(checkpoints)} checkpoints, {len(frames)} frames")
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        write(scratch)
+        made, found = contents(scratch), contents(here)
+    differing = sorted(name for name in made.keys() | found.keys() if made.get(name) != found.get(name))
+    if differing:
+        sys.exit("not what make_corpus.py makes: " + " ".join(differing))
+
+
+main()
