@@ -18,8 +18,15 @@ package struct BundleReader {
   private static let maximumRank = 254
   /// The version of the format that this reader is, as TensorFlow counts.
   private static let version = 1
-  /// Slices that may be listed though they have no entry: those are told one by one.
-  private static let tolerableMissingSlices = 1024
+
+  /// The memory that an index of a size may take while it is read, beside compressed blocks.
+  ///
+  /// A tensor takes some 30 bytes of an honest index, a slice 45, and names of any length a
+  /// sixteenth of their bytes: less than fifteen times that is held. A hostile index has entries of
+  /// six bytes.
+  package static func memoryByteCount(ofIndex byteCount: Int) -> Int {
+    min(byteCount, maximumIndexByteCount) * 16 + (64 << 10)
+  }
 
   private var header: BundleHeader?
   private var catalog = Catalog()
@@ -29,9 +36,14 @@ package struct BundleReader {
   private var codedEntries: [(key: [UInt8], entry: BundleEntry)] = []
   private var codedPositions: [[UInt8]: Int] = [:]
   private var listed: Set<Int> = []
-  private var entryCount = 0
+  private let limit: Int
+  /// What is left of the limit.
+  private var allowance: Int
 
-  private init() {}
+  private init(indexByteCount: Int) {
+    limit = BundleReader.memoryByteCount(ofIndex: indexByteCount)
+    allowance = limit
+  }
 
   /// Reads and parses the index of the files; every problem names the index file.
   package static func read(_ files: FileSet) throws(Problem) -> Checkpoint {
@@ -60,7 +72,7 @@ package struct BundleReader {
 
   private static func parsing(_ bytes: [UInt8]) -> Result<Checkpoint, Problem> {
     do {
-      var reader = BundleReader()
+      var reader = BundleReader(indexByteCount: bytes.count)
       try reader.readEntries(bytes)
       return .success(try reader.finish())
     } catch {
@@ -83,7 +95,7 @@ package struct BundleReader {
       if header == nil {
         header = try BundleReader.header(key, table.value, scratch)
       } else {
-        try take(key, try BundleReader.entry(key, table.value, scratch))
+        try take(key, try entry(key, table.value, scratch))
       }
     }
     guard header != nil else { throw Problem(.corrupt, "the index file has no entries") }
@@ -105,11 +117,13 @@ package struct BundleReader {
     return header
   }
 
-  private static func entry(
+  private func entry(
     _ key: [UInt8], _ value: RawSpan, _ scratch: Scratch
   ) throws(Problem) -> BundleEntry {
     do {
-      return try BundleEntry(unpacking: value, scratch)
+      return try BundleEntry(unpacking: value, scratch, limit: allowance)
+    } catch .tooLarge {
+      throw isTooLarge
     } catch {
       throw Problem(
         .corrupt, "the entry of \(Name(key[...])) in the index file is not parseable",
@@ -118,13 +132,26 @@ package struct BundleReader {
   }
 
   private mutating func take(_ key: [UInt8], _ entry: BundleEntry) throws(Problem) {
-    entryCount += 1
+    try spend(key, entry)
     if key.first == 0 {
       codedPositions[key] = codedEntries.count
       codedEntries.append((key, entry))
     } else {
       try append(key, entry)
     }
+  }
+
+  /// Takes what is held of an entry from the allowance; throws if that is more than is left.
+  private mutating func spend(_ key: [UInt8], _ entry: BundleEntry) throws(Problem) {
+    // Arrays and dictionaries of entries, by the sizes of their elements.
+    let own = key.count + entry.shape.count * 8 + (key.first == 0 ? 256 : 96)
+    let slices = entry.slices.reduce(0) { $0 + 128 + $1.count * 16 }
+    guard own + slices <= allowance else { throw isTooLarge }
+    allowance -= own + slices
+  }
+
+  private var isTooLarge: Problem {
+    Problem(.corrupt, "the index file expands to more than \(limit) bytes")
   }
 
   private mutating func append(_ key: [UInt8], _ entry: BundleEntry) throws(Problem) {
@@ -141,11 +168,6 @@ package struct BundleReader {
       storedEnds.append(stored.count)
       catalog.append(name, dtype, shape)
       return
-    }
-    // Every slice has an entry of its own; without them, a list takes twenty times its bytes.
-    guard entry.slices.count <= entryCount + BundleReader.tolerableMissingSlices - stored.count
-    else {
-      throw Problem(.corrupt, "tensor \(name) lists more slices than have entries", tensor: name)
     }
     var slices: [Slice] = []
     for extents in entry.slices {

@@ -3,6 +3,9 @@ internal import CProtobufC
 
 /// The header of a V2 checkpoint's index: `BundleHeaderProto`.
 package struct BundleHeader: Sendable, Hashable {
+  /// What the header may unpack to: an honest one has some 100 bytes.
+  private static let unpackLimit = 64 << 10
+
   package var shardCount: Int
   package var isBigEndian: Bool
   package var producer: Int
@@ -12,7 +15,7 @@ package struct BundleHeader: Sendable, Hashable {
   /// Unpacks the value of the empty key.
   package init(unpacking bytes: RawSpan, _ scratch: Scratch) throws(MessageError) {
     let message = unsafe try scratch.unpack(
-      bytes, limit: BundleEntry.unpackLimit,
+      bytes, limit: BundleHeader.unpackLimit,
       { unsafe tensorflow__bundle_header_proto__unpack($0, $1, $2) })
     let header = unsafe message.pointee
     shardCount = unsafe Int(header.num_shards)
@@ -43,9 +46,6 @@ package struct StoredExtent: Sendable, Hashable {
 
 /// The entry of a tensor or a slice in a V2 checkpoint's index: `BundleEntryProto`.
 package struct BundleEntry: Sendable, Hashable {
-  /// What one entry may unpack to: an honest one has some 300 bytes, plus 100 for each slice.
-  static let unpackLimit = 64 << 20
-
   /// TensorFlow's number, not necessarily one that exists.
   package var dtype: Int32 = 0
   /// The lengths of the axes, as stored: nothing is checked.
@@ -58,10 +58,14 @@ package struct BundleEntry: Sendable, Hashable {
   /// The slices that the tensor is stored in; none if this entry has the bytes.
   package var slices: [[StoredExtent]] = []
 
-  /// Unpacks a value.
-  package init(unpacking bytes: RawSpan, _ scratch: Scratch) throws(MessageError) {
+  /// Unpacks a value; throws `tooLarge` if that takes more memory than the limit.
+  ///
+  /// An honest entry takes some 300 bytes, plus 100 for each slice.
+  package init(
+    unpacking bytes: RawSpan, _ scratch: Scratch, limit: Int = .max
+  ) throws(MessageError) {
     let message = unsafe try scratch.unpack(
-      bytes, limit: BundleEntry.unpackLimit,
+      bytes, limit: limit,
       { unsafe tensorflow__bundle_entry_proto__unpack($0, $1, $2) })
     let entry = unsafe message.pointee
     dtype = unsafe entry.dtype

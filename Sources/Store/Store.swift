@@ -94,9 +94,8 @@ package final class Store: Sendable {
   }
 
   private func read(_ files: FileSet, label: String) throws(Problem) -> Resident {
-    // While it is parsed the file's bytes and everything made of them are there.
-    let (room, overflow) = files.index.status.size.multipliedReportingOverflow(by: 8)
-    let reading = try charge(overflow ? .max : room, for: "reading an index")
+    let room = BundleReader.memoryByteCount(ofIndex: files.index.status.size)
+    let reading = try charge(room, for: "reading an index")
     let checkpoint = try BundleReader.read(files)
     _ = consume reading
     let charge = try charge(checkpoint.memoryByteCount, for: "a parsed index")

@@ -71,6 +71,15 @@ import Testing
     #expect(opened.bundle.entries["none"]?.checksum == 0x640c_c1f6)
   }
 
+  @Test(arguments: [1, 100, 1000])
+  func `many slices under names of any length are not taken for an attack`(_ length: Int) throws {
+    var writer = BundleWriter()
+    let slices = (0..<400).map { [BundleWriter.Extent($0 * 2, 2)] }
+    let name = String(repeating: "n", count: length)
+    writer.add(.init(name), dtype: 1, [800], floats(800), slices: slices)
+    #expect(try Opened(writer).bytes(name) == floats(800))
+  }
+
   // MARK: Strings that lie
 
   /// Strings whose lengths say one thing and whose bytes are another, with checksums that agree.

@@ -7,7 +7,7 @@
 checkpoints/  NAME/model.index is a V2 checkpoint's index with one thing wrong. Its data file is a
               link to the sound one, unless the abuse is in the data. expected.json says for each
               what the daemon must answer: the reason, a part of the message, and the tensor that is
-              to be read if the index itself can be opened. Where `spares_others` is true, the
+              to be read if the index itself can be opened. Where `sparesOthers` is true, the
               tensor `sound` can be read all the same.
 frames/       NAME.txt is what a client sends, in the format of Tests/Transcripts. Its first line is
               the status of the last answer: the call's id (0 for the connection's own, after which
@@ -275,7 +275,7 @@ def opening(name, index, reason, message):
 def reading(name, bundle, tensor, reason, message, spares_others=True, data="sound"):
     """A checkpoint of which one tensor is refused; data is the bytes, or None for no file."""
     assert name not in checkpoints
-    expected = dict(reason=reason, message=message, tensor=tensor, spares_others=spares_others)
+    expected = dict(reason=reason, message=message, tensor=tensor, sparesOthers=spares_others)
     checkpoints[name] = (bundle.index(), data, expected)
 
 
@@ -430,7 +430,7 @@ def make_blocks():
     value = Bundle()["f"].bytes()
     keys = [entry(20000, bytes([number]), value) for number in range(100)]
     first("keys-expand", snappy(block([head, entry(0, b"a" * 20000, value)] + keys, [0])),
-          "CORRUPT", "keys expand to more than", kind=1)
+          "CORRUPT", "the index file expands to more than", kind=1)
 
     corrupt = "corrupted compressed block contents at 0"
     contents = snappy(block(pairs))
@@ -637,14 +637,21 @@ def make_slices():
     bundle = Bundle()
     bundle.entries[b"p"] = bundle["p"].bytes() + field(7, b"") * 2000
     opening("slices-without-entries", bundle.index(), "CORRUPT",
-            "tensor p lists more slices than have entries")
+            "the index file expands to more than")
     # A megabyte of empty messages, of which each unpacks to a hundred bytes.
     bundle = Bundle()
     bundle.entries[b"p"] = bundle["p"].bytes() + field(7, b"") * (1 << 20)
     table = Table()
     pairs = bundle.pairs()
     table.data(b"\xff", snappy_repeating(block(pairs)), kind=1)
-    opening("entry-unpacks-to-much", table.finish(), "CORRUPT", "p in the index file is not parseable")
+    opening("entry-unpacks-to-much", table.finish(), "CORRUPT",
+            "the index file expands to more than")
+    # Slices that no tensor lists, in a few bytes each.
+    table = Table()
+    keys = [b"\0" + struct.pack(">H", 0x4000 + number) for number in range(2000)]
+    table.data(b"\xff", block([(b"", header())] + [(key, field(1, 1)) for key in keys], [0]))
+    opening("entries-of-eight-bytes", table.finish(), "CORRUPT",
+            "the index file expands to more than")
 
 
 def snappy_repeating(data):

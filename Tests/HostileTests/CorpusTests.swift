@@ -13,7 +13,7 @@ struct HostileCheckpoint: Sendable, CustomTestStringConvertible {
     let reason: String
     let message: String
     let tensor: String?
-    let spares_others: Bool?
+    let sparesOthers: Bool?
   }
 
   let name: String
@@ -42,7 +42,7 @@ struct HostileCheckpoint: Sendable, CustomTestStringConvertible {
     return expected.sorted { $0.key < $1.key }.map { name, expected in
       HostileCheckpoint(
         name: name, reason: expected.reason, message: expected.message, tensor: expected.tensor,
-        sparesOthers: expected.spares_others ?? false)
+        sparesOthers: expected.sparesOthers ?? false)
     }
   }()
 }
