@@ -72,7 +72,8 @@ let package = Package(
 
     .target(name: "Digest", path: "Tests/Digest", swiftSettings: [.swiftLanguageMode(.v6)]),
     .target(
-      name: "TestSupport", path: "Tests/Support", swiftSettings: [.swiftLanguageMode(.v6)]),
+      name: "TestSupport", dependencies: ["Kernel", system], path: "Tests/Support",
+      swiftSettings: [.swiftLanguageMode(.v6)]),
     .target(
       name: "Harness",
       dependencies: [

@@ -56,10 +56,29 @@ public final class RunningDaemon: @unchecked Sendable {
     try FileManager.default.contentsOfDirectory(atPath: "/proc/\(processID)/fd").count
   }
 
+  /// The threads that the daemon has.
+  public func threadCount() throws -> Int {
+    try FileManager.default.contentsOfDirectory(atPath: "/proc/\(processID)/task").count
+  }
+
+  /// The memory that the daemon occupies with what is in no file, in bytes.
+  ///
+  /// See `proc(5)`, RssAnon.
+  public func memoryByteCount() throws -> Int {
+    let status = try String(contentsOfFile: "/proc/\(processID)/status", encoding: .utf8)
+    let line = status.split(separator: "\n").first { $0.hasPrefix("RssAnon:") } ?? ""
+    return (Int(line.filter(\.isNumber)) ?? 0) * 1024
+  }
+
+  /// Waits until a number is at most a bound, or long enough; returns what it is.
+  public func settled(atMost bound: Int, _ number: () throws -> Int) rethrows -> Int {
+    for _ in 0..<500 where try number() > bound { Thread.sleep(forTimeInterval: 0.01) }
+    return try number()
+  }
+
   /// Waits until the daemon has no more descriptors open than that; returns how many it has.
   public func settledDescriptorCount(atMost count: Int) throws -> Int {
-    for _ in 0..<500 where try descriptorCount() > count { Thread.sleep(forTimeInterval: 0.01) }
-    return try descriptorCount()
+    try settled(atMost: count, descriptorCount)
   }
 
   /// Tells the daemon to stop; returns its exit status.

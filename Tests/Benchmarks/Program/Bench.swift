@@ -15,7 +15,10 @@ final class Bench {
 
   /// Each operation by name, in the order in which they are run.
   var operations: [(String, () throws -> Void)] {
-    [("resolve-one", resolveOne), ("connect-300", connect300), ("memory", memory)]
+    [
+      ("resolve-one", resolveOne), ("connect-300", connect300), ("memory", memory),
+      ("hostile", hostile),
+    ]
   }
 
   func end() {

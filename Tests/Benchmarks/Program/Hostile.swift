@@ -1,0 +1,88 @@
+import CFloor
+import Foundation
+import TensorModel
+import TestSupport
+import WarmstartClient
+
+extension Bench {
+  /// What one client's resolve costs while another abuses the daemon, beside a quiet one.
+  ///
+  /// The abuser takes its share of the machine as well, so a ping-pong in C, which has nothing to do
+  /// with the daemon, is measured beside it.
+  func hostile() throws {
+    let daemon = try RunningDaemon()
+    let floorPath = daemon.directory.appending(path: "floor").path(percentEncoded: false)
+    let floor = floor_serve(floorPath, 64, 64, -1)
+    let connection = floor_connect(floorPath)
+    defer {
+      floor_close(connection)
+      floor_stop(floor)
+    }
+    let checkpoint = try Client(socket: daemon.socketPath)
+      .open(Golden.path("v2_plain_resource/model.ckpt-1000"))
+    let variables = [Variable("w", .float32, [16, 8])]
+    /// Medians of the resolve and of the ping-pong, over longer than a frame may take.
+    func medians() throws -> (resolve: Int64, pingPong: Int64) {
+      var pingPongs: [Int64] = []
+      let resolves = try Samples(blocks: 1, of: 6000) {
+        usleep(1000)
+        pingPongs.append(floor_ask(connection, 64, 64))
+        return try timed { _ = try checkpoint.resolve(["bert/embeddings/kernel": "w"], variables) }
+      }
+      var rest = pingPongs[...]
+      return (resolves.median, Samples(blocks: 1, of: rest.count) { rest.removeFirst() }.median)
+    }
+    for abuse in Abuse.allCases {
+      let quiet = try medians()
+      let abuser = Abuser(abuse, on: daemon.socketPath)
+      let hostile = try medians()
+      let rounds = try abuser.stop()
+      print(
+        abuse.rawValue.padding(toLength: 26, withPad: " ", startingAt: 0), "rounds", rounds,
+        "| resolve", ratio(hostile.resolve, quiet.resolve), "| ping-pong",
+        ratio(hostile.pingPong, quiet.pingPong))
+    }
+  }
+
+  private func ratio(_ hostile: Int64, _ quiet: Int64) -> String {
+    String(
+      format: "quiet %7.1f us, under abuse %7.1f us, ratio %.2f", Double(quiet) / 1000,
+      Double(hostile) / 1000, Double(hostile) / Double(quiet))
+  }
+}
+
+/// Commits an abuse again and again on a thread of its own.
+///
+/// The state is only touched while the lock is held.
+private final class Abuser: @unchecked Sendable {
+  private let lock = NSCondition()
+  private var isStopping = false
+  private var rounds = 0
+  private var end: Result<Int, any Error>?
+
+  init(_ abuse: Abuse, on path: String) {
+    Thread.detachNewThread { [self] in
+      let result = Result { () throws -> Int in
+        while !lock.withLock({ isStopping }) {
+          _ = try abuse.commit(on: path)
+          lock.withLock { rounds += 1 }
+        }
+        return lock.withLock { rounds }
+      }
+      lock.withLock {
+        end = result
+        lock.broadcast()
+      }
+    }
+  }
+
+  /// Waits for the round to end, and returns how many there were.
+  func stop() throws -> Int {
+    let result = lock.withLock {
+      isStopping = true
+      while end == nil { lock.wait() }
+      return end
+    }
+    return try result?.get() ?? 0
+  }
+}
