@@ -1,6 +1,5 @@
 import Checkpoint
 import Foundation
-import Kernel
 import TensorModel
 import TestSupport
 import Testing
@@ -86,9 +85,7 @@ import Testing
     #expect(readCount > 0 && readCount < 1000, "\(path)")
   }
 
-  @Test(
-    .enabled(
-      if: Process.environment("LSAN_OPTIONS") == nil, "AddressSanitizer holds on to what is freed"))
+  @Test(.disabled(if: ProcessMemory.isSanitized, "sanitizers hold on to what is freed"))
   func `no hostile index takes more memory than is charged for it`() async {
     await #expect(processExitsWith: .success) {
       let corpus = Golden.path("../Corpus/checkpoints")
@@ -98,9 +95,10 @@ import Testing
         let path = "\(corpus)/\(name)/model.index"
         guard let data = FileManager.default.contents(atPath: path) else { continue }
         let bytes = Array(data)
-        let before = try MutationTests.residentByteCount("VmRSS", forgettingPeak: true)
+        try ProcessMemory.forgetPeak()
+        let before = try ProcessMemory.byteCount("VmRSS")
         _ = try? BundleReader.parse(bytes)
-        let peak = try MutationTests.residentByteCount("VmHWM")
+        let peak = try ProcessMemory.byteCount("VmHWM")
         // Blocks that were compressed come on top: see `Table`.
         let limit =
           BundleReader.memoryByteCount(ofIndex: bytes.count) + bytes.count * 32 + (1 << 20)
@@ -110,20 +108,6 @@ import Testing
       }
       #expect(readCount > 150)
     }
-  }
-
-  /// A line of `/proc/self/status`, in bytes.
-  ///
-  /// See `proc(5)`, clear_refs.
-  private static func residentByteCount(
-    _ line: String, forgettingPeak: Bool = false
-  ) throws -> Int {
-    if forgettingPeak {
-      try Data("5".utf8).write(to: URL(filePath: "/proc/self/clear_refs"))
-    }
-    let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
-    let words = try #require(status.split(separator: "\n").first { $0.hasPrefix(line) })
-    return try #require(Int(words.filter(\.isNumber))) * 1024
   }
 
   private static func changed(

@@ -53,7 +53,7 @@ struct HostileCheckpoint: Sendable, CustomTestStringConvertible {
   private let client: Client
 
   init() throws {
-    daemon = try RunningDaemon()
+    daemon = try RunningDaemon(isHeard: false)
     client = Client(socket: daemon.socketPath)
   }
 

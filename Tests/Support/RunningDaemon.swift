@@ -17,13 +17,16 @@ public final class RunningDaemon: @unchecked Sendable {
   private let process = Process()
 
   /// Starts the daemon that was built with the tests and waits until it can be connected to.
-  public init(_ arguments: [String] = []) throws {
+  ///
+  /// What it tells operators is seen, unless it is not to be heard.
+  public init(_ arguments: [String] = [], isHeard: Bool = true) throws {
     directory = FileManager.default.temporaryDirectory
       .appending(path: "warmstart-\(UUID().uuidString.prefix(8))")
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     socketPath = directory.appending(path: "s").path(percentEncoded: false)
     process.executableURL = RunningDaemon.products.appending(path: "warmstartd")
     process.arguments = ["--socket", socketPath] + arguments
+    if !isHeard { process.standardError = FileHandle.nullDevice }
     try process.run()
     // The socket has a name a moment before anybody listens on it.
     for _ in 0..<1000 where !isListening() {
@@ -62,12 +65,8 @@ public final class RunningDaemon: @unchecked Sendable {
   }
 
   /// The memory that the daemon occupies with what is in no file, in bytes.
-  ///
-  /// See `proc(5)`, RssAnon.
   public func memoryByteCount() throws -> Int {
-    let status = try String(contentsOfFile: "/proc/\(processID)/status", encoding: .utf8)
-    let line = status.split(separator: "\n").first { $0.hasPrefix("RssAnon:") } ?? ""
-    return (Int(line.filter(\.isNumber)) ?? 0) * 1024
+    try ProcessMemory.byteCount("RssAnon", ofProcess: "\(processID)")
   }
 
   /// Waits until a number is at most a bound, or long enough; returns what it is.
@@ -99,4 +98,28 @@ public final class RunningDaemon: @unchecked Sendable {
     let bundle = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
     return (bundle.map { URL(filePath: $0) } ?? program).deletingLastPathComponent()
   }()
+}
+
+/// What the kernel counts of a process's memory.
+public enum ProcessMemory {
+  /// A line of a process's status, in bytes.
+  ///
+  /// See `proc(5)`, VmSize and those after it.
+  public static func byteCount(_ line: String, ofProcess id: String = "self") throws -> Int {
+    let status = try String(contentsOfFile: "/proc/\(id)/status", encoding: .utf8)
+    let words = status.split(separator: "\n").first { $0.hasPrefix("\(line):") } ?? ""
+    return (Int(words.filter(\.isNumber)) ?? 0) * 1024
+  }
+
+  /// Makes `VmHWM` the most that is resident from now on.
+  ///
+  /// See `proc(5)`, clear_refs.
+  public static func forgetPeak() throws {
+    try Data("5".utf8).write(to: URL(filePath: "/proc/self/clear_refs"))
+  }
+
+  /// Whether this was built with a sanitizer, which takes memory of its own for each byte.
+  ///
+  /// Each of them reserves terabytes for that.
+  public static let isSanitized = (try? byteCount("VmSize")).map { $0 > 1 << 40 } ?? false
 }

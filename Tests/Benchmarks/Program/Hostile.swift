@@ -10,7 +10,7 @@ extension Bench {
   /// The abuser takes its share of the machine as well, so a ping-pong in C, which has nothing to do
   /// with the daemon, is measured beside it.
   func hostile() throws {
-    let daemon = try RunningDaemon()
+    let daemon = try RunningDaemon(isHeard: false)
     let floorPath = daemon.directory.appending(path: "floor").path(percentEncoded: false)
     let floor = floor_serve(floorPath, 64, 64, -1)
     let connection = floor_connect(floorPath)
