@@ -36,6 +36,25 @@ public struct RawMessage: Sendable {
     adding(field, Array(text.utf8))
   }
 
+  /// The bytes of a packed column of `fixed32` or `sfixed32`.
+  public static func fixed32(_ values: [Int]) -> [UInt8] {
+    values.flatMap { value in
+      (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
+    }
+  }
+
+  /// The bytes of a packed column of `fixed64` or `sfixed64`.
+  public static func fixed64(_ values: [Int]) -> [UInt8] {
+    values.flatMap { value in
+      (0..<8).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
+    }
+  }
+
+  /// The bytes of the message `Names`.
+  public static func names(_ names: [String]) -> [UInt8] {
+    RawMessage().adding(1, names.joined()).adding(2, fixed32(names.map(\.utf8.count))).bytes
+  }
+
   /// The frame of the message; flags and length as a frame should have them, unless given.
   public func frame(flags: UInt8 = 0, byteCount: Int? = nil) -> [UInt8] {
     let count = UInt32(byteCount ?? bytes.count)

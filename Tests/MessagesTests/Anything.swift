@@ -43,9 +43,14 @@ struct Anything: RandomNumberGenerator {
 
   mutating func shape() -> Shape { Shape(list { $0.integer() }) }
 
-  mutating func slice() -> Slice {
-    let starts = list { $0.integer() }
-    return Slice(starts: starts, counts: starts.map { _ in integer() })
+  /// The shape of a tensor that exists.
+  mutating func extents() -> Shape { Shape(list { $0.count() }) }
+
+  /// Numbers for the axes of a shape.
+  mutating func numbers(for shape: Shape) -> [Int] { shape.lengths.map { _ in count() } }
+
+  mutating func slice(of shape: Shape) -> Slice {
+    Slice(starts: numbers(for: shape), counts: numbers(for: shape))
   }
 
   mutating func list<Element>(_ element: (inout Anything) -> Element) -> [Element] {
@@ -87,10 +92,27 @@ struct Anything: RandomNumberGenerator {
 
   mutating func variable() -> Variable {
     let partition = maybe { any in
-      Partition(of: any.name(), fullShape: any.shape(), offset: any.list { $0.integer() })
+      let fullShape = any.shape()
+      return Partition(
+        of: any.name(), fullShape: fullShape, offset: fullShape.lengths.map { _ in any.integer() })
     }
     return Variable(
       name(), dtype(), maybe { $0.shape() }, partition: partition, isInStore: flag())
+  }
+
+  mutating func listed() -> ListReply.Tensor {
+    let shape = extents()
+    return ListReply.Tensor(
+      name: name(), dtype: dtype(), shape: shape, byteCount: count(),
+      slices: list { $0.slice(of: shape) })
+  }
+
+  mutating func handle() -> Handle {
+    let shape = extents()
+    return Handle(
+      variable: count(), tensor: name(), dtype: dtype(), shape: shape,
+      strides: flag() ? numbers(for: shape)[...] : [], region: count(), offset: count(),
+      byteCount: count(), starts: maybe { $0.numbers(for: shape)[...] })
   }
 
   mutating func problem() -> Problem {

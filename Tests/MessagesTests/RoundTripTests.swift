@@ -45,12 +45,7 @@ import Testing
   @Test(arguments: seeds) func `List comes back`(seed: UInt64) throws {
     var any = Anything(seed: seed)
     let reply = ListReply(
-      checkpoint: any.maybe { $0.openReply() },
-      tensors: any.list { any in
-        ListReply.Tensor(
-          name: any.name(), dtype: any.dtype(), shape: any.shape(), byteCount: any.count(),
-          slices: any.list { $0.slice() })
-      })
+      checkpoint: any.maybe { $0.openReply() }, tensors: any.list { $0.listed() })
     let read = try roundTrip(reply, { $0.begin($1, $2) }, ListReply.init)
     #expect(read.checkpoint == reply.checkpoint)
     #expect(read.tensors == reply.tensors)
@@ -82,20 +77,45 @@ import Testing
         id: any.number(), place: any.flag() ? .file(any.count()) : .arena(descriptor: any.count()),
         byteCount: any.count(), stability: any.text())
     }
-    reply.handles = any.list { any in
-      ResolveReply.Handle(
-        variable: any.count(), tensor: any.name(), dtype: any.dtype(), shape: any.shape(),
-        strides: any.list { $0.count() }, region: any.number(), offset: any.count(),
-        byteCount: any.count(), alignment: any.count(), slice: any.maybe { $0.slice() })
-    }
+    let handles = any.list { $0.handle() }
+    for handle in handles { reply.handles.append(handle) }
     reply.skipped = any.list { .init(variable: $0.count(), tensor: $0.name()) }
     reply.unused = any.list { $0.count() }
     let read = try roundTrip(reply, { $0.begin($1, $2) }, ResolveReply.init)
     #expect(read.checkpoint == reply.checkpoint)
     #expect(read.regions == reply.regions)
     #expect(read.handles == reply.handles)
+    #expect((0..<read.handles.count).map { read.handles[$0] } == handles)
     #expect(read.skipped == reply.skipped)
     #expect(read.unused == reply.unused)
+  }
+
+  @Test(arguments: seeds) func `handles of several responses are as those of one`(seed: UInt64) {
+    var any = Anything(seed: seed)
+    let chunks = any.list { any in any.list { $0.handle() } }
+    var all = Handles()
+    for chunk in chunks {
+      var handles = Handles()
+      for handle in chunk { handles.append(handle) }
+      all.append(handles)
+    }
+    #expect((0..<all.count).map { all[$0] } == chunks.flatMap { $0 })
+    all.removeAll()
+    #expect(all == Handles())
+  }
+
+  @Test func `a response that is cleared for the next one keeps nothing`() throws {
+    var any = Anything(seed: 1)
+    var reply = ResolveReply()
+    reply.checkpoint = any.openReply()
+    reply.regions = [.init(id: 1, place: .file(0), byteCount: 1, stability: "sealed")]
+    reply.handles.append(any.handle())
+    reply.skipped = [.init(variable: 1, tensor: any.name())]
+    reply.unused = [1]
+    reply.clear()
+    let read = try roundTrip(reply, { $0.begin($1, $2) }, ResolveReply.init)
+    #expect(read.checkpoint == nil && read.regions.isEmpty && read.handles.count == 0)
+    #expect(read.skipped.isEmpty && read.unused.isEmpty)
   }
 
   @Test(arguments: seeds) func `a status comes back`(seed: UInt64) throws {
