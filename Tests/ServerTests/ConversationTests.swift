@@ -97,7 +97,8 @@ import Testing
     #expect(answer.files.isEmpty)
     #expect(reply.regions.map(\.place) == [.file(1)])
     #expect(reply.regions.map(\.stability) == ["best-effort"])
-    #expect(reply.handles.map(\.byteCount) == [32])
+    #expect(reply.handles.byteCounts == [32])
+    #expect(reply.handles.regions == [0])
     #expect(reply.unused == [1])
   }
 
@@ -118,6 +119,72 @@ import Testing
       #expect(isSealed)
       #expect(try answer.files[0].isReadOnly())
     }
+  }
+
+  /// Takes the replies to a Resolve; returns each handle's tensor with the region that it names.
+  private func resolved() throws -> (regions: [Name: UInt64], replyCount: Int) {
+    var regions: [ResolveReply.Region] = []
+    var named: [Name: UInt64] = [:]
+    var replyCount = 0
+    while true {
+      let answer = try peer.answer()
+      #expect(answer.files.count <= 64 && answer.message.count <= 1 << 20)
+      let reply = try peer.unpack(answer, ResolveReply.init(unpacking:_:))
+      regions += reply.regions
+      for position in 0..<reply.handles.count {
+        let handle = reply.handles[position]
+        try #require(handle.region < regions.count)
+        named[handle.tensor] = regions[handle.region].id
+      }
+      #expect(Set(regions.map(\.id)).count == regions.count)
+      replyCount += 1
+      if !answer.reply.more { return (named, replyCount) }
+    }
+  }
+
+  @Test func `handles of later replies name regions of earlier ones`() throws {
+    let passed = try PassedFiles.golden("v2_many/many")
+    let handle = try peer.handle(passed)
+    try peer.call(.list) { $0.begin(OpenRequest(.handle(handle)), $1) }
+    var variables: [Variable] = []
+    var more = true
+    while more {
+      let answer = try peer.answer()
+      let reply = try peer.unpack(answer, ListReply.init(unpacking:_:))
+      #expect(reply.checkpoint == nil)
+      variables += reply.tensors.map { Variable($0.name, $0.dtype, $0.shape) }
+      more = answer.reply.more
+    }
+    try peer.resolve(.handle(handle), ["/": "/"], variables)
+    let (regions, replyCount) = try resolved()
+    #expect(replyCount > 1)
+    #expect(regions.count == 10_000)
+    #expect(Set(regions.values).count == 1)
+  }
+
+  @Test func `more arenas than a frame carries come with several`() throws {
+    let directory = try TemporaryDirectory()
+    var writer = BundleWriter()
+    for number in 0..<70 {
+      writer.add(.init("t\(number)"), dtype: 1, [1], [UInt8(number), 0, 0, 0])
+    }
+    let handle = try peer.handle(PassedFiles(try writer.write(to: directory.path).prefix))
+    var options = ResolveRequest.Options()
+    options.sealed = true
+    let variables = (0..<70).map { Variable(Name("t\($0)"), .float32, [1]) }
+    var expected: [Name: UInt64] = [:]
+    for variable in variables {
+      // Each is made by itself, so each is in an arena of its own.
+      try peer.resolve(
+        .handle(handle), AssignmentMap([.init(variable.name, .name(variable.name))]), [variable],
+        options)
+      expected.merge(try resolved().regions) { $1 }
+    }
+    #expect(Set(expected.values).count == 70)
+    try peer.resolve(.handle(handle), ["/": "/"], variables, options)
+    let (regions, replyCount) = try resolved()
+    #expect(replyCount == 2)
+    #expect(regions == expected)
   }
 
   @Test(arguments: [3, 8192, 4097, 0xffff_ffff])

@@ -76,8 +76,23 @@ import Testing
     #expect(places[0].offset == places[1].offset)
     #expect(store.counters.pieces == 1)
     _ = try lease.resident.acquire(
-      runs: [(0, 0), (0, 0)], pieces: [], from: warm.files(), for: .patient, in: store)
+      runs: [.whole(0), .whole(0)], pieces: [], from: warm.files(), for: .patient, in: store)
     #expect(lease.resident.holdings.verifiedByteCount == 8192)
+  }
+
+  @Test func `places come in the order of the pieces, whoever made them`() throws {
+    let warm = try Warm(Self.small)
+    let lease = try warm.open(store)
+    let pieces = try (0..<6).map { try lease.resident.piece(Name("t\($0)"), of: warm) }
+    let early = try lease.resident.acquire([pieces[3], pieces[1]], warm, in: store)
+    let all = try lease.resident.acquire(pieces.reversed(), warm, in: store)
+    #expect(all[2].arena === early[0].arena && all[2].offset == early[0].offset)
+    #expect(all[4].arena === early[1].arena && all[4].offset == early[1].offset)
+    #expect(Set([0, 1, 3, 5].map { all[$0].offset }).count == 4)
+    #expect([0, 1, 3, 5].allSatisfy { all[$0].arena !== early[0].arena })
+    #expect(
+      try lease.resident.acquire(pieces, warm, in: store).map(\.offset)
+        == all.map(\.offset).reversed())
   }
 
   // MARK: Going away
@@ -150,14 +165,14 @@ import Testing
     let first = try Crew { [store] _ in
       problem {
         _ = try lease.resident.acquire(
-          runs: [(0, 0), (1, 1)], pieces: [], from: files, for: .patient, in: store)
+          runs: [.whole(0), .whole(1)], pieces: [], from: files, for: .patient, in: store)
       }
     }
     rest(milliseconds: 100)
     let others = try Crew(4) { [store] _ in
       problem {
         _ = try lease.resident.acquire(
-          runs: [(1, 1)], pieces: [], from: warm.files(), for: .patient, in: store)
+          runs: [.whole(1)], pieces: [], from: warm.files(), for: .patient, in: store)
       }
     }
     #expect(try first.outcomes()[0]?.reason == .system)
@@ -183,7 +198,7 @@ import Testing
     try Crew { [store] _ in
       problem {
         _ = try lease.resident.acquire(
-          runs: [(0, 0)], pieces: [], from: warm.files(), for: caller, in: store)
+          runs: [.whole(0)], pieces: [], from: warm.files(), for: caller, in: store)
       }
     }
   }

@@ -116,7 +116,8 @@ import Testing
     for _ in 0..<2 {
       let refused = problem {
         _ = try resident.acquire(
-          runs: [(run, bad.tensor)], pieces: [], from: warm.files(), for: .patient, in: store)
+          runs: [.init(position: run, tensor: bad.tensor)], pieces: [], from: warm.files(),
+          for: .patient, in: store)
       }
       #expect(refused?.reason == .checksumMismatch)
     }
@@ -131,7 +132,7 @@ import Testing
     let lease = try warm.open(store)
     _ = try lease.resident.acquire([lease.resident.piece("a", of: warm)], warm, in: store)
     _ = try lease.resident.acquire(
-      runs: [(0, 0)], pieces: [], from: warm.files(), for: .patient, in: store)
+      runs: [.whole(0)], pieces: [], from: warm.files(), for: .patient, in: store)
     #expect(store.counters.verifiedRuns == 0)
     #expect(lease.resident.holdings.verifiedByteCount == 64)
   }

@@ -38,14 +38,19 @@ extension Caller {
   static var patient: Caller { Caller(nil, until: .never) }
 }
 
+extension Resident.Run {
+  /// The only run of a tensor of a checkpoint without slices.
+  static func whole(_ tensor: Int) -> Resident.Run {
+    Resident.Run(position: tensor, tensor: tensor)
+  }
+}
+
 extension Resident {
   /// Asks for pieces as one more client does.
   func acquire(
     _ pieces: [Piece], _ warm: Warm, for caller: Caller = .patient, in store: Store
   ) throws -> [PiecePlace] {
-    let places = try acquire(
-      runs: [], pieces: pieces, from: warm.files(), for: caller, in: store)
-    return try pieces.map { try #require(places[$0]) }
+    try acquire(runs: [], pieces: pieces, from: warm.files(), for: caller, in: store)
   }
 
   /// The piece that a tensor or a slice of it is sealed in.

@@ -34,7 +34,7 @@ enum Student {
   }
 
   /// A checksum of each tensor of the checkpoint, put together from its partitions if it was cut.
-  static func checksums(_ tensors: [Tensor]) -> [(tensor: Name, digest: String)] {
+  static func checksums(_ tensors: Tensors) -> [(tensor: Name, digest: String)] {
     var checksums: [(tensor: Name, digest: String)] = []
     var rest = tensors[...]
     while let first = rest.first {

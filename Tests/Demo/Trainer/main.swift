@@ -12,8 +12,7 @@ import WarmstartClient
 
 func train(_ path: String) throws {
   let client = Client(label: "demo")
-  let checkpoint = try client.open(path)
-  let resolved = try checkpoint.resolve(Student.map, Student.variables())
+  let resolved = try client.resolve(path, Student.map, Student.variables())
 
   let digests = Student.checksums(resolved.tensors)
   var report = ""
@@ -35,7 +34,8 @@ func train(_ path: String) throws {
   while let line = readLine() {
     let tensors =
       line == "resolve"
-      ? try checkpoint.resolve(Student.map, Student.variables()).tensors : resolved.tensors
+      ? try resolved.checkpoint.resolve(Student.map, Student.variables()).tensors
+      : resolved.tensors
     let isSame = Student.checksums(tensors).elementsEqual(digests, by: ==)
     try FileDescriptor.standardOutput.writeAll("\(line): \(isSame ? "the same" : "other")\n".utf8)
   }
