@@ -39,6 +39,18 @@ import WarmstartClient
         ["x": .variable("w")], [Variable("w", .float32, [5, 4], isInStore: false)], options)
       #expect(resolved.tensors.map(\.region.kind) == [.arena])
     },
+    "resolve-path": { client in
+      let map: AssignmentMap = ["bert/embeddings/LayerNorm/gamma": "gamma", "bert/": "other/"]
+      let resolved = try client.resolve(
+        Golden.path("v2_plain_resource/model.ckpt-1000"), map, [Variable("gamma", .float32, [8])])
+      #expect(resolved.checkpoint.tensorCount == 12)
+      #expect(resolved["gamma"]?.region.kind == .file)
+      #expect(resolved.unused == [map.pairs[1]])
+    },
+    "close": { client in
+      _ = try client.open(Golden.path("v2_tiles/t"))
+      #expect(try client.open(Golden.path("v2_tiles/t")).tensorCount == 1)
+    },
     "failure": { client in
       let checkpoint = try client.open(Golden.path("v2_tiles/t"))
       let error = #expect(throws: WarmstartError.self) {
@@ -65,7 +77,7 @@ import WarmstartClient
   ]
 
   @Test func `the transcripts are there`() {
-    #expect(Transcript.names().count >= 11)
+    #expect(Transcript.names().count >= 13)
     #expect(Set(Self.scripts.keys).isSubset(of: Transcript.names()))
   }
 
@@ -90,6 +102,48 @@ import WarmstartClient
       try script(WarmstartClient.Client(socket: impostor.socketPath, label: label))
     }
     #expect(impostor.failures(afterConnections: connectionCount) == [])
+  }
+
+  @Test func `a Close that fails is nobody's failure`() throws {
+    let status = RawMessage().adding(1, 13).adding(2, "SYSTEM").adding(5, 1)
+    let answers = [
+      // Hello, Open, Close, Status.
+      RawMessage().adding(1, 1),
+      RawMessage().adding(1, 2).adding(4, RawMessage().adding(1, 9).bytes),
+      RawMessage().adding(1, 3).adding(3, status.bytes),
+      RawMessage().adding(1, 4).adding(4, RawMessage().adding(2, 77).bytes),
+    ]
+    let impostor = try Impostor { socket in
+      let peer = Peer(socket)
+      for answer in answers {
+        var files: [File] = []
+        let frame = try peer.frame(&files)
+        #expect(frame != nil)
+        try peer.send(answer.frame())
+      }
+    }
+    do {
+      let client = WarmstartClient.Client(socket: impostor.socketPath)
+      _ = try client.open(Golden.path("v2_tiles/t"))
+      #expect(try client.status().processID == 77)
+    }
+    #expect(impostor.failures() == [])
+  }
+
+  @Test func `a reply that nobody asked for loses the connection`() throws {
+    let impostor = try Impostor(connections: 2) { socket in
+      let peer = Peer(socket)
+      var files: [File] = []
+      _ = try peer.frame(&files)
+      // An answer to a Close that was never sent.
+      for id in [1, 3] as [UInt64] { try peer.send(RawMessage().adding(1, id).frame()) }
+      _ = try? peer.frame(&files)
+    }
+    let error = #expect(throws: WarmstartError.self) {
+      try WarmstartClient.Client(socket: impostor.socketPath).status()
+    }
+    #expect(error?.reason == "CONNECTION")
+    #expect(impostor.failures(afterConnections: 2) == [])
   }
 
   @Test func `a request that is refused before it is read tells its reason`() throws {
