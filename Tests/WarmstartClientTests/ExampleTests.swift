@@ -14,10 +14,10 @@ import WarmstartClient
     func print(_ name: Name, _ shape: Shape, _ first: Float) { printed += 1 }
 
     let client = Client(socket: socketPath, label: "fine-tune")
-    let checkpoint = try client.open(path)
     let variables = try Partitioner.fixedSize(shards: 4)
       .partitions(of: "student/embeddings/word_embeddings", .float32, [8192, 256])
-    let resolved = try checkpoint.resolve(["bert/embeddings/": "student/embeddings/"], variables)
+    let resolved = try client.resolve(
+      path, ["bert/embeddings/": "student/embeddings/"], variables)
     for tensor in resolved.tensors {
       let weights = try tensor.elements(as: Float.self)
       print(tensor.variable.name, tensor.shape, weights[0])

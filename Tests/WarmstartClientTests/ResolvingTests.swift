@@ -175,6 +175,86 @@ import WarmstartClient
     #expect(error?.problems.first?.variable == "q")
   }
 
+  @Test func `a partition whose offset has other axes than its shape is refused`() throws {
+    let client = Client(socket: daemon.socketPath)
+    for offset in [[], [0], [0, 0, 0]] {
+      let partition = Partition(of: "w", fullShape: [64, 32], offset: offset)
+      let variables = [Variable("w/part_0", .float32, [64, 32], partition: partition)]
+      let errors = [
+        #expect(throws: WarmstartError.self) { try checkpoint.resolve(["a": "w"], variables) },
+        #expect(throws: WarmstartError.self) {
+          try client.resolve(bundle.prefix, ["a": "w"], variables)
+        },
+      ]
+      for error in errors {
+        #expect(error?.reason == "INVALID_REQUEST")
+        #expect(error?.message.contains("w/part_0") == true)
+      }
+    }
+    #expect(try client.status().leaseCount == 1)
+  }
+
+  @Test func `every variable that got bytes is found by its name, and no other`() throws {
+    let parts = try Partitioner.fixedSize(shards: 4).partitions(of: "w", .float32, [64, 32])
+    let variables = parts + [Variable("odd", .float32, [4]), Variable("idle", .float32, [9])]
+    let resolved = try checkpoint.resolve(["a": "w", "odd": "odd"], variables)
+    #expect(resolved.tensors.map(\.variable.name) == variables.dropLast().map(\.name))
+    for tensor in resolved.tensors {
+      let found = try #require(resolved[tensor.variable.name])
+      #expect(found.variable == tensor.variable)
+      #expect(found.offset == tensor.offset && found.slice == tensor.slice)
+    }
+    #expect(resolved["w/part_2"]?.slice == Slice(starts: [32, 0], counts: [16, 32]))
+    for name in ["w", "idle", "a", ""] as [Name] { #expect(resolved[name] == nil) }
+  }
+
+  // MARK: In one call
+
+  @Test func `a path is opened and resolved in one call, and the lease is the result's`() throws {
+    let client = Client(socket: daemon.socketPath, label: "one call")
+    let observer = Client(socket: daemon.socketPath)
+    let (map, variables) = Fixture.whole("a", [64, 32])
+    var resolved: Resolved? = try client.resolve(bundle.prefix, map, variables)
+    let mine = try #require(try observer.status().clients.first { $0.label == "one call" })
+    // Hello is the other.
+    #expect(mine.callCount == 2)
+    #expect(mine.leaseCount == 1)
+    #expect(resolved?.checkpoint.generation == checkpoint.generation)
+    #expect(resolved?.checkpoint.path == checkpoint.path)
+    #expect(try resolved?.checkpoint.list().count == 5)
+    let tensor = try #require(resolved?.tensors.first)
+    #expect(tensor.array == Fixture.floats(2048))
+    resolved = nil
+    #expect(try client.status().leaseCount == 1)
+    #expect(tensor.array == Fixture.floats(2048))
+  }
+
+  @Test func `a resolve that fails in one call keeps no lease`() throws {
+    let client = Client(socket: daemon.socketPath)
+    let (map, variables) = Fixture.whole("gone", [4])
+    for _ in 0..<3 {
+      let error = #expect(throws: WarmstartError.self) {
+        try client.resolve(bundle.prefix, map, variables)
+      }
+      #expect(error?.reason == "TENSOR_NOT_FOUND")
+    }
+    let error = #expect(throws: WarmstartError.self) {
+      try client.resolve(bundle.prefix + "-9", map, variables)
+    }
+    #expect(error?.reason == "CHECKPOINT_NOT_FOUND")
+    #expect(try client.status().leaseCount == 1)
+  }
+
+  @Test func `what one call opens is resolved again by its handle`() throws {
+    let client = Client(socket: daemon.socketPath)
+    let (map, variables) = Fixture.whole("odd", [4])
+    let first = try client.resolve(bundle.prefix, map, variables)
+    let again = try first.checkpoint.resolve(map, variables)
+    #expect(again.tensors[0].array == Fixture.floats(4))
+    #expect(try client.status().leaseCount == 2)
+    #expect(try counter("indexes_parsed", client) == 1)
+  }
+
   // MARK: Paths
 
   @Test func `a directory, a prefix and an index file are the same checkpoint`() throws {
@@ -207,6 +287,7 @@ import WarmstartClient
     let resolved = try wide.resolve(["/": "/"], variables)
     #expect(resolved.tensors.map { $0.array[0] } == (0..<200).map { UInt8($0) })
     #expect(try wide.resolve(["/": "/"], variables, .sealedOnly).tensors.count == 200)
+    #expect(try client.resolve(bundle.prefix, ["/": "/"], variables).tensors.count == 200)
   }
 
   @Test func `a small tensor at the end of a 100 GiB file is read alone`() throws {

@@ -126,6 +126,12 @@ import WarmstartClient
       let (map, whole) = Fixture.whole("odd", [4])
       #expect(try checkpoint.resolve(map, whole).tensors[0].array == Fixture.floats(4))
     }
+    daemon.stop(killing: true)
+    try daemon.start()
+    let (map, whole) = Fixture.whole("odd", [4])
+    let resolved = try client.resolve(bundle.prefix, map, whole)
+    #expect(resolved.tensors[0].array == Fixture.floats(4))
+    #expect(try client.status().leaseCount == 1)
   }
 
   @Test func `a client that is killed in the middle of a call does no harm`() async throws {
