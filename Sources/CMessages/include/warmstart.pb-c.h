@@ -642,16 +642,16 @@ struct  Warmstart__V1__Handles
   size_t n_byte_counts;
   uint64_t *byte_counts;
   /*
-   * The positions in this message of handles that are not dense arrays in C order, and for each of
-   * their axes the bytes from one index to the next.
+   * The positions in this message, ascending, of handles that are not dense arrays in C order, and
+   * for each of their axes the bytes from one index to the next.
    */
   size_t n_strided;
   uint32_t *strided;
   size_t n_strides;
   uint64_t *strides;
   /*
-   * The positions in this message of handles that are cut out of their tensor, and for each of
-   * their axes where the cut begins.
+   * The positions in this message, ascending, of handles that are cut out of their tensor, and for
+   * each of their axes where the cut begins; its lengths are the handle's.
    */
   size_t n_sliced;
   uint32_t *sliced;
