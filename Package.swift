@@ -83,7 +83,10 @@ let package = Package(
     .target(name: "CFloor", dependencies: ["CISAL"], path: "Tests/Benchmarks/Floor"),
     .executableTarget(
       name: "benchmarks",
-      dependencies: ["WarmstartClient", "TensorModel", "TestSupport", "CFloor"],
+      dependencies: [
+        "WarmstartClient", "Messages", "Kernel", "TensorModel", "Harness", "TestSupport", "CFloor",
+        system,
+      ],
       path: "Tests/Benchmarks/Program", swiftSettings: [.swiftLanguageMode(.v6)]),
     tests("Table", ["Table", "Kernel"]),
     tests("TensorModel", ["TensorModel"]),

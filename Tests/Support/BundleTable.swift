@@ -95,6 +95,33 @@ public enum CRC32C {
     return ~state
   }
 
+  /// The checksum of as many zeros, without looking at any.
+  ///
+  /// A zero byte multiplies the state by x^8 in the field of polynomials, so that many of them
+  /// multiply it by a power, which squaring finds.
+  public static func ofZeros(_ byteCount: Int) -> UInt32 {
+    var state = UInt32.max
+    var power: UInt32 = 0x0080_0000
+    var rest = byteCount
+    while rest > 0 {
+      if rest & 1 == 1 { state = multiply(state, power) }
+      power = multiply(power, power)
+      rest >>= 1
+    }
+    return ~state
+  }
+
+  /// The product of two polynomials whose highest bit is that of x^0.
+  private static func multiply(_ left: UInt32, _ right: UInt32) -> UInt32 {
+    var product: UInt32 = 0
+    var shifted = right
+    for bit in 0..<UInt32(32) {
+      if left & (0x8000_0000 >> bit) != 0 { product ^= shifted }
+      shifted = shifted >> 1 ^ (shifted & 1 == 0 ? 0 : 0x82f6_3b78)
+    }
+    return product
+  }
+
   /// The checksum as files store it.
   public static func mask(_ value: UInt32) -> UInt32 {
     (value >> 15 | value << 17) &+ 0xa282_ead8

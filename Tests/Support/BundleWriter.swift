@@ -173,6 +173,16 @@ public struct BundleWriter: Sendable {
     entries.append((name, entry))
   }
 
+  /// Adds a tensor of zeros, stored whole in a hole that takes no room on disk.
+  public mutating func addZeros(_ name: Key, dtype: Int, _ shape: [Int], in shard: Int = 0) {
+    let byteCount = shape.reduce(DTypes.width[dtype] ?? 1, *)
+    var entry = append([], to: shard)
+    (entry.dtype, entry.shape, entry.byteCount) = (dtype, shape, byteCount)
+    entry.checksum = CRC32C.mask(CRC32C.ofZeros(byteCount))
+    skip(byteCount, in: shard)
+    entries.append((name, entry))
+  }
+
   /// Leaves bytes of a data file out: the next tensor begins so much later, in a hole.
   public mutating func skip(_ byteCount: Int, in shard: Int = 0) {
     makeShard(shard)

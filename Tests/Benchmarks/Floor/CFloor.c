@@ -116,7 +116,7 @@ int floor_connect(const char *path) {
 void floor_close(int connection) { close(connection); }
 
 int64_t floor_ask(int connection, size_t request, size_t answer) {
-  char bytes[64 << 10];
+  static char bytes[32 << 20];
   if (request > sizeof bytes || answer > sizeof bytes) return -EINVAL;
   memset(bytes, 1, request);
   int64_t start = floor_now();

@@ -18,7 +18,7 @@ final class Bench {
     [
       ("resolve-one", resolveOne), ("connect-300", connect300), ("memory", memory),
       ("hostile", hostile),
-    ]
+    ] + Scale.operations
   }
 
   func end() {

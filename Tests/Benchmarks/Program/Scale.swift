@@ -1,0 +1,299 @@
+import CFloor
+import Foundation
+import Harness
+import Kernel
+import Messages
+import SystemPackage
+import TensorModel
+import TestSupport
+import WarmstartClient
+
+/// Checkpoints and maps of the greatest sizes that are meant to work, through a real daemon.
+///
+/// Each operation has a daemon of its own, which forgets what nobody holds.
+final class Scale {
+  static var operations: [(String, () throws -> Void)] {
+    [
+      ("open-100k", { try Scale().open100k() }), ("resolve-100k", { try Scale().resolve100k() }),
+      ("shards-200", { try Scale().shards200() }), ("sparse-100g", { try Scale().sparse100G() }),
+    ]
+  }
+
+  private static let count = 100_000
+
+  private let daemon: RunningDaemon
+
+  private init() throws {
+    daemon = try RunningDaemon(["--linger", "0"])
+  }
+
+  private var directory: String { daemon.directory.path(percentEncoded: false) }
+
+  private func line(_ name: String, _ values: KeyValuePairs<String, String>) {
+    let text = values.map { "\($0) \($1)" }.joined(separator: " | ")
+    print(name.padding(toLength: 16, withPad: " ", startingAt: 0), text)
+  }
+
+  private func milliseconds(_ nanoseconds: Int64) -> String {
+    String(format: "%.1f ms", Double(nanoseconds) / 1e6)
+  }
+
+  private func mebibytes(_ bytes: Int) -> String {
+    String(format: "%.1f MiB", Double(bytes) / Double(1 << 20))
+  }
+
+  private func ratio(_ left: Int64, _ right: Int64) -> String {
+    String(format: "%.2f", Double(left) / Double(right))
+  }
+
+  // MARK: Opening
+
+  /// Opens 100,000 tensors cold, the pages of the files being warm, and lists them; beside TensorFlow.
+  ///
+  /// `WARMSTART_TENSORFLOW` names a Python that can import it.
+  private func open100k() throws {
+    let bundle = try LargeCheckpoints.many(Scale.count, to: directory)
+    let peer = try ProcessInfo.processInfo.environment["WARMSTART_TENSORFLOW"].map {
+      try TensorFlow(python: $0, prefix: bundle.prefix)
+    }
+    let client = Client(socket: daemon.socketPath)
+    var opened = Int64.max
+    var listed = Int64.max
+    var reference = Int64.max
+    for _ in 0..<15 {
+      // A changed time is another generation: nothing that the daemon knows can be used.
+      guard utimes(bundle.index, nil) == 0 else { throw Errno(rawValue: errno) }
+      let start = floor_now()
+      let checkpoint = try client.open(bundle.prefix)
+      opened = min(opened, floor_now() - start)
+      let tensors = try checkpoint.list()
+      precondition(tensors.count == Scale.count)
+      listed = min(listed, floor_now() - start)
+      if let peer { reference = min(reference, try peer.open()) }
+    }
+    line(
+      "open-100k",
+      ["open": milliseconds(opened), "open and list": milliseconds(listed)])
+    guard peer != nil else { return }
+    line(
+      "open-100k",
+      [
+        "TensorFlow": milliseconds(reference), "times open": ratio(reference, opened),
+        "times open and list": ratio(reference, listed),
+      ])
+  }
+
+  // MARK: Resolving
+
+  /// Resolves `{'/': '/'}` for 100,000 variables, beside moving as many bytes over a socket.
+  private func resolve100k() throws {
+    let bundle = try LargeCheckpoints.many(Scale.count, to: directory)
+    let indexByteCount = try size(of: bundle.index)
+    let variables = (0..<Scale.count).map {
+      Variable(Name(LargeCheckpoints.name($0)), .float32, Shape(LargeCheckpoints.shape))
+    }
+    let before = try memory()
+    let client = Client(socket: daemon.socketPath)
+    var checkpoint: WarmstartClient.Checkpoint? = try client.open(bundle.prefix)
+    let afterOpening = try memory()
+    let moved = try byteCounts(bundle.prefix, variables)
+    let afterOnce = try memory()
+    let path = directory + "/floor"
+    let process = floor_serve(path, moved.request, moved.answer, -1)
+    precondition(process > 0)
+    defer { floor_stop(process) }
+    let connection = floor_connect(path)
+    defer { floor_close(connection) }
+    var resolved = Int64.max
+    var floor = Int64.max
+    for _ in 0..<15 {
+      for _ in 0..<3 { floor = min(floor, floor_ask(connection, moved.request, moved.answer)) }
+      resolved = min(
+        resolved,
+        try timed {
+          let answer = try checkpoint?.resolve(["/": "/"], variables)
+          precondition(answer?.tensors.count == Scale.count)
+        })
+    }
+    line(
+      "resolve-100k",
+      [
+        "request": mebibytes(moved.request), "answer": mebibytes(moved.answer),
+        "resolve": milliseconds(resolved), "daemon alone": milliseconds(moved.best),
+        "moving": milliseconds(floor), "ratio": ratio(resolved, floor),
+        "daemon's": ratio(moved.best, floor),
+      ])
+    let afterAll = try memory(settling: true)
+    checkpoint = nil
+    let afterwards = try memory(settling: true)
+    line(
+      "memory-100k",
+      [
+        "index": mebibytes(indexByteCount), "opened": mebibytes(afterOpening - before),
+        "resolved": mebibytes(afterOnce - before), "settled": mebibytes(afterAll - before),
+        "times the index": ratio(Int64(afterAll - before), Int64(indexByteCount)),
+        "closed": mebibytes(afterwards - before), "at first": mebibytes(before),
+        "peak": mebibytes(try daemonMemory("status", "VmHWM")),
+      ])
+  }
+
+  /// Asks as a client does, and counts bytes; the best time is until the last byte of the answer.
+  private func byteCounts(
+    _ prefix: String, _ variables: [Variable]
+  ) throws -> (request: Int, answer: Int, best: Int64) {
+    let peer = Peer(try Socket(connectingTo: FilePath(daemon.socketPath)))
+    let passed = try PassedFiles(prefix)
+    let opened = try peer.unpack(
+      try peer.open(passed.files, passed.reference), OpenReply.init(unpacking:_:))
+    let request = ResolveRequest(
+      checkpoint: .handle(opened.handle), map: ["/": "/"], variables: variables,
+      options: .init())
+    var best = Int64.max
+    var (sent, received) = (0, 0)
+    for _ in 0..<5 {
+      received = 0
+      var frame = OutgoingFrame()
+      frame.begin(request, Scratch())
+      frame.finish(Call(id: 7, .resolve))
+      let bytes = Array(frame.bytes)
+      sent = bytes.count
+      let start = floor_now()
+      try peer.send(bytes)
+      while let answer = try peer.next() {
+        received += answer.message.count + OutgoingFrame.prefixByteCount
+        if !answer.reply.more { break }
+      }
+      best = min(best, floor_now() - start)
+    }
+    return (sent, received, best)
+  }
+
+  // MARK: Files
+
+  /// Opens and resolves 20,000 tensors in 200 shards, whose files come by `Attach`.
+  private func shards200() throws {
+    let bundle = try LargeCheckpoints.many(20_000, shards: 200, to: directory)
+    let variables = (0..<20_000).map {
+      Variable(Name(LargeCheckpoints.name($0)), .float32, Shape(LargeCheckpoints.shape))
+    }
+    let client = Client(socket: daemon.socketPath)
+    var opened = Int64.max
+    var resolved = Int64.max
+    for _ in 0..<10 {
+      var checkpoint: WarmstartClient.Checkpoint?
+      opened = min(opened, try timed { checkpoint = try client.open(bundle.prefix) })
+      var answer: Resolved?
+      resolved = min(
+        resolved, try timed { answer = try checkpoint?.resolve(["/": "/"], variables) })
+      precondition(answer?.tensors.count == 20_000)
+      precondition(Set(answer?.tensors.map(\.region.id) ?? []).count == 200)
+    }
+    line(
+      "shards-200",
+      ["open": milliseconds(opened), "verify and resolve": milliseconds(resolved)])
+  }
+
+  /// Resolves the far end of a sparse shard of 100 GiB, and then a tensor of 5 GiB in it.
+  private func sparse100G() throws {
+    let bundle = try LargeCheckpoints.sparse(to: directory)
+    let client = Client(socket: daemon.socketPath)
+    let cached = try hostMemory("Cached")
+    var checkpoint: WarmstartClient.Checkpoint?
+    let opened = try timed { checkpoint = try client.open(bundle.prefix) }
+    let last = [Variable("last", .float32, [2])]
+    let far = try timed {
+      guard let tensor = try checkpoint?.resolve(["last": "last"], last).tensors[0] else { return }
+      let elements = try tensor.elements(as: Float.self)
+      precondition(elements[1] == 2)
+    }
+    let afterFar = try hostMemory("Cached")
+    let size = LargeCheckpoints.hugeByteCount
+    let huge = [Variable("huge", .uint8, [size])]
+    let verified = try timed {
+      let tensor = try checkpoint?.resolve(["huge": "huge"], huge).tensors[0]
+      precondition(tensor?.byteCount == size)
+    }
+    let afterHuge = try hostMemory("Cached")
+    line(
+      "sparse-100g",
+      [
+        "open": milliseconds(opened), "far tensor": milliseconds(far),
+        "cache grew": mebibytes(afterFar - cached), "5 GiB": milliseconds(verified),
+        "rate": String(format: "%.1f GB/s", Double(size) / Double(verified)),
+        "then cache grew": mebibytes(afterHuge - afterFar),
+        "daemon": mebibytes(try memory()),
+      ])
+  }
+
+  // MARK: Memory
+
+  /// What the daemon alone would give back if it ended: its private dirty pages.
+  private func memory(settling: Bool = false) throws -> Int {
+    if settling { Foundation.Thread.sleep(forTimeInterval: 3) }
+    return try daemonMemory("smaps_rollup", "Private_Dirty")
+  }
+
+  private func daemonMemory(_ file: String, _ field: String) throws -> Int {
+    try Scale.field(field, of: "/proc/\(daemon.processID)/\(file)")
+  }
+
+  private func hostMemory(_ field: String) throws -> Int {
+    try Scale.field(field, of: "/proc/meminfo")
+  }
+
+  /// A field of the kernel's that is given in kB, in bytes.
+  private static func field(_ name: String, of path: String) throws -> Int {
+    let text = try String(contentsOfFile: path, encoding: .utf8)
+    let line = text.split(separator: "\n").first { $0.hasPrefix("\(name):") }
+    let number = line?.split(separator: " ").dropFirst().first
+    return (number.flatMap { Int($0) } ?? 0) << 10
+  }
+
+  private func size(of path: String) throws -> Int {
+    try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int ?? 0
+  }
+}
+
+/// A Python with TensorFlow that opens a checkpoint when it is told to.
+///
+/// Foundation's Process is not Sendable, but is only used here.
+private final class TensorFlow {
+  private static let program = """
+    import sys, time
+    import tensorflow as tf
+    for _ in sys.stdin:
+        start = time.perf_counter_ns()
+        shapes = tf.train.load_checkpoint(sys.argv[1]).get_variable_to_shape_map()
+        took = time.perf_counter_ns() - start
+        assert len(shapes) >= 100000
+        print(took, flush=True)
+    """
+
+  private let process = Foundation.Process()
+  private let questions = Pipe()
+  private let answers = Pipe()
+
+  init(python: String, prefix: String) throws {
+    process.executableURL = URL(filePath: python)
+    process.arguments = ["-c", TensorFlow.program, prefix]
+    process.standardInput = questions
+    process.standardOutput = answers
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+  }
+
+  /// Opens once; returns nanoseconds.
+  func open() throws -> Int64 {
+    try questions.fileHandleForWriting.write(contentsOf: Data("\n".utf8))
+    let text = String(decoding: answers.fileHandleForReading.availableData, as: UTF8.self)
+    guard let nanoseconds = Int64(text.trimmingCharacters(in: .whitespacesAndNewlines)) else {
+      throw Errno.ioError
+    }
+    return nanoseconds
+  }
+
+  deinit {
+    try? questions.fileHandleForWriting.close()
+    process.waitUntilExit()
+  }
+}

@@ -1,0 +1,50 @@
+/// Checkpoints of the greatest sizes that are meant to work; each takes little room on disk.
+public enum LargeCheckpoints {
+  /// The name of one of many tensors, as long and as alike as those of a real model.
+  public static func name(_ number: Int) -> String {
+    let leaves = [
+      "attention/key/bias", "attention/key/kernel", "attention/query/bias",
+      "attention/query/kernel", "attention/value/bias", "attention/value/kernel", "norm/beta",
+      "norm/gamma", "output/bias", "output/kernel",
+    ]
+    let layer = String(number / leaves.count)
+    let zeros = String(repeating: "0", count: max(0, 5 - layer.count))
+    return "model/encoder/layer_\(zeros)\(layer)/" + leaves[number % leaves.count]
+  }
+
+  /// The shape of each of many tensors.
+  public static let shape = [2, 8]
+
+  /// Writes many tensors of float32 whose elements all are the tensor's number.
+  public static func many(
+    _ count: Int, shards: Int = 1, to directory: String
+  ) throws -> BundleWriter.Bundle {
+    var writer = BundleWriter()
+    for number in 0..<count {
+      let bits = Float(number).bitPattern
+      let element = (0..<4).map { UInt8(truncatingIfNeeded: bits >> (8 * UInt32($0))) }
+      let bytes = [UInt8](unsafeUninitializedCapacity: 64) { buffer, count in
+        for index in 0..<64 { buffer[index] = element[index & 3] }
+        count = 64
+      }
+      writer.add(.init(name(number)), dtype: 1, shape, bytes, in: number % shards)
+    }
+    return try writer.write(to: directory)
+  }
+
+  /// The length of the tensor `huge`: more than 32 bits count, and odd.
+  public static let hugeByteCount = 5 << 30 | 1
+
+  /// Writes one shard of so many bytes, nearly all a hole: `first`, `huge` at an odd offset, and `last`
+  /// at the far end.
+  public static func sparse(
+    byteCount: Int = 100 << 30, to directory: String
+  ) throws -> BundleWriter.Bundle {
+    var writer = BundleWriter()
+    writer.add("first", dtype: 4, [3], [1, 2, 3])
+    writer.addZeros("huge", dtype: 4, [hugeByteCount])
+    writer.skip(byteCount - hugeByteCount - 11)
+    writer.add("last", dtype: 1, [2], [0, 0, 128, 63, 0, 0, 0, 64])
+    return try writer.write(to: directory)
+  }
+}
