@@ -1,16 +1,16 @@
 /// What a checkpoint holds, without where: names, dtypes, shapes and stored slices, by position.
 ///
-/// Flat, because 100,000 tensors are common: one buffer of names, one of lengths, one hash table of
-/// positions, so that a look-up touches the table and one name. Immutable once made; the stored
-/// order is the files' (ascending by bytes).
+/// Flat, because 100,000 tensors are common. Immutable once made; the stored order is the files'
+/// (ascending by bytes).
 package struct Catalog: Sendable {
-  private var nameBytes: [UInt8] = []
-  private var nameEnds: [Int] = []
-  private var lengths: [Int] = []
-  private var lengthEnds: [Int] = []
+  /// The most tensors: what a table can refer to.
+  package static let maximumCount = Int(Int32.max)
+
+  private(set) var names = NameList()
+  private(set) var shapes = ShapeList()
   private var dtypes: [DataType] = []
   private var slices: [Int: [Slice]] = [:]
-  private var slots: [Int32] = []
+  private var table: NameTable?
 
   package init() {}
 
@@ -21,26 +21,21 @@ package struct Catalog: Sendable {
   package mutating func append(
     _ name: Name, _ dtype: DataType, _ shape: Shape, slices: [Slice] = []
   ) -> Int {
-    nameBytes.append(contentsOf: name.bytes)
-    nameEnds.append(nameBytes.count)
-    lengths.append(contentsOf: shape.lengths)
-    lengthEnds.append(lengths.count)
-    dtypes.append(dtype)
-    if !slices.isEmpty { self.slices[dtypes.count - 1] = slices }
+    if !slices.isEmpty { self.slices[dtypes.count] = slices }
+    append(name.bytes.span, dtype, shape.lengths.span)
     return dtypes.count - 1
+  }
+
+  /// Adds a tensor that is stored whole, as the other `append` does.
+  package mutating func append(_ name: Span<UInt8>, _ dtype: DataType, _ lengths: Span<Int>) {
+    names.append(name)
+    shapes.append(lengths)
+    dtypes.append(dtype)
   }
 
   /// Makes names findable; until then `position(of:)` finds nothing.
   package mutating func index() {
-    var capacity = 8
-    while capacity < dtypes.count * 2 { capacity *= 2 }
-    var slots = [Int32](repeating: -1, count: capacity)
-    for position in dtypes.indices {
-      var slot = hash(name(position).bytes, []) & (capacity - 1)
-      while slots[slot] >= 0 { slot = (slot + 1) & (capacity - 1) }
-      slots[slot] = Int32(position)
-    }
-    self.slots = slots
+    table = NameTable(names)
   }
 
   /// The number of tensors.
@@ -48,46 +43,29 @@ package struct Catalog: Sendable {
 
   /// The memory that the catalog takes, in bytes, about.
   package var memoryByteCount: Int {
-    nameBytes.count + (nameEnds.count + lengths.count + lengthEnds.count) * 8 + dtypes.count
-      + slots.count * 4 + slices.values.reduce(0) { $0 + $1.count * 128 }
+    names.memoryByteCount + shapes.memoryByteCount + dtypes.count + (table?.memoryByteCount ?? 0)
+      + slices.values.reduce(0) { $0 + $1.count * 128 }
   }
 
-  package func name(_ position: Int) -> Name {
-    Name(nameBytes[(position == 0 ? 0 : nameEnds[position - 1])..<nameEnds[position]])
-  }
+  package func name(_ position: Int) -> Name { names[position] }
 
   package func dtype(_ position: Int) -> DataType { dtypes[position] }
 
-  package func shape(_ position: Int) -> Shape {
-    Shape(lengths[(position == 0 ? 0 : lengthEnds[position - 1])..<lengthEnds[position]])
-  }
+  package func shape(_ position: Int) -> Shape { shapes[position] }
+
+  /// The lengths of a tensor's axes.
+  @_lifetime(borrow self)
+  package func lengths(_ position: Int) -> Span<Int> { shapes.span(position) }
 
   /// The slices that the tensor is stored in; none if it is stored whole.
-  package func slices(_ position: Int) -> [Slice] { slices[position] ?? [] }
-
-  /// Finds the tensor whose name is the two parts one after the other, without joining them.
-  package func position(of first: Name, _ second: Name = Name([])) -> Int? {
-    guard !slots.isEmpty else { return nil }
-    let mask = slots.count - 1
-    var slot = hash(first.bytes, second.bytes) & mask
-    while slots[slot] >= 0 {
-      let position = Int(slots[slot])
-      let found = name(position).bytes
-      if found.count == first.bytes.count + second.bytes.count,
-        found.prefix(first.bytes.count).elementsEqual(first.bytes),
-        found.suffix(second.bytes.count).elementsEqual(second.bytes)
-      {
-        return position
-      }
-      slot = (slot + 1) & mask
-    }
-    return nil
+  package func slices(_ position: Int) -> [Slice] {
+    // Most checkpoints have none at all.
+    slices.isEmpty ? [] : slices[position] ?? []
   }
 
-  private func hash(_ first: ArraySlice<UInt8>, _ second: ArraySlice<UInt8>) -> Int {
-    var bytes = ByteHasher(Hasher())
-    bytes.combine(first)
-    bytes.combine(second)
-    return bytes.finish().finalize()
-  }
+  /// Finds a tensor by name.
+  package func position(of name: Name) -> Int? { position(of: name.bytes.span) }
+
+  /// Finds a tensor by name.
+  func position(of name: Span<UInt8>) -> Int? { table?.position(of: name, in: names) }
 }

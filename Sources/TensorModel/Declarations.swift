@@ -2,17 +2,19 @@
 struct Declarations {
   /// The declared variables by name.
   let names: VariableIndex
-  private let variables: [Variable]
+  private let variables: VariableList
 
   /// Checks the variables and the map's variable objects, and adds what is wrong to `problems`.
   init(
-    _ variables: [Variable], assigning map: AssignmentMap, _ problems: inout ProblemCollector
+    _ variables: VariableList, assigning map: AssignmentMap, _ problems: inout ProblemCollector
   ) {
     self.variables = variables
     names = VariableIndex(variables, for: map)
     for index in names.duplicates { refuse(index, "is declared twice", &problems) }
-    for index in variables.indices {
-      if let fault = fault(of: index) { refuse(index, fault, &problems) }
+    if variables.hasNegativeLengths || !variables.hasNoPartitions {
+      for index in 0..<variables.count {
+        if let fault = fault(of: variables[index]) { refuse(index, fault, &problems) }
+      }
     }
     for pair in map.pairs {
       switch pair.target {
@@ -24,7 +26,7 @@ struct Declarations {
   }
 
   private func refuse(_ index: Int, _ fault: String, _ problems: inout ProblemCollector) {
-    let name = variables[index].name
+    let name = variables.names[index]
     problems.add(
       Problem(.invalidRequest, "variable \(name.inMessage) \(fault)", variable: name))
   }
@@ -34,7 +36,7 @@ struct Declarations {
   ) {
     guard names.index(of: name) == nil else { return }
     let nearest = problems.suggestion(for: name) { nearest in
-      for variable in variables { nearest.offer(variable.name) }
+      for index in 0..<variables.count { nearest.offer(variables.names[index]) }
     }
     problems.add(
       Problem(
@@ -44,14 +46,14 @@ struct Declarations {
   }
 
   /// What contradicts itself in a variable's declaration, or nil.
-  private func fault(of index: Int) -> String? {
-    if let shape = variables[index].shape,
+  private func fault(of variable: Variable) -> String? {
+    if let shape = variable.shape,
       shape.lengths.contains(where: { $0 < 0 && $0 != Shape.unknownLength })
     {
       return "has a negative length in its shape \(shape.inMessage)"
     }
-    guard let partition = variables[index].partition else { return nil }
-    guard let shape = variables[index].shape, shape.lengths.allSatisfy({ $0 >= 0 }) else {
+    guard let partition = variable.partition else { return nil }
+    guard let shape = variable.shape, shape.lengths.allSatisfy({ $0 >= 0 }) else {
       return "is a partition, whose shape must be known"
     }
     let fullShape = partition.fullShape

@@ -3,12 +3,12 @@
 struct Matches {
   /// What a variable is to be initialized with.
   struct Match {
-    /// Where in the checkpoint the tensor is.
-    var tensor: Int
+    /// Where in the checkpoint the tensor is; negative if the variable has no match.
+    var tensor: Int32 = -1
     /// The index of the pair that says so.
-    var pair: Int
+    var pair: Int32 = -1
     /// Whether the variable is a partition, to be cut out of the tensor.
-    var isPartition: Bool
+    var isPartition = false
   }
 
   /// What a pair assigns to: one variable as a whole, or partitions of one variable.
@@ -22,7 +22,7 @@ struct Matches {
   private let catalog: Catalog
   private let missing: MissingPolicy
   /// The match of each declared variable.
-  private(set) var matches: [Match?]
+  private(set) var matches: [Match]
   /// The tensors that the checkpoint lacks, by variable; only where they may be missing.
   private(set) var skipped: [Int: Name] = [:]
   /// The indexes of pairs that matched no variable, in the map's order.
@@ -35,20 +35,23 @@ struct Matches {
     self.store = store
     self.catalog = catalog
     self.missing = missing
-    matches = Array(repeating: nil, count: store.variables.count)
+    matches = Array(repeating: Match(), count: store.variables.count)
   }
 
   /// Matches all pairs and adds what TensorFlow would raise to `problems`; throws if that takes too much.
   mutating func match(
     _ problems: inout ProblemCollector, _ allowance: inout Allowance
   ) throws(Problem) {
-    let order = NameOrder(pairs.count) { pairs[$0].key }.indexes
+    var keys = NameList()
+    for pair in pairs { keys.append(pair.key.bytes.span) }
+    let order = NameOrder(keys).indexes
     var place = 0
     while place < order.count {
       var end = place + 1
-      while end < order.count, pairs[order[end]].key == pairs[order[place]].key { end += 1 }
+      while end < order.count, keys.span(order[end]).equals(keys.span(order[place])) { end += 1 }
       // Equal keys come in no order, but are matched in the map's: TensorFlow's sort is stable.
-      for pair in order[place..<end].sorted() { try match(pair, &problems, &allowance) }
+      let equal = end - place == 1 ? order[place..<end] : order[place..<end].sorted()[...]
+      for pair in equal { try match(pair, &problems, &allowance) }
       place = end
     }
     unused.sort()
@@ -86,7 +89,7 @@ struct Matches {
   private func target(
     of member: VariableStore.Member, _ allowance: inout Allowance
   ) throws(Problem) -> Target? {
-    if let variable = member.variable { return .one(variable) }
+    if member.variable >= 0 { return .one(Int(member.variable)) }
     let parts = try store.parts(of: member, &allowance)
     return parts.isEmpty ? nil : .list(parts)
   }
@@ -103,9 +106,9 @@ struct Matches {
       return
     }
     if case .one(let variable) = target {
-      let stored = catalog.shape(tensor)
-      guard store.variables[variable].shape?.accepts(stored) ?? true else {
-        problems.add(.shapeMismatch(store.variables[variable], key, stored, key: key))
+      guard store.variables.accepts(catalog.shapes.span(tensor), variable) else {
+        problems.add(
+          .shapeMismatch(store.variables[variable], key, catalog.shape(tensor), key: key))
         return
       }
     }
@@ -119,20 +122,27 @@ struct Matches {
     let mapping = ScopeMapping(from: pairs[pair].key, to: name)
     let members = store.members(in: mapping.scope)
     if members.isEmpty { unused.append(pair) }
+    let names = store.nameBytes
     var last = -1
     for member in members {
-      let (prefix, suffix) = mapping.tensor(for: member.name)
-      try allowance.spend(Allowance.lookup + prefix.bytes.count + suffix.bytes.count)
+      let name = names.span.extracting(member.name)
+      let (prefixByteCount, suffix) = mapping.tensor(for: name)
+      let prefix = mapping.prefix.span.extracting(first: prefixByteCount)
+      try allowance.spend(Allowance.lookup + prefixByteCount + suffix.count)
       let target = try target(of: member, &allowance)
-      guard let tensor = catalog.position(of: prefix, suffix, after: last) else {
-        lack(Name(prefix.bytes + suffix.bytes), pair, target, for: member.name, &problems)
+      guard let tensor = catalog.position(of: prefix, name.extracting(suffix), after: last) else {
+        let place = member.name.lowerBound
+        let tail = names[place + suffix.lowerBound..<place + suffix.upperBound]
+        let tensor = Name(mapping.prefix.prefix(prefixByteCount) + tail)
+        lack(tensor, pair, target, for: store.name(of: member), &problems)
         continue
       }
       last = tensor
-      if let target {
-        try assign(tensor, pair, to: target, &problems, &allowance)
-      } else {
-        problems.add(.partsLack(member.name, key: pairs[pair].key))
+      switch target {
+      case .one(let variable)?:
+        matches[variable] = Match(tensor: Int32(tensor), pair: Int32(pair))
+      case let target?: try assign(tensor, pair, to: target, &problems, &allowance)
+      case nil: problems.add(.partsLack(store.name(of: member), key: pairs[pair].key))
       }
     }
   }
@@ -143,17 +153,17 @@ struct Matches {
   ) throws(Problem) {
     switch target {
     case .one(let variable):
-      matches[variable] = Match(tensor: tensor, pair: pair, isPartition: false)
+      matches[variable] = Match(tensor: Int32(tensor), pair: Int32(pair))
     case .list(let variables):
       guard let first = variables.first else { return }
-      let owner = store.variables[first].partition?.fullName
+      let owner = store.variables.partition(first)?.fullName
       for index in variables {
         try allowance.spend(Allowance.lookup + (owner?.bytes.count ?? 0))
-        guard let owner, store.variables[index].partition?.fullName == owner else {
+        guard let owner, store.variables.partition(index)?.fullName == owner else {
           problems.add(.slicesDiffer(store.variables[index], owner: owner, key: pairs[pair].key))
           return
         }
-        matches[index] = Match(tensor: tensor, pair: pair, isPartition: true)
+        matches[index] = Match(tensor: Int32(tensor), pair: Int32(pair), isPartition: true)
       }
     }
   }
@@ -181,9 +191,9 @@ struct Matches {
     var nearest = ""
     if !isDeclared {
       nearest = problems.suggestion(for: name) { nearest in
-        for variable in store.variables where variable.isInStore {
-          let bytes = variable.name.bytes
-          nearest.offer(Name(bytes[..<(variable.name.partMark ?? bytes.endIndex)]))
+        for index in 0..<store.variables.count where store.variables.isInStore(index) {
+          let name = store.variables.names[index]
+          nearest.offer(Name(name.bytes[..<(name.partMark ?? name.bytes.endIndex)]))
         }
       }
     }
@@ -192,28 +202,26 @@ struct Matches {
 }
 
 extension Catalog {
-  /// Finds a tensor as `position(of:_:)` does, but looks first at the few that follow a position.
+  /// Finds the tensor whose name is the two parts one after the other, first among those after a position.
   ///
   /// Both a scope's variables and the tensors come in ascending order, so that the next one is most
   /// often close by: then no hash is computed, and memory is read in order.
-  fileprivate func position(of first: Name, _ second: Name, after last: Int) -> Int? {
+  fileprivate func position(
+    of first: Span<UInt8>, _ second: Span<UInt8>, after last: Int
+  ) -> Int? {
     let nearby = 4
-    let (head, tail) = (first.bytes, second.bytes)
     for position in (last + 1)..<max(last + 1, min(last + 1 + nearby, count)) {
-      let found = name(position).bytes
-      guard found.count == head.count + tail.count else { continue }
-      let (foundHead, foundTail) = (found.prefix(head.count), found.suffix(tail.count))
-      if Self.isEqual(foundTail.span, tail.span), Self.isEqual(foundHead.span, head.span) {
+      let found = names.span(position)
+      guard found.count == first.count + second.count else { continue }
+      if found.extracting(droppingFirst: first.count).equals(second),
+        found.extracting(first: first.count).equals(first)
+      {
         return position
       }
     }
-    return position(of: first, second)
-  }
-
-  /// Whether as many bytes are equal; looks at all, since they mostly are, which is many at a time.
-  private static func isEqual(_ left: Span<UInt8>, _ right: Span<UInt8>) -> Bool {
-    var difference: UInt8 = 0
-    for index in left.indices { difference |= left[index] ^ right[index] }
-    return difference == 0
+    guard !first.isEmpty else { return self.position(of: second) }
+    var name = NameList()
+    name.append(first, second)
+    return self.position(of: name.span(0))
   }
 }

@@ -23,19 +23,19 @@ public struct Name: Sendable, Hashable, Comparable, ExpressibleByStringLiteral {
 
   /// Compares bytes.
   public static func == (left: Name, right: Name) -> Bool {
-    left.bytes.elementsEqual(right.bytes)
+    left.bytes.span.equals(right.bytes.span)
   }
 
   /// Orders by bytes.
   public static func < (left: Name, right: Name) -> Bool {
-    left.bytes.lexicographicallyPrecedes(right.bytes)
+    left.bytes.span.precedes(right.bytes.span)
   }
 
   /// Hashes bytes.
   public func hash(into hasher: inout Hasher) {
-    var words = ByteHasher(hasher)
-    words.combine(bytes)
-    hasher = words.finish()
+    let name = bytes.span
+    for offset in stride(from: 0, to: name.count, by: 8) { hasher.combine(name.word(at: offset)) }
+    hasher.combine(name.count)
   }
 }
 
@@ -52,38 +52,5 @@ extension Name: CustomStringConvertible {
       }
     }
     return text
-  }
-}
-
-/// Feeds bytes to a `Hasher` eight at a time, so that a name in two parts hashes as the whole.
-struct ByteHasher {
-  private var hasher: Hasher
-  private var word: UInt64 = 0
-  private var count = 0
-
-  init(_ hasher: Hasher) {
-    self.hasher = hasher
-  }
-
-  mutating func combine(_ bytes: ArraySlice<UInt8>) {
-    var word = word
-    var count = count
-    for byte in bytes {
-      word = word << 8 | UInt64(byte)
-      count &+= 1
-      if count & 7 == 0 {
-        hasher.combine(word)
-        word = 0
-      }
-    }
-    self.word = word
-    self.count = count
-  }
-
-  func finish() -> Hasher {
-    var hasher = hasher
-    hasher.combine(word)
-    hasher.combine(count)
-    return hasher
   }
 }

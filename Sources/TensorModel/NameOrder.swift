@@ -13,37 +13,19 @@ struct NameOrder {
     var index: Int
   }
 
-  /// The names one after the other, so that looking at one touches no other memory.
-  private struct Flat {
-    var bytes: [UInt8] = []
-    var ends = [0]
-
-    init(_ count: Int, _ name: (Int) -> Name) {
-      ends.reserveCapacity(count + 1)
-      bytes.reserveCapacity((0..<count).reduce(0) { $0 + name($1).bytes.count })
-      for index in 0..<count {
-        bytes.append(contentsOf: name(index).bytes)
-        ends.append(bytes.count)
-      }
-    }
-
-    func word(_ index: Int, at depth: Int) -> UInt64 {
-      let start = ends[index] + depth
-      let end = min(start + width, ends[index + 1])
-      var word: UInt64 = 0
-      for place in start..<end { word = word << 8 | UInt64(bytes[place]) }
-      word <<= UInt64(8 * (width - (end - start) + 1))
-      return word | UInt64(min(ends[index + 1] - start, width + 1))
-    }
-  }
-
   /// The bytes of a word; its last byte tells how many of them the name has, so that NUL is not padding.
   private static let width = 7
 
-  /// Puts names in order, each given by its index.
-  init(_ count: Int, _ name: (Int) -> Name) {
-    let flat = Flat(count, name)
-    var entries = (0..<count).map { Entry(word: flat.word($0, at: 0), index: $0) }
+  /// Puts names in order.
+  init(_ names: NameList) {
+    if let hasEqual = Self.hasEqual(ascending: names) {
+      indexes = Array(0..<names.count)
+      self.hasEqual = hasEqual
+      return
+    }
+    var entries = (0..<names.count).map {
+      Entry(word: Self.word(names.span($0), at: 0), index: $0)
+    }
     var hasEqual = false
     var pending = [(range: entries.indices, depth: 0)]
     // The seed differs by process: no map can be written to meet the worst pivots.
@@ -61,12 +43,30 @@ struct NameOrder {
         continue
       }
       for place in equal {
-        entries[place].word = flat.word(entries[place].index, at: depth + Self.width)
+        entries[place].word = Self.word(names.span(entries[place].index), at: depth + Self.width)
       }
       pending.append((equal, depth + Self.width))
     }
     indexes = entries.map(\.index)
     self.hasEqual = hasEqual
+  }
+
+  /// Whether a name occurs twice, if the names are in order as they are, as a saved model's may be.
+  private static func hasEqual(ascending names: NameList) -> Bool? {
+    var hasEqual = false
+    for index in stride(from: 1, to: names.count, by: 1) {
+      let (before, after) = (names.span(index - 1), names.span(index))
+      if before.precedes(after) { continue }
+      guard before.equals(after) else { return nil }
+      hasEqual = true
+    }
+    return hasEqual
+  }
+
+  /// The name's bytes from a depth on, first byte highest, and how many there are.
+  private static func word(_ name: Span<UInt8>, at depth: Int) -> UInt64 {
+    let count = min(name.count - depth, width + 1)
+    return name.word(at: depth).byteSwapped & ~0xff | UInt64(count)
   }
 
   /// Moves entries of smaller words before, of greater ones behind those of the pivot's word.

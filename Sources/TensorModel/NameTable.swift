@@ -1,50 +1,55 @@
-/// Finds declared variables by name: a hash table of their indexes, so that no name is copied.
-struct NameTable {
+/// Finds names of a list by hash: a flat table of their positions, so that no name is copied.
+struct NameTable: Sendable {
   private struct Slot {
     /// Bits of the hash, which spare a look at most names that are not sought.
     var tag: UInt32 = 0
-    var index: Int32 = -1
+    var position: Int32 = -1
   }
 
-  private let variables: [Variable]
+  private let hash = NameHash()
   private var slots: [Slot]
-  /// The indexes of variables whose name an earlier one has.
+  /// The positions of names that an earlier one equals.
   private(set) var duplicates: [Int] = []
 
-  /// Makes a table of variables; of those of one name, the first is found.
-  init(_ variables: [Variable]) {
-    self.variables = variables
+  /// Makes a table of names; of equal ones, the first is found.
+  init(_ names: NameList) {
     var capacity = 8
-    while capacity < variables.count * 2 { capacity *= 2 }
+    while capacity < names.count * 2 { capacity *= 2 }
     slots = Array(repeating: Slot(), count: capacity)
-    for index in variables.indices {
-      let hash = variables[index].name.hashValue
-      let slot = slot(of: variables[index].name, hash)
-      guard slots[slot].index < 0 else {
-        duplicates.append(index)
-        continue
+    for position in 0..<names.count {
+      let name = names.span(position)
+      let hash = hash(name)
+      let slot = slot(of: name, hash, in: names)
+      if slots[slot].position < 0 {
+        slots[slot] = Slot(tag: Self.tag(hash), position: Int32(position))
+      } else {
+        duplicates.append(position)
       }
-      slots[slot] = Slot(tag: Self.tag(hash), index: Int32(index))
     }
   }
 
-  /// The index of the first variable of this name, or nil.
-  func index(of name: Name) -> Int? {
-    let found = slots[slot(of: name, name.hashValue)].index
+  /// The memory that the table takes, in bytes.
+  var memoryByteCount: Int { slots.count * MemoryLayout<Slot>.stride }
+
+  /// The position of the first name that is this one, in the list that the table was made of.
+  func position(of name: Span<UInt8>, in names: NameList) -> Int? {
+    let found = slots[slot(of: name, hash(name), in: names)].position
     return found < 0 ? nil : Int(found)
   }
 
   /// The slot of the name, or the free one where it belongs.
-  private func slot(of name: Name, _ hash: Int) -> Int {
-    var slot = hash & (slots.count - 1)
-    while slots[slot].index >= 0 {
-      if slots[slot].tag == Self.tag(hash), variables[Int(slots[slot].index)].name == name {
-        return slot
-      }
-      slot = (slot + 1) & (slots.count - 1)
+  @inline(__always)
+  private func slot(of name: Span<UInt8>, _ hash: UInt64, in names: NameList) -> Int {
+    let mask = slots.count &- 1
+    let tag = Self.tag(hash)
+    var slot = Int(truncatingIfNeeded: hash) & mask
+    while true {
+      let found = slots[slot]
+      if found.position < 0 { return slot }
+      if found.tag == tag, names.span(Int(found.position)).equals(name) { return slot }
+      slot = (slot &+ 1) & mask
     }
-    return slot
   }
 
-  private static func tag(_ hash: Int) -> UInt32 { UInt32(truncatingIfNeeded: hash >> 32) }
+  private static func tag(_ hash: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: hash >> 29) }
 }

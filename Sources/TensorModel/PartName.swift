@@ -1,14 +1,15 @@
 // How TensorFlow names the partitions of a variable: `<variable>/part_<number>`.
 
-extension Name {
+extension Span<UInt8> {
   /// Where `/part_` first occurs, or nil.
   var partMark: Int? {
     // A search by its last byte: from each byte follows how far the end of the mark is at least.
-    var end = bytes.startIndex + 5
-    while end < bytes.endIndex {
-      switch bytes[end] {
+    var end = 5
+    while end < count {
+      switch self[end] {
       case UInt8(ascii: "_"):
-        if bytes[(end - 5)..<end].elementsEqual("/part".utf8) { return end - 5 }
+        // The word's upper bytes lie behind the mark.
+        if word(at: end - 5) & 0xffff_ffff_ffff == 0x5f74_7261_702f { return end - 5 }
         end += 6
       case UInt8(ascii: "/"): end += 5
       case UInt8(ascii: "p"): end += 4
@@ -20,6 +21,11 @@ extension Name {
     }
     return nil
   }
+}
+
+extension Name {
+  /// Where `/part_` first occurs, or nil.
+  var partMark: Int? { bytes.span.partMark.map { bytes.startIndex + $0 } }
 
   /// The name of the partition of this number.
   func part(_ number: Int) -> Name {
@@ -27,8 +33,8 @@ extension Name {
   }
 
   /// The number of a partition whose name begins with `<owner>/part_`, if it is spelled as `part` does.
-  func partNumber(after owner: Name) -> Int? {
-    let digits = bytes.dropFirst(owner.bytes.count + "/part_".utf8.count)
+  func partNumber(after ownerByteCount: Int) -> Int? {
+    let digits = bytes.dropFirst(ownerByteCount + "/part_".utf8.count)
     let zero = UInt8(ascii: "0")
     guard !digits.isEmpty, digits.count == 1 || digits.first != zero, digits.count <= 9 else {
       return nil

@@ -20,11 +20,11 @@ struct Reads {
     case unsound(StoredSlices.Fault)
   }
 
-  private let variables: [Variable]
+  private let variables: VariableList
   private let catalog: Catalog
   private var stored: [Int: Stored] = [:]
 
-  init(of variables: [Variable], in catalog: Catalog) {
+  init(of variables: VariableList, in catalog: Catalog) {
     self.variables = variables
     self.catalog = catalog
   }
@@ -33,20 +33,20 @@ struct Reads {
   mutating func slice(
     of variable: Int, _ match: Matches.Match, _ allowance: inout Allowance
   ) throws(Refusal) -> Slice? {
-    let dtype = catalog.dtype(match.tensor)
-    guard variables[variable].dtype == dtype else { throw .dtype(stored: dtype) }
-    let shape = catalog.shape(match.tensor)
+    let tensor = Int(match.tensor)
+    let dtype = catalog.dtype(tensor)
+    guard variables.dtype(variable) == dtype else { throw .dtype(stored: dtype) }
     var slice: Slice?
     if !match.isPartition {
-      if let expected = variables[variable].shape, !expected.accepts(shape) {
-        throw .shape(stored: shape)
+      guard variables.accepts(catalog.shapes.span(tensor), variable) else {
+        throw .shape(stored: catalog.shape(tensor))
       }
-    } else if let partition = variables[variable].partition, let part = variables[variable].shape {
-      slice = try Self.slice(part, of: partition, stored: shape)
+    } else if let partition = variables.partition(variable), let part = variables.shape(variable) {
+      slice = try Self.slice(part, of: partition, stored: catalog.shape(tensor))
     }
-    let slices = catalog.slices(match.tensor)
+    let slices = catalog.slices(tensor)
     if !slices.isEmpty {
-      try checkCover(of: slice ?? Slice(whole: shape), match.tensor, slices, &allowance)
+      try checkCover(of: slice ?? Slice(whole: catalog.shape(tensor)), tensor, slices, &allowance)
     }
     return slice
   }

@@ -64,6 +64,14 @@ extension Resolution {
     _ map: AssignmentMap, variables: [Variable], in catalog: Catalog,
     missing: MissingPolicy = .fail
   ) throws(Problems) -> Resolution {
+    try resolve(map, variables: VariableList(variables), in: catalog, missing: missing)
+  }
+
+  /// Resolves a map for variables that are listed already.
+  package static func resolve(
+    _ map: AssignmentMap, variables: VariableList, in catalog: Catalog,
+    missing: MissingPolicy = .fail
+  ) throws(Problems) -> Resolution {
     var problems = ProblemCollector()
     let declarations = Declarations(variables, assigning: map, &problems)
     try problems.check()
@@ -75,21 +83,23 @@ extension Resolution {
     do throws(Problem) {
       var allowance = Allowance()
       try matches.match(&problems, &allowance)
-      for index in variables.indices {
-        guard let match = matches.matches[index] else { continue }
+      for index in 0..<variables.count {
+        let match = matches.matches[index]
+        guard match.tensor >= 0 else { continue }
+        let tensor = Int(match.tensor)
         do throws(Reads.Refusal) {
           let slice = try reads.slice(of: index, match, &allowance)
-          assignments.append(Assignment(variable: index, tensor: match.tensor, slice: slice))
+          assignments.append(Assignment(variable: index, tensor: tensor, slice: slice))
         } catch {
-          let key = map.pairs[match.pair].key
-          problems.add(error.problem(variables[index], catalog.name(match.tensor), key: key))
+          let key = map.pairs[Int(match.pair)].key
+          problems.add(error.problem(variables[index], catalog.name(tensor), key: key))
         }
       }
     } catch {
       problems.add(error)
     }
     try problems.check()
-    let skipped = matches.skipped.filter { matches.matches[$0.key] == nil }
+    let skipped = matches.skipped.filter { matches.matches[$0.key].tensor < 0 }
       .sorted { $0.key < $1.key }.map { Skipped(variable: $0.key, tensor: $0.value) }
     return Resolution(assignments: assignments, skipped: skipped, unused: matches.unused)
   }

@@ -3,7 +3,7 @@ struct ScopeMapping {
   /// The scope of variables without its slash; empty for all variables.
   let scope: Name
   /// What tensors' names begin with: the key, or nothing for the root.
-  private let prefix: ArraySlice<UInt8>
+  let prefix: ArraySlice<UInt8>
   /// Whether the variable's name follows the key whole: no slash to drop.
   private let isWhole: Bool
 
@@ -14,30 +14,32 @@ struct ScopeMapping {
     scope = Name(name.bytes[..<slash])
   }
 
-  /// The tensor for a member of the scope, in two parts.
+  /// The tensor for a member of the scope, in two parts: so much of the prefix, then a part of the name.
   ///
   /// One character is dropped behind the scope even where it is no slash, as when `n` is written for
   /// `n/`: then the scope is empty, and names lose their first character.
-  func tensor(for member: Name) -> (prefix: Name, suffix: Name) {
-    var suffix = member.bytes.dropFirst(scope.bytes.count)
-    if !isWhole { suffix = suffix.dropFirst(Name(suffix).firstCharacterByteCount) }
-    var prefix = prefix
-    if let last = suffix.last {
-      if last == UInt8(ascii: "/") { suffix.removeLast() }
-    } else if prefix.last == UInt8(ascii: "/") {
-      prefix.removeLast()
+  func tensor(for member: Span<UInt8>) -> (prefixByteCount: Int, suffix: Range<Int>) {
+    let slash = UInt8(ascii: "/")
+    var start = min(scope.bytes.count, member.count)
+    var end = member.count
+    if !isWhole { start += member.extracting(droppingFirst: start).firstCharacterByteCount }
+    var prefixByteCount = prefix.count
+    if start < end {
+      if member[end - 1] == slash { end -= 1 }
+    } else if prefix.last == slash {
+      prefixByteCount -= 1
     }
-    return (Name(prefix), Name(suffix))
+    return (prefixByteCount, start..<end)
   }
 }
 
-extension Name {
+extension Span<UInt8> {
   /// The bytes of the first character as Python counts characters: a code point, or a byte that is none.
   fileprivate var firstCharacterByteCount: Int {
-    guard let first = bytes.first else { return 0 }
-    if first < 0x80 { return 1 }
+    guard !isEmpty else { return 0 }
+    if self[0] < 0x80 { return 1 }
     var decoder = UTF8()
-    var iterator = bytes.makeIterator()
+    var iterator = (0..<Swift.min(4, count)).map { self[$0] }.makeIterator()
     guard case .scalarValue(let scalar) = decoder.decode(&iterator) else { return 1 }
     return UTF8.width(scalar)
   }

@@ -4,7 +4,7 @@
 /// many names will be sought, or if no scope is, for which names have to be put in order anyway.
 struct VariableIndex {
   /// The declared variables.
-  let variables: [Variable]
+  let variables: VariableList
   /// The order of the variables' names, if scopes may be sought.
   let order: NameOrder?
   private let table: NameTable?
@@ -13,11 +13,11 @@ struct VariableIndex {
   private static let maximumSoughtInOrder = 1000
 
   /// Makes the index that suits a map.
-  init(_ variables: [Variable], for map: AssignmentMap) {
+  init(_ variables: VariableList, for map: AssignmentMap) {
     self.variables = variables
-    let order = map.hasScopes ? NameOrder(variables.count) { variables[$0].name } : nil
+    let order = map.hasScopes ? NameOrder(variables.names) : nil
     let isSmall = map.targetCount <= Self.maximumSoughtInOrder
-    table = order != nil && isSmall ? nil : NameTable(variables)
+    table = order != nil && isSmall ? nil : NameTable(variables.names)
     self.order = order
   }
 
@@ -27,7 +27,7 @@ struct VariableIndex {
     guard let order = order?.indexes, self.order?.hasEqual == true else { return [] }
     var duplicates: [Int] = []
     for (before, after) in zip(order, order.dropFirst())
-    where variables[before].name == variables[after].name {
+    where variables.names[before] == variables.names[after] {
       duplicates.append(max(before, after))
     }
     return duplicates.sorted()
@@ -35,10 +35,11 @@ struct VariableIndex {
 
   /// The index of the variable of this name, or nil.
   func index(of name: Name) -> Int? {
-    if let table { return table.index(of: name) }
+    let names = variables.names
+    if let table { return table.position(of: name.bytes.span, in: names) }
     guard let order = order?.indexes else { return nil }
-    let place = order.place { variables[$0].name < name }
-    guard place < order.count, variables[order[place]].name == name else { return nil }
+    let place = order.place { names[$0] < name }
+    guard place < order.count, names[order[place]] == name else { return nil }
     return order[place]
   }
 }

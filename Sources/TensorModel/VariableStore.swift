@@ -2,12 +2,12 @@
 struct VariableStore {
   /// What names of the store stand for once `/part_<n>` is cut off: all that a scope mapping sees.
   struct Member {
-    /// The name up to its first `/part_`.
-    var name: Name
-    /// The index of the variable that has this very name, or nil.
-    var variable: Int?
+    /// Where the name, up to its first `/part_`, is in `nameBytes`.
+    var name: Range<Int>
+    /// The index of the variable that has this very name; negative if there is none.
+    var variable: Int32
     /// Where the names that were cut to this one are among the part names.
-    var parts: Range<Int>
+    var parts: Range<Int32>
   }
 
   private let names: VariableIndex
@@ -22,14 +22,17 @@ struct VariableStore {
   }
 
   /// The declared variables.
-  var variables: [Variable] { names.variables }
+  var variables: VariableList { names.variables }
+
+  /// The bytes that members' names are ranges of.
+  var nameBytes: [UInt8] { variables.names.bytes }
 
   /// Finds a declared variable, in the store or not.
   func index(declared name: Name) -> Int? { names.index(of: name) }
 
   /// Finds a variable of the store.
   func index(of name: Name) -> Int? {
-    guard let index = names.index(of: name), variables[index].isInStore else { return nil }
+    guard let index = names.index(of: name), variables.isInStore(index) else { return nil }
     return index
   }
 
@@ -47,8 +50,10 @@ struct VariableStore {
   func parts(of member: Member, _ allowance: inout Allowance) throws(Problem) -> [Int] {
     try allowance.spend(Allowance.lookup * member.parts.count)
     var parts = [Int](repeating: -1, count: member.parts.count)
-    for index in partNames[member.parts] {
-      if let number = variables[index].name.partNumber(after: member.name), number < parts.count {
+    for place in member.parts {
+      let index = partNames[Int(place)]
+      let name = variables.names[index]
+      if let number = name.partNumber(after: member.name.count), number < parts.count {
         parts[number] = index
       }
     }
@@ -61,44 +66,47 @@ struct VariableStore {
   /// the scope `a`, as the member `a`.
   func members(in scope: Name) -> ArraySlice<Member> {
     guard !scope.bytes.isEmpty else { return members[...] }
+    let names = variables.names
     let prefix = Name(scope.bytes + [UInt8(ascii: "/")])
     if let cut = scope.partMark {
-      let first = partNames.place { variables[$0].name < prefix }
-      guard first < partNames.count,
-        variables[partNames[first]].name.bytes.starts(with: prefix.bytes)
+      let first = partNames.place { names[$0] < prefix }
+      guard first < partNames.count, names[partNames[first]].bytes.starts(with: prefix.bytes)
       else { return [] }
       let owner = place(of: Name(scope.bytes[..<cut]))
       return members[owner...owner]
     }
     let inside = place(of: prefix)..<place(of: Name(scope.bytes + [UInt8(ascii: "/") + 1]))
     let owner = place(of: scope)
-    guard owner < members.count, members[owner].name == scope, !members[owner].parts.isEmpty else {
-      return members[inside]
-    }
+    guard owner < members.count, name(of: members[owner]) == scope, !members[owner].parts.isEmpty
+    else { return members[inside] }
     // Names such as `a-b` sort between `a` and `a/`.
     return owner + 1 == inside.lowerBound
       ? members[owner..<inside.upperBound] : [members[owner]] + members[inside]
   }
 
-  private func place(of name: Name) -> Int { members.place { $0.name < name } }
+  /// A member's name.
+  func name(of member: Member) -> Name { Name(nameBytes[member.name]) }
+
+  private func place(of name: Name) -> Int { members.place { self.name(of: $0) < name } }
 
   private mutating func collect(_ order: [Int]) {
+    let names = variables.names
     members.reserveCapacity(order.count)
     var owners: [Member] = []
-    for index in order where variables[index].isInStore {
-      let name = variables[index].name
-      guard let mark = name.partMark else {
-        members.append(Member(name: name, variable: index, parts: 0..<0))
+    for index in order where variables.isInStore(index) {
+      let range = names.range(index)
+      guard let mark = names.span(index).partMark else {
+        members.append(Member(name: range, variable: Int32(index), parts: 0..<0))
         continue
       }
-      let owner = Name(name.bytes[..<mark])
-      let place = partNames.count
+      let owner = range.lowerBound..<range.lowerBound + mark
+      let place = Int32(partNames.count)
       partNames.append(index)
       // Names cut to one follow each other: they begin alike, `/part_` included.
-      if let last = owners.last, last.name == owner {
+      if let last = owners.last, names.bytes[last.name].span.equals(names.bytes[owner].span) {
         owners[owners.count - 1].parts = last.parts.lowerBound..<place + 1
       } else {
-        owners.append(Member(name: owner, variable: nil, parts: place..<place + 1))
+        owners.append(Member(name: owner, variable: -1, parts: place..<place + 1))
       }
     }
     if !owners.isEmpty { merge(owners) }
@@ -107,14 +115,16 @@ struct VariableStore {
   /// Puts the owners of partitions among the members, as one with the variable of the same name.
   private mutating func merge(_ owners: [Member]) {
     let all = members + owners
+    var names = NameList()
+    for member in all { names.append(nameBytes[member.name].span) }
     members.removeAll(keepingCapacity: true)
-    for place in NameOrder(all.count, { all[$0].name }).indexes {
+    for place in NameOrder(names).indexes {
       let member = all[place]
-      guard let last = members.last, last.name == member.name else {
+      guard let last = members.last, name(of: last) == names[place] else {
         members.append(member)
         continue
       }
-      members[members.count - 1].variable = last.variable ?? member.variable
+      if last.variable < 0 { members[members.count - 1].variable = member.variable }
       if last.parts.isEmpty { members[members.count - 1].parts = member.parts }
     }
   }

@@ -269,6 +269,10 @@ private final class TensorFlow {
         print(took, flush=True)
     """
 
+  private struct Failure: Error {
+    let description: String
+  }
+
   private let process = Foundation.Process()
   private let questions = Pipe()
   private let answers = Pipe()
@@ -285,10 +289,13 @@ private final class TensorFlow {
   /// Opens once; returns nanoseconds.
   func open() throws -> Int64 {
     try questions.fileHandleForWriting.write(contentsOf: Data("\n".utf8))
-    let text = String(decoding: answers.fileHandleForReading.availableData, as: UTF8.self)
-    guard let nanoseconds = Int64(text.trimmingCharacters(in: .whitespacesAndNewlines)) else {
-      throw Errno.ioError
+    var text = ""
+    while !text.hasSuffix("\n") {
+      let bytes = answers.fileHandleForReading.availableData
+      guard !bytes.isEmpty else { throw Errno.brokenPipe }
+      text += String(decoding: bytes, as: UTF8.self)
     }
+    guard let nanoseconds = Int64(text.dropLast()) else { throw Failure(description: text) }
     return nanoseconds
   }
 

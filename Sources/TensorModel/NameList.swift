@@ -1,0 +1,95 @@
+/// Names end to end in one buffer, by position: 100,000 of them are two allocations.
+package struct NameList: Sendable {
+  /// The names' bytes, one name after the other.
+  private(set) var bytes: [UInt8] = []
+  private var ends: [Int] = []
+
+  package init() {}
+
+  /// The number of names.
+  package var count: Int { ends.count }
+
+  /// The memory that the list takes, in bytes, about.
+  var memoryByteCount: Int { bytes.count + ends.count * MemoryLayout<Int>.stride }
+
+  /// Makes room for names, so that appending them moves nothing.
+  mutating func reserveCapacity(_ count: Int, byteCount: Int) {
+    ends.reserveCapacity(count)
+    bytes.reserveCapacity(byteCount)
+  }
+
+  /// Adds a name.
+  mutating func append(_ name: Span<UInt8>) {
+    bytes.append(addingCapacity: name.count) { output in
+      for index in name.indices { output.append(name[index]) }
+    }
+    ends.append(bytes.count)
+  }
+
+  /// Adds a name in two parts.
+  mutating func append(_ first: Span<UInt8>, _ second: Span<UInt8>) {
+    append(first)
+    append(second)
+    ends.remove(at: ends.count - 2)
+  }
+
+  /// Where a name lies in `bytes`.
+  @inline(__always)
+  func range(_ position: Int) -> Range<Int> {
+    let end = ends[position]
+    return (position == 0 ? 0 : ends[position &- 1])..<end
+  }
+
+  /// A name, which shares the buffer.
+  subscript(position: Int) -> Name { Name(bytes[range(position)]) }
+
+  /// A name's bytes.
+  @inline(__always)
+  @_lifetime(borrow self)
+  func span(_ position: Int) -> Span<UInt8> { bytes.span.extracting(range(position)) }
+}
+
+extension Span<UInt8> {
+  /// Whether other bytes are the same.
+  @inline(__always)
+  func equals(_ other: Span<UInt8>) -> Bool {
+    guard count == other.count else { return false }
+    // They mostly are: a look at all is many at a time.
+    var difference: UInt8 = 0
+    for index in indices { difference |= self[index] ^ other[index] }
+    return difference == 0
+  }
+
+  /// Whether these bytes come before others, as names are ordered.
+  func precedes(_ other: Span<UInt8>) -> Bool {
+    let shorter = Swift.min(count, other.count)
+    var offset = 0
+    while offset < shorter {
+      let (left, right) = (word(at: offset), other.word(at: offset))
+      if left != right {
+        // Words that differ only past the end of the shorter name hold zeros there.
+        let place = offset &+ (left ^ right).trailingZeroBitCount / 8
+        guard place < shorter else { break }
+        return left.byteSwapped < right.byteSwapped
+      }
+      offset &+= 8
+    }
+    return count < other.count
+  }
+
+  /// Eight bytes from an offset, low byte first; of what is less, that and zeros.
+  @inline(__always)
+  func word(at offset: Int) -> UInt64 {
+    let rest = extracting(droppingFirst: offset)
+    guard rest.count >= 8 else {
+      var word: UInt64 = 0
+      for index in rest.indices { word |= UInt64(rest[index]) << UInt64(index &* 8) }
+      return word
+    }
+    // Written out, it is one load.
+    let low = UInt64(rest[0]) | UInt64(rest[1]) << 8 | UInt64(rest[2]) << 16 | UInt64(rest[3]) << 24
+    let high =
+      UInt64(rest[4]) | UInt64(rest[5]) << 8 | UInt64(rest[6]) << 16 | UInt64(rest[7]) << 24
+    return low | high << 32
+  }
+}

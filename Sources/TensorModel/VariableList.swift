@@ -1,0 +1,91 @@
+/// The variables that a request declares, by position: flat, because 100,000 of them are common.
+package struct VariableList: Sendable {
+  private struct Traits {
+    var dtype: DataType
+    var isRankKnown: Bool
+    var isInStore: Bool
+    /// The position among the partitions; negative for a variable that is none.
+    var partition: Int32
+  }
+
+  private(set) var names = NameList()
+  private(set) var shapes = ShapeList()
+  private var traits: [Traits] = []
+  private var partitions: [Partition] = []
+  /// Whether a shape has a length that is unknown or wrong.
+  private(set) var hasNegativeLengths = false
+
+  package init() {}
+
+  /// Makes the list of variables in their order.
+  package init(_ variables: [Variable]) {
+    reserveCapacity(
+      variables.count, nameByteCount: variables.reduce(0) { $0 + $1.name.bytes.count })
+    for variable in variables {
+      let lengths = (variable.shape ?? []).lengths
+      append(
+        variable.name.bytes.span, variable.dtype, lengths.span,
+        isRankKnown: variable.shape != nil, partition: variable.partition,
+        isInStore: variable.isInStore)
+    }
+  }
+
+  /// Makes room for variables, so that appending them moves nothing.
+  package mutating func reserveCapacity(_ count: Int, nameByteCount: Int) {
+    names.reserveCapacity(count, byteCount: nameByteCount)
+    traits.reserveCapacity(count)
+  }
+
+  /// Adds a variable; the lengths of a rank that is not known are not looked at.
+  package mutating func append(
+    _ name: Span<UInt8>, _ dtype: DataType, _ lengths: Span<Int>, isRankKnown: Bool = true,
+    partition: Partition? = nil, isInStore: Bool = true
+  ) {
+    names.append(name)
+    shapes.append(lengths)
+    for axis in lengths.indices where lengths[axis] < 0 { hasNegativeLengths = true }
+    traits.append(
+      Traits(
+        dtype: dtype, isRankKnown: isRankKnown, isInStore: isInStore,
+        partition: partition == nil ? -1 : Int32(partitions.count)))
+    if let partition { partitions.append(partition) }
+  }
+
+  /// The number of variables.
+  package var count: Int { traits.count }
+
+  /// Whether no variable is a partition.
+  var hasNoPartitions: Bool { partitions.isEmpty }
+
+  /// A variable.
+  package subscript(position: Int) -> Variable {
+    Variable(
+      names[position], dtype(position), shape(position), partition: partition(position),
+      isInStore: isInStore(position))
+  }
+
+  func dtype(_ position: Int) -> DataType { traits[position].dtype }
+
+  func isInStore(_ position: Int) -> Bool { traits[position].isInStore }
+
+  func shape(_ position: Int) -> Shape? {
+    traits[position].isRankKnown ? shapes[position] : nil
+  }
+
+  func partition(_ position: Int) -> Partition? {
+    let partition = traits[position].partition
+    return partition < 0 ? nil : partitions[Int(partition)]
+  }
+
+  /// Whether a tensor of the given shape may initialize the variable, as `Shape.accepts` says.
+  func accepts(_ stored: Span<Int>, _ position: Int) -> Bool {
+    guard traits[position].isRankKnown else { return true }
+    let lengths = shapes.span(position)
+    guard lengths.count == stored.count else { return false }
+    for axis in lengths.indices
+    where lengths[axis] != stored[axis] && lengths[axis] != Shape.unknownLength {
+      return false
+    }
+    return true
+  }
+}
