@@ -89,8 +89,10 @@ package struct BundleReader {
 
   private mutating func readEntries(_ bytes: [UInt8]) throws(Problem) {
     let scratch = Scratch()
+    var lengths: [Int] = []
     var table = try openTable(bytes.rawSpan)
     while try advance(&table) {
+      if header != nil, try takePlain(table.key, table.value, &lengths) { continue }
       let key = Array(table.key)
       if header == nil {
         header = try BundleReader.header(key, table.value, scratch)
@@ -131,6 +133,26 @@ package struct BundleReader {
     }
   }
 
+  /// Takes the entry of a tensor that is stored whole; false if this one has to be looked at closely.
+  private mutating func takePlain(
+    _ key: RawSpan, _ value: RawSpan, _ lengths: inout [Int]
+  ) throws(Problem) -> Bool {
+    let name = Span<UInt8>(_bytes: key)
+    guard !name.isEmpty, name[0] != 0, let entry = PlainEntry(value, lengths: &lengths),
+      let dtype = DataType(rawValue: entry.dtype), dtype != .resource,
+      lengths.count <= BundleReader.maximumRank, Shape(lengths).elementCount != nil
+    else { return false }
+    try expectRoom()
+    try spend(name.count + lengths.count * 8 + 96)
+    stored.append(
+      Checkpoint.StoredBytes(
+        shard: max(Checkpoint.StoredBytes.missing + 1, entry.shard),
+        maskedChecksum: entry.maskedChecksum, offset: entry.offset, byteCount: entry.byteCount))
+    storedEnds.append(stored.count)
+    catalog.append(name, dtype, lengths.span)
+    return true
+  }
+
   private mutating func take(_ key: [UInt8], _ entry: BundleEntry) throws(Problem) {
     try spend(key, entry)
     if key.first == 0 {
@@ -146,15 +168,27 @@ package struct BundleReader {
     // Arrays and dictionaries of entries, by the sizes of their elements.
     let own = key.count + entry.shape.count * 8 + (key.first == 0 ? 256 : 96)
     let slices = entry.slices.reduce(0) { $0 + 128 + $1.count * 16 }
-    guard own + slices <= allowance else { throw isTooLarge }
-    allowance -= own + slices
+    try spend(own + slices)
+  }
+
+  private mutating func spend(_ byteCount: Int) throws(Problem) {
+    guard byteCount <= allowance else { throw isTooLarge }
+    allowance -= byteCount
   }
 
   private var isTooLarge: Problem {
     Problem(.corrupt, "the index file expands to more than \(limit) bytes")
   }
 
+  private func expectRoom() throws(Problem) {
+    guard catalog.count < Catalog.maximumCount else {
+      throw Problem(
+        .unsupported, "the index file has more than \(Catalog.maximumCount) tensors")
+    }
+  }
+
   private mutating func append(_ key: [UInt8], _ entry: BundleEntry) throws(Problem) {
+    try expectRoom()
     let name = Name(key[...])
     guard let dtype = DataType(rawValue: entry.dtype), dtype != .resource else {
       throw Problem(.corrupt, "tensor \(name) has the unknown dtype \(entry.dtype)", tensor: name)
