@@ -54,7 +54,12 @@ extension Checkpoint {
     guard dtype != .variant else {
       throw problem(tensor, .unsupported, "has dtype variant, which cannot be shared")
     }
-    for run in runs(of: tensor, slice) { try expectReadable(run, of: tensor, in: files) }
+    let stored = storedRange(tensor)
+    if slice == nil || stored.count == 1 {
+      for run in stored { try expectReadable(run, of: tensor, in: files) }
+    } else {
+      for run in runs(of: tensor, slice) { try expectReadable(run, of: tensor, in: files) }
+    }
     let piece = Piece(
       tensor: tensor, slice: slice, alignment: max(Piece.alignment, options.alignment))
     guard let width = dtype.byteCount, !options.sealed, !isBigEndian || dtype.swappedByteCount == 1,
@@ -62,9 +67,10 @@ extension Checkpoint {
       strides.isEmpty || options.strides
     else { return .piece(piece) }
     // No bytes lie nowhere: an empty tensor's offset may be any number, and was not checked.
-    let place = stored[run].byteCount == 0 ? 0 : stored[run].offset + offset
+    let bytes = self.stored[run]
+    let place = bytes.byteCount == 0 ? 0 : bytes.offset + offset
     guard place & (max(options.alignment, width) - 1) == 0 else { return .piece(piece) }
-    let byteCount = slice.map { $0.counts.reduce(width, *) } ?? stored[run].byteCount
+    let byteCount = slice.map { $0.counts.reduce(width, *) } ?? bytes.byteCount
     return .file(stored: run, offset: place, byteCount: byteCount, strides: strides)
   }
 
@@ -133,7 +139,10 @@ extension Checkpoint {
     }
     let member = files.members[position]
     if let width = catalog.dtype(tensor).byteCount {
-      let expected = box(ofRun: index, of: tensor).shape.byteCount(ofWidth: width)
+      let shape =
+        catalog.slices(tensor).isEmpty
+        ? catalog.shape(tensor) : box(ofRun: index, of: tensor).shape
+      let expected = shape.byteCount(ofWidth: width)
       guard run.byteCount == expected else {
         throw problem(
           tensor, .corrupt,
