@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -385,6 +386,13 @@ int64_t clinux_resident_bytes(void) {
   long long total, resident;
   if (sscanf(text, "%lld %lld", &total, &resident) != 2) return -EINVAL;
   return resident * sysconf(_SC_PAGESIZE);
+}
+
+void clinux_trim(void) {
+  // Only glibc keeps what was freed; it returns pages between live blocks too.
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 int64_t clinux_physical_bytes(void) {

@@ -24,6 +24,8 @@ package struct Loading {
 
   /// Bytes that are read, summed and copied at a time; the buffer stays in the second-level cache.
   private static let chunkByteCount = 512 << 10
+  /// Bytes between two runs that are read along rather than skipped by a second read: a page.
+  private static let gapByteCount = 4096
 
   let checkpoint: Checkpoint
   private let files: FileSet
@@ -32,6 +34,9 @@ package struct Loading {
   /// Strings that were decoded to learn how much room their piece takes.
   var decoded: [Piece: Strings] = [:]
   private(set) var buffer: [UInt8] = []
+  /// What the front of the buffer holds for several runs, and of which data file.
+  private var ahead = 0..<0
+  private var aheadShard = Checkpoint.StoredBytes.missing
 
   package init(
     _ checkpoint: Checkpoint, _ files: FileSet, checkIn: @escaping () throws(Problem) -> Void
@@ -62,8 +67,8 @@ package struct Loading {
     verifying runs: [(run: Int, tensor: Int)], filling targets: [Target],
     of arena: inout MutableRawSpan
   ) throws(Problem) {
-    var work: [Int: (tensor: Int, copies: [Runs])] = [:]
-    for (run, tensor) in runs { work[run] = (tensor, []) }
+    var work = runs
+    var copies: [Int: [Runs]] = [:]
     for target in targets {
       let tensor = target.piece.tensor
       guard let width = checkpoint.catalog.dtype(tensor).byteCount else {
@@ -74,18 +79,19 @@ package struct Loading {
       for run in checkpoint.runs(of: tensor, target.piece.slice) {
         let box = checkpoint.box(ofRun: run, of: tensor)
         let copy = Runs(from: box, to: wanted, at: target.offset, width: width)
-        work[run, default: (tensor, [])].copies += copy.map { [$0] } ?? []
+        work.append((run, tensor))
+        if let copy { copies[run, default: []].append(copy) }
       }
     }
-    reserveBuffer(for: work.keys)
-    // In the order of the disk.
-    let order = work.keys.sorted {
-      let (left, right) = (checkpoint.stored[$0], checkpoint.stored[$1])
-      return (left.shard, left.offset) < (right.shard, right.offset)
+    let order = inOrderOfDisk(work)
+    let total = order.reduce(0) { total, item in
+      let (sum, overflow) = total.addingReportingOverflow(checkpoint.stored[item.run].byteCount)
+      return overflow ? .max : min(sum, Loading.chunkByteCount)
     }
-    for run in order {
-      guard let (tensor, copies) = work[run] else { continue }
-      try stream(run, of: tensor, copies, &arena)
+    reserveBuffer(total)
+    for (place, (run, tensor)) in order.enumerated() {
+      if !isAhead(checkpoint.stored[run]) { try readAhead(order[place...]) }
+      try stream(run, of: tensor, copies[run] ?? [], &arena)
     }
     for target in targets where checkpoint.isBigEndian {
       guard let width = checkpoint.catalog.dtype(target.piece.tensor).swappedByteCount
@@ -95,11 +101,62 @@ package struct Loading {
     try expectFilesUnchanged(order)
   }
 
-  /// Makes the buffer no larger than what is to be read needs.
-  mutating func reserveBuffer(for runs: some Sequence<Int>) {
-    let longest = runs.reduce(0) { max($0, checkpoint.stored[$1].byteCount) }
-    let count = min(Loading.chunkByteCount, max(longest, 1))
-    if buffer.count < count { buffer = [UInt8](repeating: 0, count: count) }
+  /// The runs by file and offset, each once.
+  private func inOrderOfDisk(_ work: [(run: Int, tensor: Int)]) -> [(run: Int, tensor: Int)] {
+    let sorted = work.sorted { first, second in
+      let (left, right) = (checkpoint.stored[first.run], checkpoint.stored[second.run])
+      return (left.shard, left.offset, first.run) < (right.shard, right.offset, second.run)
+    }
+    var last = -1
+    return sorted.filter { item in
+      defer { last = item.run }
+      return item.run != last
+    }
+  }
+
+  /// Makes the buffer as long as what is to be read, but no longer than a chunk.
+  mutating func reserveBuffer(_ byteCount: Int) {
+    let count = min(Loading.chunkByteCount, max(byteCount, 1))
+    guard buffer.count < count else { return }
+    buffer = [UInt8](repeating: 0, count: count)
+    ahead = 0..<0
+  }
+
+  /// Whether the buffer has all bytes of a run.
+  private func isAhead(_ run: Checkpoint.StoredBytes) -> Bool {
+    run.shard == aheadShard && run.offset >= ahead.lowerBound
+      && run.offset <= ahead.upperBound && run.byteCount <= ahead.upperBound - run.offset
+  }
+
+  /// Reads what small runs that follow one another in a file need, at once.
+  ///
+  /// What is not read, for whatever reason, is missed and told of when the run is streamed.
+  private mutating func readAhead(
+    _ order: ArraySlice<(run: Int, tensor: Int)>
+  ) throws(Problem) {
+    guard let first = order.first.map({ checkpoint.stored[$0.run] }), first.byteCount > 0 else {
+      return
+    }
+    ahead = 0..<0
+    var end = first.offset
+    var count = 0
+    for (run, _) in order {
+      let run = checkpoint.stored[run]
+      // Sorted by offset; placed, so that it lies in its file, unless it has no bytes.
+      guard run.shard == first.shard, run.byteCount > 0, run.offset - end <= Loading.gapByteCount,
+        run.byteCount <= buffer.count - (run.offset - first.offset)
+      else { break }
+      end = max(end, run.offset + run.byteCount)
+      count += 1
+    }
+    guard count > 1, let position = files.position(ofShard: first.shard, of: checkpoint.shardCount)
+    else { return }
+    try checkIn()
+    let range = 0..<end - first.offset
+    let file = files.members[position].file
+    guard let read = try? file.read(at: first.offset, into: &buffer, range: range) else { return }
+    ahead = first.offset..<first.offset + read
+    aheadShard = first.shard
   }
 
   private mutating func stream(
@@ -114,10 +171,16 @@ package struct Loading {
     var checksum = Checksum()
     var done = 0
     while done < run.byteCount {
-      try checkIn()
-      let count = min(buffer.count, run.byteCount - done)
-      try read(run, of: tensor, from: done, count: count)
-      let chunk = buffer.rawSpan.extracting(0..<count)
+      let count: Int
+      let start: Int
+      if isAhead(run) {
+        (start, count) = (run.offset - ahead.lowerBound, run.byteCount)
+      } else {
+        try checkIn()
+        (start, count) = (0, min(buffer.count, run.byteCount - done))
+        try read(run, of: tensor, from: done, count: count)
+      }
+      let chunk = buffer.rawSpan.extracting(start..<start + count)
       checksum.update(chunk)
       for index in copies.indices { copies[index].copy(chunk, at: done, to: &arena) }
       done += count
@@ -133,6 +196,7 @@ package struct Loading {
       throw checkpoint.problem(
         tensor, .checkpointNotFound, "is in shard \(run.shard), whose data file is missing")
     }
+    ahead = 0..<0
     let read: Int
     do {
       read = try files.members[position].file.read(
@@ -161,8 +225,8 @@ package struct Loading {
         + "stored \(Checksum.unmask(run.maskedChecksum)), calculated \(checksum.value)")
   }
 
-  private func expectFilesUnchanged(_ runs: [Int]) throws(Problem) {
-    for shard in Set(runs.map { checkpoint.stored[$0].shard }) {
+  private func expectFilesUnchanged(_ runs: [(run: Int, tensor: Int)]) throws(Problem) {
+    for shard in Set(runs.map { checkpoint.stored[$0.run].shard }) {
       guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else {
         continue
       }

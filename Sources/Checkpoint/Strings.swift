@@ -103,7 +103,7 @@ extension Loading {
       throw checkpoint.problem(
         tensor, .corrupt, "has an invalid size in the index: stored \(run.byteCount)")
     }
-    reserveBuffer(for: [position])
+    reserveBuffer(run.byteCount)
     var bytes: [UInt8] = []
     bytes.reserveCapacity(run.byteCount)
     while bytes.count < run.byteCount {

@@ -49,6 +49,13 @@ package enum Process {
     Int(try checked(clinux_resident_bytes()))
   }
 
+  /// Gives memory that was freed back to the kernel, wherever it lies.
+  ///
+  /// Takes milliseconds after much was freed. See `malloc_trim(3)`.
+  package static func giveBackFreedMemory() {
+    clinux_trim()
+  }
+
   /// The bytes of memory that the machine has.
   ///
   /// See `sysconf(3)`, _SC_PHYS_PAGES.

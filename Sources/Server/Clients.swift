@@ -67,7 +67,7 @@ package final class Client: Sendable {
   }
 
   func countCall() {
-    clients.change(id) { $0.callCount += 1 }
+    clients.countCall(id)
   }
 
   func countLeases(_ count: Int) {
@@ -107,6 +107,7 @@ package final class Clients: Sendable {
     var records: [UInt64: Record] = [:]
     var usage: [UInt32: Usage] = [:]
     var lastID: UInt64 = 0
+    var callCount = 0
   }
 
   private let limits: Limits
@@ -164,6 +165,14 @@ package final class Clients: Sendable {
     }
   }
 
+  fileprivate func countCall(_ id: UInt64) {
+    state.withLock { state in
+      state.callCount += 1
+      guard let position = state.records.index(forKey: id) else { return }
+      state.records.values[position].callCount += 1
+    }
+  }
+
   fileprivate func change(_ id: UInt64, _ change: (inout Record) -> Void) {
     state.withLock { state in
       guard let position = state.records.index(forKey: id) else { return }
@@ -184,6 +193,9 @@ package final class Clients: Sendable {
   }
 
   package var count: Int { state.withLock { $0.records.count } }
+
+  /// The calls of all connections since the daemon started, those that have ended included.
+  var callCount: Int { state.withLock { $0.callCount } }
 
   /// What is known of the connections, of all users or of one.
   func records(ofUser uid: UInt32? = nil) -> [Record] {

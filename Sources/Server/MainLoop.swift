@@ -5,7 +5,14 @@ import TensorModel
 
 /// The main thread: accepts, watches for signals, keeps the status line and the store tidy.
 package struct MainLoop {
-  /// How often the store is swept while it holds anything.
+  /// What leaves freed memory behind as it changes.
+  private struct Footprint: Hashable {
+    var connections = 0
+    var calls = 0
+    var residents = 0
+  }
+
+  /// How often the store is swept, and freed memory given back, while there is anything to look at.
   private static let sweepMilliseconds = 2000
   /// The status line changes at most this often.
   private static let statusMilliseconds = 250
@@ -18,6 +25,8 @@ package struct MainLoop {
   private var status = ""
   private var statusDue = Deadline.after(milliseconds: 0)
   private var restUntil = Deadline.after(milliseconds: 0)
+  /// What there was when freed memory was given back.
+  private var swept = Footprint()
   private var sweepDue = Deadline.after(milliseconds: MainLoop.sweepMilliseconds)
 
   /// Makes the loop of a daemon; the listeners must not block.
@@ -52,10 +61,7 @@ package struct MainLoop {
           accept(listener.socket, listener.endpoint)
         }
       }
-      if sweepDue.hasPassed {
-        daemon.store.sweep()
-        sweepDue = .after(milliseconds: MainLoop.sweepMilliseconds)
-      }
+      if sweepDue.hasPassed { sweep() }
     }
     daemon.supervisor.stopping()
     return daemon.drain()
@@ -67,9 +73,29 @@ package struct MainLoop {
     if let milliseconds = daemon.supervisor.pingMilliseconds {
       next = min(next, .after(milliseconds: milliseconds))
     }
-    if !daemon.store.residents.isEmpty { next = min(next, sweepDue) }
+    let footprint = footprint
+    if footprint != swept || footprint.connections > 0 || footprint.residents > 0 {
+      next = min(next, sweepDue)
+    }
     if daemon.summary != status { next = min(next, statusDue) }
     return next
+  }
+
+  private var footprint: Footprint {
+    Footprint(
+      connections: daemon.clients.count, calls: daemon.clients.callCount,
+      residents: daemon.store.residents.count)
+  }
+
+  /// Drops what was unused for long; what was freed since the last time goes back to the kernel.
+  private mutating func sweep() {
+    daemon.store.sweep()
+    if footprint != swept {
+      // Noted first: what is freed meanwhile is for the next time.
+      swept = footprint
+      Process.giveBackFreedMemory()
+    }
+    sweepDue = .after(milliseconds: MainLoop.sweepMilliseconds)
   }
 
   private mutating func updateStatus() {
