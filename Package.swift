@@ -103,7 +103,10 @@ let package = Package(
     tests("Store", ["Store", "Checkpoint", "Kernel", "Table", "TensorModel", system]),
     tests(
       "WarmstartClient",
-      ["WarmstartClient", "Messages", "TensorModel", "Digest", "warmstartd", system]),
+      [
+        "WarmstartClient", "Messages", "TensorModel", "Digest", "warmstartd", "warmstartctl",
+        system,
+      ]),
     tests(
       "Hostile",
       ["Harness", "WarmstartClient", "Messages", "Kernel", "TensorModel", "warmstartd", system]),
