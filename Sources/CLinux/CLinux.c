@@ -388,8 +388,20 @@ int64_t clinux_resident_bytes(void) {
   return resident * sysconf(_SC_PAGESIZE);
 }
 
+// Only glibc keeps what was freed.
+
+void clinux_keep_freed(int bytes) {
+#ifdef __GLIBC__
+  // Both, or glibc raises them as it sees fit: up to 64 MiB for each of many threads.
+  mallopt(M_MMAP_THRESHOLD, bytes);
+  mallopt(M_TRIM_THRESHOLD, bytes);
+#else
+  (void)bytes;
+#endif
+}
+
 void clinux_trim(void) {
-  // Only glibc keeps what was freed; it returns pages between live blocks too.
+  // Pages between live blocks too, but of other threads' heaps not the end.
 #ifdef __GLIBC__
   malloc_trim(0);
 #endif

@@ -49,7 +49,14 @@ package enum Process {
     Int(try checked(clinux_resident_bytes()))
   }
 
-  /// Gives memory that was freed back to the kernel, wherever it lies.
+  /// Lets each thread's heap keep so many freed bytes at its end; longer blocks go back when freed.
+  ///
+  /// See `mallopt(3)`, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD.
+  package static func keepFreedMemory(upTo byteCount: Int) {
+    clinux_keep_freed(CInt(clamping: byteCount))
+  }
+
+  /// Gives memory that was freed between what is in use back to the kernel.
   ///
   /// Takes milliseconds after much was freed. See `malloc_trim(3)`.
   package static func giveBackFreedMemory() {

@@ -53,9 +53,9 @@ final class Scale {
   /// `WARMSTART_TENSORFLOW` names a Python that can import it.
   private func open100k() throws {
     let bundle = try LargeCheckpoints.many(Scale.count, to: directory)
-    let peer = try ProcessInfo.processInfo.environment["WARMSTART_TENSORFLOW"].map {
-      try TensorFlow(python: $0, prefix: bundle.prefix)
-    }
+    let python = ProcessInfo.processInfo.environment["WARMSTART_TENSORFLOW"] ?? ""
+    let peer =
+      python.isEmpty ? nil : try TensorFlow(python: python, prefix: bundle.prefix)
     let client = Client(socket: daemon.socketPath)
     var opened = Int64.max
     var listed = Int64.max
