@@ -27,6 +27,15 @@ extension Scratch {
     return unsafe UnsafeMutableRawPointer(copy).bindMemory(to: Int64.self, capacity: values.count)
   }
 
+  /// The message of a list of names.
+  func message(_ names: NameList) -> UnsafeMutablePointer<Warmstart__V1__Names> {
+    let lengths = unsafe make(names.count, of: UInt32.self)
+    for position in 0..<names.count {
+      unsafe lengths[position] = UInt32(names.range(position).count)
+    }
+    return unsafe message(ofNames: column(names.bytes), names.bytes.count, lengths, names.count)
+  }
+
   /// The message of names, each of which `name` gives by its position.
   func names(_ count: Int, _ name: (Int) -> Name) -> UnsafeMutablePointer<Warmstart__V1__Names> {
     let lengths = unsafe make(count, of: UInt32.self)
@@ -61,7 +70,7 @@ extension Scratch {
   }
 }
 
-extension NameColumn {
+extension NameList {
   /// Unpacks the message `Names`, which must have that many.
   init(
     _ pointer: UnsafeMutablePointer<Warmstart__V1__Names>?, count: Int, of what: String
@@ -74,7 +83,7 @@ extension NameColumn {
     try expect(unsafe message.n_lengths, count, of: what, "names")
     let text = unsafe column(message.text.data, message.text.len)
     let lengths = unsafe column(message.lengths, message.n_lengths)
-    guard let column = NameColumn(text, lengths: lengths) else {
+    guard let column = NameList(text, lengths: lengths) else {
       throw .malformed("\(what) whose names' lengths are not those of their text")
     }
     self = column
@@ -101,8 +110,8 @@ func column(_ values: UnsafeMutablePointer<Int64>?, _ count: Int) -> [Int] {
 /// Unpacks a column of numbers for the axes of tensors of these ranks.
 func shapes(
   _ lengths: [Int], ranks: [Int32], of what: String
-) throws(MessageError) -> ShapeColumn {
-  guard let shapes = ShapeColumn(lengths, ranks: ranks) else {
+) throws(MessageError) -> ShapeList {
+  guard let shapes = ShapeList(lengths, ranks: ranks) else {
     throw .malformed("\(what) whose ranks are not those of \(lengths.count) axes")
   }
   return shapes

@@ -49,7 +49,7 @@ package struct ListReply: Sendable {
 
   private static func tensors(_ message: Warmstart__V1__Tensors) throws(MessageError) -> [Tensor] {
     let dtypes = try unsafe Messages.dtypes(message.dtypes, message.n_dtypes, of: "a tensor")
-    let names = try unsafe NameColumn(message.names, count: dtypes.count, of: "tensors")
+    let names = try unsafe NameList(message.names, count: dtypes.count, of: "tensors")
     let ranks = unsafe column(message.ranks, message.n_ranks)
     try expect(ranks.count, dtypes.count, of: "tensors", "ranks")
     let shapes = try unsafe Messages.shapes(

@@ -73,7 +73,7 @@ extension ResolveReply {
     if let handles = unsafe message.handles?.pointee { self.handles = try unsafe Handles(handles) }
     if let skipped = unsafe message.skipped?.pointee {
       let variables = unsafe column(skipped.variables, skipped.n_variables)
-      let tensors = try unsafe NameColumn(
+      let tensors = try unsafe NameList(
         skipped.tensors, count: variables.count, of: "skipped variables")
       self.skipped = variables.indices.map {
         Skipped(variable: Int(variables[$0]), tensor: tensors[$0])

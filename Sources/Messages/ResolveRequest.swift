@@ -20,11 +20,11 @@ package struct ResolveRequest: Sendable {
 
   package var checkpoint: CheckpointReference
   package var map: AssignmentMap
-  package var variables: [Variable]
+  package var variables: VariableList
   package var options: Options
 
   package init(
-    checkpoint: CheckpointReference, map: AssignmentMap, variables: [Variable], options: Options
+    checkpoint: CheckpointReference, map: AssignmentMap, variables: VariableList, options: Options
   ) {
     self.checkpoint = checkpoint
     self.map = map
@@ -55,7 +55,7 @@ extension ResolveRequest {
     checkpoint = try unsafe CheckpointReference(message.checkpoint)
     map = AssignmentMap([])
     if let pairs = unsafe message.map?.pointee { map = try unsafe AssignmentMap(pairs) }
-    variables = []
+    variables = VariableList()
     if let columns = unsafe message.variables?.pointee {
       variables = try unsafe ResolveRequest.variables(columns)
     }
@@ -68,23 +68,18 @@ extension ResolveRequest {
 
   private static func variables(
     _ message: Warmstart__V1__Variables
-  ) throws(MessageError) -> [Variable] {
+  ) throws(MessageError) -> VariableList {
     let dtypes = try unsafe Messages.dtypes(message.dtypes, message.n_dtypes, of: "a variable")
-    let names = try unsafe NameColumn(message.names, count: dtypes.count, of: "variables")
+    let names = try unsafe NameList(message.names, count: dtypes.count, of: "variables")
     let ranks = unsafe column(message.ranks, message.n_ranks)
     try expect(ranks.count, dtypes.count, of: "variables", "ranks")
     let shapes = try unsafe Messages.shapes(
       column(message.lengths, message.n_lengths), ranks: ranks, of: "variables")
-    var variables: [Variable] = []
-    variables.reserveCapacity(dtypes.count)
-    for (position, dtype) in dtypes.enumerated() {
-      variables.append(
-        Variable(names[position], dtype, ranks[position] < 0 ? nil : shapes[position]))
-    }
+    var variables = VariableList(names, dtypes, shapes, ranks: ranks)
     for index in 0..<(unsafe message.n_outside_store) {
       let position = unsafe Int(message.outside_store[index])
       guard position < variables.count else { throw .malformed("no variable \(position)") }
-      variables[position].isInStore = false
+      variables.takeOutOfStore(position)
     }
     if let places = unsafe message.partitions?.pointee {
       try unsafe variables.place(places)
@@ -93,11 +88,11 @@ extension ResolveRequest {
   }
 }
 
-extension [Variable] {
+extension VariableList {
   /// Says of some variables that they are partitions.
   fileprivate mutating func place(_ message: Warmstart__V1__Partitions) throws(MessageError) {
     let count = unsafe message.n_variables
-    let names = try unsafe NameColumn(message.full_names, count: count, of: "partitions")
+    let names = try unsafe NameList(message.full_names, count: count, of: "partitions")
     let ranks = unsafe column(message.ranks, message.n_ranks)
     try expect(ranks.count, count, of: "partitions", "ranks")
     let shapes = try unsafe Messages.shapes(
@@ -107,8 +102,10 @@ extension [Variable] {
     for index in 0..<count {
       let position = unsafe Int(message.variables[index])
       guard position < self.count else { throw .malformed("no variable \(position)") }
-      self[position].partition = Partition(
-        of: names[index], fullShape: shapes[index], offset: Array<Int>(offsets[index].lengths))
+      place(
+        position,
+        Partition(
+          of: names[index], fullShape: shapes[index], offset: Array<Int>(offsets[index].lengths)))
     }
   }
 }
@@ -116,10 +113,10 @@ extension [Variable] {
 extension AssignmentMap {
   fileprivate init(_ message: Warmstart__V1__AssignmentMap) throws(MessageError) {
     let count = unsafe message.n_targets
-    let keys = try unsafe NameColumn(message.keys, count: count, of: "a map")
+    let keys = try unsafe NameList(message.keys, count: count, of: "a map")
     try unsafe expect(message.n_name_counts, count, of: "a map", "counts")
     let total = unsafe message.names.map { unsafe $0.pointee.n_lengths } ?? 0
-    let names = try unsafe NameColumn(message.names, count: total, of: "a map")
+    let names = try unsafe NameList(message.names, count: total, of: "a map")
     self.init([])
     pairs.reserveCapacity(count)
     var next = 0
@@ -141,7 +138,7 @@ extension AssignmentMap {
 
 extension AssignmentMap.Target {
   fileprivate init(
-    _ kind: UInt32, _ names: NameColumn, _ range: Range<Int>
+    _ kind: UInt32, _ names: NameList, _ range: Range<Int>
   ) throws(MessageError) {
     switch Warmstart__V1__AssignmentMap__Target(rawValue: kind) {
     case WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLES:
@@ -228,52 +225,38 @@ extension AssignmentMap.Target {
   }
 }
 
-extension [Variable] {
+extension VariableList {
   fileprivate func message(_ scratch: Scratch) -> UnsafeMutablePointer<Warmstart__V1__Variables> {
     let message = unsafe scratch.make(1, of: Warmstart__V1__Variables.self)
     unsafe warmstart__v1__variables__init(message)
     let dtypes = unsafe scratch.make(count, of: UInt32.self)
     let ranks = unsafe scratch.make(count, of: Int32.self)
-    var lengthCount = 0
-    for position in indices { lengthCount += self[position].shape?.rank ?? 0 }
-    let lengths = unsafe scratch.make(lengthCount, of: Int64.self)
     var outside: [UInt32] = []
-    var partitions: [Int] = []
-    var next = 0
-    // Field by field: a copy of a variable would count references to all its buffers.
-    for position in indices {
-      unsafe dtypes[position] = UInt32(self[position].dtype.rawValue)
-      unsafe ranks[position] = Int32(self[position].shape?.rank ?? -1)
-      if let shape = self[position].shape {
-        for length in shape.lengths {
-          unsafe lengths[next] = Int64(length)
-          next += 1
-        }
-      }
-      if !self[position].isInStore { outside.append(UInt32(position)) }
-      if self[position].partition != nil { partitions.append(position) }
+    for position in 0..<count {
+      unsafe dtypes[position] = UInt32(dtype(position).rawValue)
+      unsafe ranks[position] = isRankKnown(position) ? Int32(shapes.range(position).count) : -1
+      if !isInStore(position) { outside.append(UInt32(position)) }
     }
-    unsafe message.pointee.names = scratch.names(count) { self[$0].name }
+    unsafe message.pointee.names = scratch.message(names)
     unsafe message.pointee.n_dtypes = count
     unsafe message.pointee.dtypes = dtypes
     unsafe message.pointee.n_ranks = count
     unsafe message.pointee.ranks = ranks
-    unsafe message.pointee.n_lengths = lengthCount
-    unsafe message.pointee.lengths = lengths
+    unsafe message.pointee.n_lengths = shapes.lengths.count
+    unsafe message.pointee.lengths = scratch.signedColumn(shapes.lengths)
     unsafe message.pointee.n_outside_store = outside.count
     unsafe message.pointee.outside_store = scratch.column(outside)
-    if !partitions.isEmpty {
-      unsafe message.pointee.partitions = self.partitions(partitions, scratch)
-    }
+    if !hasNoPartitions { unsafe message.pointee.partitions = partitions(scratch) }
     return unsafe message
   }
 
   private func partitions(
-    _ positions: [Int], _ scratch: Scratch
+    _ scratch: Scratch
   ) -> UnsafeMutablePointer<Warmstart__V1__Partitions> {
     let message = unsafe scratch.make(1, of: Warmstart__V1__Partitions.self)
     unsafe warmstart__v1__partitions__init(message)
-    let partitions = positions.compactMap { self[$0].partition }
+    let positions = (0..<count).filter { partition($0) != nil }
+    let partitions = positions.compactMap { partition($0) }
     let offsets = partitions.flatMap(\.offset)
     let lengths = partitions.flatMap(\.fullShape.lengths)
     unsafe message.pointee.n_variables = positions.count

@@ -1,10 +1,22 @@
 /// Names end to end in one buffer, by position: 100,000 of them are two allocations.
-package struct NameList: Sendable {
+package struct NameList: Sendable, Hashable {
   /// The names' bytes, one name after the other.
-  private(set) var bytes: [UInt8] = []
+  package private(set) var bytes: [UInt8] = []
   private var ends: [Int] = []
 
   package init() {}
+
+  /// Makes a list of what it consists of; nil if the lengths are not those of the bytes.
+  package init?(_ bytes: [UInt8], lengths: [UInt32]) {
+    ends.reserveCapacity(lengths.count)
+    var end = 0
+    for length in lengths {
+      end += Int(length)
+      ends.append(end)
+    }
+    guard end == bytes.count else { return nil }
+    self.bytes = bytes
+  }
 
   /// The number of names.
   package var count: Int { ends.count }
@@ -35,13 +47,13 @@ package struct NameList: Sendable {
 
   /// Where a name lies in `bytes`.
   @inline(__always)
-  func range(_ position: Int) -> Range<Int> {
+  package func range(_ position: Int) -> Range<Int> {
     let end = ends[position]
     return (position == 0 ? 0 : ends[position &- 1])..<end
   }
 
   /// A name, which shares the buffer.
-  subscript(position: Int) -> Name { Name(bytes[range(position)]) }
+  package subscript(position: Int) -> Name { Name(bytes[range(position)]) }
 
   /// A name's bytes.
   @inline(__always)

@@ -1,9 +1,24 @@
 /// Shapes end to end in one buffer, by position.
-package struct ShapeList: Sendable {
-  private(set) var lengths: [Int] = []
+package struct ShapeList: Sendable, Hashable {
+  /// The lengths of all axes, one shape after the other.
+  package private(set) var lengths: [Int] = []
   private var ends: [Int] = []
 
   package init() {}
+
+  /// Makes a list of what it consists of; nil if the ranks are not those of the lengths.
+  ///
+  /// A rank below 0, for an unknown one, has no lengths.
+  package init?(_ lengths: [Int], ranks: [Int32]) {
+    ends.reserveCapacity(ranks.count)
+    var end = 0
+    for rank in ranks {
+      end += max(0, Int(rank))
+      ends.append(end)
+    }
+    guard end == lengths.count else { return nil }
+    self.lengths = lengths
+  }
 
   /// The memory that the list takes, in bytes, about.
   var memoryByteCount: Int { (lengths.count + ends.count) * MemoryLayout<Int>.stride }
@@ -15,14 +30,15 @@ package struct ShapeList: Sendable {
   }
 
   /// A shape, which shares the buffer.
-  subscript(position: Int) -> Shape { Shape(lengths[range(position)]) }
+  package subscript(position: Int) -> Shape { Shape(lengths[range(position)]) }
 
   /// A shape's lengths.
   @inline(__always)
   @_lifetime(borrow self)
   func span(_ position: Int) -> Span<Int> { lengths.span.extracting(range(position)) }
 
-  private func range(_ position: Int) -> Range<Int> {
+  /// Where a shape lies in `lengths`.
+  package func range(_ position: Int) -> Range<Int> {
     let end = ends[position]
     return (position == 0 ? 0 : ends[position &- 1])..<end
   }

@@ -1,6 +1,6 @@
 /// The variables that a request declares, by position: flat, because 100,000 of them are common.
-package struct VariableList: Sendable {
-  private struct Traits {
+package struct VariableList: Sendable, Hashable {
+  private struct Traits: Sendable, Hashable {
     var dtype: DataType
     var isRankKnown: Bool
     var isInStore: Bool
@@ -8,8 +8,9 @@ package struct VariableList: Sendable {
     var partition: Int32
   }
 
-  private(set) var names = NameList()
-  private(set) var shapes = ShapeList()
+  package private(set) var names = NameList()
+  /// No lengths for those whose rank is not known.
+  package private(set) var shapes = ShapeList()
   private var traits: [Traits] = []
   private var partitions: [Partition] = []
   /// Whether a shape has a length that is unknown or wrong.
@@ -28,6 +29,29 @@ package struct VariableList: Sendable {
         isRankKnown: variable.shape != nil, partition: variable.partition,
         isInStore: variable.isInStore)
     }
+  }
+
+  /// Makes the list of columns, which are as long as each other; a rank below 0 is an unknown one.
+  package init(_ names: NameList, _ dtypes: [DataType], _ shapes: ShapeList, ranks: [Int32]) {
+    self.names = names
+    self.shapes = shapes
+    for length in shapes.lengths where length < 0 { hasNegativeLengths = true }
+    traits.reserveCapacity(dtypes.count)
+    for position in dtypes.indices {
+      traits.append(
+        Traits(
+          dtype: dtypes[position], isRankKnown: ranks[position] >= 0, isInStore: true,
+          partition: -1))
+    }
+  }
+
+  /// Says that a variable is not in the store.
+  package mutating func takeOutOfStore(_ position: Int) { traits[position].isInStore = false }
+
+  /// Says that a variable is a partition.
+  package mutating func place(_ position: Int, _ partition: Partition) {
+    traits[position].partition = Int32(partitions.count)
+    partitions.append(partition)
   }
 
   /// Makes room for variables, so that appending them moves nothing.
@@ -55,7 +79,10 @@ package struct VariableList: Sendable {
   package var count: Int { traits.count }
 
   /// Whether no variable is a partition.
-  var hasNoPartitions: Bool { partitions.isEmpty }
+  package var hasNoPartitions: Bool { partitions.isEmpty }
+
+  /// Whether a variable's rank is known.
+  package func isRankKnown(_ position: Int) -> Bool { traits[position].isRankKnown }
 
   /// A variable.
   package subscript(position: Int) -> Variable {
@@ -64,15 +91,15 @@ package struct VariableList: Sendable {
       isInStore: isInStore(position))
   }
 
-  func dtype(_ position: Int) -> DataType { traits[position].dtype }
+  package func dtype(_ position: Int) -> DataType { traits[position].dtype }
 
-  func isInStore(_ position: Int) -> Bool { traits[position].isInStore }
+  package func isInStore(_ position: Int) -> Bool { traits[position].isInStore }
 
-  func shape(_ position: Int) -> Shape? {
+  package func shape(_ position: Int) -> Shape? {
     traits[position].isRankKnown ? shapes[position] : nil
   }
 
-  func partition(_ position: Int) -> Partition? {
+  package func partition(_ position: Int) -> Partition? {
     let partition = traits[position].partition
     return partition < 0 ? nil : partitions[Int(partition)]
   }

@@ -102,6 +102,7 @@ private struct Question {
   let map: AssignmentMap
   let variables: [Variable]
   let options: Resolved.Options
+  private let list: VariableList
 
   /// Throws INVALID_REQUEST for a partition that no message can describe.
   init(
@@ -110,6 +111,8 @@ private struct Question {
     self.map = map
     self.variables = variables
     self.options = options
+    list = VariableList(variables)
+    guard !list.hasNoPartitions else { return }
     for index in variables.indices {
       guard let partition = variables[index].partition else { continue }
       guard partition.offset.count == partition.fullShape.rank else {
@@ -128,7 +131,7 @@ private struct Question {
     wanted.skipMissing = options.skipMissing
     wanted.strides = options.strides
     let request = ResolveRequest(
-      checkpoint: reference, map: map, variables: variables, options: wanted)
+      checkpoint: reference, map: map, variables: list, options: wanted)
     var features: [String] = []
     if options.sealed { features.append("sealed") }
     if options.strides { features.append("strides") }
