@@ -38,6 +38,12 @@ package struct NameList: Sendable, Hashable {
     ends.append(bytes.count)
   }
 
+  /// Adds a name whole.
+  mutating func append(_ name: Name) {
+    bytes += name.bytes
+    ends.append(bytes.count)
+  }
+
   /// Adds a name in two parts.
   mutating func append(_ first: Span<UInt8>, _ second: Span<UInt8>) {
     append(first)

@@ -29,6 +29,12 @@ package struct ShapeList: Sendable, Hashable {
     ends.append(self.lengths.count)
   }
 
+  /// Adds a shape whole.
+  mutating func append(_ shape: Shape) {
+    lengths += shape.lengths
+    ends.append(lengths.count)
+  }
+
   /// A shape, which shares the buffer.
   package subscript(position: Int) -> Shape { Shape(lengths[range(position)]) }
 

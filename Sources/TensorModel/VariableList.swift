@@ -20,15 +20,21 @@ package struct VariableList: Sendable, Hashable {
 
   /// Makes the list of variables in their order.
   package init(_ variables: [Variable]) {
-    reserveCapacity(
-      variables.count, nameByteCount: variables.reduce(0) { $0 + $1.name.bytes.count })
-    for variable in variables {
-      let lengths = (variable.shape ?? []).lengths
-      append(
-        variable.name.bytes.span, variable.dtype, lengths.span,
-        isRankKnown: variable.shape != nil, partition: variable.partition,
-        isInStore: variable.isInStore)
+    var nameByteCount = 0
+    for index in variables.indices { nameByteCount += variables[index].name.bytes.count }
+    reserveCapacity(variables.count, nameByteCount: nameByteCount)
+    // Field by field: a copy of a variable would count references to all its buffers.
+    for index in variables.indices {
+      names.append(variables[index].name)
+      let shape = variables[index].shape
+      shapes.append(shape ?? [])
+      traits.append(
+        Traits(
+          dtype: variables[index].dtype, isRankKnown: shape != nil,
+          isInStore: variables[index].isInStore, partition: -1))
+      if let partition = variables[index].partition { place(index, partition) }
     }
+    for length in shapes.lengths where length < 0 { hasNegativeLengths = true }
   }
 
   /// Makes the list of columns, which are as long as each other; a rank below 0 is an unknown one.

@@ -2,6 +2,7 @@ package import Kernel
 package import Server
 internal import SystemPackage
 internal import TestSupport
+internal import Wire
 
 /// Something that listens where a client expects the daemon, and treats each connection as told.
 package final class Impostor: Sendable {

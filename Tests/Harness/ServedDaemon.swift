@@ -36,7 +36,7 @@ package final class ServedDaemon: Sendable {
       let waiting = Monitor<Client?>(client)
       try Thread.detach { [daemon, state] in
         // The client ends with the session, before anybody is told.
-        while let client = waiting.withLock({ $0.take() }) { daemon.serve(client) }
+        while let client = waiting.withLock({ $0.take() }) { daemon.serve(client, Connection.Memory()) }
         state.notifying { $0.sessionCount -= 1 }
       }
     }

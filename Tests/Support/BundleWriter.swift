@@ -72,6 +72,8 @@ public struct BundleWriter: Sendable {
     public var checksum: UInt32 = 0
     /// The slices that the tensor is stored in.
     public var slices: [[Extent]] = []
+    /// Written instead of all the above.
+    public var raw: [UInt8]?
 
     /// Makes an entry of nothing.
     public init() {}
@@ -368,6 +370,7 @@ extension BundleWriter.Header {
 extension BundleWriter.Entry {
   /// The entry as the index stores it.
   public var bytes: [UInt8] {
+    if let raw { return raw }
     let lengths = shape.flatMap { Proto.message(2, Proto.number(1, $0)) }
     var bytes = Proto.number(1, dtype) + Proto.message(2, lengths)
     bytes += Proto.number(3, shard) + Proto.number(4, offset) + Proto.number(5, byteCount)
