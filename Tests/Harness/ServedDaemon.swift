@@ -1,6 +1,7 @@
 package import Kernel
 package import Server
 import Store
+import Wire
 
 /// A daemon inside this process, whose connections are socket pairs.
 package final class ServedDaemon: Sendable {

@@ -6,14 +6,16 @@ struct Samples {
   private(set) var all: [Int64] = []
   private(set) var best = Int64.max
 
-  /// Runs blocks of an operation that returns its duration or a negative error.
-  init(blocks: Int, of count: Int, _ operation: () throws -> Int64) rethrows {
-    for _ in 0..<blocks {
-      var block: [Int64] = []
-      for _ in 0..<count { block.append(try operation()) }
-      best = min(best, Samples.quantile(block, 0.5))
-      all += block
+  /// Runs a block of calls.
+  mutating func take(_ count: Int, of body: Operation.Body) throws {
+    var block: [Int64] = []
+    for _ in 0..<count {
+      let duration = try body()
+      precondition(duration > 0, "error \(duration)")
+      block.append(duration)
     }
+    best = min(best, Samples.quantile(block, 0.5))
+    all += block
   }
 
   var median: Int64 { Samples.quantile(all, 0.5) }

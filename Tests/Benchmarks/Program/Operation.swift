@@ -1,0 +1,35 @@
+/// Something whose cost is measured, beside what C pays for the least of the same.
+struct Operation {
+  /// What to call to do something once; returns nanoseconds, or a negative error.
+  typealias Body = () throws -> Int64
+
+  /// What C does beside it.
+  struct Floor {
+    let name: String
+    let prepare: (Bench) throws -> Body
+  }
+
+  let name: String
+  /// How many times a block does it, and how many blocks there are.
+  var calls = 100
+  var blocks = 20
+  /// How many requests are counted; 0 if counts say nothing about it.
+  var counted = 0
+  /// How many bytes it handles, if a rate says more than a time.
+  var byteCount: Int?
+  var floor: Floor?
+  /// Sets everything up that is not to be measured.
+  let prepare: (Bench) throws -> Body
+
+  /// All operations, in the order in which they are run.
+  static var all: [Operation] {
+    [
+      resolveOne,
+      connect300,
+      openCold,
+      list,
+      copy,
+      checksum,
+    ]
+  }
+}
