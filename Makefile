@@ -11,17 +11,17 @@ PRODUCTS = warmstartd warmstartctl demo-trainer
 UNITS = warmstartd.service warmstartd.socket warmstart-admin.socket
 
 # What Debian calls what we need, beside Swift 6.3: libraries, protoc-c for `make check`,
-# systemd-socket-activate for `make demo`.
+# systemd-socket-activate for `make demo`, strace for counts.
 SYSTEM_PACKAGES = debootstrap systemd-container
 PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev pkg-config \
-  protobuf-c-compiler protobuf-compiler systemd
+  protobuf-c-compiler protobuf-compiler strace systemd
 
-.PHONY: help deps build system-deps test system-test bench check demo fuzz sanitize install uninstall format clean
+.PHONY: help deps build system-deps test system-test bench bench-programs check demo fuzz sanitize install uninstall format clean
 
 help:
 	@echo 'make build      the release programs, in .build/release'
 	@echo 'make test       all tests that need no root'
-	@echo 'make check      format, imports, generated code, libraries, units'
+	@echo 'make check      format, imports, generated code, libraries, units, counts'
 	@echo 'make sanitize   the tests with ThreadSanitizer, then with AddressSanitizer'
 	@echo 'make fuzz       fuzzing, SECONDS=$(SECONDS) for each of TARGETS, by default all'
 	@echo 'make demo       the main job: a daemon, four trainers, one copy'
@@ -69,9 +69,14 @@ system-test: system-deps build
 	$(MAKE) install DESTDIR=$(CURDIR)/.build/installed PREFIX=/usr
 	Tests/System/run .build/installed .build/system
 
-bench: build
-	$(SWIFT) build $(RELEASE) --product benchmarks
+bench: bench-programs
 	.build/release/benchmarks
+
+bench-programs: deps
+	@for product in warmstartd benchmarks; do \
+	  $(SWIFT) build $(RELEASE) --product $$product || exit 1; done
+	clang -O2 -Wall -Werror -shared -fPIC -o .build/release/allocations.so \
+	  Tests/Benchmarks/allocations.c
 
 demo: build
 	Tests/Demo/demo .build/release

@@ -18,14 +18,19 @@ public final class RunningDaemon: @unchecked Sendable {
 
   /// Starts the daemon that was built with the tests and waits until it can be connected to.
   ///
-  /// What it tells operators is seen, unless it is not to be heard.
-  public init(_ arguments: [String] = [], isHeard: Bool = true) throws {
+  /// A tool, such as a tracer, is a command that becomes the daemon which it is told to run. What the
+  /// daemon tells operators is seen, unless it is not to be heard.
+  public init(
+    _ arguments: [String] = [], under tool: [String] = [], isHeard: Bool = true
+  ) throws {
     directory = FileManager.default.temporaryDirectory
       .appending(path: "warmstart-\(UUID().uuidString.prefix(8))")
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     socketPath = directory.appending(path: "s").path(percentEncoded: false)
-    process.executableURL = RunningDaemon.products.appending(path: "warmstartd")
-    process.arguments = ["--socket", socketPath] + arguments
+    let program = RunningDaemon.products.appending(path: "warmstartd")
+    process.executableURL = URL(filePath: "/usr/bin/env")
+    process.arguments =
+      tool + [program.path(percentEncoded: false), "--socket", socketPath] + arguments
     if !isHeard { process.standardError = FileHandle.nullDevice }
     try process.run()
     // The socket has a name a moment before anybody listens on it.

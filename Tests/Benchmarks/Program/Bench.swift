@@ -3,11 +3,12 @@ import Foundation
 import TestSupport
 
 /// A daemon to run operations on, and the floors beside them.
+///
+/// The working directory is one of its own, with TensorFlow's checkpoints in `Golden`: paths are
+/// sent and counted, so they must not depend on where the repository is.
 final class Bench {
   /// Where the daemon listens.
-  let socketPath: String
-  /// A directory for the operations' files.
-  let directory: URL
+  let socketPath = "s"
   private let daemon: RunningDaemon?
   private var floors: [Int32] = []
 
@@ -15,8 +16,19 @@ final class Bench {
   init() throws {
     let daemon = try RunningDaemon()
     self.daemon = daemon
-    socketPath = daemon.socketPath
-    directory = daemon.directory
+    try Bench.prepare(daemon)
+    precondition(FileManager.default.changeCurrentDirectoryPath(daemon.directory.path))
+  }
+
+  /// Takes a daemon whose directory is the working directory.
+  init(besideDaemon: Void) {
+    daemon = nil
+  }
+
+  /// Makes a daemon's directory what operations expect.
+  static func prepare(_ daemon: RunningDaemon) throws {
+    try FileManager.default.createSymbolicLink(
+      at: daemon.directory.appending(path: "Golden"), withDestinationURL: Golden.folder)
   }
 
   deinit {
@@ -24,18 +36,12 @@ final class Bench {
     _ = daemon?.stop()
   }
 
-  /// The path of a file in the directory.
-  func path(_ name: String) -> String {
-    directory.appending(path: name).path(percentEncoded: false)
-  }
-
-  /// Starts a C server that answers so many bytes with so many, and returns where it listens.
+  /// Starts a C server that answers so many bytes with so many, and returns where it listens: its name.
   func startFloor(_ name: String, _ request: Int, _ answer: Int, file: Int32 = -1) -> String {
-    let path = path(name)
-    let process = floor_serve(path, request, answer, file)
+    let process = floor_serve(name, request, answer, file)
     precondition(process > 0)
     floors.append(process)
-    return path
+    return name
   }
 }
 

@@ -32,4 +32,10 @@ struct Operation {
       checksum,
     ]
   }
+
+  /// The operations of a comma-separated list, or all.
+  static func wanted(_ names: String?) -> [Operation] {
+    guard let names = names?.split(separator: ",") else { return all }
+    return all.filter { names.contains($0.name[...]) }
+  }
 }
