@@ -77,6 +77,7 @@ bench-programs: deps
 	  $(SWIFT) build $(RELEASE) --product $$product || exit 1; done
 	clang -O2 -Wall -Werror -shared -fPIC -o .build/release/allocations.so \
 	  Tests/Benchmarks/allocations.c
+	clang -O2 -Wall -Werror -o .build/release/activated Tests/Benchmarks/activated.c
 
 demo: build
 	Tests/Demo/demo .build/release

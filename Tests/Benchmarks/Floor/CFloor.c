@@ -2,8 +2,10 @@
 #include "CFloor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <isa-l/crc.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +71,7 @@ static int address_of(const char *path, struct sockaddr_un *address) {
   return 0;
 }
 
-int floor_serve(const char *path, size_t request, size_t answer, int file) {
+static int listen_at(const char *path) {
   struct sockaddr_un address;
   int failed = address_of(path, &address);
   if (failed < 0) return failed;
@@ -77,6 +79,12 @@ int floor_serve(const char *path, size_t request, size_t answer, int file) {
   if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) < 0 ||
       listen(listener, 64) < 0)
     return -errno;
+  return listener;
+}
+
+int floor_serve(const char *path, size_t request, size_t answer, int file) {
+  int listener = listen_at(path);
+  if (listener < 0) return listener;
   pid_t process = fork();
   if (process != 0) {
     close(listener);
@@ -144,6 +152,44 @@ int64_t floor_connect_and_map(const char *path, size_t request, size_t answer) {
   if (file >= 0) close(file);
   close(connection);
   return failed < 0 ? failed : floor_now() - start;
+}
+
+int floor_activate(const char *path, const char *activator, const char *daemon) {
+  unlink(path);
+  int listener = listen_at(path), ready[2];
+  if (listener < 0) return listener;
+  if (pipe2(ready, O_CLOEXEC) < 0) return -errno;
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  // Out of the way of the numbers they get.
+  int numbers[] = {fcntl(listener, F_DUPFD_CLOEXEC, 10), fcntl(ready[1], F_DUPFD_CLOEXEC, 10)};
+  posix_spawn_file_actions_adddup2(&actions, numbers[0], 3);
+  posix_spawn_file_actions_adddup2(&actions, numbers[1], 4);
+  char *arguments[] = {(char *)activator, (char *)daemon, NULL};
+  pid_t process;
+  int failed = posix_spawn(&process, activator, &actions, NULL, arguments, environ);
+  posix_spawn_file_actions_destroy(&actions);
+  int mine[] = {listener, ready[1], numbers[0], numbers[1]};
+  for (int i = 0; i < 4; i++) close(mine[i]);
+  char byte;
+  if (failed == 0 && read(ready[0], &byte, 1) != 1) failed = EPIPE;
+  close(ready[0]);
+  return failed != 0 ? -failed : process;
+}
+
+int64_t floor_first_answer(const char *path, const char *request, size_t count) {
+  unsigned char answer[4096];
+  int64_t start = floor_now();
+  int connection = floor_connect(path);
+  if (connection < 0) return connection;
+  int failed = write_all(connection, request, count, -1);
+  if (failed == 0) failed = read_all(connection, (char *)answer, 5, NULL);
+  size_t length = (size_t)answer[3] << 8 | answer[4];
+  if (failed == 0 && length > sizeof answer) failed = -EMSGSIZE;
+  if (failed == 0) failed = read_all(connection, (char *)answer, length, NULL);
+  int64_t took = floor_now() - start;
+  close(connection);
+  return failed < 0 ? failed : took;
 }
 
 static char *buffer_of(size_t bytes) {

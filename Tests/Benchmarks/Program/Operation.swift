@@ -28,6 +28,8 @@ struct Operation {
       connect300,
       openCold,
       list,
+      activation,
+      activationResolve,
       copy,
       checksum,
     ]

@@ -24,6 +24,12 @@ int64_t floor_connect_and_map(const char *path, size_t request, size_t answer);
 int64_t floor_copy(size_t bytes);
 int64_t floor_checksum(size_t bytes);
 
+// A program in a process of its own, which is about to become a daemon with a listening socket at
+// `path` when somebody connects. Returns its id, for floor_stop.
+int floor_activate(const char *path, const char *activator, const char *daemon);
+// connect, request, and an answer that says its length as gRPC's frames do.
+int64_t floor_first_answer(const char *path, const char *request, size_t count);
+
 int64_t floor_now(void);
 
 #endif
