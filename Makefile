@@ -6,14 +6,17 @@ SECONDS ?= 60
 TARGETS ?=
 
 SWIFT = swift
-RELEASE = -c release --static-swift-stdlib
+# Each library that is loaded makes activation slower, and libstdc++ most of all: what there is an
+# archive of is linked statically, by offering the linker nothing else.
+STATIC = .build/static
+RELEASE = -c release --static-swift-stdlib -Xlinker -L$(STATIC) -Xlinker -lgcc_eh
 PRODUCTS = warmstartd warmstartctl demo-trainer
 UNITS = warmstartd.service warmstartd.socket warmstart-admin.socket
 
 # What Debian calls what we need, beside Swift 6.3: libraries, protoc-c for `make check`,
 # systemd-socket-activate for `make demo`, strace for counts.
 SYSTEM_PACKAGES = debootstrap systemd-container
-PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev pkg-config \
+PACKAGES = libprotobuf-c-dev libsnappy-dev libisal-dev pkg-config \
   protobuf-c-compiler protobuf-compiler strace systemd
 
 .PHONY: help deps build system-deps test system-test bench bench-programs check demo fuzz sanitize install uninstall format clean
@@ -41,7 +44,7 @@ deps system-deps:
 	if [ "$$(id -u)" -ne 0 ]; then echo "please install:$$missing" >&2; exit 1; fi; \
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null
 
-build: deps
+build: deps $(STATIC)
 	@for product in $(PRODUCTS); do $(SWIFT) build $(RELEASE) --product $$product || exit 1; done
 
 test: deps
@@ -69,10 +72,15 @@ system-test: system-deps build
 	$(MAKE) install DESTDIR=$(CURDIR)/.build/installed PREFIX=/usr
 	Tests/System/run .build/installed .build/system
 
+$(STATIC):
+	mkdir -p $@
+	for library in protobuf-c snappy stdc++; do \
+	  ln -s $$(clang -print-file-name=lib$$library.a) $@/ || exit 1; done
+
 bench: bench-programs
 	.build/release/benchmarks
 
-bench-programs: deps
+bench-programs: deps $(STATIC)
 	@for product in warmstartd benchmarks; do \
 	  $(SWIFT) build $(RELEASE) --product $$product || exit 1; done
 	clang -O2 -Wall -Werror -shared -fPIC -o .build/release/allocations.so \

@@ -38,12 +38,11 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
   ],
   targets: [
-    .systemLibrary(
-      name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
-    .systemLibrary(
-      name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
-    .systemLibrary(name: "CSnappy", pkgConfig: "snappy", providers: [.apt(["libsnappy-dev"])]),
-    .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
+    // Found where the system keeps libraries: pkg-config would put that place before the one where
+    // make offers static ones.
+    .systemLibrary(name: "CProtobufC"),
+    .systemLibrary(name: "CSnappy"),
+    .systemLibrary(name: "CISAL"),
     .target(name: "CLinux"),
     .target(name: "CMessages", dependencies: ["CProtobufC"]),
 
@@ -51,7 +50,7 @@ let package = Package(
     target("Table", ["CISAL", "CSnappy"]),
     target("TensorModel", []),
     target("Messages", ["CMessages", "TensorModel"]),
-    target("Systemd", ["CSystemd", "Kernel", system]),
+    target("Systemd", ["Kernel", system]),
     target("Locate", ["Kernel", system]),
     target("Checkpoint", ["Kernel", "Table", "TensorModel", "Messages", system]),
     target("Wire", ["Kernel", "TensorModel", "Messages", system]),
@@ -80,7 +79,8 @@ let package = Package(
         "TestSupport", "Server", "Store", "Wire", "Messages", "Kernel", "CLinux", system,
       ],
       path: "Tests/Harness", swiftSettings: [.swiftLanguageMode(.v6)]),
-    .target(name: "CFloor", dependencies: ["CISAL"], path: "Tests/Benchmarks/Floor"),
+    .target(
+      name: "CFloor", path: "Tests/Benchmarks/Floor", linkerSettings: [.linkedLibrary("isal")]),
     .executableTarget(
       name: "benchmarks",
       dependencies: [

@@ -1,8 +1,10 @@
-internal import CSystemd
+import Kernel
+import SystemPackage
 
 /// Tells the service manager what this service does.
 ///
-/// Does nothing if there is none.
+/// Does nothing if there is none. The protocol is a line in a datagram, which is no reason to load
+/// libsystemd and the seven libraries that it needs each time the daemon is activated.
 package enum ServiceManager {
   /// The service can be used now.
   ///
@@ -28,14 +30,17 @@ package enum ServiceManager {
   ///
   /// Half of what the unit says, as `sd_watchdog_enabled(3)` advises.
   package static var watchdogMilliseconds: Int? {
-    var microseconds: UInt64 = 0
-    guard unsafe sd_watchdog_enabled(0, &microseconds) > 0 else { return nil }
+    guard let microseconds = Process.environment("WATCHDOG_USEC").flatMap({ UInt64($0) }),
+      microseconds > 0,
+      (Process.environment("WATCHDOG_PID") ?? String(Process.id)) == String(Process.id)
+    else { return nil }
     return max(1, Int(clamping: microseconds / 2000))
   }
 
   private static func notify(_ state: String) {
-    // Without a manager this returns 0; a manager that cannot be reached has nothing to be told.
-    _ = unsafe state.withCString { unsafe sd_notify(0, $0) }
+    guard let path = Process.environment("NOTIFY_SOCKET") else { return }
+    // A manager that cannot be reached has nothing to be told.
+    try? Socket.sendDatagram(state, to: path)
   }
 }
 
@@ -57,13 +62,12 @@ package enum Log {
   /// What it says of clients must be escaped already.
   package static func write(_ level: Level, _ text: String) {
     let prefix = isJournal ? "<\(level.rawValue)>" : "warmstartd: "
-    let bytes = Array("\(prefix)\(text)\n".utf8)
     // There is nobody to tell that standard error is closed.
-    unsafe bytes.withUnsafeBytes { _ = unsafe CSystemd.write(2, $0.baseAddress, $0.count) }
+    _ = try? FileDescriptor.standardError.writeAll("\(prefix)\(text)\n".utf8)
   }
 
   /// Whether standard error leads to the journal.
   ///
   /// See `systemd.exec(5)`, JOURNAL_STREAM.
-  private static let isJournal = unsafe getenv("JOURNAL_STREAM") != nil
+  private static let isJournal = Process.environment("JOURNAL_STREAM") != nil
 }
