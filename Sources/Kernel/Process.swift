@@ -20,7 +20,7 @@ package struct Signals: ~Copyable, Sendable {
 
   /// Blocks the signals; call it before any thread starts, threads inherit it.
   package init() throws(Errno) {
-    let numbers = Signal.allCases.map(\.rawValue)
+    let numbers = Signal.allCases.map { $0.rawValue }
     descriptor = Descriptor(adopting: try checked(unsafe clinux_signals(numbers, numbers.count)))
   }
 

@@ -84,6 +84,7 @@ package final class Client: Sendable {
 package final class Clients: Sendable {
   /// What is known of a connection.
   struct Record: Sendable {
+    let id: UInt64
     let socket: Weak
     let peer: Socket.Peer
     var label = ""
@@ -99,19 +100,36 @@ package final class Clients: Sendable {
   }
 
   private struct Usage: Sendable {
+    let uid: UInt32
     var connectionCount = 0
     var taken = [Int](repeating: 0, count: Share.allCases.count)
   }
 
+  // Arrays: the first dictionary of a type makes the runtime look through all conformances there
+  // are, while the connection that activated the daemon waits.
   private struct State {
-    var records: [UInt64: Record] = [:]
-    var usage: [UInt32: Usage] = [:]
+    /// By ascending id.
+    var records: [Record] = []
+    /// Of the users who are connected.
+    var usages: [Usage] = []
     var lastID: UInt64 = 0
     var callCount = 0
+
+    func position(of id: UInt64) -> Int? {
+      var low = 0
+      var high = records.count
+      while low < high {
+        let middle = (low + high) / 2
+        if records[middle].id < id { low = middle + 1 } else { high = middle }
+      }
+      return low < records.count && records[low].id == id ? low : nil
+    }
+
+    func usage(of uid: UInt32) -> Int? { usages.firstIndex { $0.uid == uid } }
   }
 
   private let limits: Limits
-  /// Called when somebody has come or gone.
+  /// Called when somebody has gone.
   private let changed: @Sendable () -> Void
   // Invariant: a record exists as long as its `Client`; usage is the sum of its user's records.
   private let state = Monitor(State())
@@ -131,16 +149,18 @@ package final class Clients: Sendable {
       guard state.records.count < limits.connections else {
         throw Problem(.quota, "the daemon has \(limits.connections) connections, its limit")
       }
-      let own = state.usage[peer.uid]?.connectionCount ?? 0
+      let known = state.usage(of: peer.uid)
+      let own = known.map { state.usages[$0].connectionCount } ?? 0
       guard own < limits.connectionsPerUser else {
         throw Problem(.quota, "user \(peer.uid) has \(own) connections, the limit for one user")
       }
-      state.usage[peer.uid, default: Usage()].connectionCount += 1
+      if known == nil { state.usages.append(Usage(uid: peer.uid)) }
+      state.usages[known ?? state.usages.count - 1].connectionCount += 1
       state.lastID += 1
-      state.records[state.lastID] = Record(socket: Weak(socket: socket), peer: peer)
+      state.records.append(
+        Record(id: state.lastID, socket: Weak(socket: socket), peer: peer))
       return state.lastID
     }
-    changed()
     return Client(id, socket, peer, endpoint, in: self)
   }
 
@@ -148,46 +168,52 @@ package final class Clients: Sendable {
     let uid = client.peer.uid
     let limit = limits[share]
     try state.withLock { state throws(Problem) in
-      let taken = state.usage[uid]?.taken[share.rawValue] ?? 0
+      // Its connection counts, so there is one.
+      guard let usage = state.usage(of: uid) else { return }
+      let taken = state.usages[usage].taken[share.rawValue]
       guard count <= limit - taken else {
         throw Problem(
           .quota, "user \(uid) has \(taken) \(share), the limit for one user is \(limit)")
       }
-      state.usage[uid]?.taken[share.rawValue] += count
-      if share == .files { state.records[client.id]?.fileCount += count }
+      state.usages[usage].taken[share.rawValue] += count
+      guard share == .files, let position = state.position(of: client.id) else { return }
+      state.records[position].fileCount += count
     }
   }
 
   fileprivate func giveBack(_ count: Int, of share: Share, for client: Client) {
     state.withLock { state in
-      state.usage[client.peer.uid]?.taken[share.rawValue] -= count
-      if share == .files { state.records[client.id]?.fileCount -= count }
+      guard let usage = state.usage(of: client.peer.uid) else { return }
+      state.usages[usage].taken[share.rawValue] -= count
+      guard share == .files, let position = state.position(of: client.id) else { return }
+      state.records[position].fileCount -= count
     }
   }
 
   fileprivate func countCall(_ id: UInt64) {
     state.withLock { state in
       state.callCount += 1
-      guard let position = state.records.index(forKey: id) else { return }
-      state.records.values[position].callCount += 1
+      guard let position = state.position(of: id) else { return }
+      state.records[position].callCount += 1
     }
   }
 
   fileprivate func change(_ id: UInt64, _ change: (inout Record) -> Void) {
     state.withLock { state in
-      guard let position = state.records.index(forKey: id) else { return }
-      change(&state.records.values[position])
+      guard let position = state.position(of: id) else { return }
+      change(&state.records[position])
     }
   }
 
   fileprivate func remove(_ id: UInt64) {
     // Those who wait for everybody to be gone wait here.
     state.notifying { state in
-      guard let record = state.records.removeValue(forKey: id) else { return }
-      let uid = record.peer.uid
-      state.usage[uid]?.connectionCount -= 1
-      state.usage[uid]?.taken[Share.files.rawValue] -= record.fileCount
-      if state.usage[uid]?.connectionCount == 0 { state.usage[uid] = nil }
+      guard let position = state.position(of: id) else { return }
+      let record = state.records.remove(at: position)
+      guard let usage = state.usage(of: record.peer.uid) else { return }
+      state.usages[usage].connectionCount -= 1
+      state.usages[usage].taken[Share.files.rawValue] -= record.fileCount
+      if state.usages[usage].connectionCount == 0 { state.usages.remove(at: usage) }
     }
     changed()
   }
@@ -200,7 +226,7 @@ package final class Clients: Sendable {
   /// What is known of the connections, of all users or of one.
   func records(ofUser uid: UInt32? = nil) -> [Record] {
     state.withLock { state in
-      state.records.values.filter { uid == nil || $0.peer.uid == uid }
+      state.records.filter { uid == nil || $0.peer.uid == uid }
     }
   }
 

@@ -23,7 +23,9 @@ package struct MainLoop {
   private let listeners: [(socket: Socket, endpoint: Endpoint)]
   private let workers: Workers
   private var status = ""
-  private var statusDue = Deadline.after(milliseconds: 0)
+  /// When the status line may have to change; not at once, for whoever is there waits already.
+  private var statusDue: Deadline? = .after(milliseconds: MainLoop.statusMilliseconds)
+  private var pingDue = Deadline.after(milliseconds: 0)
   private var restUntil = Deadline.after(milliseconds: 0)
   /// What there was when freed memory was given back.
   private var swept = Footprint()
@@ -40,7 +42,7 @@ package struct MainLoop {
   package mutating func run(_ signals: borrowing Signals) throws(Errno) -> Bool {
     daemon.supervisor.ready()
     while true {
-      updateStatus()
+      if let due = statusDue, due.hasPassed { updateStatus() }
       var poll = Poll()
       poll.add(signals.descriptor, for: .readable)
       poll.add(daemon.wakeUp.descriptor, for: .readable)
@@ -49,12 +51,15 @@ package struct MainLoop {
         for listener in listeners { poll.add(listener.socket.descriptor, for: .readable) }
       }
       _ = try poll.wait(until: nextDeadline(isResting: isResting))
-      daemon.supervisor.ping()
+      pingIfDue()
       if poll.seen(0).contains(.readable), let signal = signals.next(), signal != .hangUp {
         if signal != .user1 { break }
         daemon.supervisor.warn("state: \(daemon.summary)")
       }
-      if poll.seen(1).contains(.readable) { daemon.wakeUp.reset() }
+      if poll.seen(1).contains(.readable) {
+        daemon.wakeUp.reset()
+        noteChange()
+      }
       if !isResting {
         for (position, listener) in listeners.enumerated()
         where poll.seen(position + 2).contains(.readable) {
@@ -70,14 +75,12 @@ package struct MainLoop {
   private func nextDeadline(isResting: Bool) -> Deadline {
     var next = Deadline.never
     if isResting { next = min(next, restUntil) }
-    if let milliseconds = daemon.supervisor.pingMilliseconds {
-      next = min(next, .after(milliseconds: milliseconds))
-    }
+    if daemon.supervisor.pingMilliseconds != nil { next = min(next, pingDue) }
     let footprint = footprint
     if footprint != swept || footprint.connections > 0 || footprint.residents > 0 {
       next = min(next, sweepDue)
     }
-    if daemon.summary != status { next = min(next, statusDue) }
+    if let statusDue { next = min(next, statusDue) }
     return next
   }
 
@@ -90,6 +93,7 @@ package struct MainLoop {
   /// Drops what was unused for long; what was freed since the last time goes back to the kernel.
   private mutating func sweep() {
     daemon.store.sweep()
+    noteChange()
     if footprint != swept {
       // Noted first: what is freed meanwhile is for the next time.
       swept = footprint
@@ -98,12 +102,24 @@ package struct MainLoop {
     sweepDue = .after(milliseconds: MainLoop.sweepMilliseconds)
   }
 
+  /// Tells whoever watches that the loop is alive, however busy it is, no more often than asked.
+  private mutating func pingIfDue() {
+    guard let milliseconds = daemon.supervisor.pingMilliseconds, pingDue.hasPassed else { return }
+    daemon.supervisor.ping()
+    pingDue = .after(milliseconds: milliseconds)
+  }
+
+  /// Lets the status line follow what has changed, and what else changes until then.
+  private mutating func noteChange() {
+    statusDue = statusDue ?? .after(milliseconds: MainLoop.statusMilliseconds)
+  }
+
   private mutating func updateStatus() {
+    statusDue = nil
     let summary = daemon.summary
-    guard summary != status, statusDue.hasPassed else { return }
+    guard summary != status else { return }
     status = summary
     daemon.supervisor.status(summary)
-    statusDue = .after(milliseconds: MainLoop.statusMilliseconds)
   }
 
   private mutating func accept(_ listener: Socket, _ endpoint: Endpoint) {
@@ -111,6 +127,7 @@ package struct MainLoop {
       // One at a time: the others are still waiting when the loop comes back.
       let socket = try listener.accept()
       guard let client = daemon.admit(socket, by: endpoint) else { return }
+      noteChange()
       do { try workers.take(client) } catch {
         daemon.refuse(socket, Problem(.quota, "no thread can be started: \(error)"))
       }

@@ -49,7 +49,7 @@ struct Options {
     }
   }
 
-  private static let valued: Set = [
+  private static let valued = [
     "--socket", "--admin-socket", "--budget", "--linger", "--max-connections",
     "--max-connections-per-user",
   ]
