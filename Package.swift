@@ -90,6 +90,7 @@ let package = Package(
       path: "Tests/Benchmarks/Program", swiftSettings: [.swiftLanguageMode(.v6)]),
     tests("Table", ["Table", "Kernel"]),
     tests("TensorModel", ["TensorModel"]),
+    tests("Systemd", ["Harness", "Systemd", "Kernel", system]),
     tests("Locate", ["Locate", "Kernel", system]),
     tests("Messages", ["Harness", "Messages", "Kernel", "TensorModel"]),
     tests("Wire", ["Harness", "Wire", "Messages", "Kernel", system]),

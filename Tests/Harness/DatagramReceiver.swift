@@ -1,0 +1,31 @@
+internal import Foundation
+
+/// A datagram socket at a path, or at an abstract name that begins with "@", as a service manager
+/// has one.
+public final class DatagramReceiver {
+  private let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
+
+  /// Listens.
+  public init(_ name: String) {
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: name.utf8) }
+    if name.hasPrefix("@") { address.sun_path.0 = 0 }
+    let size = socklen_t(MemoryLayout<sa_family_t>.size + name.utf8.count)
+    let failed = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, size) }
+    }
+    precondition(failed == 0)
+  }
+
+  deinit {
+    close(descriptor)
+  }
+
+  /// The next datagram, without waiting.
+  public func next() -> String? {
+    var bytes = [UInt8](repeating: 0, count: 256)
+    let count = recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT))
+    return count < 0 ? nil : String(decoding: bytes.prefix(count), as: UTF8.self)
+  }
+}
