@@ -6,10 +6,12 @@ SECONDS ?= 60
 TARGETS ?=
 
 SWIFT = swift
-# Each library that is loaded makes activation slower, and libstdc++ most of all: what there is an
-# archive of is linked statically, by offering the linker nothing else.
+# All that is loaded and relocated makes activation slower, and libstdc++ most of all: what there is
+# an archive of is linked statically, by offering the linker nothing else; nothing is exported.
 STATIC = .build/static
-RELEASE = -c release --static-swift-stdlib -Xlinker -L$(STATIC) -Xlinker -lgcc_eh
+RELEASE = -c release --static-swift-stdlib --disable-local-rpath -Xswiftc -use-ld=lld \
+  -Xlinker -L$(STATIC) -Xlinker -lgcc_eh \
+  -Xlinker --no-export-dynamic -Xlinker -z -Xlinker pack-relative-relocs
 PRODUCTS = warmstartd warmstartctl demo-trainer
 UNITS = warmstartd.service warmstartd.socket warmstart-admin.socket
 
