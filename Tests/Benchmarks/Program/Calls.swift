@@ -71,9 +71,9 @@ extension Operation {
 
   /// The 10,000 tensors of a warm checkpoint on a live connection, beside as many bytes.
   static var list: Operation {
-    let floor = Floor(name: "450 KB") { bench in
-      let connection = floor_connect(bench.startFloor("list", 64, 450_000))
-      return { floor_ask(connection, 64, 450_000) }
+    let floor = Floor(name: "650 KB") { bench in
+      let connection = floor_connect(bench.startFloor("list", 64, 650_000))
+      return { floor_ask(connection, 64, 650_000) }
     }
     return Operation(name: "list", calls: 20, counted: 50, floor: floor) { bench in
       let client = Client(socket: bench.socketPath)
