@@ -18,7 +18,7 @@ UNITS = warmstartd.service warmstartd.socket warmstart-admin.socket
 # What Debian calls what we need, beside Swift 6.3: libraries, protoc-c for `make check`,
 # systemd-socket-activate for `make demo`, strace for counts.
 SYSTEM_PACKAGES = debootstrap systemd-container
-PACKAGES = libprotobuf-c-dev libsnappy-dev libisal-dev pkg-config \
+PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev pkg-config \
   protobuf-c-compiler protobuf-compiler strace systemd
 
 .PHONY: help deps build system-deps test system-test bench bench-programs check demo fuzz sanitize install uninstall format clean
@@ -87,7 +87,8 @@ bench-programs: deps $(STATIC)
 	  $(SWIFT) build $(RELEASE) --product $$product || exit 1; done
 	clang -O2 -Wall -Werror -shared -fPIC -o .build/release/allocations.so \
 	  Tests/Benchmarks/allocations.c
-	clang -O2 -Wall -Werror -o .build/release/activated Tests/Benchmarks/activated.c
+	clang -O2 -Wall -Werror -o .build/release/activated Tests/Benchmarks/activated.c \
+	  -lsystemd
 
 demo: build
 	Tests/Demo/demo .build/release

@@ -41,6 +41,7 @@ let package = Package(
     // Found where the system keeps libraries: pkg-config would put that place before the one where
     // make offers static ones.
     .systemLibrary(name: "CProtobufC"),
+    .systemLibrary(name: "CSystemd"),
     .systemLibrary(name: "CSnappy"),
     .systemLibrary(name: "CISAL"),
     .target(name: "CLinux"),
@@ -50,7 +51,7 @@ let package = Package(
     target("Table", ["CISAL", "CSnappy"]),
     target("TensorModel", []),
     target("Messages", ["CMessages", "TensorModel"]),
-    target("Systemd", ["Kernel", system]),
+    target("Systemd", ["CSystemd", "Kernel", system]),
     target("Locate", ["Kernel", system]),
     target("Checkpoint", ["Kernel", "Table", "TensorModel", "Messages", system]),
     target("Wire", ["Kernel", "TensorModel", "Messages", system]),

@@ -44,12 +44,6 @@ int clinux_close(int descriptor) { return result(close(descriptor)); }
 
 int clinux_duplicate(int descriptor) { return result(fcntl(descriptor, F_DUPFD_CLOEXEC, 3)); }
 
-int clinux_close_on_exec(int descriptor) {
-  int flags = fcntl(descriptor, F_GETFD);
-  if (flags < 0) return -errno;
-  return result(fcntl(descriptor, F_SETFD, flags | FD_CLOEXEC));
-}
-
 int clinux_open(const char *path) {
   // O_NONBLOCK: opening a FIFO must not hang; it changes nothing for a regular file.
   return (int)RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
@@ -322,20 +316,6 @@ ssize_t clinux_receive(int socket, void *bytes, size_t count, int *descriptors,
   }
   *descriptor_count = found;
   return received;
-}
-
-int clinux_send_datagram(const char *path, const char *text) {
-  struct sockaddr_un address;
-  int failed = unix_address(path, &address);
-  if (failed < 0) return failed;
-  socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-  if (path[0] == '@') address.sun_path[0] = 0;
-  int sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (sender < 0) return -errno;
-  ssize_t sent = RETRY(
-      sendto(sender, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&address, size));
-  close(sender);
-  return sent < 0 ? (int)sent : 0;
 }
 
 int clinux_poll(struct clinux_poll *entries, size_t count, int timeout_ms) {

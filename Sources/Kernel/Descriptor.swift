@@ -14,15 +14,6 @@ package struct Descriptor: ~Copyable, Sendable {
     self.number = number
   }
 
-  /// Takes over a descriptor that the process was started with, and keeps it from programs that
-  /// this process starts.
-  ///
-  /// Throws EBADF if it is not open. See `fcntl(2)`, FD_CLOEXEC.
-  package init(inheriting number: CInt) throws(Errno) {
-    _ = try checked(clinux_close_on_exec(number))
-    self.init(adopting: number)
-  }
-
   deinit {
     // EBADF means that somebody else closed our number, and may soon hold another file under it.
     precondition(clinux_close(number) != -CInt(Errno.badFileDescriptor.rawValue))

@@ -53,16 +53,6 @@ package final class Socket: Sendable {
     return (Socket(Descriptor(adopting: left)), Socket(Descriptor(adopting: right)))
   }
 
-  /// Sends a datagram to a path, or to an abstract name that begins with "@".
-  ///
-  /// See `unix(7)`.
-  package static func sendDatagram(_ text: String, to path: String) throws(Errno) {
-    let sent = unsafe path.withCString { path in
-      unsafe text.withCString { unsafe clinux_send_datagram(path, $0) }
-    }
-    _ = try checked(sent)
-  }
-
   /// Takes the next waiting connection; blocks unless the listener was made not to.
   ///
   /// See `accept(2)`.

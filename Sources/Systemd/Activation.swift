@@ -1,3 +1,4 @@
+internal import CSystemd
 package import Kernel
 package import SystemPackage
 
@@ -8,13 +9,6 @@ package struct Activation {
     package let name: String
     package let socket: Socket
   }
-
-  /// The first descriptor that is passed.
-  ///
-  /// See `sd_listen_fds(3)`, SD_LISTEN_FDS_START.
-  private static let firstNumber: CInt = 3
-  /// Far more than any unit has; chosen, not tuned.
-  private static let mostSockets = 64
 
   /// What was passed; empty if the process was started by hand.
   package let inherited: [Inherited]
@@ -27,29 +21,20 @@ package struct Activation {
   /// The order of descriptors changes from start to start: find them by name. See
   /// `sd_listen_fds_with_names(3)`.
   package init() throws(Errno) {
-    // They may be meant for a parent that did not clean up after itself.
-    guard Process.environment("LISTEN_PID") == String(Process.id),
-      let text = Process.environment("LISTEN_FDS")
-    else {
-      inherited = []
-      return
-    }
-    guard let count = Int(text), 0...Activation.mostSockets ~= count else {
-      throw .invalidArgument
-    }
-    let names = Activation.names(Process.environment("LISTEN_FDNAMES"), count: count)
+    var names: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
+    let count = unsafe sd_listen_fds_with_names(1, &names)
+    guard count >= 0 else { throw Errno(rawValue: -count) }
     var inherited: [Inherited] = []
-    for (index, name) in names.enumerated() {
-      let descriptor = try Descriptor(inheriting: Activation.firstNumber + CInt(index))
+    for index in 0..<Int(count) {
+      let descriptor = Descriptor(adopting: SD_LISTEN_FDS_START + CInt(index))
+      var name = ""
+      if let text = unsafe names?[index] {
+        name = unsafe String(cString: text)
+        unsafe free(text)
+      }
       inherited.append(Inherited(name: name, socket: Socket(descriptor)))
     }
+    unsafe free(names)
     self.inherited = inherited
-  }
-
-  /// The names of so many descriptors; all are "unknown" if not each has one.
-  static func names(_ text: String?, count: Int) -> [String] {
-    let names = (text ?? "").split(separator: ":", omittingEmptySubsequences: false)
-    guard names.count == count else { return Array(repeating: "unknown", count: count) }
-    return names.map(String.init)
   }
 }

@@ -1,10 +1,10 @@
+internal import CSystemd
 import Kernel
 import SystemPackage
 
 /// Tells the service manager what this service does.
 ///
-/// Does nothing if there is none. The protocol is a line in a datagram, which is no reason to load
-/// libsystemd and the seven libraries that it needs each time the daemon is activated.
+/// Does nothing if there is none.
 package enum ServiceManager {
   /// The service can be used now.
   ///
@@ -30,17 +30,14 @@ package enum ServiceManager {
   ///
   /// Half of what the unit says, as `sd_watchdog_enabled(3)` advises.
   package static var watchdogMilliseconds: Int? {
-    guard let microseconds = Process.environment("WATCHDOG_USEC").flatMap({ UInt64($0) }),
-      microseconds > 0,
-      (Process.environment("WATCHDOG_PID") ?? String(Process.id)) == String(Process.id)
-    else { return nil }
+    var microseconds: UInt64 = 0
+    guard unsafe sd_watchdog_enabled(0, &microseconds) > 0 else { return nil }
     return max(1, Int(clamping: microseconds / 2000))
   }
 
   private static func notify(_ state: String) {
-    guard let path = Process.environment("NOTIFY_SOCKET") else { return }
-    // A manager that cannot be reached has nothing to be told.
-    try? Socket.sendDatagram(state, to: path)
+    // Without a manager this returns 0; a manager that cannot be reached has nothing to be told.
+    _ = unsafe state.withCString { unsafe sd_notify(0, $0) }
   }
 }
 

@@ -4,15 +4,19 @@
 //        activated            is a daemon: takes one connection at descriptor 3 and answers it
 //
 // Passes what sd_listen_fds(3) says. Says at descriptor 4 when it waits.
+//
+// The daemon talks to the service manager through libsystemd, as ours does and C daemons usually
+// do: loading it, and the libraries that it needs, is part of the floor.
 #define _GNU_SOURCE
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-enum { LISTENER = 3, READY = 4 };
+enum { LISTENER = SD_LISTEN_FDS_START, READY = 4 };
 
 static int activate(const char *program) {
   if (write(READY, "", 1) != 1) return 1;
@@ -29,8 +33,11 @@ static int activate(const char *program) {
 }
 
 static int serve(void) {
-  const char *process = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
-  if (process == NULL || atoi(process) != getpid() || count == NULL || atoi(count) != 1) return 1;
+  char **names;
+  if (sd_listen_fds_with_names(1, &names) != 1 || strcmp(names[0], "warmstart") != 0) return 1;
+  free(names[0]);
+  free(names);
+  if (sd_notify(0, "READY=1") < 0) return 1;
   int connection = accept4(LISTENER, NULL, NULL, SOCK_CLOEXEC);
   char request[4096];
   // A frame of a byte of flags, four of length, and as much as a Hello is answered with.

@@ -38,7 +38,6 @@ enum {
 
 int clinux_close(int descriptor);
 int clinux_duplicate(int descriptor);
-int clinux_close_on_exec(int descriptor);
 int clinux_open(const char *path);
 int clinux_create(const char *path, unsigned mode);
 int clinux_create_new(const char *path, unsigned mode);
@@ -82,8 +81,6 @@ ssize_t clinux_send(int socket, const void *bytes, size_t count, const int *desc
 // closing the rest.
 ssize_t clinux_receive(int socket, void *bytes, size_t count, int *descriptors,
                        size_t *descriptor_count, int wait);
-// A path that begins with "@" is an abstract name.
-int clinux_send_datagram(const char *path, const char *text);
 int clinux_poll(struct clinux_poll *entries, size_t count, int timeout_ms);
 
 int clinux_event(void);

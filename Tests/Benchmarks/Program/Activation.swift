@@ -31,7 +31,7 @@ extension Operation {
     }
   }
 
-  /// A C program that does no more than take the socket, accept, and answer.
+  /// A C program that does no more than take the socket, say that it is ready, accept, and answer.
   private static var activationFloor: Floor {
     Floor(name: "C daemon") { _ in
       {
