@@ -388,6 +388,10 @@ int64_t clinux_resident_bytes(void) {
   return resident * sysconf(_SC_PAGESIZE);
 }
 
+int clinux_drop_cached(int descriptor, int64_t offset, int64_t count) {
+  return -posix_fadvise(descriptor, offset, count, POSIX_FADV_DONTNEED);
+}
+
 // Only glibc keeps what was freed.
 
 void clinux_keep_freed(int bytes) {

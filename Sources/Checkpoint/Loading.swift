@@ -29,6 +29,8 @@ package struct Loading {
 
   let checkpoint: Checkpoint
   private let files: FileSet
+  /// Whether what is read stays in the page cache.
+  private let keepsCached: Bool
   /// Throws if nobody waits for the result any more; called between chunks.
   let checkIn: () throws(Problem) -> Void
   /// Strings that were decoded to learn how much room their piece takes.
@@ -39,8 +41,10 @@ package struct Loading {
   private var aheadShard = Checkpoint.StoredBytes.missing
 
   package init(
-    _ checkpoint: Checkpoint, _ files: FileSet, checkIn: @escaping () throws(Problem) -> Void
+    _ checkpoint: Checkpoint, _ files: FileSet, keepsCached: Bool = true,
+    checkIn: @escaping () throws(Problem) -> Void
   ) {
+    self.keepsCached = keepsCached
     self.checkpoint = checkpoint
     self.files = files
     self.checkIn = checkIn
@@ -155,6 +159,7 @@ package struct Loading {
     let range = 0..<end - first.offset
     let file = files.members[position].file
     guard let read = try? file.read(at: first.offset, into: &buffer, range: range) else { return }
+    if !keepsCached { file.dropCached(at: first.offset, byteCount: read) }
     ahead = first.offset..<first.offset + read
     aheadShard = first.shard
   }
@@ -203,6 +208,9 @@ package struct Loading {
         at: run.offset + start, into: &buffer, range: 0..<count)
     } catch {
       throw checkpoint.problem(tensor, .system, "cannot be read: \(error)")
+    }
+    if !keepsCached {
+      files.members[position].file.dropCached(at: run.offset + start, byteCount: read)
     }
     guard read == count else {
       try files.expectUnchanged(files.members[position])

@@ -89,6 +89,13 @@ package final class File: Sendable {
     return try read(at: offset, into: &run)
   }
 
+  /// Takes whole pages of a run out of the page cache, but those that somebody has mapped.
+  ///
+  /// Only advice, which a file system need not take. See `posix_fadvise(2)`, POSIX_FADV_DONTNEED.
+  package func dropCached(at offset: Int, byteCount: Int) {
+    _ = clinux_drop_cached(descriptor.number, Int64(offset), Int64(byteCount))
+  }
+
   /// Reads the whole file, which must not be longer than the limit; nil if it is.
   ///
   /// For small files.

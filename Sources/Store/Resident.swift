@@ -190,7 +190,11 @@ package final class Resident: Sendable {
   private func load(
     _ claim: Claim, from files: FileSet, for caller: Caller, in store: Store
   ) throws(Problem) {
-    var loading = Loading(checkpoint, files) { () throws(Problem) in
+    let loaded = store.warmFileByteCount
+    let (warm, overflow) = loaded.addingReportingOverflow(
+      checkpoint.byteCount(toRead: claim.runs.map(\.run), claim.pieces))
+    let keepsCached = !overflow && warm <= store.warmFileLimit
+    var loading = Loading(checkpoint, files, keepsCached: keepsCached) { () throws(Problem) in
       // The work goes on for others even if the one who began it has gone.
       if !claim.flight.isAwaited { try caller.checkIn() }
     }
@@ -282,6 +286,17 @@ package final class Resident: Sendable {
   func isDeleted() -> Bool {
     // A file that cannot be examined any more is as good as deleted.
     ((try? index.status())?.linkCount ?? 0) == 0
+  }
+}
+
+extension Checkpoint {
+  /// The bytes of runs, and of those that pieces are made of.
+  fileprivate func byteCount(toRead runs: [Int], _ pieces: [Piece]) -> Int {
+    let all = pieces.reduce(into: runs) { $0 += self.runs(of: $1.tensor, $1.slice) }
+    return all.reduce(0) { sum, run in
+      let (next, overflow) = sum.addingReportingOverflow(max(0, stored[run].byteCount))
+      return overflow ? .max : next
+    }
   }
 }
 

@@ -31,13 +31,19 @@ package final class Store: Sendable {
 
   /// What may be charged for arenas and indexes.
   package let budget: Budget
+  /// How many bytes of files may be read into the page cache and left there.
+  ///
+  /// What is read beyond that is dropped again, so that a large file, or a sparse one that costs its
+  /// owner nothing, does not drive everything else out of memory.
+  let warmFileLimit: Int
   /// How long a checkpoint that nobody holds stays, in milliseconds.
   private let lingerMilliseconds: Int
   // Invariant: an entry is opening as long as its flight has not ended; a resident's lease count is
   // the number of `Lease`s of it.
   private let state = Monitor(State())
 
-  package init(budget: Int, lingerMilliseconds: Int) {
+  package init(budget: Int, lingerMilliseconds: Int, warmFileLimit: Int = .max) {
+    self.warmFileLimit = warmFileLimit
     self.budget = Budget(limit: budget)
     self.lingerMilliseconds = lingerMilliseconds
   }
@@ -185,6 +191,14 @@ package final class Store: Sendable {
     state.withLock { state in
       state.lastArenaID += 1
       return state.lastArenaID
+    }
+  }
+
+  /// The bytes of files that were read for what is resident.
+  var warmFileByteCount: Int {
+    residents.reduce(0) { sum, entry in
+      let (next, overflow) = sum.addingReportingOverflow(entry.resident.holdings.verifiedByteCount)
+      return overflow ? .max : next
     }
   }
 

@@ -68,7 +68,8 @@ func run(_ options: Options) throws(StartError) -> Bool {
     limits.fit(descriptors: try Process.raiseDescriptorLimit())
     let store = Store(
       budget: options.budget ?? Process.physicalByteCount / 2,
-      lingerMilliseconds: options.lingerSeconds * 1000)
+      lingerMilliseconds: options.lingerSeconds * 1000,
+      warmFileLimit: Process.physicalByteCount / 2)
     let supervisor = Daemon.Supervisor(
       ready: ServiceManager.ready, status: ServiceManager.status,
       stopping: ServiceManager.stopping, ping: ServiceManager.ping,

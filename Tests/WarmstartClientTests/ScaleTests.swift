@@ -85,15 +85,18 @@ import WarmstartClient
   }
 
   @Test func `a large checkpoint's memory returns when nobody holds it`() throws {
-    let bundle = try LargeCheckpoints.many(20_000, to: directory.path)
+    let count = 50_000
+    let bundle = try LargeCheckpoints.many(count, to: directory.path)
     let before = try privateByteCount()
     var checkpoint: WarmstartClient.Checkpoint? = try client.open(bundle.prefix)
-    let resolved = try #require(checkpoint).resolve(["/": "/"], variables(20_000))
-    #expect(resolved.tensors.count == 20_000)
+    let resolved = try #require(checkpoint).resolve(["/": "/"], variables(count))
+    #expect(resolved.tensors.count == count)
     let index = try #require(FileManager.default.contents(atPath: bundle.index)).count
     #expect(try settled(atMost: before + 6 * index) - before <= 6 * index)
     checkpoint = nil
-    #expect(try settled(atMost: before + (2 << 20)) - before <= 2 << 20)
+    // The thread's heap keeps up to 4 MiB, whatever was in it.
+    let kept = 6 << 20
+    #expect(try settled(atMost: before + kept) - before <= kept)
   }
 
   // MARK: The daemon's process

@@ -91,6 +91,7 @@ int64_t clinux_now_ns(void);
 int64_t clinux_raise_descriptor_limit(void);
 int64_t clinux_resident_bytes(void);
 int64_t clinux_physical_bytes(void);
+int clinux_drop_cached(int descriptor, int64_t offset, int64_t count);
 void clinux_keep_freed(int bytes);
 void clinux_trim(void);
 int32_t clinux_process_id(void);

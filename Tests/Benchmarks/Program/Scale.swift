@@ -115,6 +115,7 @@ final class Scale {
           precondition(answer?.tensors.count == Scale.count)
         })
     }
+    try resolver(variables)
     line(
       "resolve-100k",
       [
@@ -134,6 +135,36 @@ final class Scale {
         "times the index": ratio(Int64(afterAll - before), Int64(indexByteCount)),
         "closed": mebibytes(afterwards - before), "at first": mebibytes(before),
         "peak": mebibytes(try daemonMemory("status", "VmHWM")),
+      ])
+  }
+
+  /// The resolver alone, in this process: variables in the checkpoint's order, and in none.
+  private func resolver(_ variables: [Variable]) throws {
+    var catalog = Catalog()
+    for variable in variables {
+      catalog.append(variable.name, variable.dtype, variable.shape ?? [])
+    }
+    catalog.index()
+    var random = SeededRandom(seed: 3)
+    let shuffled = VariableList(variables.shuffled(using: &random))
+    let ordered = VariableList(variables)
+    let pairs = AssignmentMap(variables.map { .init($0.name, .name($0.name)) })
+    var (first, second, third) = (Int64.max, Int64.max, Int64.max)
+    for _ in 0..<15 {
+      first = min(
+        first,
+        try timed { _ = try Resolution.resolve(["/": "/"], variables: ordered, in: catalog) })
+      second = min(
+        second,
+        try timed { _ = try Resolution.resolve(["/": "/"], variables: shuffled, in: catalog) })
+      third = min(
+        third, try timed { _ = try Resolution.resolve(pairs, variables: shuffled, in: catalog) })
+    }
+    line(
+      "resolver-100k",
+      [
+        "in order": milliseconds(first), "shuffled": milliseconds(second),
+        "100,000 pairs": milliseconds(third),
       ])
   }
 

@@ -1,0 +1,18 @@
+internal import Foundation
+
+/// What the page cache has of a file.
+public enum PageCache {
+  /// The bytes of a file, in whole pages, that can be read without the disk.
+  public static func byteCount(of path: String) throws -> Int {
+    let file = try FileHandle(forReadingFrom: URL(filePath: path))
+    defer { try? file.close() }
+    let count = Int(try file.seekToEnd())
+    let memory = mmap(nil, count, PROT_READ, MAP_SHARED, file.fileDescriptor, 0)
+    guard let memory, memory != MAP_FAILED else { throw CocoaError(.fileReadUnknown) }
+    defer { munmap(memory, count) }
+    let page = sysconf(Int32(_SC_PAGESIZE))
+    var pages = [UInt8](repeating: 0, count: (count + page - 1) / page)
+    guard mincore(memory, count, &pages) == 0 else { throw CocoaError(.fileReadUnknown) }
+    return pages.count { $0 & 1 == 1 } * page
+  }
+}
