@@ -85,7 +85,7 @@ let package = Package(
     .executableTarget(
       name: "benchmarks",
       dependencies: [
-        "WarmstartClient", "Messages", "Kernel", "TensorModel", "Harness", "TestSupport", "CFloor",
+        "WarmstartClient", "Wire", "Messages", "Kernel", "TensorModel", "TestSupport", "CFloor",
         system,
       ],
       path: "Tests/Benchmarks/Program", swiftSettings: [.swiftLanguageMode(.v6)]),

@@ -1,12 +1,12 @@
 import CFloor
 import Foundation
-import Harness
 import Kernel
 import Messages
 import SystemPackage
 import TensorModel
 import TestSupport
 import WarmstartClient
+import Wire
 
 /// Checkpoints and maps of the greatest sizes that are meant to work, through a real daemon.
 ///
@@ -96,7 +96,7 @@ final class Scale {
     let client = Client(socket: daemon.socketPath)
     var checkpoint: WarmstartClient.Checkpoint? = try client.open(bundle.prefix)
     let afterOpening = try memory()
-    let moved = try byteCounts(bundle.prefix, variables)
+    let moved = try byteCounts(bundle, variables)
     let afterOnce = try memory()
     let path = directory + "/floor"
     let process = floor_serve(path, moved.request, moved.answer, -1)
@@ -170,33 +170,44 @@ final class Scale {
 
   /// Asks as a client does, and counts bytes; the best time is until the last byte of the answer.
   private func byteCounts(
-    _ prefix: String, _ variables: [Variable]
+    _ bundle: BundleWriter.Bundle, _ variables: [Variable]
   ) throws -> (request: Int, answer: Int, best: Int64) {
-    let peer = Peer(try Socket(connectingTo: FilePath(daemon.socketPath)))
-    let passed = try PassedFiles(prefix)
-    let opened = try peer.unpack(
-      try peer.open(passed.files, passed.reference), OpenReply.init(unpacking:_:))
+    let connection = Connection(try Socket(connectingTo: FilePath(daemon.socketPath)))
+    let files = try [bundle.index, bundle.shards[0]].map { try File(opening: FilePath($0)) }
+    let roles = [CheckpointFile(.index, .descriptor(0)), .init(.shard(0, of: 1), .descriptor(1))]
+    connection.outgoing.begin(OpenRequest(.files(roles, label: "")), connection.scratch)
+    var call = Call(id: 1, .open)
+    call.descriptorCount = files.count
+    connection.outgoing.finish(call)
+    try connection.send(files)
+    let response = try receive(connection).response
+    let opened = try connection.withMessage(response, OpenReply.init(unpacking:_:))
     let request = ResolveRequest(
-      checkpoint: .handle(opened.handle), map: ["/": "/"], variables: variables,
-      options: .init())
+      checkpoint: .handle(opened.handle), map: ["/": "/"], variables: variables, options: .init())
     var best = Int64.max
     var (sent, received) = (0, 0)
     for _ in 0..<5 {
       received = 0
-      var frame = OutgoingFrame()
-      frame.begin(request, Scratch())
-      frame.finish(Call(id: 7, .resolve))
-      let bytes = Array(frame.bytes)
-      sent = bytes.count
+      connection.outgoing.begin(request, connection.scratch)
+      connection.outgoing.finish(Call(id: 2, .resolve))
+      sent = connection.outgoing.byteCount
       let start = floor_now()
-      try peer.send(bytes)
-      while let answer = try peer.next() {
-        received += answer.message.count + OutgoingFrame.prefixByteCount
-        if !answer.reply.more { break }
+      try connection.send()
+      while true {
+        let reply = try receive(connection)
+        received += connection.message.count + OutgoingFrame.prefixByteCount
+        if !reply.more { break }
       }
       best = min(best, floor_now() - start)
     }
     return (sent, received, best)
+  }
+
+  private func receive(_ connection: Connection) throws -> Reply {
+    guard try connection.receive(limit: Connection.maximumReplyByteCount) else {
+      throw Errno.brokenPipe
+    }
+    return try Reply(parsing: connection.message)
   }
 
   // MARK: Files
