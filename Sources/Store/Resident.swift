@@ -192,7 +192,7 @@ package final class Resident: Sendable {
   ) throws(Problem) {
     let loaded = store.warmFileByteCount
     let (warm, overflow) = loaded.addingReportingOverflow(
-      checkpoint.byteCount(toRead: claim.runs.map(\.run), claim.pieces))
+      checkpoint.byteCount(toRead: claim.runs.map(\.position), claim.pieces))
     let keepsCached = !overflow && warm <= store.warmFileLimit
     var loading = Loading(checkpoint, files, keepsCached: keepsCached) { () throws(Problem) in
       // The work goes on for others even if the one who began it has gone.

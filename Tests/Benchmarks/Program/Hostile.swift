@@ -4,12 +4,14 @@ import TensorModel
 import TestSupport
 import WarmstartClient
 
-extension Bench {
+extension Study {
+  static var hostile: Study { Study(name: "hostile", run: measureHostile) }
+
   /// What one client's resolve costs while another abuses the daemon, beside a quiet one.
   ///
   /// The abuser takes its share of the machine as well, so a ping-pong in C, which has nothing to do
   /// with the daemon, is measured beside it.
-  func hostile() throws {
+  private static func measureHostile() throws {
     let daemon = try RunningDaemon(isHeard: false)
     let floorPath = daemon.directory.appending(path: "floor").path(percentEncoded: false)
     let floor = floor_serve(floorPath, 64, 64, -1)
@@ -23,14 +25,16 @@ extension Bench {
     let variables = [Variable("w", .float32, [16, 8])]
     /// Medians of the resolve and of the ping-pong, over longer than a frame may take.
     func medians() throws -> (resolve: Int64, pingPong: Int64) {
-      var pingPongs: [Int64] = []
-      let resolves = try Samples(blocks: 1, of: 6000) {
+      var pingPongs = Samples()
+      var resolves = Samples()
+      for _ in 0..<6000 {
         usleep(1000)
-        pingPongs.append(floor_ask(connection, 64, 64))
-        return try timed { _ = try checkpoint.resolve(["bert/embeddings/kernel": "w"], variables) }
+        try pingPongs.take(1) { floor_ask(connection, 64, 64) }
+        try resolves.take(1) {
+          try timed { _ = try checkpoint.resolve(["bert/embeddings/kernel": "w"], variables) }
+        }
       }
-      var rest = pingPongs[...]
-      return (resolves.median, Samples(blocks: 1, of: rest.count) { rest.removeFirst() }.median)
+      return (resolves.median, pingPongs.median)
     }
     for abuse in Abuse.allCases {
       let quiet = try medians()
@@ -44,7 +48,7 @@ extension Bench {
     }
   }
 
-  private func ratio(_ hostile: Int64, _ quiet: Int64) -> String {
+  private static func ratio(_ hostile: Int64, _ quiet: Int64) -> String {
     String(
       format: "quiet %7.1f us, under abuse %7.1f us, ratio %.2f", Double(quiet) / 1000,
       Double(hostile) / 1000, Double(hostile) / Double(quiet))

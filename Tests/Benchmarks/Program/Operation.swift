@@ -41,3 +41,18 @@ struct Operation {
     return all.filter { names.contains($0.name[...]) }
   }
 }
+
+/// What is measured with a daemon of its own and says in its own lines what came out.
+struct Study {
+  let name: String
+  let run: () throws -> Void
+
+  /// All studies, in the order in which they are run.
+  static var all: [Study] { Scale.studies + [hostile] }
+
+  /// The studies of a comma-separated list, or all.
+  static func wanted(_ names: String?) -> [Study] {
+    guard let names = names?.split(separator: ",") else { return all }
+    return all.filter { names.contains($0.name[...]) }
+  }
+}

@@ -12,10 +12,12 @@ import Wire
 ///
 /// Each operation has a daemon of its own, which forgets what nobody holds.
 final class Scale {
-  static var operations: [(String, () throws -> Void)] {
+  static var studies: [Study] {
     [
-      ("open-100k", { try Scale().open100k() }), ("resolve-100k", { try Scale().resolve100k() }),
-      ("shards-200", { try Scale().shards200() }), ("sparse-100g", { try Scale().sparse100G() }),
+      Study(name: "open-100k") { try Scale().open100k() },
+      Study(name: "resolve-100k") { try Scale().resolve100k() },
+      Study(name: "shards-200") { try Scale().shards200() },
+      Study(name: "sparse-100g") { try Scale().sparse100G() },
     ]
   }
 
@@ -183,7 +185,8 @@ final class Scale {
     let response = try receive(connection).response
     let opened = try connection.withMessage(response, OpenReply.init(unpacking:_:))
     let request = ResolveRequest(
-      checkpoint: .handle(opened.handle), map: ["/": "/"], variables: variables, options: .init())
+      checkpoint: .handle(opened.handle), map: ["/": "/"], variables: VariableList(variables),
+      options: .init())
     var best = Int64.max
     var (sent, received) = (0, 0)
     for _ in 0..<5 {

@@ -26,6 +26,10 @@ case "--counts":
   encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
   print(String(decoding: try encoder.encode(counts), as: UTF8.self))
 case let names:
-  let bench = try Bench()
-  for operation in Operation.wanted(names) { print(try Line(operation, bench).text) }
+  let operations = Operation.wanted(names)
+  if !operations.isEmpty {
+    let bench = try Bench()
+    for operation in operations { print(try Line(operation, bench).text) }
+  }
+  for study in Study.wanted(names) { try study.run() }
 }
