@@ -108,9 +108,14 @@ func column(_ values: UnsafeMutablePointer<Int64>?, _ count: Int) -> [Int] {
 }
 
 /// Unpacks a column of numbers for the axes of tensors of these ranks.
+///
+/// Only what is declared may have an unknown rank, which is below 0.
 func shapes(
-  _ lengths: [Int], ranks: [Int32], of what: String
+  _ lengths: [Int], ranks: [Int32], areKnown: Bool = true, of what: String
 ) throws(MessageError) -> ShapeList {
+  guard !areKnown || ranks.allSatisfy({ $0 >= 0 }) else {
+    throw .malformed("\(what) of ranks below 0")
+  }
   guard let shapes = ShapeList(lengths, ranks: ranks) else {
     throw .malformed("\(what) whose ranks are not those of \(lengths.count) axes")
   }

@@ -35,9 +35,9 @@ package struct Handle: Sendable, Hashable {
 }
 
 /// Handles, with all their names in one buffer and all their numbers for axes in another.
-package struct Handles: Sendable, Hashable {
+package struct Handles: Sendable {
   /// A handle, with places in the buffers for what varies in length.
-  private struct Record: Sendable, Hashable {
+  private struct Record: Sendable {
     var variable: UInt32
     var region: UInt32
     var dtype: DataType

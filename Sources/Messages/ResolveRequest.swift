@@ -74,7 +74,8 @@ extension ResolveRequest {
     let ranks = unsafe column(message.ranks, message.n_ranks)
     try expect(ranks.count, dtypes.count, of: "variables", "ranks")
     let shapes = try unsafe Messages.shapes(
-      column(message.lengths, message.n_lengths), ranks: ranks, of: "variables")
+      column(message.lengths, message.n_lengths), ranks: ranks, areKnown: false,
+      of: "variables")
     var variables = VariableList(names, dtypes, shapes, ranks: ranks)
     for index in 0..<(unsafe message.n_outside_store) {
       let position = unsafe Int(message.outside_store[index])
