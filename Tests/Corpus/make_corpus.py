@@ -833,35 +833,73 @@ def make_frames():
         sends(name, status, (frame(call(SERVICE + "Resolve", reference + request,
                                         descriptor_count=2, other=other)), GOLDEN))
 
+    def fixed32s(*numbers):
+        return b"".join(struct.pack("<I", number & 2**32 - 1) for number in numbers)
+
+    def fixed64s(numbers):
+        return b"".join(struct.pack("<q", number) for number in numbers)
+
+    def column(*names):
+        """The message Names."""
+        lengths = fixed32s(*(len(name) for name in names))
+        return field(1, "".join(names)) + field(2, lengths)
+
+    def pairs(keys, targets, counts, names):
+        return field(2, field(1, column(*keys)) + field(2, fixed32s(*targets))
+                     + field(3, fixed32s(*counts)) + field(4, column(*names)))
+
+    def variables(names, shapes, dtypes=None, ranks=None, partition=b"", outside=b""):
+        dtypes = dtypes or [1] * len(names)
+        ranks = ranks or [len(shape) for shape in shapes]
+        lengths = fixed64s(sum(shapes, []))
+        return field(3, field(1, column(*names)) + field(2, fixed32s(*dtypes))
+                     + field(3, fixed32s(*ranks)) + field(4, lengths) + outside + partition)
+
     def variable(name, shape, dtype=1, partition=b""):
-        lengths = b"".join(varint(length) for length in shape)
-        return field(3, field(1, name) + field(2, dtype) + field(3, lengths) + partition)
+        return variables([name], [shape], [dtype], partition=partition)
 
-    def place(full, shape, offset):
-        packed = [b"".join(varint(number) for number in numbers) for numbers in (shape, offset)]
-        return field(5, field(1, full) + field(2, packed[0]) + field(3, packed[1]))
+    def place(full, shape, offset, position=0):
+        return field(6, field(1, fixed32s(position)) + field(2, column(full))
+                     + field(3, fixed32s(len(shape))) + field(4, fixed64s(shape))
+                     + field(5, fixed64s(offset)))
 
-    pair = field(2, field(1, "x") + field(3, "w"))
+    pair = pairs("x", [0], [1], "w")
+    whole = variable("w", [5, 4])
     resolve("alignment-three", invalid + "alignment 3 is not a power of two up to 4096",
-            pair + variable("w", [5, 4]) + field(4, 3))
+            pair + whole + field(4, 3))
     resolve("alignment-2-to-31", invalid + "alignment 2147483648 is not a power of two up to 4096",
-            pair + variable("w", [5, 4]) + field(4, 2**31))
+            pair + whole + field(4, 2**31))
     resolve("variable-dtype-99", unparsed + ": a variable of dtype 99", pair + variable("w", [5, 4], 99))
     resolve("variable-shape-overflows", "7 SHAPE_MISMATCH variable w", pair + variable("w", [2**62] * 4))
     resolve("variable-shape-negative", invalid + "variable w has a negative length", pair + variable("w", [-2, 4]))
-    part = field(2, field(1, "x") + field(2, 2) + field(3, "w/part_0"))
+    resolve("variables-of-more-names", unparsed, pair + variables(["w", "v"], [[5, 4]], [1], [2]))
+    resolve("variables-of-fewer-axes", unparsed, pair + variables(["w"], [[5, 4]], ranks=[3]))
+    resolve("variables-of-more-axes", unparsed, pair + variables(["w"], [[5, 4]], ranks=[1]))
+    resolve("variables-rank-int32-max", unparsed, pair + variables(["w"], [[5, 4]], ranks=[2**31 - 1]))
+    resolve("variables-outside-store-of-none", unparsed,
+            pair + variables(["w"], [[5, 4]], outside=field(5, fixed32s(2**32 - 1))))
+    resolve("names-longer-than-text", unparsed,
+            pair + field(3, field(1, field(1, "w") + field(2, fixed32s(2**32 - 1)))
+                         + field(2, fixed32s(1)) + field(3, fixed32s(0))))
+    resolve("column-cut", unparsed, pair + field(3, field(2, b"\1\0\0")))
+    part = pairs("x", [2], [1], ["w/part_0"])
     resolve("partition-sum-overflows", "7 SHAPE_MISMATCH variable w/part_0",
             part + variable("w/part_0", [2, 4], 1, place("w", [5, 4], [INT64_MAX, 0])))
     resolve("partition-offset-negative", "7 SHAPE_MISMATCH variable w/part_0",
             part + variable("w/part_0", [2, 4], 1, place("w", [5, 4], [-1, 0])))
     resolve("partition-of-another-rank", invalid + "variable w/part_0 is a partition of shape",
+            part + variable("w/part_0", [2, 4], 1, place("w", [5], [0])))
+    resolve("partition-offset-of-another-rank", unparsed,
             part + variable("w/part_0", [2, 4], 1, place("w", [5, 4], [0])))
-    resolve("pair-of-two-names", unparsed,
-            field(2, field(1, "x") + field(3, "w") + field(3, "v")) + variable("w", [5, 4]))
-    resolve("pair-of-unknown-target", unparsed,
-            field(2, field(1, "x") + field(2, 9) + field(3, "w")) + variable("w", [5, 4]))
+    resolve("partition-of-no-variable", unparsed,
+            part + variable("w/part_0", [2, 4], 1, place("w", [5, 4], [0, 0], 1)))
+    resolve("pair-of-two-names", unparsed, pairs("x", [0], [2], "wv") + whole)
+    resolve("pair-of-unknown-target", unparsed, pairs("x", [9], [1], "w") + whole)
+    resolve("pairs-of-fewer-names", unparsed, pairs("x", [2], [2**32 - 1], "w") + whole)
+    resolve("pairs-of-more-names", unparsed, pairs("x", [2], [1], "wv") + whole)
+    resolve("pairs-of-more-keys", unparsed, pairs("xy", [0], [1], "w") + whole)
     resolve("variables-of-one-name", invalid + "variable w is declared twice",
-            pair + variable("w", [5, 4]) + variable("w", [5, 4]))
+            pair + variables(["w", "w"], [[5, 4], [5, 4]]))
 
 
 # MARK: Files
