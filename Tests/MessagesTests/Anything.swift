@@ -1,6 +1,11 @@
 import Messages
 import TensorModel
 
+extension VariableList {
+  /// The variables one by one.
+  var all: [Variable] { (0..<count).map { self[$0] } }
+}
+
 /// Values of all kinds that look random and come again for the same seed.
 struct Anything: RandomNumberGenerator {
   private var state: UInt64

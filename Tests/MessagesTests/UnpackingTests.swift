@@ -101,11 +101,12 @@ import Testing
       Variable(Name("model/layer_\(number)/attention/self/query/kernel"), .float32, [1024, 1024])
     }
     let request = ResolveRequest(
-      checkpoint: .handle(1), map: ["/": .name("/")], variables: variables, options: .init())
+      checkpoint: .handle(1), map: ["/": .name("/")], variables: VariableList(variables),
+      options: .init())
     var frame = OutgoingFrame()
     frame.begin(request, scratch)
     let bytes = Array(frame.bytes)
     #expect(bytes.count < 16 << 20)
-    #expect(try ResolveRequest(unpacking: bytes.rawSpan, scratch).variables == variables)
+    #expect(try ResolveRequest(unpacking: bytes.rawSpan, scratch).variables.all == variables)
   }
 }

@@ -12,7 +12,7 @@ extension Peer {
     files: [File] = [], timeout: Int? = nil, _ options: ResolveRequest.Options = .init()
   ) throws -> UInt64 {
     let request = ResolveRequest(
-      checkpoint: reference, map: map, variables: variables, options: options)
+      checkpoint: reference, map: map, variables: VariableList(variables), options: options)
     return try call(.resolve, files: files, timeout: timeout) { $0.begin(request, $1) }
   }
 

@@ -97,8 +97,9 @@ import Testing
     #expect(answer.files.isEmpty)
     #expect(reply.regions.map(\.place) == [.file(1)])
     #expect(reply.regions.map(\.stability) == ["best-effort"])
-    #expect(reply.handles.byteCounts == [32])
-    #expect(reply.handles.regions == [0])
+    #expect(reply.handles.count == 1)
+    #expect(reply.handles[0].byteCount == 32)
+    #expect(reply.handles[0].region == 0)
     #expect(reply.unused == [1])
   }
 
