@@ -1,7 +1,7 @@
 package import Kernel
 package import Server
 import Store
-import Wire
+internal import Wire
 
 /// A daemon inside this process, whose connections are socket pairs.
 package final class ServedDaemon: Sendable {
@@ -37,7 +37,9 @@ package final class ServedDaemon: Sendable {
       let waiting = Monitor<Client?>(client)
       try Thread.detach { [daemon, state] in
         // The client ends with the session, before anybody is told.
-        while let client = waiting.withLock({ $0.take() }) { daemon.serve(client, Connection.Memory()) }
+        while let client = waiting.withLock({ $0.take() }) {
+          daemon.serve(client, Connection.Memory())
+        }
         state.notifying { $0.sessionCount -= 1 }
       }
     }

@@ -18,7 +18,7 @@ import Testing
       budget: 1 << 20, lingerMilliseconds: 0, warmFileLimit: warmFileLimit)
     let lease = try warm.open(store)
     _ = try lease.resident.acquire(
-      runs: [(0, 0)], pieces: [], from: warm.files(), for: .patient, in: store)
+      runs: [.whole(0)], pieces: [], from: warm.files(), for: .patient, in: store)
     #expect(lease.resident.holdings.verifiedByteCount == WarmFileTests.byteCount)
     return try PageCache.byteCount(of: warm.bundle.shards[0])
   }
