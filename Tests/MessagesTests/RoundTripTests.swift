@@ -102,7 +102,7 @@ import Testing
     #expect((0..<all.count).map { all[$0] } == chunks.flatMap { $0 })
     all.removeAll()
     #expect(all.count == 0)
-    chunks.first?.forEach { all.append($0) }
+    for handle in chunks.first ?? [] { all.append(handle) }
     #expect((0..<all.count).map { all[$0] } == chunks.first ?? [])
   }
 
