@@ -37,10 +37,15 @@ package struct OutgoingFrame: Sendable {
     precondition(packed == count)
   }
 
+  /// Gives the buffer back if it has become larger than most frames need.
+  package mutating func shrink() {
+    guard storage.count > 128 << 10 else { return }
+    self = OutgoingFrame()
+  }
+
   private mutating func reserve(_ count: Int) {
     let needed = OutgoingFrame.headroom + count
-    // Replies are at most 1 MiB a frame; only a request may leave a larger buffer behind.
-    if storage.count < needed || storage.count > 4 << 20 {
+    if storage.count < needed {
       storage = [UInt8](repeating: 0, count: max(needed, 16 << 10))
     }
     start = OutgoingFrame.headroom

@@ -56,6 +56,11 @@ package final class Scratch {
     unsafe bump.pointee.limit = limit
   }
 
+  /// Gives back what is not kept; what was unpacked or made is gone.
+  package func giveBack() {
+    unsafe bump.pointee.reset(keeping: 1)
+  }
+
   /// Unpacks a message, which stays until `begin`.
   ///
   /// `unpack` is the generated function of the message.

@@ -194,8 +194,11 @@ package final class Connection {
     guard isReady else { throw .timedOut }
   }
 
+  /// Gives back what only the last frames needed: an idle connection is to be small.
   private func shrink() {
     messageByteCount = 0
+    scratch.giveBack()
+    outgoing.shrink()
     if buffer.count > Connection.keptByteCount {
       buffer = [UInt8](repeating: 0, count: Connection.bufferByteCount)
     }

@@ -37,8 +37,7 @@ extension Operation {
       return {
         try timed {
           let client = Client(socket: bench.socketPath)
-          let checkpoint = try client.open("Golden/v2_many/many")
-          let resolved = try checkpoint.resolve(["/": "/"], variables)
+          let resolved = try client.resolve("Golden/v2_many/many", ["/": "/"], variables)
           let tensor = resolved.tensors[0]
           let values = try tensor.elements(as: Float.self)
           precondition(values[1] == 1)
