@@ -53,6 +53,7 @@ final class Session {
     do throws(WireError) {
       while try connection.receive(limit: Connection.maximumRequestByteCount), try answer() {
         share.giveBack()
+        connection.shrink()
       }
       // Most have hung up themselves by now.
       if daemon.isDraining { try? refuse(Problem(.draining, "the daemon is stopping")) }

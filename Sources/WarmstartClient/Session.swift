@@ -47,6 +47,7 @@ final class Session {
     } catch {
       throw lastWords(after: error)
     }
+    defer { connection.shrink() }
     while try receive(lastID, until: deadline, body) {}
   }
 

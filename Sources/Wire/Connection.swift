@@ -92,7 +92,7 @@ package final class Connection {
   /// Waits for a frame, whose message and files it keeps; false if the peer closed before one.
   package func receive(limit: Int, until deadline: Deadline = .never) throws(WireError) -> Bool {
     files = []
-    shrink()
+    messageByteCount = 0
     if deadline != .never { try wait(for: .readable, until: deadline) }
     var frame = Deadline.never
     guard try receive(upTo: OutgoingFrame.prefixByteCount, &frame, mayEnd: true) else {
@@ -194,8 +194,8 @@ package final class Connection {
     guard isReady else { throw .timedOut }
   }
 
-  /// Gives back what only the last frames needed: an idle connection is to be small.
-  private func shrink() {
+  /// Gives back what only large frames need: a connection between calls is to be small.
+  package func shrink() {
     messageByteCount = 0
     scratch.giveBack()
     outgoing.shrink()
