@@ -151,7 +151,8 @@ extension Checkpoint.StoredTensor {
   fileprivate init(_ tensor: ListReply.Tensor) {
     name = tensor.name
     dtype = tensor.dtype
-    shape = tensor.shape
+    // Users count axes from 0, which a run of a longer buffer does not.
+    shape = Shape(Array(tensor.shape.lengths))
     byteCount = tensor.byteCount
     slices = tensor.slices
   }

@@ -36,7 +36,8 @@ public struct Tensor: Sendable {
     mapping = region.mapping
     tensor = handle.tensor
     dtype = handle.dtype
-    shape = handle.shape
+    // Users count axes from 0, which a run of a longer buffer does not.
+    shape = Shape(Array(handle.shape.lengths))
     strides = Array(handle.strides)
     byteCount = handle.byteCount
     slice = handle.starts.map { Slice(starts: Array($0), counts: Array(handle.shape.lengths)) }

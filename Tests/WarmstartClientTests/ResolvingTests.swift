@@ -194,6 +194,13 @@ import WarmstartClient
     #expect(try client.status().leaseCount == 1)
   }
 
+  @Test func `axes are counted from 0 in whatever is resolved or listed`() throws {
+    let variables = [Variable("x", .float32, [64, 32]), Variable("y", .float32, [64, 32])]
+    let resolved = try checkpoint.resolve(["a": "x", "cut": "y"], variables)
+    for tensor in resolved.tensors { #expect(tensor.shape.lengths[1] == 32) }
+    for tensor in try checkpoint.list() { #expect(tensor.shape.lengths.startIndex == 0) }
+  }
+
   @Test func `every variable that got bytes is found by its name, and no other`() throws {
     let parts = try Partitioner.fixedSize(shards: 4).partitions(of: "w", .float32, [64, 32])
     let variables = parts + [Variable("odd", .float32, [4]), Variable("idle", .float32, [9])]
