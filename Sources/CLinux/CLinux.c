@@ -399,13 +399,15 @@ void clinux_keep_freed(int bytes) {
   // Both, or glibc raises them as it sees fit: up to 64 MiB for each of many threads.
   mallopt(M_MMAP_THRESHOLD, bytes);
   mallopt(M_TRIM_THRESHOLD, bytes);
+  // One heap: of other threads' heaps the end is never trimmed, however long they idle.
+  mallopt(M_ARENA_MAX, 1);
 #else
   (void)bytes;
 #endif
 }
 
 void clinux_trim(void) {
-  // Pages between live blocks too, but of other threads' heaps not the end.
+  // Pages between live blocks too.
 #ifdef __GLIBC__
   malloc_trim(0);
 #endif

@@ -49,9 +49,10 @@ package enum Process {
     Int(try checked(clinux_resident_bytes()))
   }
 
-  /// Lets each thread's heap keep so many freed bytes at its end; longer blocks go back when freed.
+  /// Makes one heap for all threads, which keeps so many freed bytes at its end.
   ///
-  /// See `mallopt(3)`, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD.
+  /// Longer blocks go back when they are freed. See `mallopt(3)`, M_MMAP_THRESHOLD,
+  /// M_TRIM_THRESHOLD, M_ARENA_MAX.
   package static func keepFreedMemory(upTo byteCount: Int) {
     clinux_keep_freed(CInt(clamping: byteCount))
   }
