@@ -52,8 +52,7 @@ func listen(_ path: String, mode: UInt32) throws(StartError) -> Socket {
   }
 }
 
-/// Freed memory that each thread's heap may keep: with less, large requests take twice as long, with
-/// more, many threads keep much.
+/// Freed memory that the heap may keep at its end: with less, large requests take longer.
 let keptByteCount = 4 << 20
 
 func run(_ options: Options) throws(StartError) -> Bool {
