@@ -66,10 +66,11 @@ extension Session {
     for index in placements.indices {
       try chunks.append(resolution.assignments[index], placements[index])
     }
-    let whole = try chunks.finish(resolution)
-    guard let whole, let question else { return }
-    open.resident.remember(
-      connection.message[question], whole.regions, whole.reply, in: daemon.store)
+    try chunks.finish(resolution) { regions, fields in
+      guard let question else { return }
+      // Before the client can tell anybody that it has its answer.
+      open.resident.remember(connection.message[question], regions, fields, in: daemon.store)
+    }
   }
 }
 
@@ -250,7 +251,7 @@ private struct ResolveChunks {
       // The places are in the order of the pieces.
       let place = places[pieceCount]
       pieceCount += 1
-      if regions.isFull { try flush(more: true) }
+      if regions.isFull { try flush() }
       region = try regions.name(.arena(place.arena))
       (offset, byteCount) = (place.offset, place.byteCount)
     }
@@ -262,39 +263,41 @@ private struct ResolveChunks {
         shape: checkpoint.shape(of: tensor, assignment.slice), strides: strides[...],
         region: region, offset: offset, byteCount: byteCount,
         starts: assignment.slice?.starts[...]))
-    if chunk.handles.wireByteCount >= Responder.chunkByteCount { try flush(more: true) }
+    if chunk.handles.wireByteCount >= Responder.chunkByteCount { try flush() }
   }
 
-  /// Sends what is left; returns the whole answer if one reply had room for it.
+  /// Sends what is left; the whole answer is to be remembered if one reply has room for it.
   mutating func finish(
-    _ resolution: Resolution
-  ) throws(CallFailure) -> (regions: [Answer.Region], reply: ArraySlice<UInt8>)? {
+    _ resolution: Resolution, remember: ([Answer.Region], ArraySlice<UInt8>) -> Void
+  ) throws(CallFailure) {
     var byteCount = chunk.handles.wireByteCount
     for skipped in resolution.skipped {
       chunk.skipped.append(
         ResolveReply.Skipped(variable: skipped.variable, tensor: skipped.tensor))
       byteCount += 8 + skipped.tensor.bytes.count
       guard byteCount >= Responder.chunkByteCount else { continue }
-      try flush(more: true)
+      try flush()
       byteCount = 0
     }
     chunk.unused = resolution.unused
-    let fields = try flush(more: false)
-    return isDivided ? nil : (regions.all, fields[...])
+    let fields = reply.fields(of: chunk)
+    if !isDivided { remember(regions.all, fields[...]) }
+    try send(fields, more: false)
   }
 
-  @discardableResult
-  private mutating func flush(more: Bool) throws(CallFailure) -> [UInt8] {
-    let fields = reply.fields(of: chunk)
+  private mutating func flush() throws(CallFailure) {
+    isDivided = true
+    try send(reply.fields(of: chunk), more: true)
+    chunk.clear()
+  }
+
+  private mutating func send(_ fields: [UInt8], more: Bool) throws(CallFailure) {
     var first = ResolveReply()
     first.checkpoint = checkpoint
     first.regions = regions.messages
     try reply.send(more: more, first, regions.files, then: fields)
     checkpoint = nil
-    chunk.clear()
     regions.messages = []
     regions.files = []
-    isDivided = isDivided || more
-    return fields
   }
 }

@@ -9,14 +9,20 @@ import Testing
 /// Jobs that ask what another has asked before them.
 @Suite(.serialized, .descriptorsBalanced) struct RepeatedAnswerTests {
   private let daemon: ServedDaemon
+  private let passed: PassedFiles
+  /// Keeps the checkpoint resident.
+  private let holder: Peer
 
   init() throws {
     daemon = try ServedDaemon()
+    passed = try PassedFiles.golden()
+    holder = try daemon.connect()
+    _ = try holder.handle(passed)
   }
 
   /// Resolves on a connection of its own; returns the reply and the files that came with it.
   private func resolve(
-    _ passed: PassedFiles, _ map: AssignmentMap, _ variables: [Variable],
+    _ map: AssignmentMap, _ variables: [Variable],
     _ options: ResolveRequest.Options = .init()
   ) throws -> (reply: ResolveReply, files: [File]) {
     let peer = try daemon.connect()
@@ -33,9 +39,8 @@ import Testing
   private let vector = [Variable("v", .float32, [8])]
 
   @Test func `the next job that asks the same gets the same, with regions of its own`() throws {
-    let passed = try PassedFiles.golden()
-    let first = try resolve(passed, gamma, vector).reply
-    let second = try resolve(passed, gamma, vector).reply
+    let first = try resolve(gamma, vector).reply
+    let second = try resolve(gamma, vector).reply
     #expect(try repeatedCount() == 1)
     #expect(second.checkpoint?.generation == first.checkpoint?.generation)
     #expect(second.regions == first.regions)
@@ -44,7 +49,6 @@ import Testing
   }
 
   @Test func `on one connection, each handle's regions have their own numbers`() throws {
-    let passed = try PassedFiles.golden()
     let peer = try daemon.connect()
     var regions: [UInt64] = []
     for _ in 0..<2 {
@@ -57,11 +61,10 @@ import Testing
   }
 
   @Test func `an arena comes again with its descriptor`() throws {
-    let passed = try PassedFiles.golden()
     var options = ResolveRequest.Options()
     options.sealed = true
-    let first = try resolve(passed, gamma, vector, options)
-    let second = try resolve(passed, gamma, vector, options)
+    let first = try resolve(gamma, vector, options)
+    let second = try resolve(gamma, vector, options)
     #expect(try repeatedCount() == 1)
     #expect(second.reply.regions.map(\.id) == first.reply.regions.map(\.id))
     #expect(second.files.count == 1)
@@ -70,19 +73,17 @@ import Testing
   }
 
   @Test func `a question that differs in anything is answered anew`() throws {
-    let passed = try PassedFiles.golden()
-    _ = try resolve(passed, gamma, vector)
+    _ = try resolve(gamma, vector)
     var options = ResolveRequest.Options()
     options.alignment = 64
-    _ = try resolve(passed, gamma, vector, options)
-    _ = try resolve(passed, gamma, [Variable("v", .float32, [Shape.unknownLength])])
-    _ = try resolve(passed, gamma, vector + [Variable("w", .float32, [8])])
-    _ = try resolve(passed, ["bert/embeddings/LayerNorm/beta": "v"], vector)
+    _ = try resolve(gamma, vector, options)
+    _ = try resolve(gamma, [Variable("v", .float32, [Shape.unknownLength])])
+    _ = try resolve(gamma, vector + [Variable("w", .float32, [8])])
+    _ = try resolve(["bert/embeddings/LayerNorm/beta": "v"], vector)
     #expect(try repeatedCount() == 0)
   }
 
   @Test func `a refusal is found again each time`() throws {
-    let passed = try PassedFiles.golden()
     for _ in 0..<2 {
       let peer = try daemon.connect()
       try peer.resolve(
@@ -111,11 +112,10 @@ import Testing
   }
 
   @Test func `the oldest of many answers is forgotten`() throws {
-    let passed = try PassedFiles.golden()
     func ask(_ number: Int) throws {
       let name = Name("v\(number)")
       _ = try resolve(
-        passed, ["bert/embeddings/LayerNorm/gamma": .name(name)], [Variable(name, .float32, [8])])
+        ["bert/embeddings/LayerNorm/gamma": .name(name)], [Variable(name, .float32, [8])])
     }
     for number in 0..<17 { try ask(number) }
     try ask(16)
@@ -125,11 +125,10 @@ import Testing
   }
 
   @Test func `a question of a megabyte is not remembered`() throws {
-    let passed = try PassedFiles.golden()
     let long = (0..<20_000).map {
       Variable(Name("\($0)/\(String(repeating: "x", count: 40))"), .float32, [])
     }
-    for _ in 0..<2 { _ = try resolve(passed, gamma, vector + long) }
+    for _ in 0..<2 { _ = try resolve(gamma, vector + long) }
     #expect(try repeatedCount() == 0)
   }
 }
