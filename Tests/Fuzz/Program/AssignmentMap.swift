@@ -67,6 +67,8 @@ extension Choices {
       return [Variable(name, dtype, part.shape, partition: partition)]
     default:
       let shape = shape()
+      // A trainer may cut its own variable in 2^18: that is its memory, beyond what a request may take.
+      guard shape.lengths.allSatisfy({ $0 <= 1 << 16 }) else { return [] }
       guard let parts = try? partitioner().partitions(of: name, dtype, shape) else { return [] }
       check(parts.allSatisfy { $0.slice?.fits(shape) ?? false }, "partitions of the variable")
       let sum = parts.reduce(0) { $0 + ($1.shape?.elementCount ?? 0) }
