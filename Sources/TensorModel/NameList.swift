@@ -32,8 +32,11 @@ package struct NameList: Sendable, Hashable {
 
   /// Adds a name.
   mutating func append(_ name: Span<UInt8>) {
-    bytes.append(addingCapacity: name.count) { output in
-      for index in name.indices { output.append(name[index]) }
+    // Adding no capacity would write to the storage that all empty arrays of the process share.
+    if !name.isEmpty {
+      bytes.append(addingCapacity: name.count) { output in
+        for index in name.indices { output.append(name[index]) }
+      }
     }
     ends.append(bytes.count)
   }
