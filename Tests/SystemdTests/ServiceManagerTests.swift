@@ -6,17 +6,22 @@ import Systemd
 import TestSupport
 import Testing
 
+/// Why descriptors are not passed: it needs a program of its own, which the system test has.
+private let passing: Comment =
+  "the runner of exit tests uses the numbers 3 and 4 itself, and closes them"
+
 /// What is said in the environment is said to one process: each test needs one of its own.
 ///
 /// A requirement that is not met ends that process: its report may have lost its descriptor to a
 /// passed one.
-@Suite(.disabled(if: ProcessMemory.isSanitized, "runners that are slow close what tests pass"))
-struct ServiceManagerTests {
-  @Test(arguments: [
-    ("warmstart:admin", ["warmstart", "admin"]),
-    ("warmstart:", ["warmstart", ""]),
-    (nil, ["unknown", "unknown"]),
-  ])
+@Suite struct ServiceManagerTests {
+  @Test(
+    .disabled(passing),
+    arguments: [
+      ("warmstart:admin", ["warmstart", "admin"]),
+      ("warmstart:", ["warmstart", ""]),
+      (nil, ["unknown", "unknown"]),
+    ])
   func `each descriptor gets its name`(text: String?, names: [String]) async {
     await #expect(processExitsWith: .success) {
       [text = text as String?, names = names as [String]] in
@@ -27,7 +32,7 @@ struct ServiceManagerTests {
     }
   }
 
-  @Test(arguments: ["", "warmstart", "a:b:c"])
+  @Test(.disabled(passing), arguments: ["", "warmstart", "a:b:c"])
   func `names that do not fit the descriptors are refused`(text: String) async {
     await #expect(processExitsWith: .success) { [text = text as String] in
       try pass(2, named: text)
@@ -35,7 +40,7 @@ struct ServiceManagerTests {
     }
   }
 
-  @Test func `programs that are started do not get what was passed`() async {
+  @Test(.disabled(passing)) func `programs that are started do not get what was passed`() async {
     await #expect(processExitsWith: .success) {
       try pass(1, named: "warmstart")
       let inherited = try Activation().inherited
@@ -45,7 +50,7 @@ struct ServiceManagerTests {
     }
   }
 
-  @Test func `what was passed to a parent is not taken`() async {
+  @Test(.disabled(passing)) func `what was passed to a parent is not taken`() async {
     await #expect(processExitsWith: .success) {
       try pass(1, named: "warmstart")
       set("LISTEN_PID", "\(getppid())")
@@ -53,7 +58,7 @@ struct ServiceManagerTests {
     }
   }
 
-  @Test func `a descriptor that was not passed is not taken`() async {
+  @Test(.disabled(passing)) func `a descriptor that was not passed is not taken`() async {
     await #expect(processExitsWith: .success) {
       try pass(1, named: nil)
       close(3)
@@ -112,14 +117,7 @@ private func pass(_ count: Int, named names: String?) throws {
   // Out of the way of the numbers that are passed.
   let number = fcntl(file, F_DUPFD_CLOEXEC, 10)
   close(file)
-  // A thread of the test runner may have had one of the numbers just now, and close it.
-  var isThere = false
-  for _ in 0..<20 where !isThere {
-    for passed in 0..<CInt(count) { try #require(dup2(number, 3 + passed) == 3 + passed) }
-    usleep(200_000)
-    isThere = (0..<CInt(count)).allSatisfy { fcntl(3 + $0, F_GETFD) >= 0 }
-  }
-  try #require(isThere)
+  for passed in 0..<CInt(count) { try #require(dup2(number, 3 + passed) == 3 + passed) }
   close(number)
   set("LISTEN_PID", "\(getpid())")
   set("LISTEN_FDS", "\(count)")
