@@ -112,6 +112,11 @@ private struct Question {
     self.variables = variables
     self.options = options
     list = VariableList(variables)
+    guard UInt32(exactly: options.alignment) != nil else {
+      throw WarmstartError(
+        .invalidRequest,
+        "alignment \(options.alignment), expected a power of two up to 4096, or 0")
+    }
     guard !list.hasNoPartitions else { return }
     for index in variables.indices {
       guard let partition = variables[index].partition else { continue }

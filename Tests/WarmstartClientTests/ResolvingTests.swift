@@ -45,7 +45,7 @@ import WarmstartClient
     }
   }
 
-  @Test(arguments: [3, 8192, 65])
+  @Test(arguments: [3, 8192, 65, -1, .max])
   func `an alignment that cannot be had is refused`(_ alignment: Int) {
     let error = #expect(throws: WarmstartError.self) {
       try resolve("a", [64, 32]) { $0.alignment = alignment }
