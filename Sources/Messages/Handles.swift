@@ -34,113 +34,131 @@ package struct Handle: Sendable, Hashable {
   }
 }
 
-/// Handles, with all their names in one buffer and all their numbers for axes in another.
+/// Handles in columns, as they are on the wire: 100,000 of them are a dozen allocations.
 package struct Handles: Sendable {
-  /// A handle, with places in the buffers for what varies in length.
-  private struct Record: Sendable {
-    var variable: UInt32
-    var region: UInt32
-    var dtype: DataType
-    var rank: Int
-    var offset: Int
-    var byteCount: Int
-    var name: Range<Int>
-    /// Where the lengths begin.
-    var lengths: Int
-    /// Where the strides begin, if there are any.
-    var strides: Int?
-    /// Where it is told how the slice starts, if it is one.
-    var starts: Int?
+  /// Numbers for the axes of some of the handles.
+  private struct AxisColumn: Sendable {
+    /// The handles' positions, ascending.
+    var positions: [UInt32] = []
+    /// The numbers, by place among the positions.
+    var numbers = ShapeList()
+
+    mutating func append(_ position: Int, _ numbers: Span<Int>) {
+      positions.append(UInt32(position))
+      self.numbers.append(numbers)
+    }
+
+    mutating func append(_ other: borrowing AxisColumn, shiftedBy shift: Int) {
+      positions += other.positions.map { $0 + UInt32(shift) }
+      numbers.append(other.numbers)
+    }
+
+    subscript(position: Int) -> ArraySlice<Int>? {
+      let place = positions.place(of: UInt32(position))
+      return place.map { numbers[$0].lengths }
+    }
+
+    mutating func removeAll() {
+      positions.removeAll(keepingCapacity: true)
+      numbers.removeAll()
+    }
   }
 
-  private var records: [Record] = []
-  private var text: [UInt8] = []
-  private var axes: [Int] = []
+  private var variables: [UInt32] = []
+  private var regions: [UInt32] = []
+  private var dtypes: [DataType] = []
+  private var offsets: [Int] = []
+  private var byteCounts: [Int] = []
+  private var tensors = NameList()
+  private var shapes = ShapeList()
+  private var strides = AxisColumn()
+  private var starts = AxisColumn()
 
   package init() {}
 
   /// The number of handles.
-  package var count: Int { records.count }
+  package var count: Int { variables.count }
 
   /// The bytes that they take on the wire, about.
-  package var wireByteCount: Int { text.count + 8 * axes.count + 40 * count }
+  package var wireByteCount: Int {
+    tensors.bytes.count + 40 * count
+      + 8 * (shapes.lengths.count + strides.numbers.lengths.count + starts.numbers.lengths.count)
+  }
 
   package subscript(position: Int) -> Handle {
-    let record = records[position]
-    return Handle(
-      variable: Int(record.variable), tensor: Name(text[record.name]), dtype: record.dtype,
-      shape: shape(position), strides: strides(position), region: Int(record.region),
-      offset: record.offset, byteCount: record.byteCount,
-      starts: record.starts.map { axes[$0..<$0 + record.rank] })
+    Handle(
+      variable: variable(position), tensor: tensors[position], dtype: dtypes[position],
+      shape: shapes[position], strides: strides[position] ?? [], region: region(position),
+      offset: offsets[position], byteCount: byteCounts[position], starts: starts[position])
   }
 
   /// The bytes of its region that a handle is about; nil if what it says makes no sense.
   package func extent(_ position: Int) -> Range<Int>? {
-    let record = records[position]
-    var byteCount = record.byteCount
-    if let width = record.dtype.byteCount {
+    var byteCount = byteCounts[position]
+    if let width = dtypes[position].byteCount {
+      let lengths = shapes.range(position)
       var expected = width
-      for axis in record.lengths..<record.lengths + record.rank {
-        let (product, overflow) = expected.multipliedReportingOverflow(by: axes[axis])
+      for axis in lengths {
+        let (product, overflow) = expected.multipliedReportingOverflow(by: shapes.lengths[axis])
         guard !overflow else { return nil }
         expected = product
       }
       guard expected == byteCount else { return nil }
-      if let strides = record.strides, byteCount > 0 {
+      if byteCount > 0, !strides.positions.isEmpty, let steps = strides[position] {
         // From the first element to the end of the last one.
         byteCount = width
-        for axis in 0..<record.rank {
-          let (step, overflow) = (axes[record.lengths + axis] - 1)
-            .multipliedReportingOverflow(by: axes[strides + axis])
-          let (next, overflows) = byteCount.addingReportingOverflow(step)
+        for (length, step) in zip(shapes.lengths[lengths], steps) {
+          let (distance, overflow) = (length - 1).multipliedReportingOverflow(by: step)
+          let (next, overflows) = byteCount.addingReportingOverflow(distance)
           guard !overflow, !overflows else { return nil }
           byteCount = next
         }
       }
     }
-    let (end, overflow) = record.offset.addingReportingOverflow(byteCount)
-    return overflow ? nil : record.offset..<end
+    let (end, overflow) = offsets[position].addingReportingOverflow(byteCount)
+    return overflow ? nil : offsets[position]..<end
   }
 
   // MARK: One handle's fields, without making the others
 
-  package func variable(_ position: Int) -> Int { Int(records[position].variable) }
-  package func region(_ position: Int) -> Int { Int(records[position].region) }
-
-  private func shape(_ position: Int) -> Shape {
-    let record = records[position]
-    return Shape(axes[record.lengths..<record.lengths + record.rank])
-  }
-
-  private func strides(_ position: Int) -> ArraySlice<Int> {
-    let record = records[position]
-    guard let strides = record.strides else { return [] }
-    return axes[strides..<strides + record.rank]
-  }
+  package func variable(_ position: Int) -> Int { Int(variables[position]) }
+  package func region(_ position: Int) -> Int { Int(regions[position]) }
 
   // MARK: Gathering
 
+  /// Adds a handle of a tensor in a catalog, or of a slice of it.
+  ///
+  /// The strides, if there are any, must be as many as the tensor's axes.
+  package mutating func append(
+    variable: Int, _ tensor: Int, _ slice: Slice?, in catalog: borrowing Catalog,
+    region: Int, offset: Int, byteCount: Int, strides: [Int]
+  ) {
+    if !strides.isEmpty { self.strides.append(count, strides.span) }
+    if let slice {
+      starts.append(count, slice.starts.span)
+      shapes.append(slice.counts.span)
+    } else {
+      shapes.append(catalog.lengths(tensor))
+    }
+    variables.append(UInt32(variable))
+    regions.append(UInt32(region))
+    dtypes.append(catalog.dtype(tensor))
+    offsets.append(offset)
+    byteCounts.append(byteCount)
+    tensors.append(catalog.nameBytes(tensor))
+  }
+
   /// Adds a handle, whose strides and starts, if any, are as many as its axes.
   package mutating func append(_ handle: Handle) {
-    let nameStart = text.count
-    text += handle.tensor.bytes
-    let lengths = axes.count
-    axes += handle.shape.lengths
-    var strides: Int?
-    if !handle.strides.isEmpty {
-      strides = axes.count
-      axes += handle.strides
-    }
-    var starts: Int?
-    if let handleStarts = handle.starts {
-      starts = axes.count
-      axes += handleStarts
-    }
-    records.append(
-      Record(
-        variable: UInt32(handle.variable), region: UInt32(handle.region), dtype: handle.dtype,
-        rank: handle.shape.rank, offset: handle.offset, byteCount: handle.byteCount,
-        name: nameStart..<text.count, lengths: lengths, strides: strides, starts: starts))
+    if !handle.strides.isEmpty { strides.append(count, handle.strides.span) }
+    if let handleStarts = handle.starts { starts.append(count, handleStarts.span) }
+    variables.append(UInt32(handle.variable))
+    regions.append(UInt32(handle.region))
+    dtypes.append(handle.dtype)
+    offsets.append(handle.offset)
+    byteCounts.append(handle.byteCount)
+    tensors.append(handle.tensor)
+    shapes.append(handle.shape)
   }
 
   /// Adds the handles of the next reply to a call.
@@ -149,24 +167,45 @@ package struct Handles: Sendable {
       self = other
       return
     }
-    let (textStart, axesStart) = (text.count, axes.count)
-    text += other.text
-    axes += other.axes
-    records.reserveCapacity(count + other.count)
-    for var record in other.records {
-      record.name = record.name.lowerBound + textStart..<record.name.upperBound + textStart
-      record.lengths += axesStart
-      record.strides = record.strides.map { $0 + axesStart }
-      record.starts = record.starts.map { $0 + axesStart }
-      records.append(record)
-    }
+    strides.append(other.strides, shiftedBy: count)
+    starts.append(other.starts, shiftedBy: count)
+    variables += other.variables
+    regions += other.regions
+    dtypes += other.dtypes
+    offsets += other.offsets
+    byteCounts += other.byteCounts
+    tensors.append(other.tensors)
+    shapes.append(other.shapes)
   }
 
   /// Forgets all, but keeps the memory.
   package mutating func removeAll() {
-    records.removeAll(keepingCapacity: true)
-    text.removeAll(keepingCapacity: true)
-    axes.removeAll(keepingCapacity: true)
+    variables.removeAll(keepingCapacity: true)
+    regions.removeAll(keepingCapacity: true)
+    dtypes.removeAll(keepingCapacity: true)
+    offsets.removeAll(keepingCapacity: true)
+    byteCounts.removeAll(keepingCapacity: true)
+    tensors.removeAll()
+    shapes.removeAll()
+    strides.removeAll()
+    starts.removeAll()
+  }
+}
+
+extension [UInt32] {
+  /// Where a number is among ascending ones; nil if it is not there.
+  fileprivate func place(of number: UInt32) -> Int? {
+    var range = indices
+    while !range.isEmpty {
+      let middle = range.lowerBound + range.count / 2
+      if self[middle] == number { return middle }
+      if self[middle] < number {
+        range = middle + 1..<range.upperBound
+      } else {
+        range = range.lowerBound..<middle
+      }
+    }
+    return nil
   }
 }
 
@@ -175,130 +214,75 @@ package struct Handles: Sendable {
 extension Handles {
   init(_ message: Warmstart__V1__Handles) throws(MessageError) {
     let count = unsafe message.n_variables
-    let names = unsafe message.tensors?.pointee
     for (length, column) in unsafe [
-      (names?.n_lengths ?? 0, "names"), (message.n_dtypes, "dtypes"), (message.n_ranks, "ranks"),
-      (message.n_regions, "regions"), (message.n_offsets, "offsets"),
-      (message.n_byte_counts, "byte counts"),
+      (message.n_ranks, "ranks"), (message.n_regions, "regions"), (message.n_offsets, "offsets"),
+      (message.n_byte_counts, "byte counts"), (message.n_dtypes, "dtypes"),
     ] { try expect(length, count, of: "handles", column) }
-    guard count > 0, let names = unsafe names else { return }
-    text = unsafe column(names.text.data, names.text.len)
-    axes.reserveCapacity(
-      unsafe message.n_lengths + message.n_strides + message.n_starts)
-    for index in 0..<(unsafe message.n_lengths) {
-      axes.append(Int(clamping: unsafe message.lengths[index]))
-    }
-    records.reserveCapacity(count)
-    var nameStart = 0
-    var lengths = 0
-    for index in 0..<count {
-      let nameEnd = nameStart + Int(unsafe names.lengths[index])
-      let rank = Int(unsafe message.ranks[index])
-      guard nameEnd <= text.count, rank >= 0, rank <= axes.count - lengths else {
-        throw .malformed("handles that have more names or axes than came")
-      }
-      guard let dtype = DataType(rawValue: Int32(truncatingIfNeeded: unsafe message.dtypes[index]))
-      else { throw .malformed("a handle of dtype \(unsafe message.dtypes[index])") }
-      records.append(
-        Record(
-          variable: unsafe message.variables[index], region: unsafe message.regions[index],
-          dtype: dtype, rank: rank, offset: Int(clamping: unsafe message.offsets[index]),
-          byteCount: Int(clamping: unsafe message.byte_counts[index]), name: nameStart..<nameEnd,
-          lengths: lengths))
-      nameStart = nameEnd
-      lengths += rank
-    }
-    guard nameStart == text.count, lengths == axes.count else {
-      throw .malformed("handles that have fewer names or axes than came")
-    }
-    try unsafe take(
-      \.strides, message.strided, message.n_strided, message.strides, message.n_strides)
-    try unsafe take(\.starts, message.sliced, message.n_sliced, message.starts, message.n_starts)
+    variables = unsafe column(message.variables, count)
+    regions = unsafe column(message.regions, count)
+    dtypes = unsafe try Messages.dtypes(message.dtypes, count, of: "handles")
+    offsets = unsafe column(message.offsets, count)
+    byteCounts = unsafe column(message.byte_counts, count)
+    tensors = unsafe try NameList(message.tensors, count: count, of: "handles")
+    let lengths: [Int] = unsafe column(message.lengths, message.n_lengths)
+    let ranks = unsafe column(message.ranks, count)
+    shapes = try Messages.shapes(lengths, ranks: ranks, of: "handles")
+    strides = unsafe try axes(
+      column(message.strided, message.n_strided), column(message.strides, message.n_strides))
+    starts = unsafe try axes(
+      column(message.sliced, message.n_sliced), column(message.starts, message.n_starts))
   }
 
   /// Takes numbers for the axes of some of the handles.
-  private mutating func take(
-    _ place: WritableKeyPath<Record, Int?>, _ positions: UnsafeMutablePointer<UInt32>?,
-    _ positionCount: Int, _ numbers: UnsafeMutablePointer<UInt64>?, _ count: Int
-  ) throws(MessageError) {
-    guard positionCount > 0 || count > 0 else { return }
-    let numbers: [Int] = unsafe column(numbers, count)
-    var next = axes.count
-    axes += numbers
+  private func axes(
+    _ positions: [UInt32], _ numbers: [Int]
+  ) throws(MessageError) -> AxisColumn {
+    var ranks: [Int32] = []
     var last = -1
-    for position in unsafe column(positions, positionCount) {
+    for position in positions {
       let position = Int(position)
-      guard position > last, position < records.count else {
+      guard position > last, position < count else {
         throw .malformed("positions of handles that do not ascend, or of none")
       }
-      guard records[position].rank <= axes.count - next else {
-        throw .malformed("handles that have more strides or starts than came")
-      }
-      records[position][keyPath: place] = next
-      next += records[position].rank
+      ranks.append(Int32(shapes.range(position).count))
       last = position
     }
-    guard next == axes.count else {
-      throw .malformed("handles that have fewer strides or starts than came")
-    }
+    let numbers = try Messages.shapes(numbers, ranks: ranks, of: "handles")
+    return AxisColumn(positions: positions, numbers: numbers)
   }
 
   func message(_ scratch: Scratch) -> UnsafeMutablePointer<Warmstart__V1__Handles> {
     let message = unsafe scratch.make(1, of: Warmstart__V1__Handles.self)
     unsafe warmstart__v1__handles__init(message)
-    unsafe message.pointee.tensors = scratch.names(count) { Name(text[records[$0].name]) }
-    unsafe message.pointee.variables = scratch.make(count)
-    unsafe message.pointee.dtypes = scratch.make(count)
-    unsafe message.pointee.ranks = scratch.make(count)
-    unsafe message.pointee.regions = scratch.make(count)
-    unsafe message.pointee.offsets = scratch.make(count)
-    unsafe message.pointee.byte_counts = scratch.make(count)
-    var lengthCount = 0
-    for (position, record) in records.enumerated() {
-      unsafe message.pointee.variables[position] = record.variable
-      unsafe message.pointee.dtypes[position] = UInt32(record.dtype.rawValue)
-      unsafe message.pointee.ranks[position] = Int32(record.rank)
-      unsafe message.pointee.regions[position] = record.region
-      unsafe message.pointee.offsets[position] = UInt64(record.offset)
-      unsafe message.pointee.byte_counts[position] = UInt64(record.byteCount)
-      lengthCount += record.rank
+    let dtypes = unsafe scratch.make(count, of: UInt32.self)
+    let ranks = unsafe scratch.make(count, of: Int32.self)
+    for position in 0..<count {
+      unsafe dtypes[position] = UInt32(self.dtypes[position].rawValue)
+      unsafe ranks[position] = Int32(shapes.range(position).count)
     }
+    unsafe message.pointee.tensors = scratch.message(tensors)
     unsafe message.pointee.n_variables = count
+    unsafe message.pointee.variables = scratch.column(variables)
     unsafe message.pointee.n_dtypes = count
+    unsafe message.pointee.dtypes = dtypes
     unsafe message.pointee.n_ranks = count
+    unsafe message.pointee.ranks = ranks
     unsafe message.pointee.n_regions = count
+    unsafe message.pointee.regions = scratch.column(regions)
     unsafe message.pointee.n_offsets = count
+    unsafe message.pointee.offsets = scratch.column(offsets)
     unsafe message.pointee.n_byte_counts = count
-    unsafe message.pointee.n_lengths = lengthCount
-    unsafe message.pointee.lengths = scratch.make(lengthCount)
-    var next = 0
-    for record in records {
-      for axis in record.lengths..<record.lengths + record.rank {
-        unsafe message.pointee.lengths[next] = UInt64(axes[axis])
-        next += 1
-      }
-    }
-    let strided = sparse { $0.strides }
-    unsafe message.pointee.n_strided = strided.positions.count
-    unsafe message.pointee.strided = scratch.column(strided.positions)
-    unsafe message.pointee.n_strides = strided.numbers.count
-    unsafe message.pointee.strides = scratch.column(strided.numbers)
-    let sliced = sparse { $0.starts }
-    unsafe message.pointee.n_sliced = sliced.positions.count
-    unsafe message.pointee.sliced = scratch.column(sliced.positions)
-    unsafe message.pointee.n_starts = sliced.numbers.count
-    unsafe message.pointee.starts = scratch.column(sliced.numbers)
+    unsafe message.pointee.byte_counts = scratch.column(byteCounts)
+    unsafe message.pointee.n_lengths = shapes.lengths.count
+    unsafe message.pointee.lengths = scratch.column(shapes.lengths)
+    unsafe message.pointee.n_strided = strides.positions.count
+    unsafe message.pointee.strided = scratch.column(strides.positions)
+    unsafe message.pointee.n_strides = strides.numbers.lengths.count
+    unsafe message.pointee.strides = scratch.column(strides.numbers.lengths)
+    unsafe message.pointee.n_sliced = starts.positions.count
+    unsafe message.pointee.sliced = scratch.column(starts.positions)
+    unsafe message.pointee.n_starts = starts.numbers.lengths.count
+    unsafe message.pointee.starts = scratch.column(starts.numbers.lengths)
     return unsafe message
-  }
-
-  private func sparse(_ place: (Record) -> Int?) -> (positions: [UInt32], numbers: [Int]) {
-    var positions: [UInt32] = []
-    var numbers: [Int] = []
-    for (position, record) in records.enumerated() {
-      guard let start = place(record) else { continue }
-      positions.append(UInt32(position))
-      numbers += axes[start..<start + record.rank]
-    }
-    return (positions, numbers)
   }
 }

@@ -58,14 +58,12 @@ extension Session {
     let placements = try open.place(resolution.assignments, options)
     let places: [PiecePlace]
     do {
-      places = try open.acquire(placements, resolution.assignments, for: caller, in: daemon.store)
+      places = try open.acquire(placements, for: caller, in: daemon.store)
     } catch {
       throw .status(CallStatus(error))
     }
-    var chunks = ResolveChunks(reply, open, places, isOpened: isOpenedByCall)
-    for index in placements.indices {
-      try chunks.append(resolution.assignments[index], placements[index])
-    }
+    var chunks = ResolveChunks(reply, open, isOpened: isOpenedByCall)
+    try chunks.append(resolution.assignments, placements, places)
     try chunks.finish(resolution) { regions, fields in
       guard let question else { return }
       // Before the client can tell anybody that it has its answer.
@@ -92,19 +90,12 @@ extension OpenCheckpoint {
   /// Decides where each assignment is served from; throws all problems.
   fileprivate func place(
     _ assignments: [Resolution.Assignment], _ options: PlacementOptions
-  ) throws(CallFailure) -> [Placement] {
-    var placements: [Placement] = []
-    placements.reserveCapacity(assignments.count)
+  ) throws(CallFailure) -> Placements {
     var problems: [Problem] = []
     var total = 0
-    for assignment in assignments {
-      do {
-        placements.append(
-          try checkpoint.placement(of: assignment.tensor, assignment.slice, options, in: files))
-      } catch {
-        total += 1
-        if problems.count < CallStatus.maximumProblems { problems.append(error) }
-      }
+    let placements = checkpoint.place(assignments, options, in: files) { problem in
+      total += 1
+      if problems.count < CallStatus.maximumProblems { problems.append(problem) }
     }
     guard problems.isEmpty else { throw .status(CallStatus(problems, total: total)) }
     return placements
@@ -112,27 +103,15 @@ extension OpenCheckpoint {
 
   /// Waits until everything placed is verified or made; returns the places of the pieces, in order.
   fileprivate func acquire(
-    _ placements: [Placement], _ assignments: [Resolution.Assignment], for caller: Caller,
-    in store: Store
+    _ placements: Placements, for caller: Caller, in store: Store
   ) throws(Problem) -> [PiecePlace] {
-    var runs: [Resident.Run] = []
-    var pieces: [Piece] = []
-    runs.reserveCapacity(placements.count)
-    for index in placements.indices {
-      switch placements[index] {
-      case .file(let stored, _, _, _):
-        runs.append(Resident.Run(position: stored, tensor: assignments[index].tensor))
-      case .piece(let piece): pieces.append(piece)
-      }
-    }
     let places = try resident.acquire(
-      runs: runs, pieces: pieces, from: files, for: caller, in: store)
+      runs: placements.runs.map { Resident.Run(position: $0.position, tensor: $0.tensor) },
+      pieces: placements.pieces, from: files, for: caller, in: store)
     var isUnchanged = [Bool](repeating: false, count: files.members.count)
-    for run in runs {
-      let position = memberPosition(ofRun: run.position)
-      guard !isUnchanged[position] else { continue }
-      try files.expectUnchanged(files.members[position])
-      isUnchanged[position] = true
+    for member in placements.members where member >= 0 && !isUnchanged[Int(member)] {
+      try files.expectUnchanged(files.members[Int(member)])
+      isUnchanged[Int(member)] = true
     }
     return places
   }
@@ -158,15 +137,6 @@ extension OpenCheckpoint {
         byteCount: holder.arena.byteCount, stability: "sealed")
     }
   }
-
-  /// The position of the file that has a stored run, which was placed there.
-  fileprivate func memberPosition(ofRun run: Int) -> Int {
-    let shard = checkpoint.stored[run].shard
-    guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else {
-      preconditionFailure("placed in a file that is not there")
-    }
-    return position
-  }
 }
 
 /// The regions that the replies to one call name, and the arenas' files that go with the next reply.
@@ -188,28 +158,35 @@ private struct Regions {
   /// Whether another arena's file fits on the next reply.
   var isFull: Bool { files.count == Connection.maximumDescriptors }
 
-  /// Names a region unless it is named; returns its position among all.
-  mutating func name(_ region: Answer.Region) throws(CallFailure) -> Int {
-    switch region {
-    case .file(let position):
-      if fileRegions[position] >= 0 { return fileRegions[position] }
+  /// Names a file of the checkpoint unless it is named; returns the region's position among all.
+  mutating func name(file position: Int) throws(CallFailure) -> Int {
+    if fileRegions[position] < 0 {
       fileRegions[position] = all.count
-    case .arena(let holder):
-      if let known = arenaRegions[holder.id] { return known }
-      arenaRegions[holder.id] = all.count
+      try append(.file(position))
     }
+    return fileRegions[position]
+  }
+
+  /// Names an arena unless it is named; returns the region's position among all.
+  mutating func name(_ arena: ArenaHolder) throws(CallFailure) -> Int {
+    if let known = arenaRegions[arena.id] { return known }
+    arenaRegions[arena.id] = all.count
+    try append(.arena(arena))
+    return all.count - 1
+  }
+
+  private mutating func append(_ region: Answer.Region) throws(CallFailure) {
     messages.append(try open.message(region, &files))
     all.append(region)
-    return all.count - 1
   }
 }
 
 extension Responder {
   /// Sends a reply that names regions first, and has the fields that were packed before.
   fileprivate func send(
-    more: Bool = false, _ first: ResolveReply, _ files: [File], then fields: [UInt8]
+    _ first: ResolveReply, _ files: [File], then fields: [UInt8]
   ) throws(CallFailure) {
-    try send(more: more, files: files) { frame, scratch in
+    try send(files: files) { frame, scratch in
       frame.begin(first, scratch)
       frame.append(fields)
     }
@@ -220,50 +197,43 @@ extension Responder {
 private struct ResolveChunks {
   private let reply: Responder
   private let open: OpenCheckpoint
-  private let places: [PiecePlace]
-  private var checkpoint: OpenReply?
   private var chunk = ResolveReply()
   private var regions: Regions
-  private var pieceCount = 0
   private var isDivided = false
 
-  init(_ reply: Responder, _ open: OpenCheckpoint, _ places: [PiecePlace], isOpened: Bool) {
+  init(_ reply: Responder, _ open: OpenCheckpoint, isOpened: Bool) {
     self.reply = reply
     self.open = open
-    self.places = places
     regions = Regions(open)
-    checkpoint = isOpened ? open.reply : nil
+    if isOpened { chunk.checkpoint = open.reply }
   }
 
+  /// Adds a handle for each assignment, and sends what fills a reply.
   mutating func append(
-    _ assignment: Resolution.Assignment, _ placement: Placement
+    _ assignments: [Resolution.Assignment], _ placements: Placements, _ places: [PiecePlace]
   ) throws(CallFailure) {
-    let tensor = assignment.tensor
-    let region: Int
-    let offset: Int
-    let byteCount: Int
-    var strides: [Int] = []
-    switch placement {
-    case .file(let stored, let start, let count, let steps):
-      region = try regions.name(.file(open.memberPosition(ofRun: stored)))
-      (offset, byteCount, strides) = (start, count, steps)
-    case .piece:
-      // The places are in the order of the pieces.
-      let place = places[pieceCount]
-      pieceCount += 1
-      if regions.isFull { try flush() }
-      region = try regions.name(.arena(place.arena))
-      (offset, byteCount) = (place.offset, place.byteCount)
+    let catalog = open.checkpoint.catalog
+    // The places are in the order of the pieces.
+    var pieceCount = 0
+    for index in assignments.indices {
+      let member = placements.members[index]
+      var (offset, byteCount) = (placements.offsets[index], placements.byteCounts[index])
+      let region: Int
+      if member >= 0 {
+        region = try regions.name(file: Int(member))
+      } else {
+        if regions.isFull { try flush() }
+        region = try regions.name(places[pieceCount].arena)
+        (offset, byteCount) = (places[pieceCount].offset, places[pieceCount].byteCount)
+        pieceCount += 1
+      }
+      chunk.handles.append(
+        variable: assignments[index].variable, assignments[index].tensor,
+        assignments[index].slice, in: catalog, region: region, offset: offset,
+        byteCount: byteCount,
+        strides: placements.strides.isEmpty ? [] : placements.strides[index] ?? [])
+      if chunk.handles.wireByteCount >= Responder.chunkByteCount { try flush() }
     }
-    let checkpoint = open.checkpoint
-    chunk.handles.append(
-      Handle(
-        variable: assignment.variable, tensor: checkpoint.catalog.name(tensor),
-        dtype: checkpoint.catalog.dtype(tensor),
-        shape: checkpoint.shape(of: tensor, assignment.slice), strides: strides[...],
-        region: region, offset: offset, byteCount: byteCount,
-        starts: assignment.slice?.starts[...]))
-    if chunk.handles.wireByteCount >= Responder.chunkByteCount { try flush() }
   }
 
   /// Sends what is left; the whole answer is to be remembered if one reply has room for it.
@@ -280,24 +250,27 @@ private struct ResolveChunks {
       byteCount = 0
     }
     chunk.unused = resolution.unused
+    guard !isDivided else { return try send(more: false) }
+    var first = ResolveReply()
+    (first.checkpoint, first.regions) = (chunk.checkpoint, regions.messages)
+    chunk.checkpoint = nil
     let fields = reply.fields(of: chunk)
-    if !isDivided { remember(regions.all, fields[...]) }
-    try send(fields, more: false)
+    remember(regions.all, fields[...])
+    try reply.send(first, regions.files, then: fields)
   }
 
   private mutating func flush() throws(CallFailure) {
     isDivided = true
-    try send(reply.fields(of: chunk), more: true)
-    chunk.clear()
+    try send(more: true)
   }
 
-  private mutating func send(_ fields: [UInt8], more: Bool) throws(CallFailure) {
-    var first = ResolveReply()
-    first.checkpoint = checkpoint
-    first.regions = regions.messages
-    try reply.send(more: more, first, regions.files, then: fields)
-    checkpoint = nil
+  private mutating func send(more: Bool) throws(CallFailure) {
+    chunk.regions = regions.messages
+    try reply.send(more: more, files: regions.files) { frame, scratch in
+      frame.begin(chunk, scratch)
+    }
     regions.messages = []
     regions.files = []
+    chunk.clear()
   }
 }

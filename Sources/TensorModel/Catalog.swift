@@ -49,6 +49,10 @@ package struct Catalog: Sendable {
 
   package func name(_ position: Int) -> Name { names[position] }
 
+  /// The bytes of a tensor's name.
+  @_lifetime(borrow self)
+  package func nameBytes(_ position: Int) -> Span<UInt8> { names.span(position) }
+
   package func dtype(_ position: Int) -> DataType { dtypes[position] }
 
   package func shape(_ position: Int) -> Shape { shapes[position] }
@@ -56,6 +60,9 @@ package struct Catalog: Sendable {
   /// The lengths of a tensor's axes.
   @_lifetime(borrow self)
   package func lengths(_ position: Int) -> Span<Int> { shapes.span(position) }
+
+  /// Whether the tensor is stored in slices.
+  package func isSliced(_ position: Int) -> Bool { !slices.isEmpty && slices[position] != nil }
 
   /// The slices that the tensor is stored in; none if it is stored whole.
   package func slices(_ position: Int) -> [Slice] {

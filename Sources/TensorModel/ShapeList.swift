@@ -24,15 +24,26 @@ package struct ShapeList: Sendable, Hashable {
   var memoryByteCount: Int { (lengths.count + ends.count) * MemoryLayout<Int>.stride }
 
   /// Adds a shape.
-  mutating func append(_ lengths: Span<Int>) {
+  package mutating func append(_ lengths: Span<Int>) {
     for axis in lengths.indices { self.lengths.append(lengths[axis]) }
     ends.append(self.lengths.count)
   }
 
   /// Adds a shape whole.
-  mutating func append(_ shape: Shape) {
-    lengths += shape.lengths
-    ends.append(lengths.count)
+  package mutating func append(_ shape: Shape) { append(shape.lengths.span) }
+
+  /// Adds the shapes of another list.
+  package mutating func append(_ other: ShapeList) {
+    let start = lengths.count
+    lengths += other.lengths
+    ends.reserveCapacity(ends.count + other.ends.count)
+    for index in other.ends.indices { ends.append(start + other.ends[index]) }
+  }
+
+  /// Forgets all shapes, but keeps the memory.
+  package mutating func removeAll() {
+    lengths.removeAll(keepingCapacity: true)
+    ends.removeAll(keepingCapacity: true)
   }
 
   /// A shape, which shares the buffer.
