@@ -70,6 +70,47 @@ extension Scratch {
   }
 }
 
+extension OutgoingFrame {
+  /// Puts a list of names in front as the message `Names`.
+  mutating func prepend(field: UInt64, _ names: NameList) {
+    prepend(field: field) { frame in
+      frame.prepend(field: 2, count: names.count) { UInt32(names.range($0).count) }
+      if !names.bytes.isEmpty { frame.prepend(field: 1, names.bytes.span) }
+    }
+  }
+
+  /// Puts names in front as the message `Names`; `withName` lets its body see the one at a position.
+  @inline(__always)
+  mutating func prepend(
+    field: UInt64, names count: Int, _ withName: (Int, (Span<UInt8>) -> Void) -> Void
+  ) {
+    prepend(field: field) { frame in
+      var byteCount = 0
+      frame.prepend(field: 2, count: count) { position in
+        var length: UInt32 = 0
+        withName(position) { length = UInt32($0.count) }
+        byteCount += Int(length)
+        return length
+      }
+      guard byteCount > 0 else { return }
+      unsafe frame.prepend(byteCount: byteCount) { place in
+        var place = unsafe place
+        for position in 0..<count {
+          withName(position) { name in
+            unsafe name.withUnsafeBytes { bytes in
+              guard let source = bytes.baseAddress else { return }
+              unsafe place.copyMemory(from: source, byteCount: bytes.count)
+              unsafe place += bytes.count
+            }
+          }
+        }
+      }
+      frame.prepend(varint: UInt64(byteCount))
+      frame.prepend(varint: 1 << 3 | 2)
+    }
+  }
+}
+
 extension NameList {
   /// Unpacks the message `Names`, which must have that many.
   init(

@@ -62,7 +62,7 @@ package struct Call: Sendable, Hashable {
 
   /// Parses a frame's message.
   package init(parsing bytes: ArraySlice<UInt8>) throws(MessageError) {
-    var reader = FieldReader(bytes)
+    var reader = FieldReader(bytes.span, at: bytes.startIndex)
     while let field = try reader.next() {
       switch (field.number, field.value) {
       case (1, .varint(let value)): id = value
@@ -106,7 +106,7 @@ package struct Reply: Sendable, Hashable {
 
   /// Parses a frame's message.
   package init(parsing bytes: ArraySlice<UInt8>) throws(MessageError) {
-    var reader = FieldReader(bytes)
+    var reader = FieldReader(bytes.span, at: bytes.startIndex)
     while let field = try reader.next() {
       switch (field.number, field.value) {
       case (1, .varint(let value)): id = value
@@ -124,10 +124,14 @@ extension OutgoingFrame {
   /// Makes a call of the request that the frame was begun with.
   package mutating func finish(_ call: Call) {
     wrap(field: 3)
-    for feature in call.requiredFeatures.reversed() { prepend(field: 6, Array(feature.utf8)) }
+    for feature in call.requiredFeatures.reversed() {
+      let text = Array(feature.utf8)
+      prepend(field: 6, text.span)
+    }
     prepend(field: 5, UInt64(call.timeoutMilliseconds ?? 0))
     prepend(field: 4, UInt64(call.descriptorCount))
-    prepend(field: 2, call.knownMethod?.path ?? Array(call.method.utf8))
+    let path = call.knownMethod?.path ?? Array(call.method.utf8)
+    prepend(field: 2, path.span)
     prepend(field: 1, call.id)
     prependPrefix()
   }
@@ -145,58 +149,73 @@ extension OutgoingFrame {
 /// Reads the fields of one message without copying any.
 ///
 /// See protobuf's encoding guide.
-struct FieldReader {
+struct FieldReader: ~Escapable {
   enum Value {
     case varint(UInt64)
+    /// Where the contents of a length-delimited field are.
     case bytes(Range<Int>)
     case other
   }
 
-  private let bytes: ArraySlice<UInt8>
-  /// Where the next field begins.
-  private(set) var position: Int
+  private let bytes: Span<UInt8>
+  /// What the first byte's place counts as.
+  private let base: Int
+  private var offset = 0
 
-  init(_ bytes: ArraySlice<UInt8>) {
+  /// Reads a message that is all of the bytes; ranges count from `base`.
+  @_lifetime(copy bytes)
+  init(_ bytes: Span<UInt8>, at base: Int = 0) {
     self.bytes = bytes
-    position = bytes.startIndex
+    self.base = base
   }
 
+  /// Where the next field begins.
+  var position: Int { base + offset }
+
+  @_lifetime(self: copy self)
   mutating func next() throws(MessageError) -> (number: UInt64, value: Value)? {
-    guard position < bytes.endIndex else { return nil }
+    guard offset < bytes.count else { return nil }
     let tag = try varint()
     let number = tag >> 3
     guard number != 0 else { throw .malformed("an envelope with a field number 0") }
     switch tag & 7 {
     case 0: return (number, .varint(try varint()))
-    case 1: return (number, .other(try take(8)))
+    case 1:
+      _ = try take(8)
+      return (number, .other)
     case 2: return (number, .bytes(try take(try varint())))
-    case 5: return (number, .other(try take(4)))
+    case 5:
+      _ = try take(4)
+      return (number, .other)
     default: throw .malformed("an envelope with wire type \(tag & 7)")
     }
   }
 
+  @_lifetime(self: copy self)
   private mutating func varint() throws(MessageError) -> UInt64 {
+    if offset < bytes.count, bytes[offset] < 0x80 {
+      offset += 1
+      return UInt64(bytes[offset - 1])
+    }
     var value: UInt64 = 0
-    for shift in stride(from: UInt64(0), to: 70, by: 7) {
-      guard position < bytes.endIndex else { throw .malformed("an envelope that ends early") }
-      let byte = bytes[position]
-      position += 1
+    var shift: UInt64 = 0
+    while shift < 70 {
+      guard offset < bytes.count else { throw .malformed("an envelope that ends early") }
+      let byte = bytes[offset]
+      offset += 1
       if shift < 63 || byte <= 1 { value |= UInt64(byte & 0x7f) << shift }
       if byte < 0x80 { return value }
+      shift += 7
     }
     throw .malformed("an envelope with an endless number")
   }
 
+  @_lifetime(self: copy self)
   private mutating func take(_ count: UInt64) throws(MessageError) -> Range<Int> {
-    guard count <= UInt64(bytes.endIndex - position) else {
+    guard count <= UInt64(bytes.count - offset) else {
       throw .malformed("an envelope that ends early")
     }
-    defer { position += Int(count) }
-    return position..<position + Int(count)
+    offset += Int(count)
+    return position - Int(count)..<position
   }
-}
-
-extension FieldReader.Value {
-  /// A field of a type that no envelope has: skipped.
-  fileprivate static func other(_ range: Range<Int>) -> Self { .other }
 }

@@ -1,5 +1,3 @@
-internal import CMessages
-internal import CProtobufC
 package import TensorModel
 
 /// The bytes that one variable needs.
@@ -34,255 +32,421 @@ package struct Handle: Sendable, Hashable {
   }
 }
 
-/// Handles in columns, as they are on the wire: 100,000 of them are a dozen allocations.
+/// The handles of all replies to a call, read where they lie in the replies' bytes.
+///
+/// Nothing is unpacked until somebody asks: 100,000 handles are a few allocations.
 package struct Handles: Sendable {
-  /// Numbers for the axes of some of the handles.
-  private struct AxisColumn: Sendable {
-    /// The handles' positions, ascending.
-    var positions: [UInt32] = []
-    /// The numbers, by place among the positions.
-    var numbers = ShapeList()
-
-    mutating func append(_ position: Int, _ numbers: Span<Int>) {
-      positions.append(UInt32(position))
-      self.numbers.append(numbers)
-    }
-
-    mutating func append(_ other: borrowing AxisColumn, shiftedBy shift: Int) {
-      positions += other.positions.map { $0 + UInt32(shift) }
-      numbers.append(other.numbers)
-    }
-
-    subscript(position: Int) -> ArraySlice<Int>? {
-      let place = positions.place(of: UInt32(position))
-      return place.map { numbers[$0].lengths }
-    }
-
-    mutating func removeAll() {
-      positions.removeAll(keepingCapacity: true)
-      numbers.removeAll()
-    }
+  /// What one reply brought.
+  private struct Part: Sendable {
+    /// The position of its first handle among all.
+    var first = 0
+    let columns: HandleColumns
   }
 
-  private var variables: [UInt32] = []
-  private var regions: [UInt32] = []
-  private var dtypes: [DataType] = []
-  private var offsets: [Int] = []
-  private var byteCounts: [Int] = []
-  private var tensors = NameList()
-  private var shapes = ShapeList()
-  private var strides = AxisColumn()
-  private var starts = AxisColumn()
+  private var parts: [Part] = []
+  /// The number of handles.
+  package private(set) var count = 0
 
   package init() {}
 
-  /// The number of handles.
-  package var count: Int { variables.count }
-
-  /// The bytes that they take on the wire, about.
-  package var wireByteCount: Int {
-    tensors.bytes.count + 40 * count
-      + 8 * (shapes.lengths.count + strides.numbers.lengths.count + starts.numbers.lengths.count)
+  package subscript(position: Int) -> Handle {
+    let part = part(of: position)
+    return part.columns.handle(position - part.first)
   }
 
-  package subscript(position: Int) -> Handle {
-    Handle(
-      variable: variable(position), tensor: tensors[position], dtype: dtypes[position],
-      shape: shapes[position], strides: strides[position] ?? [], region: region(position),
-      offset: offsets[position], byteCount: byteCounts[position], starts: starts[position])
+  /// The position in the request of a handle's variable.
+  package func variable(_ position: Int) -> Int {
+    let part = part(of: position)
+    return part.columns.variable(position - part.first)
+  }
+
+  /// Adds the handles of the next reply to a call.
+  mutating func append(_ columns: HandleColumns) {
+    guard columns.count > 0 else { return }
+    parts.append(Part(first: count, columns: columns))
+    count += columns.count
+  }
+
+  /// Checks all handles; returns which run of each region they need.
+  ///
+  /// Throws for a variable or a region that is none, and for bytes that are not those of a shape.
+  package func extents(
+    variableCount: Int, regionCount: Int
+  ) throws(MessageError) -> [Range<Int>] {
+    var extents = [Range<Int>](repeating: 0..<0, count: regionCount)
+    for index in parts.indices {
+      try parts[index].columns.check(variableCount: variableCount, &extents)
+    }
+    return extents
+  }
+
+  private func part(of position: Int) -> Part {
+    precondition(position >= 0 && position < count)
+    if parts.count == 1 { return parts[0] }
+    // The last that begins no later.
+    var range = parts.indices
+    while range.count > 1 {
+      let middle = range.lowerBound + range.count / 2
+      if parts[middle].first <= position {
+        range = middle..<range.upperBound
+      } else {
+        range = range.lowerBound..<middle
+      }
+    }
+    return parts[range.lowerBound]
+  }
+}
+
+/// The message `Handles` of one reply, checked to fit together.
+struct HandleColumns: Sendable {
+  /// Where names and axes begin is kept of every so manieth handle, and summed up from there.
+  private static let stride = 32
+
+  /// A packed field: where it begins in the bytes, and how many elements it has.
+  private struct Column: Sendable {
+    var start = 0
+    var count = 0
+
+    init() {}
+
+    init(_ range: Range<Int>, of width: Int) throws(MessageError) {
+      guard range.count % width == 0 else {
+        throw .malformed("handles: a column of \(range.count) bytes, each of \(width)")
+      }
+      start = range.lowerBound
+      count = range.count / width
+    }
+  }
+
+  /// Numbers for the axes of some of the handles, whose positions ascend.
+  private struct AxisColumn: Sendable {
+    var positions = Column()
+    var numbers = Column()
+  }
+
+  private let bytes: [UInt8]
+  private var variables = Column()
+  private var text = Column()
+  private var nameLengths = Column()
+  private var dtypes = Column()
+  private var ranks = Column()
+  private var lengths = Column()
+  private var regions = Column()
+  private var offsets = Column()
+  private var byteCounts = Column()
+  private var strides = AxisColumn()
+  private var starts = AxisColumn()
+  /// Where the text and the axes of each `stride`th handle begin, after the first.
+  private var landmarks: [(text: Int, axis: Int)] = []
+
+  /// The number of handles.
+  var count: Int { variables.count }
+
+  /// Reads the message that is all of the bytes; each column must be one packed field.
+  init(_ message: RawSpan) throws(MessageError) {
+    let bytes = unsafe message.withUnsafeBytes { unsafe Array($0) }
+    self.bytes = bytes
+    var reader = FieldReader(bytes.span)
+    while let field = try reader.next() {
+      guard case .bytes(let range) = field.value else { continue }
+      switch field.number {
+      case 1: variables = try Column(range, of: 4)
+      case 2:
+        var names = FieldReader(bytes.span.extracting(range), at: range.lowerBound)
+        while let field = try names.next() {
+          switch (field.number, field.value) {
+          case (1, .bytes(let range)): text = try Column(range, of: 1)
+          case (2, .bytes(let range)): nameLengths = try Column(range, of: 4)
+          default: break
+          }
+        }
+      case 3: dtypes = try Column(range, of: 4)
+      case 4: ranks = try Column(range, of: 4)
+      case 5: lengths = try Column(range, of: 8)
+      case 6: regions = try Column(range, of: 4)
+      case 7: offsets = try Column(range, of: 8)
+      case 8: byteCounts = try Column(range, of: 8)
+      case 9: strides.positions = try Column(range, of: 4)
+      case 10: strides.numbers = try Column(range, of: 8)
+      case 11: starts.positions = try Column(range, of: 4)
+      case 12: starts.numbers = try Column(range, of: 8)
+      default: break
+      }
+    }
+    try check()
+  }
+
+  // MARK: Checks
+
+  private mutating func check() throws(MessageError) {
+    try expect(nameLengths.count, count, of: "handles", "names")
+    try expect(dtypes.count, count, of: "handles", "dtypes")
+    try expect(ranks.count, count, of: "handles", "ranks")
+    try expect(regions.count, count, of: "handles", "regions")
+    try expect(offsets.count, count, of: "handles", "offsets")
+    try expect(byteCounts.count, count, of: "handles", "byte counts")
+    var (nameEnd, axis) = (0, 0)
+    for position in 0..<count {
+      if position % HandleColumns.stride == 0, position > 0 { landmarks.append((nameEnd, axis)) }
+      guard dtype(position) != nil else {
+        throw .malformed("a handle of dtype \(word(dtypes, position))")
+      }
+      let rank = Int(Int32(bitPattern: word(ranks, position)))
+      guard rank >= 0 else { throw .malformed("handles of ranks below 0") }
+      nameEnd += Int(word(nameLengths, position))
+      axis += rank
+    }
+    guard nameEnd == text.count else {
+      throw .malformed("handles whose names' lengths are not those of their text")
+    }
+    guard axis == lengths.count else {
+      throw .malformed("handles whose ranks are not those of \(lengths.count) axes")
+    }
+    try check(strides)
+    try check(starts)
+  }
+
+  private func check(_ column: AxisColumn) throws(MessageError) {
+    var last = -1
+    var axis = 0
+    for place in 0..<column.positions.count {
+      let position = Int(word(column.positions, place))
+      guard position > last, position < count else {
+        throw .malformed("positions of handles that do not ascend, or of none")
+      }
+      axis += rank(position)
+      last = position
+    }
+    guard axis == column.numbers.count else {
+      throw .malformed("handles whose ranks are not those of \(column.numbers.count) axes")
+    }
+  }
+
+  /// Checks each handle, and widens the run of its region that is needed.
+  func check(variableCount: Int, _ extents: inout [Range<Int>]) throws(MessageError) {
+    var axis = 0
+    var strided = 0
+    var step = 0
+    for position in 0..<count {
+      let region = Int(word(regions, position))
+      guard variable(position) < variableCount, region < extents.count else {
+        throw .malformed("a handle for variable \(variable(position)) in region \(region)")
+      }
+      let axes = axis..<axis + rank(position)
+      axis = axes.upperBound
+      var steps: Int?
+      if strided < strides.positions.count, word(strides.positions, strided) == position {
+        steps = step
+        strided += 1
+        step += axes.count
+      }
+      guard let extent = extent(position, axes, steps) else {
+        throw .malformed("a handle whose bytes are not those of its shape: \(handle(position))")
+      }
+      guard !extent.isEmpty else { continue }
+      let known = extents[region]
+      if known.isEmpty {
+        extents[region] = extent
+      } else if extent.lowerBound < known.lowerBound || extent.upperBound > known.upperBound {
+        extents[region] =
+          min(known.lowerBound, extent.lowerBound)..<max(known.upperBound, extent.upperBound)
+      }
+    }
   }
 
   /// The bytes of its region that a handle is about; nil if what it says makes no sense.
-  package func extent(_ position: Int) -> Range<Int>? {
-    var byteCount = byteCounts[position]
-    if let width = dtypes[position].byteCount {
-      let lengths = shapes.range(position)
+  private func extent(_ position: Int, _ axes: Range<Int>, _ steps: Int?) -> Range<Int>? {
+    var byteCount = number(byteCounts, position)
+    if let width = dtype(position)?.byteCount {
       var expected = width
-      for axis in lengths {
-        let (product, overflow) = expected.multipliedReportingOverflow(by: shapes.lengths[axis])
+      for axis in axes {
+        let (product, overflow) = expected.multipliedReportingOverflow(by: number(lengths, axis))
         guard !overflow else { return nil }
         expected = product
       }
       guard expected == byteCount else { return nil }
-      if byteCount > 0, !strides.positions.isEmpty, let steps = strides[position] {
+      if let steps, byteCount > 0 {
         // From the first element to the end of the last one.
         byteCount = width
-        for (length, step) in zip(shapes.lengths[lengths], steps) {
-          let (distance, overflow) = (length - 1).multipliedReportingOverflow(by: step)
+        for axis in axes {
+          let (distance, overflow) = (number(lengths, axis) - 1)
+            .multipliedReportingOverflow(by: number(strides.numbers, steps + axis - axes.lowerBound))
           let (next, overflows) = byteCount.addingReportingOverflow(distance)
           guard !overflow, !overflows else { return nil }
           byteCount = next
         }
       }
     }
-    let (end, overflow) = offsets[position].addingReportingOverflow(byteCount)
-    return overflow ? nil : offsets[position]..<end
+    let start = number(offsets, position)
+    let (end, overflow) = start.addingReportingOverflow(byteCount)
+    return overflow ? nil : start..<end
   }
 
-  // MARK: One handle's fields, without making the others
+  // MARK: One handle
 
-  package func variable(_ position: Int) -> Int { Int(variables[position]) }
-  package func region(_ position: Int) -> Int { Int(regions[position]) }
+  func handle(_ position: Int) -> Handle {
+    let landmark = position / HandleColumns.stride
+    var (name, axis) = landmark == 0 ? (0, 0) : landmarks[landmark - 1]
+    for earlier in landmark * HandleColumns.stride..<position {
+      name += Int(word(nameLengths, earlier))
+      axis += rank(earlier)
+    }
+    let nameStart = text.start + name
+    let nameByteCount = Int(word(nameLengths, position))
+    guard let dtype = dtype(position) else { preconditionFailure("checked before") }
+    return Handle(
+      variable: variable(position), tensor: Name(bytes[nameStart..<nameStart + nameByteCount]),
+      dtype: dtype, shape: Shape((axis..<axis + rank(position)).map { number(lengths, $0) }),
+      strides: numbers(strides, position)?[...] ?? [], region: Int(word(regions, position)),
+      offset: number(offsets, position), byteCount: number(byteCounts, position),
+      starts: numbers(starts, position)?[...])
+  }
 
-  // MARK: Gathering
+  func variable(_ position: Int) -> Int { Int(word(variables, position)) }
 
-  /// Adds a handle of a tensor in a catalog, or of a slice of it.
+  private func rank(_ position: Int) -> Int { Int(word(ranks, position)) }
+
+  private func dtype(_ position: Int) -> DataType? {
+    DataType(rawValue: Int32(bitPattern: word(dtypes, position)))
+  }
+
+  /// The numbers for a handle's axes, if it is one that has some.
+  private func numbers(_ column: AxisColumn, _ position: Int) -> [Int]? {
+    var axis = 0
+    for place in 0..<column.positions.count {
+      let other = Int(word(column.positions, place))
+      if other == position {
+        return (axis..<axis + rank(position)).map { number(column.numbers, $0) }
+      }
+      guard other < position else { return nil }
+      axis += rank(other)
+    }
+    return nil
+  }
+
+  @inline(__always)
+  private func word(_ column: Column, _ index: Int) -> UInt32 {
+    precondition(index >= 0 && index < column.count)
+    return unsafe bytes.withUnsafeBytes {
+      // A column lies in the bytes whole.
+      unsafe $0.loadUnaligned(fromByteOffset: column.start + index * 4, as: UInt32.self)
+    }
+  }
+
+  /// A number of 64 bits; what no `Int` can be becomes the largest one.
+  @inline(__always)
+  private func number(_ column: Column, _ index: Int) -> Int {
+    precondition(index >= 0 && index < column.count)
+    return unsafe bytes.withUnsafeBytes {
+      // A column lies in the bytes whole.
+      Int(
+        clamping: unsafe $0.loadUnaligned(
+          fromByteOffset: column.start + index * 8, as: UInt64.self))
+    }
+  }
+}
+
+// MARK: - Sending
+
+/// Handles that are to be sent, of tensors of one catalog.
+package struct OutgoingHandles: Sendable {
+  private let catalog: Catalog
+  private var variables: [UInt32] = []
+  private var tensors: [Int32] = []
+  private var regions: [UInt32] = []
+  private var offsets: [Int] = []
+  private var byteCounts: [Int] = []
+  private var strided: [UInt32] = []
+  private var strides: [Int] = []
+  private var sliced: [UInt32] = []
+  private var slices: [Slice] = []
+  private var axisCount = 0
+  private var textByteCount = 0
+
+  package init(of catalog: Catalog) {
+    self.catalog = catalog
+  }
+
+  /// The number of handles.
+  package var count: Int { variables.count }
+
+  /// The bytes that they take on the wire, about.
+  package var wireByteCount: Int {
+    textByteCount + 8 * (axisCount + strides.count) + 40 * count + 16 * sliced.count
+  }
+
+  /// Adds a handle of a tensor, or of a slice of it.
   ///
   /// The strides, if there are any, must be as many as the tensor's axes.
   package mutating func append(
-    variable: Int, _ tensor: Int, _ slice: Slice?, in catalog: borrowing Catalog,
-    region: Int, offset: Int, byteCount: Int, strides: [Int]
+    variable: Int, _ tensor: Int, _ slice: Slice?, region: Int, offset: Int, byteCount: Int,
+    strides: [Int] = []
   ) {
-    if !strides.isEmpty { self.strides.append(count, strides.span) }
-    if let slice {
-      starts.append(count, slice.starts.span)
-      shapes.append(slice.counts.span)
-    } else {
-      shapes.append(catalog.lengths(tensor))
+    if !strides.isEmpty {
+      strided.append(UInt32(count))
+      self.strides += strides
     }
+    if let slice {
+      sliced.append(UInt32(count))
+      slices.append(slice)
+    }
+    axisCount += catalog.lengths(tensor).count
+    textByteCount += catalog.nameBytes(tensor).count
     variables.append(UInt32(variable))
+    tensors.append(Int32(tensor))
     regions.append(UInt32(region))
-    dtypes.append(catalog.dtype(tensor))
     offsets.append(offset)
     byteCounts.append(byteCount)
-    tensors.append(catalog.nameBytes(tensor))
-  }
-
-  /// Adds a handle, whose strides and starts, if any, are as many as its axes.
-  package mutating func append(_ handle: Handle) {
-    if !handle.strides.isEmpty { strides.append(count, handle.strides.span) }
-    if let handleStarts = handle.starts { starts.append(count, handleStarts.span) }
-    variables.append(UInt32(handle.variable))
-    regions.append(UInt32(handle.region))
-    dtypes.append(handle.dtype)
-    offsets.append(handle.offset)
-    byteCounts.append(handle.byteCount)
-    tensors.append(handle.tensor)
-    shapes.append(handle.shape)
-  }
-
-  /// Adds the handles of the next reply to a call.
-  package mutating func append(_ other: consuming Handles) {
-    guard count > 0 else {
-      self = other
-      return
-    }
-    strides.append(other.strides, shiftedBy: count)
-    starts.append(other.starts, shiftedBy: count)
-    variables += other.variables
-    regions += other.regions
-    dtypes += other.dtypes
-    offsets += other.offsets
-    byteCounts += other.byteCounts
-    tensors.append(other.tensors)
-    shapes.append(other.shapes)
   }
 
   /// Forgets all, but keeps the memory.
   package mutating func removeAll() {
     variables.removeAll(keepingCapacity: true)
+    tensors.removeAll(keepingCapacity: true)
     regions.removeAll(keepingCapacity: true)
-    dtypes.removeAll(keepingCapacity: true)
     offsets.removeAll(keepingCapacity: true)
     byteCounts.removeAll(keepingCapacity: true)
-    tensors.removeAll()
-    shapes.removeAll()
-    strides.removeAll()
-    starts.removeAll()
+    strided.removeAll(keepingCapacity: true)
+    strides.removeAll(keepingCapacity: true)
+    sliced.removeAll(keepingCapacity: true)
+    slices.removeAll(keepingCapacity: true)
+    axisCount = 0
+    textByteCount = 0
   }
-}
 
-extension [UInt32] {
-  /// Where a number is among ascending ones; nil if it is not there.
-  fileprivate func place(of number: UInt32) -> Int? {
-    var range = indices
-    while !range.isEmpty {
-      let middle = range.lowerBound + range.count / 2
-      if self[middle] == number { return middle }
-      if self[middle] < number {
-        range = middle + 1..<range.upperBound
+  /// Puts the fields of the message in front.
+  func prepend(to frame: inout OutgoingFrame) {
+    let starts = slices.flatMap(\.starts)
+    let lengths = lengths()
+    frame.prepend(field: 12, column: starts.span)
+    frame.prepend(field: 11, column: sliced.span)
+    frame.prepend(field: 10, column: strides.span)
+    frame.prepend(field: 9, column: strided.span)
+    frame.prepend(field: 8, column: byteCounts.span)
+    frame.prepend(field: 7, column: offsets.span)
+    frame.prepend(field: 6, column: regions.span)
+    frame.prepend(field: 5, column: lengths.span)
+    frame.prepend(field: 4, count: count) { Int32(catalog.lengths(Int(tensors[$0])).count) }
+    frame.prepend(field: 3, count: count) { catalog.dtype(Int(tensors[$0])).rawValue }
+    frame.prepend(field: 2, names: count) { position, body in
+      body(catalog.nameBytes(Int(tensors[position])))
+    }
+    frame.prepend(field: 1, column: variables.span)
+  }
+
+  private func lengths() -> [Int] {
+    var all: [Int] = []
+    all.reserveCapacity(axisCount)
+    var slice = 0
+    for position in tensors.indices {
+      if slice < sliced.count, sliced[slice] == position {
+        all += slices[slice].counts
+        slice += 1
       } else {
-        range = range.lowerBound..<middle
+        let lengths = catalog.lengths(Int(tensors[position]))
+        for axis in lengths.indices { all.append(lengths[axis]) }
       }
     }
-    return nil
-  }
-}
-
-// MARK: - Columns on the wire
-
-extension Handles {
-  init(_ message: Warmstart__V1__Handles) throws(MessageError) {
-    let count = unsafe message.n_variables
-    for (length, column) in unsafe [
-      (message.n_ranks, "ranks"), (message.n_regions, "regions"), (message.n_offsets, "offsets"),
-      (message.n_byte_counts, "byte counts"), (message.n_dtypes, "dtypes"),
-    ] { try expect(length, count, of: "handles", column) }
-    variables = unsafe column(message.variables, count)
-    regions = unsafe column(message.regions, count)
-    dtypes = unsafe try Messages.dtypes(message.dtypes, count, of: "handles")
-    offsets = unsafe column(message.offsets, count)
-    byteCounts = unsafe column(message.byte_counts, count)
-    tensors = unsafe try NameList(message.tensors, count: count, of: "handles")
-    let lengths: [Int] = unsafe column(message.lengths, message.n_lengths)
-    let ranks = unsafe column(message.ranks, count)
-    shapes = try Messages.shapes(lengths, ranks: ranks, of: "handles")
-    strides = unsafe try axes(
-      column(message.strided, message.n_strided), column(message.strides, message.n_strides))
-    starts = unsafe try axes(
-      column(message.sliced, message.n_sliced), column(message.starts, message.n_starts))
-  }
-
-  /// Takes numbers for the axes of some of the handles.
-  private func axes(
-    _ positions: [UInt32], _ numbers: [Int]
-  ) throws(MessageError) -> AxisColumn {
-    var ranks: [Int32] = []
-    var last = -1
-    for position in positions {
-      let position = Int(position)
-      guard position > last, position < count else {
-        throw .malformed("positions of handles that do not ascend, or of none")
-      }
-      ranks.append(Int32(shapes.range(position).count))
-      last = position
-    }
-    let numbers = try Messages.shapes(numbers, ranks: ranks, of: "handles")
-    return AxisColumn(positions: positions, numbers: numbers)
-  }
-
-  func message(_ scratch: Scratch) -> UnsafeMutablePointer<Warmstart__V1__Handles> {
-    let message = unsafe scratch.make(1, of: Warmstart__V1__Handles.self)
-    unsafe warmstart__v1__handles__init(message)
-    let dtypes = unsafe scratch.make(count, of: UInt32.self)
-    let ranks = unsafe scratch.make(count, of: Int32.self)
-    for position in 0..<count {
-      unsafe dtypes[position] = UInt32(self.dtypes[position].rawValue)
-      unsafe ranks[position] = Int32(shapes.range(position).count)
-    }
-    unsafe message.pointee.tensors = scratch.message(tensors)
-    unsafe message.pointee.n_variables = count
-    unsafe message.pointee.variables = scratch.column(variables)
-    unsafe message.pointee.n_dtypes = count
-    unsafe message.pointee.dtypes = dtypes
-    unsafe message.pointee.n_ranks = count
-    unsafe message.pointee.ranks = ranks
-    unsafe message.pointee.n_regions = count
-    unsafe message.pointee.regions = scratch.column(regions)
-    unsafe message.pointee.n_offsets = count
-    unsafe message.pointee.offsets = scratch.column(offsets)
-    unsafe message.pointee.n_byte_counts = count
-    unsafe message.pointee.byte_counts = scratch.column(byteCounts)
-    unsafe message.pointee.n_lengths = shapes.lengths.count
-    unsafe message.pointee.lengths = scratch.column(shapes.lengths)
-    unsafe message.pointee.n_strided = strides.positions.count
-    unsafe message.pointee.strided = scratch.column(strides.positions)
-    unsafe message.pointee.n_strides = strides.numbers.lengths.count
-    unsafe message.pointee.strides = scratch.column(strides.numbers.lengths)
-    unsafe message.pointee.n_sliced = starts.positions.count
-    unsafe message.pointee.sliced = scratch.column(starts.positions)
-    unsafe message.pointee.n_starts = starts.numbers.lengths.count
-    unsafe message.pointee.starts = scratch.column(starts.numbers.lengths)
-    return unsafe message
+    return all
   }
 }

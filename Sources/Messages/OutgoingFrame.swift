@@ -8,33 +8,36 @@ package struct OutgoingFrame: Sendable {
   package static let prefixByteCount = 5
   /// Room for an envelope and the prefix; longer ones move the body.
   private static let headroom = 256
+  /// Enough for most frames.
+  private static let smallestByteCount = 16 << 10
 
   private var storage: [UInt8] = []
+  /// Where the frame begins; it ends with the storage.
   private var start = 0
-  private var end = 0
 
   package init() {}
 
-  /// The finished frame.
-  package var bytes: ArraySlice<UInt8> { storage[start..<end] }
+  /// What there is of the frame.
+  package var bytes: ArraySlice<UInt8> { storage[start...] }
 
   /// The number of bytes so far.
-  package var byteCount: Int { end - start }
+  package var byteCount: Int { storage.count - start }
 
-  /// Begins a frame with an empty body.
-  mutating func begin() {
-    reserve(0)
+  /// Begins a frame with an empty body, whose fields are then put in front of each other.
+  ///
+  /// `byteCount` is about how long it will be.
+  mutating func begin(reserving byteCount: Int = 0) {
+    let needed = OutgoingFrame.headroom + byteCount
+    if storage.count < needed {
+      storage = [UInt8](repeating: 0, count: max(needed, OutgoingFrame.smallestByteCount))
+    }
+    start = storage.count
   }
 
   /// Begins a frame whose body is the message.
   mutating func begin(_ message: UnsafePointer<ProtobufCMessage>) {
-    let count = unsafe protobuf_c_message_get_packed_size(message)
-    reserve(count)
-    // There is room for the packed size behind the headroom.
-    let packed = unsafe storage.withUnsafeMutableBufferPointer { buffer in
-      unsafe protobuf_c_message_pack(message, buffer.baseAddress?.advanced(by: start))
-    }
-    precondition(packed == count)
+    begin()
+    unsafe prepend(message)
   }
 
   /// Gives the buffer back if it has become larger than most frames need.
@@ -43,24 +46,21 @@ package struct OutgoingFrame: Sendable {
     self = OutgoingFrame()
   }
 
-  private mutating func reserve(_ count: Int) {
-    let needed = OutgoingFrame.headroom + count
-    if storage.count < needed {
-      storage = [UInt8](repeating: 0, count: max(needed, 16 << 10))
-    }
-    start = OutgoingFrame.headroom
-    end = needed
-  }
-
-  // MARK: Envelope fields, last first
+  // MARK: Fields, last first
 
   mutating func prepend(varint value: UInt64) {
+    guard value >= 0x80 || start == 0 else {
+      start -= 1
+      storage[start] = UInt8(truncatingIfNeeded: value)
+      return
+    }
     let count = max(1, (64 - value.leadingZeroBitCount + 6) / 7)
-    makeRoom(count)
-    start -= count
-    for index in 0..<count {
-      let group = UInt8(truncatingIfNeeded: value >> (7 * UInt64(index))) & 0x7f
-      storage[start + index] = index < count - 1 ? group | 0x80 : group
+    unsafe prepend(byteCount: count) { place in
+      for index in 0..<count {
+        let group = UInt8(truncatingIfNeeded: value >> (7 * UInt64(index))) & 0x7f
+        unsafe place.storeBytes(
+          of: index < count - 1 ? group | 0x80 : group, toByteOffset: index, as: UInt8.self)
+      }
     }
   }
 
@@ -77,42 +77,91 @@ package struct OutgoingFrame: Sendable {
     prepend(varint: field << 3)
   }
 
-  mutating func prepend(field: UInt64, _ text: [UInt8]) {
-    makeRoom(text.count)
-    start -= text.count
-    storage.replaceSubrange(start..<start + text.count, with: text)
-    prepend(varint: UInt64(text.count))
+  /// Puts a field in front that is the bytes.
+  mutating func prepend(field: UInt64, _ bytes: Span<UInt8>) {
+    prepend(bytes)
+    prepend(varint: UInt64(bytes.count))
     prepend(varint: field << 3 | 2)
   }
 
-  /// The body, as long as no envelope is around it.
-  package var body: ArraySlice<UInt8> { storage[start..<end] }
-
-  /// Adds fields to the body.
-  package mutating func append(_ fields: [UInt8]) {
-    if storage.count < end + fields.count {
-      storage += [UInt8](repeating: 0, count: end + fields.count - storage.count)
+  /// Puts bytes in front, which may be whole fields.
+  package mutating func prepend(_ bytes: Span<UInt8>) {
+    unsafe prepend(byteCount: bytes.count) { place in
+      unsafe bytes.withUnsafeBytes { bytes in
+        guard let source = bytes.baseAddress else { return }
+        unsafe place.copyMemory(from: source, byteCount: bytes.count)
+      }
     }
-    storage.replaceSubrange(end..<end + fields.count, with: fields)
-    end += fields.count
+  }
+
+  /// Puts the fields of a message in front.
+  mutating func prepend(_ message: UnsafePointer<ProtobufCMessage>) {
+    let count = unsafe protobuf_c_message_get_packed_size(message)
+    unsafe prepend(byteCount: count) { place in
+      let packed = unsafe protobuf_c_message_pack(
+        message, place.assumingMemoryBound(to: UInt8.self))
+      precondition(packed == count)
+    }
+  }
+
+  /// Puts a field in front that is the message whose fields the body puts in front.
+  mutating func prepend(field: UInt64, message body: (inout OutgoingFrame) -> Void) {
+    let after = byteCount
+    body(&self)
+    prepend(varint: UInt64(byteCount - after))
+    prepend(varint: field << 3 | 2)
+  }
+
+  /// Puts a packed field of fixed width in front; nothing if it has no elements.
+  mutating func prepend<Value: BitwiseCopyable>(field: UInt64, column: Span<Value>) {
+    guard !column.isEmpty else { return }
+    let bytes = unsafe column.bytes
+    prepend(field: field, Span(_bytes: bytes))
+  }
+
+  /// Puts a packed field of fixed width in front, whose elements are computed.
+  @inline(__always)
+  mutating func prepend<Value: BitwiseCopyable>(
+    field: UInt64, count: Int, _ element: (Int) -> Value
+  ) {
+    guard count > 0 else { return }
+    let width = MemoryLayout<Value>.size
+    unsafe prepend(byteCount: count * width) { place in
+      for position in 0..<count {
+        unsafe place.storeBytes(
+          of: element(position), toByteOffset: position * width, as: Value.self)
+      }
+    }
+    prepend(varint: UInt64(count * width))
+    prepend(varint: field << 3 | 2)
+  }
+
+  /// Puts bytes in front that the body writes, all of them.
+  @inline(__always)
+  mutating func prepend(byteCount: Int, _ write: (UnsafeMutableRawPointer) -> Void) {
+    guard byteCount > 0 else { return }
+    makeRoom(byteCount)
+    start -= byteCount
+    let start = start
+    unsafe storage.withUnsafeMutableBytes { bytes in
+      // There is room for so much behind the start.
+      unsafe write(bytes.baseAddress.unsafelyUnwrapped + start)
+    }
   }
 
   /// Writes the prefix, which finishes the frame.
   mutating func prependPrefix() {
     let count = UInt32(byteCount)
-    makeRoom(OutgoingFrame.prefixByteCount)
-    start -= OutgoingFrame.prefixByteCount
-    storage[start] = 0
-    for index in 0..<4 {
-      storage[start + 1 + index] = UInt8(truncatingIfNeeded: count >> (24 - 8 * UInt32(index)))
+    unsafe prepend(byteCount: OutgoingFrame.prefixByteCount) { place in
+      unsafe place.storeBytes(of: 0, as: UInt8.self)
+      unsafe (place + 1).copyMemory(from: [count.bigEndian], byteCount: 4)
     }
   }
 
   private mutating func makeRoom(_ count: Int) {
     guard count > start else { return }
-    let room = count + OutgoingFrame.headroom
+    let room = count + max(byteCount, OutgoingFrame.headroom)
     storage.insert(contentsOf: repeatElement(0, count: room), at: 0)
     start += room
-    end += room
   }
 }

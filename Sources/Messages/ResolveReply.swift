@@ -41,97 +41,126 @@ package struct ResolveReply: Sendable {
   }
 
   /// In the first response, if the call opened the checkpoint.
-  package var checkpoint: OpenReply?
-  package var regions: [Region] = []
-  package var handles = Handles()
-  package var skipped: [Skipped] = []
+  package private(set) var checkpoint: OpenReply?
+  package private(set) var regions: [Region] = []
+  package private(set) var skipped: [Skipped] = []
   /// Positions of pairs of the map that matched no variable.
-  package var unused: [Int] = []
+  package private(set) var unused: [Int] = []
 
-  package init() {}
-
-  /// Forgets all, for the next response to the call.
-  package mutating func clear() {
-    checkpoint = nil
-    regions.removeAll(keepingCapacity: true)
-    handles.removeAll()
-    skipped.removeAll(keepingCapacity: true)
-    unused = []
-  }
-}
-
-extension ResolveReply {
-  package init(unpacking bytes: RawSpan, _ scratch: Scratch) throws(MessageError) {
-    let pointer = unsafe try scratch.unpack(
-      bytes, limit: MessageLimit.reply, { unsafe warmstart__v1__resolve_reply__unpack($0, $1, $2) })
-    let message = unsafe pointer.pointee
-    checkpoint = unsafe message.checkpoint.map { unsafe OpenReply($0.pointee) }
-    for index in 0..<(unsafe message.n_regions) {
-      guard let region = unsafe message.regions[index]?.pointee else { continue }
-      regions.append(try unsafe Region(region))
-    }
-    if let handles = unsafe message.handles?.pointee { self.handles = try unsafe Handles(handles) }
-    if let skipped = unsafe message.skipped?.pointee {
-      let variables = unsafe column(skipped.variables, skipped.n_variables)
-      let tensors = try unsafe NameList(
-        skipped.tensors, count: variables.count, of: "skipped variables")
-      self.skipped = variables.indices.map {
-        Skipped(variable: Int(variables[$0]), tensor: tensors[$0])
+  /// Unpacks a response, less its handles, which are added to those of earlier ones.
+  package init(
+    unpacking bytes: RawSpan, _ scratch: Scratch, adding handles: inout Handles
+  ) throws(MessageError) {
+    var reader = FieldReader(Span(_bytes: bytes))
+    while let field = try reader.next() {
+      guard case .bytes(let range) = field.value else { continue }
+      let contents = bytes.extracting(range)
+      switch field.number {
+      case 1: checkpoint = try OpenReply(unpacking: contents, scratch)
+      case 2: regions.append(try Region(unpacking: contents))
+      case 3: handles.append(try HandleColumns(contents))
+      case 4: skipped = try ResolveReply.skipped(contents, scratch)
+      case 5:
+        guard range.count % 4 == 0 else { throw .malformed("unused pairs of \(range.count) bytes") }
+        unused += stride(from: 0, to: range.count, by: 4).map {
+          Int(unsafe contents.unsafeLoadUnaligned(fromByteOffset: $0, as: UInt32.self))
+        }
+      default: break
       }
     }
-    unused = unsafe column(message.unused, message.n_unused).map { Int($0) }
+  }
+
+  private static func skipped(
+    _ bytes: RawSpan, _ scratch: Scratch
+  ) throws(MessageError) -> [Skipped] {
+    let message = unsafe try scratch.unpack(
+      bytes, limit: MessageLimit.reply, { unsafe warmstart__v1__skipped__unpack($0, $1, $2) })
+    let variables = unsafe column(message.pointee.variables, message.pointee.n_variables)
+    let tensors = try unsafe NameList(
+      message.pointee.tensors, count: variables.count, of: "skipped variables")
+    return variables.indices.map { Skipped(variable: Int(variables[$0]), tensor: tensors[$0]) }
   }
 }
 
 extension ResolveReply.Region {
-  fileprivate init(_ message: Warmstart__V1__Region) throws(MessageError) {
-    switch unsafe message.kind {
-    case WARMSTART__V1__REGION__KIND__FILE: place = unsafe .file(Int(message.file))
-    case WARMSTART__V1__REGION__KIND__ARENA:
-      place = unsafe .arena(descriptor: Int(message.descriptor))
+  fileprivate init(unpacking bytes: RawSpan) throws(MessageError) {
+    var reader = FieldReader(Span(_bytes: bytes))
+    var kind: UInt64 = 0
+    var (file, descriptor) = (0, 0)
+    (id, byteCount, stability) = (0, 0, "")
+    while let field = try reader.next() {
+      switch (field.number, field.value) {
+      case (1, .varint(let value)): id = value
+      case (2, .varint(let value)): kind = value
+      case (3, .varint(let value)): byteCount = Int(clamping: value)
+      case (4, .varint(let value)): file = Int(clamping: value)
+      case (5, .varint(let value)): descriptor = Int(clamping: value)
+      case (6, .bytes(let range)):
+        stability = unsafe bytes.extracting(range).withUnsafeBytes {
+          unsafe String(decoding: $0, as: UTF8.self)
+        }
+      default: break
+      }
+    }
+    switch Warmstart__V1__Region__Kind(rawValue: UInt32(clamping: kind)) {
+    case WARMSTART__V1__REGION__KIND__FILE: place = .file(file)
+    case WARMSTART__V1__REGION__KIND__ARENA: place = .arena(descriptor: descriptor)
     default: throw .malformed("a region of an unknown kind")
     }
-    id = unsafe message.id
-    byteCount = unsafe Int(clamping: message.byte_count)
-    stability = unsafe text(message.stability)
-  }
-
-  fileprivate func fill(
-    _ message: UnsafeMutablePointer<Warmstart__V1__Region>, _ scratch: Scratch
-  ) {
-    unsafe warmstart__v1__region__init(message)
-    switch place {
-    case .file(let position):
-      unsafe message.pointee.kind = WARMSTART__V1__REGION__KIND__FILE
-      unsafe message.pointee.file = UInt32(position)
-    case .arena(let position):
-      unsafe message.pointee.kind = WARMSTART__V1__REGION__KIND__ARENA
-      unsafe message.pointee.descriptor = UInt32(position)
-    }
-    unsafe message.pointee.id = id
-    unsafe message.pointee.byte_count = UInt64(byteCount)
-    unsafe message.pointee.stability = scratch.text(stability)
   }
 }
 
 extension OutgoingFrame {
-  /// Begins a frame whose body is the response.
-  package mutating func begin(_ reply: ResolveReply, _ scratch: Scratch) {
-    scratch.begin()
-    var message = unsafe Warmstart__V1__ResolveReply()
-    unsafe warmstart__v1__resolve_reply__init(&message)
-    if let checkpoint = reply.checkpoint {
-      unsafe message.checkpoint = checkpoint.message(scratch)
+  private mutating func prepend(_ region: ResolveReply.Region) {
+    var stability = region.stability
+    stability.withUTF8 { unsafe prepend(field: 6, Span(_unsafeElements: $0)) }
+    let kind: Warmstart__V1__Region__Kind
+    switch region.place {
+    case .file(let position):
+      kind = WARMSTART__V1__REGION__KIND__FILE
+      prepend(field: 4, UInt64(position))
+    case .arena(let position):
+      kind = WARMSTART__V1__REGION__KIND__ARENA
+      prepend(field: 5, UInt64(position))
     }
-    unsafe message.n_regions = reply.regions.count
-    unsafe message.regions = scratch.messages(reply.regions) { region, message in
-      unsafe region.fill(message, scratch)
+    prepend(field: 3, UInt64(region.byteCount))
+    prepend(field: 2, UInt64(kind.rawValue))
+    prepend(field: 1, region.id)
+  }
+}
+
+extension OutgoingFrame {
+  /// Begins a frame whose body is a response, less what the connection makes different.
+  package mutating func begin(
+    _ handles: OutgoingHandles, skipped: [ResolveReply.Skipped], unused: [Int], _ scratch: Scratch
+  ) {
+    begin(reserving: handles.wireByteCount)
+    prepend(field: 5, count: unused.count) { UInt32(unused[$0]) }
+    if !skipped.isEmpty {
+      prepend(field: 4) { frame in
+        scratch.begin()
+        unsafe frame.prepend(&skipped.message(scratch).pointee.base)
+      }
     }
-    if reply.handles.count > 0 { unsafe message.handles = reply.handles.message(scratch) }
-    if !reply.skipped.isEmpty { unsafe message.skipped = reply.skipped.message(scratch) }
-    unsafe message.n_unused = reply.unused.count
-    unsafe message.unused = scratch.column(reply.unused.map { UInt32($0) })
-    unsafe begin(&message.base)
+    if handles.count > 0 { prepend(field: 3) { frame in handles.prepend(to: &frame) } }
+  }
+
+  /// Begins a frame whose body is the fields of a response that were packed before.
+  package mutating func begin(fields: [UInt8]) {
+    begin(reserving: fields.count)
+    prepend(fields.span)
+  }
+
+  /// Puts in front what the connection makes different in a response.
+  package mutating func prepend(
+    _ checkpoint: OpenReply?, _ regions: [ResolveReply.Region], _ scratch: Scratch
+  ) {
+    for region in regions.reversed() { prepend(field: 2) { frame in frame.prepend(region) } }
+    guard let checkpoint else { return }
+    prepend(field: 1) { frame in
+      scratch.begin()
+      unsafe frame.prepend(&checkpoint.message(scratch).pointee.base)
+    }
   }
 }
 

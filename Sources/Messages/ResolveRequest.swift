@@ -40,7 +40,7 @@ extension ResolveRequest {
   package static func parts(
     of bytes: ArraySlice<UInt8>
   ) -> (checkpoint: Range<Int>, question: Range<Int>)? {
-    var reader = FieldReader(bytes)
+    var reader = FieldReader(bytes.span, at: bytes.startIndex)
     guard let field = try? reader.next(), field.number == 1, case .bytes(let range) = field.value
     else { return nil }
     return (range, reader.position..<bytes.endIndex)
@@ -158,58 +158,89 @@ extension OutgoingFrame {
   ///
   /// The offset of each partition must have as many axes as the full shape.
   package mutating func begin(_ request: ResolveRequest, _ scratch: Scratch) {
-    scratch.begin()
-    var message = unsafe Warmstart__V1__ResolveRequest()
-    unsafe warmstart__v1__resolve_request__init(&message)
-    unsafe message.checkpoint = request.checkpoint.message(scratch)
-    unsafe message.map = request.map.message(scratch)
-    unsafe message.variables = request.variables.message(scratch)
-    unsafe message.alignment = UInt32(request.options.alignment)
-    unsafe message.sealed = request.options.sealed ? 1 : 0
-    unsafe message.skip_missing = request.options.skipMissing ? 1 : 0
-    unsafe message.strides = request.options.strides ? 1 : 0
-    unsafe begin(&message.base)
+    begin(reserving: request.variables.wireByteCount)
+    prepend(field: 7, request.options.strides ? 1 : 0)
+    prepend(field: 6, request.options.skipMissing ? 1 : 0)
+    prepend(field: 5, request.options.sealed ? 1 : 0)
+    prepend(field: 4, UInt64(request.options.alignment))
+    prepend(field: 3) { frame in frame.prepend(request.variables) }
+    prepend(field: 2) { frame in frame.prepend(request.map) }
+    prepend(field: 1) { frame in
+      scratch.begin()
+      unsafe frame.prepend(&request.checkpoint.message(scratch).pointee.base)
+    }
   }
-}
 
-extension AssignmentMap {
-  fileprivate func message(
-    _ scratch: Scratch
-  ) -> UnsafeMutablePointer<Warmstart__V1__AssignmentMap> {
-    let message = unsafe scratch.make(1, of: Warmstart__V1__AssignmentMap.self)
-    unsafe warmstart__v1__assignment_map__init(message)
-    let targets = unsafe scratch.make(pairs.count, of: UInt32.self)
-    let counts = unsafe scratch.make(pairs.count, of: UInt32.self)
-    var hasLists = false
-    for (position, pair) in pairs.enumerated() {
-      let kind: Warmstart__V1__AssignmentMap__Target
-      let count: Int
-      switch pair.target {
-      case .name: (kind, count) = (WARMSTART__V1__ASSIGNMENT_MAP__TARGET__NAME, 1)
-      case .variable: (kind, count) = (WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLE, 1)
-      case .variables(let list):
-        (kind, count) = (WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLES, list.count)
-        hasLists = true
-      }
-      unsafe targets[position] = kind.rawValue
-      unsafe counts[position] = UInt32(count)
-    }
-    unsafe message.pointee.keys = scratch.names(pairs.count) { pairs[$0].key }
-    unsafe message.pointee.n_targets = pairs.count
-    unsafe message.pointee.targets = targets
-    unsafe message.pointee.n_name_counts = pairs.count
-    unsafe message.pointee.name_counts = counts
-    if hasLists {
+  private mutating func prepend(_ map: AssignmentMap) {
+    let pairs = map.pairs
+    if pairs.contains(where: \.target.isList) {
       let names = pairs.flatMap(\.target.names)
-      unsafe message.pointee.names = scratch.names(names.count) { names[$0] }
+      prepend(field: 4, names: names.count) { position, body in
+        let name = names[position]
+        body(name.bytes.span)
+      }
     } else {
-      unsafe message.pointee.names = scratch.names(pairs.count) { pairs[$0].target.only }
+      prepend(field: 4, names: pairs.count) { position, body in
+        switch pairs[position].target {
+        case .name(let name), .variable(let name): body(name.bytes.span)
+        case .variables: preconditionFailure("no pair has a list")
+        }
+      }
     }
-    return unsafe message
+    prepend(field: 3, count: pairs.count) { UInt32(pairs[$0].target.count) }
+    prepend(field: 2, count: pairs.count) { position in
+      let kind =
+        switch pairs[position].target {
+        case .name: WARMSTART__V1__ASSIGNMENT_MAP__TARGET__NAME
+        case .variable: WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLE
+        case .variables: WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLES
+        }
+      return kind.rawValue
+    }
+    prepend(field: 1, names: pairs.count) { position, body in
+      let key = pairs[position].key
+      body(key.bytes.span)
+    }
+  }
+
+  private mutating func prepend(_ variables: VariableList) {
+    let count = variables.count
+    if !variables.hasNoPartitions {
+      prepend(field: 6) { frame in frame.prepend(partitionsOf: variables) }
+    }
+    if variables.hasOutsideStore {
+      let outside = (0..<count).filter { !variables.isInStore($0) }.map { UInt32($0) }
+      prepend(field: 5, column: outside.span)
+    }
+    prepend(field: 4, column: variables.shapes.lengths.span)
+    prepend(field: 3, count: count) { position in
+      variables.isRankKnown(position) ? Int32(variables.shapes.range(position).count) : -1
+    }
+    prepend(field: 2, count: count) { UInt32(bitPattern: variables.dtype($0).rawValue) }
+    prepend(field: 1, variables.names)
+  }
+
+  private mutating func prepend(partitionsOf variables: VariableList) {
+    let positions = (0..<variables.count).filter { variables.partition($0) != nil }
+    let partitions = positions.compactMap { variables.partition($0) }
+    let offsets = partitions.flatMap(\.offset)
+    let fullLengths = partitions.flatMap(\.fullShape.lengths)
+    prepend(field: 5, column: offsets.span)
+    prepend(field: 4, column: fullLengths.span)
+    prepend(field: 3, count: partitions.count) { Int32(partitions[$0].fullShape.rank) }
+    prepend(field: 2, names: partitions.count) { position, body in
+      let name = partitions[position].fullName
+      body(name.bytes.span)
+    }
+    prepend(field: 1, count: positions.count) { UInt32(positions[$0]) }
   }
 }
 
 extension AssignmentMap.Target {
+  fileprivate var isList: Bool {
+    if case .variables = self { true } else { false }
+  }
+
   fileprivate var names: [Name] {
     switch self {
     case .name(let name), .variable(let name): [name]
@@ -217,58 +248,18 @@ extension AssignmentMap.Target {
     }
   }
 
-  /// The name of a target that is no list.
-  fileprivate var only: Name {
+  /// The number of names.
+  fileprivate var count: Int {
     switch self {
-    case .name(let name), .variable(let name): name
-    case .variables: preconditionFailure("a list has names, not a name")
+    case .name, .variable: 1
+    case .variables(let names): names.count
     }
   }
 }
 
 extension VariableList {
-  fileprivate func message(_ scratch: Scratch) -> UnsafeMutablePointer<Warmstart__V1__Variables> {
-    let message = unsafe scratch.make(1, of: Warmstart__V1__Variables.self)
-    unsafe warmstart__v1__variables__init(message)
-    let dtypes = unsafe scratch.make(count, of: UInt32.self)
-    let ranks = unsafe scratch.make(count, of: Int32.self)
-    var outside: [UInt32] = []
-    for position in 0..<count {
-      unsafe dtypes[position] = UInt32(dtype(position).rawValue)
-      unsafe ranks[position] = isRankKnown(position) ? Int32(shapes.range(position).count) : -1
-      if !isInStore(position) { outside.append(UInt32(position)) }
-    }
-    unsafe message.pointee.names = scratch.message(names)
-    unsafe message.pointee.n_dtypes = count
-    unsafe message.pointee.dtypes = dtypes
-    unsafe message.pointee.n_ranks = count
-    unsafe message.pointee.ranks = ranks
-    unsafe message.pointee.n_lengths = shapes.lengths.count
-    unsafe message.pointee.lengths = scratch.signedColumn(shapes.lengths)
-    unsafe message.pointee.n_outside_store = outside.count
-    unsafe message.pointee.outside_store = scratch.column(outside)
-    if !hasNoPartitions { unsafe message.pointee.partitions = partitions(scratch) }
-    return unsafe message
-  }
-
-  private func partitions(
-    _ scratch: Scratch
-  ) -> UnsafeMutablePointer<Warmstart__V1__Partitions> {
-    let message = unsafe scratch.make(1, of: Warmstart__V1__Partitions.self)
-    unsafe warmstart__v1__partitions__init(message)
-    let positions = (0..<count).filter { partition($0) != nil }
-    let partitions = positions.compactMap { partition($0) }
-    let offsets = partitions.flatMap(\.offset)
-    let lengths = partitions.flatMap(\.fullShape.lengths)
-    unsafe message.pointee.n_variables = positions.count
-    unsafe message.pointee.variables = scratch.column(positions.map { UInt32($0) })
-    unsafe message.pointee.full_names = scratch.names(partitions.count) { partitions[$0].fullName }
-    unsafe message.pointee.n_ranks = partitions.count
-    unsafe message.pointee.ranks = scratch.column(partitions.map { Int32($0.fullShape.rank) })
-    unsafe message.pointee.n_full_lengths = lengths.count
-    unsafe message.pointee.full_lengths = scratch.signedColumn(lengths)
-    unsafe message.pointee.n_offsets = offsets.count
-    unsafe message.pointee.offsets = scratch.signedColumn(offsets)
-    return unsafe message
+  /// The bytes that the variables take on the wire, about.
+  fileprivate var wireByteCount: Int {
+    names.bytes.count + 12 * count + 8 * shapes.lengths.count + 256
   }
 }

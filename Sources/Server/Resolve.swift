@@ -25,8 +25,7 @@ extension Session {
     }
     let open = try open(reference, caller)
     if let answer = open.resident.answer(to: connection.message[parts.question], in: daemon.store) {
-      var message = ResolveReply()
-      if isOpenedByCall { message.checkpoint = open.reply }
+      var regions: [ResolveReply.Region] = []
       var files: [File] = []
       for region in answer.regions {
         if case .file(let position) = region {
@@ -34,9 +33,13 @@ extension Session {
             throw .status(CallStatus(error))
           }
         }
-        message.regions.append(try open.message(region, &files))
+        regions.append(try open.message(region, &files))
       }
-      return try reply.send(message, files, then: answer.reply)
+      let checkpoint = isOpenedByCall ? open.reply : nil
+      return try reply.send(files: files) { frame, scratch in
+        frame.begin(fields: answer.reply)
+        frame.prepend(checkpoint, regions, scratch)
+      }
     }
     let request = try request(call, ResolveRequest.init(unpacking:_:))
     try resolve(request, open, question: parts.question, reply, caller)
@@ -181,38 +184,27 @@ private struct Regions {
   }
 }
 
-extension Responder {
-  /// Sends a reply that names regions first, and has the fields that were packed before.
-  fileprivate func send(
-    _ first: ResolveReply, _ files: [File], then fields: [UInt8]
-  ) throws(CallFailure) {
-    try send(files: files) { frame, scratch in
-      frame.begin(first, scratch)
-      frame.append(fields)
-    }
-  }
-}
-
 /// The replies of `Resolve`: regions are named before or with the first handle into them.
 private struct ResolveChunks {
   private let reply: Responder
   private let open: OpenCheckpoint
-  private var chunk = ResolveReply()
+  private var checkpoint: OpenReply?
+  private var handles: OutgoingHandles
   private var regions: Regions
   private var isDivided = false
 
   init(_ reply: Responder, _ open: OpenCheckpoint, isOpened: Bool) {
     self.reply = reply
     self.open = open
+    handles = OutgoingHandles(of: open.checkpoint.catalog)
     regions = Regions(open)
-    if isOpened { chunk.checkpoint = open.reply }
+    checkpoint = isOpened ? open.reply : nil
   }
 
   /// Adds a handle for each assignment, and sends what fills a reply.
   mutating func append(
     _ assignments: [Resolution.Assignment], _ placements: Placements, _ places: [PiecePlace]
   ) throws(CallFailure) {
-    let catalog = open.checkpoint.catalog
     // The places are in the order of the pieces.
     var pieceCount = 0
     for index in assignments.indices {
@@ -227,12 +219,11 @@ private struct ResolveChunks {
         (offset, byteCount) = (places[pieceCount].offset, places[pieceCount].byteCount)
         pieceCount += 1
       }
-      chunk.handles.append(
+      handles.append(
         variable: assignments[index].variable, assignments[index].tensor,
-        assignments[index].slice, in: catalog, region: region, offset: offset,
-        byteCount: byteCount,
+        assignments[index].slice, region: region, offset: offset, byteCount: byteCount,
         strides: placements.strides.isEmpty ? [] : placements.strides[index] ?? [])
-      if chunk.handles.wireByteCount >= Responder.chunkByteCount { try flush() }
+      if handles.wireByteCount >= Responder.chunkByteCount { try flush() }
     }
   }
 
@@ -240,37 +231,36 @@ private struct ResolveChunks {
   mutating func finish(
     _ resolution: Resolution, remember: ([Answer.Region], ArraySlice<UInt8>) -> Void
   ) throws(CallFailure) {
-    var byteCount = chunk.handles.wireByteCount
-    for skipped in resolution.skipped {
-      chunk.skipped.append(
-        ResolveReply.Skipped(variable: skipped.variable, tensor: skipped.tensor))
-      byteCount += 8 + skipped.tensor.bytes.count
+    var byteCount = handles.wireByteCount
+    var skipped: [ResolveReply.Skipped] = []
+    for missing in resolution.skipped {
+      skipped.append(ResolveReply.Skipped(variable: missing.variable, tensor: missing.tensor))
+      byteCount += 8 + missing.tensor.bytes.count
       guard byteCount >= Responder.chunkByteCount else { continue }
-      try flush()
+      try flush(skipped)
+      skipped = []
       byteCount = 0
     }
-    chunk.unused = resolution.unused
-    guard !isDivided else { return try send(more: false) }
-    var first = ResolveReply()
-    (first.checkpoint, first.regions) = (chunk.checkpoint, regions.messages)
-    chunk.checkpoint = nil
-    let fields = reply.fields(of: chunk)
-    remember(regions.all, fields[...])
-    try reply.send(first, regions.files, then: fields)
+    try send(more: false, skipped, unused: resolution.unused, remember)
   }
 
-  private mutating func flush() throws(CallFailure) {
+  private mutating func flush(_ skipped: [ResolveReply.Skipped] = []) throws(CallFailure) {
     isDivided = true
-    try send(more: true)
-  }
-
-  private mutating func send(more: Bool) throws(CallFailure) {
-    chunk.regions = regions.messages
-    try reply.send(more: more, files: regions.files) { frame, scratch in
-      frame.begin(chunk, scratch)
-    }
+    try send(more: true, skipped, unused: []) { _, _ in }
+    handles.removeAll()
+    checkpoint = nil
     regions.messages = []
     regions.files = []
-    chunk.clear()
+  }
+
+  private func send(
+    more: Bool, _ skipped: [ResolveReply.Skipped], unused: [Int],
+    _ remember: ([Answer.Region], ArraySlice<UInt8>) -> Void
+  ) throws(CallFailure) {
+    try reply.send(more: more, files: regions.files) { frame, scratch in
+      frame.begin(handles, skipped: skipped, unused: unused, scratch)
+      if !isDivided { remember(regions.all, frame.bytes) }
+      frame.prepend(checkpoint, regions.messages, scratch)
+    }
   }
 }

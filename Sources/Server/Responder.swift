@@ -28,12 +28,6 @@ struct Responder {
     do { try connection.send(files) } catch { throw .wire(error) }
   }
 
-  /// The packed fields of a response, or of a part of one.
-  func fields(of reply: ResolveReply) -> [UInt8] {
-    connection.outgoing.begin(reply, connection.scratch)
-    return Array(connection.outgoing.body)
-  }
-
   /// Sends a failure.
   func fail(_ status: CallStatus) throws(WireError) {
     connection.outgoing.begin(status, connection.scratch)

@@ -31,7 +31,7 @@ package struct NameList: Sendable, Hashable {
   }
 
   /// Adds a name.
-  package mutating func append(_ name: Span<UInt8>) {
+  mutating func append(_ name: Span<UInt8>) {
     // Adding no capacity would write to the storage that all empty arrays of the process share.
     if !name.isEmpty {
       bytes.append(addingCapacity: name.count) { output in
@@ -42,21 +42,7 @@ package struct NameList: Sendable, Hashable {
   }
 
   /// Adds a name whole.
-  package mutating func append(_ name: Name) { append(name.bytes.span) }
-
-  /// Adds the names of another list.
-  package mutating func append(_ other: NameList) {
-    let start = bytes.count
-    bytes += other.bytes
-    ends.reserveCapacity(ends.count + other.ends.count)
-    for index in other.ends.indices { ends.append(start + other.ends[index]) }
-  }
-
-  /// Forgets all names, but keeps the memory.
-  package mutating func removeAll() {
-    bytes.removeAll(keepingCapacity: true)
-    ends.removeAll(keepingCapacity: true)
-  }
+  mutating func append(_ name: Name) { append(name.bytes.span) }
 
   /// Adds a name in two parts.
   mutating func append(_ first: Span<UInt8>, _ second: Span<UInt8>) {

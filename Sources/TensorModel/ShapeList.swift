@@ -23,28 +23,20 @@ package struct ShapeList: Sendable, Hashable {
   /// The memory that the list takes, in bytes, about.
   var memoryByteCount: Int { (lengths.count + ends.count) * MemoryLayout<Int>.stride }
 
+  /// Makes room for shapes, of two axes or so.
+  mutating func reserveCapacity(_ count: Int) {
+    ends.reserveCapacity(count)
+    lengths.reserveCapacity(2 * count)
+  }
+
   /// Adds a shape.
-  package mutating func append(_ lengths: Span<Int>) {
+  mutating func append(_ lengths: Span<Int>) {
     for axis in lengths.indices { self.lengths.append(lengths[axis]) }
     ends.append(self.lengths.count)
   }
 
   /// Adds a shape whole.
-  package mutating func append(_ shape: Shape) { append(shape.lengths.span) }
-
-  /// Adds the shapes of another list.
-  package mutating func append(_ other: ShapeList) {
-    let start = lengths.count
-    lengths += other.lengths
-    ends.reserveCapacity(ends.count + other.ends.count)
-    for index in other.ends.indices { ends.append(start + other.ends[index]) }
-  }
-
-  /// Forgets all shapes, but keeps the memory.
-  package mutating func removeAll() {
-    lengths.removeAll(keepingCapacity: true)
-    ends.removeAll(keepingCapacity: true)
-  }
+  mutating func append(_ shape: Shape) { append(shape.lengths.span) }
 
   /// A shape, which shares the buffer.
   package subscript(position: Int) -> Shape { Shape(lengths[range(position)]) }

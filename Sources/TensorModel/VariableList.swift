@@ -13,6 +13,8 @@ package struct VariableList: Sendable, Hashable {
   package private(set) var shapes = ShapeList()
   private var traits: [Traits] = []
   private var partitions: [Partition] = []
+  /// Whether a variable is not in the store.
+  package private(set) var hasOutsideStore = false
   /// Whether a shape has a length that is unknown or wrong.
   private(set) var hasNegativeLengths = false
 
@@ -20,18 +22,23 @@ package struct VariableList: Sendable, Hashable {
 
   /// Makes the list of variables in their order.
   package init(_ variables: [Variable]) {
+    let variables = variables.span
     var nameByteCount = 0
     for index in variables.indices { nameByteCount += variables[index].name.bytes.count }
     reserveCapacity(variables.count, nameByteCount: nameByteCount)
-    // Field by field: a copy of a variable would count references to all its buffers.
     for index in variables.indices {
-      names.append(variables[index].name)
-      let shape = variables[index].shape
-      shapes.append(shape ?? [])
+      names.append(variables[index].name.bytes.span)
+      // Field by field: a copy of a variable would count references to all its buffers.
+      if let shape = variables[index].shape {
+        shapes.append(shape.lengths.span)
+      } else {
+        shapes.append(Span())
+      }
       traits.append(
         Traits(
-          dtype: variables[index].dtype, isRankKnown: shape != nil,
+          dtype: variables[index].dtype, isRankKnown: variables[index].shape != nil,
           isInStore: variables[index].isInStore, partition: -1))
+      if !variables[index].isInStore { hasOutsideStore = true }
       if let partition = variables[index].partition { place(index, partition) }
     }
     for length in shapes.lengths where length < 0 { hasNegativeLengths = true }
@@ -52,7 +59,10 @@ package struct VariableList: Sendable, Hashable {
   }
 
   /// Says that a variable is not in the store.
-  package mutating func takeOutOfStore(_ position: Int) { traits[position].isInStore = false }
+  package mutating func takeOutOfStore(_ position: Int) {
+    traits[position].isInStore = false
+    hasOutsideStore = true
+  }
 
   /// Says that a variable is a partition.
   package mutating func place(_ position: Int, _ partition: Partition) {
@@ -63,6 +73,7 @@ package struct VariableList: Sendable, Hashable {
   /// Makes room for variables, so that appending them moves nothing.
   package mutating func reserveCapacity(_ count: Int, nameByteCount: Int) {
     names.reserveCapacity(count, byteCount: nameByteCount)
+    shapes.reserveCapacity(count)
     traits.reserveCapacity(count)
   }
 
@@ -79,6 +90,7 @@ package struct VariableList: Sendable, Hashable {
         dtype: dtype, isRankKnown: isRankKnown, isInStore: isInStore,
         partition: partition == nil ? -1 : Int32(partitions.count)))
     if let partition { partitions.append(partition) }
+    if !isInStore { hasOutsideStore = true }
   }
 
   /// The number of variables.

@@ -66,9 +66,7 @@ extension Client {
       let (reference, passed) = try files.reference(on: session, until: deadline)
       return question.prepared(reference, passed)
     } each: { bytes, scratch, files throws(MessageError) in
-      if let reply = try answer.add(ResolveReply(unpacking: bytes, scratch), files) {
-        opened = reply
-      }
+      if let reply = try answer.add(bytes, scratch, files) { opened = reply }
     }
     let checkpoint = try Checkpoint(files, opened, self, session)
     return try answer.mapped(question, in: checkpoint)
@@ -91,7 +89,7 @@ extension Checkpoint {
       reference, files in
       question.prepared(reference, files)
     } each: { bytes, scratch, files throws(MessageError) in
-      try answer.add(ResolveReply(unpacking: bytes, scratch), files)
+      try answer.add(bytes, scratch, files)
     }
     return try answer.mapped(question, in: self)
   }
@@ -160,9 +158,10 @@ private struct Answer {
   private var unused: [Int] = []
 
   /// Adds a reply; returns what the call opened if it says so.
-  mutating func add(_ reply: consuming ResolveReply, _ files: [File]) throws(MessageError)
-    -> OpenReply?
-  {
+  mutating func add(
+    _ bytes: RawSpan, _ scratch: Scratch, _ files: [File]
+  ) throws(MessageError) -> OpenReply? {
+    let reply = try ResolveReply(unpacking: bytes, scratch, adding: &handles)
     for region in reply.regions {
       guard case .arena(let position) = region.place else {
         places.append(Place(region: region, file: nil))
@@ -173,7 +172,6 @@ private struct Answer {
       }
       places.append(Place(region: region, file: files[position]))
     }
-    handles.append(reply.handles)
     skipped += reply.skipped
     unused += reply.unused
     return reply.checkpoint
@@ -181,7 +179,13 @@ private struct Answer {
 
   /// Checks what the daemon sent and maps it.
   func mapped(_ question: Question, in checkpoint: Checkpoint) throws(WarmstartError) -> Resolved {
-    let extents = try extents(variableCount: question.variables.count)
+    let extents: [Range<Int>]
+    do {
+      extents = try handles.extents(
+        variableCount: question.variables.count, regionCount: places.count)
+    } catch {
+      throw broken("\(error)")
+    }
     var mapped: [Region] = []
     mapped.reserveCapacity(places.count)
     for (index, place) in places.enumerated() {
@@ -207,27 +211,6 @@ private struct Answer {
     return Resolved(
       checkpoint: checkpoint, tensors: Tensors(handles, question.variables, mapped),
       skipped: skipped, unused: unused)
-  }
-
-  /// Checks every handle; returns which run of each region they need.
-  private func extents(variableCount: Int) throws(WarmstartError) -> [Range<Int>] {
-    var extents = [Range<Int>](repeating: 0..<0, count: places.count)
-    for position in 0..<handles.count {
-      let region = handles.region(position)
-      guard handles.variable(position) < variableCount, region < places.count else {
-        throw broken("a handle for variable \(handles.variable(position)) in region \(region)")
-      }
-      guard let extent = handles.extent(position) else {
-        throw broken("a handle whose bytes are not those of its shape: \(handles[position])")
-      }
-      guard !extent.isEmpty else { continue }
-      let known = extents[region]
-      extents[region] =
-        known.isEmpty
-        ? extent
-        : min(known.lowerBound, extent.lowerBound)..<max(known.upperBound, extent.upperBound)
-    }
-    return extents
   }
 
   private func broken(_ what: String) -> WarmstartError {

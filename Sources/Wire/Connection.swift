@@ -24,7 +24,7 @@ package final class Connection {
   package static let maximumReplyByteCount = 4 << 20
   /// How long a frame may take after its first byte, in either direction.
   package static let frameMilliseconds = 5000
-  /// Buffers begin with this and grow with the bytes that arrive, not with what is announced.
+  /// Buffers begin with this and grow fourfold with the bytes that arrive, not with what is announced.
   private static let bufferByteCount = 16 << 10
   /// A buffer above this is given back after the frame.
   private static let keptByteCount = 1 << 20
@@ -144,7 +144,7 @@ package final class Connection {
     var received = 0
     while received < count {
       if received == buffer.count {
-        buffer += [UInt8](repeating: 0, count: min(count - received, received))
+        buffer += [UInt8](repeating: 0, count: min(count - received, 3 * received))
       }
       // Between frames there is no limit of time: the thread sleeps in the first read.
       let isBetweenFrames = mayEnd && received == 0
