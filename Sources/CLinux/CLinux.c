@@ -475,6 +475,10 @@ void clinux_monitor_notify(void *pointer) {
   pthread_cond_broadcast(&((struct monitor *)pointer)->condition);
 }
 
+void clinux_monitor_notify_one(void *pointer) {
+  pthread_cond_signal(&((struct monitor *)pointer)->condition);
+}
+
 int clinux_monitor_wait(void *pointer, int64_t deadline_ns) {
   struct monitor *monitor = pointer;
   if (deadline_ns < 0) return -pthread_cond_wait(&monitor->condition, &monitor->mutex);

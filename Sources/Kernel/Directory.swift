@@ -23,12 +23,20 @@ package struct Directory: ~Copyable {
     unsafe clinux_directory_close(stream)
   }
 
-  /// The next name, in no particular order and without `.` and `..`; nil at the end.
-  package mutating func next() throws(Errno) -> FilePath.Component? {
-    var name: UnsafePointer<CChar>?
-    _ = try checked(unsafe clinux_directory_next(stream, &name))
-    // The name is copied before the next call ends its life.
-    guard let name = unsafe name else { return nil }
-    return unsafe FilePath.Component(platformString: name)
+  /// The next name that is wanted, in no particular order; nil at the end.
+  ///
+  /// Names that are not UTF-8 are shown repaired; `.` and `..` never come.
+  package mutating func next(
+    where isWanted: (String) -> Bool
+  ) throws(Errno) -> FilePath.Component? {
+    while true {
+      var name: UnsafePointer<CChar>?
+      _ = try checked(unsafe clinux_directory_next(stream, &name))
+      // The name is copied before the next call ends its life.
+      guard let name = unsafe name else { return nil }
+      if isWanted(unsafe String(cString: name)) {
+        return unsafe FilePath.Component(platformString: name)
+      }
+    }
   }
 }

@@ -32,10 +32,17 @@ package final class Monitor<State>: @unchecked Sendable {
   package func notifying<Result, Failure>(
     _ body: (inout State) throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    try withLock { state throws(Failure) in
-      defer { unsafe clinux_monitor_notify(lock) }
-      return try body(&state)
-    }
+    // Once the lock is free: who wakes would only wait for it.
+    defer { unsafe clinux_monitor_notify(lock) }
+    return try withLock(body)
+  }
+
+  /// Runs the body alone and then wakes one of those who wait, if all wait for the same.
+  package func notifyingOne<Result, Failure>(
+    _ body: (inout State) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    defer { unsafe clinux_monitor_notify_one(lock) }
+    return try withLock(body)
   }
 
   /// Waits until the body gives a result, asking it again after each notification; nil at the deadline.

@@ -45,7 +45,7 @@ package struct CheckpointFiles: Sendable {
   private let listed: [ShardName]?
 
   /// The totals that names of shards beside the index end with, ascending; empty if none are known.
-  package var totals: [Int] { Set((listed ?? []).map(\.total)).sorted() }
+  package let totals: [Int]
 
   /// The total that all shards beside the index agree on.
   package var soleTotal: Int? { totals.count == 1 ? totals.first : nil }
@@ -81,6 +81,7 @@ package struct CheckpointFiles: Sendable {
       guard case .notAllowed = error else { throw error }
       listed = nil
     }
+    totals = Set((listed ?? []).map(\.total)).sorted()
   }
 
   /// A V1 checkpoint whose tables are open.
@@ -89,5 +90,6 @@ package struct CheckpointFiles: Sendable {
     prefix = pattern.text
     opened = tables.map { Part(role: .table, path: $0.path, file: $0.file) }
     listed = []
+    totals = []
   }
 }

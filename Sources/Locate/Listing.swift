@@ -5,13 +5,13 @@ import SystemPackage
 enum Listing {
   /// The names that are wanted, in no order; none if there is no such directory.
   static func names(
-    in directory: FilePath, limit: Int, where isWanted: (FilePath.Component) -> Bool
+    in directory: FilePath, limit: Int, where isWanted: (String) -> Bool
   ) throws(LocateError) -> [FilePath.Component] {
     var names: [FilePath.Component] = []
     do throws(Errno) {
       var listing = try Directory(opening: directory)
-      while let name = try listing.next() {
-        if isWanted(name) { names.append(name) }
+      while let name = try listing.next(where: isWanted) {
+        names.append(name)
         if names.count > limit { break }
       }
     } catch {

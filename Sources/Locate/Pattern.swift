@@ -165,7 +165,7 @@ extension Pattern {
       }
       let place = directory.isEmpty ? FilePath(".") : directory
       let limit = Pattern.maximumMatchCount
-      let names = try Listing.names(in: place, limit: limit) { matches($0.string) }
+      let names = try Listing.names(in: place, limit: limit) { matches($0) }
       return names.map { directory.appending($0) }
     }
   }

@@ -35,10 +35,16 @@ struct ShardName: Hashable {
   /// The shards in the directory of a prefix, in no order.
   static func list(beside prefix: PathText, stem: String) throws(LocateError) -> [ShardName] {
     let directory = FilePath(prefix.directory.isEmpty ? "." : prefix.directory)
-    let names = try Listing.names(in: directory, limit: CheckpointFiles.maximumFileCount) {
-      ShardName($0.string, stem: stem) != nil
+    let limit = CheckpointFiles.maximumFileCount
+    var shards: [ShardName] = []
+    _ = try Listing.names(in: directory, limit: limit) { name in
+      if let shard = ShardName(name, stem: stem) { shards.append(shard) }
+      return false
     }
-    return names.compactMap { ShardName($0.string, stem: stem) }
+    guard shards.count <= limit else {
+      throw .tooManyFiles(path: directory.string, limit: limit)
+    }
+    return shards
   }
 
   /// The prefix whose data file a path names; nil if the path does not look so.
@@ -53,10 +59,19 @@ struct ShardName: Hashable {
     return nil
   }
 
+  /// A number as `padded` writes it, or nil.
   private static func number(_ digits: ArraySlice<UInt8>) -> Int? {
-    let isDecimal = digits.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-    guard isDecimal, let value = Int(String(decoding: digits, as: UTF8.self)) else { return nil }
-    return padded(value).utf8.elementsEqual(digits) ? value : nil
+    let zero = UInt8(ascii: "0")
+    guard digits.count == 5 || digits.count > 5 && digits.first != zero else { return nil }
+    var value = 0
+    for digit in digits {
+      guard digit >= zero, digit <= UInt8(ascii: "9") else { return nil }
+      let (product, overflow) = value.multipliedReportingOverflow(by: 10)
+      let (sum, overflows) = product.addingReportingOverflow(Int(digit - zero))
+      guard !overflow, !overflows else { return nil }
+      value = sum
+    }
+    return value
   }
 
   private static func padded(_ value: Int) -> String {

@@ -185,17 +185,24 @@ struct HandleColumns: Sendable {
     try expect(regions.count, count, of: "handles", "regions")
     try expect(offsets.count, count, of: "handles", "offsets")
     try expect(byteCounts.count, count, of: "handles", "byte counts")
-    var (nameEnd, axis) = (0, 0)
-    for position in 0..<count {
-      if position % HandleColumns.stride == 0, position > 0 { landmarks.append((nameEnd, axis)) }
-      guard dtype(position) != nil else {
-        throw .malformed("a handle of dtype \(word(dtypes, position))")
+    var landmarks: [(text: Int, axis: Int)] = []
+    let (nameEnd, axis) = try unsafe bytes.span.withUnsafeBytes { bytes throws(MessageError) in
+      let view = unsafe View(bytes: bytes)
+      var (nameEnd, axis) = (0, 0)
+      for position in 0..<count {
+        if position % HandleColumns.stride == 0, position > 0 { landmarks.append((nameEnd, axis)) }
+        let dtype = view.word(dtypes, position)
+        guard DataType(rawValue: Int32(bitPattern: dtype)) != nil else {
+          throw .malformed("a handle of dtype \(dtype)")
+        }
+        let rank = Int(Int32(bitPattern: view.word(ranks, position)))
+        guard rank >= 0 else { throw .malformed("handles of ranks below 0") }
+        nameEnd += Int(view.word(nameLengths, position))
+        axis += rank
       }
-      let rank = Int(Int32(bitPattern: word(ranks, position)))
-      guard rank >= 0 else { throw .malformed("handles of ranks below 0") }
-      nameEnd += Int(word(nameLengths, position))
-      axis += rank
+      return (nameEnd, axis)
     }
+    self.landmarks = landmarks
     guard nameEnd == text.count else {
       throw .malformed("handles whose names' lengths are not those of their text")
     }
@@ -224,43 +231,57 @@ struct HandleColumns: Sendable {
 
   /// Checks each handle, and widens the run of its region that is needed.
   func check(variableCount: Int, _ extents: inout [Range<Int>]) throws(MessageError) {
-    var axis = 0
-    var strided = 0
-    var step = 0
-    for position in 0..<count {
-      let region = Int(word(regions, position))
-      guard variable(position) < variableCount, region < extents.count else {
-        throw .malformed("a handle for variable \(variable(position)) in region \(region)")
+    try unsafe bytes.span.withUnsafeBytes { bytes throws(MessageError) in
+      let view = unsafe View(bytes: bytes)
+      var axis = 0
+      var strided = 0
+      var step = 0
+      // The run of the region that handles are in just now: mostly they all are in one.
+      var (current, known) = (-1, 0..<0)
+      for position in 0..<count {
+        let variable = Int(view.word(variables, position))
+        let region = Int(view.word(regions, position))
+        guard variable < variableCount, region < extents.count else {
+          throw .malformed("a handle for variable \(variable) in region \(region)")
+        }
+        let axes = axis..<axis + Int(view.word(ranks, position))
+        axis = axes.upperBound
+        var steps: Int?
+        if strided < strides.positions.count, view.word(strides.positions, strided) == position {
+          steps = step
+          strided += 1
+          step += axes.count
+        }
+        guard let extent = extent(position, axes, steps, in: view) else {
+          throw .malformed(
+            "a handle whose bytes are not those of its shape: \(handle(position))")
+        }
+        guard !extent.isEmpty else { continue }
+        if region != current {
+          if current >= 0 { extents[current] = known }
+          (current, known) = (region, extents[region])
+        }
+        known =
+          known.isEmpty
+          ? extent
+          : min(known.lowerBound, extent.lowerBound)..<max(known.upperBound, extent.upperBound)
       }
-      let axes = axis..<axis + rank(position)
-      axis = axes.upperBound
-      var steps: Int?
-      if strided < strides.positions.count, word(strides.positions, strided) == position {
-        steps = step
-        strided += 1
-        step += axes.count
-      }
-      guard let extent = extent(position, axes, steps) else {
-        throw .malformed("a handle whose bytes are not those of its shape: \(handle(position))")
-      }
-      guard !extent.isEmpty else { continue }
-      let known = extents[region]
-      if known.isEmpty {
-        extents[region] = extent
-      } else if extent.lowerBound < known.lowerBound || extent.upperBound > known.upperBound {
-        extents[region] =
-          min(known.lowerBound, extent.lowerBound)..<max(known.upperBound, extent.upperBound)
-      }
+      if current >= 0 { extents[current] = known }
     }
   }
 
   /// The bytes of its region that a handle is about; nil if what it says makes no sense.
-  private func extent(_ position: Int, _ axes: Range<Int>, _ steps: Int?) -> Range<Int>? {
-    var byteCount = number(byteCounts, position)
-    if let width = dtype(position)?.byteCount {
+  @inline(__always)
+  private func extent(
+    _ position: Int, _ axes: Range<Int>, _ steps: Int?, in view: View
+  ) -> Range<Int>? {
+    var byteCount = view.number(byteCounts, position)
+    let dtype = DataType(rawValue: Int32(bitPattern: view.word(dtypes, position)))
+    if let width = dtype?.byteCount {
       var expected = width
       for axis in axes {
-        let (product, overflow) = expected.multipliedReportingOverflow(by: number(lengths, axis))
+        let (product, overflow) = expected.multipliedReportingOverflow(
+          by: view.number(lengths, axis))
         guard !overflow else { return nil }
         expected = product
       }
@@ -269,15 +290,16 @@ struct HandleColumns: Sendable {
         // From the first element to the end of the last one.
         byteCount = width
         for axis in axes {
-          let (distance, overflow) = (number(lengths, axis) - 1)
-            .multipliedReportingOverflow(by: number(strides.numbers, steps + axis - axes.lowerBound))
+          let (distance, overflow) = (view.number(lengths, axis) - 1)
+            .multipliedReportingOverflow(
+              by: view.number(strides.numbers, steps + axis - axes.lowerBound))
           let (next, overflows) = byteCount.addingReportingOverflow(distance)
           guard !overflow, !overflows else { return nil }
           byteCount = next
         }
       }
     }
-    let start = number(offsets, position)
+    let start = view.number(offsets, position)
     let (end, overflow) = start.addingReportingOverflow(byteCount)
     return overflow ? nil : start..<end
   }
@@ -326,22 +348,39 @@ struct HandleColumns: Sendable {
 
   @inline(__always)
   private func word(_ column: Column, _ index: Int) -> UInt32 {
-    precondition(index >= 0 && index < column.count)
-    return unsafe bytes.withUnsafeBytes {
-      // A column lies in the bytes whole.
-      unsafe $0.loadUnaligned(fromByteOffset: column.start + index * 4, as: UInt32.self)
-    }
+    unsafe bytes.withUnsafeBytes { unsafe View(bytes: $0).word(column, index) }
   }
 
-  /// A number of 64 bits; what no `Int` can be becomes the largest one.
   @inline(__always)
   private func number(_ column: Column, _ index: Int) -> Int {
-    precondition(index >= 0 && index < column.count)
-    return unsafe bytes.withUnsafeBytes {
+    unsafe bytes.withUnsafeBytes { unsafe View(bytes: $0).number(column, index) }
+  }
+
+  /// The bytes, while they are looked at many times.
+  @safe
+  private struct View {
+    private let bytes: UnsafeRawBufferPointer
+
+    init(bytes: UnsafeRawBufferPointer) {
+      unsafe self.bytes = bytes
+    }
+
+    @inline(__always)
+    func word(_ column: Column, _ index: Int) -> UInt32 {
+      precondition(index >= 0 && index < column.count)
       // A column lies in the bytes whole.
-      Int(
-        clamping: unsafe $0.loadUnaligned(
-          fromByteOffset: column.start + index * 8, as: UInt64.self))
+      return unsafe bytes.loadUnaligned(
+        fromByteOffset: column.start &+ index &* 4, as: UInt32.self)
+    }
+
+    /// A number of 64 bits; what no `Int` can be becomes the largest one.
+    @inline(__always)
+    func number(_ column: Column, _ index: Int) -> Int {
+      precondition(index >= 0 && index < column.count)
+      // A column lies in the bytes whole.
+      return Int(
+        clamping: unsafe bytes.loadUnaligned(
+          fromByteOffset: column.start &+ index &* 8, as: UInt64.self))
     }
   }
 }

@@ -48,6 +48,10 @@ package final class Daemon: Sendable {
   let supervisor: Supervisor
   /// Happens when the main loop should look at the state again.
   let wakeUp: Event
+  /// When the main loop looks at the state the next time by itself; `never` while it looks.
+  let nextLook: Monitor<Deadline>
+  /// What may be noticed late by that: as late as the status line.
+  static let patienceMilliseconds = 250
   private let draining = Monitor(false)
 
   package init(_ store: Store, _ limits: Limits, _ supervisor: Supervisor) throws(Errno) {
@@ -56,7 +60,15 @@ package final class Daemon: Sendable {
     self.supervisor = supervisor
     let wakeUp = try Event()
     self.wakeUp = wakeUp
-    clients = Clients(limits) { wakeUp.signal() }
+    let nextLook = Monitor(Deadline.never)
+    self.nextLook = nextLook
+    clients = Clients(limits) {
+      // Waking the loop for each connection that ends would cost more than the connection.
+      let look = nextLook.withLock { $0 }
+      let isSoon =
+        look < .after(milliseconds: Daemon.patienceMilliseconds) && !look.hasPassed
+      if !isSoon { wakeUp.signal() }
+    }
   }
 
   var isDraining: Bool { draining.withLock { $0 } }

@@ -14,8 +14,6 @@ package struct MainLoop {
 
   /// How often the store is swept, and freed memory given back, while there is anything to look at.
   private static let sweepMilliseconds = 2000
-  /// The status line changes at most this often.
-  private static let statusMilliseconds = 250
   /// How long accepting rests when the process has run out of descriptors.
   private static let restMilliseconds = 100
 
@@ -24,7 +22,7 @@ package struct MainLoop {
   private let workers: Workers
   private var status = ""
   /// When the status line may have to change; not at once, for whoever is there waits already.
-  private var statusDue: Deadline? = .after(milliseconds: MainLoop.statusMilliseconds)
+  private var statusDue: Deadline? = .after(milliseconds: Daemon.patienceMilliseconds)
   private var pingDue = Deadline.after(milliseconds: 0)
   private var restUntil = Deadline.after(milliseconds: 0)
   /// What there was when freed memory was given back.
@@ -42,6 +40,7 @@ package struct MainLoop {
   package mutating func run(_ signals: borrowing Signals) throws(Errno) -> Bool {
     daemon.supervisor.ready()
     while true {
+      daemon.nextLook.withLock { $0 = .never }
       if let due = statusDue, due.hasPassed { updateStatus() }
       var poll = Poll()
       poll.add(signals.descriptor, for: .readable)
@@ -50,7 +49,9 @@ package struct MainLoop {
       if !isResting {
         for listener in listeners { poll.add(listener.socket.descriptor, for: .readable) }
       }
-      _ = try poll.wait(until: nextDeadline(isResting: isResting))
+      let deadline = nextDeadline(isResting: isResting)
+      daemon.nextLook.withLock { $0 = deadline }
+      _ = try poll.wait(until: deadline)
       pingIfDue()
       if poll.seen(0).contains(.readable), let signal = signals.next(), signal != .hangUp {
         if signal != .user1 { break }
@@ -111,7 +112,7 @@ package struct MainLoop {
 
   /// Lets the status line follow what has changed, and what else changes until then.
   private mutating func noteChange() {
-    statusDue = statusDue ?? .after(milliseconds: MainLoop.statusMilliseconds)
+    statusDue = statusDue ?? .after(milliseconds: Daemon.patienceMilliseconds)
   }
 
   private mutating func updateStatus() {

@@ -22,7 +22,7 @@ final class Workers: Sendable {
 
   /// Gives a connection to an idle thread, or to a new one.
   func take(_ client: Client) throws(Errno) {
-    let needsThread = state.notifying { state in
+    let needsThread = state.notifyingOne { state in
       state.waiting.append(client)
       return state.waiting.count > state.idleCount
     }

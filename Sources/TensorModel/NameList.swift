@@ -18,6 +18,19 @@ package struct NameList: Sendable, Hashable {
     self.bytes = bytes
   }
 
+  /// Makes a list of that many names.
+  @inline(__always)
+  init(_ count: Int, _ name: (Int) -> Name) {
+    var bytes: [UInt8] = []
+    var ends: [Int] = []
+    ends.reserveCapacity(count)
+    for position in 0..<count {
+      bytes.append(contentsOf: name(position).bytes)
+      ends.append(bytes.count)
+    }
+    (self.bytes, self.ends) = (bytes, ends)
+  }
+
   /// The number of names.
   package var count: Int { ends.count }
 

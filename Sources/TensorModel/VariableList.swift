@@ -22,23 +22,21 @@ package struct VariableList: Sendable, Hashable {
 
   /// Makes the list of variables in their order.
   package init(_ variables: [Variable]) {
-    let variables = variables.span
-    var nameByteCount = 0
-    for index in variables.indices { nameByteCount += variables[index].name.bytes.count }
-    reserveCapacity(variables.count, nameByteCount: nameByteCount)
+    names = NameList(variables.count) { variables[$0].name }
+    shapes = ShapeList(variables.count) { variables[$0].shape }
+    // In a local: a property of a property is looked up again for each element.
+    var traits: [Traits] = []
+    traits.reserveCapacity(variables.count)
     for index in variables.indices {
-      names.append(variables[index].name.bytes.span)
-      // Field by field: a copy of a variable would count references to all its buffers.
-      if let shape = variables[index].shape {
-        shapes.append(shape.lengths.span)
-      } else {
-        shapes.append(Span())
-      }
+      let isInStore = variables[index].isInStore
       traits.append(
         Traits(
           dtype: variables[index].dtype, isRankKnown: variables[index].shape != nil,
-          isInStore: variables[index].isInStore, partition: -1))
-      if !variables[index].isInStore { hasOutsideStore = true }
+          isInStore: isInStore, partition: -1))
+      if !isInStore { hasOutsideStore = true }
+    }
+    self.traits = traits
+    for index in variables.indices {
       if let partition = variables[index].partition { place(index, partition) }
     }
     for length in shapes.lengths where length < 0 { hasNegativeLengths = true }
@@ -73,7 +71,6 @@ package struct VariableList: Sendable, Hashable {
   /// Makes room for variables, so that appending them moves nothing.
   package mutating func reserveCapacity(_ count: Int, nameByteCount: Int) {
     names.reserveCapacity(count, byteCount: nameByteCount)
-    shapes.reserveCapacity(count)
     traits.reserveCapacity(count)
   }
 

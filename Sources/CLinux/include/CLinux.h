@@ -106,6 +106,7 @@ void clinux_monitor_destroy(void *monitor);
 void clinux_monitor_lock(void *monitor);
 void clinux_monitor_unlock(void *monitor);
 void clinux_monitor_notify(void *monitor);
+void clinux_monitor_notify_one(void *monitor);
 // Waits at most until the deadline on the monotonic clock; a negative deadline waits for ever.
 // Returns 0 when notified and -ETIMEDOUT at the deadline.
 int clinux_monitor_wait(void *monitor, int64_t deadline_ns);
