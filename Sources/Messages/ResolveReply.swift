@@ -43,14 +43,17 @@ package struct ResolveReply: Sendable {
   /// In the first response, if the call opened the checkpoint.
   package private(set) var checkpoint: OpenReply?
   package private(set) var regions: [Region] = []
+  /// Those of earlier responses to the call first.
+  package private(set) var handles: Handles
   package private(set) var skipped: [Skipped] = []
   /// Positions of pairs of the map that matched no variable.
   package private(set) var unused: [Int] = []
 
-  /// Unpacks a response, less its handles, which are added to those of earlier ones.
+  /// Unpacks a response, whose handles follow those of earlier ones.
   package init(
-    unpacking bytes: RawSpan, _ scratch: Scratch, adding handles: inout Handles
+    unpacking bytes: RawSpan, _ scratch: Scratch, after handles: Handles = Handles()
   ) throws(MessageError) {
+    self.handles = handles
     var reader = FieldReader(Span(_bytes: bytes))
     while let field = try reader.next() {
       guard case .bytes(let range) = field.value else { continue }
@@ -58,7 +61,7 @@ package struct ResolveReply: Sendable {
       switch field.number {
       case 1: checkpoint = try OpenReply(unpacking: contents, scratch)
       case 2: regions.append(try Region(unpacking: contents))
-      case 3: handles.append(try HandleColumns(contents))
+      case 3: self.handles.append(try HandleColumns(contents))
       case 4: skipped = try ResolveReply.skipped(contents, scratch)
       case 5:
         guard range.count % 4 == 0 else { throw .malformed("unused pairs of \(range.count) bytes") }

@@ -67,7 +67,12 @@ package final class Client: Sendable {
   }
 
   func countCall() {
-    clients.countCall(id)
+    clients.change(id) { $0.callCount += 1 }
+  }
+
+  /// Notes that a call was answered, and what it needed is free.
+  func endCall() {
+    clients.endCall()
   }
 
   func countLeases(_ count: Int) {
@@ -113,7 +118,7 @@ package final class Clients: Sendable {
     /// Of the users who are connected.
     var usages: [Usage] = []
     var lastID: UInt64 = 0
-    var callCount = 0
+    var endedCallCount = 0
 
     func position(of id: UInt64) -> Int? {
       var low = 0
@@ -190,12 +195,8 @@ package final class Clients: Sendable {
     }
   }
 
-  fileprivate func countCall(_ id: UInt64) {
-    state.withLock { state in
-      state.callCount += 1
-      guard let position = state.position(of: id) else { return }
-      state.records[position].callCount += 1
-    }
+  fileprivate func endCall() {
+    state.withLock { $0.endedCallCount += 1 }
   }
 
   fileprivate func change(_ id: UInt64, _ change: (inout Record) -> Void) {
@@ -220,8 +221,8 @@ package final class Clients: Sendable {
 
   package var count: Int { state.withLock { $0.records.count } }
 
-  /// The calls of all connections since the daemon started, those that have ended included.
-  var callCount: Int { state.withLock { $0.callCount } }
+  /// The calls that have been answered, of all connections since the daemon started.
+  var endedCallCount: Int { state.withLock { $0.endedCallCount } }
 
   /// What is known of the connections, of all users or of one.
   func records(ofUser uid: UInt32? = nil) -> [Record] {

@@ -8,7 +8,7 @@ package struct MainLoop {
   /// What leaves freed memory behind as it changes.
   private struct Footprint: Hashable {
     var connections = 0
-    var calls = 0
+    var endedCalls = 0
     var residents = 0
   }
 
@@ -87,7 +87,7 @@ package struct MainLoop {
 
   private var footprint: Footprint {
     Footprint(
-      connections: daemon.clients.count, calls: daemon.clients.callCount,
+      connections: daemon.clients.count, endedCalls: daemon.clients.endedCallCount,
       residents: daemon.store.residents.count)
   }
 

@@ -54,6 +54,7 @@ final class Session {
       while try connection.receive(limit: Connection.maximumRequestByteCount), try answer() {
         share.giveBack()
         connection.shrink()
+        client.endCall()
       }
       // Most have hung up themselves by now.
       if daemon.isDraining { try? refuse(Problem(.draining, "the daemon is stopping")) }

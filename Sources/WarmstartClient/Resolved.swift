@@ -161,7 +161,8 @@ private struct Answer {
   mutating func add(
     _ bytes: RawSpan, _ scratch: Scratch, _ files: [File]
   ) throws(MessageError) -> OpenReply? {
-    let reply = try ResolveReply(unpacking: bytes, scratch, adding: &handles)
+    let reply = try ResolveReply(unpacking: bytes, scratch, after: handles)
+    handles = reply.handles
     for region in reply.regions {
       guard case .arena(let position) = region.place else {
         places.append(Place(region: region, file: nil))

@@ -1,3 +1,4 @@
+import Harness
 import Kernel
 import Messages
 import TensorModel
@@ -69,55 +70,77 @@ import Testing
     #expect(read.options == request.options)
   }
 
+  /// What a response is made of.
+  private struct Response {
+    var checkpoint: OpenReply?
+    var regions: [ResolveReply.Region] = []
+    var handles: [Handle] = []
+    var skipped: [ResolveReply.Skipped] = []
+    var unused: [Int] = []
+
+    init(_ any: inout Anything) {
+      checkpoint = any.maybe { $0.openReply() }
+      regions = any.list { any in
+        ResolveReply.Region(
+          id: any.number(), place: any.flag() ? .file(any.count()) : .arena(descriptor: any.count()),
+          byteCount: any.count(), stability: any.text())
+      }
+      handles = any.list { $0.handle() }
+      skipped = any.list { .init(variable: $0.count(), tensor: $0.name()) }
+      unused = any.list { $0.count() }
+    }
+
+    var bytes: [UInt8] {
+      let scratch = Scratch()
+      var frame = OutgoingFrame()
+      frame.begin(OutgoingHandles(handles), skipped: skipped, unused: unused, scratch)
+      frame.prepend(checkpoint, regions, scratch)
+      return Array(frame.bytes)
+    }
+  }
+
   @Test(arguments: seeds) func `what was resolved comes back`(seed: UInt64) throws {
     var any = Anything(seed: seed)
-    var reply = ResolveReply()
-    reply.checkpoint = any.maybe { $0.openReply() }
-    reply.regions = any.list { any in
-      ResolveReply.Region(
-        id: any.number(), place: any.flag() ? .file(any.count()) : .arena(descriptor: any.count()),
-        byteCount: any.count(), stability: any.text())
-    }
-    let handles = any.list { $0.handle() }
-    for handle in handles { reply.handles.append(handle) }
-    reply.skipped = any.list { .init(variable: $0.count(), tensor: $0.name()) }
-    reply.unused = any.list { $0.count() }
-    let read = try roundTrip(reply, { $0.begin($1, $2) }, ResolveReply.init)
-    #expect(read.checkpoint == reply.checkpoint)
-    #expect(read.regions == reply.regions)
-    #expect((0..<read.handles.count).map { read.handles[$0] } == handles)
-    #expect(read.skipped == reply.skipped)
-    #expect(read.unused == reply.unused)
+    let response = Response(&any)
+    let read = try unpackResolveReply(response.bytes.rawSpan, Scratch())
+    #expect(read.checkpoint == response.checkpoint)
+    #expect(read.regions == response.regions)
+    #expect((0..<read.handles.count).map { read.handles[$0] } == response.handles)
+    #expect(read.skipped == response.skipped)
+    #expect(read.unused == response.unused)
   }
 
-  @Test(arguments: seeds) func `handles of several responses are as those of one`(seed: UInt64) {
+  @Test(arguments: seeds) func `handles of several responses follow each other`(seed: UInt64) throws {
     var any = Anything(seed: seed)
-    let chunks = any.list { any in any.list { $0.handle() } }
+    let responses = [Response(&any), Response(&any), Response(&any)]
     var all = Handles()
-    for chunk in chunks {
-      var handles = Handles()
-      for handle in chunk { handles.append(handle) }
-      all.append(handles)
+    for response in responses {
+      all = try ResolveReply(unpacking: response.bytes.rawSpan, Scratch(), after: all).handles
     }
-    #expect((0..<all.count).map { all[$0] } == chunks.flatMap { $0 })
-    all.removeAll()
-    #expect(all.count == 0)
-    for handle in chunks.first ?? [] { all.append(handle) }
-    #expect((0..<all.count).map { all[$0] } == chunks.first ?? [])
+    let handles = responses.flatMap(\.handles)
+    #expect((0..<all.count).map { all[$0] } == handles)
+    #expect((0..<all.count).map { all.variable($0) } == handles.map(\.variable))
   }
 
-  @Test func `a response that is cleared for the next one keeps nothing`() throws {
+  @Test func `many handles come back, whichever is asked for`() throws {
+    var any = Anything(seed: 7)
+    let handles = (0..<200).map { _ in any.handle() }
+    let scratch = Scratch()
+    var frame = OutgoingFrame()
+    frame.begin(OutgoingHandles(handles), skipped: [], unused: [], scratch)
+    let bytes = Array(frame.bytes)
+    let read = try unpackResolveReply(bytes.rawSpan, scratch).handles
+    for position in (0..<200).reversed() { #expect(read[position] == handles[position]) }
+  }
+
+  @Test func `handles that were sent are gone`() throws {
     var any = Anything(seed: 1)
-    var reply = ResolveReply()
-    reply.checkpoint = any.openReply()
-    reply.regions = [.init(id: 1, place: .file(0), byteCount: 1, stability: "sealed")]
-    reply.handles.append(any.handle())
-    reply.skipped = [.init(variable: 1, tensor: any.name())]
-    reply.unused = [1]
-    reply.clear()
-    let read = try roundTrip(reply, { $0.begin($1, $2) }, ResolveReply.init)
-    #expect(read.checkpoint == nil && read.regions.isEmpty && read.handles.count == 0)
-    #expect(read.skipped.isEmpty && read.unused.isEmpty)
+    var handles = OutgoingHandles((0..<9).map { _ in any.handle() })
+    handles.removeAll()
+    let scratch = Scratch()
+    var frame = OutgoingFrame()
+    frame.begin(handles, skipped: [], unused: [], scratch)
+    #expect(handles.count == 0 && handles.wireByteCount == 0 && frame.byteCount == 0)
   }
 
   @Test(arguments: seeds) func `a status comes back`(seed: UInt64) throws {
@@ -150,5 +173,21 @@ import Testing
     #expect(try HelloRequest(unpacking: frame.bytes[read.request].rawSpan, scratch) == body)
     read.request = 0..<0
     #expect(read == call)
+  }
+}
+
+extension OutgoingHandles {
+  /// Handles to be sent, of tensors in a catalog of their own.
+  fileprivate init(_ handles: [Handle]) {
+    var catalog = Catalog()
+    for handle in handles { catalog.append(handle.tensor, handle.dtype, handle.shape) }
+    self.init(of: catalog)
+    for (tensor, handle) in handles.enumerated() {
+      append(
+        variable: handle.variable, tensor,
+        handle.starts.map { Slice(starts: Array($0), counts: Array(handle.shape.lengths)) },
+        region: handle.region, offset: handle.offset, byteCount: handle.byteCount,
+        strides: Array(handle.strides))
+    }
   }
 }

@@ -62,7 +62,7 @@ import Testing
     for kind in [0, 3] as [UInt64] {
       let region = RawMessage().adding(1, 1).adding(2, kind)
       #expect(throws: MessageError.self) {
-        try unpack(RawMessage().adding(2, region.bytes), ResolveReply.init(unpacking:_:))
+        try unpack(RawMessage().adding(2, region.bytes), unpackResolveReply)
       }
     }
   }

@@ -93,7 +93,7 @@ import Testing
       ["bert/embeddings/LayerNorm/gamma": .variable("v"), "bert/": "other/"],
       [Variable("v", .float32, [8], isInStore: false)], files: passed.files)
     let answer = try peer.answer()
-    let reply = try peer.unpack(answer, ResolveReply.init(unpacking:_:))
+    let reply = try peer.unpack(answer, unpackResolveReply)
     #expect(answer.files.isEmpty)
     #expect(reply.regions.map(\.place) == [.file(1)])
     #expect(reply.regions.map(\.stability) == ["best-effort"])
@@ -112,7 +112,7 @@ import Testing
         passed.reference, ["ids": .variable("v")],
         [Variable("v", .int32, [10], isInStore: false)], files: passed.files, options)
       let answer = try peer.answer()
-      let reply = try peer.unpack(answer, ResolveReply.init(unpacking:_:))
+      let reply = try peer.unpack(answer, unpackResolveReply)
       #expect(reply.regions.map(\.place) == [.arena(descriptor: 0)])
       #expect(reply.regions.map(\.stability) == ["sealed"])
       #expect(answer.files.count == 1)
@@ -130,7 +130,7 @@ import Testing
     while true {
       let answer = try peer.answer()
       #expect(answer.files.count <= 64 && answer.message.count <= 1 << 20)
-      let reply = try peer.unpack(answer, ResolveReply.init(unpacking:_:))
+      let reply = try peer.unpack(answer, unpackResolveReply)
       regions += reply.regions
       for position in 0..<reply.handles.count {
         let handle = reply.handles[position]

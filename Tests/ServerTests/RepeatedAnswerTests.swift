@@ -28,7 +28,7 @@ import Testing
     let peer = try daemon.connect()
     try peer.resolve(passed.reference, map, variables, files: passed.files, options)
     let answer = try peer.answer()
-    return (try peer.unpack(answer, ResolveReply.init(unpacking:_:)), answer.files)
+    return (try peer.unpack(answer, unpackResolveReply), answer.files)
   }
 
   private func repeatedCount() throws -> Int? {
@@ -53,7 +53,7 @@ import Testing
     var regions: [UInt64] = []
     for _ in 0..<2 {
       try peer.resolve(passed.reference, gamma, vector, files: passed.files)
-      let reply = try peer.unpack(try peer.answer(), ResolveReply.init(unpacking:_:))
+      let reply = try peer.unpack(try peer.answer(), unpackResolveReply)
       regions += reply.regions.map(\.id)
     }
     #expect(try repeatedCount() == 1)

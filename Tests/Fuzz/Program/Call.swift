@@ -17,13 +17,23 @@ func fuzzCall(_ bytes: [UInt8]) {
   case 7: again(body, scratch, CloseRequest.init) { $0.begin($1, scratch) }
   case 8: again(body, scratch, ListReply.init) { $0.begin($1, scratch) }
   case 9: again(body, scratch, ResolveRequest.init) { $0.begin($1, scratch) }
-  case 10: again(body, scratch, ResolveReply.init) { $0.begin($1, scratch) }
+  case 10: resolved(body, scratch)
   case 11: again(body, scratch, StatusReport.init) { $0.begin($1, scratch) }
   case 12: again(body, scratch, CallStatus.init) { $0.begin($1, scratch) }
   case 13: _ = try? BundleHeader(unpacking: body.rawSpan, scratch)
   case 14: _ = try? BundleEntry(unpacking: body.rawSpan, scratch)
   default: break
   }
+}
+
+/// Looks at all that is in a response of `Resolve`, which only a daemon packs.
+private func resolved(_ bytes: [UInt8], _ scratch: Scratch) {
+  guard let reply = try? ResolveReply(unpacking: bytes.rawSpan, scratch) else { return }
+  for position in 0..<reply.handles.count {
+    check(reply.handles[position].variable == reply.handles.variable(position), "one variable")
+  }
+  let extents = try? reply.handles.extents(variableCount: 100, regionCount: 10)
+  for extent in extents ?? [] { check(extent.lowerBound >= 0, "an extent in its region") }
 }
 
 private func again<Message>(
