@@ -18,19 +18,6 @@ package struct NameList: Sendable, Hashable {
     self.bytes = bytes
   }
 
-  /// Makes a list of that many names.
-  @inline(__always)
-  init(_ count: Int, _ name: (Int) -> Name) {
-    var bytes: [UInt8] = []
-    var ends: [Int] = []
-    ends.reserveCapacity(count)
-    for position in 0..<count {
-      bytes.append(contentsOf: name(position).bytes)
-      ends.append(bytes.count)
-    }
-    (self.bytes, self.ends) = (bytes, ends)
-  }
-
   /// The number of names.
   package var count: Int { ends.count }
 
@@ -55,7 +42,10 @@ package struct NameList: Sendable, Hashable {
   }
 
   /// Adds a name whole.
-  mutating func append(_ name: Name) { append(name.bytes.span) }
+  mutating func append(_ name: Name) {
+    bytes.append(contentsOf: name.bytes)
+    ends.append(bytes.count)
+  }
 
   /// Adds a name in two parts.
   mutating func append(_ first: Span<UInt8>, _ second: Span<UInt8>) {

@@ -20,24 +20,14 @@ package struct ShapeList: Sendable, Hashable {
     self.lengths = lengths
   }
 
-  /// Makes a list of that many shapes; an unknown one has no lengths.
-  @inline(__always)
-  init(_ count: Int, _ shape: (Int) -> Shape?) {
-    var lengths: [Int] = []
-    var ends: [Int] = []
-    lengths.reserveCapacity(2 * count)
-    ends.reserveCapacity(count)
-    for position in 0..<count {
-      if let shape = shape(position) {
-        for length in shape.lengths { lengths.append(length) }
-      }
-      ends.append(lengths.count)
-    }
-    (self.lengths, self.ends) = (lengths, ends)
-  }
-
   /// The memory that the list takes, in bytes, about.
   var memoryByteCount: Int { (lengths.count + ends.count) * MemoryLayout<Int>.stride }
+
+  /// Makes room for shapes, so that appending them moves nothing.
+  mutating func reserveCapacity(_ count: Int, axisCount: Int) {
+    ends.reserveCapacity(count)
+    lengths.reserveCapacity(axisCount)
+  }
 
   /// Adds a shape.
   mutating func append(_ lengths: Span<Int>) {

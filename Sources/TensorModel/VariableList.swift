@@ -22,20 +22,34 @@ package struct VariableList: Sendable, Hashable {
 
   /// Makes the list of variables in their order.
   package init(_ variables: [Variable]) {
-    names = NameList(variables.count) { variables[$0].name }
-    shapes = ShapeList(variables.count) { variables[$0].shape }
-    // In a local: a property of a property is looked up again for each element.
+    // Field by field: a copy of a variable would count references to all its buffers.
+    let all = variables.span
+    var (nameByteCount, axisCount) = (0, 0)
+    for index in all.indices {
+      nameByteCount += all[index].name.bytes.count
+      axisCount += all[index].shape?.rank ?? 0
+    }
+    // In locals: a property of a property is looked up again for each element.
+    var names = NameList()
+    var shapes = ShapeList()
     var traits: [Traits] = []
-    traits.reserveCapacity(variables.count)
-    for index in variables.indices {
-      let isInStore = variables[index].isInStore
+    names.reserveCapacity(all.count, byteCount: nameByteCount)
+    shapes.reserveCapacity(all.count, axisCount: axisCount)
+    traits.reserveCapacity(all.count)
+    for index in all.indices {
+      names.append(all[index].name)
+      if let shape = all[index].shape {
+        shapes.append(shape.lengths.span)
+      } else {
+        shapes.append(Span())
+      }
       traits.append(
         Traits(
-          dtype: variables[index].dtype, isRankKnown: variables[index].shape != nil,
-          isInStore: isInStore, partition: -1))
-      if !isInStore { hasOutsideStore = true }
+          dtype: all[index].dtype, isRankKnown: all[index].shape != nil,
+          isInStore: all[index].isInStore, partition: -1))
+      if !all[index].isInStore { hasOutsideStore = true }
     }
-    self.traits = traits
+    (self.names, self.shapes, self.traits) = (names, shapes, traits)
     for index in variables.indices {
       if let partition = variables[index].partition { place(index, partition) }
     }

@@ -53,7 +53,7 @@ func listen(_ path: String, mode: UInt32) throws(StartError) -> Socket {
 }
 
 /// Freed memory that the heap may keep at its end: with less, large requests take longer.
-let keptByteCount = 4 << 20
+let keptByteCount = 32 << 20
 
 func run(_ options: Options) throws(StartError) -> Bool {
   do throws(Errno) {

@@ -82,7 +82,8 @@ import Testing
       checkpoint = any.maybe { $0.openReply() }
       regions = any.list { any in
         ResolveReply.Region(
-          id: any.number(), place: any.flag() ? .file(any.count()) : .arena(descriptor: any.count()),
+          id: any.number(),
+          place: any.flag() ? .file(any.count()) : .arena(descriptor: any.count()),
           byteCount: any.count(), stability: any.text())
       }
       handles = any.list { $0.handle() }
@@ -110,7 +111,8 @@ import Testing
     #expect(read.unused == response.unused)
   }
 
-  @Test(arguments: seeds) func `handles of several responses follow each other`(seed: UInt64) throws {
+  @Test(arguments: seeds) func `handles of several responses follow each other`(seed: UInt64) throws
+  {
     var any = Anything(seed: seed)
     let responses = [Response(&any), Response(&any), Response(&any)]
     var all = Handles()
