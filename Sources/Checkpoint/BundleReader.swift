@@ -15,9 +15,7 @@ package struct BundleReader {
   /// Chosen, not tuned.
   package static let maximumIndexByteCount = 256 << 20
   /// TensorFlow's limit of a shape's axes.
-  private static let maximumRank = 254
-  /// The version of the format that this reader is, as TensorFlow counts.
-  private static let version = 1
+  static let maximumRank = 254
 
   /// The memory that an index of a size may take while it is read, beside compressed blocks.
   ///
@@ -115,7 +113,7 @@ package struct BundleReader {
     } catch {
       throw Problem(.corrupt, "the header of the index file is not parseable")
     }
-    try header.expectReadable(by: version)
+    try header.version.expectReadable()
     return header
   }
 
@@ -282,20 +280,24 @@ extension BundleEntry {
   }
 }
 
-extension BundleHeader {
-  /// Throws if the header says that a reader of the version must not read the checkpoint.
-  fileprivate func expectReadable(by version: Int) throws(Problem) {
+extension BundleHeader.Version {
+  /// The version of the formats that the readers here are, as TensorFlow counts.
+  private static let current = 1
+
+  /// Throws if the writer says that readers of this version must not read the checkpoint.
+  func expectReadable() throws(Problem) {
+    let current = Self.current
     if producer < 0 {
       throw Problem(
         .versionMismatch, "checkpoint producer version \(producer) below min producer 0 supported")
     }
-    if minimumConsumer > version {
+    if minimumConsumer > current {
       throw Problem(
         .versionMismatch,
-        "checkpoint min consumer version \(minimumConsumer) above current version \(version)")
+        "checkpoint min consumer version \(minimumConsumer) above current version \(current)")
     }
-    if badConsumers.contains(version) {
-      throw Problem(.versionMismatch, "checkpoint disallows consumer version \(version)")
+    if badConsumers.contains(current) {
+      throw Problem(.versionMismatch, "checkpoint disallows consumer version \(current)")
     }
   }
 }
@@ -307,7 +309,7 @@ private func openTable(_ bytes: RawSpan) throws(Problem) -> TableReader {
   do {
     return try TableReader(bytes)
   } catch {
-    throw Problem(error)
+    throw Problem(error, in: "the index file")
   }
 }
 
@@ -316,18 +318,19 @@ private func advance(_ table: inout TableReader) throws(Problem) -> Bool {
   do {
     return try table.next()
   } catch {
-    throw Problem(error)
+    throw Problem(error, in: "the index file")
   }
 }
 
 extension Problem {
-  fileprivate init(_ error: TableError) {
+  /// What is wrong with a table, or a block of one.
+  init(_ error: TableError, in table: String) {
     let reason: Reason =
       switch error {
       case .truncated: .truncated
       case .checksumMismatch: .checksumMismatch
       default: .corrupt
       }
-    self.init(reason, "the index file is damaged: \(error)")
+    self.init(reason, "\(table) is damaged: \(error)")
   }
 }

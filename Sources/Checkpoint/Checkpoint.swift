@@ -5,22 +5,26 @@ package import TensorModel
 /// Immutable, and shared by everybody who has the generation open. Holds no file.
 package struct Checkpoint: Sendable {
   /// A run of a data file with a checksum of its own: a tensor, or one slice of a tensor.
+  ///
+  /// Of a V1 checkpoint it is a record of a table, with the block that it is in.
   package struct StoredBytes: Sendable, Hashable {
     /// The shard of a slice whose entry the index lacks; no file holds that.
     static let missing = Int32.min
 
-    /// The data file, as stored; not necessarily one that the header announces.
+    /// The data file, as stored; not necessarily one that the header announces. Or the V1 table.
     package let shard: Int32
     /// Masked CRC-32C of the run.
     package let maskedChecksum: UInt32
-    /// In bytes from the start of the data file; as stored, not checked against the file.
+    /// In bytes from the start of the data file; as stored, not checked against the file. Of a V1
+    /// record, where its block begins.
     package let offset: Int
+    /// Of a V1 record, what its elements come to; 0 for strings.
     package let byteCount: Int
   }
 
   /// Names, dtypes, shapes and slices.
   package let catalog: Catalog
-  /// The number of data files that the header announces.
+  /// The number of data files that the header announces, or of V1 tables.
   package let shardCount: Int
   /// Whether the elements' bytes are in the other order than this machine's.
   package let isBigEndian: Bool
@@ -29,11 +33,14 @@ package struct Checkpoint: Sendable {
   /// The bytes of all tensors.
   package let byteCount: Int
   private let storedEnds: [Int]
+  /// Where the runs are in the tables of a V1 checkpoint, whose bytes have to be decoded.
+  let records: Records?
 
   init(
     catalog: Catalog, shardCount: Int, isBigEndian: Bool, stored: [StoredBytes],
-    storedEnds: [Int]
+    storedEnds: [Int], records: Records? = nil
   ) {
+    self.records = records
     self.catalog = catalog
     self.shardCount = shardCount
     self.isBigEndian = isBigEndian
@@ -44,6 +51,9 @@ package struct Checkpoint: Sendable {
         ? .max : sum + max(0, run.byteCount)
     }
   }
+
+  /// `v2` or `v1`.
+  package var format: String { records == nil ? "v2" : "v1" }
 
   /// The positions in `stored` of a tensor's runs: one, or one for each slice in catalog order.
   package func storedRange(_ tensor: Int) -> Range<Int> {
@@ -60,6 +70,7 @@ package struct Checkpoint: Sendable {
 
   /// The memory that this value takes, in bytes, about.
   package var memoryByteCount: Int {
-    stored.count * MemoryLayout<StoredBytes>.stride + storedEnds.count * 8 + catalog.memoryByteCount
+    stored.count * MemoryLayout<StoredBytes>.stride + storedEnds.count * 8
+      + catalog.memoryByteCount + (records?.memoryByteCount ?? 0)
   }
 }

@@ -40,6 +40,10 @@ package struct FileSet: Sendable {
     var members: [Member] = []
     var shards: [(total: Int, shard: Int, position: Int)] = []
     var index: Int?
+    let tableCount = files.count { $0.role == .table }
+    guard tableCount == 0 || tableCount == files.count else {
+      throw Problem(.invalidRequest, "the checkpoint has V1 tables and other files")
+    }
     for (position, (role, file)) in files.enumerated() {
       let status = try FileSet.accept(file, as: "\(role)")
       members.append(Member(role: role, file: file, status: status))
@@ -49,7 +53,9 @@ package struct FileSet: Sendable {
         index = position
       case .shard(let shard, of: let total): shards.append((total, shard, position))
       case .table:
-        throw Problem(.unsupported, "V1 checkpoints are not supported yet")
+        // The first stands for all where one file does.
+        index = index ?? position
+        shards.append((tableCount, position, position))
       }
     }
     guard let index else { throw Problem(.invalidRequest, "the checkpoint has no index file") }
@@ -84,10 +90,13 @@ package struct FileSet: Sendable {
     }
   }
 
-  /// The index file.
+  /// The index file, or the first V1 table.
   package var index: Member { members[indexPosition] }
 
-  /// Where a shard is among the members, or nil if the client did not pass it.
+  /// Whether the files are tables of a V1 checkpoint.
+  var isTables: Bool { index.role == .table }
+
+  /// Where a shard, or a V1 table, is among the members, or nil if the client did not pass it.
   ///
   /// A checkpoint that was saved again with another number of shards leaves files of both totals.
   package func position(ofShard shard: Int32, of total: Int) -> Int? {

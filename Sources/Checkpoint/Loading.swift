@@ -35,6 +35,8 @@ package struct Loading {
   let checkIn: () throws(Problem) -> Void
   /// Strings that were decoded to learn how much room their piece takes.
   var decoded: [Piece: Strings] = [:]
+  /// The block of a V1 table that was read last.
+  var block: RecordBlock?
   private(set) var buffer: [UInt8] = []
   /// What the front of the buffer holds for several runs, and of which data file.
   private var ahead = 0..<0
@@ -91,6 +93,14 @@ package struct Loading {
     let total = order.reduce(0) { total, item in
       let (sum, overflow) = total.addingReportingOverflow(checkpoint.stored[item.run].byteCount)
       return overflow ? .max : min(sum, Loading.chunkByteCount)
+    }
+    if let records = checkpoint.records {
+      for (run, tensor) in order where checkpoint.catalog.dtype(tensor) != .string {
+        try checkIn()
+        let numbers = try readNumbers(run, of: tensor, records)
+        for var copy in copies[run] ?? [] { copy.copy(numbers.rawSpan, at: 0, to: &arena) }
+      }
+      return try expectFilesUnchanged(order)
     }
     reserveBuffer(total)
     for (place, (run, tensor)) in order.enumerated() {
@@ -217,6 +227,47 @@ package struct Loading {
       throw checkpoint.problem(
         tensor, .truncated, "ends after \(start + read) of \(run.byteCount) bytes")
     }
+  }
+
+  /// Reads bytes of the block of a V1 record, counted from the block's start.
+  func readTable(
+    _ run: Int, of tensor: Int, _ range: Range<Int>
+  ) throws(Problem) -> [UInt8] {
+    let start = checkpoint.stored[run].offset + range.lowerBound
+    let shard = checkpoint.stored[run].shard
+    guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else {
+      throw checkpoint.problem(
+        tensor, .checkpointNotFound, "is in V1 table \(shard + 1), which is missing")
+    }
+    var bytes = [UInt8](repeating: 0, count: range.count)
+    var done = 0
+    while done < range.count {
+      try checkIn()
+      let next = done..<min(range.count, done + Loading.chunkByteCount)
+      let read: Int
+      do {
+        read = try files.members[position].file.read(at: start + done, into: &bytes, range: next)
+      } catch {
+        throw checkpoint.problem(tensor, .system, "cannot be read: \(error)")
+      }
+      guard read == next.count else {
+        try files.expectUnchanged(files.members[position])
+        throw checkpoint.problem(
+          tensor, .truncated, "is in V1 table \(shard + 1), which ends at \(start + done + read)")
+      }
+      if !keepsCached {
+        files.members[position].file.dropCached(at: start + done, byteCount: read)
+      }
+      done += read
+    }
+    return bytes
+  }
+
+  /// Throws if the file of a run is no longer what it was.
+  func expectUnchanged(_ run: Int) throws(Problem) {
+    let shard = checkpoint.stored[run].shard
+    guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else { return }
+    try files.expectUnchanged(files.members[position])
   }
 
   func expect(

@@ -102,7 +102,7 @@ extension Checkpoint {
     for index in assignments.indices {
       let tensor = assignments[index].tensor
       let position = storedRange(tensor).lowerBound
-      if stored[position].shard != shard {
+      if position < stored.count, stored[position].shard != shard {
         shard = stored[position].shard
         let found = files.position(ofShard: shard, of: shardCount)
         member = Int32(found ?? -1)
@@ -136,8 +136,8 @@ extension Checkpoint {
   private func isReady(
     _ tensor: Int, _ position: Int, _ options: PlacementOptions, fileByteCount: Int
   ) -> Bool {
-    guard let width = catalog.dtype(tensor).byteCount, !options.sealed, !isBigEndian,
-      !catalog.isSliced(tensor)
+    guard records == nil, let width = catalog.dtype(tensor).byteCount, !options.sealed,
+      !isBigEndian, !catalog.isSliced(tensor)
     else { return false }
     let run = stored[position]
     guard run.offset >= 0, run.byteCount > 0, run.offset <= fileByteCount,
@@ -166,6 +166,10 @@ extension Checkpoint {
     guard dtype != .variant else {
       throw problem(tensor, .unsupported, "has dtype variant, which cannot be shared")
     }
+    guard records == nil || SavedRecord.canHold(dtype) else {
+      throw problem(
+        tensor, .unsupported, "has dtype \(dtype.name), which no V1 checkpoint can hold")
+    }
     let stored = storedRange(tensor)
     if slice == nil || stored.count == 1 {
       for run in stored { try expectReadable(run, of: tensor, in: files) }
@@ -174,7 +178,8 @@ extension Checkpoint {
     }
     let piece = Piece(
       tensor: tensor, slice: slice, alignment: max(Piece.alignment, options.alignment))
-    guard let width = dtype.byteCount, !options.sealed, !isBigEndian || dtype.swappedByteCount == 1,
+    guard records == nil, let width = dtype.byteCount, !options.sealed,
+      !isBigEndian || dtype.swappedByteCount == 1,
       let (run, offset, strides) = storedPlace(of: tensor, slice, width: width),
       strides.isEmpty || options.strides
     else { return .piece(piece) }
@@ -240,6 +245,11 @@ extension Checkpoint {
   ) throws(Problem) {
     let run = stored[index]
     guard run.shard != StoredBytes.missing else {
+      guard records == nil else {
+        throw problem(
+          tensor, .corrupt,
+          "lists slice \(box(ofRun: index, of: tensor)), whose record is in no table")
+      }
       throw problem(
         tensor, .tensorNotFound,
         "lists slice \(box(ofRun: index, of: tensor)), whose entry is not in the index file")
@@ -249,6 +259,8 @@ extension Checkpoint {
         tensor, .checkpointNotFound,
         "is in shard \(run.shard) of \(shardCount), whose data file is missing")
     }
+    // A record is looked for in its block, wherever that is.
+    guard records == nil else { return }
     let member = files.members[position]
     if let width = catalog.dtype(tensor).byteCount {
       let shape =

@@ -1,6 +1,6 @@
 import Kernel
 import Table
-import TensorModel
+package import TensorModel
 
 /// The elements of a string tensor: one after the other, and where each ends.
 ///
@@ -32,8 +32,9 @@ extension Loading {
   /// Chosen, not tuned.
   private static let maximumStringsByteCount = 1 << 30
 
-  /// The memory that it takes to decode the pieces of strings, in bytes, at most about.
-  package func decodingByteCount(of pieces: [Piece]) -> Int {
+  /// The memory that it takes to decode pieces of strings or V1 records, in bytes, at most about.
+  package mutating func decodingByteCount(of pieces: [Piece]) throws(Problem) -> Int {
+    if let records = checkpoint.records { return try recordByteCount(of: pieces, records) }
     var sum = 0
     for piece in pieces where checkpoint.catalog.dtype(piece.tensor) == .string {
       let runs = checkpoint.runs(of: piece.tensor, piece.slice)
@@ -90,6 +91,10 @@ extension Loading {
   /// The checksum of lengths is of their 32-bit values (64-bit for those that need it), not of the
   /// varints; the whole checksum goes on with that word and the bytes.
   mutating func readStrings(_ position: Int, of tensor: Int) throws(Problem) -> Strings {
+    if let records = checkpoint.records {
+      try checkIn()
+      return try readStrings(position, of: tensor, records)
+    }
     let run = checkpoint.stored[position]
     guard run.byteCount <= Loading.maximumStringsByteCount else {
       throw checkpoint.problem(

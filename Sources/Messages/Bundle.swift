@@ -6,11 +6,18 @@ package struct BundleHeader: Sendable, Hashable {
   /// What the header may unpack to: an honest one has some 100 bytes.
   private static let unpackLimit = 64 << 10
 
+  /// Which readers a checkpoint's writer had in mind: `VersionDef`.
+  package struct Version: Sendable, Hashable {
+    package var producer = 0
+    package var minimumConsumer = 0
+    package var badConsumers: [Int] = []
+
+    package init() {}
+  }
+
   package var shardCount: Int
   package var isBigEndian: Bool
-  package var producer: Int
-  package var minimumConsumer: Int
-  package var badConsumers: [Int]
+  package var version = Version()
 
   /// Unpacks the value of the empty key.
   package init(unpacking bytes: RawSpan, _ scratch: Scratch) throws(MessageError) {
@@ -20,13 +27,10 @@ package struct BundleHeader: Sendable, Hashable {
     let header = unsafe message.pointee
     shardCount = unsafe Int(header.num_shards)
     isBigEndian = unsafe header.endianness == TENSORFLOW__BUNDLE_HEADER_PROTO__ENDIANNESS__BIG
-    producer = 0
-    minimumConsumer = 0
-    badConsumers = []
     guard let version = unsafe header.version?.pointee else { return }
-    producer = unsafe Int(version.producer)
-    minimumConsumer = unsafe Int(version.min_consumer)
-    badConsumers = unsafe UnsafeBufferPointer(
+    self.version.producer = unsafe Int(version.producer)
+    self.version.minimumConsumer = unsafe Int(version.min_consumer)
+    self.version.badConsumers = unsafe UnsafeBufferPointer(
       start: version.bad_consumers, count: version.n_bad_consumers
     ).map { Int($0) }
   }

@@ -16,7 +16,7 @@ struct OpenCheckpoint {
 
   var reply: OpenReply {
     OpenReply(
-      handle: handle, generation: resident.generation.description, format: "v2",
+      handle: handle, generation: resident.generation.description, format: checkpoint.format,
       tensorCount: checkpoint.catalog.count, byteCount: checkpoint.byteCount)
   }
 }

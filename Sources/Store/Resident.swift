@@ -207,7 +207,7 @@ package final class Resident: Sendable {
     }
     // Held until the arena is filled with them.
     let decoding = try store.charge(
-      loading.decodingByteCount(of: claim.pieces), for: "decoding strings")
+      loading.decodingByteCount(of: claim.pieces), for: "decoding")
     let targets = try layOut(claim.pieces, &loading)
     let byteCount = max(1, targets.last.map { $0.offset + $0.byteCount } ?? 0)
     let charge = try store.charge(byteCount, for: "an arena")

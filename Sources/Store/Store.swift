@@ -99,11 +99,19 @@ package final class Store: Sendable {
     }
   }
 
+  /// What is charged for reading as it grows.
+  private final class Reservation {
+    var charge: Charge?
+  }
+
   private func read(_ files: FileSet, label: String) throws(Problem) -> Resident {
-    let room = BundleReader.memoryByteCount(ofIndex: files.index.status.size)
-    let reading = try charge(room, for: "reading an index")
-    let checkpoint = try BundleReader.read(files)
-    _ = consume reading
+    let reading = Reservation()
+    let checkpoint = try Checkpoint.read(files) { byteCount throws(Problem) in
+      // Given back first: the new one stands for both.
+      reading.charge = nil
+      reading.charge = try self.charge(byteCount, for: "reading an index")
+    }
+    reading.charge = nil
     let charge = try charge(checkpoint.memoryByteCount, for: "a parsed index")
     return Resident(checkpoint, files, label: label, charge)
   }

@@ -12,7 +12,12 @@ struct Allowance {
   init(fileByteCount: Int) {
     keyLimit = fileByteCount * Allowance.keyFactor + Allowance.keyBase
     keyByteCount = keyLimit
-    expandedByteCount = fileByteCount * Allowance.expansionFactor + Allowance.expansionBase
+    expandedByteCount = Allowance.expansionLimit(fileByteCount: fileByteCount)
+  }
+
+  /// The most bytes that the compressed blocks of a file of this size may expand to.
+  static func expansionLimit(fileByteCount: Int) -> Int {
+    fileByteCount * Allowance.expansionFactor + Allowance.expansionBase
   }
 
   /// Takes the whole length of a key; throws `keysTooLarge` if that is more than is left.

@@ -11,15 +11,21 @@ struct Block: ~Copyable, ~Escapable {
   init(
     _ handle: BlockHandle, of file: RawSpan, allowance: inout Allowance
   ) throws(TableError) {
-    let offset = handle.offset
-    let typed = file.extracting(offset..<offset + handle.byteCount + 1)
-    var trailer = Cursor(file.extracting(handle.end - 4..<handle.end))
+    let bytes = file.extracting(handle.offset..<handle.end)
+    try self.init(stored: bytes, at: handle.offset, allowance: &allowance)
+  }
+
+  /// Verifies a block of which the bytes are here, its trailer among them.
+  @_lifetime(copy bytes)
+  init(stored bytes: RawSpan, at offset: Int, allowance: inout Allowance) throws(TableError) {
+    let typed = bytes.extracting(droppingLast: 4)
+    var trailer = Cursor(bytes.extracting(last: 4))
     let checksum = try trailer.fixed32()
     let computed = Checksum.masked(of: typed)
     guard checksum == computed
     else { throw .checksumMismatch(block: offset, stored: checksum, computed: computed) }
     let stored = typed.extracting(droppingLast: 1)
-    let type = Span<UInt8>(_bytes: typed)[handle.byteCount]
+    let type = Span<UInt8>(_bytes: typed)[stored.byteCount]
     let expanded: [UInt8]
     switch type {
     case Block.plain: expanded = []
@@ -30,6 +36,15 @@ struct Block: ~Copyable, ~Escapable {
     self.stored = stored
     self.expanded = expanded
     isExpanded = type == Block.snappy
+  }
+
+  /// Takes contents that were verified before.
+  @_lifetime(copy contents)
+  init(verified contents: RawSpan, at offset: Int) {
+    self.offset = offset
+    stored = contents
+    expanded = []
+    isExpanded = false
   }
 
   /// Stands for no block: contents of no bytes.
@@ -51,6 +66,10 @@ struct Block: ~Copyable, ~Escapable {
     }
   }
 
-  private static let plain: UInt8 = 0
+  /// The contents if they were compressed; nil if they lie in the file as they are.
+  consuming func takeExpanded() -> [UInt8]? { isExpanded ? expanded : nil }
+
+  /// The type of a block that is not compressed.
+  static let plain: UInt8 = 0
   private static let snappy: UInt8 = 1
 }

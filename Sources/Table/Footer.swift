@@ -40,8 +40,13 @@ struct Footer {
   ///
   /// The metaindex is only checked to lie in the file; like TensorFlow, nothing reads it.
   init(of file: RawSpan) throws(TableError) {
-    guard file.byteCount >= Footer.byteCount else { throw .tooShort(byteCount: file.byteCount) }
-    let limit = file.byteCount - Footer.byteCount
+    try self.init(endOf: file, fileByteCount: file.byteCount)
+  }
+
+  /// Reads the footer of a file of which only the end is there.
+  init(endOf file: RawSpan, fileByteCount: Int) throws(TableError) {
+    guard file.byteCount >= Footer.byteCount else { throw .tooShort(byteCount: fileByteCount) }
+    let limit = fileByteCount - Footer.byteCount
     var magic = Cursor(file.extracting(last: 8))
     guard try magic.fixed64() == Footer.magic else { throw .badMagic }
     var cursor = Cursor(file.extracting(last: Footer.byteCount).extracting(droppingLast: 8))

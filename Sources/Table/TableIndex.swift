@@ -1,0 +1,124 @@
+/// A table of which only the index is in memory, so that single entries of a large file can be read.
+///
+/// Who has the file reads the bytes, in this order: the last `footerByteCount`, which say where the
+/// index is; the index; then those data blocks that may hold what is sought. All of them are taken for
+/// hostile, as by `TableReader`.
+package struct TableIndex: Sendable {
+  /// Where a data block is, its trailer included.
+  package struct Block: Sendable, Hashable {
+    /// From the start of the file.
+    package let offset: Int
+    package let byteCount: Int
+
+    package init(offset: Int, byteCount: Int) {
+      self.offset = offset
+      self.byteCount = byteCount
+    }
+  }
+
+  /// The bytes at the end of the file that say where the index is.
+  package static let footerByteCount = Footer.byteCount
+
+  /// The data blocks, in the order of the file.
+  package private(set) var blocks: [Block] = []
+  /// The greatest key that each block may hold, one after the other.
+  private var keys: [UInt8] = []
+  private var keyEnds: [Int] = []
+
+  /// Where the index is, its trailer included; `end` is the end of a file of that many bytes.
+  package static func range(
+    footer end: RawSpan, fileByteCount: Int
+  ) throws(TableError) -> Range<Int> {
+    let index = try Footer(endOf: end, fileByteCount: fileByteCount).index
+    return index.offset..<index.end
+  }
+
+  /// Reads the index, whose bytes lie at an offset of the file.
+  package init(_ bytes: RawSpan, at offset: Int) throws(TableError) {
+    var allowance = Allowance(fileByteCount: bytes.byteCount)
+    let block = try Table.Block(stored: bytes, at: offset, allowance: &allowance)
+    var entries = Entries()
+    try entries.start(block)
+    var last = 0
+    while try entries.next(in: block, allowance: &allowance) {
+      var cursor = Cursor(block.contents.extracting(entries.value), offset: 0)
+      let handle = try BlockHandle(.data, from: &cursor, limit: offset)
+      guard handle.offset >= last else { throw .overlappingBlocks(block: handle.offset) }
+      last = handle.end
+      blocks.append(Block(offset: handle.offset, byteCount: handle.end - handle.offset))
+      let key = entries.key.bytes
+      for index in key.indices { keys.append(key[index]) }
+      keyEnds.append(keys.count)
+    }
+  }
+
+  /// The block that holds a key if the table has it; nil if the table ends before.
+  package func block(of key: [UInt8]) -> Block? {
+    var range = blocks.indices
+    while !range.isEmpty {
+      let middle = range.lowerBound + range.count / 2
+      let start = middle == 0 ? 0 : keyEnds[middle - 1]
+      if Key.precedes(keys.span.extracting(start..<keyEnds[middle]), key.span) {
+        range = middle + 1..<range.upperBound
+      } else {
+        range = range.lowerBound..<middle
+      }
+    }
+    return range.lowerBound < blocks.count ? blocks[range.lowerBound] : nil
+  }
+}
+
+/// A walk over the entries of one data block, in order, each once.
+package struct DataBlock: ~Copyable, ~Escapable {
+  private let block: Block
+  private var entries = Entries()
+  private var allowance: Allowance
+
+  /// The most bytes that the contents of a block may have; its type is the fifth of the bytes from the end.
+  package static func contentsLimit(byteCount: Int, type: UInt8) -> Int {
+    type == Block.plain ? byteCount : Allowance.expansionLimit(fileByteCount: byteCount)
+  }
+
+  /// Verifies the checksum of a block, whose bytes end in its trailer, and returns its contents.
+  package static func contents(
+    of bytes: consuming [UInt8], at offset: Int
+  ) throws(TableError) -> [UInt8] {
+    guard bytes.count >= BlockHandle.trailerByteCount else {
+      throw .truncated(.data, offset: offset, byteCount: bytes.count)
+    }
+    if let expanded = try expanded(RawSpan(_elements: bytes.span), at: offset) { return expanded }
+    bytes.removeLast(BlockHandle.trailerByteCount)
+    return bytes
+  }
+
+  private static func expanded(
+    _ bytes: RawSpan, at offset: Int
+  ) throws(TableError) -> [UInt8]? {
+    var allowance = Allowance(fileByteCount: bytes.byteCount)
+    let block = try Block(stored: bytes, at: offset, allowance: &allowance)
+    return block.takeExpanded()
+  }
+
+  /// Starts before the first entry of contents that were verified.
+  @_lifetime(copy contents)
+  package init(_ contents: RawSpan, at offset: Int) throws(TableError) {
+    block = Block(verified: contents, at: offset)
+    allowance = Allowance(fileByteCount: contents.byteCount)
+    try entries.start(block)
+  }
+
+  /// Goes to the next entry, or returns false after the last one.
+  @_lifetime(self: copy self)
+  package mutating func next() throws(TableError) -> Bool {
+    try entries.next(in: block, allowance: &allowance)
+  }
+
+  /// The key of the entry that `next` went to.
+  package var key: Span<UInt8> {
+    @_lifetime(borrow self)
+    borrowing get { entries.key.bytes }
+  }
+
+  /// Where in the contents the value of that entry is.
+  package var value: Range<Int> { entries.value }
+}
