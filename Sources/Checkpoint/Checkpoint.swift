@@ -11,12 +11,13 @@ package struct Checkpoint: Sendable {
     /// The shard of a slice whose entry the index lacks; no file holds that.
     static let missing = Int32.min
 
-    /// The data file, as stored; not necessarily one that the header announces. Or the V1 table.
+    /// The data file, as stored, or the V1 table; not necessarily one that the header announces.
     package let shard: Int32
     /// Masked CRC-32C of the run.
     package let maskedChecksum: UInt32
-    /// In bytes from the start of the data file; as stored, not checked against the file. Of a V1
-    /// record, where its block begins.
+    /// In bytes from the start of the data file, as stored, not checked against the file.
+    ///
+    /// Of a V1 record, where its block begins.
     package let offset: Int
     /// Of a V1 record, what its elements come to; 0 for strings.
     package let byteCount: Int

@@ -244,7 +244,9 @@ extension Loading {
   }
 
   /// Decodes the numbers of one stored slice, which are checked with the block that they are in.
-  mutating func readNumbers(_ run: Int, of tensor: Int, _ records: Records) throws(Problem) -> [UInt8] {
+  mutating func readNumbers(
+    _ run: Int, of tensor: Int, _ records: Records
+  ) throws(Problem) -> [UInt8] {
     try readBlock(of: run, of: tensor, records)
     let dtype = checkpoint.catalog.dtype(tensor)
     guard let block, let value = block.values[run] else { throw recordLacks(run, tensor) }
@@ -304,6 +306,7 @@ extension Loading {
     return checkpoint.problem(
       tensor, .corrupt,
       "has a damaged record of slice \(box) in \(tableName(run)): expected "
-        + "\(box.shape.elementCount ?? 0) elements of dtype \(checkpoint.catalog.dtype(tensor).name)")
+        + "\(box.shape.elementCount ?? 0) elements of dtype "
+        + checkpoint.catalog.dtype(tensor).name)
   }
 }

@@ -170,7 +170,8 @@ package struct SavedSlicesReader {
         throw source.problem(
           name, "has a slice of \(extents.count) axes, expected \(shape.rank)")
       }
-      let key = SliceKey.encode(name: nameBytes[...], extents: extents.map { ($0.start, $0.length) })
+      let key = SliceKey.encode(
+        name: nameBytes[...], extents: extents.map { ($0.start, $0.length) })
       try spend(key.count + extents.count * 16 + 160)
       let slice = Slice(
         starts: extents.map { $0.length == nil ? 0 : $0.start },

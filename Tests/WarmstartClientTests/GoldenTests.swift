@@ -9,7 +9,7 @@ import WarmstartClient
 @Suite struct GoldenTests {
   private static let checkpoints: [String] = {
     let golden = try? Golden.load()
-    return (golden?.checkpoints ?? [:]).filter { $0.value.format == "v2" }.keys.sorted()
+    return (golden?.checkpoints ?? [:]).keys.sorted()
   }()
 
   private let daemon: RunningDaemon
@@ -20,13 +20,14 @@ import WarmstartClient
 
   @Test func `the corpus is there`() throws {
     let golden = try Golden.load()
-    #expect(Self.checkpoints.count == 19)
+    #expect(Self.checkpoints.count == 22)
     #expect(golden.checkpoints.values.reduce(0) { $0 + $1.tensors.count } == 10_275)
   }
 
   @Test(arguments: checkpoints)
   func `lists what TensorFlow lists`(_ id: String) throws {
     let (golden, checkpoint) = try open(id)
+    #expect(checkpoint.format == golden.format)
     let listed = try checkpoint.list()
     #expect(listed.count == golden.tensors.count)
     #expect(listed.map(\.name) == golden.tensors.keys.map { Name($0) }.sorted())
@@ -94,12 +95,19 @@ import WarmstartClient
     }
   }
 
-  @Test func `V1 checkpoints are refused as unsupported`() throws {
-    let client = Client(socket: daemon.socketPath)
-    let error = #expect(throws: WarmstartError.self) {
-      try client.open(Golden.path("v1_plain/model.ckpt-5"))
+  @Test func `ten clients that open a V1 checkpoint have it decoded once`() throws {
+    let clients = (0..<10).map { _ in Client(socket: daemon.socketPath) }
+    var resolved: [Resolved] = []
+    for client in clients {
+      let variables = [Variable("emb", .float32, [10, 6]), Variable("w", .float32, [2])]
+      resolved.append(
+        try client.resolve(Golden.path("v1_partitioned/model"), ["/": "/"], variables))
     }
-    #expect(error?.reason == "UNSUPPORTED")
+    let counters = try clients[0].status().counters.reduce(into: [:]) { $0[$1.name] = $1.value }
+    #expect(counters["indexes_parsed"] == 1)
+    #expect(counters["arenas_made"] == 1)
+    #expect(counters["pieces_made"] == 2)
+    #expect(Set(resolved.map { $0.tensors[0].region.id }).count == 1)
   }
 
   // MARK: Helpers
