@@ -817,6 +817,231 @@ void   warmstart__v1__tensors__free_unpacked
   assert(message->base.descriptor == &warmstart__v1__tensors__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   warmstart__v1__list_objects_request__init
+                     (Warmstart__V1__ListObjectsRequest         *message)
+{
+  static const Warmstart__V1__ListObjectsRequest init_value = WARMSTART__V1__LIST_OBJECTS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t warmstart__v1__list_objects_request__get_packed_size
+                     (const Warmstart__V1__ListObjectsRequest *message)
+{
+  assert(message->base.descriptor == &warmstart__v1__list_objects_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t warmstart__v1__list_objects_request__pack
+                     (const Warmstart__V1__ListObjectsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &warmstart__v1__list_objects_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t warmstart__v1__list_objects_request__pack_to_buffer
+                     (const Warmstart__V1__ListObjectsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &warmstart__v1__list_objects_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Warmstart__V1__ListObjectsRequest *
+       warmstart__v1__list_objects_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Warmstart__V1__ListObjectsRequest *)
+     protobuf_c_message_unpack (&warmstart__v1__list_objects_request__descriptor,
+                                allocator, len, data);
+}
+void   warmstart__v1__list_objects_request__free_unpacked
+                     (Warmstart__V1__ListObjectsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &warmstart__v1__list_objects_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   warmstart__v1__list_objects_reply__init
+                     (Warmstart__V1__ListObjectsReply         *message)
+{
+  static const Warmstart__V1__ListObjectsReply init_value = WARMSTART__V1__LIST_OBJECTS_REPLY__INIT;
+  *message = init_value;
+}
+size_t warmstart__v1__list_objects_reply__get_packed_size
+                     (const Warmstart__V1__ListObjectsReply *message)
+{
+  assert(message->base.descriptor == &warmstart__v1__list_objects_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t warmstart__v1__list_objects_reply__pack
+                     (const Warmstart__V1__ListObjectsReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &warmstart__v1__list_objects_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t warmstart__v1__list_objects_reply__pack_to_buffer
+                     (const Warmstart__V1__ListObjectsReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &warmstart__v1__list_objects_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Warmstart__V1__ListObjectsReply *
+       warmstart__v1__list_objects_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Warmstart__V1__ListObjectsReply *)
+     protobuf_c_message_unpack (&warmstart__v1__list_objects_reply__descriptor,
+                                allocator, len, data);
+}
+void   warmstart__v1__list_objects_reply__free_unpacked
+                     (Warmstart__V1__ListObjectsReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &warmstart__v1__list_objects_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   warmstart__v1__object_children__init
+                     (Warmstart__V1__ObjectChildren         *message)
+{
+  static const Warmstart__V1__ObjectChildren init_value = WARMSTART__V1__OBJECT_CHILDREN__INIT;
+  *message = init_value;
+}
+size_t warmstart__v1__object_children__get_packed_size
+                     (const Warmstart__V1__ObjectChildren *message)
+{
+  assert(message->base.descriptor == &warmstart__v1__object_children__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t warmstart__v1__object_children__pack
+                     (const Warmstart__V1__ObjectChildren *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &warmstart__v1__object_children__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t warmstart__v1__object_children__pack_to_buffer
+                     (const Warmstart__V1__ObjectChildren *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &warmstart__v1__object_children__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Warmstart__V1__ObjectChildren *
+       warmstart__v1__object_children__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Warmstart__V1__ObjectChildren *)
+     protobuf_c_message_unpack (&warmstart__v1__object_children__descriptor,
+                                allocator, len, data);
+}
+void   warmstart__v1__object_children__free_unpacked
+                     (Warmstart__V1__ObjectChildren *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &warmstart__v1__object_children__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   warmstart__v1__object_attributes__init
+                     (Warmstart__V1__ObjectAttributes         *message)
+{
+  static const Warmstart__V1__ObjectAttributes init_value = WARMSTART__V1__OBJECT_ATTRIBUTES__INIT;
+  *message = init_value;
+}
+size_t warmstart__v1__object_attributes__get_packed_size
+                     (const Warmstart__V1__ObjectAttributes *message)
+{
+  assert(message->base.descriptor == &warmstart__v1__object_attributes__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t warmstart__v1__object_attributes__pack
+                     (const Warmstart__V1__ObjectAttributes *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &warmstart__v1__object_attributes__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t warmstart__v1__object_attributes__pack_to_buffer
+                     (const Warmstart__V1__ObjectAttributes *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &warmstart__v1__object_attributes__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Warmstart__V1__ObjectAttributes *
+       warmstart__v1__object_attributes__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Warmstart__V1__ObjectAttributes *)
+     protobuf_c_message_unpack (&warmstart__v1__object_attributes__descriptor,
+                                allocator, len, data);
+}
+void   warmstart__v1__object_attributes__free_unpacked
+                     (Warmstart__V1__ObjectAttributes *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &warmstart__v1__object_attributes__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   warmstart__v1__slot_variables__init
+                     (Warmstart__V1__SlotVariables         *message)
+{
+  static const Warmstart__V1__SlotVariables init_value = WARMSTART__V1__SLOT_VARIABLES__INIT;
+  *message = init_value;
+}
+size_t warmstart__v1__slot_variables__get_packed_size
+                     (const Warmstart__V1__SlotVariables *message)
+{
+  assert(message->base.descriptor == &warmstart__v1__slot_variables__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t warmstart__v1__slot_variables__pack
+                     (const Warmstart__V1__SlotVariables *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &warmstart__v1__slot_variables__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t warmstart__v1__slot_variables__pack_to_buffer
+                     (const Warmstart__V1__SlotVariables *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &warmstart__v1__slot_variables__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Warmstart__V1__SlotVariables *
+       warmstart__v1__slot_variables__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Warmstart__V1__SlotVariables *)
+     protobuf_c_message_unpack (&warmstart__v1__slot_variables__descriptor,
+                                allocator, len, data);
+}
+void   warmstart__v1__slot_variables__free_unpacked
+                     (Warmstart__V1__SlotVariables *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &warmstart__v1__slot_variables__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   warmstart__v1__resolve_request__init
                      (Warmstart__V1__ResolveRequest         *message)
 {
@@ -3100,7 +3325,392 @@ const ProtobufCMessageDescriptor warmstart__v1__tensors__descriptor =
   (ProtobufCMessageInit) warmstart__v1__tensors__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_descriptors[7] =
+static const ProtobufCFieldDescriptor warmstart__v1__list_objects_request__field_descriptors[1] =
+{
+  {
+    "checkpoint",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ListObjectsRequest, checkpoint),
+    &warmstart__v1__checkpoint_reference__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned warmstart__v1__list_objects_request__field_indices_by_name[] = {
+  0,   /* field[0] = checkpoint */
+};
+static const ProtobufCIntRange warmstart__v1__list_objects_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor warmstart__v1__list_objects_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.ListObjectsRequest",
+  "ListObjectsRequest",
+  "Warmstart__V1__ListObjectsRequest",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__ListObjectsRequest),
+  1,
+  warmstart__v1__list_objects_request__field_descriptors,
+  warmstart__v1__list_objects_request__field_indices_by_name,
+  1,  warmstart__v1__list_objects_request__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__list_objects_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor warmstart__v1__list_objects_reply__field_descriptors[5] =
+{
+  {
+    "checkpoint",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ListObjectsReply, checkpoint),
+    &warmstart__v1__open_reply__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "object_count",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ListObjectsReply, object_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "children",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ListObjectsReply, children),
+    &warmstart__v1__object_children__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "attributes",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ListObjectsReply, attributes),
+    &warmstart__v1__object_attributes__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "slot_variables",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ListObjectsReply, slot_variables),
+    &warmstart__v1__slot_variables__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned warmstart__v1__list_objects_reply__field_indices_by_name[] = {
+  3,   /* field[3] = attributes */
+  0,   /* field[0] = checkpoint */
+  2,   /* field[2] = children */
+  1,   /* field[1] = object_count */
+  4,   /* field[4] = slot_variables */
+};
+static const ProtobufCIntRange warmstart__v1__list_objects_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor warmstart__v1__list_objects_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.ListObjectsReply",
+  "ListObjectsReply",
+  "Warmstart__V1__ListObjectsReply",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__ListObjectsReply),
+  5,
+  warmstart__v1__list_objects_reply__field_descriptors,
+  warmstart__v1__list_objects_reply__field_indices_by_name,
+  1,  warmstart__v1__list_objects_reply__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__list_objects_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor warmstart__v1__object_children__field_descriptors[3] =
+{
+  {
+    "objects",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__ObjectChildren, n_objects),
+    offsetof(Warmstart__V1__ObjectChildren, objects),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "children",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__ObjectChildren, n_children),
+    offsetof(Warmstart__V1__ObjectChildren, children),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "names",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ObjectChildren, names),
+    &warmstart__v1__names__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned warmstart__v1__object_children__field_indices_by_name[] = {
+  1,   /* field[1] = children */
+  2,   /* field[2] = names */
+  0,   /* field[0] = objects */
+};
+static const ProtobufCIntRange warmstart__v1__object_children__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor warmstart__v1__object_children__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.ObjectChildren",
+  "ObjectChildren",
+  "Warmstart__V1__ObjectChildren",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__ObjectChildren),
+  3,
+  warmstart__v1__object_children__field_descriptors,
+  warmstart__v1__object_children__field_indices_by_name,
+  1,  warmstart__v1__object_children__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__object_children__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor warmstart__v1__object_attributes__field_descriptors[7] =
+{
+  {
+    "objects",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__ObjectAttributes, n_objects),
+    offsetof(Warmstart__V1__ObjectAttributes, objects),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "names",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ObjectAttributes, names),
+    &warmstart__v1__names__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "full_names",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ObjectAttributes, full_names),
+    &warmstart__v1__names__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "checkpoint_keys",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ObjectAttributes, checkpoint_keys),
+    &warmstart__v1__names__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "dtypes",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__ObjectAttributes, n_dtypes),
+    offsetof(Warmstart__V1__ObjectAttributes, dtypes),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "ranks",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_SFIXED32,
+    offsetof(Warmstart__V1__ObjectAttributes, n_ranks),
+    offsetof(Warmstart__V1__ObjectAttributes, ranks),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "lengths",
+    7,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED64,
+    offsetof(Warmstart__V1__ObjectAttributes, n_lengths),
+    offsetof(Warmstart__V1__ObjectAttributes, lengths),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned warmstart__v1__object_attributes__field_indices_by_name[] = {
+  3,   /* field[3] = checkpoint_keys */
+  4,   /* field[4] = dtypes */
+  2,   /* field[2] = full_names */
+  6,   /* field[6] = lengths */
+  1,   /* field[1] = names */
+  0,   /* field[0] = objects */
+  5,   /* field[5] = ranks */
+};
+static const ProtobufCIntRange warmstart__v1__object_attributes__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 7 }
+};
+const ProtobufCMessageDescriptor warmstart__v1__object_attributes__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.ObjectAttributes",
+  "ObjectAttributes",
+  "Warmstart__V1__ObjectAttributes",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__ObjectAttributes),
+  7,
+  warmstart__v1__object_attributes__field_descriptors,
+  warmstart__v1__object_attributes__field_indices_by_name,
+  1,  warmstart__v1__object_attributes__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__object_attributes__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor warmstart__v1__slot_variables__field_descriptors[4] =
+{
+  {
+    "objects",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__SlotVariables, n_objects),
+    offsetof(Warmstart__V1__SlotVariables, objects),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "variables",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__SlotVariables, n_variables),
+    offsetof(Warmstart__V1__SlotVariables, variables),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "slot_variables",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__SlotVariables, n_slot_variables),
+    offsetof(Warmstart__V1__SlotVariables, slot_variables),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "names",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__SlotVariables, names),
+    &warmstart__v1__names__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned warmstart__v1__slot_variables__field_indices_by_name[] = {
+  3,   /* field[3] = names */
+  0,   /* field[0] = objects */
+  2,   /* field[2] = slot_variables */
+  1,   /* field[1] = variables */
+};
+static const ProtobufCIntRange warmstart__v1__slot_variables__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor warmstart__v1__slot_variables__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.SlotVariables",
+  "SlotVariables",
+  "Warmstart__V1__SlotVariables",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__SlotVariables),
+  4,
+  warmstart__v1__slot_variables__field_descriptors,
+  warmstart__v1__slot_variables__field_indices_by_name,
+  1,  warmstart__v1__slot_variables__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__slot_variables__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_descriptors[8] =
 {
   {
     "checkpoint",
@@ -3186,11 +3796,24 @@ static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "object_names",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ResolveRequest, object_names),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = {
   3,   /* field[3] = alignment */
   0,   /* field[0] = checkpoint */
   1,   /* field[1] = map */
+  7,   /* field[7] = object_names */
   4,   /* field[4] = sealed */
   5,   /* field[5] = skip_missing */
   6,   /* field[6] = strides */
@@ -3199,7 +3822,7 @@ static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = 
 static const ProtobufCIntRange warmstart__v1__resolve_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor =
 {
@@ -3209,7 +3832,7 @@ const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor =
   "Warmstart__V1__ResolveRequest",
   "warmstart.v1",
   sizeof(Warmstart__V1__ResolveRequest),
-  7,
+  8,
   warmstart__v1__resolve_request__field_descriptors,
   warmstart__v1__resolve_request__field_indices_by_name,
   1,  warmstart__v1__resolve_request__number_ranges,
@@ -4976,13 +5599,14 @@ const ProtobufCMessageDescriptor warmstart__v1__evict_reply__descriptor =
   (ProtobufCMessageInit) warmstart__v1__evict_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCMethodDescriptor warmstart__v1__warmstart__method_descriptors[12] =
+static const ProtobufCMethodDescriptor warmstart__v1__warmstart__method_descriptors[13] =
 {
   { "Hello", &warmstart__v1__hello_request__descriptor, &warmstart__v1__hello_reply__descriptor },
   { "Attach", &warmstart__v1__attach_request__descriptor, &warmstart__v1__attach_reply__descriptor },
   { "Open", &warmstart__v1__open_request__descriptor, &warmstart__v1__open_reply__descriptor },
   { "Close", &warmstart__v1__close_request__descriptor, &warmstart__v1__close_reply__descriptor },
   { "List", &warmstart__v1__list_request__descriptor, &warmstart__v1__list_reply__descriptor },
+  { "ListObjects", &warmstart__v1__list_objects_request__descriptor, &warmstart__v1__list_objects_reply__descriptor },
   { "Resolve", &warmstart__v1__resolve_request__descriptor, &warmstart__v1__resolve_reply__descriptor },
   { "Preload", &warmstart__v1__preload_request__descriptor, &warmstart__v1__preload_reply__descriptor },
   { "Verify", &warmstart__v1__verify_request__descriptor, &warmstart__v1__verify_reply__descriptor },
@@ -4994,16 +5618,17 @@ static const ProtobufCMethodDescriptor warmstart__v1__warmstart__method_descript
 const unsigned warmstart__v1__warmstart__method_indices_by_name[] = {
   1,        /* Attach */
   3,        /* Close */
-  11,        /* Evict */
+  12,        /* Evict */
   0,        /* Hello */
   4,        /* List */
+  5,        /* ListObjects */
   2,        /* Open */
-  9,        /* Pin */
-  6,        /* Preload */
-  5,        /* Resolve */
-  8,        /* Status */
-  10,        /* Unpin */
-  7         /* Verify */
+  10,        /* Pin */
+  7,        /* Preload */
+  6,        /* Resolve */
+  9,        /* Status */
+  11,        /* Unpin */
+  8         /* Verify */
 };
 const ProtobufCServiceDescriptor warmstart__v1__warmstart__descriptor =
 {
@@ -5012,7 +5637,7 @@ const ProtobufCServiceDescriptor warmstart__v1__warmstart__descriptor =
   "Warmstart",
   "Warmstart__V1__Warmstart",
   "warmstart.v1",
-  12,
+  13,
   warmstart__v1__warmstart__method_descriptors,
   warmstart__v1__warmstart__method_indices_by_name
 };
@@ -5056,13 +5681,21 @@ void warmstart__v1__warmstart__list(ProtobufCService *service,
   assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
   service->invoke(service, 4, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
+void warmstart__v1__warmstart__list_objects(ProtobufCService *service,
+                                            const Warmstart__V1__ListObjectsRequest *input,
+                                            Warmstart__V1__ListObjectsReply_Closure closure,
+                                            void *closure_data)
+{
+  assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
+  service->invoke(service, 5, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
 void warmstart__v1__warmstart__resolve(ProtobufCService *service,
                                        const Warmstart__V1__ResolveRequest *input,
                                        Warmstart__V1__ResolveReply_Closure closure,
                                        void *closure_data)
 {
   assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
-  service->invoke(service, 5, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 6, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void warmstart__v1__warmstart__preload(ProtobufCService *service,
                                        const Warmstart__V1__PreloadRequest *input,
@@ -5070,7 +5703,7 @@ void warmstart__v1__warmstart__preload(ProtobufCService *service,
                                        void *closure_data)
 {
   assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
-  service->invoke(service, 6, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 7, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void warmstart__v1__warmstart__verify(ProtobufCService *service,
                                       const Warmstart__V1__VerifyRequest *input,
@@ -5078,7 +5711,7 @@ void warmstart__v1__warmstart__verify(ProtobufCService *service,
                                       void *closure_data)
 {
   assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
-  service->invoke(service, 7, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 8, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void warmstart__v1__warmstart__status(ProtobufCService *service,
                                       const Warmstart__V1__StatusRequest *input,
@@ -5086,7 +5719,7 @@ void warmstart__v1__warmstart__status(ProtobufCService *service,
                                       void *closure_data)
 {
   assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
-  service->invoke(service, 8, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 9, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void warmstart__v1__warmstart__pin(ProtobufCService *service,
                                    const Warmstart__V1__PinRequest *input,
@@ -5094,7 +5727,7 @@ void warmstart__v1__warmstart__pin(ProtobufCService *service,
                                    void *closure_data)
 {
   assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
-  service->invoke(service, 9, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 10, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void warmstart__v1__warmstart__unpin(ProtobufCService *service,
                                      const Warmstart__V1__UnpinRequest *input,
@@ -5102,7 +5735,7 @@ void warmstart__v1__warmstart__unpin(ProtobufCService *service,
                                      void *closure_data)
 {
   assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
-  service->invoke(service, 10, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 11, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void warmstart__v1__warmstart__evict(ProtobufCService *service,
                                      const Warmstart__V1__EvictRequest *input,
@@ -5110,7 +5743,7 @@ void warmstart__v1__warmstart__evict(ProtobufCService *service,
                                      void *closure_data)
 {
   assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
-  service->invoke(service, 11, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 12, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void warmstart__v1__warmstart__init (Warmstart__V1__Warmstart_Service *service,
                                      Warmstart__V1__Warmstart_ServiceDestroy destroy)

@@ -5,6 +5,7 @@ package enum Method: String, Sendable, CaseIterable {
   case open = "/warmstart.v1.Warmstart/Open"
   case close = "/warmstart.v1.Warmstart/Close"
   case list = "/warmstart.v1.Warmstart/List"
+  case listObjects = "/warmstart.v1.Warmstart/ListObjects"
   case resolve = "/warmstart.v1.Warmstart/Resolve"
   case preload = "/warmstart.v1.Warmstart/Preload"
   case verify = "/warmstart.v1.Warmstart/Verify"

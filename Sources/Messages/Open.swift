@@ -9,7 +9,7 @@ package struct OpenRequest: Sendable, Hashable {
     self.checkpoint = checkpoint
   }
 
-  /// Unpacks the request; `ListRequest`, `PreloadRequest` and `VerifyRequest` have the same fields.
+  /// Unpacks the request; `ListRequest` and others have the same field.
   package init(unpacking bytes: RawSpan, _ scratch: Scratch) throws(MessageError) {
     let message = unsafe try scratch.unpack(
       bytes, limit: MessageLimit.request(bytes.byteCount),

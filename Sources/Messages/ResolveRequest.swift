@@ -14,6 +14,8 @@ package struct ResolveRequest: Sendable {
     package var skipMissing = false
     /// The client takes handles with strides.
     package var strides = false
+    /// The map names tensors by what the object graph says that their variables were called.
+    package var objectNames = false
 
     package init() {}
   }
@@ -64,6 +66,7 @@ extension ResolveRequest {
     options.sealed = unsafe message.sealed != 0
     options.skipMissing = unsafe message.skip_missing != 0
     options.strides = unsafe message.strides != 0
+    options.objectNames = unsafe message.object_names != 0
   }
 
   private static func variables(
@@ -159,6 +162,7 @@ extension OutgoingFrame {
   /// The offset of each partition must have as many axes as the full shape.
   package mutating func begin(_ request: ResolveRequest, _ scratch: Scratch) {
     begin(reserving: request.variables.wireByteCount)
+    prepend(field: 8, request.options.objectNames ? 1 : 0)
     prepend(field: 7, request.options.strides ? 1 : 0)
     prepend(field: 6, request.options.skipMissing ? 1 : 0)
     prepend(field: 5, request.options.sealed ? 1 : 0)

@@ -10,7 +10,7 @@ package final class Daemon: Sendable {
   /// The version that clients are told.
   package static let version = "0.1.0"
   /// What calls may require.
-  static let features = ["sealed", "strides"]
+  static let features = ["sealed", "strides", "object_names"]
 
   /// How the daemon tells whoever started it what it does.
   package struct Supervisor: Sendable {

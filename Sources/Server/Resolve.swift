@@ -50,14 +50,7 @@ extension Session {
     _ caller: Caller
   ) throws(CallFailure) {
     let options = try PlacementOptions(request.options)
-    let resolution: Resolution
-    do {
-      resolution = try Resolution.resolve(
-        request.map, variables: request.variables, in: open.checkpoint.catalog,
-        missing: request.options.skipMissing ? .skip : .fail)
-    } catch {
-      throw .status(CallStatus(error.all, total: error.total))
-    }
+    let resolution = try resolve(request, open, caller)
     let placements = try open.place(resolution.assignments, options)
     let places: [PiecePlace]
     do {
@@ -71,6 +64,26 @@ extension Session {
       guard let question else { return }
       // Before the client can tell anybody that it has its answer.
       open.resident.remember(connection.message[question], regions, fields, in: daemon.store)
+    }
+  }
+}
+
+extension Session {
+  /// Resolves the map in the tensors' own names, or in what the object graph says of them.
+  private func resolve(
+    _ request: ResolveRequest, _ open: OpenCheckpoint, _ caller: Caller
+  ) throws(CallFailure) -> Resolution {
+    let objects = request.options.objectNames ? try objects(of: open, caller) : nil
+    let missing: MissingPolicy = request.options.skipMissing ? .skip : .fail
+    do throws(Problems) {
+      guard let objects else {
+        return try Resolution.resolve(
+          request.map, variables: request.variables, in: open.checkpoint.catalog, missing: missing)
+      }
+      return try Resolution.resolve(
+        request.map, variables: request.variables, in: objects.names, missing: missing)
+    } catch {
+      throw .status(CallStatus(error.all, total: error.total))
     }
   }
 }

@@ -107,6 +107,7 @@ final class Session {
     case .open: try open(call, reply, caller)
     case .close: try close(call, reply)
     case .list: try list(call, reply, caller)
+    case .listObjects: try listObjects(call, reply, caller)
     case .resolve: try resolve(call, reply, caller)
     case .status: try status(reply)
     case .preload, .verify, .pin, .unpin, .evict:

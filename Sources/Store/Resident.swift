@@ -49,6 +49,8 @@ package final class Resident: Sendable {
   let index: File
   private let charge: Charge
   private let answers = Answers()
+  // Invariant: reading as long as the flight has not ended.
+  let objects = Monitor(Objects.State.unread)
   // Invariant: a run that is verified is not being verified; a piece is absent, being made by one
   // flight that has not ended, or made.
   private let state: Monitor<State>

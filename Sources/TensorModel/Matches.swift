@@ -20,6 +20,8 @@ struct Matches {
   private let pairs: [AssignmentMap.Pair]
   private let store: VariableStore
   private let catalog: Catalog
+  /// What the names of the catalog stand for, if they are not the tensors' own.
+  private let names: FullNames?
   private let missing: MissingPolicy
   /// The match of each declared variable.
   private(set) var matches: [Match]
@@ -29,11 +31,13 @@ struct Matches {
   private(set) var unused: [Int] = []
 
   init(
-    of map: AssignmentMap, to store: VariableStore, in catalog: Catalog, missing: MissingPolicy
+    of map: AssignmentMap, to store: VariableStore, in catalog: Catalog, names: FullNames? = nil,
+    missing: MissingPolicy
   ) {
     pairs = map.pairs
     self.store = store
     self.catalog = catalog
+    self.names = names
     self.missing = missing
     matches = Array(repeating: Match(), count: store.variables.count)
   }
@@ -168,14 +172,23 @@ struct Matches {
     }
   }
 
-  /// Notes that the checkpoint lacks a tensor, which is a problem unless tensors may be missing.
+  /// Notes that the checkpoint lacks a tensor, which is a problem unless tensors may be missing; that a
+  /// name stands for several tensors always is one.
   private mutating func lack(
     _ tensor: Name, _ pair: Int, _ target: Target?, for member: Name?,
     _ problems: inout ProblemCollector
   ) {
     let key = pairs[pair].key
+    let keys = names?.keys(of: tensor)
+    if let keys, keys.count > 1 {
+      return problems.add(.ambiguousName(tensor, for: member, keys, key: key))
+    }
     switch (missing, target) {
     case (.fail, _):
+      if let stored = keys?.first {
+        let cause = "; it stands for \(stored.inMessage), which the index lacks"
+        return problems.add(.tensorNotFound(tensor, for: member, cause, key: key))
+      }
       let nearest = problems.suggestion(for: tensor) { nearest in
         for position in 0..<catalog.count { nearest.offer(catalog.name(position)) }
       }

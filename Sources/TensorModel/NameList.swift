@@ -31,7 +31,7 @@ package struct NameList: Sendable, Hashable {
   }
 
   /// Adds a name.
-  mutating func append(_ name: Span<UInt8>) {
+  package mutating func append(_ name: Span<UInt8>) {
     // Adding no capacity would write to the storage that all empty arrays of the process share.
     if !name.isEmpty {
       bytes.append(addingCapacity: name.count) { output in
@@ -42,9 +42,16 @@ package struct NameList: Sendable, Hashable {
   }
 
   /// Adds a name whole.
-  mutating func append(_ name: Name) {
+  package mutating func append(_ name: Name) {
     bytes.append(contentsOf: name.bytes)
     ends.append(bytes.count)
+  }
+
+  /// Adds the names of another list.
+  mutating func append(_ other: NameList) {
+    let start = bytes.count
+    bytes += other.bytes
+    for index in other.ends.indices { ends.append(start + other.ends[index]) }
   }
 
   /// Adds a name in two parts.

@@ -35,6 +35,7 @@ public enum Reason: String, Sendable, Hashable, CaseIterable {
   case checkpointStateInvalid = "CHECKPOINT_STATE_INVALID"
   case checkpointChanged = "CHECKPOINT_CHANGED"
   case tensorNotFound = "TENSOR_NOT_FOUND"
+  case ambiguousName = "AMBIGUOUS_NAME"
   case scopeOnly = "SCOPE_ONLY"
   case shapeMismatch = "SHAPE_MISMATCH"
   case slicesDiffer = "SLICES_DIFFER"
@@ -60,8 +61,8 @@ public enum Reason: String, Sendable, Hashable, CaseIterable {
   public var code: StatusCode {
     switch self {
     case .checkpointNotFound, .tensorNotFound: .notFound
-    case .checkpointStateInvalid, .scopeOnly, .shapeMismatch, .slicesDiffer, .dtypeMismatch,
-      .slicesIncomplete, .versionMismatch, .invalidRequest:
+    case .checkpointStateInvalid, .ambiguousName, .scopeOnly, .shapeMismatch, .slicesDiffer,
+      .dtypeMismatch, .slicesIncomplete, .versionMismatch, .invalidRequest:
       .invalidArgument
     case .checkpointChanged: .aborted
     case .slicesOverlap, .system: .internal

@@ -12,6 +12,20 @@ extension Problem {
       key: key, variable: variable, tensor: tensor)
   }
 
+  static func ambiguousName(
+    _ name: Name, for variable: Name?, _ keys: some Collection<Name>, key: Name
+  ) -> Problem {
+    let shown = 8
+    let purpose = variable.map { " for variable \($0.inMessage)" } ?? ""
+    let list = keys.prefix(shown).map(\.inMessage).joined(separator: ", ")
+    let more = keys.count > shown ? " and \(keys.count - shown) more" : ""
+    return Problem(
+      .ambiguousName,
+      "key \(key.inMessage): name \(name.inMessage)\(purpose) stands for \(keys.count) tensors: "
+        + "\(list)\(more)",
+      key: key, variable: variable, tensor: name)
+  }
+
   static func scopeOnly(
     _ name: Name, isDeclared: Bool, _ nearest: String, key: Name
   ) -> Problem {

@@ -72,11 +72,19 @@ extension Resolution {
     _ map: AssignmentMap, variables: VariableList, in catalog: Catalog,
     missing: MissingPolicy = .fail
   ) throws(Problems) -> Resolution {
+    try resolve(map, variables: variables, in: catalog, names: nil, missing: missing)
+  }
+
+  /// Resolves a map; `names` are given if the catalog is theirs.
+  static func resolve(
+    _ map: AssignmentMap, variables: VariableList, in catalog: Catalog, names: FullNames?,
+    missing: MissingPolicy
+  ) throws(Problems) -> Resolution {
     var problems = ProblemCollector()
     let declarations = Declarations(variables, assigning: map, &problems)
     try problems.check()
     let store = VariableStore(declarations.names)
-    var matches = Matches(of: map, to: store, in: catalog, missing: missing)
+    var matches = Matches(of: map, to: store, in: catalog, names: names, missing: missing)
     var reads = Reads(of: variables, in: catalog)
     var assignments: [Assignment] = []
     assignments.reserveCapacity(variables.count)

@@ -36,7 +36,14 @@ package struct ShapeList: Sendable, Hashable {
   }
 
   /// Adds a shape whole.
-  mutating func append(_ shape: Shape) { append(shape.lengths.span) }
+  package mutating func append(_ shape: Shape) { append(shape.lengths.span) }
+
+  /// Adds the shapes of another list.
+  package mutating func append(_ other: ShapeList) {
+    let start = lengths.count
+    lengths += other.lengths
+    for index in other.ends.indices { ends.append(start + other.ends[index]) }
+  }
 
   /// A shape, which shares the buffer.
   package subscript(position: Int) -> Shape { Shape(lengths[range(position)]) }

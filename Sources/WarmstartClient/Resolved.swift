@@ -18,6 +18,9 @@ public struct Resolved: Sendable {
     public var skipMissing = false
     /// Slices may be described by strides instead of being copied together.
     public var strides = false
+    /// The map names tensors by what the variables were called, as TensorFlow's `warm_start` does, in a
+    /// checkpoint that was saved of objects (TF2), instead of by its keys.
+    public var objectNames = false
     /// Whether this process may write: what it writes is its own copy, page by page.
     public var copyOnWrite = false
 
@@ -133,11 +136,13 @@ private struct Question {
     wanted.sealed = options.sealed
     wanted.skipMissing = options.skipMissing
     wanted.strides = options.strides
+    wanted.objectNames = options.objectNames
     let request = ResolveRequest(
       checkpoint: reference, map: map, variables: list, options: wanted)
     var features: [String] = []
     if options.sealed { features.append("sealed") }
     if options.strides { features.append("strides") }
+    if options.objectNames { features.append("object_names") }
     return Client.PreparedCall(files: files, features: features) { frame, scratch in
       frame.begin(request, scratch)
     }

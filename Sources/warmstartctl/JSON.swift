@@ -10,6 +10,8 @@ indirect enum JSON {
 
   static func number(_ value: some BinaryInteger) -> JSON { .literal(String(value)) }
 
+  static var null: JSON { .literal("null") }
+
   static func numbers(_ values: some Sequence<Int>) -> JSON { .list(values.map { .number($0) }) }
 
   /// A name; what is not UTF-8 in it is replaced, since JSON has no bytes.

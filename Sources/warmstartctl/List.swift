@@ -2,7 +2,7 @@ import ArgumentParser
 import TensorModel
 import WarmstartClient
 
-/// `list`: the tensors of a checkpoint.
+/// `list`: the tensors of a checkpoint, or the objects that it was saved of.
 struct List: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "List the tensors of a checkpoint: name, dtype, shape, bytes and stored slices.")
@@ -12,6 +12,9 @@ struct List: ParsableCommand {
   @Argument(help: "A directory with a state file, or a checkpoint's prefix.")
   var checkpoint: String
 
+  @Flag(help: "List the objects that TF2 saved, and which tensors are theirs.")
+  var objects = false
+
   @Flag(help: "Print one line of JSON.")
   var json = false
 
@@ -20,6 +23,13 @@ struct List: ParsableCommand {
       let daemon = connection.daemon
       let opened = try daemon.call { client, timeout throws(WarmstartError) in
         try client.open(checkpoint, timeout: timeout)
+      }
+      if objects {
+        let objects = try daemon.call { _, timeout throws(WarmstartError) in
+          try opened.objects(timeout: timeout)
+        }
+        let list = ObjectList(opened, objects)
+        return try Output.write(json ? list.json.line : list.text)
       }
       let tensors = try daemon.call { _, timeout throws(WarmstartError) in
         try opened.list(timeout: timeout)

@@ -40,6 +40,10 @@ struct Resolve: ParsableCommand {
   @Flag(help: "Skip and report variables whose tensor is missing.")
   var skipMissing = false
 
+  @Flag(
+    help: "Keys of the map are what the variables of a TF2 checkpoint were called, not its keys.")
+  var objectNames = false
+
   @Option(help: ArgumentHelp("Write each variable there, as NumPy's .npy.", valueName: "dir"))
   var output: String?
 
@@ -77,6 +81,7 @@ struct Resolve: ParsableCommand {
     options.alignment = align ?? 0
     options.sealed = sealed
     options.skipMissing = skipMissing
+    options.objectNames = objectNames
     return options
   }
 

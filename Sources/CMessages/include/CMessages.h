@@ -1,2 +1,3 @@
 #include "checkpoint.pb-c.h"
+#include "object_graph.pb-c.h"
 #include "warmstart.pb-c.h"

@@ -33,6 +33,11 @@ typedef struct Warmstart__V1__ListRequest Warmstart__V1__ListRequest;
 typedef struct Warmstart__V1__Names Warmstart__V1__Names;
 typedef struct Warmstart__V1__ListReply Warmstart__V1__ListReply;
 typedef struct Warmstart__V1__Tensors Warmstart__V1__Tensors;
+typedef struct Warmstart__V1__ListObjectsRequest Warmstart__V1__ListObjectsRequest;
+typedef struct Warmstart__V1__ListObjectsReply Warmstart__V1__ListObjectsReply;
+typedef struct Warmstart__V1__ObjectChildren Warmstart__V1__ObjectChildren;
+typedef struct Warmstart__V1__ObjectAttributes Warmstart__V1__ObjectAttributes;
+typedef struct Warmstart__V1__SlotVariables Warmstart__V1__SlotVariables;
 typedef struct Warmstart__V1__ResolveRequest Warmstart__V1__ResolveRequest;
 typedef struct Warmstart__V1__AssignmentMap Warmstart__V1__AssignmentMap;
 typedef struct Warmstart__V1__Variables Warmstart__V1__Variables;
@@ -127,7 +132,7 @@ struct  Warmstart__V1__Call
    */
   uint64_t timeout_ms;
   /*
-   * Features that the daemon must know, or refuse the call: "sealed", "strides".
+   * Features that the daemon must know, or refuse the call: "sealed", "strides", "object_names".
    */
   size_t n_required_features;
   char **required_features;
@@ -453,6 +458,120 @@ struct  Warmstart__V1__Tensors
     , NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL }
 
 
+struct  Warmstart__V1__ListObjectsRequest
+{
+  ProtobufCMessage base;
+  Warmstart__V1__CheckpointReference *checkpoint;
+};
+#define WARMSTART__V1__LIST_OBJECTS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__list_objects_request__descriptor) \
+    , NULL }
+
+
+/*
+ * Objects are numbered from 0, which is the root, and form a graph: several may have the same child,
+ * and a child may lead back. Rows come in ascending order of the objects that they are of.
+ */
+struct  Warmstart__V1__ListObjectsReply
+{
+  ProtobufCMessage base;
+  /*
+   * In the first reply, if the call opened the checkpoint.
+   */
+  Warmstart__V1__OpenReply *checkpoint;
+  /*
+   * How many objects there are; the same in each reply.
+   */
+  uint32_t object_count;
+  Warmstart__V1__ObjectChildren *children;
+  Warmstart__V1__ObjectAttributes *attributes;
+  Warmstart__V1__SlotVariables *slot_variables;
+};
+#define WARMSTART__V1__LIST_OBJECTS_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__list_objects_reply__descriptor) \
+    , NULL, 0, NULL, NULL, NULL }
+
+
+/*
+ * What objects call other objects, in columns.
+ */
+struct  Warmstart__V1__ObjectChildren
+{
+  ProtobufCMessage base;
+  size_t n_objects;
+  uint32_t *objects;
+  size_t n_children;
+  uint32_t *children;
+  Warmstart__V1__Names *names;
+};
+#define WARMSTART__V1__OBJECT_CHILDREN__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__object_children__descriptor) \
+    , 0,NULL, 0,NULL, NULL }
+
+
+/*
+ * Values of objects that are stored as tensors, in columns.
+ */
+struct  Warmstart__V1__ObjectAttributes
+{
+  ProtobufCMessage base;
+  size_t n_objects;
+  uint32_t *objects;
+  /*
+   * VARIABLE_VALUE for a variable's.
+   */
+  Warmstart__V1__Names *names;
+  /*
+   * What variables were called; empty for what is no variable. Not necessarily unique.
+   */
+  Warmstart__V1__Names *full_names;
+  /*
+   * The tensors' names in the checkpoint.
+   */
+  Warmstart__V1__Names *checkpoint_keys;
+  /*
+   * TensorFlow's numbers (DataType); 0 if the checkpoint has no tensor of the key.
+   */
+  size_t n_dtypes;
+  uint32_t *dtypes;
+  size_t n_ranks;
+  int32_t *ranks;
+  /*
+   * The axes of all tensors, one after the other.
+   */
+  size_t n_lengths;
+  uint64_t *lengths;
+};
+#define WARMSTART__V1__OBJECT_ATTRIBUTES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__object_attributes__descriptor) \
+    , 0,NULL, NULL, NULL, NULL, 0,NULL, 0,NULL, 0,NULL }
+
+
+/*
+ * Variables that optimizers keep for other variables, in columns.
+ */
+struct  Warmstart__V1__SlotVariables
+{
+  ProtobufCMessage base;
+  /*
+   * The optimizers.
+   */
+  size_t n_objects;
+  uint32_t *objects;
+  size_t n_variables;
+  uint32_t *variables;
+  /*
+   * The objects that are kept for them.
+   */
+  size_t n_slot_variables;
+  uint32_t *slot_variables;
+  Warmstart__V1__Names *names;
+};
+#define WARMSTART__V1__SLOT_VARIABLES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__slot_variables__descriptor) \
+    , 0,NULL, 0,NULL, 0,NULL, NULL }
+
+
 struct  Warmstart__V1__ResolveRequest
 {
   ProtobufCMessage base;
@@ -479,10 +598,15 @@ struct  Warmstart__V1__ResolveRequest
    * The client takes handles with strides. Also name the feature "strides".
    */
   protobuf_c_boolean strides;
+  /*
+   * The map names tensors by what the object graph says that the variables were called (full_names
+   * of ListObjects). Also name the feature "object_names".
+   */
+  protobuf_c_boolean object_names;
 };
 #define WARMSTART__V1__RESOLVE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__resolve_request__descriptor) \
-    , NULL, NULL, NULL, 0, 0, 0, 0 }
+    , NULL, NULL, NULL, 0, 0, 0, 0, 0 }
 
 
 /*
@@ -1255,6 +1379,101 @@ Warmstart__V1__Tensors *
 void   warmstart__v1__tensors__free_unpacked
                      (Warmstart__V1__Tensors *message,
                       ProtobufCAllocator *allocator);
+/* Warmstart__V1__ListObjectsRequest methods */
+void   warmstart__v1__list_objects_request__init
+                     (Warmstart__V1__ListObjectsRequest         *message);
+size_t warmstart__v1__list_objects_request__get_packed_size
+                     (const Warmstart__V1__ListObjectsRequest   *message);
+size_t warmstart__v1__list_objects_request__pack
+                     (const Warmstart__V1__ListObjectsRequest   *message,
+                      uint8_t             *out);
+size_t warmstart__v1__list_objects_request__pack_to_buffer
+                     (const Warmstart__V1__ListObjectsRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Warmstart__V1__ListObjectsRequest *
+       warmstart__v1__list_objects_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   warmstart__v1__list_objects_request__free_unpacked
+                     (Warmstart__V1__ListObjectsRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Warmstart__V1__ListObjectsReply methods */
+void   warmstart__v1__list_objects_reply__init
+                     (Warmstart__V1__ListObjectsReply         *message);
+size_t warmstart__v1__list_objects_reply__get_packed_size
+                     (const Warmstart__V1__ListObjectsReply   *message);
+size_t warmstart__v1__list_objects_reply__pack
+                     (const Warmstart__V1__ListObjectsReply   *message,
+                      uint8_t             *out);
+size_t warmstart__v1__list_objects_reply__pack_to_buffer
+                     (const Warmstart__V1__ListObjectsReply   *message,
+                      ProtobufCBuffer     *buffer);
+Warmstart__V1__ListObjectsReply *
+       warmstart__v1__list_objects_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   warmstart__v1__list_objects_reply__free_unpacked
+                     (Warmstart__V1__ListObjectsReply *message,
+                      ProtobufCAllocator *allocator);
+/* Warmstart__V1__ObjectChildren methods */
+void   warmstart__v1__object_children__init
+                     (Warmstart__V1__ObjectChildren         *message);
+size_t warmstart__v1__object_children__get_packed_size
+                     (const Warmstart__V1__ObjectChildren   *message);
+size_t warmstart__v1__object_children__pack
+                     (const Warmstart__V1__ObjectChildren   *message,
+                      uint8_t             *out);
+size_t warmstart__v1__object_children__pack_to_buffer
+                     (const Warmstart__V1__ObjectChildren   *message,
+                      ProtobufCBuffer     *buffer);
+Warmstart__V1__ObjectChildren *
+       warmstart__v1__object_children__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   warmstart__v1__object_children__free_unpacked
+                     (Warmstart__V1__ObjectChildren *message,
+                      ProtobufCAllocator *allocator);
+/* Warmstart__V1__ObjectAttributes methods */
+void   warmstart__v1__object_attributes__init
+                     (Warmstart__V1__ObjectAttributes         *message);
+size_t warmstart__v1__object_attributes__get_packed_size
+                     (const Warmstart__V1__ObjectAttributes   *message);
+size_t warmstart__v1__object_attributes__pack
+                     (const Warmstart__V1__ObjectAttributes   *message,
+                      uint8_t             *out);
+size_t warmstart__v1__object_attributes__pack_to_buffer
+                     (const Warmstart__V1__ObjectAttributes   *message,
+                      ProtobufCBuffer     *buffer);
+Warmstart__V1__ObjectAttributes *
+       warmstart__v1__object_attributes__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   warmstart__v1__object_attributes__free_unpacked
+                     (Warmstart__V1__ObjectAttributes *message,
+                      ProtobufCAllocator *allocator);
+/* Warmstart__V1__SlotVariables methods */
+void   warmstart__v1__slot_variables__init
+                     (Warmstart__V1__SlotVariables         *message);
+size_t warmstart__v1__slot_variables__get_packed_size
+                     (const Warmstart__V1__SlotVariables   *message);
+size_t warmstart__v1__slot_variables__pack
+                     (const Warmstart__V1__SlotVariables   *message,
+                      uint8_t             *out);
+size_t warmstart__v1__slot_variables__pack_to_buffer
+                     (const Warmstart__V1__SlotVariables   *message,
+                      ProtobufCBuffer     *buffer);
+Warmstart__V1__SlotVariables *
+       warmstart__v1__slot_variables__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   warmstart__v1__slot_variables__free_unpacked
+                     (Warmstart__V1__SlotVariables *message,
+                      ProtobufCAllocator *allocator);
 /* Warmstart__V1__ResolveRequest methods */
 void   warmstart__v1__resolve_request__init
                      (Warmstart__V1__ResolveRequest         *message);
@@ -1748,6 +1967,21 @@ typedef void (*Warmstart__V1__ListReply_Closure)
 typedef void (*Warmstart__V1__Tensors_Closure)
                  (const Warmstart__V1__Tensors *message,
                   void *closure_data);
+typedef void (*Warmstart__V1__ListObjectsRequest_Closure)
+                 (const Warmstart__V1__ListObjectsRequest *message,
+                  void *closure_data);
+typedef void (*Warmstart__V1__ListObjectsReply_Closure)
+                 (const Warmstart__V1__ListObjectsReply *message,
+                  void *closure_data);
+typedef void (*Warmstart__V1__ObjectChildren_Closure)
+                 (const Warmstart__V1__ObjectChildren *message,
+                  void *closure_data);
+typedef void (*Warmstart__V1__ObjectAttributes_Closure)
+                 (const Warmstart__V1__ObjectAttributes *message,
+                  void *closure_data);
+typedef void (*Warmstart__V1__SlotVariables_Closure)
+                 (const Warmstart__V1__SlotVariables *message,
+                  void *closure_data);
 typedef void (*Warmstart__V1__ResolveRequest_Closure)
                  (const Warmstart__V1__ResolveRequest *message,
                   void *closure_data);
@@ -1844,6 +2078,10 @@ struct Warmstart__V1__Warmstart_Service
                const Warmstart__V1__ListRequest *input,
                Warmstart__V1__ListReply_Closure closure,
                void *closure_data);
+  void (*list_objects)(Warmstart__V1__Warmstart_Service *service,
+                       const Warmstart__V1__ListObjectsRequest *input,
+                       Warmstart__V1__ListObjectsReply_Closure closure,
+                       void *closure_data);
   void (*resolve)(Warmstart__V1__Warmstart_Service *service,
                   const Warmstart__V1__ResolveRequest *input,
                   Warmstart__V1__ResolveReply_Closure closure,
@@ -1885,6 +2123,7 @@ void warmstart__v1__warmstart__init (Warmstart__V1__Warmstart_Service *service,
       function_prefix__ ## open,\
       function_prefix__ ## close,\
       function_prefix__ ## list,\
+      function_prefix__ ## list_objects,\
       function_prefix__ ## resolve,\
       function_prefix__ ## preload,\
       function_prefix__ ## verify,\
@@ -1912,6 +2151,10 @@ void warmstart__v1__warmstart__list(ProtobufCService *service,
                                     const Warmstart__V1__ListRequest *input,
                                     Warmstart__V1__ListReply_Closure closure,
                                     void *closure_data);
+void warmstart__v1__warmstart__list_objects(ProtobufCService *service,
+                                            const Warmstart__V1__ListObjectsRequest *input,
+                                            Warmstart__V1__ListObjectsReply_Closure closure,
+                                            void *closure_data);
 void warmstart__v1__warmstart__resolve(ProtobufCService *service,
                                        const Warmstart__V1__ResolveRequest *input,
                                        Warmstart__V1__ResolveReply_Closure closure,
@@ -1962,6 +2205,11 @@ extern const ProtobufCMessageDescriptor warmstart__v1__list_request__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__names__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__list_reply__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__tensors__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__list_objects_request__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__list_objects_reply__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__object_children__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__object_attributes__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__slot_variables__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__assignment_map__descriptor;
 extern const ProtobufCEnumDescriptor    warmstart__v1__assignment_map__target__descriptor;

@@ -1,0 +1,86 @@
+import Checkpoint
+import Messages
+import Store
+import TensorModel
+
+extension Session {
+  /// Answers `ListObjects`: the rows of the object graph, in chunks.
+  func listObjects(_ call: Call, _ reply: Responder, _ caller: Caller) throws(CallFailure) {
+    let request = try request(call, OpenRequest.init(unpacking:_:))
+    let open = try open(request.checkpoint, caller)
+    let graph = try objects(of: open, caller).graph
+    var chunk = ObjectsChunk(graph.count, isOpenedByCall ? open.reply : nil)
+    for row in graph.children.objects.indices {
+      if chunk.isFull { try chunk.send(reply, more: true) }
+      chunk.appendChild(row, of: graph)
+    }
+    for row in graph.attributes.objects.indices {
+      if chunk.isFull { try chunk.send(reply, more: true) }
+      chunk.appendAttribute(row, of: graph, in: open.checkpoint.catalog)
+    }
+    for row in graph.slotVariables.objects.indices {
+      if chunk.isFull { try chunk.send(reply, more: true) }
+      chunk.appendSlotVariable(row, of: graph)
+    }
+    try chunk.send(reply, more: false)
+  }
+
+  /// The object graph of a checkpoint, read if nobody has read it yet.
+  func objects(of open: OpenCheckpoint, _ caller: Caller) throws(CallFailure) -> Objects {
+    do {
+      return try open.resident.objects(from: open.files, for: caller, in: daemon.store)
+    } catch {
+      throw .status(CallStatus(error))
+    }
+  }
+}
+
+/// The rows that the next reply has.
+private struct ObjectsChunk {
+  private var reply = ListObjectsReply()
+  private var byteCount = 0
+
+  init(_ count: Int, _ checkpoint: OpenReply?) {
+    reply.graph.count = count
+    reply.checkpoint = checkpoint
+  }
+
+  var isFull: Bool { byteCount >= Responder.chunkByteCount }
+
+  mutating func send(_ responder: Responder, more: Bool) throws(CallFailure) {
+    try responder.send(more: more) { frame, scratch in frame.begin(reply, scratch) }
+    self = ObjectsChunk(reply.graph.count, nil)
+  }
+
+  mutating func appendChild(_ row: Int, of graph: ObjectGraph) {
+    let rows = graph.children
+    reply.graph.children.objects.append(rows.objects[row])
+    reply.graph.children.children.append(rows.children[row])
+    reply.graph.children.names.append(rows.names[row])
+    byteCount += 12 + rows.names.range(row).count
+  }
+
+  mutating func appendAttribute(_ row: Int, of graph: ObjectGraph, in catalog: Catalog) {
+    let rows = graph.attributes
+    reply.graph.attributes.objects.append(rows.objects[row])
+    reply.graph.attributes.names.append(rows.names[row])
+    reply.graph.attributes.fullNames.append(rows.fullNames[row])
+    reply.graph.attributes.keys.append(rows.keys[row])
+    let tensor = catalog.position(of: rows.keys[row])
+    reply.dtypes.append(tensor.map { catalog.dtype($0) })
+    let shape = tensor.map { catalog.shape($0) } ?? []
+    reply.shapes.append(shape)
+    byteCount +=
+      24 + rows.names.range(row).count + rows.fullNames.range(row).count
+      + rows.keys.range(row).count + shape.rank * 8
+  }
+
+  mutating func appendSlotVariable(_ row: Int, of graph: ObjectGraph) {
+    let rows = graph.slotVariables
+    reply.graph.slotVariables.objects.append(rows.objects[row])
+    reply.graph.slotVariables.variables.append(rows.variables[row])
+    reply.graph.slotVariables.slots.append(rows.slots[row])
+    reply.graph.slotVariables.names.append(rows.names[row])
+    byteCount += 16 + rows.names.range(row).count
+  }
+}
