@@ -112,6 +112,29 @@ struct Anything: RandomNumberGenerator {
       slices: list { $0.slice(of: shape) })
   }
 
+  mutating func graph() -> ObjectGraph {
+    var graph = ObjectGraph()
+    graph.count = count()
+    for object in list({ UInt32($0.count()) }) {
+      graph.children.objects.append(object)
+      graph.children.children.append(UInt32(count()))
+      graph.children.names.append(name())
+    }
+    for object in list({ UInt32($0.count()) }) {
+      graph.attributes.objects.append(object)
+      graph.attributes.names.append(name())
+      graph.attributes.fullNames.append(name())
+      graph.attributes.keys.append(name())
+    }
+    for object in list({ UInt32($0.count()) }) {
+      graph.slotVariables.objects.append(object)
+      graph.slotVariables.variables.append(UInt32(count()))
+      graph.slotVariables.slots.append(UInt32(count()))
+      graph.slotVariables.names.append(name())
+    }
+    return graph
+  }
+
   mutating func handle() -> Handle {
     let shape = extents()
     return Handle(

@@ -52,6 +52,20 @@ import Testing
     #expect(read.tensors == reply.tensors)
   }
 
+  @Test(arguments: seeds) func `objects come back`(seed: UInt64) throws {
+    var any = Anything(seed: seed)
+    var reply = ListObjectsReply()
+    reply.checkpoint = any.maybe { $0.openReply() }
+    reply.graph = any.graph()
+    reply.dtypes = reply.graph.attributes.objects.map { _ in any.maybe { $0.dtype() } }
+    for dtype in reply.dtypes { reply.shapes.append(dtype == nil ? [] : any.extents()) }
+    let read = try roundTrip(reply, { $0.begin($1, $2) }, ListObjectsReply.init)
+    #expect(read.checkpoint == reply.checkpoint)
+    #expect(read.graph == reply.graph)
+    #expect(read.dtypes == reply.dtypes)
+    #expect(read.shapes == reply.shapes)
+  }
+
   @Test(arguments: seeds) func `a request to resolve comes back`(seed: UInt64) throws {
     var any = Anything(seed: seed)
     var options = ResolveRequest.Options()
@@ -59,6 +73,7 @@ import Testing
     options.sealed = any.flag()
     options.skipMissing = any.flag()
     options.strides = any.flag()
+    options.objectNames = any.flag()
     let variables = any.list { $0.variable() }
     let request = ResolveRequest(
       checkpoint: any.reference(), map: AssignmentMap(any.list { $0.pair() }),
