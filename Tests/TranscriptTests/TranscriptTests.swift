@@ -23,6 +23,18 @@ import WarmstartClient
       // As many as the transcript writes out.
       #expect(tensors.count == 4)
     },
+    "list-objects": { client in
+      let objects = try client.open(Golden.path("tf2_slots/s")).objects()
+      #expect(objects.map(\.path?.description).prefix(3) == ["", "again", "optimizer"])
+      #expect(objects[2].slotVariables.map(\.object) == [3])
+    },
+    "resolve-names": { client in
+      var options = Resolved.Options()
+      options.objectNames = true
+      let resolved = try client.resolve(
+        Golden.path("tf2_slots/s"), ["layer/weights": "w"], [Variable("w", .float32, [2])], options)
+      #expect(resolved["w"]?.tensor == "again/.ATTRIBUTES/VARIABLE_VALUE")
+    },
     "resolve-file": { client in
       let checkpoint = try client.open(Golden.path("v2_plain_resource/model.ckpt-1000"))
       let map: AssignmentMap = ["bert/embeddings/LayerNorm/gamma": "gamma", "bert/": "other/"]
@@ -77,7 +89,7 @@ import WarmstartClient
   ]
 
   @Test func `the transcripts are there`() {
-    #expect(Transcript.names().count >= 13)
+    #expect(Transcript.names().count >= 15)
     #expect(Set(Self.scripts.keys).isSubset(of: Transcript.names()))
   }
 

@@ -20,8 +20,8 @@ import WarmstartClient
 
   @Test func `the corpus is there`() throws {
     let golden = try Golden.load()
-    #expect(Self.checkpoints.count == 22)
-    #expect(golden.checkpoints.values.reduce(0) { $0 + $1.tensors.count } == 10_275)
+    #expect(Self.checkpoints.count == 23)
+    #expect(golden.checkpoints.values.reduce(0) { $0 + $1.tensors.count } == 10_278)
   }
 
   @Test(arguments: checkpoints)
