@@ -22,6 +22,7 @@ func fuzzCall(_ bytes: [UInt8]) {
   case 12: again(body, scratch, CallStatus.init) { $0.begin($1, scratch) }
   case 13: _ = try? BundleHeader(unpacking: body.rawSpan, scratch)
   case 14: _ = try? BundleEntry(unpacking: body.rawSpan, scratch)
+  case 15: again(body, scratch, ListObjectsReply.init) { $0.begin($1, scratch) }
   default: break
   }
 }

@@ -4,7 +4,7 @@ import Glibc
 /// What can be fuzzed; each takes bytes that nobody vouches for, and stops where it finds fault.
 let targets: [String: ([UInt8]) -> Void] = [
   "table": fuzzTable, "bundle": fuzzBundle, "frame": fuzzFrame, "call": fuzzCall,
-  "assignment-map": fuzzAssignmentMap,
+  "assignment-map": fuzzAssignmentMap, "objects": fuzzObjects,
 ]
 
 /// Stops the program, as libFuzzer wants to see a fault.
