@@ -5,7 +5,7 @@ extension Checkpoint {
   /// The tensor that has the object graph, in checkpoints that TF2 saved of objects.
   package static let objectGraphKey: Name = "_CHECKPOINTABLE_OBJECT_GRAPH"
   /// The longest graph that is read; chosen, not tuned.
-  package static let maximumObjectGraphByteCount = 256 << 20
+  package static let maximumObjectGraphByteCount = 64 << 20
 
   /// The stored run with the object graph, and its tensor.
   ///
@@ -36,9 +36,9 @@ extension Checkpoint {
 
   /// The memory that it takes to read the object graph in a stored run, in bytes, at most about.
   package func objectGraphReadingByteCount(_ run: Int) -> Int {
-    // The bytes are held three times; then unpacked, and kept in columns.
+    // The bytes are held three times; then unpacked, and kept in columns, also of axes.
     let byteCount = max(0, stored[run].byteCount)
-    return 3 * byteCount + 2 * ObjectGraph.unpackByteCount(byteCount)
+    return 3 * byteCount + 3 * ObjectGraph.unpackByteCount(byteCount)
   }
 }
 
@@ -46,16 +46,31 @@ extension Loading {
   /// Reads, checks and parses the object graph.
   package mutating func readObjectGraph() throws(Problem) -> ObjectGraph {
     let (run, tensor) = try checkpoint.objectGraphRun()
-    let strings = try readStrings(run, of: tensor)
+    let bytes = Array(try readStrings(run, of: tensor).element(0))
     let graph: ObjectGraph
     do {
-      graph = try ObjectGraph(unpacking: Array(strings.element(0)), Scratch())
+      graph = try ObjectGraph(unpacking: bytes, Scratch())
     } catch {
       throw checkpoint.problem(tensor, .corrupt, "is no object graph: \(error)")
     }
-    if let fault = graph.fault {
-      throw checkpoint.problem(tensor, .corrupt, "is no object graph: \(fault)")
-    }
+    let limit = ObjectGraph.unpackByteCount(bytes.count) / MemoryLayout<Int>.stride
+    let fault = graph.fault ?? graph.excess(in: checkpoint.catalog, overAxes: limit)
+    if let fault { throw checkpoint.problem(tensor, .corrupt, "is no object graph: \(fault)") }
     return graph
+  }
+}
+
+extension ObjectGraph {
+  /// What is wrong if the attributes' tensors have more axes in all than are allowed.
+  ///
+  /// A row of ten bytes may name a tensor of 254 axes, and the next row the same again.
+  fileprivate func excess(in catalog: Catalog, overAxes limit: Int) -> String? {
+    var axisCount = 0
+    for row in attributes.objects.indices {
+      guard let tensor = catalog.position(of: attributes.keys[row]) else { continue }
+      axisCount += catalog.lengths(tensor).count
+      guard axisCount <= limit else { return "its tensors have more than \(limit) axes in all" }
+    }
+    return nil
   }
 }

@@ -4,8 +4,8 @@
 /// lead back. Flat, in columns, because 100,000 objects are common; a row of each kind is about one
 /// object, and rows come in ascending order of objects.
 package struct ObjectGraph: Sendable, Hashable {
-  /// The most objects of a graph; chosen, not tuned: as many as the longest index has tensors.
-  package static let maximumCount = 4 << 20
+  /// The most objects of a graph; chosen, not tuned: ten times what is common.
+  package static let maximumCount = 1 << 20
   /// The longest name in a graph; chosen, not tuned: some rows make a message of usual length.
   package static let maximumNameByteCount = 64 << 10
 

@@ -130,6 +130,82 @@ import WarmstartClient
     #expect(resolved["v"]?.tensor == "net/w/.ATTRIBUTES/VARIABLE_VALUE")
   }
 
+  // MARK: The command
+
+  /// Runs `warmstartctl` on this test's daemon; returns how it ended and all that it said.
+  private func run(_ arguments: [String]) throws -> (status: Int32, said: String) {
+    let process = Process()
+    process.executableURL = RunningDaemon.products.appending(path: "warmstartctl")
+    process.arguments = ["--socket", daemon.socketPath] + arguments
+    let output = Pipe()
+    process.standardOutput = output
+    process.standardError = output
+    try process.run()
+    let bytes = try output.fileHandleForReading.readToEnd() ?? Data()
+    process.waitUntilExit()
+    return (process.terminationStatus, String(decoding: bytes, as: UTF8.self))
+  }
+
+  @Test func `warmstartctl lists objects for people`() throws {
+    let key = "again/.OPTIMIZER_SLOT/optimizer/momentum"
+    let said = try run(["list", Golden.path("tf2_slots/s"), "--objects"])
+    #expect(said.status == 0)
+    #expect(
+      said.said == """
+        (root)
+          weights  = again
+        again
+          VARIABLE_VALUE  layer/weights  float32 [2]  again/.ATTRIBUTES/VARIABLE_VALUE
+        optimizer
+          momentum  of again  = \(key)
+        \(key)
+          VARIABLE_VALUE  layer/weights/Momentum  float32 [2]  \(key)/.ATTRIBUTES/VARIABLE_VALUE
+
+        """)
+  }
+
+  @Test func `warmstartctl lists objects for scripts`() throws {
+    let graph = ObjectGraphWriter([
+      Object().child("a", 1), Object().slot("m", of: 1, 2),
+      Object().attribute("table", "", "t"),
+    ])
+    let checkpoint = try open(graph.bytes)
+    let said = try run(["list", checkpoint.path, "--objects", "--json"])
+    #expect(said.status == 0)
+    let objects = [
+      #"{"path":"","children":[{"name":"a","object":1}],"attributes":[],"slot_variables":[]}"#,
+      #"{"path":"a","children":[],"attributes":[],"#
+        + #""slot_variables":[{"name":"m","variable":1,"object":2}]}"#,
+      #"{"path":"a/.OPTIMIZER_SLOT/a/m","children":[],"#
+        + #""attributes":[{"name":"table","full_name":"","key":"t","dtype":null,"shape":null}],"#
+        + #""slot_variables":[]}"#,
+    ]
+    #expect(
+      said.said == "{\"checkpoint\":\"\(checkpoint.path)\",\"format\":\"v2\",\"objects\":["
+        + objects.joined(separator: ",") + "]}\n")
+  }
+
+  @Test func `warmstartctl resolves by names if asked to, and not otherwise`() throws {
+    let path = daemon.directory.appending(path: "variables.json").path(percentEncoded: false)
+    try #"{"variables": [{"name": "w", "dtype": "float32", "shape": [2]}]}"#.write(
+      toFile: path, atomically: false, encoding: .utf8)
+    let arguments = [
+      "resolve", Golden.path("tf2_slots/s"), "--assign", "layer/weights=w", "--variables", path,
+    ]
+    let named = try run(arguments + ["--object-names"])
+    #expect(named.status == 0)
+    #expect(named.said.hasPrefix("w  ← again/.ATTRIBUTES/VARIABLE_VALUE  float32  [2]"))
+    let keyed = try run(arguments)
+    #expect(keyed.status == 1)
+    #expect(keyed.said.hasPrefix("warmstartctl: NOT_FOUND (TENSOR_NOT_FOUND): "))
+    let nameless = try run(["list", Golden.path("v2_tiles/t"), "--objects"])
+    #expect(nameless.status == 1)
+    #expect(
+      nameless.said
+        == "warmstartctl: NOT_FOUND (TENSOR_NOT_FOUND): tensor _CHECKPOINTABLE_OBJECT_GRAPH is not "
+        + "found: this is a name-based checkpoint, not one that TF2 saved of objects\n")
+  }
+
   // MARK: What has no graph, or none that is one
 
   @Test func `a checkpoint that was saved by names has no objects`() throws {
@@ -176,6 +252,19 @@ import WarmstartClient
       #expect(error?.message.contains("_CHECKPOINTABLE_OBJECT_GRAPH is no object graph") == true)
     }
     #expect(try checkpoint.resolve(["a": "v"], [Variable("v", .float32, [2])]).tensors.count == 1)
+  }
+
+  @Test func `names of one tensor of many axes are refused for what they would take`() throws {
+    var object = Object()
+    for number in 0..<2000 { object = object.attribute("", "\(number)", "k") }
+    var writer = BundleWriter()
+    writer.addGraph(ObjectGraphWriter([object]).bytes)
+    writer.add("k", dtype: 1, Array(repeating: 1, count: 254), Fixture.floats(1))
+    let directory = daemon.directory.path(percentEncoded: false)
+    let checkpoint = try client.open(writer.write(to: directory).prefix)
+    let error = refusal { _ = try checkpoint.objects() }
+    #expect(error?.reason == "CORRUPT")
+    #expect(error?.message.contains("axes in all") == true)
   }
 
   @Test func `a graph that is no string, or several, is refused`() throws {
