@@ -29,6 +29,14 @@ extension RawSpan {
       }
     }
   }
+
+  /// A digest of the bytes, keyed anew in each process (SipHash): no other process can make two runs
+  /// of bytes that have the same.
+  package var digest: Int {
+    var hasher = Hasher()
+    unsafe withUnsafeBytes { bytes in unsafe hasher.combine(bytes: bytes) }
+    return hasher.finalize()
+  }
 }
 
 extension Array<UInt8> {

@@ -4,6 +4,7 @@ package import TensorModel
 package struct Handle: Sendable, Hashable {
   /// The position in the request's variables.
   package var variable: Int
+  /// Empty if it has the variable's name.
   package var tensor: Name
   package var dtype: DataType
   package var shape: Shape
@@ -392,6 +393,8 @@ package struct OutgoingHandles: Sendable {
   private let catalog: Catalog
   private var variables: [UInt32] = []
   private var tensors: [Int32] = []
+  /// Whether a tensor is not called as its variable.
+  private var isNamed: [Bool] = []
   private var regions: [UInt32] = []
   private var offsets: [Int] = []
   private var byteCounts: [Int] = []
@@ -414,12 +417,12 @@ package struct OutgoingHandles: Sendable {
     textByteCount + 8 * (axisCount + strides.count) + 40 * count + 16 * sliced.count
   }
 
-  /// Adds a handle of a tensor, or of a slice of it.
+  /// Adds a handle of a tensor, or of a slice of it; a tensor with its variable's name is not named.
   ///
   /// The strides, if there are any, must be as many as the tensor's axes.
   package mutating func append(
-    variable: Int, _ tensor: Int, _ slice: Slice?, region: Int, offset: Int, byteCount: Int,
-    strides: [Int] = []
+    variable: Int, _ tensor: Int, isNamed: Bool, _ slice: Slice?, region: Int, offset: Int,
+    byteCount: Int, strides: [Int] = []
   ) {
     if !strides.isEmpty {
       strided.append(UInt32(count))
@@ -430,7 +433,8 @@ package struct OutgoingHandles: Sendable {
       slices.append(slice)
     }
     axisCount += catalog.lengths(tensor).count
-    textByteCount += catalog.nameBytes(tensor).count
+    if isNamed { textByteCount += catalog.nameBytes(tensor).count }
+    self.isNamed.append(isNamed)
     variables.append(UInt32(variable))
     tensors.append(Int32(tensor))
     regions.append(UInt32(region))
@@ -442,6 +446,7 @@ package struct OutgoingHandles: Sendable {
   package mutating func removeAll() {
     variables.removeAll(keepingCapacity: true)
     tensors.removeAll(keepingCapacity: true)
+    isNamed.removeAll(keepingCapacity: true)
     regions.removeAll(keepingCapacity: true)
     offsets.removeAll(keepingCapacity: true)
     byteCounts.removeAll(keepingCapacity: true)
@@ -468,7 +473,7 @@ package struct OutgoingHandles: Sendable {
     frame.prepend(field: 4, count: count) { Int32(catalog.lengths(Int(tensors[$0])).count) }
     frame.prepend(field: 3, count: count) { catalog.dtype(Int(tensors[$0])).rawValue }
     frame.prepend(field: 2, names: count) { position, body in
-      body(catalog.nameBytes(Int(tensors[position])))
+      body(isNamed[position] ? catalog.nameBytes(Int(tensors[position])) : Span())
     }
     frame.prepend(field: 1, column: variables.span)
   }

@@ -25,21 +25,7 @@ extension Session {
     }
     let open = try open(reference, caller)
     if let answer = open.resident.answer(to: connection.message[parts.question], in: daemon.store) {
-      var regions: [ResolveReply.Region] = []
-      var files: [File] = []
-      for region in answer.regions {
-        if case .file(let position) = region {
-          do { try open.files.expectUnchanged(open.files.members[position]) } catch {
-            throw .status(CallStatus(error))
-          }
-        }
-        regions.append(try open.message(region, &files))
-      }
-      let checkpoint = isOpenedByCall ? open.reply : nil
-      return try reply.send(files: files) { frame, scratch in
-        frame.begin(fields: answer.reply)
-        frame.prepend(checkpoint, regions, scratch)
-      }
+      return try send(answer, open, reply)
     }
     let request = try request(call, ResolveRequest.init(unpacking:_:))
     try resolve(request, open, question: parts.question, reply, caller)
@@ -58,12 +44,37 @@ extension Session {
     } catch {
       throw .status(CallStatus(error))
     }
-    var chunks = ResolveChunks(reply, open, isOpened: isOpenedByCall)
+    var chunks = ResolveChunks(reply, open, request.variables, isOpened: isOpenedByCall)
     try chunks.append(resolution.assignments, placements, places)
-    try chunks.finish(resolution) { regions, fields in
+    try chunks.finish(resolution) { regions, replies in
       guard let question else { return }
       // Before the client can tell anybody that it has its answer.
-      open.resident.remember(connection.message[question], regions, fields, in: daemon.store)
+      open.resident.remember(connection.message[question], regions, replies, in: daemon.store)
+    }
+  }
+
+  /// Sends an answer that somebody else got to the same question.
+  private func send(
+    _ answer: Answer, _ open: OpenCheckpoint, _ responder: Responder
+  ) throws(CallFailure) {
+    for region in answer.regions {
+      guard case .file(let position) = region else { continue }
+      do { try open.files.expectUnchanged(open.files.members[position]) } catch {
+        throw .status(CallStatus(error))
+      }
+    }
+    for (index, reply) in answer.replies.enumerated() {
+      var files: [File] = []
+      var regions: [ResolveReply.Region] = []
+      for position in reply.regions {
+        regions.append(try open.message(answer.regions[position], &files))
+      }
+      let checkpoint = index == 0 && isOpenedByCall ? open.reply : nil
+      let isLast = index == answer.replies.count - 1
+      try responder.send(more: !isLast, files: files) { frame, scratch in
+        frame.begin(fields: reply.fields)
+        frame.prepend(checkpoint, regions, scratch)
+      }
     }
   }
 }
@@ -201,14 +212,19 @@ private struct Regions {
 private struct ResolveChunks {
   private let reply: Responder
   private let open: OpenCheckpoint
+  private let variables: VariableList
   private var checkpoint: OpenReply?
   private var handles: OutgoingHandles
   private var regions: Regions
-  private var isDivided = false
+  /// The replies but the last, as far as they are to be remembered.
+  private var sent: [Answer.Reply] = []
+  private var sentByteCount = 0
+  private var sentRegionCount = 0
 
-  init(_ reply: Responder, _ open: OpenCheckpoint, isOpened: Bool) {
+  init(_ reply: Responder, _ open: OpenCheckpoint, _ variables: VariableList, isOpened: Bool) {
     self.reply = reply
     self.open = open
+    self.variables = variables
     handles = OutgoingHandles(of: open.checkpoint.catalog)
     regions = Regions(open)
     checkpoint = isOpened ? open.reply : nil
@@ -232,17 +248,19 @@ private struct ResolveChunks {
         (offset, byteCount) = (places[pieceCount].offset, places[pieceCount].byteCount)
         pieceCount += 1
       }
+      let (variable, tensor) = (assignments[index].variable, assignments[index].tensor)
+      let isNamed = !variables.isCalled(variable, open.checkpoint.catalog.nameBytes(tensor))
       handles.append(
-        variable: assignments[index].variable, assignments[index].tensor,
-        assignments[index].slice, region: region, offset: offset, byteCount: byteCount,
+        variable: variable, tensor, isNamed: isNamed, assignments[index].slice, region: region,
+        offset: offset, byteCount: byteCount,
         strides: placements.strides.isEmpty ? [] : placements.strides[index] ?? [])
       if handles.wireByteCount >= Responder.chunkByteCount { try flush() }
     }
   }
 
-  /// Sends what is left; the whole answer is to be remembered if one reply has room for it.
+  /// Sends what is left; before that, the whole answer is to be remembered unless it is long.
   mutating func finish(
-    _ resolution: Resolution, remember: ([Answer.Region], ArraySlice<UInt8>) -> Void
+    _ resolution: Resolution, remember: ([Answer.Region], [Answer.Reply]) -> Void
   ) throws(CallFailure) {
     var byteCount = handles.wireByteCount
     var skipped: [ResolveReply.Skipped] = []
@@ -254,25 +272,37 @@ private struct ResolveChunks {
       skipped = []
       byteCount = 0
     }
-    try send(more: false, skipped, unused: resolution.unused, remember)
+    try send(more: false, skipped, unused: resolution.unused) { last in
+      guard let last else { return }
+      remember(regions.all, sent + [last])
+    }
   }
 
   private mutating func flush(_ skipped: [ResolveReply.Skipped] = []) throws(CallFailure) {
-    isDivided = true
-    try send(more: true, skipped, unused: []) { _, _ in }
+    var copy: Answer.Reply?
+    try send(more: true, skipped, unused: []) { copy = $0 }
+    if let copy { sent.append(copy) }
+    // One reply that is not kept is as good as none.
+    sentByteCount += copy?.fields.count ?? Answer.maximumByteCount
+    sentRegionCount = regions.all.count
     handles.removeAll()
     checkpoint = nil
     regions.messages = []
     regions.files = []
   }
 
+  /// Sends a reply; what is to be remembered of it is given away before that, if it is not too much.
   private func send(
     more: Bool, _ skipped: [ResolveReply.Skipped], unused: [Int],
-    _ remember: ([Answer.Region], ArraySlice<UInt8>) -> Void
+    _ remember: (Answer.Reply?) -> Void
   ) throws(CallFailure) {
     try reply.send(more: more, files: regions.files) { frame, scratch in
       frame.begin(handles, skipped: skipped, unused: unused, scratch)
-      if !isDivided { remember(regions.all, frame.bytes) }
+      let fields = frame.bytes
+      let isKept = fields.count <= Answer.maximumByteCount - sentByteCount
+      remember(
+        isKept
+          ? Answer.Reply(regions: sentRegionCount..<regions.all.count, fields: Array(fields)) : nil)
       frame.prepend(checkpoint, regions.messages, scratch)
     }
   }

@@ -12,28 +12,68 @@ package final class Answer: Sendable {
     case arena(ArenaHolder)
   }
 
-  /// What was asked, as it came.
-  let question: [UInt8]
-  /// The regions, in the order in which the reply counts them.
+  /// The longest answer that is remembered, and all of a resident together: one for 200,000 variables.
+  package static let maximumByteCount = 8 << 20
+
+  /// One of the replies.
+  package struct Reply: Sendable {
+    /// The regions that it is the first to name.
+    package let regions: Range<Int>
+    /// Its fields, less its checkpoint and regions, which differ by connection.
+    package let fields: [UInt8]
+
+    /// Makes a reply of what was sent.
+    package init(regions: Range<Int>, fields: [UInt8]) {
+      self.regions = regions
+      self.fields = fields
+    }
+  }
+
+  /// What was asked: as it came as far as that is short, and a digest of what is beyond.
+  struct Question: Sendable {
+    private static let maximumHeadByteCount = 64 << 10
+
+    fileprivate let head: [UInt8]
+    private let byteCount: Int
+    fileprivate let digest: Int
+
+    fileprivate init(_ question: ArraySlice<UInt8>) {
+      head = Array(question.prefix(Question.maximumHeadByteCount))
+      byteCount = question.count
+      digest = Question.digest(question)
+    }
+
+    /// Whether another is as long, and begins in the same way.
+    fileprivate func isLike(_ question: ArraySlice<UInt8>) -> Bool {
+      let other = question.prefix(Question.maximumHeadByteCount)
+      return byteCount == question.count && head.rawSpan.equals(other.rawSpan)
+    }
+
+    fileprivate static func digest(_ question: ArraySlice<UInt8>) -> Int {
+      let rest = question.dropFirst(maximumHeadByteCount)
+      return rest.isEmpty ? 0 : rest.rawSpan.digest
+    }
+  }
+
+  fileprivate let question: Question
+  /// The regions, in the order in which the replies count them.
   package let regions: [Region]
-  /// The fields of the reply, less its checkpoint and regions, which differ by connection.
-  package let reply: [UInt8]
+  package let replies: [Reply]
+  let byteCount: Int
   private let charge: Charge
 
-  fileprivate init(
-    _ question: [UInt8], _ regions: [Region], _ reply: [UInt8], _ charge: consuming Charge
+  /// Gathers an answer; nil if it is long, or the budget has no room for it.
+  fileprivate init?(
+    _ question: ArraySlice<UInt8>, _ regions: [Region], _ replies: [Reply], _ budget: Budget
   ) {
-    self.question = question
+    self.question = Question(question)
     self.regions = regions
-    self.reply = reply
+    self.replies = replies
+    byteCount = replies.reduce(self.question.head.count) { $0 + $1.fields.count }
+    guard byteCount <= Answer.maximumByteCount, let charge = budget.charge(byteCount) else {
+      return nil
+    }
     self.charge = charge
-  }
-}
-
-extension Answer {
-  fileprivate func isTo(_ question: ArraySlice<UInt8>) -> Bool {
-    let known = self.question
-    return known.count == question.count && known.rawSpan.equals(question.rawSpan)
   }
 }
 
@@ -41,8 +81,6 @@ extension Answer {
 final class Answers: Sendable {
   /// More different questions than a few kinds of jobs have.
   private static let maximumCount = 16
-  /// All questions and answers together; those of 100,000 variables are not remembered.
-  private static let maximumByteCount = 1 << 20
 
   private struct State {
     /// The latest last.
@@ -53,30 +91,29 @@ final class Answers: Sendable {
   private let state = Monitor(State())
 
   func find(_ question: ArraySlice<UInt8>) -> Answer? {
-    state.withLock { state in
-      for answer in state.answers.reversed() where answer.isTo(question) { return answer }
-      return nil
+    let answers = state.withLock { $0.answers }
+    var digest: Int?
+    for answer in answers.reversed() where answer.question.isLike(question) {
+      let known = digest ?? Answer.Question.digest(question)
+      if answer.question.digest == known { return answer }
+      digest = known
     }
+    return nil
   }
 
   /// Remembers an answer, in place of the oldest ones, if the budget has room for it.
   func remember(
-    _ question: ArraySlice<UInt8>, _ regions: [Answer.Region], _ reply: ArraySlice<UInt8>,
+    _ question: ArraySlice<UInt8>, _ regions: [Answer.Region], _ replies: [Answer.Reply],
     _ budget: Budget
   ) {
-    let byteCount = question.count + reply.count
-    guard byteCount <= Answers.maximumByteCount, let charge = budget.charge(byteCount) else {
-      return
-    }
-    let answer = Answer(Array(question), regions, Array(reply), charge)
+    guard let answer = Answer(question, regions, replies, budget) else { return }
     state.withLock { state in
       state.answers.append(answer)
-      state.byteCount += byteCount
-      while state.byteCount > Answers.maximumByteCount
+      state.byteCount += answer.byteCount
+      while state.byteCount > Answer.maximumByteCount
         || state.answers.count > Answers.maximumCount
       {
-        let oldest = state.answers.removeFirst()
-        state.byteCount -= oldest.question.count + oldest.reply.count
+        state.byteCount -= state.answers.removeFirst().byteCount
       }
     }
   }

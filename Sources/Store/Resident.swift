@@ -100,10 +100,10 @@ package final class Resident: Sendable {
 
   /// Remembers an answer whose regions are acquired.
   package func remember(
-    _ question: ArraySlice<UInt8>, _ regions: [Answer.Region], _ reply: ArraySlice<UInt8>,
+    _ question: ArraySlice<UInt8>, _ regions: [Answer.Region], _ replies: [Answer.Reply],
     in store: Store
   ) {
-    answers.remember(question, regions, reply, store.budget)
+    answers.remember(question, regions, replies, store.budget)
   }
 
   // MARK: Claims

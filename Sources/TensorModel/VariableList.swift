@@ -70,6 +70,11 @@ package struct VariableList: Sendable, Hashable {
     }
   }
 
+  /// Whether a variable has a name.
+  package func isCalled(_ position: Int, _ name: Span<UInt8>) -> Bool {
+    names.span(position).equals(name)
+  }
+
   /// Says that a variable is not in the store.
   package mutating func takeOutOfStore(_ position: Int) {
     traits[position].isInStore = false

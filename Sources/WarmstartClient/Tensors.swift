@@ -33,8 +33,10 @@ public struct Tensors: Sendable, RandomAccessCollection {
 
   /// The tensor of the variable at a position among those that got bytes.
   public subscript(position: Int) -> Tensor {
-    let handle = storage.handles[position]
-    return Tensor(handle, storage.variables[handle.variable], storage.regions[handle.region])
+    var handle = storage.handles[position]
+    let variable = storage.variables[handle.variable]
+    if handle.tensor.bytes.isEmpty { handle.tensor = variable.name }
+    return Tensor(handle, variable, storage.regions[handle.region])
   }
 
   /// Finds the tensor of a variable.

@@ -201,7 +201,7 @@ extension OutgoingHandles {
     self.init(of: catalog)
     for (tensor, handle) in handles.enumerated() {
       append(
-        variable: handle.variable, tensor,
+        variable: handle.variable, tensor, isNamed: !handle.tensor.bytes.isEmpty,
         handle.starts.map { Slice(starts: Array($0), counts: Array(handle.shape.lengths)) },
         region: handle.region, offset: handle.offset, byteCount: handle.byteCount,
         strides: Array(handle.strides))

@@ -124,11 +124,80 @@ import Testing
     #expect(try repeatedCount() == 1)
   }
 
-  @Test func `a question of a megabyte is not remembered`() throws {
-    let long = (0..<20_000).map {
-      Variable(Name("\($0)/\(String(repeating: "x", count: 40))"), .float32, [])
+  @Test func `a long question is known by what is at its end, too`() throws {
+    var variables = vector
+    let long = String(repeating: "x", count: 40)
+    for number in 0..<20_000 { variables.append(Variable(Name("\(number)/\(long)"), .float32, [])) }
+    for _ in 0..<2 { _ = try resolve(gamma, variables) }
+    #expect(try repeatedCount() == 1)
+    variables[20_000].name = Name("19999/\(long.dropLast())y")
+    _ = try resolve(gamma, variables)
+    #expect(try repeatedCount() == 1)
+  }
+
+  /// Resolves a checkpoint on a connection of its own; returns what each reply brings.
+  private func responses(
+    _ passed: PassedFiles, _ map: AssignmentMap, _ variables: [Variable],
+    _ options: ResolveRequest.Options = .init()
+  ) throws -> [(bytes: [UInt8], fileCount: Int)] {
+    let peer = try daemon.connect()
+    try peer.resolve(passed.reference, map, variables, files: passed.files, options)
+    var responses: [(bytes: [UInt8], fileCount: Int)] = []
+    var more = true
+    while more {
+      let answer = try peer.answer()
+      responses.append((Array(answer.response), answer.files.count))
+      more = answer.reply.more
     }
-    for _ in 0..<2 { _ = try resolve(gamma, vector + long) }
+    return responses
+  }
+
+  @Test func `an answer of several replies comes again in as many`() throws {
+    let directory = try TemporaryDirectory()
+    var writer = BundleWriter()
+    let count = 20_000
+    for number in 0..<count { writer.add(.init("t\(number)"), dtype: 1, [1], [1, 2, 3, 4]) }
+    let many = try PassedFiles(try writer.write(to: directory.path).prefix)
+    _ = try holder.handle(many)
+    let variables = (0..<count).map { Variable(Name("x/t\($0)"), .float32, [1]) }
+    let first = try responses(many, ["/": "x/"], variables)
+    let second = try responses(many, ["/": "x/"], variables)
+    #expect(try repeatedCount() == 1)
+    #expect(first.count > 1)
+    #expect(second.map(\.bytes) == first.map(\.bytes))
+  }
+
+  @Test func `more arenas than a frame carries come again with as many frames`() throws {
+    let directory = try TemporaryDirectory()
+    var writer = BundleWriter()
+    for number in 0..<70 { writer.add(.init("t\(number)"), dtype: 1, [1], [1, 2, 3, 4]) }
+    let many = try PassedFiles(try writer.write(to: directory.path).prefix)
+    _ = try holder.handle(many)
+    var options = ResolveRequest.Options()
+    options.sealed = true
+    let variables = (0..<70).map { Variable(Name("t\($0)"), .float32, [1]) }
+    // Each is made by itself, so each is in an arena of its own.
+    for variable in variables {
+      _ = try responses(
+        many, AssignmentMap([.init(variable.name, .name(variable.name))]), [variable], options)
+    }
+    let first = try responses(many, ["/": "/"], variables, options)
+    let second = try responses(many, ["/": "/"], variables, options)
+    #expect(try repeatedCount() == 1)
+    #expect(first.map(\.fileCount) == [64, 6])
+    #expect(second.map(\.fileCount) == [64, 6])
+    #expect(second.map(\.bytes) == first.map(\.bytes))
+  }
+
+  @Test func `an answer of more than eight megabytes is not remembered`() throws {
+    let directory = try TemporaryDirectory()
+    var writer = BundleWriter()
+    let long = String(repeating: "n", count: 60_000)
+    for number in 100..<250 { writer.add(.init("\(number)\(long)"), dtype: 1, [1], [1, 2, 3, 4]) }
+    let wide = try PassedFiles(try writer.write(to: directory.path).prefix)
+    _ = try holder.handle(wide)
+    let variables = (100..<250).map { Variable(Name("x/\($0)\(long)"), .float32, [1]) }
+    for _ in 0..<2 { _ = try responses(wide, ["/": "x/"], variables) }
     #expect(try repeatedCount() == 0)
   }
 }

@@ -740,6 +740,9 @@ struct  Warmstart__V1__Handles
    */
   size_t n_variables;
   uint32_t *variables;
+  /*
+   * Empty for a tensor that has its variable's name.
+   */
   Warmstart__V1__Names *tensors;
   size_t n_dtypes;
   uint32_t *dtypes;
