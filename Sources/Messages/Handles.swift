@@ -190,12 +190,14 @@ struct HandleColumns: Sendable {
     let (nameEnd, axis) = try unsafe bytes.span.withUnsafeBytes { bytes throws(MessageError) in
       let view = unsafe View(bytes: bytes)
       var (nameEnd, axis) = (0, 0)
+      var known: UInt32?
       for position in 0..<count {
         if position % HandleColumns.stride == 0, position > 0 { landmarks.append((nameEnd, axis)) }
         let dtype = view.word(dtypes, position)
-        guard DataType(rawValue: Int32(bitPattern: dtype)) != nil else {
+        guard dtype == known || DataType(rawValue: Int32(bitPattern: dtype)) != nil else {
           throw .malformed("a handle of dtype \(dtype)")
         }
+        known = dtype
         let rank = Int(Int32(bitPattern: view.word(ranks, position)))
         guard rank >= 0 else { throw .malformed("handles of ranks below 0") }
         nameEnd += Int(view.word(nameLengths, position))
@@ -239,6 +241,8 @@ struct HandleColumns: Sendable {
       var step = 0
       // The run of the region that handles are in just now: mostly they all are in one.
       var (current, known) = (-1, 0..<0)
+      // The dtype of the handles just now, and its elements' width.
+      var (dtype, width): (UInt32, Int?) = (0, nil)
       for position in 0..<count {
         let variable = Int(view.word(variables, position))
         let region = Int(view.word(regions, position))
@@ -253,7 +257,11 @@ struct HandleColumns: Sendable {
           strided += 1
           step += axes.count
         }
-        guard let extent = extent(position, axes, steps, in: view) else {
+        let number = view.word(dtypes, position)
+        if number != dtype {
+          (dtype, width) = (number, DataType(rawValue: Int32(bitPattern: number))?.byteCount)
+        }
+        guard let extent = extent(position, width, axes, steps, in: view) else {
           throw .malformed(
             "a handle whose bytes are not those of its shape: \(handle(position))")
         }
@@ -272,13 +280,14 @@ struct HandleColumns: Sendable {
   }
 
   /// The bytes of its region that a handle is about; nil if what it says makes no sense.
+  ///
+  /// Strings' elements have no width.
   @inline(__always)
   private func extent(
-    _ position: Int, _ axes: Range<Int>, _ steps: Int?, in view: View
+    _ position: Int, _ width: Int?, _ axes: Range<Int>, _ steps: Int?, in view: View
   ) -> Range<Int>? {
     var byteCount = view.number(byteCounts, position)
-    let dtype = DataType(rawValue: Int32(bitPattern: view.word(dtypes, position)))
-    if let width = dtype?.byteCount {
+    if let width {
       var expected = width
       for axis in axes {
         let (product, overflow) = expected.multipliedReportingOverflow(

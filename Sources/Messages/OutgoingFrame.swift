@@ -29,7 +29,9 @@ package struct OutgoingFrame: Sendable {
   mutating func begin(reserving byteCount: Int = 0) {
     let needed = OutgoingFrame.headroom + byteCount
     if storage.count < needed {
-      storage = [UInt8](repeating: 0, count: max(needed, OutgoingFrame.smallestByteCount))
+      let count = max(needed, OutgoingFrame.smallestByteCount)
+      // Nothing in front of the start is read, and whoever moves the start writes what it uncovers.
+      storage = unsafe Array(unsafeUninitializedCapacity: count) { $1 = count }
     }
     start = storage.count
   }

@@ -35,6 +35,13 @@ package struct ShapeList: Sendable, Hashable {
     ends.append(self.lengths.count)
   }
 
+  /// Adds a shape by its axes.
+  @inline(__always)
+  mutating func append(_ axes: Range<Int>, _ length: (Int) -> Int) {
+    for axis in axes { lengths.append(length(axis)) }
+    ends.append(lengths.count)
+  }
+
   /// Adds a shape whole.
   package mutating func append(_ shape: Shape) { append(shape.lengths.span) }
 

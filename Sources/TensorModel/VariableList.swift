@@ -22,35 +22,32 @@ package struct VariableList: Sendable, Hashable {
 
   /// Makes the list of variables in their order.
   package init(_ variables: [Variable]) {
-    // Field by field: a copy of a variable would count references to all its buffers.
+    // Field by field: a copy of a variable would count references to all its buffers. Once: they
+    // are more than a processor's cache has room for.
     let all = variables.span
-    var (nameByteCount, axisCount) = (0, 0)
-    for index in all.indices {
-      nameByteCount += all[index].name.bytes.count
-      axisCount += all[index].shape?.rank ?? 0
-    }
     // In locals: a property of a property is looked up again for each element.
     var names = NameList()
     var shapes = ShapeList()
     var traits: [Traits] = []
-    names.reserveCapacity(all.count, byteCount: nameByteCount)
-    shapes.reserveCapacity(all.count, axisCount: axisCount)
+    var partitions: [Int] = []
+    let likely = variables.first.map { ($0.name.bytes.count + 8, $0.shape?.rank ?? 0) } ?? (0, 0)
+    names.reserveCapacity(all.count, byteCount: likely.0 * all.count)
+    shapes.reserveCapacity(all.count, axisCount: likely.1 * all.count)
     traits.reserveCapacity(all.count)
     for index in all.indices {
       names.append(all[index].name)
-      if let shape = all[index].shape {
-        shapes.append(shape.lengths.span)
-      } else {
-        shapes.append(Span())
-      }
+      let axes = all[index].shape?.lengths.indices
+      shapes.append(axes ?? 0..<0) { axis in all[index].shape?.lengths[axis] ?? 0 }
       traits.append(
         Traits(
-          dtype: all[index].dtype, isRankKnown: all[index].shape != nil,
-          isInStore: all[index].isInStore, partition: -1))
+          dtype: all[index].dtype, isRankKnown: axes != nil, isInStore: all[index].isInStore,
+          partition: -1))
       if !all[index].isInStore { hasOutsideStore = true }
+      // To compare the partition itself with nil would copy it.
+      if all[index].partition?.offset.count != nil { partitions.append(index) }
     }
     (self.names, self.shapes, self.traits) = (names, shapes, traits)
-    for index in variables.indices {
+    for index in partitions {
       if let partition = variables[index].partition { place(index, partition) }
     }
     for length in shapes.lengths where length < 0 { hasNegativeLengths = true }

@@ -144,7 +144,8 @@ package final class Connection {
     var received = 0
     while received < count {
       if received == buffer.count {
-        buffer += [UInt8](repeating: 0, count: min(count - received, 3 * received))
+        let more = min(count - received, 3 * received)
+        buffer.append(addingCapacity: more) { bytes in bytes.append(repeating: 0, count: more) }
       }
       // Between frames there is no limit of time: the thread sleeps in the first read.
       let isBetweenFrames = mayEnd && received == 0
