@@ -91,7 +91,10 @@ let package = Package(
       path: "Tests/Benchmarks/Program", swiftSettings: [.swiftLanguageMode(.v6)]),
     tests("Table", ["Table", "Kernel"]),
     tests("TensorModel", ["TensorModel"]),
-    tests("Systemd", ["Harness", "Systemd", "Kernel", system]),
+    .executableTarget(
+      name: "activated", dependencies: ["Systemd", "Kernel", system], path: "Tests/Activated",
+      swiftSettings: strict),
+    tests("Systemd", ["Harness", "Systemd", "Kernel", "activated", system]),
     tests("Locate", ["Locate", "Kernel", system]),
     tests("Messages", ["Harness", "Messages", "Kernel", "TensorModel"]),
     tests("Wire", ["Harness", "Wire", "Messages", "Kernel", system]),
