@@ -53,6 +53,7 @@ package final class Daemon: Sendable {
   /// What may be noticed late by that: as late as the status line.
   static let patienceMilliseconds = 250
   private let draining = Monitor(false)
+  private let complaints = Monitor(Complaints())
 
   package init(_ store: Store, _ limits: Limits, _ supervisor: Supervisor) throws(Errno) {
     self.store = store
@@ -92,7 +93,7 @@ package final class Daemon: Sendable {
   }
 
   func refuse(_ socket: Socket, _ problem: Problem) {
-    supervisor.warn("refused a connection: \(problem.message)")
+    complain("refused a connection: \(problem.message)")
     // The frame fits a new socket's buffer; a client that is gone needs no answer.
     try? Responder(Connection(socket), 0).fail(CallStatus(problem))
   }
@@ -100,8 +101,14 @@ package final class Daemon: Sendable {
   func noteBrokenSession(_ client: Client, _ error: WireError) {
     // A client that was killed while it was answered is nobody's fault.
     if error == .system(.brokenPipe) || error == .system(.connectionReset) { return }
-    supervisor.warn(
+    complain(
       "ended the session of process \(client.peer.pid) of user \(client.peer.uid): \(error)")
+  }
+
+  /// Tells an operator about a client, who may be one of many, or come again and again.
+  private func complain(_ complaint: String) {
+    guard let text = complaints.withLock({ $0.add(complaint) }) else { return }
+    supervisor.warn(text)
   }
 
   /// Stops admitting, hangs up, and waits for calls in flight; false if some did not end in time.

@@ -36,6 +36,18 @@ import Testing
     #expect(daemon.warnings.count == 1)
   }
 
+  @Test func `of many broken sessions only the first are told`() throws {
+    for _ in 0..<30 {
+      let peer = try daemon.connect()
+      try peer.send(Self.hello.frame(flags: 2))
+      #expect(try peer.answer().id == 0)
+      #expect(try peer.next() == nil)
+    }
+    #expect(daemon.settles(atMost: 1))
+    #expect(daemon.warnings.count == 20)
+    #expect(daemon.warnings.last?.hasSuffix("nothing is told of others for some seconds") == true)
+  }
+
   @Test func `the end between frames needs no words`() throws {
     try peer.send(Self.hello.frame())
     #expect(try peer.answer().status == nil)
