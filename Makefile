@@ -4,6 +4,11 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 SECONDS ?= 60
 TARGETS ?=
+SEED ?=
+SCENARIOS ?= 500
+# TensorFlow is too large for the tree, and one of it serves all checkouts.
+TENSORFLOW = 2.21.0
+TENSORFLOW_VENV ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/warmstart/tensorflow-$(TENSORFLOW)
 
 SWIFT = swift
 # All that is loaded and relocated makes activation slower, and libstdc++ most of all: what there is
@@ -20,8 +25,10 @@ UNITS = warmstartd.service warmstartd.socket warmstart-admin.socket
 SYSTEM_PACKAGES = debootstrap systemd-container
 PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev pkg-config \
   protobuf-c-compiler protobuf-compiler strace systemd
+# A Python that was not installed by Debian has what Debian keeps apart.
+CONFORMANCE_PACKAGES = $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 
-.PHONY: help deps build system-deps test system-test bench bench-programs check demo fuzz sanitize install uninstall format clean
+.PHONY: help deps build system-deps conformance-deps test system-test conformance bench bench-programs check demo fuzz sanitize install uninstall format clean
 
 help:
 	@echo 'make build      the release programs, in .build/release'
@@ -31,6 +38,7 @@ help:
 	@echo 'make fuzz       fuzzing, SECONDS=$(SECONDS) for each of TARGETS, by default all'
 	@echo 'make demo       the main job: a daemon, four trainers, one copy'
 	@echo 'make system-test  the daemon under real systemd, in a container; needs root'
+	@echo 'make conformance  real TensorFlow beside us: SCENARIOS=$(SCENARIOS), SEED= for the same again'
 	@echo 'make bench      what calls cost, beside C doing the same'
 	@echo 'make install    to $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)): programs, units, users'
 	@echo 'make format     format Swift in place'
@@ -38,7 +46,8 @@ help:
 # Installs what is missing if it may, else says what to install.
 deps: WANTED = $(PACKAGES)
 system-deps: WANTED = $(PACKAGES) $(SYSTEM_PACKAGES)
-deps system-deps:
+conformance-deps: WANTED = $(PACKAGES) $(CONFORMANCE_PACKAGES)
+deps system-deps conformance-deps:
 	@missing=''; for package in $(WANTED); do \
 	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' \
 	    || missing="$$missing $$package"; done; \
@@ -73,6 +82,17 @@ system-test: system-deps build
 	rm -rf .build/installed
 	$(MAKE) install DESTDIR=$(CURDIR)/.build/installed PREFIX=/usr
 	Tests/System/run .build/installed .build/system
+
+# Only a venv that is whole has its name.
+$(TENSORFLOW_VENV): | conformance-deps
+	rm -rf $@.part
+	python3 -m venv $@.part
+	$@.part/bin/python3 -m pip install --quiet --disable-pip-version-check tensorflow-cpu==$(TENSORFLOW)
+	mv $@.part $@
+
+conformance: build | $(TENSORFLOW_VENV)
+	$(TENSORFLOW_VENV)/bin/python3 Tests/Conformance/run .build/release \
+	  --scenarios $(SCENARIOS) $(if $(SEED),--seed $(SEED))
 
 $(STATIC):
 	mkdir -p $@
