@@ -41,6 +41,9 @@ def random_dtype(rng, without=()):
 
 
 def random_shape(rng, empty=False):
+    if rng.random() < 0.02:
+        # More than a page, and not a multiple of one.
+        return [rng.randint(1000, 30000)]
     lengths = [1, 2, 3, 5, 7, 12] + ([0] if empty else [])
     return [rng.choice(lengths) for _ in range(rng.choice([0, 1, 1, 2, 2, 3, 4]))]
 

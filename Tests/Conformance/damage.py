@@ -34,12 +34,12 @@ def case(rng, directory):
     """A checkpoint that something was done to; some or all of it is wanted."""
     if rng.random() < 0.06:
         return large(rng, directory)
-    v1 = rng.random() < 0.2
+    v1 = rng.random() < 0.35
     checkpoint = checkpoint_of(rng, directory, v1)
     data = sorted(directory.glob("raw-*" if v1 else "raw.data-*")) or [directory / "raw"]
-    faults = DATA_FAULTS if v1 or rng.random() < 0.35 else INDEX_FAULTS
+    faults = DATA_FAULTS if rng.random() < 0.35 else V1_FAULTS if v1 else INDEX_FAULTS
     fault = rng.choice(list(faults))
-    faults[fault](rng, rng.choice(data) if faults is DATA_FAULTS else directory / "raw.index")
+    faults[fault](rng, directory / "raw.index" if faults is INDEX_FAULTS else rng.choice(data))
     names = rng.sample(sorted(checkpoint.tensors), rng.choice([1, 2, len(checkpoint.tensors)]))
     variables = [
         Variable("v/" + n, list(checkpoint.tensors[n][1].shape), checkpoint.tensors[n][0])
@@ -149,14 +149,15 @@ def read_fields(message):
             length, at = read_varint(message, at)
             value, at = message[at : at + length], at + length
         else:
-            value, at = message[at : at + 4], at + 4
+            width = {1: 8, 5: 4}[wire]
+            value, at = message[at : at + width], at + width
         fields.append((number, wire, value))
     return fields
 
 
 def write_fields(fields):
     return b"".join(
-        varint(number << 3 | wire) + value if wire == 5 else field(number, value)
+        varint(number << 3 | wire) + value if wire in (1, 5) else field(number, value)
         for number, wire, value in fields
     )
 
@@ -224,6 +225,132 @@ def slice_lists(rng, _):
     return b"".join(field(1, extent()) for _ in range(rng.choice([1, 2, 2, 2, 3])))
 
 
+def in_path(message, path, change):
+    """A message with fields deep in it changed: of the path's numbers, all fields of each."""
+    if not path:
+        return change(message)
+    return write_fields([
+        (number, wire, in_path(value, path[1:], change) if number == path[0] else value)
+        for number, wire, value in read_fields(message)
+    ])  # fmt: skip
+
+
+def in_meta(path, change):
+    """A fault of what a V1 file says of one of its tensors, at its beginning."""
+    def apply(rng, entries):
+        meta = read_fields(entries[0][1])[0][2]
+        fields = read_fields(meta)
+        at = rng.choice([i for i, (number, _, _) in enumerate(fields) if number == 1])
+        fields[at] = (1, 2, in_path(fields[at][2], path, lambda message: change(rng, message)))
+        return [(b"", field(1, write_fields(fields))), *entries[1:]]
+    return rewrite(apply)
+
+
+def in_record(path, change):
+    """A fault of the record of a slice in a V1 file."""
+    def apply(rng, entries):
+        at = rng.randrange(1, len(entries))
+        key, value = entries[at]
+        entries[at] = (key, in_path(value, path, lambda message: change(rng, message)))
+        return entries
+    return rewrite(apply)
+
+
+def with_field(number, wire, values):
+    """A change that sets a field of a message, and removes it for None."""
+    def change(rng, message):
+        new = values(rng)
+        fields = [f for f in read_fields(message) if f[0] != number]
+        return write_fields(fields + ([] if new is None else [(number, wire, new)]))
+    return change
+
+
+# The bytes of an element of the packed fields of TensorProto; the others are varints.
+PACKED_WIDTHS = {5: 4, 6: 8, 9: 4, 12: 8}
+
+
+def unpacked(rng, message):
+    """The same TensorProto, with a field for each element."""
+    made = []
+    for number, wire, value in read_fields(message):
+        if wire != 2 or number == 8:
+            made.append((number, wire, value))
+        elif number in PACKED_WIDTHS:
+            width = PACKED_WIDTHS[number]
+            starts = range(0, len(value), width)
+            made += [(number, 5 if width == 4 else 1, value[s : s + width]) for s in starts]
+        else:
+            at = 0
+            while at < len(value):
+                element, at = read_varint(value, at)
+                made.append((number, 0, element))
+    return write_fields(made)
+
+
+def shorter(rng, message):
+    """The TensorProto without its last element, or some bytes."""
+    fields = read_fields(unpacked(rng, message))
+    return write_fields(fields[:-1])
+
+
+def renumbered(rng, message):
+    """The TensorProto with its elements in the field of another type."""
+    other = rng.choice([5, 6, 7, 8, 9, 10, 11, 12, 13])
+    return write_fields([(other, wire, value) for _, wire, value in read_fields(message)])
+
+
+def as_content(rng, message):
+    return write_fields([(4, wire, value) for _, wire, value in read_fields(message)])
+
+
+VERSIONS = [
+    b"", field(1, 99), field(1, -1), field(1, 1) + field(2, 2), field(1, 1) + field(2, 1),
+    field(1, 1) + field(3, b"\1"), field(1, 1) + field(3, b"\2\5"),
+]  # fmt: skip
+
+
+def meta_version(rng, entries):
+    meta = [f for f in read_fields(read_fields(entries[0][1])[0][2]) if f[0] != 2]
+    meta.append((2, 2, rng.choice(VERSIONS)))
+    return [(b"", field(1, write_fields(meta))), *entries[1:]]
+
+
+V1_FAULTS = {
+    "byte of a table": change_byte,
+    "byte of a table's footer": lambda rng, path: change_byte(
+        rng, path, path.stat().st_size - rng.randint(1, 48)),
+    "rewritten": rewrite(lambda rng, entries: entries),
+    "in blocks": rewrite(in_blocks),
+    "compressed": rewrite(lambda rng, entries: in_blocks(rng, entries, 1)),
+    "block of an unknown kind": rewrite(lambda rng, entries: in_blocks(rng, entries, 2)),
+    "no entries": rewrite(lambda rng, entries: []),
+    "meta only": rewrite(lambda rng, entries: entries[:1]),
+    "no meta": rewrite(lambda rng, entries: entries[1:]),
+    "meta of noise": rewrite(lambda rng, entries: [(b"", b"\xff\xff"), *entries[1:]]),
+    "empty meta": rewrite(lambda rng, entries: [(b"", b""), *entries[1:]]),
+    "meta version": rewrite(meta_version),
+    "meta dtype": in_meta([], with_field(3, 0, lambda rng: rng.choice([*range(20), 22, 99, 101]))),
+    "meta shape": in_meta([], with_field(2, 2, lambda rng: rng.choice([
+        shape(), shape(1), shape(3), shape(1, 3), shape(6), shape(-7), shape(1 << 40),
+        shape(1 << 62, 4), None,
+    ]))),
+    "meta slice": in_meta([], with_field(4, 2, lambda rng: slice_lists(rng, None))),
+    "meta without slices": in_meta([], with_field(4, 2, lambda rng: None)),
+    "meta name": in_meta([], with_field(1, 2, lambda rng: rng.choice([b"", b"zzz", b"\xff"]))),
+    "unknown field": rewrite(
+        lambda rng, entries: [(k, v + field(100, b"x") + field(101, 3)) for k, v in entries]),
+    "record missing": rewrite(lambda rng, entries: without(entries, rng.choice(entries[1:]))),
+    "record twice": rewrite(lambda rng, entries: sorted(entries + [rng.choice(entries[1:])])),
+    "record of noise": rewrite(lambda rng, entries: [*entries[:-1], (entries[-1][0], b"\xff\1")]),
+    "record unpacked": in_record([2, 3], unpacked),
+    "record too short": in_record([2, 3], shorter),
+    "record of another type": in_record([2, 3], renumbered),
+    "record as content": in_record([2, 3], as_content),
+    "record with type and shape": in_record(
+        [2, 3], lambda rng, message: field(1, rng.choice([1, 3, 9])) + field(2, shape(3)) + message),
+    "record of another name": in_record([2], with_field(1, 2, lambda rng: b"other")),
+    "record of another slice": in_record([2], with_field(2, 2, lambda rng: slice_lists(rng, None))),
+}  # fmt: skip
 INDEX_FAULTS = {
     "byte of the index": change_byte,
     "byte of the footer": lambda rng, path: change_byte(
@@ -248,10 +375,7 @@ INDEX_FAULTS = {
     "shards": in_header(1, values=lambda rng: field(1, rng.choice([0, 1, 2, 5, -1]))),
     "big-endian": in_header(2, values=lambda rng: field(2, 1)),
     "unknown byte order": in_header(2, values=lambda rng: field(2, 7)),
-    "version": in_header(3, values=lambda rng: field(3, rng.choice([
-        b"", field(1, 99), field(1, -1), field(1, 1) + field(2, 2), field(1, 1) + field(2, 1),
-        field(1, 1) + field(3, b"\1"), field(1, 1) + field(3, b"\2\5"),
-    ]))),
+    "version": in_header(3, values=lambda rng: field(3, rng.choice(VERSIONS))),
     "unknown field": rewrite(
         lambda rng, entries: [(k, v + field(100, b"x") + field(101, 3)) for k, v in entries]),
     "no parse": rewrite(lambda rng, entries: entries[:-1] + [(entries[-1][0], b"\x0a\xff")]),

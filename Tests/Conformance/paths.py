@@ -3,7 +3,7 @@ import os
 
 import arrays
 import writing
-from cases import Case, Variable
+from cases import Case, Variable, flat
 
 TENSORS = {"a": ("float32", [3]), "b": ("int64", [])}
 
@@ -19,7 +19,6 @@ def saved(rng, directory, v1, sharded=False):
 def question(rng, kind, path, checkpoint, directory):
     tensors = checkpoint.tensors
     variables = [Variable(n, list(a.shape), d) for n, (d, a) in tensors.items()]
-    from cases import flat
     return Case(
         kind, path, [("/", "/")] if rng.random() < 0.9 else [], variables,
         {n: flat(d, a) for n, (d, a) in tensors.items()}, directory=str(directory),
@@ -151,9 +150,5 @@ def state_file(rng, directory):
     else:
         state.write_bytes(text if isinstance(text, bytes) else text.encode())
     path = rng.choice([str(folder), f"{folder}/", folder.name, f"./{folder.name}", f"file://{folder}"])
-    made = question(
-        rng, f"{checkpoint.kind}, state file: {place}{', ' + fault if fault else ''}", path,
-        checkpoint, directory,
-    )  # fmt: skip
-    made.note = text
-    return made
+    kind = f"{checkpoint.kind}, state file: {place}{', ' + fault if fault else ''}"
+    return question(rng, kind, path, checkpoint, directory)

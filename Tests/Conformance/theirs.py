@@ -14,7 +14,6 @@ import threading
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-import numpy as np
 import tensorflow as tf
 
 import arrays
@@ -144,7 +143,6 @@ def listed(case):
     try:
         reader = tf.train.load_checkpoint(case.path)
         shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-        # That of TF2's own is a tensor, too.
         return {name: (dtypes[name].name, list(shapes[name])) for name in shapes}
     except Exception as error:
         return refusal(error, False)
@@ -169,7 +167,15 @@ class Expendable:
 
     def __init__(self):
         self.process = None
-        self.ended = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process:
+            self.process.stdin.close()
+            self.process.stdout.close()
+            self.process.wait()
 
     def answer(self, case):
         if self.process is None:
@@ -186,16 +192,9 @@ class Expendable:
         except (EOFError, BrokenPipeError, pickle.UnpicklingError):
             status = self.process.wait()
             self.process = None
-            self.ended += 1
             return Refusal("Ended", f"the process ended with {status}")
         finally:
             alarm.cancel()
-
-    def close(self):
-        if self.process:
-            self.process.stdin.close()
-            self.process.stdout.close()
-            self.process.wait()
 
 
 def main():
