@@ -11,7 +11,7 @@ extension Checkpoint {
   ///
   /// Throws TENSOR_NOT_FOUND for a checkpoint that was saved by variables' names.
   package func objectGraphRun() throws(Problem) -> (run: Int, tensor: Int) {
-    guard let tensor = catalog.position(of: Checkpoint.objectGraphKey) else {
+    guard records == nil, let tensor = catalog.position(of: Checkpoint.objectGraphKey) else {
       throw Problem(
         .tensorNotFound,
         "tensor \(Checkpoint.objectGraphKey) is not found: this is a name-based checkpoint, not one "

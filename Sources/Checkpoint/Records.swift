@@ -145,8 +145,8 @@ struct SavedRecord {
     bytes.reserveCapacity(min(byteCount, value.count * 8))
     do throws(MessageError) {
       try forEachTensorField(contents, value) { field throws(MessageError) in
-        guard field.number == encoding.field else { return }
-        try append(field.value, encoding, of: contents, to: &bytes)
+        guard field.number == encoding.field, bytes.count <= byteCount else { return }
+        try append(field.value, encoding, of: contents, to: &bytes, upTo: byteCount)
       }
     } catch {
       return nil
@@ -167,8 +167,10 @@ struct SavedRecord {
     return strings.offsets.count - 1 == count ? strings : nil
   }
 
+  /// Adds the elements of one field; stops once there are more bytes than expected.
   private static func append(
-    _ value: FieldReader.Value, _ encoding: Encoding, of contents: [UInt8], to bytes: inout [UInt8]
+    _ value: FieldReader.Value, _ encoding: Encoding, of contents: [UInt8],
+    to bytes: inout [UInt8], upTo byteCount: Int
   ) throws(MessageError) {
     switch (encoding, value) {
     case (.fixed32, .bytes(let range)), (.fixed64, .bytes(let range)):
@@ -179,10 +181,14 @@ struct SavedRecord {
     case (.bool, .varint(let element)): bytes.append(element == 0 ? 0 : 1)
     case (.varint(_, let width), .bytes(let range)):
       var reader = FieldReader(contents.span.extracting(range))
-      while let element = try reader.nextVarint() { bytes.append(element, width: width) }
+      while bytes.count <= byteCount, let element = try reader.nextVarint() {
+        bytes.append(element, width: width)
+      }
     case (.bool, .bytes(let range)):
       var reader = FieldReader(contents.span.extracting(range))
-      while let element = try reader.nextVarint() { bytes.append(element == 0 ? 0 : 1) }
+      while bytes.count <= byteCount, let element = try reader.nextVarint() {
+        bytes.append(element == 0 ? 0 : 1)
+      }
     default: break
     }
   }
@@ -235,8 +241,9 @@ extension Loading {
         }
         guard isString, let (limit, hasStrings) = limits[place], !hasStrings else { continue }
         limits[place] = (limit, true)
-        // An element has two bytes at least. The bytes are held up to three times.
-        strings += 3 * limit + limit / 2 * 80
+        // An element has two bytes at least. The bytes are held up to three times. More than any
+        // memory is enough: sums stay numbers.
+        strings = min(strings + 3 * limit + limit / 2 * 80, 1 << 50)
       }
     }
     // A byte of a record is an element of eight bytes at most.

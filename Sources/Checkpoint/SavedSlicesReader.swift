@@ -31,6 +31,25 @@ package struct SavedSlicesReader {
     let key: [UInt8]
     let stored: Checkpoint.StoredBytes
     let block: TableIndex.Block
+
+    init(
+      slice: Slice, key: [UInt8], stored: Checkpoint.StoredBytes, block: TableIndex.Block
+    ) {
+      self.slice = slice
+      self.key = key
+      self.stored = stored
+      self.block = block
+    }
+
+    /// The slice of a tensor of which nothing is stored.
+    init(ofNothingIn shape: Shape) {
+      let zeros = Array(repeating: 0, count: shape.rank)
+      let nowhere = Checkpoint.StoredBytes(
+        shard: Checkpoint.StoredBytes.missing, maskedChecksum: 0, offset: 0, byteCount: 0)
+      self.init(
+        slice: Slice(starts: zeros, counts: zeros), key: [], stored: nowhere,
+        block: TableIndex.Block(offset: 0, byteCount: 0))
+    }
   }
 
   private struct Tensor {
@@ -83,7 +102,8 @@ package struct SavedSlicesReader {
       return try block.next() && block.key.isEmpty ? block.value : nil
     }
     guard let list else { throw source.listLacks }
-    let room = 16 * list.count + (64 << 10)
+    // A slice of eight bytes, the least that an honest one has, takes some 200.
+    let room = 32 * list.count + (64 << 10)
     allowance += room
     reserved += room
     try reserve(reserved)
@@ -147,7 +167,10 @@ package struct SavedSlicesReader {
       case (1, .bytes(let range)): nameBytes = copied(bytes.extracting(range))
       case (2, .bytes(let range)): lengths += try source.lengths(bytes.extracting(range))
       case (3, .varint(let value)): type = Int32(truncatingIfNeeded: value)
-      case (4, .bytes(let range)): slices.append(try source.extents(bytes.extracting(range)))
+      case (4, .bytes(let range)):
+        let extents = try source.extents(bytes.extracting(range))
+        try spend(extents.count * 40 + 160)
+        slices.append(extents)
       default: break
       }
     }
@@ -164,22 +187,26 @@ package struct SavedSlicesReader {
       throw source.problem(
         name, "is \(dtype.name) \(shape), but \(known.dtype.name) \(known.shape) before it")
     }
-    var tensor = tensors[name] ?? Tensor(dtype: dtype, shape: shape)
+    var found: [StoredSlice] = []
     for extents in slices {
       guard extents.count == shape.rank else {
         throw source.problem(
           name, "has a slice of \(extents.count) axes, expected \(shape.rank)")
       }
+      for extent in extents where !extent.isSound {
+        throw source.problem(
+          name,
+          "has a slice of \(extent.length.map(String.init) ?? "all") elements from \(extent.start)")
+      }
       let key = SliceKey.encode(
         name: nameBytes[...], extents: extents.map { ($0.start, $0.length) })
-      try spend(key.count + extents.count * 16 + 160)
+      try spend(key.count)
       let slice = Slice(
-        starts: extents.map { $0.length == nil ? 0 : $0.start },
-        counts: zip(extents, lengths).map { $0.length ?? $1 })
+        starts: extents.map(\.start), counts: zip(extents, lengths).map { $0.length ?? $1 })
       let block = index.block(of: key)
       // What does not fit the tensor is refused when it is read; it has no bytes that count.
       let byteCount = slice.fits(shape) ? slice.shape.byteCount(of: dtype) ?? 0 : 0
-      tensor.slices.append(
+      found.append(
         StoredSlice(
           slice: slice, key: key,
           stored: Checkpoint.StoredBytes(
@@ -187,7 +214,8 @@ package struct SavedSlicesReader {
             offset: block?.offset ?? 0, byteCount: byteCount),
           block: block ?? TableIndex.Block(offset: 0, byteCount: 0)))
     }
-    tensors[name] = tensor
+    // In place: a tensor may be listed many times.
+    tensors[name, default: Tensor(dtype: dtype, shape: shape)].slices += found
   }
 
   private mutating func spend(_ byteCount: Int) throws(Problem) {
@@ -205,7 +233,9 @@ package struct SavedSlicesReader {
     var storedEnds: [Int] = []
     var keys: [[UInt8]] = []
     var blocks: [TableIndex.Block] = []
-    for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
+    for (name, var tensor) in tensors.sorted(by: { $0.key < $1.key }) {
+      // No slices at all is not the same as stored whole: nothing of it is there.
+      if tensor.slices.isEmpty { tensor.slices.append(StoredSlice(ofNothingIn: tensor.shape)) }
       let slices = tensor.slices.map(\.slice)
       // Stored whole, it is one slice.
       let isWhole = slices == [Slice(whole: tensor.shape)]
@@ -215,7 +245,6 @@ package struct SavedSlicesReader {
         blocks.append(slice.block)
       }
       storedEnds.append(stored.count)
-      // No slices at all is not the same as stored whole: nothing of it is there.
       catalog.append(name, tensor.dtype, tensor.shape, slices: isWhole ? [] : slices)
     }
     catalog.index()
@@ -260,6 +289,8 @@ extension SavedSlicesReader.Source {
         if case (1, .varint(let value)) = field { length = Int(truncatingIfNeeded: value) }
       }
       lengths.append(length)
+      // One too many is enough to refuse the shape.
+      guard lengths.count <= BundleReader.maximumRank else { break }
     }
     return lengths
   }
@@ -280,6 +311,7 @@ extension SavedSlicesReader.Source {
         }
       }
       extents.append(stored)
+      guard extents.count <= BundleReader.maximumRank else { break }
     }
     return extents
   }
@@ -308,6 +340,14 @@ extension SavedSlicesReader.Source {
       }
     }
     try version.expectReadable()
+  }
+}
+
+extension StoredExtent {
+  /// Whether TensorFlow takes it: all of an axis, or a run that is not empty and has an end.
+  fileprivate var isSound: Bool {
+    guard let length else { return start == 0 }
+    return start >= 0 && length > 0 && !start.addingReportingOverflow(length).overflow
   }
 }
 

@@ -19,6 +19,9 @@ package struct TableIndex: Sendable {
   /// The bytes at the end of the file that say where the index is.
   package static let footerByteCount = Footer.byteCount
 
+  /// The longest block: what protobuf can make one message of, and more.
+  private static let maximumBlockByteCount = 1 << 32
+
   /// The data blocks, in the order of the file.
   package private(set) var blocks: [Block] = []
   /// The greatest key that each block may hold, one after the other.
@@ -43,6 +46,7 @@ package struct TableIndex: Sendable {
     while try entries.next(in: block, allowance: &allowance) {
       var cursor = Cursor(block.contents.extracting(entries.value), offset: 0)
       let handle = try BlockHandle(.data, from: &cursor, limit: offset)
+      guard handle.byteCount <= TableIndex.maximumBlockByteCount else { throw .badHandle(.data) }
       guard handle.offset >= last else { throw .overlappingBlocks(block: handle.offset) }
       last = handle.end
       blocks.append(Block(offset: handle.offset, byteCount: handle.end - handle.offset))

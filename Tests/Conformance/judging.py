@@ -35,6 +35,8 @@ RULES = [
     ("InvalidArgumentError", "does not match the shape in the save file", "SHAPE_MISMATCH"),
     ("InvalidArgumentError", "Assign requires shapes of both tensors", "SHAPE_MISMATCH"),
     ("InvalidArgumentError", "Does not have sufficient slices", "SLICES_INCOMPLETE"),
+    # So much for V1 of what V2 says in the words above.
+    ("InvalidArgumentError", "Error copying slice data", "SLICES_INCOMPLETE"),
     ("InternalError", "Overlapping slices", "SLICES_OVERLAP"),
     ("ValueError", "Checkpoint ignored", "CHECKPOINT_STATE_INVALID"),
     ("ValueError", "Invalid checkpoint state loaded from", "CHECKPOINT_STATE_INVALID"),
