@@ -24,6 +24,27 @@ struct Opened {
     checkpoint = try BundleReader.read(files)
   }
 
+  /// Writes and opens a V1 checkpoint.
+  init(
+    _ writer: SavedSlicesWriter, damage: (BundleWriter.Bundle) throws -> Void = { _ in }
+  ) throws {
+    let directory = try TemporaryDirectory()
+    let tables = try writer.write(to: directory.path)
+    let bundle = BundleWriter.Bundle(
+      prefix: "\(directory.path)/model-*", index: tables[0], shards: tables, entries: [:])
+    try damage(bundle)
+    try self.init(tables: bundle, in: directory)
+  }
+
+  /// Opens the tables of a V1 checkpoint.
+  init(tables bundle: BundleWriter.Bundle, in directory: TemporaryDirectory) throws {
+    self.directory = directory
+    self.bundle = bundle
+    files = try FileSet(
+      bundle.shards.map { (FileSet.Role.table, try File(opening: FilePath($0))) }, openedBy: 1000)
+    checkpoint = try Checkpoint.read(files) { _ in }
+  }
+
   func tensor(_ name: String) throws -> Int {
     try #require(checkpoint.catalog.position(of: Name(name)))
   }

@@ -383,7 +383,7 @@ extension BundleWriter.Entry {
 }
 
 extension BundleWriter.Extent {
-  fileprivate var bytes: [UInt8] {
+  var bytes: [UInt8] {
     // A length in a oneof is written even if it is zero.
     Proto.number(1, start) + (length.map { [2 << 3] + Proto.varint($0) } ?? [])
   }
