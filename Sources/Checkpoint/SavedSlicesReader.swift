@@ -31,25 +31,6 @@ package struct SavedSlicesReader {
     let key: [UInt8]
     let stored: Checkpoint.StoredBytes
     let block: TableIndex.Block
-
-    init(
-      slice: Slice, key: [UInt8], stored: Checkpoint.StoredBytes, block: TableIndex.Block
-    ) {
-      self.slice = slice
-      self.key = key
-      self.stored = stored
-      self.block = block
-    }
-
-    /// The slice of a tensor of which nothing is stored.
-    init(ofNothingIn shape: Shape) {
-      let zeros = Array(repeating: 0, count: shape.rank)
-      let nowhere = Checkpoint.StoredBytes(
-        shard: Checkpoint.StoredBytes.missing, maskedChecksum: 0, offset: 0, byteCount: 0)
-      self.init(
-        slice: Slice(starts: zeros, counts: zeros), key: [], stored: nowhere,
-        block: TableIndex.Block(offset: 0, byteCount: 0))
-    }
   }
 
   private struct Tensor {
@@ -214,7 +195,8 @@ package struct SavedSlicesReader {
             offset: block?.offset ?? 0, byteCount: byteCount),
           block: block ?? TableIndex.Block(offset: 0, byteCount: 0)))
     }
-    // In place: a tensor may be listed many times.
+    // A tensor without a slice is not there. In place: one may be listed many times.
+    guard !found.isEmpty else { return }
     tensors[name, default: Tensor(dtype: dtype, shape: shape)].slices += found
   }
 
@@ -233,9 +215,7 @@ package struct SavedSlicesReader {
     var storedEnds: [Int] = []
     var keys: [[UInt8]] = []
     var blocks: [TableIndex.Block] = []
-    for (name, var tensor) in tensors.sorted(by: { $0.key < $1.key }) {
-      // No slices at all is not the same as stored whole: nothing of it is there.
-      if tensor.slices.isEmpty { tensor.slices.append(StoredSlice(ofNothingIn: tensor.shape)) }
+    for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
       let slices = tensor.slices.map(\.slice)
       // Stored whole, it is one slice.
       let isWhole = slices == [Slice(whole: tensor.shape)]

@@ -48,6 +48,7 @@ RULES = [
     ("NotFoundError", "No such file or directory", "CHECKPOINT_NOT_FOUND"),
     ("DataLossError", "Checksum does not match", "CHECKSUM_MISMATCH"),
     ("DataLossError", "length checksum does not match", "CHECKSUM_MISMATCH"),
+    ("DataLossError", "block checksum mismatch", "CHECKSUM_MISMATCH"),
     ("DataLossError", "", "CORRUPT"),
     ("OutOfRangeError", "Read less bytes than requested", "TRUNCATED"),
     # What the reader makes of OUT_OF_RANGE and INVALID_ARGUMENT.
