@@ -3,11 +3,11 @@
 /// Accepts and refuses what TensorFlow does, whose reader is protobuf's for Python: comments,
 /// either quote, adjacent strings, escapes, lists, `;` or `,` after a field, and of a repeated
 /// singular field the last; but no unknown field, no missing colon, no byte order mark.
-struct TextFormat {
+package struct TextFormat {
   /// What is wrong with a text, and at which byte.
-  struct Refusal: Error {
-    let offset: Int
-    let expected: String
+  package struct Refusal: Error {
+    package let offset: Int
+    package let expected: String
   }
 
   /// The fields of the message, and whether a list of values may follow the colon.
@@ -25,7 +25,7 @@ struct TextFormat {
   private var position = 0
 
   /// The value of `model_checkpoint_path`; empty if there is none.
-  static func modelCheckpointPath(in bytes: [UInt8]) throws(Refusal) -> String {
+  package static func modelCheckpointPath(in bytes: [UInt8]) throws(Refusal) -> String {
     do {
       _ = try UTF8Span(validating: bytes.span)
     } catch {

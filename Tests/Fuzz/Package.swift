@@ -35,12 +35,14 @@ let package = Package(
     target("TensorModel", []),
     target("Messages", ["CMessages", "TensorModel"]),
     target("Checkpoint", ["Kernel", "Table", "TensorModel", "Messages", system]),
+    target("Locate", ["Kernel", system]),
     target("Wire", ["Kernel", "TensorModel", "Messages", system]),
     .systemLibrary(name: "CFuzzer", path: "CFuzzer"),
     .executableTarget(
       name: "fuzz",
       dependencies: [
-        "CFuzzer", "Checkpoint", "Table", "Wire", "Messages", "Kernel", "TensorModel", system,
+        "CFuzzer", "Checkpoint", "Locate", "Table", "Wire", "Messages", "Kernel", "TensorModel",
+        system,
       ],
       path: "Program", swiftSettings: swift,
       // The gold linker, which is the default, crashes on instrumented Swift.

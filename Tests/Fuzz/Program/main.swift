@@ -4,7 +4,8 @@ import Glibc
 /// What can be fuzzed; each takes bytes that nobody vouches for, and stops where it finds fault.
 let targets: [String: ([UInt8]) -> Void] = [
   "table": fuzzTable, "bundle": fuzzBundle, "frame": fuzzFrame, "call": fuzzCall,
-  "assignment-map": fuzzAssignmentMap, "objects": fuzzObjects,
+  "assignment-map": fuzzAssignmentMap, "objects": fuzzObjects, "v1": fuzzSavedSlices,
+  "snappy": fuzzSnappy, "text-format": fuzzTextFormat,
 ]
 
 /// Stops the program, as libFuzzer wants to see a fault.
