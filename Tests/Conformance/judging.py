@@ -43,7 +43,7 @@ RULES = [
     ("UnicodeDecodeError", "", "CHECKPOINT_STATE_INVALID"),
     ("ValueError", "Couldn't find 'checkpoint' file or checkpoints", "CHECKPOINT_NOT_FOUND"),
     ("NotFoundError", "Unsuccessful TensorSliceReader constructor", "CHECKPOINT_NOT_FOUND"),
-    ("NotFoundError", "Key ", "TENSOR_NOT_FOUND"),
+    ("NotFoundError", "Key", "TENSOR_NOT_FOUND"),
     ("NotFoundError", "not found in checkpoint files", "TENSOR_NOT_FOUND"),
     ("NotFoundError", "No such file or directory", "CHECKPOINT_NOT_FOUND"),
     ("DataLossError", "Checksum does not match", "CHECKSUM_MISMATCH"),
