@@ -114,7 +114,10 @@ let package = Package(
       ]),
     tests(
       "Hostile",
-      ["Harness", "WarmstartClient", "Messages", "Kernel", "TensorModel", "warmstartd", system]),
+      [
+        "Harness", "WarmstartClient", "Messages", "Kernel", "TensorModel", "warmstartd",
+        "warmstartctl", system,
+      ]),
     tests("warmstartctl", ["warmstartctl", "TensorModel", "Kernel", system]),
   ]
 )

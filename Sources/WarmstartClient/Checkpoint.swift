@@ -44,13 +44,15 @@ public final class Checkpoint: Sendable {
   ) throws(WarmstartError) {
     let files = try LocatedFiles(path)
     var opened: OpenReply?
-    let session = try client.call(.open, until: deadline) { session throws(SessionError) in
-      let (reference, passed) = try files.reference(on: session, until: deadline)
-      return Client.PreparedCall(files: passed) { frame, scratch in
-        frame.begin(OpenRequest(reference), scratch)
+    let session = try WarmstartError.calling(about: files.path) { () throws(WarmstartError) in
+      try client.call(.open, until: deadline) { session throws(SessionError) in
+        let (reference, passed) = try files.reference(on: session, until: deadline)
+        return Client.PreparedCall(files: passed) { frame, scratch in
+          frame.begin(OpenRequest(reference), scratch)
+        }
+      } each: { bytes, scratch, _ throws(MessageError) in
+        opened = try OpenReply(unpacking: bytes, scratch)
       }
-    } each: { bytes, scratch, _ throws(MessageError) in
-      opened = try OpenReply(unpacking: bytes, scratch)
     }
     try self.init(files, opened, client, session)
   }
@@ -115,15 +117,17 @@ public final class Checkpoint: Sendable {
     each: (RawSpan, Scratch, [File]) throws(MessageError) -> OpenReply?
   ) throws(WarmstartError) {
     var opened: OpenReply?
-    let session = try client.call(method, until: deadline) { session throws(SessionError) in
-      starting()
-      opened = nil
-      let known = handle.withLock { $0 }
-      guard known.session != session.number else { return prepare(.handle(known.handle), []) }
-      let (reference, passed) = try files.reference(on: session, until: deadline)
-      return prepare(reference, passed)
-    } each: { bytes, scratch, files throws(MessageError) in
-      if let reply = try each(bytes, scratch, files) { opened = reply }
+    let session = try WarmstartError.calling(about: path) { () throws(WarmstartError) in
+      try client.call(method, until: deadline) { session throws(SessionError) in
+        starting()
+        opened = nil
+        let known = handle.withLock { $0 }
+        guard known.session != session.number else { return prepare(.handle(known.handle), []) }
+        let (reference, passed) = try files.reference(on: session, until: deadline)
+        return prepare(reference, passed)
+      } each: { bytes, scratch, files throws(MessageError) in
+        if let reply = try each(bytes, scratch, files) { opened = reply }
+      }
     }
     guard let opened else { return }
     guard opened.generation == generation else {

@@ -63,13 +63,15 @@ extension Client {
     let question = try Question(map, variables, options)
     var answer = Answer()
     var opened: OpenReply?
-    let session = try call(.resolve, until: deadline) { session throws(SessionError) in
-      answer = Answer()
-      opened = nil
-      let (reference, passed) = try files.reference(on: session, until: deadline)
-      return question.prepared(reference, passed)
-    } each: { bytes, scratch, files throws(MessageError) in
-      if let reply = try answer.add(bytes, scratch, files) { opened = reply }
+    let session = try WarmstartError.calling(about: files.path) { () throws(WarmstartError) in
+      try call(.resolve, until: deadline) { session throws(SessionError) in
+        answer = Answer()
+        opened = nil
+        let (reference, passed) = try files.reference(on: session, until: deadline)
+        return question.prepared(reference, passed)
+      } each: { bytes, scratch, files throws(MessageError) in
+        if let reply = try answer.add(bytes, scratch, files) { opened = reply }
+      }
     }
     let checkpoint = try Checkpoint(files, opened, self, session)
     return try answer.mapped(question, in: checkpoint)

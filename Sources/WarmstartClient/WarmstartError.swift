@@ -19,6 +19,8 @@ public struct WarmstartError: Error, Sendable, Hashable {
   public let problemCount: Int
   /// What the system answered, if that was the cause.
   public let underlyingError: Errno?
+  /// The checkpoint that the daemon says this of, by its path as TensorFlow reports it.
+  public private(set) var checkpoint: String?
 
   init(_ status: CallStatus) {
     code = status.code
@@ -50,7 +52,24 @@ public struct WarmstartError: Error, Sendable, Hashable {
   }
 }
 
+extension WarmstartError {
+  /// What a call about a checkpoint throws: the error, with the path if the daemon said it.
+  static func calling(
+    about path: String, _ body: () throws(WarmstartError) -> Int
+  ) throws(WarmstartError) -> Int {
+    do {
+      return try body()
+    } catch {
+      var error = error
+      if error.reason != Reason.connection.rawValue { error.checkpoint = path }
+      throw error
+    }
+  }
+}
+
 extension WarmstartError: CustomStringConvertible {
-  /// The error as `warmstartctl` prints it: `NOT_FOUND (TENSOR_NOT_FOUND): tensor …`.
-  public var description: String { "\(code.name) (\(reason)): \(message)" }
+  /// The error as `warmstartctl` prints it: `NOT_FOUND (TENSOR_NOT_FOUND): models/bert: tensor …`.
+  public var description: String {
+    "\(code.name) (\(reason)): \(checkpoint.map { "\($0): " } ?? "")\(message)"
+  }
 }

@@ -8,6 +8,8 @@ struct Failure: Error {
   let code: StatusCode
   let reason: String
   let message: String
+  /// The path of the checkpoint that this is about, unless the message says it.
+  let checkpoint: String?
   /// All that is wrong, the deciding problem first.
   let problems: [Problem]
   /// The number of problems found, of which `problems` may be the first.
@@ -17,6 +19,7 @@ struct Failure: Error {
     code = error.code
     reason = error.reason
     message = error.message
+    checkpoint = error.checkpoint
     problems = error.problems
     problemCount = error.problemCount
   }
@@ -25,6 +28,7 @@ struct Failure: Error {
     code = reason.code
     self.reason = reason.rawValue
     self.message = message
+    checkpoint = nil
     problems = [Problem(reason, message)]
     problemCount = 1
   }
@@ -56,7 +60,8 @@ struct Failure: Error {
   private static let shownProblems = 20
 
   private var text: String {
-    var text = "warmstartctl: \(code.name) (\(printable(reason))): \(printable(message))\n"
+    let place = checkpoint.map { "\($0): " } ?? ""
+    var text = "warmstartctl: \(code.name) (\(printable(reason))): \(printable(place + message))\n"
     let further = problems.dropFirst().prefix(Failure.shownProblems)
     for problem in further { text += "  \(printable(problem.message))\n" }
     let hidden = problemCount - 1 - further.count
@@ -65,15 +70,12 @@ struct Failure: Error {
   }
 
   private var json: JSON {
-    .object([
-      (
-        "error",
-        .object([
-          ("code", .text(code.name)), ("reason", .text(reason)), ("message", .text(message)),
-          ("details", .list(problems.map(JSON.init))),
-        ])
-      )
-    ])
+    var fields: [(String, JSON)] = [
+      ("code", .text(code.name)), ("reason", .text(reason)), ("message", .text(message)),
+    ]
+    if let checkpoint { fields.append(("checkpoint", .text(checkpoint))) }
+    fields.append(("details", .list(problems.map(JSON.init))))
+    return .object([("error", .object(fields))])
   }
 }
 

@@ -9,6 +9,9 @@ checkpoints/  NAME/model.index is a V2 checkpoint's index with one thing wrong. 
               what the daemon must answer: the reason, a part of the message, and the tensor that is
               to be read if the index itself can be opened. Where `sparesOthers` is true, the
               tensor `sound` can be read all the same.
+              NAME/model, without an index, is the table of a V1 checkpoint.
+maps/         NAME.json is a map and the variables for it, as `warmstartctl resolve` takes them, with
+              the checkpoint (`sound`) in which it must fail, the reason, and parts of the message.
 frames/       NAME.txt is what a client sends, in the format of Tests/Transcripts. Its first line is
               the status of the last answer: the call's id (0 for the connection's own, after which
               it ends), the reason, and a part of the message.
@@ -702,7 +705,231 @@ def make_data():
          "tensor f is in shard 0 of 1, whose data file is missing", lambda data: None, False)
 
 
+# MARK: V1
+
+
+class SavedSlices:
+    """The sound checkpoint as a V1 table, to be changed."""
+
+    def __init__(self):
+        self.tensors = {}
+        self.records = {}
+        self.versions = b""
+        self.add("f", 1, [2, 3], field(5, floats(6)))
+        self.add("sound", 1, [3], field(5, floats(3)))
+        self.add("s", 7, [3], b"".join(field(8, text) for text in [b"hello", b"", b"\xff\0x"]))
+        self.add("p", 1, [5, 4], field(5, floats(12)), TOP)
+        self.add("p", 1, [5, 4], field(5, floats(20)[48:]), BOTTOM)
+
+    def add(self, name, dtype, shape, values, extents=None):
+        extents = [None] * len(shape) if extents is None else extents
+        known = self.tensors.setdefault(name, (dtype, shape, []))
+        known[2].append(extents)
+        if values is not None:
+            self.put(name, extents, values)
+
+    def put(self, name, extents, values):
+        spelled = b"".join(field(1, Entry.extent(extent)) for extent in extents)
+        saved = field(1, name) + field(2, spelled) + field(3, values)
+        self.records[slice_key(name, extents)] = field(2, saved)
+
+    def list(self):
+        tensors = b""
+        for name, (dtype, shape, slices) in sorted(self.tensors.items()):
+            lengths = b"".join(field(2, field(1, length)) for length in shape)
+            tensor = field(1, name) + field(2, lengths) + field(3, dtype)
+            for extents in slices:
+                tensor += field(4, b"".join(field(1, Entry.extent(extent)) for extent in extents))
+            tensors += field(1, tensor)
+        return field(1, tensors + (field(2, self.versions) if self.versions else b""))
+
+    def table(self, contents=None, damaged=None):
+        """A table with the list in one data block and the records in another."""
+        table = Table()
+        contents = self.list() if contents is None else contents
+        table.data(b"", block([(b"", contents)]), damage=damaged == "list")
+        records = sorted(self.records.items())
+        table.data(records[-1][0], block(records), damage=damaged == "records")
+        return table
+
+
+def opening_v1(name, file, reason, message):
+    """A table that is refused."""
+    assert name not in checkpoints
+    checkpoints[name] = (None, file, dict(reason=reason, message=message))
+
+
+def reading_v1(name, saved, tensor, reason, message, spares_others=True, **other):
+    """A table of which one tensor is refused."""
+    assert name not in checkpoints
+    expected = dict(reason=reason, message=message, tensor=tensor, sparesOthers=spares_others)
+    checkpoints[name] = (None, saved.table(**other).finish(), expected)
+
+
+def make_v1_lists():
+    sound = SavedSlices().table().finish()
+    opening_v1("v1-short", sound[-47:], "CORRUPT", "V1 table 1 of 1 is damaged: file is too short")
+    opening_v1("v1-magic-wrong", sound[:-1] + b"x", "CORRUPT", "not an sstable (bad magic number)")
+    opening_v1("v1-index-checksum", SavedSlices().table().finish(damage=1), "CHECKSUM_MISMATCH",
+               "V1 table 1 of 1 is damaged: block checksum mismatch at")
+    opening_v1("v1-list-checksum", SavedSlices().table(damaged="list").finish(), "CHECKSUM_MISMATCH",
+               "V1 table 1 of 1 is damaged: block checksum mismatch at 0")
+    no_list = "V1 table 1 of 1 does not begin with a list of the tensors that it holds"
+    opening_v1("v1-list-empty", SavedSlices().table(b"").finish(), "CORRUPT", no_list)
+    opening_v1("v1-list-missing", table_of(sorted(SavedSlices().records.items())), "CORRUPT", no_list)
+    opening_v1("v1-without-entries", Table().finish(), "CORRUPT", no_list)
+    opening_v1("v1-list-unparseable", SavedSlices().table(b"\x0a\xff\x01x").finish(), "CORRUPT",
+               "the list of tensors of V1 table 1 of 1 is not parseable")
+    table = SavedSlices().table()
+    table.index[0] = (b"", varint(2**40) + varint(8))
+    opening_v1("v1-block-past-end", table.finish(), "TRUNCATED", f"data block of 8 bytes at {2**40}")
+
+    def tensor(name, reason, message, dtype=1, shape=(2, 3), slices=((None, None),)):
+        saved = SavedSlices()
+        saved.tensors["f"] = (dtype, list(shape), list(slices))
+        opening_v1(name, saved.table().finish(), reason, message)
+
+    where = "tensor f in V1 table 1 of 1"
+    tensor("v1-shape-negative", "CORRUPT", f"{where} has the invalid shape [-7, 3]", shape=(-7, 3))
+    tensor("v1-shape-overflow", "CORRUPT", f"{where} has the invalid shape", shape=(2**40, 2**40))
+    tensor("v1-shape-rank-255", "CORRUPT", f"{where} has the invalid shape", shape=[1] * 255,
+           slices=[[None] * 255])
+    tensor("v1-dtype-invalid", "CORRUPT", f"{where} has the unknown dtype 0", dtype=0)
+    tensor("v1-dtype-99", "CORRUPT", f"{where} has the unknown dtype 99", dtype=99)
+    tensor("v1-dtype-resource", "CORRUPT", f"{where} has the unknown dtype 20", dtype=20)
+    tensor("v1-slice-of-another-rank", "CORRUPT", f"{where} has a slice of 1 axes, expected 2",
+           slices=[[None]])
+    tensor("v1-slice-length-zero", "CORRUPT", f"{where} has a slice of 0 elements from 0",
+           slices=[[(0, 0), None]])
+    tensor("v1-slice-start-negative", "CORRUPT", f"{where} has a slice of 2 elements from -1",
+           slices=[[(-1, 2), None]])
+
+    def version(name, versions, message):
+        saved = SavedSlices()
+        saved.versions = versions
+        opening_v1(name, saved.table().finish(), "VERSION_MISMATCH", message)
+
+    version("v1-min-consumer-2", field(1, 1) + field(2, 2), "min consumer version 2 above")
+    version("v1-producer-negative", field(1, -1), "producer version -1 below")
+    version("v1-bad-consumer-1", field(1, 1) + field(3, varint(1)), "disallows consumer version 1")
+
+
+def make_v1_records():
+    whole = [None, None]
+
+    def record(name, values, message="expected 6 elements of dtype float32"):
+        saved = SavedSlices()
+        if values is None:
+            del saved.records[slice_key("f", whole)]
+        else:
+            saved.put("f", whole, values)
+        where = "V1 table 1 of 1"
+        reading_v1(name, saved, "f", "CORRUPT", message.replace("TABLE", where))
+
+    record("v1-record-missing", None, "tensor f lists slice 0,2:0,3, whose record is not in TABLE")
+    record("v1-record-too-few", field(5, floats(5)))
+    record("v1-record-too-many", field(5, floats(7)))
+    record("v1-record-of-another-type", field(7, bytes(range(6))))
+    record("v1-record-as-content", field(4, floats(6)))
+    record("v1-record-of-noise", b"\xff" * 24, "tensor f has a damaged record of slice 0,2:0,3 in TABLE")
+    saved = SavedSlices()
+    reading_v1("v1-record-checksum", saved, "f", "CHECKSUM_MISMATCH",
+               "tensor f: V1 table 1 of 1 is damaged: block checksum mismatch", False, damaged="records")
+    saved = SavedSlices()
+    saved.put("s", [None], field(8, b"one") + field(8, b"two"))
+    reading_v1("v1-strings-too-few", saved, "s", "CORRUPT", "expected 3 elements of dtype string")
+    saved = SavedSlices()
+    saved.tensors["f"] = (14, [2, 3], [whole])
+    reading_v1("v1-dtype-bfloat16", saved, "f", "UNSUPPORTED",
+               "tensor f has dtype bfloat16, which no V1 checkpoint can hold")
+    saved = SavedSlices()
+    saved.tensors["p"] = (1, [5, 4], [TOP])
+    reading_v1("v1-slices-incomplete", saved, "p", "SLICES_INCOMPLETE", "sufficient slices")
+    saved = SavedSlices()
+    saved.add("p", 1, [5, 4], field(5, floats(8)), [(2, 2), None])
+    reading_v1("v1-slices-overlap", saved, "p", "SLICES_OVERLAP", "overlapping slices are stored")
+    saved = SavedSlices()
+    saved.tensors["p"] = (1, [5, 4], [TOP, [(3, 3), None]])
+    reading_v1("v1-slice-past-end", saved, "p", "CORRUPT", "does not lie in the tensor")
+
+
+# MARK: Maps
+
+maps = {}
+
+
+def variable(name, dtype, shape, **other):
+    return dict(name=name, dtype=dtype, shape=shape, **other)
+
+
+def part(shape, full_shape, offset, dtype="float32"):
+    """A partition of a variable `v`."""
+    return variable("v/part_0", dtype, shape,
+                    slice=dict(full_name="v", full_shape=full_shape, offset=offset))
+
+
+def mapping(name, pairs, variables, reason, *parts):
+    """A map that fails in the sound checkpoint."""
+    assert name not in maps
+    maps[name] = dict(map=pairs, variables=variables, reason=reason, message=list(parts))
+
+
+def make_maps():
+    f, v = variable("v", "float32", [2, 3]), variable("scope/f", "float32", [2, 3])
+    mapping("tensor-not-found", [["nowhere", {"variable": "v"}]], [f], "TENSOR_NOT_FOUND",
+            "key nowhere: tensor nowhere is not found")
+    mapping("tensor-misspelled", [["sounb", {"variable": "v"}]], [variable("v", "float32", [3])],
+            "TENSOR_NOT_FOUND", "tensor sounb is not found", "sound")
+    mapping("tensor-with-slash-at-start", [["/f", {"variable": "v"}]], [f], "TENSOR_NOT_FOUND",
+            "tensor /f is not found")
+    mapping("tensor-of-partition", [["p/part_0", {"variable": "v"}]], [variable("v", "float32", [3, 4])],
+            "TENSOR_NOT_FOUND", "tensor p/part_0 is not found")
+    mapping("variable-misspelled", [["f", "w"]], [f], "SCOPE_ONLY", "w", "f")
+    mapping("scope-to-variable", [["scope/", "v"]], [f], "TENSOR_NOT_FOUND", "tensor scope/ is not found")
+    mapping("tensor-to-scope", [["f", "scope/"]], [v], "SCOPE_ONLY", "f")
+    mapping("empty-key", [["", "scope/"]], [v], "SCOPE_ONLY", "scope/")
+    mapping("scope-lacks-tensor", [["/", "scope/"]], [v, variable("scope/none", "float32", [1])],
+            "TENSOR_NOT_FOUND", "tensor none for variable scope/none is not found")
+    mapping("scope-doubled-slash", [["//", "scope/"]], [v], "TENSOR_NOT_FOUND", "variable scope/f")
+    mapping("shape-mismatch", [["f", {"variable": "v"}]], [variable("v", "float32", [3, 2])],
+            "SHAPE_MISMATCH", "variable v", "[3, 2]", "tensor f", "[2, 3]")
+    mapping("shape-mismatch-of-scope", [["/", "scope/"]], [variable("scope/f", "float32", [2, 4])],
+            "SHAPE_MISMATCH", "variable scope/f", "[2, 4]", "tensor f", "[2, 3]")
+    mapping("shape-of-another-rank", [["f", {"variable": "v"}]], [variable("v", "float32", [6])],
+            "SHAPE_MISMATCH", "[6]", "[2, 3]")
+    mapping("dtype-mismatch", [["f", {"variable": "v"}]], [variable("v", "float64", [2, 3])],
+            "DTYPE_MISMATCH", "tensor f", "float64", "float32")
+    mapping("dtype-mismatch-of-string", [["s", {"variable": "v"}]], [variable("v", "int64", [3])],
+            "DTYPE_MISMATCH", "tensor s", "int64", "string")
+    mapping("partitions-differ", [["p", {"variables": ["a/part_0", "b/part_0"]}]],
+            [variable(f"{n}/part_0", "float32", [5, 4],
+                      slice=dict(full_name=n, full_shape=[5, 4], offset=[0, 0])) for n in "ab"],
+            "SLICES_DIFFER", "slices must all be from the same tensor: a != b")
+    mapping("list-of-whole-variable", [["p", {"variables": ["v"]}]], [variable("v", "float32", [5, 4])],
+            "SLICES_DIFFER", "v")
+    mapping("part-of-another-shape", [["p", {"variables": ["v/part_0"]}]], [part([2, 4], [6, 4], [0, 0])],
+            "SHAPE_MISMATCH", "[6, 4]", "tensor p", "[5, 4]")
+    mapping("part-with-offset-of-another-rank", [["p", {"variables": ["v/part_0"]}]],
+            [part([2, 4], [5, 4], [0])], "INVALID_REQUEST", "v/part_0")
+    mapping("part-of-another-rank", [["p", {"variables": ["v/part_0"]}]], [part([2], [5, 4], [0, 0])],
+            "INVALID_REQUEST", "v/part_0")
+    mapping("part-length-negative", [["p", {"variables": ["v/part_0"]}]], [part([-2, 4], [5, 4], [0, 0])],
+            "INVALID_REQUEST", "variables[0].shape[0]: expected a length", "not -2")
+    mapping("part-of-negative-shape", [["p", {"variables": ["v/part_0"]}]],
+            [part([2, 4], [-5, 4], [0, 0])], "INVALID_REQUEST", "-5")
+    for name, shape, start, problem in [
+        ("part-past-end", [2, 4], 4, "slice 4,2:0,4 is out of bounds of full shape [5, 4]"),
+        ("part-sum-overflows", [2, 4], INT64_MAX, f"slice {INT64_MAX},2:0,4 is out of bounds of full shape"),
+        ("part-start-negative", [2, 4], -1, "expected non-negative starts and positive lengths"),
+        ("part-length-zero", [0, 4], 0, "expected non-negative starts and positive lengths"),
+    ]:
+        mapping(name, [["p", {"variables": ["v/part_0"]}]], [part(shape, [5, 4], [start, 0])],
+                "SHAPE_MISMATCH", "variable v/part_0, tensor p", problem)
+
 # MARK: Frames
+
+frames = {}
+
 
 frames = {}
 SERVICE = "/warmstart.v1.Warmstart/"
@@ -914,8 +1141,11 @@ def write(folder):
     make_strings()
     make_slices()
     make_data()
+    make_v1_lists()
+    make_v1_records()
+    make_maps()
     make_frames()
-    for part in ["checkpoints", "frames"]:
+    for part in ["checkpoints", "maps", "frames"]:
         shutil.rmtree(os.path.join(folder, part), ignore_errors=True)
         os.mkdir(os.path.join(folder, part))
 
@@ -924,8 +1154,13 @@ def write(folder):
             file.write(contents)
 
     data_file = "model.data-00000-of-00001"
-    for name, (index, data, _) in dict(checkpoints, sound=(Bundle().index(), Bundle().data, None)).items():
+    sound = (Bundle().index(), Bundle().data, None)
+    sound_v1 = (None, SavedSlices().table().finish(), None)
+    for name, (index, data, _) in {**checkpoints, "sound": sound, "v1-sound": sound_v1}.items():
         os.mkdir(os.path.join(folder, "checkpoints", name))
+        if index is None:
+            put(f"checkpoints/{name}/model", data)
+            continue
         put(f"checkpoints/{name}/model.index", index)
         if data == "sound":
             link = os.path.join(folder, "checkpoints", name, data_file)
@@ -934,13 +1169,15 @@ def write(folder):
             put(f"checkpoints/{name}/{data_file}", data)
     expected = {name: expected for name, (_, _, expected) in sorted(checkpoints.items())}
     put("checkpoints/expected.json", (json.dumps(expected, indent=1) + "\n").encode())
+    for name, question in maps.items():
+        put(f"maps/{name}.json", (json.dumps(question) + "\n").encode())
     for name, text in frames.items():
         put(f"frames/{name}.txt", text.encode())
 
 
 def contents(folder):
     found = {}
-    for part in ["checkpoints", "frames"]:
+    for part in ["checkpoints", "maps", "frames"]:
         for directory, _, names in os.walk(os.path.join(folder, part)):
             for name in names:
                 path = os.path.join(directory, name)
@@ -953,7 +1190,7 @@ def main():
     here = os.path.dirname(os.path.abspath(__file__))
     if sys.argv[1:] != ["--check"]:
         write(here)
-        print(f"{len(checkpoints)} checkpoints, {len(frames)} frames")
+        print(f"{len(checkpoints)} checkpoints, {len(maps)} maps, {len(frames)} frames")
         return
     with tempfile.TemporaryDirectory() as scratch:
         write(scratch)
@@ -963,4 +1200,5 @@ def main():
         sys.exit("not what make_corpus.py makes: " + " ".join(differing))
 
 
-main()
+if __name__ == "__main__":
+    main()

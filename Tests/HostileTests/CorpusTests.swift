@@ -47,6 +47,42 @@ struct HostileCheckpoint: Sendable, CustomTestStringConvertible {
   }()
 }
 
+/// A map that must fail, as `make_corpus.py` writes it.
+struct HostileMap: Sendable, CustomTestStringConvertible {
+  private struct Expected: Decodable {
+    let reason: String
+    let message: [String]
+  }
+
+  let name: String
+  let reason: String
+  /// What the message must say.
+  let message: [String]
+  /// The map and the variables, as files of `warmstartctl` have them.
+  let map: Data
+  let variables: Data
+
+  var testDescription: String { name }
+
+  static let all: [HostileMap] = {
+    let path = Golden.path("../Corpus/maps")
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    return names.sorted().compactMap { try? HostileMap("\(path)/\($0)", $0) }
+  }()
+
+  private init(_ path: String, _ name: String) throws {
+    let contents = try Data(contentsOf: URL(filePath: path))
+    let expected = try JSONDecoder().decode(Expected.self, from: contents)
+    let fields = try #require(
+      try JSONSerialization.jsonObject(with: contents) as? [String: Any])
+    self.name = name
+    (reason, message) = (expected.reason, expected.message)
+    map = try JSONSerialization.data(withJSONObject: try #require(fields["map"]))
+    variables = try JSONSerialization.data(
+      withJSONObject: ["variables": try #require(fields["variables"])])
+  }
+}
+
 /// Each known abuse is refused by a real daemon for its own reason, and harms nobody else.
 @Suite struct CorpusTests {
   private let daemon: RunningDaemon
@@ -75,10 +111,12 @@ struct HostileCheckpoint: Sendable, CustomTestStringConvertible {
     return span.indices.map { span[$0] }
   }
 
-  @Test func `the corpus is there, and what it was made from is sound`() throws {
-    #expect(HostileCheckpoint.all.count > 150)
+  @Test(arguments: ["sound", "v1-sound"])
+  func `the corpus is there, and what it was made from is sound`(_ name: String) throws {
+    #expect(HostileCheckpoint.all.count > 185)
+    #expect(HostileMap.all.count > 25)
     #expect(Transcript.names(in: "Corpus/frames").count > 45)
-    let checkpoint = try client.open(HostileCheckpoint.path("sound"))
+    let checkpoint = try client.open(HostileCheckpoint.path(name))
     try expectSound(checkpoint)
     #expect(try elements("f", of: checkpoint) == [0, 1, 2, 3, 4, 5])
     #expect(try elements("p", of: checkpoint) == (0..<20).map(Float.init))
@@ -97,6 +135,68 @@ struct HostileCheckpoint: Sendable, CustomTestStringConvertible {
     #expect(
       error?.message.contains(hostile.message) == true, "\(String(describing: error?.message))")
     if let tensor = hostile.tensor { #expect(error?.problems.first?.tensor == Name(tensor)) }
+    #expect(error?.checkpoint == hostile.prefix)
+    try expectNextIsServed()
+  }
+
+  /// What `warmstartctl` says on stderr, and its exit status.
+  private func command(_ arguments: [String]) throws -> (status: Int32, said: String) {
+    let process = Process()
+    process.executableURL = RunningDaemon.products.appending(path: "warmstartctl")
+    process.arguments = ["--socket", daemon.socketPath] + arguments
+    let said = Pipe()
+    process.standardError = said
+    process.standardOutput = FileHandle.nullDevice
+    try process.run()
+    let bytes = try said.fileHandleForReading.readToEnd() ?? Data()
+    process.waitUntilExit()
+    return (process.terminationStatus, String(decoding: bytes, as: UTF8.self))
+  }
+
+  private func resolve(
+    _ checkpoint: String, _ map: Data, _ variables: Data
+  ) throws -> (status: Int32, said: String) {
+    let directory = try TemporaryDirectory()
+    let files = ["\(directory.path)/map", "\(directory.path)/variables"]
+    try map.write(to: URL(filePath: files[0]))
+    try variables.write(to: URL(filePath: files[1]))
+    return try command(["resolve", checkpoint, "--map", files[0], "--variables", files[1]])
+  }
+
+  @Test(
+    .disabled(if: ProcessMemory.isSanitized, "the daemon's part is tested above"),
+    arguments: HostileCheckpoint.all)
+  func `the command says so, names the checkpoint, and exits with 1`(
+    _ hostile: HostileCheckpoint
+  ) throws {
+    let listed = try command(["list", hostile.prefix])
+    let line = "(\(hostile.reason)): \(hostile.prefix): "
+    if hostile.tensor == nil {
+      #expect(listed.status == 1)
+      #expect(listed.said.contains(line) && listed.said.contains(hostile.message), "\(listed.said)")
+    } else {
+      #expect(listed.status == 0, "\(listed.said)")
+    }
+    let tensor = hostile.tensor ?? "f"
+    let known = try? client.open(hostile.prefix).list().first { $0.name == Name(tensor) }
+    let dtype = known?.dtype.name ?? "float32"
+    let lengths = known?.shape.lengths.map(String.init).joined(separator: ",") ?? "2,3"
+    let variables =
+      #"{"variables": [{"name": "v", "dtype": "\#(dtype)", "shape": [\#(lengths)], "store": false}]}"#
+    let resolved = try resolve(
+      hostile.prefix, Data(#"[["\#(tensor)", {"variable": "v"}]]"#.utf8), Data(variables.utf8))
+    #expect(resolved.status == 1)
+    #expect(
+      resolved.said.contains(line) && resolved.said.contains(hostile.message), "\(resolved.said)")
+    try expectNextIsServed()
+  }
+
+  @Test(arguments: HostileMap.all)
+  func `a map that cannot be resolved is refused for its reason`(_ hostile: HostileMap) throws {
+    let resolved = try resolve(HostileCheckpoint.path("sound"), hostile.map, hostile.variables)
+    #expect(resolved.status == 1)
+    #expect(resolved.said.contains("(\(hostile.reason)): "), "\(resolved.said)")
+    for part in hostile.message { #expect(resolved.said.contains(part), "\(resolved.said)") }
     try expectNextIsServed()
   }
 
