@@ -33,8 +33,8 @@ package struct Loading {
   private let keepsCached: Bool
   /// Throws if nobody waits for the result any more; called between chunks.
   let checkIn: () throws(Problem) -> Void
-  /// Strings that were decoded to learn how much room their piece takes.
-  var decoded: [Piece: Strings] = [:]
+  /// How pieces of strings are filled, planned to learn how much room they take.
+  private var plans: [Piece: StringPlan] = [:]
   /// The block of a V1 table that was read last.
   var block: RecordBlock?
   private(set) var buffer: [UInt8] = []
@@ -52,7 +52,7 @@ package struct Loading {
     self.checkIn = checkIn
   }
 
-  /// The bytes that a piece takes in an arena; reads and checks strings to know.
+  /// The bytes that a piece takes in an arena; reads and checks the lengths of strings to know.
   package mutating func byteCount(of piece: Piece) throws(Problem) -> Int {
     if let dtype = checkpoint.catalog.dtype(piece.tensor).byteCount {
       let shape = checkpoint.shape(of: piece.tensor, piece.slice)
@@ -61,9 +61,12 @@ package struct Loading {
       }
       return count
     }
-    let strings = try decodeStrings(piece)
-    decoded[piece] = strings
-    return strings.byteCount
+    let plan = try planStrings(piece)
+    guard let byteCount = plan.byteCount else {
+      throw checkpoint.problem(piece.tensor, .corrupt, "has more than 2^63 bytes of strings")
+    }
+    plans[piece] = plan
+    return byteCount
   }
 
   /// Reads the runs, each with its tensor, and those that the targets need, into the arena's bytes.
@@ -78,7 +81,8 @@ package struct Loading {
     for target in targets {
       let tensor = target.piece.tensor
       guard let width = checkpoint.catalog.dtype(tensor).byteCount else {
-        decoded[target.piece]?.write(to: &arena, at: target.offset)
+        guard let plan = plans.removeValue(forKey: target.piece) else { continue }
+        try fill(plan, of: tensor, to: &arena, at: target.offset)
         continue
       }
       let wanted = target.piece.slice ?? Slice(whole: checkpoint.catalog.shape(tensor))
@@ -179,8 +183,8 @@ package struct Loading {
   ) throws(Problem) {
     let run = checkpoint.stored[position]
     guard checkpoint.catalog.dtype(tensor) != .string else {
-      _ = try readStrings(position, of: tensor)
-      return
+      let strings = try readLengths(position, of: tensor)
+      return try stream(StringPlan.Part(strings, at: position, copies: []), of: tensor) { _, _ in }
     }
     var copies = copies
     var checksum = Checksum()

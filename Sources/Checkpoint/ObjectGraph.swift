@@ -1,3 +1,4 @@
+import Kernel
 import Messages
 package import TensorModel
 
@@ -36,9 +37,9 @@ extension Checkpoint {
 
   /// The memory that it takes to read the object graph in a stored run, in bytes, at most about.
   package func objectGraphReadingByteCount(_ run: Int) -> Int {
-    // The bytes are held three times; then unpacked, and kept in columns, also of axes.
+    // The bytes, and those that are read; unpacked, and kept in columns, also of axes.
     let byteCount = max(0, stored[run].byteCount)
-    return 3 * byteCount + 3 * ObjectGraph.unpackByteCount(byteCount)
+    return 2 * byteCount + 3 * ObjectGraph.unpackByteCount(byteCount)
   }
 }
 
@@ -46,7 +47,12 @@ extension Loading {
   /// Reads, checks and parses the object graph.
   package mutating func readObjectGraph() throws(Problem) -> ObjectGraph {
     let (run, tensor) = try checkpoint.objectGraphRun()
-    let bytes = Array(try readStrings(run, of: tensor).element(0))
+    let strings = try readLengths(run, of: tensor)
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(strings.byteCount)
+    try stream(StringPlan.Part(strings, at: run, copies: []), of: tensor) { chunk, _ in
+      bytes.append(contentsOf: Array(chunk))
+    }
     let graph: ObjectGraph
     do {
       graph = try ObjectGraph(unpacking: bytes, Scratch())

@@ -155,16 +155,20 @@ struct SavedRecord {
   }
 
   /// Decodes strings; nil if they are not just so many.
-  static func strings(_ contents: [UInt8], _ value: Range<Int>, count: Int) -> Strings? {
-    var strings = Strings()
+  static func strings(_ contents: [UInt8], _ value: Range<Int>, count: Int) -> StringRun? {
+    var offsets = [0]
+    var bytes: [UInt8] = []
     do throws(MessageError) {
       try forEachTensorField(contents, value) { field throws(MessageError) in
-        if case (8, .bytes(let range)) = field { strings.append(contents[range]) }
+        guard case (8, .bytes(let range)) = field else { return }
+        bytes.append(contentsOf: contents[range])
+        offsets.append(bytes.count)
       }
     } catch {
       return nil
     }
-    return strings.offsets.count - 1 == count ? strings : nil
+    guard offsets.count - 1 == count else { return nil }
+    return StringRun(offsets: offsets, place: .memory(bytes))
   }
 
   /// Adds the elements of one field; stops once there are more bytes than expected.
@@ -266,7 +270,7 @@ extension Loading {
   /// Decodes the strings of one stored slice.
   mutating func readStrings(
     _ run: Int, of tensor: Int, _ records: Records
-  ) throws(Problem) -> Strings {
+  ) throws(Problem) -> StringRun {
     try readBlock(of: run, of: tensor, records)
     guard let block, let value = block.values[run] else { throw recordLacks(run, tensor) }
     let count = checkpoint.box(ofRun: run, of: tensor).shape.elementCount

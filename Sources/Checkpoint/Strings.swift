@@ -2,168 +2,265 @@ import Kernel
 import Table
 package import TensorModel
 
-/// The elements of a string tensor: one after the other, and where each ends.
-///
-/// In an arena they are 64-bit offsets, one more than elements, and then the bytes, as Arrow's
-/// LargeBinary has them: element i is the bytes from offset i to offset i + 1.
-package struct Strings: Sendable {
-  private(set) var offsets = [0]
-  private(set) var bytes: [UInt8] = []
-
-  /// The room that the elements take in an arena.
-  var byteCount: Int { offsets.count * 8 + bytes.count }
-
-  mutating func append(_ element: ArraySlice<UInt8>) {
-    bytes.append(contentsOf: element)
-    offsets.append(bytes.count)
+/// The strings of one stored run: where each ends, and where their bytes are.
+struct StringRun: Sendable {
+  /// Where the bytes of all elements are, one after the other.
+  enum Place: Sendable {
+    /// So far behind the run's start in a data file; the checksum is that of what comes before them.
+    case file(start: Int, Checksum)
+    /// Decoded from a V1 record.
+    case memory([UInt8])
   }
 
-  func element(_ index: Int) -> ArraySlice<UInt8> { bytes[offsets[index]..<offsets[index + 1]] }
+  /// Where each element begins among the bytes of all; one more than elements.
+  let offsets: [Int]
+  let place: Place
 
-  func write(to arena: inout MutableRawSpan, at start: Int) {
-    for (index, offset) in offsets.enumerated() { arena.store(offset, at: start + index * 8) }
-    arena.copy(bytes.rawSpan, from: 0, to: start + offsets.count * 8, count: bytes.count)
+  var byteCount: Int { offsets[offsets.count - 1] }
+}
+
+/// How the piece of a string tensor is filled.
+///
+/// In an arena strings are 64-bit offsets, one more than elements, and then the bytes, as Arrow's
+/// LargeBinary has them: element i is the bytes from offset i to offset i + 1. To know them takes
+/// the stored lengths only; the bytes are copied when there is an arena.
+struct StringPlan: Sendable {
+  /// Bytes of a stored run that go to the arena as they are, by their place among all bytes of each.
+  struct Copy: Sendable {
+    let source: Range<Int>
+    let target: Int
+  }
+
+  /// What is taken of one stored run, in the order in which the run has it.
+  struct Part: Sendable {
+    let position: Int
+    let place: StringRun.Place
+    let byteCount: Int
+    let copies: [Copy]
+
+    init(_ strings: StringRun, at position: Int, copies: [Copy]) {
+      self.position = position
+      place = strings.place
+      byteCount = strings.byteCount
+      self.copies = copies
+    }
+  }
+
+  let offsets: [Int]
+  let parts: [Part]
+
+  /// The room that the elements take in an arena; nil if that is no number.
+  var byteCount: Int? {
+    let (sum, overflow) = (offsets.count * 8).addingReportingOverflow(offsets[offsets.count - 1])
+    return overflow ? nil : sum
   }
 }
 
 extension Loading {
-  /// The most bytes of one stored run of strings; they are decoded in memory.
-  ///
-  /// Chosen, not tuned.
-  private static let maximumStringsByteCount = 1 << 30
-
-  /// The memory that it takes to decode pieces of strings or V1 records, in bytes, at most about.
+  /// The memory that it takes to plan pieces of strings, or to decode V1 records, in bytes, at most
+  /// about.
   package mutating func decodingByteCount(of pieces: [Piece]) throws(Problem) -> Int {
     if let records = checkpoint.records { return try recordByteCount(of: pieces, records) }
     var sum = 0
     for piece in pieces where checkpoint.catalog.dtype(piece.tensor) == .string {
       let runs = checkpoint.runs(of: piece.tensor, piece.slice)
-      let perElement = piece.slice == nil && runs.count == 1 ? 16 : 80
+      // An offset in the run; and where the run is cut, one in the piece, and a copy.
+      let perElement = piece.slice == nil && runs.count == 1 ? 8 : 48
       for position in runs {
+        // Each element has a byte at least.
         let bytes = max(0, checkpoint.stored[position].byteCount)
         let shape = checkpoint.box(ofRun: position, of: piece.tensor).shape
-        // Each element has a byte at least. The bytes are held up to three times.
         let count = min(bytes, shape.elementCount ?? bytes)
         let (elements, overflow) = count.multipliedReportingOverflow(by: perElement)
-        let (copies, overflows) = bytes.multipliedReportingOverflow(by: 3)
-        let (part, exceeds) = elements.addingReportingOverflow(copies)
-        let (next, isTooMuch) = sum.addingReportingOverflow(part)
-        if overflow || overflows || exceeds || isTooMuch { return .max }
+        let (next, isTooMuch) = sum.addingReportingOverflow(elements)
+        if overflow || isTooMuch { return .max }
         sum = next
       }
     }
     return sum
   }
 
-  /// Reads, checks and decodes the strings of a tensor or of a slice of it.
-  mutating func decodeStrings(_ piece: Piece) throws(Problem) -> Strings {
+  /// Reads the lengths of a tensor's strings, or of a slice's, and plans where their bytes go.
+  mutating func planStrings(_ piece: Piece) throws(Problem) -> StringPlan {
     let tensor = piece.tensor
-    let wanted = piece.slice ?? Slice(whole: checkpoint.catalog.shape(tensor))
     let positions = checkpoint.runs(of: tensor, piece.slice)
-    if piece.slice == nil, positions.count == 1 { return try readStrings(positions[0], of: tensor) }
-    // From which stored run, and which element of it, each wanted element comes.
-    var sources: [Int: (strings: Int, element: Int)] = [:]
-    var parts: [Strings] = []
+    if piece.slice == nil, positions.count == 1 {
+      let run = try readLengths(positions[0], of: tensor)
+      let all = StringPlan.Copy(source: 0..<run.byteCount, target: 0)
+      return StringPlan(
+        offsets: run.offsets, parts: [StringPlan.Part(run, at: positions[0], copies: [all])])
+    }
+    let wanted = piece.slice ?? Slice(whole: checkpoint.catalog.shape(tensor))
+    var runs: [(position: Int, strings: StringRun, elements: Runs)] = []
+    // Counted by what the runs have: the shape may claim any number of elements, the bytes not.
+    var count = 0
     for position in positions {
       let box = checkpoint.box(ofRun: position, of: tensor)
-      // Before its elements are told apart: the shape may claim any number of them, the bytes not.
-      let strings = try readStrings(position, of: tensor)
-      guard var runs = Runs(from: box, to: wanted, at: 0, width: 1) else { continue }
-      while let run = runs.next() {
-        for index in 0..<run.count {
-          sources[run.target + index] = (parts.count, run.source + index)
-        }
-      }
-      parts.append(strings)
+      let strings = try readLengths(position, of: tensor)
+      guard let elements = Runs(from: box, to: wanted, at: 0, width: 1) else { continue }
+      var cut = elements
+      while let run = cut.next() { count += run.count }
+      runs.append((position, strings, elements))
     }
-    var strings = Strings()
-    for element in 0..<sources.count {
-      guard let source = sources[element] else {
-        throw checkpoint.problem(tensor, .slicesIncomplete, "does not have sufficient slices")
-      }
-      strings.append(parts[source.strings].element(source.element))
+    guard wanted.shape.elementCount == count else {
+      throw checkpoint.problem(tensor, .slicesIncomplete, "does not have sufficient slices")
     }
-    return strings
+    let offsets = try offsets(of: tensor, count: count, runs.map { ($0.strings, $0.elements) })
+    let parts = runs.map { position, strings, elements in
+      var copies: [StringPlan.Copy] = []
+      var elements = elements
+      while let run = elements.next() {
+        let source = strings.offsets[run.source]..<strings.offsets[run.source + run.count]
+        copies.append(StringPlan.Copy(source: source, target: offsets[run.target]))
+      }
+      return StringPlan.Part(strings, at: position, copies: copies)
+    }
+    return StringPlan(offsets: offsets, parts: parts)
   }
 
-  /// Reads, checks and decodes one stored run of strings: lengths, their checksum, then the bytes.
+  /// Where each wanted element begins in the piece, by the lengths of those of the runs.
+  private func offsets(
+    of tensor: Int, count: Int, _ runs: [(strings: StringRun, elements: Runs)]
+  ) throws(Problem) -> [Int] {
+    var offsets = [Int](repeating: -1, count: count + 1)
+    offsets[0] = 0
+    for (strings, elements) in runs {
+      var elements = elements
+      while let run = elements.next() {
+        for index in 0..<run.count {
+          let element = run.source + index
+          offsets[run.target + index + 1] = strings.offsets[element + 1] - strings.offsets[element]
+        }
+      }
+    }
+    for index in 0..<count {
+      guard offsets[index + 1] >= 0 else {
+        throw checkpoint.problem(tensor, .slicesIncomplete, "does not have sufficient slices")
+      }
+      let (sum, overflow) = offsets[index].addingReportingOverflow(offsets[index + 1])
+      guard !overflow else {
+        throw checkpoint.problem(tensor, .corrupt, "has more than 2^63 bytes of strings")
+      }
+      offsets[index + 1] = sum
+    }
+    return offsets
+  }
+
+  /// Reads and checks the lengths of one stored run of strings; of a V1 record, all of it.
   ///
   /// The checksum of lengths is of their 32-bit values (64-bit for those that need it), not of the
   /// varints; the whole checksum goes on with that word and the bytes.
-  mutating func readStrings(_ position: Int, of tensor: Int) throws(Problem) -> Strings {
+  mutating func readLengths(_ position: Int, of tensor: Int) throws(Problem) -> StringRun {
     if let records = checkpoint.records {
       try checkIn()
       return try readStrings(position, of: tensor, records)
     }
     let run = checkpoint.stored[position]
-    guard run.byteCount <= Loading.maximumStringsByteCount else {
-      throw checkpoint.problem(
-        tensor, .unsupported,
-        "has \(run.byteCount) bytes of strings, expected at most \(Loading.maximumStringsByteCount)"
-      )
-    }
     guard let count = checkpoint.box(ofRun: position, of: tensor).shape.elementCount,
       run.byteCount >= count
     else {
       throw checkpoint.problem(
         tensor, .corrupt, "has an invalid size in the index: stored \(run.byteCount)")
     }
-    reserveBuffer(run.byteCount)
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(run.byteCount)
-    while bytes.count < run.byteCount {
-      try checkIn()
-      let next = min(buffer.count, run.byteCount - bytes.count)
-      try read(run, of: tensor, from: bytes.count, count: next)
-      bytes.append(contentsOf: buffer[0..<next])
+    var offsets = [0]
+    var checksum = Checksum()
+    guard run.byteCount > 0 else {
+      return StringRun(offsets: offsets, place: .file(start: 0, checksum))
     }
-    return try decode(bytes, count, run, of: tensor)
+    offsets.reserveCapacity(count + 1)
+    reserveBuffer(run.byteCount)
+    var start = 0
+    var isWhole = false
+    // Past any file, it stays there.
+    var end = 0
+    while !isWhole {
+      try checkIn()
+      let available = min(buffer.count, run.byteCount - start)
+      try read(run, of: tensor, from: start, count: available)
+      let isLast = available == run.byteCount - start
+      var cursor = Cursor(buffer.rawSpan.extracting(0..<available))
+      do throws(TableError) {
+        // A length has ten bytes at most, the word behind the last one four.
+        while !isWhole, isLast || cursor.remainingCount >= 14 {
+          guard offsets.count <= count else {
+            let word = try cursor.fixed32()
+            let stored = checkpoint.isBigEndian ? word.byteSwapped : word
+            guard stored == checksum.masked else {
+              throw TableError.checksumMismatch(
+                block: run.offset, stored: stored, computed: checksum.masked)
+            }
+            checksum.update(littleEndian: word)
+            isWhole = true
+            break
+          }
+          let length = try cursor.varint64()
+          checksum.update(length: length, isBigEndian: checkpoint.isBigEndian)
+          let (sum, overflow) = end.addingReportingOverflow(Int(clamping: length))
+          end = overflow ? .max : sum
+          offsets.append(end)
+        }
+      } catch {
+        throw checkpoint.problem(tensor, .checksumMismatch, "has damaged string lengths: \(error)")
+      }
+      start += cursor.offset
+    }
+    guard end <= run.byteCount - start else {
+      throw checkpoint.problem(tensor, .corrupt, "has string lengths longer than its bytes")
+    }
+    guard end == run.byteCount - start else {
+      throw checkpoint.problem(
+        tensor, .corrupt, "has \(run.byteCount - start) bytes of strings, expected \(end)")
+    }
+    return StringRun(offsets: offsets, place: .file(start: start, checksum))
   }
 
-  private func decode(
-    _ bytes: [UInt8], _ count: Int, _ run: Checkpoint.StoredBytes, of tensor: Int
-  ) throws(Problem) -> Strings {
-    var strings = Strings()
-    var checksum = Checksum()
-    guard !bytes.isEmpty else {
+  /// Reads and checks the strings' bytes and copies what is planned of them, behind the offsets.
+  mutating func fill(
+    _ plan: StringPlan, of tensor: Int, to arena: inout MutableRawSpan, at start: Int
+  ) throws(Problem) {
+    for (index, offset) in plan.offsets.enumerated() { arena.store(offset, at: start + index * 8) }
+    let base = start + plan.offsets.count * 8
+    for part in plan.parts {
+      var next = part.copies.startIndex
+      try stream(part, of: tensor) { chunk, offset in
+        let held = offset..<offset + chunk.byteCount
+        while next < part.copies.endIndex, part.copies[next].source.lowerBound < held.upperBound {
+          let (source, target) = (part.copies[next].source, part.copies[next].target)
+          let common = source.clamped(to: held)
+          arena.copy(
+            chunk, from: common.lowerBound - offset,
+            to: base + target + common.lowerBound - source.lowerBound, count: common.count)
+          // What goes on in the next chunk is not done.
+          guard source.upperBound <= held.upperBound else { return }
+          next += 1
+        }
+      }
+    }
+  }
+
+  /// Hands the strings' bytes of a stored run to the body, in order, each with its place among them.
+  ///
+  /// Throws if they are not what was stored: then what the body was given is worthless.
+  mutating func stream(
+    _ part: StringPlan.Part, of tensor: Int, _ body: (RawSpan, Int) -> Void
+  ) throws(Problem) {
+    switch part.place {
+    case .memory(let bytes): body(bytes.rawSpan, 0)
+    case .file(let start, var checksum):
+      let run = checkpoint.stored[part.position]
+      reserveBuffer(part.byteCount)
+      var done = 0
+      while done < part.byteCount {
+        try checkIn()
+        let count = min(buffer.count, part.byteCount - done)
+        try read(run, of: tensor, from: start + done, count: count)
+        let chunk = buffer.rawSpan.extracting(0..<count)
+        checksum.update(chunk)
+        body(chunk, done)
+        done += count
+      }
       try expect(checksum, run, of: tensor)
-      return strings
     }
-    var lengths: [Int] = []
-    lengths.reserveCapacity(count)
-    var cursor = Cursor(bytes.rawSpan)
-    do throws(TableError) {
-      for _ in 0..<count {
-        let length = try cursor.varint64()
-        checksum.update(length: length, isBigEndian: checkpoint.isBigEndian)
-        lengths.append(Int(clamping: length))
-      }
-      let word = try cursor.fixed32()
-      let stored = checkpoint.isBigEndian ? word.byteSwapped : word
-      guard stored == checksum.masked else {
-        throw TableError.checksumMismatch(
-          block: run.offset, stored: stored, computed: checksum.masked)
-      }
-      checksum.update(littleEndian: word)
-    } catch {
-      throw checkpoint.problem(tensor, .checksumMismatch, "has damaged string lengths: \(error)")
-    }
-    let start = cursor.offset
-    checksum.update(bytes.rawSpan.extracting(start..<bytes.count))
-    try expect(checksum, run, of: tensor)
-    var end = start
-    for length in lengths {
-      guard length <= bytes.count - end else {
-        throw checkpoint.problem(tensor, .corrupt, "has string lengths longer than its bytes")
-      }
-      strings.append(bytes[end..<end + length])
-      end += length
-    }
-    guard end == bytes.count else {
-      throw checkpoint.problem(
-        tensor, .corrupt, "has \(bytes.count - start) bytes of strings, expected \(end - start)")
-    }
-    return strings
   }
 }
 

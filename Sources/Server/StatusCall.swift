@@ -53,6 +53,8 @@ extension Daemon {
     report.counters = [
       StatusReport.Counter("opens", counters.opens),
       StatusReport.Counter("indexes_parsed", counters.indexesParsed),
+      StatusReport.Counter("loads_begun", counters.loads),
+      StatusReport.Counter("loads_awaited", counters.awaitedLoads),
       StatusReport.Counter("runs_verified", counters.verifiedRuns),
       StatusReport.Counter("arenas_made", counters.arenas),
       StatusReport.Counter("pieces_made", counters.pieces),

@@ -85,7 +85,10 @@ package final class Resident: Sendable {
           throw error
         }
       }
-      for flight in claim.others { try caller.wait(for: flight) }
+      for flight in claim.others {
+        store.count { $0.awaitedLoads += 1 }
+        try caller.wait(for: flight)
+      }
     }
   }
 
@@ -192,6 +195,7 @@ package final class Resident: Sendable {
   private func load(
     _ claim: Claim, from files: FileSet, for caller: Caller, in store: Store
   ) throws(Problem) {
+    store.count { $0.loads += 1 }
     let loaded = store.warmFileByteCount
     let (warm, overflow) = loaded.addingReportingOverflow(
       checkpoint.byteCount(toRead: claim.runs.map(\.position), claim.pieces))

@@ -11,6 +11,8 @@ package final class Store: Sendable {
   package struct Counters: Sendable {
     package var opens = 0
     package var indexesParsed = 0
+    package var loads = 0
+    package var awaitedLoads = 0
     package var verifiedRuns = 0
     package var arenas = 0
     package var pieces = 0

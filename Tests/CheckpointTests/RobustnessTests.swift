@@ -112,6 +112,35 @@ import Testing
     }
   }
 
+  /// Read whole, such a string takes more memory than tests should: here only its length is.
+  @Test(arguments: [8, 4])
+  func `a string of more than 4 GiB has its length checked as eight bytes`(_ width: Int) throws {
+    let count = 4 << 30 + 5
+    let length = (0..<width).map { UInt8(truncatingIfNeeded: count >> (8 * $0)) }
+    let checksum = CRC32C.mask(CRC32C.of(length))
+    var bytes = (0..<5).map { UInt8(truncatingIfNeeded: count >> (7 * $0)) | 0x80 }
+    bytes[4] &= 0x7f
+    bytes += (0..<4).map { UInt8(truncatingIfNeeded: checksum >> ($0 * 8)) }
+    var writer = BundleWriter()
+    writer.add("s", dtype: DTypes.string, [1], bytes)
+    writer.change("s") { $0.byteCount += count }
+    writer.skip(count)
+    writer.add("behind", dtype: 4, [1], [7])
+    let opened = try Opened(writer)
+    guard case .piece(let piece) = try opened.placement("s") else {
+      Issue.record("strings that lie ready")
+      return
+    }
+    var loading = Loading(opened.checkpoint, opened.files) {}
+    if width == 8 {
+      #expect(try loading.byteCount(of: piece) == count + 16)
+    } else {
+      let problem = #expect(throws: Problem.self) { try loading.byteCount(of: piece) }
+      #expect(problem?.reason == .checksumMismatch)
+    }
+    #expect(try opened.bytes("behind") == [7])
+  }
+
   @Test func `string lengths that agree are read`() throws {
     #expect(try strings(lengths: [2, 0, 1], contents: [1, 2, 3]) == nil)
   }
