@@ -1,5 +1,5 @@
 package import Kernel
-package import Server
+internal import Server
 internal import SystemPackage
 internal import TestSupport
 internal import Wire

@@ -186,11 +186,11 @@ import WarmstartClient
   }
 
   @Test func `warmstartctl resolves by names if asked to, and not otherwise`() throws {
-    let path = daemon.directory.appending(path: "variables.json").path(percentEncoded: false)
+    let file = daemon.directory.appending(path: "variables.json").path(percentEncoded: false)
     try #"{"variables": [{"name": "w", "dtype": "float32", "shape": [2]}]}"#.write(
-      toFile: path, atomically: false, encoding: .utf8)
+      toFile: file, atomically: false, encoding: .utf8)
     let arguments = [
-      "resolve", Golden.path("tf2_slots/s"), "--assign", "layer/weights=w", "--variables", path,
+      "resolve", Golden.path("tf2_slots/s"), "--assign", "layer/weights=w", "--variables", file,
     ]
     let named = try run(arguments + ["--object-names"])
     #expect(named.status == 0)
@@ -198,12 +198,14 @@ import WarmstartClient
     let keyed = try run(arguments)
     #expect(keyed.status == 1)
     #expect(keyed.said.hasPrefix("warmstartctl: NOT_FOUND (TENSOR_NOT_FOUND): "))
-    let nameless = try run(["list", Golden.path("v2_tiles/t"), "--objects"])
+    let path = Golden.path("v2_tiles/t")
+    let nameless = try run(["list", path, "--objects"])
     #expect(nameless.status == 1)
     #expect(
       nameless.said
-        == "warmstartctl: NOT_FOUND (TENSOR_NOT_FOUND): tensor _CHECKPOINTABLE_OBJECT_GRAPH is not "
-        + "found: this is a name-based checkpoint, not one that TF2 saved of objects\n")
+        == "warmstartctl: NOT_FOUND (TENSOR_NOT_FOUND): \(path): tensor "
+        + "_CHECKPOINTABLE_OBJECT_GRAPH is not found: this is a name-based checkpoint, not one "
+        + "that TF2 saved of objects\n")
   }
 
   // MARK: What has no graph, or none that is one
