@@ -59,34 +59,6 @@ struct Records: Sendable {
   var memoryByteCount: Int { keys.reduce(0) { $0 + $1.count + 40 } + keys.count * 24 }
 }
 
-extension Array {
-  /// The first place whose element does not precede what is sought, in an array sorted by that.
-  fileprivate func place(_ precedes: (Element) -> Bool) -> Int {
-    var range = 0..<count
-    while !range.isEmpty {
-      let middle = range.lowerBound + range.count / 2
-      if precedes(self[middle]) {
-        range = middle + 1..<range.upperBound
-      } else {
-        range = range.lowerBound..<middle
-      }
-    }
-    return range.lowerBound
-  }
-}
-
-extension Span<UInt8> {
-  fileprivate func precedes(_ other: Span<UInt8>) -> Bool {
-    let shorter = Swift.min(count, other.count)
-    var index = 0
-    while index < shorter {
-      if self[index] != other[index] { return self[index] < other[index] }
-      index &+= 1
-    }
-    return count < other.count
-  }
-}
-
 /// A data block of a V1 table, verified, and where the values of stored runs are in it.
 struct RecordBlock {
   let table: Int32

@@ -89,7 +89,7 @@ extension Span<UInt8> {
   }
 
   /// Whether these bytes come before others, as names are ordered.
-  func precedes(_ other: Span<UInt8>) -> Bool {
+  package func precedes(_ other: Span<UInt8>) -> Bool {
     let shorter = Swift.min(count, other.count)
     var offset = 0
     while offset < shorter {

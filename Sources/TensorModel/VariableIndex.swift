@@ -46,7 +46,7 @@ struct VariableIndex {
 
 extension Array {
   /// The first place whose element does not precede what is sought, in an array sorted by that.
-  func place(_ precedes: (Element) -> Bool) -> Int {
+  package func place(_ precedes: (Element) -> Bool) -> Int {
     var range = 0..<count
     while !range.isEmpty {
       let middle = range.lowerBound + range.count / 2
