@@ -62,6 +62,18 @@ struct Fixture {
     return writer
   }
 
+  /// Takes a second and more to read, wherever the checksum is compared, and no room on disk.
+  static let slowByteCount = 16 << 30
+
+  /// The same with a tensor `slow` of so many bytes in a second shard.
+  static var slow: BundleWriter {
+    var writer = writer
+    writer.add("slow", dtype: 4, [0], [], in: 1)
+    writer.change("slow") { ($0.shape, $0.byteCount) = ([slowByteCount], slowByteCount) }
+    writer.skip(slowByteCount, in: 1)
+    return writer
+  }
+
   static func floats(_ count: Int) -> [UInt8] {
     (0..<count).flatMap { index in
       let bits = Float(index).bitPattern

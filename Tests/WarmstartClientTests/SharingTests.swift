@@ -137,23 +137,19 @@ import WarmstartClient
   @Test func `a client that is killed in the middle of a call does no harm`() async throws {
     let daemon = try RunningDaemon()
     let directory = daemon.directory.path(percentEncoded: false)
-    var writer = Fixture.writer
-    // Takes seconds to read, wherever the checksum is compared.
-    writer.add("slow", dtype: 4, [0], [], in: 1)
-    writer.change("slow") { ($0.shape, $0.byteCount) = ([2 << 30], 2 << 30) }
-    writer.skip(2 << 30, in: 1)
-    let (prefix, socket) = (try writer.write(to: directory).prefix, daemon.socketPath)
+    let (prefix, socket) = (try Fixture.slow.write(to: directory).prefix, daemon.socketPath)
     let observer = Client(socket: socket)
     let checkpoint = try observer.open(prefix)
     let baseline = try daemon.descriptorCount()
     await #expect(processExitsWith: .signal(SIGKILL)) {
       [prefix = prefix as String, socket = socket as String] in
       Foundation.Thread.detachNewThread {
-        Foundation.Thread.sleep(forTimeInterval: 0.3)
+        let observer = Client(socket: socket)
+        while let count = try? counter("loads_begun", observer), count == 0 {}
         kill(getpid(), SIGKILL)
       }
       let checkpoint = try Client(socket: socket).open(prefix)
-      let (map, variables) = Fixture.whole("slow", [2 << 30], .uint8)
+      let (map, variables) = Fixture.whole("slow", [Fixture.slowByteCount], .uint8)
       _ = try checkpoint.resolve(map, variables)
     }
     #expect(try daemon.settledDescriptorCount(atMost: baseline) <= baseline)
@@ -166,14 +162,10 @@ import WarmstartClient
 
   @Test func `a call whose time is up fails with DEADLINE, and the next one works`() throws {
     let daemon = try RunningDaemon()
-    var writer = Fixture.writer
-    writer.add("slow", dtype: 4, [0], [], in: 1)
-    writer.change("slow") { ($0.shape, $0.byteCount) = ([2 << 30], 2 << 30) }
-    writer.skip(2 << 30, in: 1)
-    let bundle = try writer.write(to: daemon.directory.path(percentEncoded: false))
+    let bundle = try Fixture.slow.write(to: daemon.directory.path(percentEncoded: false))
     let client = Client(socket: daemon.socketPath)
     let checkpoint = try client.open(bundle.prefix, timeout: .seconds(30))
-    let (map, variables) = Fixture.whole("slow", [2 << 30], .uint8)
+    let (map, variables) = Fixture.whole("slow", [Fixture.slowByteCount], .uint8)
     let start = Date()
     let error = #expect(throws: WarmstartError.self) {
       try checkpoint.resolve(map, variables, timeout: .milliseconds(150))
