@@ -208,7 +208,20 @@ package struct BundleReader {
         name: key[...], extents: extents.map { ($0.start, $0.length) })
       if let position = codedPositions[coded] {
         listed.insert(position)
-        stored.append(codedEntries[position].entry.storedBytes)
+        let slice = codedEntries[position].entry
+        guard slice.dtype == entry.dtype else {
+          throw Problem(
+            .corrupt,
+            "tensor \(name) has a slice of dtype number \(slice.dtype), expected \(entry.dtype)",
+            tensor: name)
+        }
+        guard slice.shape == slices[slices.count - 1].counts else {
+          throw Problem(
+            .corrupt,
+            "tensor \(name) has a slice of shape \(Shape(slice.shape)), "
+              + "expected \(slices[slices.count - 1].shape)", tensor: name)
+        }
+        stored.append(slice.storedBytes)
       } else {
         stored.append(
           Checkpoint.StoredBytes(

@@ -14,7 +14,8 @@ import Testing
     (list.dtype, list.shape, list.slices) = (1, shape, slices)
     writer.insert("x", list)
     for slice in Set(slices) {
-      writer.add(.slice(of: "x", slice), dtype: 1, slice.map { $0.length ?? 4 }, [])
+      writer.add(
+        .slice(of: "x", slice), dtype: 1, zip(slice, shape).map { $0.length ?? $1 }, [])
     }
     do {
       let opened = try Opened(writer)

@@ -638,6 +638,14 @@ def make_slices():
     opening("slice-of-another-rank", bundle.index(), "CORRUPT",
             "tensor p has a slice of 1 axes, expected 2")
     bundle = Bundle()
+    bundle[slice_key("p", BOTTOM)].dtype = 3
+    opening("slice-of-another-dtype", bundle.index(), "CORRUPT",
+            "tensor p has a slice of dtype number 3, expected 1")
+    bundle = Bundle()
+    bundle[slice_key("p", BOTTOM)].shape = (4, 2)
+    opening("slice-of-another-shape", bundle.index(), "CORRUPT",
+            "tensor p has a slice of shape [4, 2], expected [2, 4]")
+    bundle = Bundle()
     bundle.entries[b"p"] = bundle["p"].bytes() + field(7, b"") * 2000
     opening("slices-without-entries", bundle.index(), "CORRUPT",
             "the index file expands to more than")
