@@ -104,7 +104,7 @@ let package = Package(
     tests(
       "Transcript", ["Harness", "Server", "WarmstartClient", "Kernel", "TensorModel", system]),
     tests("Kernel", ["Kernel", system]),
-    tests("Checkpoint", ["Checkpoint", "Kernel", "TensorModel", system]),
+    tests("Checkpoint", ["Checkpoint", "Table", "Kernel", "TensorModel", system]),
     tests("Store", ["Store", "Checkpoint", "Kernel", "Table", "TensorModel", system]),
     tests(
       "WarmstartClient",

@@ -17,13 +17,19 @@ package struct BundleReader {
   /// TensorFlow's limit of a shape's axes.
   static let maximumRank = 254
 
-  /// The memory that an index of a size may take while it is read, beside compressed blocks.
+  /// The memory that an index of a size may take while it is read, if its blocks expand to so much.
   ///
   /// A tensor takes some 30 bytes of an honest index, a slice 45, and names of any length a
   /// sixteenth of their bytes: less than fifteen times that is held. A hostile index has entries of
   /// six bytes.
-  package static func memoryByteCount(ofIndex byteCount: Int) -> Int {
-    min(byteCount, maximumIndexByteCount) * 16 + (64 << 10)
+  package static func memoryByteCount(ofIndex byteCount: Int, expanding expanded: Int = 0) -> Int {
+    (min(byteCount, maximumIndexByteCount) + expanded) * 16 + (64 << 10)
+  }
+
+  /// The keys of slices that an index of a size may list, in bytes: writers store every 16th key
+  /// whole, so that honest ones come to less than 17 times their bytes; doubled.
+  private static func keyByteCount(ofIndex byteCount: Int) -> Int {
+    byteCount * 32 + (1 << 20)
   }
 
   private var header: BundleHeader?
@@ -37,20 +43,28 @@ package struct BundleReader {
   private let limit: Int
   /// What is left of the limit.
   private var allowance: Int
+  /// What is left of the bytes that keys of listed slices may have.
+  private var keyAllowance: Int
 
-  private init(indexByteCount: Int) {
-    limit = BundleReader.memoryByteCount(ofIndex: indexByteCount)
+  private init(indexByteCount: Int, expanding expanded: Int) {
+    limit = BundleReader.memoryByteCount(ofIndex: indexByteCount, expanding: expanded)
     allowance = limit
+    keyAllowance = BundleReader.keyByteCount(ofIndex: indexByteCount + expanded)
   }
 
   /// Reads and parses the index of the files; every problem names the index file.
-  package static func read(_ files: FileSet) throws(Problem) -> Checkpoint {
+  ///
+  /// `reserve` is told how much memory that takes in all, before it is taken; it may say no.
+  package static func read(
+    _ files: FileSet, reserving reserve: (Int) throws(Problem) -> Void = { _ in }
+  ) throws(Problem) -> Checkpoint {
     let index = files.index
     guard index.status.size <= maximumIndexByteCount else {
       throw Problem(
         .unsupported,
         "the index file has \(index.status.size) bytes, expected at most \(maximumIndexByteCount)")
     }
+    try reserve(memoryByteCount(ofIndex: index.status.size))
     var bytes = [UInt8](repeating: 0, count: index.status.size)
     do {
       let count = try index.file.read(at: 0, into: &bytes, range: 0..<bytes.count)
@@ -62,15 +76,19 @@ package struct BundleReader {
     } catch {
       throw Problem(.system, "the index file cannot be read: \(error)")
     }
+    let expanded = TableReader.expandedByteCount(of: bytes.rawSpan)
+    if expanded > 0 { try reserve(memoryByteCount(ofIndex: bytes.count, expanding: expanded)) }
     // A file that is being written looks corrupt: that it changed is the better answer.
-    let parsed = parsing(bytes)
+    let parsed = parsing(bytes, expanding: expanded)
     try files.expectUnchanged(index)
     return try parsed.get()
   }
 
-  private static func parsing(_ bytes: [UInt8]) -> Result<Checkpoint, Problem> {
+  private static func parsing(
+    _ bytes: [UInt8], expanding expanded: Int
+  ) -> Result<Checkpoint, Problem> {
     do {
-      var reader = BundleReader(indexByteCount: bytes.count)
+      var reader = BundleReader(indexByteCount: bytes.count, expanding: expanded)
       try reader.readEntries(bytes)
       return .success(try reader.finish())
     } catch {
@@ -80,7 +98,7 @@ package struct BundleReader {
 
   /// Parses an index that is in memory, as `read` does.
   package static func parse(_ bytes: [UInt8]) throws(Problem) -> Checkpoint {
-    try parsing(bytes).get()
+    try parsing(bytes, expanding: TableReader.expandedByteCount(of: bytes.rawSpan)).get()
   }
 
   // MARK: Entries
@@ -174,6 +192,14 @@ package struct BundleReader {
     allowance -= byteCount
   }
 
+  /// Takes the name in a slice's key, which has to be looked up whole.
+  private mutating func spendKey(_ byteCount: Int) throws(Problem) {
+    guard byteCount <= keyAllowance else {
+      throw Problem(.corrupt, "the index file lists more slices of long names than it has keys")
+    }
+    keyAllowance -= byteCount
+  }
+
   private var isTooLarge: Problem {
     Problem(.corrupt, "the index file expands to more than \(limit) bytes")
   }
@@ -204,6 +230,7 @@ package struct BundleReader {
     var slices: [Slice] = []
     for extents in entry.slices {
       slices.append(try slice(extents, of: name, shape))
+      try spendKey(key.count)
       let coded = SliceKey.encode(
         name: key[...], extents: extents.map { ($0.start, $0.length) })
       if let position = codedPositions[coded] {
@@ -266,6 +293,7 @@ package struct BundleReader {
     for position in codedEntries.indices where !codedEntries[position].entry.slices.isEmpty {
       let (key, entry) = codedEntries[position]
       for extents in entry.slices {
+        try spendKey(key.count)
         let coded = SliceKey.encode(name: key[...], extents: extents.map { ($0.start, $0.length) })
         if let slice = codedPositions[coded] { listed.insert(slice) }
       }

@@ -35,8 +35,12 @@ package struct Loading {
   let checkIn: () throws(Problem) -> Void
   /// How pieces of strings are filled, planned to learn how much room they take.
   private var plans: [Piece: StringPlan] = [:]
+  /// The stored strings that the plans are about, by run: each is read once for all pieces.
+  var strings: [Int: StringRun] = [:]
   /// The block of a V1 table that was read last.
   var block: RecordBlock?
+  /// Which blocks of V1 tables said that they are compressed, when memory was charged for them.
+  var compressed: [RecordBlock.Place: Bool] = [:]
   private(set) var buffer: [UInt8] = []
   /// What the front of the buffer holds for several runs, and of which data file.
   private var ahead = 0..<0
@@ -76,21 +80,16 @@ package struct Loading {
     verifying runs: [(run: Int, tensor: Int)], filling targets: [Target],
     of arena: inout MutableRawSpan
   ) throws(Problem) {
+    let filled = try fillStrings(targets, &arena)
     var work = runs
-    var copies: [Int: [Runs]] = [:]
-    for target in targets {
+    // What goes where is worked out when the run is read: there may be many pairs.
+    var takers: [Int: [Int]] = [:]
+    for (index, target) in targets.enumerated() {
       let tensor = target.piece.tensor
-      guard let width = checkpoint.catalog.dtype(tensor).byteCount else {
-        guard let plan = plans.removeValue(forKey: target.piece) else { continue }
-        try fill(plan, of: tensor, to: &arena, at: target.offset)
-        continue
-      }
-      let wanted = target.piece.slice ?? Slice(whole: checkpoint.catalog.shape(tensor))
+      guard checkpoint.catalog.dtype(tensor) != .string else { continue }
       for run in checkpoint.runs(of: tensor, target.piece.slice) {
-        let box = checkpoint.box(ofRun: run, of: tensor)
-        let copy = Runs(from: box, to: wanted, at: target.offset, width: width)
-        work.append((run, tensor))
-        if let copy { copies[run, default: []].append(copy) }
+        if takers[run] == nil { work.append((run, tensor)) }
+        takers[run, default: []].append(index)
       }
     }
     let order = inOrderOfDisk(work)
@@ -102,25 +101,66 @@ package struct Loading {
       for (run, tensor) in order where checkpoint.catalog.dtype(tensor) != .string {
         try checkIn()
         let numbers = try readNumbers(run, of: tensor, records)
-        for var copy in copies[run] ?? [] { copy.copy(numbers.rawSpan, at: 0, to: &arena) }
+        for var copy in copies(of: run, for: takers[run] ?? [], targets) {
+          copy.copy(numbers.rawSpan, at: 0, to: &arena)
+        }
       }
-      return try expectFilesUnchanged(order)
+      return try expectFilesUnchanged(order + filled)
     }
     reserveBuffer(total)
     for (place, (run, tensor)) in order.enumerated() {
       if !isAhead(checkpoint.stored[run]) { try readAhead(order[place...]) }
-      try stream(run, of: tensor, copies[run] ?? [], &arena)
+      try stream(run, of: tensor, copies(of: run, for: takers[run] ?? [], targets), &arena)
     }
     for target in targets where checkpoint.isBigEndian {
       guard let width = checkpoint.catalog.dtype(target.piece.tensor).swappedByteCount
       else { continue }
       arena.reverseBytes(in: target.offset..<target.offset + target.byteCount, width: width)
     }
-    try expectFilesUnchanged(order)
+    try expectFilesUnchanged(order + filled)
+  }
+
+  /// What is copied of a stored run to each of the targets that take from it.
+  private func copies(of run: Int, for takers: [Int], _ targets: [Target]) -> [Runs] {
+    takers.compactMap { taker in
+      let (piece, offset) = (targets[taker].piece, targets[taker].offset)
+      let wanted = piece.slice ?? Slice(whole: checkpoint.catalog.shape(piece.tensor))
+      return checkpoint.catalog.dtype(piece.tensor).byteCount.flatMap { width in
+        let box = checkpoint.box(ofRun: run, of: piece.tensor)
+        return Runs(from: box, to: wanted, at: offset, width: width)
+      }
+    }
+  }
+
+  /// Fills the targets that are strings; returns the runs that they are of, each with its tensor.
+  private mutating func fillStrings(
+    _ targets: [Target], _ arena: inout MutableRawSpan
+  ) throws(Problem) -> [(run: Int, tensor: Int)] {
+    var work: [(run: Int, tensor: Int)] = []
+    var copies: [Int: [StringCopies]] = [:]
+    for target in targets where checkpoint.catalog.dtype(target.piece.tensor) == .string {
+      let planned = plans.removeValue(forKey: target.piece)
+      let plan = if let planned { planned } else { try planStrings(target.piece) }
+      plan.writeOffsets(to: &arena, at: target.offset)
+      for part in plan.parts {
+        if copies[part.run] == nil { work.append((part.run, target.piece.tensor)) }
+        copies[part.run, default: []].append(
+          StringCopies(part.copies, to: target.offset + plan.offsets.count * 8))
+      }
+    }
+    let order = inOrderOfDisk(work)
+    for (run, tensor) in order {
+      var copies = copies[run] ?? []
+      try stream(try storedStrings(run, of: tensor), at: run, of: tensor) { chunk, offset in
+        for index in copies.indices { copies[index].copy(chunk, at: offset, to: &arena) }
+      }
+      strings[run] = nil
+    }
+    return order
   }
 
   /// The runs by file and offset, each once.
-  private func inOrderOfDisk(_ work: [(run: Int, tensor: Int)]) -> [(run: Int, tensor: Int)] {
+  func inOrderOfDisk(_ work: [(run: Int, tensor: Int)]) -> [(run: Int, tensor: Int)] {
     let sorted = work.sorted { first, second in
       let (left, right) = (checkpoint.stored[first.run], checkpoint.stored[second.run])
       return (left.shard, left.offset, first.run) < (right.shard, right.offset, second.run)
@@ -184,7 +224,7 @@ package struct Loading {
     let run = checkpoint.stored[position]
     guard checkpoint.catalog.dtype(tensor) != .string else {
       let strings = try readLengths(position, of: tensor)
-      return try stream(StringPlan.Part(strings, at: position, copies: []), of: tensor) { _, _ in }
+      return try stream(strings, at: position, of: tensor) { _, _ in }
     }
     var copies = copies
     var checksum = Checksum()

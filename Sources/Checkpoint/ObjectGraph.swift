@@ -50,7 +50,7 @@ extension Loading {
     let strings = try readLengths(run, of: tensor)
     var bytes: [UInt8] = []
     bytes.reserveCapacity(strings.byteCount)
-    try stream(StringPlan.Part(strings, at: run, copies: []), of: tensor) { chunk, _ in
+    try stream(strings, at: run, of: tensor) { chunk, _ in
       bytes.append(contentsOf: Array(chunk))
     }
     let graph: ObjectGraph

@@ -10,8 +10,7 @@ extension Checkpoint {
     _ files: FileSet, reserving reserve: @escaping (Int) throws(Problem) -> Void
   ) throws(Problem) -> Checkpoint {
     guard files.isTables else {
-      try reserve(BundleReader.memoryByteCount(ofIndex: files.index.status.size))
-      return try BundleReader.read(files)
+      return try BundleReader.read(files, reserving: reserve)
     }
     let count = files.members.count
     let sources = files.members.enumerated().map { position, member in
@@ -19,13 +18,13 @@ extension Checkpoint {
         name: "V1 table \(position + 1) of \(count)", byteCount: member.status.size
       ) { range throws(Problem) in try files.read(range, of: member) }
     }
-    do throws(Problem) {
-      return try SavedSlicesReader.read(sources, reserving: reserve)
-    } catch {
-      // A file that is being written looks corrupt: that it changed is the better answer.
-      for member in files.members { try files.expectUnchanged(member) }
-      throw error
+    let read = Result { () throws(Problem) in
+      try SavedSlicesReader.read(sources, reserving: reserve)
     }
+    // A file that is being written looks corrupt, or is another one: that it changed is the better
+    // answer.
+    for member in files.members { try files.expectUnchanged(member) }
+    return try read.get()
   }
 }
 

@@ -90,11 +90,12 @@ package struct PlacementOptions: Sendable, Hashable {
 extension Checkpoint {
   /// Decides where each assignment is served from; hands what is wrong with one to `refuse`.
   ///
-  /// The result is of use only if nothing was refused.
+  /// The result is of use only if nothing was refused. Throws what `checkIn` throws, which is asked
+  /// whether anybody still waits: of many slices of many tensors each is looked at.
   package func place(
     _ assignments: [Resolution.Assignment], _ options: PlacementOptions, in files: FileSet,
-    refuse: (Problem) -> Void
-  ) -> Placements {
+    checkIn: () throws(Problem) -> Void, refuse: (Problem) -> Void
+  ) throws(Problem) -> Placements {
     var placements = Placements(count: assignments.count)
     // Most tensors follow one another in one file, stored whole and ready to be mapped.
     var (shard, member): (Int32, Int32) = (StoredBytes.missing, -1)
@@ -116,6 +117,7 @@ extension Checkpoint {
           stored[position].byteCount)
         continue
       }
+      if index % Checkpoint.assignmentsBetweenCheckIns == 0 { try checkIn() }
       do {
         let placement = try placement(of: tensor, assignments[index].slice, options, in: files)
         var member: Int32 = -1
@@ -131,6 +133,9 @@ extension Checkpoint {
     }
     return placements
   }
+
+  /// Chosen, not tuned.
+  private static let assignmentsBetweenCheckIns = 64
 
   /// Whether all of a tensor lies in a file as it is wanted: what `placement` finds of most tensors.
   private func isReady(
@@ -201,7 +206,7 @@ extension Checkpoint {
     let range = storedRange(tensor)
     guard let slice, range.count > 1 else { return Array(range) }
     return zip(range, catalog.slices(tensor))
-      .filter { slice.intersection($1) != nil }
+      .filter { slice.intersects($1) }
       .map { $0.0 }
   }
 
@@ -219,9 +224,10 @@ extension Checkpoint {
     let range = storedRange(tensor)
     if slice == nil, catalog.slices(tensor).isEmpty { return (range.lowerBound, 0, []) }
     let wanted = slice ?? Slice(whole: catalog.shape(tensor))
-    for run in range {
-      let box = box(ofRun: run, of: tensor)
-      guard wanted.intersection(box) == wanted else { continue }
+    let slices = catalog.slices(tensor)
+    let boxes = slices.isEmpty ? [Slice(whole: catalog.shape(tensor))] : slices
+    for (run, box) in zip(range, boxes) {
+      guard wanted.intersects(box), wanted.intersection(box) == wanted else { continue }
       let steps = Runs.steps(box.counts, width: width)
       let offset = wanted.starts.indices.reduce(0) { offset, axis in
         offset + (wanted.starts[axis] - box.starts[axis]) * steps[axis]

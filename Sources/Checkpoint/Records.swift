@@ -61,8 +61,13 @@ struct Records: Sendable {
 
 /// A data block of a V1 table, verified, and where the values of stored runs are in it.
 struct RecordBlock {
-  let table: Int32
-  let offset: Int
+  /// Which block it is.
+  struct Place: Hashable {
+    let table: Int32
+    let offset: Int
+  }
+
+  let place: Place
   let contents: [UInt8]
   let values: [Int: Range<Int>]
 }
@@ -201,25 +206,31 @@ extension [UInt8] {
 extension Loading {
   /// The memory that it takes to read and decode the pieces' records, in bytes, at most about.
   mutating func recordByteCount(of pieces: [Piece], _ records: Records) throws(Problem) -> Int {
-    // Of each block: how much its contents may be, and whether it was counted for strings.
-    var limits: [TableIndex.Block: (limit: Int, hasStrings: Bool)] = [:]
+    var withStrings: Set<RecordBlock.Place> = []
     var (block, slice, strings) = (0, 0, 0)
     for piece in pieces {
       let isString = checkpoint.catalog.dtype(piece.tensor) == .string
       for run in checkpoint.runs(of: piece.tensor, piece.slice) {
         slice = max(slice, checkpoint.stored[run].byteCount)
-        let place = records.block(of: run)
-        if limits[place] == nil {
-          let type = try readTable(run, of: piece.tensor, place.byteCount - 5..<place.byteCount - 4)
-          let limit = DataBlock.contentsLimit(byteCount: place.byteCount, type: type[0])
-          limits[place] = (limit, false)
-          block = max(block, place.byteCount + limit)
+        let stored = records.block(of: run)
+        let place = RecordBlock.Place(
+          table: checkpoint.stored[run].shard, offset: checkpoint.stored[run].offset)
+        let isCompressed: Bool
+        if let known = compressed[place] {
+          isCompressed = known
+        } else {
+          let type = try readTable(
+            run, of: piece.tensor, stored.byteCount - 5..<stored.byteCount - 4)
+          isCompressed = DataBlock.isCompressed(type: type[0])
+          compressed[place] = isCompressed
         }
-        guard isString, let (limit, hasStrings) = limits[place], !hasStrings else { continue }
-        limits[place] = (limit, true)
-        // An element has two bytes at least. The bytes are held up to three times. More than any
-        // memory is enough: sums stay numbers.
-        strings = min(strings + 3 * limit + limit / 2 * 80, 1 << 50)
+        let limit = DataBlock.contentsLimit(
+          byteCount: stored.byteCount, isCompressed: isCompressed)
+        block = max(block, stored.byteCount + limit)
+        guard isString, withStrings.insert(place).inserted else { continue }
+        // The bytes, and an offset for each element of two bytes at least, each in an array that
+        // grows. More than any memory is enough: sums stay numbers.
+        strings = min(strings + 2 * limit + limit / 2 * 16, 1 << 50)
       }
     }
     // A byte of a record is an element of eight bytes at most.
@@ -257,13 +268,19 @@ extension Loading {
     of run: Int, of tensor: Int, _ records: Records
   ) throws(Problem) {
     let stored = checkpoint.stored[run]
-    if let block, block.table == stored.shard, block.offset == stored.offset { return }
+    let place = RecordBlock.Place(table: stored.shard, offset: stored.offset)
+    if let block, block.place == place { return }
     block = nil
     let bytes = try readTable(run, of: tensor, 0..<records.block(of: run).byteCount)
+    // What was charged for it was for what it said before.
+    let isCompressed = DataBlock.isCompressed(type: bytes[bytes.count - 5])
+    guard compressed[place] ?? isCompressed == isCompressed else {
+      throw checkpoint.problem(tensor, .checkpointChanged, "is in a table that is being written")
+    }
     do throws(TableError) {
       let contents = try DataBlock.contents(of: bytes, at: stored.offset)
       block = RecordBlock(
-        table: stored.shard, offset: stored.offset, contents: contents,
+        place: place, contents: contents,
         values: try records.values(in: contents, ofBlockOf: run, checkpoint.stored))
     } catch {
       try expectUnchanged(run)

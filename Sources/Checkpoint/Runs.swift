@@ -32,10 +32,12 @@ struct Runs {
     }
     let outer = max(0, axis)
     runByteCount = axis < 0 ? width : common.counts[axis] * sourceSteps[axis]
-    counts = Array(common.counts[..<outer])
-    self.sourceSteps = Array(sourceSteps[..<outer])
-    self.targetSteps = Array(targetSteps[..<outer])
-    indices = Array(repeating: 0, count: outer)
+    // There is nowhere to go on an axis of one index.
+    let walked = (0..<outer).filter { common.counts[$0] > 1 }
+    counts = walked.map { common.counts[$0] }
+    self.sourceSteps = walked.map { sourceSteps[$0] }
+    self.targetSteps = walked.map { targetSteps[$0] }
+    indices = Array(repeating: 0, count: walked.count)
     var from = 0
     var to = targetOffset
     for axis in common.counts.indices {

@@ -74,6 +74,9 @@ package struct SavedSlicesReader {
       try TableIndex(indexBytes.rawSpan, at: range.lowerBound)
     }
     guard let first = index.blocks.first else { throw source.listLacks }
+    // The index is held until the list is taken.
+    reserved += index.memoryByteCount
+    defer { reserved -= index.memoryByteCount }
     let firstBytes = try read(first.offset..<first.offset + first.byteCount, of: source)
     let contents = try source.checked { () throws(TableError) in
       try DataBlock.contents(of: firstBytes, at: first.offset)
@@ -87,7 +90,7 @@ package struct SavedSlicesReader {
     let room = 32 * list.count + (64 << 10)
     allowance += room
     reserved += room
-    try reserve(reserved)
+    try reserve(reserved + contents.count)
     try take(contents.span.extracting(list), from: source, position, index)
   }
 
@@ -99,11 +102,17 @@ package struct SavedSlicesReader {
         "\(source.name) has an index or a list of tensors of \(range.count) bytes, "
           + "expected at most \(SavedSlicesReader.maximumByteCount)")
     }
-    let type = try source.read(range.upperBound - 5..<range.upperBound - 4)
-    let limit = DataBlock.contentsLimit(byteCount: range.count, type: type[0])
+    let type = try source.read(range.upperBound - 5..<range.upperBound - 4)[0]
+    let limit = DataBlock.contentsLimit(
+      byteCount: range.count, isCompressed: DataBlock.isCompressed(type: type))
     // Beside the contents, an index is held in its own way.
-    try reserve(reserved + range.count + 2 * limit)
-    return try source.read(range)
+    try reserve(reserved + range.count + TableIndex.memoryByteCount(ofContents: limit))
+    let bytes = try source.read(range)
+    // What was reserved is for the type that it had.
+    guard bytes[bytes.count - 5] == type else {
+      throw Problem(.checkpointChanged, "\(source.name) is being written")
+    }
+    return bytes
   }
 
   // MARK: The list of tensors
@@ -186,7 +195,13 @@ package struct SavedSlicesReader {
         starts: extents.map(\.start), counts: zip(extents, lengths).map { $0.length ?? $1 })
       let block = index.block(of: key)
       // What does not fit the tensor is refused when it is read; it has no bytes that count.
-      let byteCount = slice.fits(shape) ? slice.shape.byteCount(of: dtype) ?? 0 : 0
+      var byteCount = 0
+      if slice.fits(shape), let width = dtype.byteCount {
+        guard let count = slice.shape.byteCount(ofWidth: width) else {
+          throw source.problem(name, "has a slice of more than 2^63 bytes")
+        }
+        byteCount = count
+      }
       found.append(
         StoredSlice(
           slice: slice, key: key,

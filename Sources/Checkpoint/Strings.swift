@@ -33,17 +33,8 @@ struct StringPlan: Sendable {
 
   /// What is taken of one stored run, in the order in which the run has it.
   struct Part: Sendable {
-    let position: Int
-    let place: StringRun.Place
-    let byteCount: Int
+    let run: Int
     let copies: [Copy]
-
-    init(_ strings: StringRun, at position: Int, copies: [Copy]) {
-      self.position = position
-      place = strings.place
-      byteCount = strings.byteCount
-      self.copies = copies
-    }
   }
 
   let offsets: [Int]
@@ -54,30 +45,92 @@ struct StringPlan: Sendable {
     let (sum, overflow) = (offsets.count * 8).addingReportingOverflow(offsets[offsets.count - 1])
     return overflow ? nil : sum
   }
+
+  func writeOffsets(to arena: inout MutableRawSpan, at start: Int) {
+    for (index, offset) in offsets.enumerated() { arena.store(offset, at: start + index * 8) }
+  }
+}
+
+/// What is still to be copied of one stored run of strings to one piece, as the run streams past.
+struct StringCopies {
+  private let copies: [StringPlan.Copy]
+  private let base: Int
+  private var next = 0
+
+  /// Begins before the first copy; `base` is where the piece's strings begin in the arena.
+  init(_ copies: [StringPlan.Copy], to base: Int) {
+    self.copies = copies
+    self.base = base
+  }
+
+  /// Copies what a chunk of the run has; chunks must come in order, without gaps.
+  mutating func copy(_ chunk: RawSpan, at offset: Int, to arena: inout MutableRawSpan) {
+    let held = offset..<offset + chunk.byteCount
+    while next < copies.count, copies[next].source.lowerBound < held.upperBound {
+      let (source, target) = (copies[next].source, copies[next].target)
+      let common = source.clamped(to: held)
+      arena.copy(
+        chunk, from: common.lowerBound - offset,
+        to: base + target + common.lowerBound - source.lowerBound, count: common.count)
+      // What goes on in the next chunk is not done.
+      guard source.upperBound <= held.upperBound else { return }
+      next += 1
+    }
+  }
 }
 
 extension Loading {
-  /// The memory that it takes to plan pieces of strings, or to decode V1 records, in bytes, at most
-  /// about.
+  /// The memory that it takes to plan pieces and to decode V1 records, in bytes, at most about.
   package mutating func decodingByteCount(of pieces: [Piece]) throws(Problem) -> Int {
-    if let records = checkpoint.records { return try recordByteCount(of: pieces, records) }
     var sum = 0
-    for piece in pieces where checkpoint.catalog.dtype(piece.tensor) == .string {
-      let runs = checkpoint.runs(of: piece.tensor, piece.slice)
-      // An offset in the run; and where the run is cut, one in the piece, and a copy.
-      let perElement = piece.slice == nil && runs.count == 1 ? 8 : 48
-      for position in runs {
-        // Each element has a byte at least.
-        let bytes = max(0, checkpoint.stored[position].byteCount)
-        let shape = checkpoint.box(ofRun: position, of: piece.tensor).shape
-        let count = min(bytes, shape.elementCount ?? bytes)
-        let (elements, overflow) = count.multipliedReportingOverflow(by: perElement)
-        let (next, isTooMuch) = sum.addingReportingOverflow(elements)
-        if overflow || isTooMuch { return .max }
-        sum = next
-      }
+    func add(_ count: Int, of byteCount: Int) {
+      let (product, overflow) = count.multipliedReportingOverflow(by: byteCount)
+      let (next, isTooMuch) = sum.addingReportingOverflow(product)
+      sum = overflow || isTooMuch ? .max : next
     }
+    var strings: Set<Int> = []
+    for piece in pieces {
+      let runs = checkpoint.runs(of: piece.tensor, piece.slice)
+      // Which runs a piece takes from.
+      add(runs.count, of: 24)
+      guard checkpoint.catalog.dtype(piece.tensor) == .string else { continue }
+      // Each element has a byte at least, and an offset in its run.
+      var elementCount = 0
+      for run in runs {
+        let block = checkpoint.records?.block(of: run).byteCount
+        let bytes =
+          block.map { DataBlock.contentsLimit(byteCount: $0, isCompressed: true) }
+          ?? max(0, checkpoint.stored[run].byteCount)
+        let box = checkpoint.box(ofRun: run, of: piece.tensor)
+        let count = min(bytes, box.shape.elementCount ?? bytes)
+        let (total, overflow) = elementCount.addingReportingOverflow(count)
+        elementCount = overflow ? .max : total
+        if checkpoint.records == nil, strings.insert(run).inserted { add(count, of: 8) }
+      }
+      guard piece.slice != nil || runs.count > 1 else { continue }
+      // Where the run is cut, one in the piece, and a copy.
+      let shape = checkpoint.shape(of: piece.tensor, piece.slice)
+      add(min(elementCount, shape.elementCount ?? elementCount), of: 40)
+    }
+    if let records = checkpoint.records { add(try recordByteCount(of: pieces, records), of: 1) }
     return sum
+  }
+
+  /// Reads the lengths of the strings among the pieces, in the order in which they lie.
+  package mutating func readStrings(of pieces: [Piece]) throws(Problem) {
+    var work: [(run: Int, tensor: Int)] = []
+    for piece in pieces where checkpoint.catalog.dtype(piece.tensor) == .string {
+      work += checkpoint.runs(of: piece.tensor, piece.slice).map { ($0, piece.tensor) }
+    }
+    for (run, tensor) in inOrderOfDisk(work) { _ = try storedStrings(run, of: tensor) }
+  }
+
+  /// What one stored run of strings is, read unless it was read before.
+  mutating func storedStrings(_ run: Int, of tensor: Int) throws(Problem) -> StringRun {
+    if let known = strings[run] { return known }
+    let read = try readLengths(run, of: tensor)
+    strings[run] = read
+    return read
   }
 
   /// Reads the lengths of a tensor's strings, or of a slice's, and plans where their bytes go.
@@ -85,10 +138,10 @@ extension Loading {
     let tensor = piece.tensor
     let positions = checkpoint.runs(of: tensor, piece.slice)
     if piece.slice == nil, positions.count == 1 {
-      let run = try readLengths(positions[0], of: tensor)
+      let run = try storedStrings(positions[0], of: tensor)
       let all = StringPlan.Copy(source: 0..<run.byteCount, target: 0)
       return StringPlan(
-        offsets: run.offsets, parts: [StringPlan.Part(run, at: positions[0], copies: [all])])
+        offsets: run.offsets, parts: [StringPlan.Part(run: positions[0], copies: [all])])
     }
     let wanted = piece.slice ?? Slice(whole: checkpoint.catalog.shape(tensor))
     var runs: [(position: Int, strings: StringRun, elements: Runs)] = []
@@ -96,7 +149,7 @@ extension Loading {
     var count = 0
     for position in positions {
       let box = checkpoint.box(ofRun: position, of: tensor)
-      let strings = try readLengths(position, of: tensor)
+      let strings = try storedStrings(position, of: tensor)
       guard let elements = Runs(from: box, to: wanted, at: 0, width: 1) else { continue }
       var cut = elements
       while let run = cut.next() { count += run.count }
@@ -113,7 +166,7 @@ extension Loading {
         let source = strings.offsets[run.source]..<strings.offsets[run.source + run.count]
         copies.append(StringPlan.Copy(source: source, target: offsets[run.target]))
       }
-      return StringPlan.Part(strings, at: position, copies: copies)
+      return StringPlan.Part(run: position, copies: copies)
     }
     return StringPlan(offsets: offsets, parts: parts)
   }
@@ -214,45 +267,21 @@ extension Loading {
     return StringRun(offsets: offsets, place: .file(start: start, checksum))
   }
 
-  /// Reads and checks the strings' bytes and copies what is planned of them, behind the offsets.
-  mutating func fill(
-    _ plan: StringPlan, of tensor: Int, to arena: inout MutableRawSpan, at start: Int
-  ) throws(Problem) {
-    for (index, offset) in plan.offsets.enumerated() { arena.store(offset, at: start + index * 8) }
-    let base = start + plan.offsets.count * 8
-    for part in plan.parts {
-      var next = part.copies.startIndex
-      try stream(part, of: tensor) { chunk, offset in
-        let held = offset..<offset + chunk.byteCount
-        while next < part.copies.endIndex, part.copies[next].source.lowerBound < held.upperBound {
-          let (source, target) = (part.copies[next].source, part.copies[next].target)
-          let common = source.clamped(to: held)
-          arena.copy(
-            chunk, from: common.lowerBound - offset,
-            to: base + target + common.lowerBound - source.lowerBound, count: common.count)
-          // What goes on in the next chunk is not done.
-          guard source.upperBound <= held.upperBound else { return }
-          next += 1
-        }
-      }
-    }
-  }
-
   /// Hands the strings' bytes of a stored run to the body, in order, each with its place among them.
   ///
   /// Throws if they are not what was stored: then what the body was given is worthless.
   mutating func stream(
-    _ part: StringPlan.Part, of tensor: Int, _ body: (RawSpan, Int) -> Void
+    _ strings: StringRun, at position: Int, of tensor: Int, _ body: (RawSpan, Int) -> Void
   ) throws(Problem) {
-    switch part.place {
+    switch strings.place {
     case .memory(let bytes): body(bytes.rawSpan, 0)
     case .file(let start, var checksum):
-      let run = checkpoint.stored[part.position]
-      reserveBuffer(part.byteCount)
+      let run = checkpoint.stored[position]
+      reserveBuffer(strings.byteCount)
       var done = 0
-      while done < part.byteCount {
+      while done < strings.byteCount {
         try checkIn()
-        let count = min(buffer.count, part.byteCount - done)
+        let count = min(buffer.count, strings.byteCount - done)
         try read(run, of: tensor, from: start + done, count: count)
         let chunk = buffer.rawSpan.extracting(0..<count)
         checksum.update(chunk)

@@ -54,12 +54,12 @@ package struct CheckpointFiles: Sendable {
   ///
   /// A shard may be missing where no tensor lies in it, as in a checkpoint copied in part.
   package func openShards(total: Int) throws(LocateError) -> [Part] {
-    guard total <= Self.maximumFileCount else {
+    let there = listed.map { $0.filter { $0.total == total }.map(\.number).sorted() }
+    // Of those that are there if that is known: not all need be.
+    guard (there?.count ?? total) < Self.maximumFileCount else {
       throw .tooManyFiles(path: prefix, limit: Self.maximumFileCount)
     }
-    let numbers =
-      listed.map { $0.filter { $0.total == total }.map(\.number).sorted() }
-      ?? Array(0..<max(0, total))
+    let numbers = there ?? Array(0..<max(0, total))
     var parts: [Part] = []
     for number in numbers {
       let name = ShardName(number: number, total: total)

@@ -37,7 +37,7 @@ extension Session {
   ) throws(CallFailure) {
     let options = try PlacementOptions(request.options)
     let resolution = try resolve(request, open, caller)
-    let placements = try open.place(resolution.assignments, options)
+    let placements = try open.place(resolution.assignments, options, for: caller)
     let places: [PiecePlace]
     do {
       places = try open.acquire(placements, for: caller, in: daemon.store)
@@ -116,13 +116,18 @@ extension PlacementOptions {
 extension OpenCheckpoint {
   /// Decides where each assignment is served from; throws all problems.
   fileprivate func place(
-    _ assignments: [Resolution.Assignment], _ options: PlacementOptions
+    _ assignments: [Resolution.Assignment], _ options: PlacementOptions, for caller: Caller
   ) throws(CallFailure) -> Placements {
     var problems: [Problem] = []
     var total = 0
-    let placements = checkpoint.place(assignments, options, in: files) { problem in
-      total += 1
-      if problems.count < CallStatus.maximumProblems { problems.append(problem) }
+    let placements: Placements
+    do throws(Problem) {
+      placements = try checkpoint.place(assignments, options, in: files, checkIn: caller.checkIn) {
+        total += 1
+        if problems.count < CallStatus.maximumProblems { problems.append($0) }
+      }
+    } catch {
+      throw .status(CallStatus(error))
     }
     guard problems.isEmpty else { throw .status(CallStatus(problems, total: total)) }
     return placements

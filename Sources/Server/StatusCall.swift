@@ -39,7 +39,7 @@ extension Daemon {
       report.arenaByteCount += holdings.arenaByteCount
       report.warmByteCount += holdings.verifiedByteCount + holdings.arenaByteCount
       var checkpoint = StatusReport.Checkpoint(
-        generation: resident.generation.description, format: "v2",
+        generation: resident.generation.description, format: resident.checkpoint.format,
         label: uid == nil || uid == resident.openedBy ? resident.label : "")
       checkpoint.tensorCount = resident.checkpoint.catalog.count
       checkpoint.byteCount = resident.checkpoint.byteCount

@@ -169,20 +169,19 @@ package final class Resident: Sendable {
   }
 
   private func complete(_ claim: Claim, _ places: [Piece: PiecePlace], arenaByteCount: Int) {
+    // Before the lock, which everybody who wants a report waits for: slices may be many.
+    let filled = places.keys.map { checkpoint.runs(of: $0.tensor, $0.slice) }
     state.withLock { state in
       state.endVerifying(claim.runs)
       for run in claim.runs {
         state.isVerified[run.position] = true
         state.verifiedByteCount += checkpoint.stored[run.position].byteCount
       }
-      for (piece, place) in places {
-        state.pieces[piece] = .made(place)
-        // Filling a piece compares the checksums of all runs that it takes bytes from.
-        for run in checkpoint.runs(of: piece.tensor, piece.slice) {
-          guard state.verifying[run] == nil, !state.isVerified[run] else { continue }
-          state.isVerified[run] = true
-          state.verifiedByteCount += checkpoint.stored[run].byteCount
-        }
+      for (piece, place) in places { state.pieces[piece] = .made(place) }
+      // Filling a piece compares the checksums of all runs that it takes bytes from.
+      for run in filled.joined() where state.verifying[run] == nil && !state.isVerified[run] {
+        state.isVerified[run] = true
+        state.verifiedByteCount += checkpoint.stored[run].byteCount
       }
       if !places.isEmpty { state.arenaCount += 1 }
       state.arenaByteCount += arenaByteCount
@@ -216,7 +215,9 @@ package final class Resident: Sendable {
       loading.decodingByteCount(of: claim.pieces), for: "decoding")
     let targets = try layOut(claim.pieces, &loading)
     let byteCount = max(1, targets.last.map { $0.offset + $0.byteCount } ?? 0)
-    let charge = try store.charge(byteCount, for: "an arena")
+    // Pieces are remembered as long as the arena, by slices that may have many axes.
+    let keys = claim.pieces.reduce(0) { $0 + 200 + 16 * ($1.slice?.starts.count ?? 0) }
+    let charge = try store.charge(byteCount + keys, for: "an arena")
     let arena = try makeArena(byteCount) { bytes throws(Problem) in
       try loading.load(verifying: claim.loadedRuns, filling: targets, of: &bytes)
     }
@@ -255,6 +256,7 @@ package final class Resident: Sendable {
   private func layOut(
     _ pieces: [Piece], _ loading: inout Loading
   ) throws(Problem) -> [Loading.Target] {
+    try loading.readStrings(of: pieces)
     var targets: [Loading.Target] = []
     var end = 0
     for piece in pieces {

@@ -71,5 +71,6 @@ struct Block: ~Copyable, ~Escapable {
 
   /// The type of a block that is not compressed.
   static let plain: UInt8 = 0
-  private static let snappy: UInt8 = 1
+  /// The type of a block that snappy compressed.
+  static let snappy: UInt8 = 1
 }

@@ -27,6 +27,13 @@ struct BlockHandle: Hashable {
   /// The offset of the first byte behind the block and its trailer.
   var end: Int { offset + byteCount + BlockHandle.trailerByteCount }
 
+  /// What the block says that it expands to, if it is compressed: snappy begins with that number.
+  func expandedByteCount(in file: RawSpan) -> Int {
+    guard Span<UInt8>(_bytes: file)[offset + byteCount] == Block.snappy else { return 0 }
+    var cursor = Cursor(file.extracting(offset..<offset + byteCount))
+    return (try? cursor.varint32()).map(Int.init) ?? 0
+  }
+
   /// One byte of type and four of checksum.
   static let trailerByteCount = 5
 }

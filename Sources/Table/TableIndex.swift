@@ -28,6 +28,17 @@ package struct TableIndex: Sendable {
   private var keys: [UInt8] = []
   private var keyEnds: [Int] = []
 
+  /// The memory that an index may take whose contents have so many bytes, these among it.
+  ///
+  /// An entry has six bytes at least. Keys may have as many bytes as the contents: writers store
+  /// each of an index's whole.
+  package static func memoryByteCount(ofContents byteCount: Int) -> Int {
+    2 * byteCount + byteCount / 6 * 48
+  }
+
+  /// The memory that this value takes, in bytes, about.
+  package var memoryByteCount: Int { keys.count + blocks.count * 24 }
+
   /// Where the index is, its trailer included; `end` is the end of a file of that many bytes.
   package static func range(
     footer end: RawSpan, fileByteCount: Int
@@ -51,6 +62,9 @@ package struct TableIndex: Sendable {
       last = handle.end
       blocks.append(Block(offset: handle.offset, byteCount: handle.end - handle.offset))
       let key = entries.key.bytes
+      guard key.count <= block.contents.count - keys.count else {
+        throw .keysTooLarge(limit: block.contents.count)
+      }
       for index in key.indices { keys.append(key[index]) }
       keyEnds.append(keys.count)
     }
@@ -78,9 +92,12 @@ package struct DataBlock: ~Copyable, ~Escapable {
   private var entries = Entries()
   private var allowance: Allowance
 
-  /// The most bytes that the contents of a block may have; its type is the fifth of the bytes from the end.
-  package static func contentsLimit(byteCount: Int, type: UInt8) -> Int {
-    type == Block.plain ? byteCount : Allowance.expansionLimit(fileByteCount: byteCount)
+  /// Whether a block says that it is compressed, which the fifth of its bytes from the end does.
+  package static func isCompressed(type: UInt8) -> Bool { type != Block.plain }
+
+  /// The most bytes that the contents of a block may have.
+  package static func contentsLimit(byteCount: Int, isCompressed: Bool) -> Int {
+    isCompressed ? Allowance.expansionLimit(fileByteCount: byteCount) : byteCount
   }
 
   /// Verifies the checksum of a block, whose bytes end in its trailer, and returns its contents.

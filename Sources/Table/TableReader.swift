@@ -38,6 +38,29 @@ package struct TableReader: ~Copyable, ~Escapable {
     entries = Entries()
   }
 
+  /// The bytes that the compressed blocks of a table say they expand to; 0 if none is compressed.
+  ///
+  /// At most what a walk would expand. Counts up to the first thing that makes no sense, where a walk
+  /// ends as well.
+  package static func expandedByteCount(of file: RawSpan) -> Int {
+    let most = Allowance.expansionLimit(fileByteCount: file.byteCount)
+    var sum = 0
+    do throws(TableError) {
+      let footer = try Footer(of: file)
+      sum = footer.index.expandedByteCount(in: file)
+      var allowance = Allowance(fileByteCount: file.byteCount)
+      let index = try Block(footer.index, of: file, allowance: &allowance)
+      var entries = Entries()
+      try entries.start(index)
+      while sum < most, try entries.next(in: index, allowance: &allowance) {
+        var cursor = Cursor(index.contents.extracting(entries.value), offset: 0)
+        let handle = try BlockHandle(.data, from: &cursor, limit: footer.index.offset)
+        sum += handle.expandedByteCount(in: file)
+      }
+    } catch {}
+    return min(sum, most)
+  }
+
   /// Goes to the next entry, or returns false after the last one.
   ///
   /// After an error, every further call throws that error again.

@@ -44,7 +44,7 @@ package struct Catalog: Sendable {
   /// The memory that the catalog takes, in bytes, about.
   package var memoryByteCount: Int {
     names.memoryByteCount + shapes.memoryByteCount + dtypes.count + (table?.memoryByteCount ?? 0)
-      + slices.values.reduce(0) { $0 + $1.count * 128 }
+      + slices.values.reduce(0) { $0 + $1.count * (128 + 16 * ($1.first?.starts.count ?? 0)) }
   }
 
   package func name(_ position: Int) -> Name { names[position] }

@@ -32,6 +32,16 @@ public struct Slice: Sendable, Hashable {
     return true
   }
 
+  /// Whether both have an element in common; both must fit one shape.
+  package func intersects(_ other: Slice) -> Bool {
+    for axis in starts.indices {
+      let start = max(starts[axis], other.starts[axis])
+      let end = min(starts[axis] + counts[axis], other.starts[axis] + other.counts[axis])
+      guard start < end else { return false }
+    }
+    return true
+  }
+
   /// The box that both have in common, or nil if there is none; both must fit one shape.
   public func intersection(_ other: Slice) -> Slice? {
     var starts = self.starts

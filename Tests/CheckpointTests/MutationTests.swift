@@ -1,5 +1,7 @@
 import Checkpoint
 import Foundation
+import Kernel
+import Table
 import TensorModel
 import TestSupport
 import Testing
@@ -99,9 +101,8 @@ import Testing
         let before = try ProcessMemory.byteCount("VmRSS")
         _ = try? BundleReader.parse(bytes)
         let peak = try ProcessMemory.byteCount("VmHWM")
-        // Blocks that were compressed come on top: see `Table`.
-        let limit =
-          BundleReader.memoryByteCount(ofIndex: bytes.count) + bytes.count * 32 + (1 << 20)
+        let limit = BundleReader.memoryByteCount(
+          ofIndex: bytes.count, expanding: TableReader.expandedByteCount(of: bytes.rawSpan))
         // Pages of the program, and what the allocator holds back.
         #expect(peak - before <= limit + (4 << 20), "\(name)")
         readCount += 1

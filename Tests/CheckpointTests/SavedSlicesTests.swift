@@ -107,6 +107,48 @@ import Testing
     #expect(refusal { _ = try opened.bytes("x") }?.reason == .corrupt)
   }
 
+  @Test func `a table that was written anew is not taken for what it was, whatever its dtypes`()
+    throws
+  {
+    func writer(_ number: UInt8) -> SavedSlicesWriter {
+      var writer = SavedSlicesWriter()
+      writer.add("s", dtype: DTypes.string, [1], Values.strings([[number]]))
+      writer.add("n", dtype: 3, [1], Values.varints(7, [Int(number)]))
+      return writer
+    }
+    for name in ["s", "n"] {
+      let opened = try Opened(writer(1))
+      // Past the tick of the clock that files are dated by.
+      usleep(20_000)
+      try BundleFile.overwrite(opened.bundle.shards[0], at: 0, writer(2).tables()[0])
+      let problem = #expect(throws: Problem.self) { try opened.bytes(name) }
+      #expect(problem?.reason == .checkpointChanged)
+    }
+  }
+
+  @Test func `strings in many pieces are held once, and their room is charged`() throws {
+    let count = 256
+    var writer = SavedSlicesWriter()
+    let values = (0..<count).map { [UInt8](repeating: UInt8($0), count: 8192) }
+    writer.add("s", dtype: DTypes.string, [count], Values.strings(values))
+    let opened = try Opened(writer)
+    let pieces = try (0..<count).map { index in
+      let placement = try opened.placement("s", Slice(starts: [index], counts: [1]))
+      guard case .piece(let piece) = placement else {
+        throw Problem(.system, "strings that lie ready")
+      }
+      return piece
+    }
+    var loading = Loading(opened.checkpoint, opened.files) {}
+    let charged = try loading.decodingByteCount(of: pieces)
+    #expect(charged < 64 << 20)
+    try loading.readStrings(of: pieces)
+    let before = try ProcessMemory.byteCount("VmRSS")
+    for piece in pieces { #expect(try loading.byteCount(of: piece) == 8192 + 16) }
+    // A copy for each piece would be half a gigabyte.
+    #expect(try ProcessMemory.byteCount("VmRSS") - before < 64 << 20)
+  }
+
   @Test func `a type that V1 cannot hold is listed, and unsupported`() throws {
     let opened = try Opened(writer(.varints(7, [1, 2, 3]), dtype: 14))
     #expect(opened.checkpoint.catalog.dtype(0) == .bfloat16)

@@ -433,7 +433,7 @@ def make_blocks():
     value = Bundle()["f"].bytes()
     keys = [entry(20000, bytes([number]), value) for number in range(100)]
     first("keys-expand", snappy(block([head, entry(0, b"a" * 20000, value)] + keys, [0])),
-          "CORRUPT", "the index file expands to more than", kind=1)
+          "CORRUPT", "keys expand to more than", kind=1)
 
     corrupt = "corrupted compressed block contents at 0"
     contents = snappy(block(pairs))
@@ -645,6 +645,12 @@ def make_slices():
     bundle[slice_key("p", BOTTOM)].shape = (4, 2)
     opening("slice-of-another-shape", bundle.index(), "CORRUPT",
             "tensor p has a slice of shape [4, 2], expected [2, 4]")
+    # Rank 0, so that a slice takes two bytes, each with a key of 60,000.
+    bundle = Bundle()
+    name = b"n" * 60000
+    bundle.entries[name] = field(1, 1) + field(7, b"") * 1000
+    opening("slices-of-a-long-name", bundle.index(), "CORRUPT",
+            "the index file lists more slices of long names than it has keys")
     bundle = Bundle()
     bundle.entries[b"p"] = bundle["p"].bytes() + field(7, b"") * 2000
     opening("slices-without-entries", bundle.index(), "CORRUPT",
@@ -800,6 +806,8 @@ def make_v1_lists():
     where = "tensor f in V1 table 1 of 1"
     tensor("v1-shape-negative", "CORRUPT", f"{where} has the invalid shape [-7, 3]", shape=(-7, 3))
     tensor("v1-shape-overflow", "CORRUPT", f"{where} has the invalid shape", shape=(2**40, 2**40))
+    tensor("v1-bytes-overflow", "CORRUPT", f"{where} has a slice of more than 2^63 bytes", dtype=18,
+           shape=(2**60,), slices=[[None]])
     tensor("v1-shape-rank-255", "CORRUPT", f"{where} has the invalid shape", shape=[1] * 255,
            slices=[[None] * 255])
     tensor("v1-dtype-invalid", "CORRUPT", f"{where} has the unknown dtype 0", dtype=0)

@@ -125,9 +125,7 @@ import Testing
     try scratch.write("m.index", "m.data-00007-of-123456", "m.data-123455-of-123456")
     let files = try CheckpointFiles.locate(scratch("m"))
     #expect(files.soleTotal == 123_456)
-    #expect(throws: LocateError.tooManyFiles(path: scratch("m"), limit: 4096)) {
-      try files.openShards(total: 123_456)
-    }
+    #expect(try files.openShards(total: 123_456).count == 2)
   }
 
   @Test func `names that only look alike are different names`() throws {
