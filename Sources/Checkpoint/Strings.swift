@@ -209,11 +209,14 @@ extension Loading {
       return try readStrings(position, of: tensor, records)
     }
     let run = checkpoint.stored[position]
-    guard let count = checkpoint.box(ofRun: position, of: tensor).shape.elementCount,
+    let box = checkpoint.box(ofRun: position, of: tensor)
+    guard let count = box.shape.elementCount,
       run.byteCount >= count
     else {
       throw checkpoint.problem(
-        tensor, .corrupt, "has an invalid size in the index: stored \(run.byteCount)")
+        tensor, .corrupt,
+        "has an invalid size in the index: stored \(run.byteCount), expected "
+          + "\(box.shape.elementCount.map { "at least \($0)" } ?? "less than 2^63")")
     }
     var offsets = [0]
     var checksum = Checksum()
@@ -232,6 +235,7 @@ extension Loading {
       try read(run, of: tensor, from: start, count: available)
       let isLast = available == run.byteCount - start
       var cursor = Cursor(buffer.rawSpan.extracting(0..<available))
+      var fault: String?
       do throws(TableError) {
         // A length has ten bytes at most, the word behind the last one four.
         while !isWhole, isLast || cursor.remainingCount >= 14 {
@@ -239,8 +243,8 @@ extension Loading {
             let word = try cursor.fixed32()
             let stored = checkpoint.isBigEndian ? word.byteSwapped : word
             guard stored == checksum.masked else {
-              throw TableError.checksumMismatch(
-                block: run.offset, stored: stored, computed: checksum.masked)
+              fault = "their checksum is \(checksum.masked), stored is \(stored)"
+              break
             }
             checksum.update(littleEndian: word)
             isWhole = true
@@ -253,12 +257,19 @@ extension Loading {
           offsets.append(end)
         }
       } catch {
-        throw checkpoint.problem(tensor, .checksumMismatch, "has damaged string lengths: \(error)")
+        fault = "\(error)"
+      }
+      if let fault {
+        throw checkpoint.problem(tensor, .checksumMismatch, "has damaged string lengths: \(fault)")
       }
       start += cursor.offset
     }
     guard end <= run.byteCount - start else {
-      throw checkpoint.problem(tensor, .corrupt, "has string lengths longer than its bytes")
+      throw checkpoint.problem(
+        tensor, .corrupt,
+        "has string lengths longer than its bytes: together "
+          + "\(end == .max ? "more than 2^63" : "\(end)"), of bytes there are \(run.byteCount - start)"
+      )
     }
     guard end == run.byteCount - start else {
       throw checkpoint.problem(

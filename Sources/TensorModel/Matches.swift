@@ -192,7 +192,8 @@ struct Matches {
       let nearest = problems.suggestion(for: tensor) { nearest in
         for position in 0..<catalog.count { nearest.offer(catalog.name(position)) }
       }
-      problems.add(.tensorNotFound(tensor, for: member, nearest, key: key))
+      let hint = names == nil ? catalog.objectHint(for: tensor) : ""
+      problems.add(.tensorNotFound(tensor, for: member, nearest + hint, key: key))
     case (.skip, .one(let variable)?): skipped[variable] = tensor
     case (.skip, .list(let variables)?): for variable in variables { skipped[variable] = tensor }
     case (.skip, nil): problems.add(.partsLack(member ?? tensor, key: key))
@@ -236,5 +237,19 @@ extension Catalog {
     var name = NameList()
     name.append(first, second)
     return self.position(of: name.span(0))
+  }
+}
+
+extension Catalog {
+  /// What to say of a name that is not found in a checkpoint that TF2 saved of objects: its keys are
+  /// paths of attributes.
+  fileprivate func objectHint(for name: Name) -> String {
+    let key = Name(name.bytes + Array("/.ATTRIBUTES/VARIABLE_VALUE".utf8))
+    if position(of: key) != nil {
+      return "; this checkpoint was saved of objects, and has the key \(key.inMessage)"
+    }
+    guard position(of: Name("_CHECKPOINTABLE_OBJECT_GRAPH")) != nil else { return "" }
+    return "; this checkpoint was saved of objects: object names find variables by what they were "
+      + "called"
   }
 }

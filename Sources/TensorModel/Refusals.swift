@@ -30,10 +30,14 @@ extension Problem {
     _ name: Name, isDeclared: Bool, _ nearest: String, key: Name
   ) -> Problem {
     let cause =
-      isDeclared
-      ? "variable \(name.inMessage) is outside the variable store and must be passed as an object"
-      : "no variable or scope is named \(name.inMessage) "
-        + "(a variable outside the variable store must be passed as an object)"
+      if name.bytes.last == UInt8(ascii: "/") {
+        "the target \(name.inMessage) is a scope"
+      } else if isDeclared {
+        "variable \(name.inMessage) is outside the variable store and must be passed as an object"
+      } else {
+        "no variable or scope is named \(name.inMessage) "
+          + "(a variable outside the variable store must be passed as an object)"
+      }
     return Problem(
       .scopeOnly, "key \(key.inMessage): \(cause); a scope key must end in '/'\(nearest)",
       key: key, variable: name)

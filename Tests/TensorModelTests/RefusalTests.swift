@@ -123,6 +123,24 @@ import Testing
     #expect(scope?.first.message.hasSuffix("; nearest: n/dense/kernel") == true)
   }
 
+  @Test func `a name is told from a key of objects`() {
+    var catalog = Catalog()
+    catalog.append("_CHECKPOINTABLE_OBJECT_GRAPH", .string, [])
+    catalog.append("net/w/.ATTRIBUTES/VARIABLE_VALUE", .float32, [5])
+    catalog.index()
+    let variables = Model.variables(["w"], [5])
+    let path = problems(["net/w": "w"], variables, catalog)
+    #expect(path?.first.message.hasSuffix("the key net/w/.ATTRIBUTES/VARIABLE_VALUE") == true)
+    let name = problems(["dense/kernel": "w"], variables, catalog)
+    #expect(name?.first.message.contains("object names find variables") == true)
+  }
+
+  @Test func `a scope as the target of a tensor is called a scope`() {
+    let found = problems(["n": "dense/"], Model.variables(["dense/kernel"], [5]), catalog)
+    #expect(found?.first.reason == .scopeOnly)
+    #expect(found?.first.message.contains("the target dense/ is a scope; a scope key") == true)
+  }
+
   @Test func `a misspelled variable is told from one outside the store`() {
     let variables =
       Model.variables(["dense/kernel"], [5])
