@@ -50,7 +50,11 @@ struct Counts {
       withDestinationURL: RunningDaemon.products.appending(path: "benchmarks"))
     client.currentDirectoryURL = daemon.directory
     client.arguments = clientTrace.command + ["./benchmarks", "--repeat", operation.name]
-    client.environment = ProcessInfo.processInfo.environment.merging(["COUNT": "\(count)"]) { $1 }
+    // Whether what is freed lies at the heap's end, and goes back to the kernel, is chance: it stays.
+    client.environment = ProcessInfo.processInfo.environment.merging([
+      "COUNT": "\(count)", "MALLOC_TRIM_THRESHOLD_": "1000000000",
+      "MALLOC_MMAP_THRESHOLD_": "1000000000",
+    ]) { $1 }
     let output = Pipe()
     client.standardOutput = output
     try client.run()
