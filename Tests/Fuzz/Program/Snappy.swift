@@ -14,7 +14,7 @@ func fuzzSnappy(_ bytes: [UInt8]) {
     if byte < 0x80 { break }
   }
   check(contents.count == claimed, "as many bytes as are announced")
-  let limit = DataBlock.contentsLimit(byteCount: block.count, type: 1)
+  let limit = DataBlock.contentsLimit(byteCount: block.count, isCompressed: true)
   check(contents.count <= limit, "no more than is charged")
   let again = try? DataBlock.contents(of: block, at: 0)
   check(again == contents, "the same bytes again")
