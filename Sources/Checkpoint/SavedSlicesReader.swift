@@ -86,8 +86,8 @@ package struct SavedSlicesReader {
       return try block.next() && block.key.isEmpty ? block.value : nil
     }
     guard let list else { throw source.listLacks }
-    // A slice of eight bytes, the least that an honest one has, takes some 200.
-    let room = 32 * list.count + (64 << 10)
+    // A slice of eight bytes, the least that an honest one has, takes some 300.
+    let room = 40 * list.count + (64 << 10)
     allowance += room
     reserved += room
     try reserve(reserved + contents.count)
@@ -159,7 +159,7 @@ package struct SavedSlicesReader {
       case (3, .varint(let value)): type = Int32(truncatingIfNeeded: value)
       case (4, .bytes(let range)):
         let extents = try source.extents(bytes.extracting(range))
-        try spend(extents.count * 40 + 160)
+        try spend(extents.count * 40 + 240)
         slices.append(extents)
       default: break
       }
