@@ -201,6 +201,12 @@ int clinux_listen(const char *path, unsigned mode, int backlog) {
     // Somebody's socket is there: take its place only if nobody listens any more.
     int probe = clinux_connect(path);
     if (probe >= 0) close(probe);
+    struct stat there;
+    // A file that is no socket refuses connections as well, and must not be lost.
+    if (lstat(path, &there) < 0 || !S_ISSOCK(there.st_mode)) {
+      close(listener);
+      return -EEXIST;
+    }
     if (probe != -ECONNREFUSED || unlink(path) < 0 ||
         bind(listener, (struct sockaddr *)&address, sizeof address) < 0) {
       close(listener);

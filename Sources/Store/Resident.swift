@@ -217,7 +217,8 @@ package final class Resident: Sendable {
     let byteCount = max(1, targets.last.map { $0.offset + $0.byteCount } ?? 0)
     // Pieces are remembered as long as the arena, by slices that may have many axes.
     let keys = claim.pieces.reduce(0) { $0 + 200 + 16 * ($1.slice?.starts.count ?? 0) }
-    let charge = try store.charge(byteCount + keys, for: "an arena")
+    let (charged, isTooMuch) = byteCount.addingReportingOverflow(keys)
+    let charge = try store.charge(isTooMuch ? .max : charged, for: "an arena")
     let arena = try makeArena(byteCount) { bytes throws(Problem) in
       try loading.load(verifying: claim.loadedRuns, filling: targets, of: &bytes)
     }
