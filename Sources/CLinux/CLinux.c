@@ -69,6 +69,12 @@ int clinux_reopen(int descriptor) {
   return (int)RETRY(open(path, O_RDONLY | O_CLOEXEC));
 }
 
+ssize_t clinux_path(int descriptor, void *bytes, size_t count) {
+  char path[40];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+  return result(readlink(path, bytes, count));
+}
+
 int clinux_is_directory(const char *path) {
   struct stat status;
   if (stat(path, &status) < 0) return -errno;

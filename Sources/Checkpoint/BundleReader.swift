@@ -46,7 +46,13 @@ package struct BundleReader {
   /// What is left of the bytes that keys of listed slices may have.
   private var keyAllowance: Int
 
-  private init(indexByteCount: Int, expanding expanded: Int) {
+  /// What messages call the file, which takes a system call to learn.
+  private let file: () -> String
+
+  private init(
+    _ file: @escaping () -> String, indexByteCount: Int, expanding expanded: Int
+  ) {
+    self.file = file
     limit = BundleReader.memoryByteCount(ofIndex: indexByteCount, expanding: expanded)
     allowance = limit
     keyAllowance = BundleReader.keyByteCount(ofIndex: indexByteCount + expanded)
@@ -62,33 +68,33 @@ package struct BundleReader {
     guard index.status.size <= maximumIndexByteCount else {
       throw Problem(
         .unsupported,
-        "the index file has \(index.status.size) bytes, expected at most \(maximumIndexByteCount)")
+        "\(index) has \(index.status.size) bytes, expected at most \(maximumIndexByteCount)")
     }
     try reserve(memoryByteCount(ofIndex: index.status.size))
     var bytes = [UInt8](repeating: 0, count: index.status.size)
     do {
       let count = try index.file.read(at: 0, into: &bytes, range: 0..<bytes.count)
       guard count == bytes.count else {
-        throw Problem(.truncated, "the index file ended after \(count) of \(bytes.count) bytes")
+        throw Problem(.truncated, "\(index) ended after \(count) of \(bytes.count) bytes")
       }
     } catch let problem as Problem {
       throw problem
     } catch {
-      throw Problem(.system, "the index file cannot be read: \(error)")
+      throw Problem(.system, "\(index) cannot be read: \(error)")
     }
     let expanded = TableReader.expandedByteCount(of: bytes.rawSpan)
     if expanded > 0 { try reserve(memoryByteCount(ofIndex: bytes.count, expanding: expanded)) }
     // A file that is being written looks corrupt: that it changed is the better answer.
-    let parsed = parsing(bytes, expanding: expanded)
+    let parsed = parsing(bytes, expanding: expanded) { "\(index)" }
     try files.expectUnchanged(index)
     return try parsed.get()
   }
 
   private static func parsing(
-    _ bytes: [UInt8], expanding expanded: Int
+    _ bytes: [UInt8], expanding expanded: Int, of file: @escaping () -> String
   ) -> Result<Checkpoint, Problem> {
     do {
-      var reader = BundleReader(indexByteCount: bytes.count, expanding: expanded)
+      var reader = BundleReader(file, indexByteCount: bytes.count, expanding: expanded)
       try reader.readEntries(bytes)
       return .success(try reader.finish())
     } catch {
@@ -98,7 +104,8 @@ package struct BundleReader {
 
   /// Parses an index that is in memory, as `read` does.
   package static func parse(_ bytes: [UInt8]) throws(Problem) -> Checkpoint {
-    try parsing(bytes, expanding: TableReader.expandedByteCount(of: bytes.rawSpan)).get()
+    let expanded = TableReader.expandedByteCount(of: bytes.rawSpan)
+    return try parsing(bytes, expanding: expanded) { "index file" }.get()
   }
 
   // MARK: Entries
@@ -106,32 +113,32 @@ package struct BundleReader {
   private mutating func readEntries(_ bytes: [UInt8]) throws(Problem) {
     let scratch = Scratch()
     var lengths: [Int] = []
-    var table = try openTable(bytes.rawSpan)
-    while try advance(&table) {
+    var table = try openTable(bytes.rawSpan, file)
+    while try advance(&table, file) {
       if header != nil, try takePlain(table.key, table.value, &lengths) { continue }
       let key = Array(table.key)
       if header == nil {
-        header = try BundleReader.header(key, table.value, scratch)
+        header = try header(key, table.value, scratch)
       } else {
         try take(key, try entry(key, table.value, scratch))
       }
     }
-    guard header != nil else { throw Problem(.corrupt, "the index file has no entries") }
+    guard header != nil else { throw isEmpty }
   }
 
-  private static func header(
+  private func header(
     _ key: [UInt8], _ value: RawSpan, _ scratch: Scratch
   ) throws(Problem) -> BundleHeader {
     guard key.isEmpty else {
-      throw Problem(.corrupt, "the index file has no header before \(Name(key[...]))")
+      throw Problem(.corrupt, "\(file()) has no header before \(Name(key[...]).inMessage)")
     }
     let header: BundleHeader
     do {
       header = try BundleHeader(unpacking: value, scratch)
     } catch {
-      throw Problem(.corrupt, "the header of the index file is not parseable")
+      throw Problem(.corrupt, "the header of \(file()) is not parseable, expected a BundleHeaderProto")
     }
-    try header.version.expectReadable()
+    try header.version.expectReadable(file)
     return header
   }
 
@@ -144,8 +151,9 @@ package struct BundleReader {
       throw isTooLarge
     } catch {
       throw Problem(
-        .corrupt, "the entry of \(Name(key[...])) in the index file is not parseable",
-        tensor: Name(key[...]))
+        .corrupt,
+        "the entry of tensor \(Name(key[...]).inMessage) in \(file()) is not parseable, "
+          + "expected a BundleEntryProto", tensor: Name(key[...]))
     }
   }
 
@@ -195,19 +203,21 @@ package struct BundleReader {
   /// Takes the name in a slice's key, which has to be looked up whole.
   private mutating func spendKey(_ byteCount: Int) throws(Problem) {
     guard byteCount <= keyAllowance else {
-      throw Problem(.corrupt, "the index file lists more slices of long names than it has keys")
+      throw Problem(.corrupt, "\(file()) lists more slices of long names than it has keys")
     }
     keyAllowance -= byteCount
   }
 
+  private var isEmpty: Problem { Problem(.corrupt, "\(file()) has no entries, expected a header") }
+
   private var isTooLarge: Problem {
-    Problem(.corrupt, "the index file expands to more than \(limit) bytes")
+    Problem(.corrupt, "\(file()) expands to more than \(limit) bytes")
   }
 
   private func expectRoom() throws(Problem) {
     guard catalog.count < Catalog.maximumCount else {
       throw Problem(
-        .unsupported, "the index file has more than \(Catalog.maximumCount) tensors")
+        .unsupported, "\(file()) has more than \(Catalog.maximumCount) tensors")
     }
   }
 
@@ -215,11 +225,11 @@ package struct BundleReader {
     try expectRoom()
     let name = Name(key[...])
     guard let dtype = DataType(rawValue: entry.dtype), dtype != .resource else {
-      throw Problem(.corrupt, "tensor \(name) has the unknown dtype \(entry.dtype)", tensor: name)
+      throw .unknownDtype(entry.dtype, of: name, in: file())
     }
     let shape = Shape(entry.shape)
     guard shape.rank <= BundleReader.maximumRank, shape.elementCount != nil else {
-      throw Problem(.corrupt, "tensor \(name) has the invalid shape \(shape)", tensor: name)
+      throw .invalidShape(entry.shape, of: name, in: file())
     }
     guard !entry.slices.isEmpty else {
       stored.append(entry.storedBytes)
@@ -239,14 +249,14 @@ package struct BundleReader {
         guard slice.dtype == entry.dtype else {
           throw Problem(
             .corrupt,
-            "tensor \(name) has a slice of dtype number \(slice.dtype), expected \(entry.dtype)",
-            tensor: name)
+            "tensor \(name.inMessage) has a slice of dtype number \(slice.dtype) in \(file()), "
+              + "expected \(entry.dtype)", tensor: name)
         }
         guard slice.shape == slices[slices.count - 1].counts else {
           throw Problem(
             .corrupt,
-            "tensor \(name) has a slice of shape \(Shape(slice.shape)), "
-              + "expected \(slices[slices.count - 1].shape)", tensor: name)
+            "tensor \(name.inMessage) has a slice of shape \(Shape(slice.shape).inMessage) in "
+              + "\(file()), expected \(slices[slices.count - 1].shape.inMessage)", tensor: name)
         }
         stored.append(slice.storedBytes)
       } else {
@@ -264,8 +274,9 @@ package struct BundleReader {
   ) throws(Problem) -> Slice {
     guard extents.count == shape.rank else {
       throw Problem(
-        .corrupt, "tensor \(name) has a slice of \(extents.count) axes, expected \(shape.rank)",
-        tensor: name)
+        .corrupt,
+        "tensor \(name.inMessage) has a slice of \(extents.count) axes in \(file()), "
+          + "expected \(shape.rank)", tensor: name)
     }
     return Slice(
       starts: extents.map(\.start),
@@ -277,7 +288,7 @@ package struct BundleReader {
   private mutating func finish() throws(Problem) -> Checkpoint {
     if listed.count < codedEntries.count { try insertTensorsNamedWithZero() }
     catalog.index()
-    guard let header else { throw Problem(.corrupt, "the index file has no entries") }
+    guard let header else { throw isEmpty }
     return Checkpoint(
       catalog: catalog, shardCount: header.shardCount, isBigEndian: header.isBigEndian,
       stored: stored, storedEnds: storedEnds)
@@ -326,19 +337,21 @@ extension BundleHeader.Version {
   private static let current = 1
 
   /// Throws if the writer says that readers of this version must not read the checkpoint.
-  func expectReadable() throws(Problem) {
+  func expectReadable(_ file: () -> String) throws(Problem) {
     let current = Self.current
+    func refusal(_ fault: String) -> Problem { Problem(.versionMismatch, "\(file()): \(fault)") }
     if producer < 0 {
-      throw Problem(
-        .versionMismatch, "checkpoint producer version \(producer) below min producer 0 supported")
+      throw refusal(
+        "checkpoint producer version \(producer) below min producer 0 supported; save it again")
     }
     if minimumConsumer > current {
-      throw Problem(
-        .versionMismatch,
-        "checkpoint min consumer version \(minimumConsumer) above current version \(current)")
+      throw refusal(
+        "checkpoint min consumer version \(minimumConsumer) above current version \(current); "
+          + "it takes a newer reader")
     }
     if badConsumers.contains(current) {
-      throw Problem(.versionMismatch, "checkpoint disallows consumer version \(current)")
+      throw refusal(
+        "checkpoint disallows consumer version \(current), the one there is; save it again")
     }
   }
 }
@@ -346,20 +359,20 @@ extension BundleHeader.Version {
 // MARK: - The table's errors
 
 @_lifetime(copy bytes)
-private func openTable(_ bytes: RawSpan) throws(Problem) -> TableReader {
+private func openTable(_ bytes: RawSpan, _ file: () -> String) throws(Problem) -> TableReader {
   do {
     return try TableReader(bytes)
   } catch {
-    throw Problem(error, in: "the index file")
+    throw Problem(error, in: file())
   }
 }
 
 @_lifetime(table: copy table)
-private func advance(_ table: inout TableReader) throws(Problem) -> Bool {
+private func advance(_ table: inout TableReader, _ file: () -> String) throws(Problem) -> Bool {
   do {
     return try table.next()
   } catch {
-    throw Problem(error, in: "the index file")
+    throw Problem(error, in: file())
   }
 }
 
@@ -373,5 +386,26 @@ extension Problem {
       default: .corrupt
       }
     self.init(reason, "\(table) is damaged: \(error)")
+  }
+
+  /// A tensor's dtype is none of TensorFlow's, or one that has no bytes.
+  static func unknownDtype(_ number: Int32, of tensor: Name, in file: String) -> Problem {
+    Problem(
+      .corrupt,
+      "tensor \(tensor.inMessage) has the unknown dtype \(number) in \(file), "
+        + "expected 1 to \(DataType.allCases.map(\.rawValue).max() ?? 0) and not "
+        + "\(DataType.resource.rawValue) (resource)", tensor: tensor)
+  }
+
+  /// A tensor's shape is none.
+  static func invalidShape(_ lengths: [Int], of tensor: Name, in file: String) -> Problem {
+    let shown = 32
+    let more = lengths.count > shown ? ", … (\(lengths.count) axes)" : ""
+    let text = lengths.prefix(shown).map(String.init).joined(separator: ", ") + more
+    return Problem(
+      .corrupt,
+      "tensor \(tensor.inMessage) has the invalid shape [\(text)] in \(file), expected at most "
+        + "\(BundleReader.maximumRank) axes, none negative, and less than 2^63 elements",
+      tensor: tensor)
   }
 }

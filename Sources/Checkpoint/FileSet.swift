@@ -66,7 +66,7 @@ package struct FileSet: Sendable {
     for (before, after) in zip(shards, shards.dropFirst())
     where (before.total, before.shard) == (after.total, after.shard) {
       throw Problem(
-        .invalidRequest, "the checkpoint has the \(members[after.position].role) twice")
+        .invalidRequest, "the checkpoint has \(members[after.position]) twice")
     }
     self.shards = shards
     generation = try Generation(members, openedBy: uid)
@@ -114,19 +114,50 @@ package struct FileSet: Sendable {
     return nil
   }
 
+  /// What to call a shard, or a V1 table, in a message: by its file, also if that is missing.
+  package func name(ofShard shard: Int32, of total: Int) -> String {
+    if let position = position(ofShard: shard, of: total) { return "\(members[position])" }
+    let suffix = ".index".utf8
+    guard !isTables, let name = index.file.name, name.suffix(suffix.count).elementsEqual(suffix)
+    else { return "\(Role.shard(Int(shard), of: total))" }
+    let prefix = Name(name.dropLast(suffix.count))
+    return "data file \(prefix).data-\(FileSet.padded(Int(shard)))-of-\(FileSet.padded(total))"
+  }
+
+  /// A number in five places, as TensorFlow formats it for a file's name.
+  private static func padded(_ number: Int) -> String {
+    let digits = String(number.magnitude)
+    let sign = number < 0 ? "-" : ""
+    return sign + String(repeating: "0", count: max(0, 5 - sign.count - digits.count)) + digits
+  }
+
   /// Throws `checkpointChanged` if a file is no longer what it was when it was passed.
   package func expectUnchanged(_ member: Member) throws(Problem) {
     let now: FileStatus
     do {
       now = try member.file.status()
     } catch {
-      throw Problem(.system, "the \(member.role) cannot be examined: \(error)")
+      throw Problem(.system, "\(member) cannot be examined: \(error)")
     }
     // The number of links changes when the file is replaced, which leaves its bytes alone.
     guard Generation.isSameBytes(now, member.status) else {
       throw Problem(
-        .checkpointChanged, "the \(member.role) has changed since it was opened; open it again")
+        .checkpointChanged, "\(member) has changed since it was opened; open it again")
     }
+  }
+}
+
+extension FileSet.Member: CustomStringConvertible {
+  /// What the file is for, and its name if the system tells: `index file model.index`.
+  package var description: String {
+    guard let name = file.name else { return "\(role)" }
+    let kind =
+      switch role {
+      case .index: "index file"
+      case .shard: "data file"
+      case .table: "V1 table"
+      }
+    return "\(kind) \(Name(name[...]))"
   }
 }
 

@@ -28,7 +28,7 @@ package struct Loading {
   private static let gapByteCount = 4096
 
   let checkpoint: Checkpoint
-  private let files: FileSet
+  let files: FileSet
   /// Whether what is read stays in the page cache.
   private let keepsCached: Bool
   /// Throws if nobody waits for the result any more; called between chunks.
@@ -253,7 +253,7 @@ package struct Loading {
   ) throws(Problem) {
     guard let position = files.position(ofShard: run.shard, of: checkpoint.shardCount) else {
       throw checkpoint.problem(
-        tensor, .checkpointNotFound, "is in shard \(run.shard), whose data file is missing")
+        tensor, .checkpointNotFound, "is in \(files.name(ofShard: run.shard, of: checkpoint.shardCount)), which is missing")
     }
     ahead = 0..<0
     let read: Int
@@ -269,7 +269,8 @@ package struct Loading {
     guard read == count else {
       try files.expectUnchanged(files.members[position])
       throw checkpoint.problem(
-        tensor, .truncated, "ends after \(start + read) of \(run.byteCount) bytes")
+        tensor, .truncated,
+        "ends after \(start + read) of \(run.byteCount) bytes in \(files.members[position])")
     }
   }
 
@@ -281,7 +282,7 @@ package struct Loading {
     let shard = checkpoint.stored[run].shard
     guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else {
       throw checkpoint.problem(
-        tensor, .checkpointNotFound, "is in V1 table \(shard + 1), which is missing")
+        tensor, .checkpointNotFound, "is in \(files.name(ofShard: shard, of: checkpoint.shardCount)), which is missing")
     }
     var bytes = [UInt8](repeating: 0, count: range.count)
     var done = 0
@@ -297,7 +298,8 @@ package struct Loading {
       guard read == next.count else {
         try files.expectUnchanged(files.members[position])
         throw checkpoint.problem(
-          tensor, .truncated, "is in V1 table \(shard + 1), which ends at \(start + done + read)")
+          tensor, .truncated,
+          "is in \(files.members[position]), which ends at \(start + done + read)")
       }
       if !keepsCached {
         files.members[position].file.dropCached(at: start + done, byteCount: read)
@@ -324,7 +326,8 @@ package struct Loading {
     }
     throw checkpoint.problem(
       tensor, .checksumMismatch,
-      "is damaged: checksum of shard \(run.shard) at \(run.offset) does not match: "
+      "is damaged: the checksum of \(run.byteCount) bytes at \(run.offset) of "
+        + "\(files.name(ofShard: run.shard, of: checkpoint.shardCount)) does not match: "
         + "stored \(Checksum.unmask(run.maskedChecksum)), calculated \(checksum.value)")
   }
 

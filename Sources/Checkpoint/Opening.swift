@@ -12,10 +12,9 @@ extension Checkpoint {
     guard files.isTables else {
       return try BundleReader.read(files, reserving: reserve)
     }
-    let count = files.members.count
-    let sources = files.members.enumerated().map { position, member in
+    let sources = files.members.map { member in
       SavedSlicesReader.Source(
-        name: "V1 table \(position + 1) of \(count)", byteCount: member.status.size
+        name: "\(member)", byteCount: member.status.size
       ) { range throws(Problem) in try files.read(range, of: member) }
     }
     let read = Result { () throws(Problem) in
@@ -36,11 +35,11 @@ extension FileSet {
     do {
       count = try member.file.read(at: range.lowerBound, into: &bytes, range: 0..<range.count)
     } catch {
-      throw Problem(.system, "the \(member.role) cannot be read: \(error)")
+      throw Problem(.system, "\(member) cannot be read: \(error)")
     }
     guard count == range.count else {
       throw Problem(
-        .truncated, "the \(member.role) ended after \(range.lowerBound + count) bytes")
+        .truncated, "\(member) ended after \(range.lowerBound + count) bytes, expected \(member.status.size)")
     }
     return bytes
   }

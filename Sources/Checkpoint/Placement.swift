@@ -169,11 +169,11 @@ extension Checkpoint {
   ) throws(Problem) -> Placement {
     let dtype = catalog.dtype(tensor)
     guard dtype != .variant else {
-      throw problem(tensor, .unsupported, "has dtype variant, which cannot be shared")
+      throw problem(tensor, .unsupported, "has dtype variant in \(files.index), which cannot be shared")
     }
     guard records == nil || SavedRecord.canHold(dtype) else {
       throw problem(
-        tensor, .unsupported, "has dtype \(dtype.name), which no V1 checkpoint can hold")
+        tensor, .unsupported, "has dtype \(dtype.name) in \(files.index), which no V1 table can hold")
     }
     let stored = storedRange(tensor)
     if slice == nil || stored.count == 1 {
@@ -254,16 +254,16 @@ extension Checkpoint {
       guard records == nil else {
         throw problem(
           tensor, .corrupt,
-          "lists slice \(box(ofRun: index, of: tensor)), whose record is in no table")
+          "lists slice \(box(ofRun: index, of: tensor).inMessage), whose record is in no table")
       }
       throw problem(
         tensor, .tensorNotFound,
-        "lists slice \(box(ofRun: index, of: tensor)), whose entry is not in the index file")
+        "lists slice \(box(ofRun: index, of: tensor).inMessage), whose entry is not in \(files.index)")
     }
     guard let position = files.position(ofShard: run.shard, of: shardCount) else {
       throw problem(
         tensor, .checkpointNotFound,
-        "is in shard \(run.shard) of \(shardCount), whose data file is missing")
+        "is in \(files.name(ofShard: run.shard, of: shardCount)), which is missing")
     }
     // A record is looked for in its block, wherever that is.
     guard records == nil else { return }
@@ -276,7 +276,7 @@ extension Checkpoint {
       guard run.byteCount == expected else {
         throw problem(
           tensor, .corrupt,
-          "has an invalid size in the index: stored \(run.byteCount), "
+          "has an invalid size in \(files.index): stored \(run.byteCount), "
             + "expected \(expected.map(String.init) ?? "less than 2^63")")
       }
     }
@@ -286,7 +286,7 @@ extension Checkpoint {
     else {
       throw problem(
         tensor, .truncated,
-        "needs \(run.byteCount) bytes at \(run.offset) of the \(member.role), "
+        "needs \(run.byteCount) bytes at \(run.offset) of \(member), "
           + "which has \(member.status.size)")
     }
   }

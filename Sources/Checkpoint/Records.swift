@@ -284,28 +284,29 @@ extension Loading {
         values: try records.values(in: contents, ofBlockOf: run, checkpoint.stored))
     } catch {
       try expectUnchanged(run)
-      let problem = Problem(error, in: tableName(run))
+      let problem = Problem(error, in: fileName(run))
       let name = checkpoint.catalog.name(tensor)
       throw Problem(problem.reason, "tensor \(name): \(problem.message)", tensor: name)
     }
   }
 
-  private func tableName(_ run: Int) -> String {
-    "V1 table \(checkpoint.stored[run].shard + 1) of \(checkpoint.shardCount)"
+  /// The file that a stored run is in, as messages call it.
+  func fileName(_ run: Int) -> String {
+    files.name(ofShard: checkpoint.stored[run].shard, of: checkpoint.shardCount)
   }
 
   private func recordLacks(_ run: Int, _ tensor: Int) -> Problem {
     checkpoint.problem(
       tensor, .corrupt,
-      "lists slice \(checkpoint.box(ofRun: run, of: tensor)), whose record is not in "
-        + tableName(run))
+      "lists slice \(checkpoint.box(ofRun: run, of: tensor).inMessage), whose record is not in "
+        + fileName(run))
   }
 
   private func recordIsWrong(_ run: Int, _ tensor: Int) -> Problem {
     let box = checkpoint.box(ofRun: run, of: tensor)
     return checkpoint.problem(
       tensor, .corrupt,
-      "has a damaged record of slice \(box) in \(tableName(run)): expected "
+      "has a damaged record of slice \(box.inMessage) in \(fileName(run)): expected "
         + "\(box.shape.elementCount ?? 0) elements of dtype "
         + checkpoint.catalog.dtype(tensor).name)
   }

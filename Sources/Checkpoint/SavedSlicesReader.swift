@@ -13,12 +13,14 @@ package import TensorModel
 package struct SavedSlicesReader {
   /// A table: its length, and how a range of it is read, all of it or nothing.
   package struct Source {
-    package let name: String
+    /// What messages call it.
+    package let name: () -> String
     package let byteCount: Int
     package let read: (Range<Int>) throws(Problem) -> [UInt8]
 
     package init(
-      name: String, byteCount: Int, read: @escaping (Range<Int>) throws(Problem) -> [UInt8]
+      name: @autoclosure @escaping () -> String, byteCount: Int,
+      read: @escaping (Range<Int>) throws(Problem) -> [UInt8]
     ) {
       self.name = name
       self.byteCount = byteCount
@@ -99,7 +101,7 @@ package struct SavedSlicesReader {
     guard range.count <= SavedSlicesReader.maximumByteCount else {
       throw Problem(
         .unsupported,
-        "\(source.name) has an index or a list of tensors of \(range.count) bytes, "
+        "\(source.name()) has an index or a list of tensors of \(range.count) bytes, "
           + "expected at most \(SavedSlicesReader.maximumByteCount)")
     }
     let type = try source.read(range.upperBound - 5..<range.upperBound - 4)[0]
@@ -110,7 +112,7 @@ package struct SavedSlicesReader {
     let bytes = try source.read(range)
     // What was reserved is for the type that it had.
     guard bytes[bytes.count - 5] == type else {
-      throw Problem(.checkpointChanged, "\(source.name) is being written")
+      throw Problem(.checkpointChanged, "\(source.name()) is being written")
     }
     return bytes
   }
@@ -166,11 +168,11 @@ package struct SavedSlicesReader {
     }
     let name = Name(nameBytes[...])
     guard let dtype = DataType(rawValue: type), dtype != .resource else {
-      throw source.problem(name, "has the unknown dtype \(type)")
+      throw .unknownDtype(type, of: name, in: source.name())
     }
     let shape = Shape(lengths)
     guard shape.rank <= BundleReader.maximumRank, shape.elementCount != nil else {
-      throw source.problem(name, "has the invalid shape \(shape)")
+      throw .invalidShape(lengths, of: name, in: source.name())
     }
     try spend(nameBytes.count + lengths.count * 8 + 160)
     if let known = tensors[name], known.dtype != dtype || known.shape != shape {
@@ -253,23 +255,23 @@ extension SavedSlicesReader.Source {
   fileprivate func checked<Result>(
     _ body: () throws(TableError) -> Result
   ) throws(Problem) -> Result {
-    do { return try body() } catch { throw Problem(error, in: name) }
+    do { return try body() } catch { throw Problem(error, in: name()) }
   }
 
   fileprivate func next(
     _ reader: inout FieldReader
   ) throws(Problem) -> (UInt64, FieldReader.Value)? {
     do { return try reader.next() } catch {
-      throw Problem(.corrupt, "the list of tensors of \(name) is not parseable")
+      throw Problem(.corrupt, "the list of tensors of \(name()) is not parseable, expected a SavedTensorSliceMeta")
     }
   }
 
   fileprivate var listLacks: Problem {
-    Problem(.corrupt, "\(name) does not begin with a list of the tensors that it holds")
+    Problem(.corrupt, "\(name()) does not begin with a list of the tensors that it holds")
   }
 
   fileprivate func problem(_ tensor: Name, _ message: String) -> Problem {
-    Problem(.corrupt, "tensor \(tensor) in \(name) \(message)", tensor: tensor)
+    Problem(.corrupt, "tensor \(tensor.inMessage) in \(name()) \(message)", tensor: tensor)
   }
 
   /// TensorShapeProto: its dim{size}s.
@@ -329,12 +331,12 @@ extension SavedSlicesReader.Source {
             version.badConsumers.append(Int(Int32(truncatingIfNeeded: number)))
           }
         } catch {
-          throw Problem(.corrupt, "the list of tensors of \(name) is not parseable")
+          throw Problem(.corrupt, "the list of tensors of \(name()) is not parseable, expected a SavedTensorSliceMeta")
         }
       default: break
       }
     }
-    try version.expectReadable()
+    try version.expectReadable(name)
   }
 }
 

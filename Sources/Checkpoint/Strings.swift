@@ -215,7 +215,7 @@ extension Loading {
     else {
       throw checkpoint.problem(
         tensor, .corrupt,
-        "has an invalid size in the index: stored \(run.byteCount), expected "
+        "has an invalid size in \(files.index): stored \(run.byteCount), expected "
           + "\(box.shape.elementCount.map { "at least \($0)" } ?? "less than 2^63")")
     }
     var offsets = [0]
@@ -260,20 +260,21 @@ extension Loading {
         fault = "\(error)"
       }
       if let fault {
-        throw checkpoint.problem(tensor, .checksumMismatch, "has damaged string lengths: \(fault)")
+        throw checkpoint.problem(tensor, .checksumMismatch, "has damaged string lengths in \(fileName(position)): \(fault)")
       }
       start += cursor.offset
     }
     guard end <= run.byteCount - start else {
       throw checkpoint.problem(
         tensor, .corrupt,
-        "has string lengths longer than its bytes: together "
+        "has string lengths longer than its bytes in \(fileName(position)): together "
           + "\(end == .max ? "more than 2^63" : "\(end)"), of bytes there are \(run.byteCount - start)"
       )
     }
     guard end == run.byteCount - start else {
       throw checkpoint.problem(
-        tensor, .corrupt, "has \(run.byteCount - start) bytes of strings, expected \(end)")
+        tensor, .corrupt,
+        "has \(run.byteCount - start) bytes of strings in \(fileName(position)), expected \(end)")
     }
     return StringRun(offsets: offsets, place: .file(start: start, checksum))
   }

@@ -52,6 +52,20 @@ package final class File: Sendable {
     try checked(clinux_file_system(descriptor.number))
   }
 
+  /// The last part of the file's path as it is now, for messages; nil if the system does not tell.
+  ///
+  /// Of a file that was removed it ends in ` (deleted)`. See `proc(5)`, `/proc/pid/fd`.
+  package var name: [UInt8]? {
+    // PATH_MAX.
+    var path = [UInt8](repeating: 0, count: 4096)
+    let count = unsafe path.withUnsafeMutableBytes { bytes in
+      unsafe clinux_path(descriptor.number, bytes.baseAddress, bytes.count)
+    }
+    guard count > 0 else { return nil }
+    let name = path[..<count].split(separator: UInt8(ascii: "/")).last
+    return name.map { Array($0) }
+  }
+
   /// Whether the descriptor can read and nothing else: neither write nor O_PATH.
   package func isReadOnly() throws(Errno) -> Bool {
     try checked(clinux_is_read_only(descriptor.number)) == 1

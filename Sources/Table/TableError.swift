@@ -65,26 +65,35 @@ extension TableError: CustomStringConvertible {
   /// What is wrong, close to TensorFlow's words where it has any.
   package var description: String {
     switch self {
-    case .tooShort: "file is too short to be an sstable"
-    case .badMagic: "not an sstable (bad magic number)"
-    case .badHandle(let role): "bad block handle (\(role))"
+    case .tooShort(let byteCount):
+      "file is too short to be an sstable: \(byteCount) bytes, expected at least \(Footer.byteCount)"
+    case .badMagic: "not an sstable (bad magic number), expected 57fb808b247547db at its end"
+    case .badHandle(let role):
+      "bad block handle (\(role)), expected an offset and a size as varints"
     case .truncated(let role, let offset, let byteCount):
       "truncated: \(role) block of \(byteCount) bytes at \(offset) is not all there"
-    case .overlappingBlocks(let block): "overlapping blocks at \(block)"
+    case .overlappingBlocks(let block):
+      "overlapping blocks at \(block), expected each behind the one before"
     case .checksumMismatch(let block, let stored, let computed):
       "block checksum mismatch at \(block): stored \(stored) vs. calculated \(computed)"
-    case .badBlockType(let block, let type): "bad block type \(type) at \(block)"
-    case .corruptCompression(let block): "corrupted compressed block contents at \(block)"
+    case .badBlockType(let block, let type):
+      "bad block type \(type) at \(block), expected 0 (plain) or 1 (snappy)"
+    case .corruptCompression(let block):
+      "corrupted compressed block contents at \(block), expected what snappy makes"
     case .expansionTooLarge(let block, let byteCount, let limit):
       "compressed block at \(block) is too large: \(byteCount) bytes, limit \(limit)"
-    case .badRestarts(let block): "bad restart offsets in block at \(block)"
-    case .badEntry(let block, let entry): "bad entry at \(entry) in block at \(block)"
+    case .badRestarts(let block):
+      "bad restart offsets in block at \(block), expected 0 and then ascending ones of entries"
+    case .badEntry(let block, let entry):
+      "bad entry at \(entry) in block at \(block), expected three lengths of bytes that are there"
     case .keyTooLong(let block, let entry, let byteCount):
-      "key of \(byteCount) bytes is too long, entry at \(entry) in block at \(block)"
+      "key of \(byteCount) bytes is too long, entry at \(entry) in block at \(block), "
+        + "expected at most \(Key.maximumByteCount)"
     case .keysTooLarge(let limit): "keys expand to more than \(limit) bytes"
     case .keysOutOfOrder(let block, let entry):
-      "keys out of order, entry at \(entry) in block at \(block)"
-    case .badIndexKey(let block): "bad index key of block at \(block)"
+      "keys out of order, entry at \(entry) in block at \(block), expected ascending ones"
+    case .badIndexKey(let block):
+      "bad index key of block at \(block), expected none less than the block's last"
     case .endOfBytes(let offset): "bytes end too early, at \(offset)"
     case .badVarint(let offset): "bad varint at \(offset)"
     }

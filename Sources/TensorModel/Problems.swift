@@ -57,16 +57,28 @@ struct ProblemCollector {
 
 extension Name {
   /// The name for a message: as its description, but cut where a hostile one would swell the answer.
-  var inMessage: String {
+  package var inMessage: String {
     let maximumByteCount = 512
     guard bytes.count > maximumByteCount else { return description }
     return Name(bytes.prefix(maximumByteCount)).description + "…"
   }
 }
 
+extension Slice {
+  /// The slice for a message: as its description, but cut as `Name.inMessage` is, and never empty.
+  package var inMessage: String {
+    let maximumRank = 32
+    guard !starts.isEmpty else { return "-" }
+    guard starts.count > maximumRank else { return description }
+    let cut = Slice(
+      starts: Array(starts.prefix(maximumRank)), counts: Array(counts.prefix(maximumRank)))
+    return "\(cut) and \(starts.count - maximumRank) more axes"
+  }
+}
+
 extension Shape {
   /// The shape for a message, cut as `Name.inMessage` is.
-  var inMessage: String {
+  package var inMessage: String {
     let maximumRank = 32
     guard rank > maximumRank else { return description }
     return "\(Shape(lengths.prefix(maximumRank))) and \(rank - maximumRank) more axes"

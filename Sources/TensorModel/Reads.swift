@@ -10,7 +10,7 @@ struct Reads {
     case emptySlice(Slice)
     case sliceOutside(Slice)
     case incomplete(Slice)
-    case storedOutside(Slice)
+    case storedOutside(Slice, Shape)
     case storedOverlap(Slice, Slice)
     case exhausted(Problem)
   }
@@ -70,7 +70,7 @@ struct Reads {
     let stored = stored[tensor] ?? check(slices, of: catalog.shape(tensor), &allowance)
     self.stored[tensor] = stored
     switch stored {
-    case .unsound(.outside(let slice)): throw .storedOutside(slice)
+    case .unsound(.outside(let slice)): throw .storedOutside(slice, catalog.shape(tensor))
     case .unsound(.overlap(let first, let second)): throw .storedOverlap(first, second)
     case .unsound(.exhausted(let problem)): throw .exhausted(problem)
     case .sound(let slices):
@@ -133,22 +133,11 @@ extension Reads.Refusal {
     case .incomplete(let box):
       return "the checkpoint does not have sufficient slices for partitioned tensor to restore "
         + "in slice \(box.inMessage)"
-    case .storedOutside(let slice):
-      return "stored slice \(slice.inMessage) does not lie in the tensor"
+    case .storedOutside(let slice, let shape):
+      return "stored slice \(slice.inMessage) does not lie in the tensor, of shape \(shape.inMessage)"
     case .storedOverlap(let first, let second):
       return "overlapping slices are stored: \(first.inMessage) and \(second.inMessage)"
     case .exhausted(let problem): return problem.message
     }
-  }
-}
-
-extension Slice {
-  /// The slice for a message, cut as `Name.inMessage` is.
-  fileprivate var inMessage: String {
-    let maximumRank = 32
-    guard starts.count > maximumRank else { return description }
-    let cut = Slice(
-      starts: Array(starts.prefix(maximumRank)), counts: Array(counts.prefix(maximumRank)))
-    return "\(cut) and \(starts.count - maximumRank) more axes"
   }
 }

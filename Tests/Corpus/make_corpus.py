@@ -140,8 +140,10 @@ class Table:
         """Appends a data block and lists it under a key."""
         self.index.append((key, self.append(contents, **other)))
 
-    def finish(self, index=None, footer=None, magic=0xDB4775248B80FB57, **other):
-        metaindex = self.append(block([]))
+    def finish(
+        self, index=None, footer=None, magic=0xDB4775248B80FB57, metaindex_damage=0, **other
+    ):
+        metaindex = self.append(block([]), damage=metaindex_damage)
         index = self.append(block(self.index) if index is None else index, **other)
         if footer is None:
             footer = metaindex + index
@@ -280,6 +282,16 @@ def reading(name, bundle, tensor, reason, message, spares_others=True, data="sou
     assert name not in checkpoints
     expected = dict(reason=reason, message=message, tensor=tensor, sparesOthers=spares_others)
     checkpoints[name] = (bundle.index(), data, expected)
+
+
+def accepted(name, bundle, tensor=None, contents=b"", data="sound", **other):
+    """A checkpoint that looks odd and is read, as TensorFlow reads it; the contents are a tensor's."""
+    assert name not in checkpoints
+    expected = dict(reason="OK", count=sum(1 for key in bundle.entries if key[:1] != b"\0"))
+    if tensor is not None:
+        tensor = tensor.encode() if isinstance(tensor, str) else tensor
+        expected.update(tensor=tensor.hex(), contents=contents.hex())
+    checkpoints[name] = (bundle.table().finish(**other), data, expected)
 
 
 def changed(name, tensor, reason, message, **changes):
@@ -465,9 +477,9 @@ def make_headers():
     for key in [b"p", slice_key("p", TOP), slice_key("p", BOTTOM)]:
         del bundle.entries[key]
     # TensorFlow takes the first tensor for the header, and loses it.
-    opening("header-missing", bundle.index(), "CORRUPT", "no header before f")
-    opening("entries-missing", Table().finish(), "CORRUPT", "the index file has no entries")
-    with_header("header-unparseable", b"\xff", "CORRUPT", "the header of the index file")
+    opening("header-missing", bundle.index(), "CORRUPT", "index file model.index has no header before f")
+    opening("entries-missing", Table().finish(), "CORRUPT", "index file model.index has no entries, expected a header")
+    with_header("header-unparseable", b"\xff", "CORRUPT", "the header of index file model.index is not parseable, expected a BundleHeaderProto")
     with_header("header-min-consumer-2", header(version=field(1, 1) + field(2, 2)),
                 "VERSION_MISMATCH", "min consumer version 2 above current version 1")
     with_header("header-producer-negative", header(version=field(1, -1)), "VERSION_MISMATCH",
@@ -479,7 +491,7 @@ def make_headers():
         bundle = Bundle()
         bundle.header = value
         reading(name, bundle, "f", "CHECKPOINT_NOT_FOUND",
-                f"tensor f is in shard 0 of {count}, whose data file is missing", False)
+                f"tensor f is in data file model.data-00000-of-{count:05}, which is missing", False)
 
     shards("shards-billion", header(shards=10**9), 10**9)
     shards("shards-int32-max", header(shards=2**31 - 1), 2**31 - 1)
@@ -491,11 +503,12 @@ def make_headers():
     bundle.header = header(endianness=1)
     # Numbers cannot tell, but the lengths of strings have a checksum of their own.
     reading("header-big-endian", bundle, "s", "CHECKSUM_MISMATCH",
-            "tensor s has damaged string lengths", False)
+            "tensor s has damaged string lengths in data file model.data-00000-of-00001", False)
 
 
 def make_entries():
-    def raw(name, value, message="the entry of f in the index file is not parseable"):
+    def raw(name, value, message="the entry of tensor f in index file model.index is not parseable, "
+            "expected a BundleEntryProto"):
         bundle = Bundle()
         bundle.entries[b"f"] = value
         opening(name, bundle.index(), "CORRUPT", message)
@@ -507,18 +520,19 @@ def make_entries():
         ("invalid", 0), ("resource", 20), ("34", 34), ("99", 99), ("reference", 101),
         ("negative", -1), ("int32-max", 2**31 - 1),
     ]:
-        refused_entry(f"dtype-{name}", f"tensor f has the unknown dtype {dtype}", dtype=dtype)
+        refused_entry(f"dtype-{name}", f"tensor f has the unknown dtype {dtype} in index file model.index, expected 1 to 33", dtype=dtype)
     for name, shape in [
         ("negative", [-1]), ("negative-and-zero", [0, -3]), ("int64-min", [INT64_MIN]),
         ("product-overflow", [2**62, 4]), ("product-overflow-and-zero", [2**62, 4, 0]),
         ("product-2-to-64", [2] * 64), ("int64-max-twice", [INT64_MAX, 2]), ("rank-255", [1] * 255),
     ]:
-        refused_entry(f"shape-{name}", "tensor f has the invalid shape [", shape=shape)
+        text = ", ".join(map(str, shape[:32])) + (", …" if len(shape) > 32 else "]")
+        refused_entry(f"shape-{name}", f"tensor f has the invalid shape [{text}", shape=shape)
 
     for name, shard in [("5", 5), ("negative", -1), ("int32-max", 2**31 - 1)]:
         changed(f"entry-shard-{name}", "f", "CHECKPOINT_NOT_FOUND",
-                f"tensor f is in shard {shard} of 1, whose data file is missing", shard=shard)
-    changed("entry-shard-int32-min", "f", "CHECKPOINT_NOT_FOUND", "whose data file is missing",
+                f"tensor f is in data file model.data-{shard:05}-of-00001, which is missing", shard=shard)
+    changed("entry-shard-int32-min", "f", "CHECKPOINT_NOT_FOUND", "of-00001, which is missing",
             shard=-(2**31))
     size = len(Bundle().data)
     for name, offset in [
@@ -526,17 +540,17 @@ def make_entries():
         ("int64-max", INT64_MAX),
     ]:
         changed(f"entry-offset-{name}", "f", "TRUNCATED",
-                f"tensor f needs 24 bytes at {offset} of the data file of shard 0 of 1, "
-                f"which has {size}", offset=offset)
+                f"tensor f needs 24 bytes at {offset} of data file "
+                f"model.data-00000-of-00001, which has {size}", offset=offset)
     changed("entry-crosses-file-end", "f", "TRUNCATED",
-            f"tensor f needs 24 bytes at {size - 23} of the data file of shard 0 of 1, "
-            f"which has {size}", offset=size - 23)
+            f"tensor f needs 24 bytes at {size - 23} of data file "
+            f"model.data-00000-of-00001, which has {size}", offset=size - 23)
     for name, stored in [
         ("too-little", 20), ("too-much", 28), ("negative", -24), ("int64-max", INT64_MAX),
         ("int64-min", INT64_MIN), ("zero", 0),
     ]:
         changed(f"entry-size-{name}", "f", "CORRUPT",
-                f"tensor f has an invalid size in the index: stored {stored}, expected 24",
+                f"tensor f has an invalid size in index file model.index: stored {stored}, expected 24",
                 size=stored)
     changed("shape-2-to-40", "f", "CORRUPT", f"stored 24, expected {2**42}", shape=[2**40])
     changed("shape-bytes-overflow", "f", "CORRUPT", "stored 24, expected less than 2^63",
@@ -548,26 +562,37 @@ def make_entries():
             dtype=4, shape=[INT64_MAX], size=INT64_MAX, offset=INT64_MAX)
     crc = Bundle()["f"].crc
     changed("entry-checksum-absent", "f", "CHECKSUM_MISMATCH",
-            "tensor f is damaged: checksum of shard 0 at 0 does not match", crc=0)
+            "tensor f is damaged: the checksum of 24 bytes at 0 of data file "
+            "model.data-00000-of-00001 does not match: stored", crc=0)
     changed("entry-checksum", "f", "CHECKSUM_MISMATCH",
-            "tensor f is damaged: checksum of shard 0 at 0 does not match", crc=crc ^ 1)
-    changed("dtype-variant", "f", "UNSUPPORTED", "tensor f has dtype variant", dtype=21)
+            "tensor f is damaged: the checksum of 24 bytes at 0 of data file "
+            "model.data-00000-of-00001 does not match: stored", crc=crc ^ 1)
+    changed("dtype-variant", "f", "UNSUPPORTED", "tensor f has dtype variant in index file model.index, which cannot be shared", dtype=21)
 
 
 def make_strings():
     size = len(Bundle().data)
     sound = Bundle()["s"]
-    changed("strings-checksum", "s", "CHECKSUM_MISMATCH", "tensor s", crc=sound.crc ^ 1)
+    changed("strings-checksum", "s", "CHECKSUM_MISMATCH",
+            "tensor s is damaged: the checksum of 15 bytes at 36 of data file model.data-00000-of-00001",
+            crc=sound.crc ^ 1)
     for name, stored in [
         ("less-than-elements", 2), ("zero", 0), ("negative", -1), ("int64-min", INT64_MIN)]:
         changed(f"strings-size-{name}", "s", "CORRUPT",
-                f"tensor s has an invalid size in the index: stored {stored}", size=stored)
+                f"tensor s has an invalid size in index file model.index: stored {stored}", size=stored)
+    # TensorFlow takes a size that is too small, but not less than the number of elements.
+    changed("strings-size-one-less", "s", "CORRUPT",
+            "tensor s has string lengths longer than its bytes in data file "
+            "model.data-00000-of-00001: together 8, of bytes there are 7", size=14)
+    changed("strings-size-four-more", "s", "CORRUPT",
+            "tensor s has 12 bytes of strings in data file model.data-00000-of-00001, expected 8",
+            size=19)
     changed("strings-size-int64-max", "s", "TRUNCATED", f"tensor s needs {INT64_MAX} bytes",
             size=INT64_MAX)
     changed("strings-offset-int64-max", "s", "TRUNCATED", f"tensor s needs 15 bytes at {INT64_MAX}",
             offset=INT64_MAX)
     changed("strings-2-to-40-in-15-bytes", "s", "CORRUPT", "stored 15", shape=[2**40])
-    changed("strings-one-more", "s", "CHECKSUM_MISMATCH", "tensor s has damaged string lengths",
+    changed("strings-one-more", "s", "CHECKSUM_MISMATCH", "tensor s has damaged string lengths in data file model.data-00000-of-00001",
             shape=[4])
 
     def lengths(name, message, numbers, contents=b"abc"):
@@ -576,12 +601,14 @@ def make_strings():
         bundle.add("lying", 7, [len(numbers)], data, crc)
         reading(name, bundle, "lying", "CORRUPT", message, data=bundle.data)
 
-    longer = "tensor lying has string lengths longer than its bytes"
+    longer = "tensor lying has string lengths longer than its bytes in data file " \
+        "model.data-00000-of-00001: together"
     lengths("string-length-past-end", longer, [2, 2])
     lengths("string-length-2-to-32", longer, [2**32, 0])
     lengths("string-length-int64-max", longer, [INT64_MAX, INT64_MAX])
     lengths("string-length-2-to-64", longer, [2**64 - 1, 0])
-    lengths("string-lengths-too-little", "tensor lying has 3 bytes of strings, expected 2", [1, 1])
+    lengths("string-lengths-too-little", "tensor lying has 3 bytes of strings in data file "
+            "model.data-00000-of-00001, expected 2", [1, 1])
     # Few bytes that claim many elements, in slices.
     bundle = Bundle()
     half = [(0, 32)]
@@ -592,7 +619,7 @@ def make_strings():
 
 
 def make_slices():
-    missing = "tensor p lists slice 3,2:0,4, whose entry is not in the index file"
+    missing = "tensor p lists slice 3,2:0,4, whose entry is not in index file model.index"
     bundle = Bundle()
     del bundle.entries[slice_key("p", BOTTOM)]
     reading("slice-entry-missing", bundle, "p", "TENSOR_NOT_FOUND", missing)
@@ -612,18 +639,20 @@ def make_slices():
             setattr(bundle[slice_key("p", BOTTOM)], attribute, value)
         reading(name, bundle, "p", reason, message)
 
-    bottom("slice-shard-missing", "CHECKPOINT_NOT_FOUND", "tensor p is in shard 2 of 1", shard=2)
-    bottom("slice-size", "CORRUPT", "tensor p has an invalid size in the index: stored 31, expected 32",
+    bottom("slice-shard-missing", "CHECKPOINT_NOT_FOUND", "tensor p is in data file model.data-00002-of-00001, which is missing", shard=2)
+    bottom("slice-size", "CORRUPT", "tensor p has an invalid size in index file model.index: stored 31, expected 32",
            size=31)
     bottom("slice-offset-negative", "TRUNCATED", "tensor p needs 32 bytes at -1 of", offset=-1)
-    bottom("slice-checksum", "CHECKSUM_MISMATCH", "tensor p", crc=1)
+    bottom("slice-checksum", "CHECKSUM_MISMATCH",
+           "tensor p is damaged: the checksum of 32 bytes at 99 of data file model.data-00000-of-00001",
+           crc=1)
 
     def listed(name, reason, message, *slices):
         bundle = Bundle()
         bundle["p"].slices = list(slices)
         reading(name, bundle, "p", reason, message)
 
-    outside = "does not lie in the tensor"
+    outside = "does not lie in the tensor, of shape [5, 4]"
     listed("slices-incomplete", "SLICES_INCOMPLETE", "sufficient slices", TOP)
     listed("slices-overlap", "SLICES_OVERLAP", "overlapping slices are stored", TOP, TOP)
     listed("slices-overlap-in-another-spelling", "SLICES_OVERLAP", "overlapping slices are stored",
@@ -636,25 +665,25 @@ def make_slices():
     bundle = Bundle()
     bundle["p"].slices[1] = [None]
     opening("slice-of-another-rank", bundle.index(), "CORRUPT",
-            "tensor p has a slice of 1 axes, expected 2")
+            "tensor p has a slice of 1 axes in index file model.index, expected 2")
     bundle = Bundle()
     bundle[slice_key("p", BOTTOM)].dtype = 3
     opening("slice-of-another-dtype", bundle.index(), "CORRUPT",
-            "tensor p has a slice of dtype number 3, expected 1")
+            "tensor p has a slice of dtype number 3 in index file model.index, expected 1")
     bundle = Bundle()
     bundle[slice_key("p", BOTTOM)].shape = (4, 2)
     opening("slice-of-another-shape", bundle.index(), "CORRUPT",
-            "tensor p has a slice of shape [4, 2], expected [2, 4]")
+            "tensor p has a slice of shape [4, 2] in index file model.index, expected [2, 4]")
     # Rank 0, so that a slice takes two bytes, each with a key of 60,000.
     bundle = Bundle()
     name = b"n" * 60000
     bundle.entries[name] = field(1, 1) + field(7, b"") * 1000
     opening("slices-of-a-long-name", bundle.index(), "CORRUPT",
-            "the index file lists more slices of long names than it has keys")
+            "index file model.index lists more slices of long names than it has keys")
     bundle = Bundle()
     bundle.entries[b"p"] = bundle["p"].bytes() + field(7, b"") * 2000
     opening("slices-without-entries", bundle.index(), "CORRUPT",
-            "the index file expands to more than")
+            "index file model.index expands to more than")
     # A megabyte of empty messages, of which each unpacks to a hundred bytes.
     bundle = Bundle()
     bundle.entries[b"p"] = bundle["p"].bytes() + field(7, b"") * (1 << 20)
@@ -662,13 +691,13 @@ def make_slices():
     pairs = bundle.pairs()
     table.data(b"\xff", snappy_repeating(block(pairs)), kind=1)
     opening("entry-unpacks-to-much", table.finish(), "CORRUPT",
-            "the index file expands to more than")
+            "index file model.index expands to more than")
     # Slices that no tensor lists, in a few bytes each.
     table = Table()
     keys = [b"\0" + struct.pack(">H", 0x4000 + number) for number in range(2000)]
     table.data(b"\xff", block([(b"", header())] + [(key, field(1, 1)) for key in keys], [0]))
     opening("entries-of-eight-bytes", table.finish(), "CORRUPT",
-            "the index file expands to more than")
+            "index file model.index expands to more than")
 
 
 def snappy_repeating(data):
@@ -704,19 +733,85 @@ def make_data():
 
     bundle = Bundle()
     data("data-truncated", "f", "TRUNCATED",
-         "tensor f needs 24 bytes at 0 of the data file of shard 0 of 1, which has 4",
+         "tensor f needs 24 bytes at 0 of data file model.data-00000-of-00001, which has 4",
          lambda data: data[:4], False)
     data("data-empty", "f", "TRUNCATED", "which has 0", lambda data: b"", False)
-    data("data-byte", "f", "CHECKSUM_MISMATCH", "tensor f", flip(23))
-    data("data-byte-of-slice", "p", "CHECKSUM_MISMATCH", "tensor p",
+    data("data-byte", "f", "CHECKSUM_MISMATCH",
+         "tensor f is damaged: the checksum of 24 bytes at 0 of data file model.data-00000-of-00001",
+         flip(23))
+    data("data-byte-of-slice", "p", "CHECKSUM_MISMATCH",
+         "tensor p is damaged: the checksum of 32 bytes at 99 of data file model.data-00000-of-00001",
          flip(bundle[slice_key("p", BOTTOM)].offset))
-    data("data-string-length", "s", "CHECKSUM_MISMATCH", "tensor s has damaged string lengths",
+    data("data-string-length", "s", "CHECKSUM_MISMATCH", "tensor s has damaged string lengths in data file model.data-00000-of-00001",
          flip(bundle["s"].offset))
-    data("data-string-checksum", "s", "CHECKSUM_MISMATCH", "tensor s has damaged string lengths",
+    data("data-string-checksum", "s", "CHECKSUM_MISMATCH", "tensor s has damaged string lengths in data file model.data-00000-of-00001",
          flip(bundle["s"].offset + 3))
-    data("data-string-byte", "s", "CHECKSUM_MISMATCH", "tensor s", flip(bundle["s"].offset + 14))
+    data("data-string-byte", "s", "CHECKSUM_MISMATCH",
+         "tensor s is damaged: the checksum of 15 bytes at 36 of data file model.data-00000-of-00001",
+         flip(bundle["s"].offset + 14))
     data("data-missing", "f", "CHECKPOINT_NOT_FOUND",
-         "tensor f is in shard 0 of 1, whose data file is missing", lambda data: None, False)
+         "tensor f is in data file model.data-00000-of-00001, which is missing", lambda data: None, False)
+
+
+def make_odd():
+    """What looks wrong and is not: each is read as TensorFlow reads it."""
+    sound = Bundle()
+    # TensorFlow never looks at the metaindex.
+    accepted("odd-metaindex-checksum", sound, "f", floats(6), metaindex_damage=1)
+    accepted("odd-data-with-more-behind", sound, "f", floats(6), sound.data + b"more")
+    bundle = Bundle()
+    bundle.entries.clear()
+    accepted("odd-header-only", bundle)
+    for name, value in [
+        ("producer-99", header(version=field(1, 99))),
+        ("without-version", field(1, 1)),
+        ("endianness-7", header(endianness=7)),
+        ("of-unknown-fields", header() + field(15, 7) + field(16, "more")),
+    ]:
+        bundle = Bundle()
+        bundle.header = value
+        accepted(f"odd-header-{name}", bundle, "f", floats(6))
+    bundle = Bundle()
+    bundle.header = header(endianness=1)
+    # The checksums are of the bytes in the file, so that nothing tells that they were the other way.
+    accepted("odd-big-endian-numbers", bundle, "f", struct.pack(">6f", *range(6)))
+    bundle = Bundle()
+    bundle["f"].dtype = 3
+    accepted("odd-dtype-of-same-size", bundle, "f", floats(6))
+    bundle = Bundle()
+    shape = field(2, field(1, 2) + field(2, "rows")) + field(2, field(1, 3)) + field(3, 1)
+    plain = field(2, field(2, field(1, 2)) + field(2, field(1, 3)))
+    assert plain in bundle["f"].bytes()
+    bundle.entries[b"f"] = bundle["f"].bytes().replace(plain, field(2, shape))
+    accepted("odd-shape-with-names", bundle, "f", floats(6))
+    for name, key in [("not-utf-8", b"\xff\xfe/w"), ("with-nul", b"a\0b"), ("with-newline", b"a\nb")]:
+        bundle = Bundle()
+        bundle.add(key, 1, [2], floats(2))
+        accepted(f"odd-name-{name}", bundle, key, floats(2), bundle.data)
+    bundle = Bundle()
+    bundle.entries[b"z"] = Entry(1, [0, 3], 2**40, 0, mask(0))
+    accepted("odd-offset-of-no-bytes", bundle, "z")
+    # TensorFlow opens the file all the same.
+    reading("empty-tensor-shard-missing", bundle, "z", "CHECKPOINT_NOT_FOUND",
+            "tensor z is in data file model.data-00000-of-00001, which is missing", False, None)
+
+    def halves(name, tensor, dtype, shape, contents):
+        """A tensor in two slices along its first axis."""
+        bundle = Bundle()
+        rest = [None] * (len(shape) - 1)
+        middle = len(contents) // 2
+        half = shape[0] // 2
+        slices = [[(0, half)] + rest, [(half, half)] + rest]
+        bundle.entries[tensor.encode()] = Entry(dtype, shape, 0, 0, 0, slices=slices)
+        for extents, part in zip(slices, [contents[:middle], contents[middle:]]):
+            bundle.add(slice_key(tensor, extents), dtype, [half] + shape[1:], part)
+        accepted(name, bundle, tensor, contents, bundle.data)
+
+    # TensorFlow ends the process, or says that the dtype is not supported.
+    halves("odd-slices-of-rank-9", "deep", 1, [2] * 9, floats(512))
+    halves("odd-slices-of-float16", "half", 19, [4, 2], bytes(range(16)))
+    halves("odd-slices-of-uint64", "wide", 23, [2, 2], bytes(range(32)))
+    halves("odd-slices-of-int2", "narrow", 31, [4], bytes([3, 2, 1, 0]))
 
 
 # MARK: V1
@@ -782,18 +877,18 @@ def reading_v1(name, saved, tensor, reason, message, spares_others=True, **other
 
 def make_v1_lists():
     sound = SavedSlices().table().finish()
-    opening_v1("v1-short", sound[-47:], "CORRUPT", "V1 table 1 of 1 is damaged: file is too short")
+    opening_v1("v1-short", sound[-47:], "CORRUPT", "V1 table model is damaged: file is too short")
     opening_v1("v1-magic-wrong", sound[:-1] + b"x", "CORRUPT", "not an sstable (bad magic number)")
     opening_v1("v1-index-checksum", SavedSlices().table().finish(damage=1), "CHECKSUM_MISMATCH",
-               "V1 table 1 of 1 is damaged: block checksum mismatch at")
+               "V1 table model is damaged: block checksum mismatch at")
     opening_v1("v1-list-checksum", SavedSlices().table(damaged="list").finish(), "CHECKSUM_MISMATCH",
-               "V1 table 1 of 1 is damaged: block checksum mismatch at 0")
-    no_list = "V1 table 1 of 1 does not begin with a list of the tensors that it holds"
+               "V1 table model is damaged: block checksum mismatch at 0")
+    no_list = "V1 table model does not begin with a list of the tensors that it holds"
     opening_v1("v1-list-empty", SavedSlices().table(b"").finish(), "CORRUPT", no_list)
     opening_v1("v1-list-missing", table_of(sorted(SavedSlices().records.items())), "CORRUPT", no_list)
     opening_v1("v1-without-entries", Table().finish(), "CORRUPT", no_list)
     opening_v1("v1-list-unparseable", SavedSlices().table(b"\x0a\xff\x01x").finish(), "CORRUPT",
-               "the list of tensors of V1 table 1 of 1 is not parseable")
+               "the list of tensors of V1 table model is not parseable")
     table = SavedSlices().table()
     table.index[0] = (b"", varint(2**40) + varint(8))
     opening_v1("v1-block-past-end", table.finish(), "TRUNCATED", f"data block of 8 bytes at {2**40}")
@@ -803,16 +898,16 @@ def make_v1_lists():
         saved.tensors["f"] = (dtype, list(shape), list(slices))
         opening_v1(name, saved.table().finish(), reason, message)
 
-    where = "tensor f in V1 table 1 of 1"
-    tensor("v1-shape-negative", "CORRUPT", f"{where} has the invalid shape [-7, 3]", shape=(-7, 3))
-    tensor("v1-shape-overflow", "CORRUPT", f"{where} has the invalid shape", shape=(2**40, 2**40))
+    where = "tensor f in V1 table model"
+    tensor("v1-shape-negative", "CORRUPT", f"tensor f has the invalid shape [-7, 3]", shape=(-7, 3))
+    tensor("v1-shape-overflow", "CORRUPT", f"tensor f has the invalid shape", shape=(2**40, 2**40))
     tensor("v1-bytes-overflow", "CORRUPT", f"{where} has a slice of more than 2^63 bytes", dtype=18,
            shape=(2**60,), slices=[[None]])
-    tensor("v1-shape-rank-255", "CORRUPT", f"{where} has the invalid shape", shape=[1] * 255,
+    tensor("v1-shape-rank-255", "CORRUPT", f"tensor f has the invalid shape", shape=[1] * 255,
            slices=[[None] * 255])
-    tensor("v1-dtype-invalid", "CORRUPT", f"{where} has the unknown dtype 0", dtype=0)
-    tensor("v1-dtype-99", "CORRUPT", f"{where} has the unknown dtype 99", dtype=99)
-    tensor("v1-dtype-resource", "CORRUPT", f"{where} has the unknown dtype 20", dtype=20)
+    tensor("v1-dtype-invalid", "CORRUPT", f"tensor f has the unknown dtype 0", dtype=0)
+    tensor("v1-dtype-99", "CORRUPT", f"tensor f has the unknown dtype 99", dtype=99)
+    tensor("v1-dtype-resource", "CORRUPT", f"tensor f has the unknown dtype 20", dtype=20)
     tensor("v1-slice-of-another-rank", "CORRUPT", f"{where} has a slice of 1 axes, expected 2",
            slices=[[None]])
     tensor("v1-slice-length-zero", "CORRUPT", f"{where} has a slice of 0 elements from 0",
@@ -839,8 +934,7 @@ def make_v1_records():
             del saved.records[slice_key("f", whole)]
         else:
             saved.put("f", whole, values)
-        where = "V1 table 1 of 1"
-        reading_v1(name, saved, "f", "CORRUPT", message.replace("TABLE", where))
+        reading_v1(name, saved, "f", "CORRUPT", message.replace("TABLE", "V1 table model"))
 
     record("v1-record-missing", None, "tensor f lists slice 0,2:0,3, whose record is not in TABLE")
     record("v1-record-too-few", field(5, floats(5)))
@@ -850,14 +944,14 @@ def make_v1_records():
     record("v1-record-of-noise", b"\xff" * 24, "tensor f has a damaged record of slice 0,2:0,3 in TABLE")
     saved = SavedSlices()
     reading_v1("v1-record-checksum", saved, "f", "CHECKSUM_MISMATCH",
-               "tensor f: V1 table 1 of 1 is damaged: block checksum mismatch", False, damaged="records")
+               "tensor f: V1 table model is damaged: block checksum mismatch", False, damaged="records")
     saved = SavedSlices()
     saved.put("s", [None], field(8, b"one") + field(8, b"two"))
     reading_v1("v1-strings-too-few", saved, "s", "CORRUPT", "expected 3 elements of dtype string")
     saved = SavedSlices()
     saved.tensors["f"] = (14, [2, 3], [whole])
     reading_v1("v1-dtype-bfloat16", saved, "f", "UNSUPPORTED",
-               "tensor f has dtype bfloat16, which no V1 checkpoint can hold")
+               "tensor f has dtype bfloat16 in V1 table model, which no V1 table can hold")
     saved = SavedSlices()
     saved.tensors["p"] = (1, [5, 4], [TOP])
     reading_v1("v1-slices-incomplete", saved, "p", "SLICES_INCOMPLETE", "sufficient slices")
@@ -866,7 +960,8 @@ def make_v1_records():
     reading_v1("v1-slices-overlap", saved, "p", "SLICES_OVERLAP", "overlapping slices are stored")
     saved = SavedSlices()
     saved.tensors["p"] = (1, [5, 4], [TOP, [(3, 3), None]])
-    reading_v1("v1-slice-past-end", saved, "p", "CORRUPT", "does not lie in the tensor")
+    reading_v1("v1-slice-past-end", saved, "p", "CORRUPT",
+               "does not lie in the tensor, of shape [5, 4]")
 
 
 # MARK: Maps
@@ -1064,10 +1159,10 @@ def make_frames():
           (frame(opening_files(SHARD)), GOLDEN))
     sends("files-with-two-indexes", invalid + "the checkpoint has two indexes",
           (frame(opening_files(INDEX, INDEX)), GOLDEN))
-    sends("files-with-a-shard-twice", invalid + "the checkpoint has the data file of shard 0 of 1 twice",
+    sends("files-with-a-shard-twice", invalid + "the checkpoint has data file t.data-00000-of-00001 twice",
           (frame(opening_files(INDEX, SHARD, SHARD)), GOLDEN))
     data = field(1, 1) + field(4, 1)
-    sends("files-swapped", "7 CORRUPT the index file is damaged: not an sstable",
+    sends("files-swapped", "7 CORRUPT index file t.data-00000-of-00001 is damaged: not an sstable",
           (frame(opening_files(data, field(1, 2) + field(3, 1) + field(4, 0))), GOLDEN),
           why="The data file for an index.")
 
@@ -1157,6 +1252,7 @@ def write(folder):
     make_strings()
     make_slices()
     make_data()
+    make_odd()
     make_v1_lists()
     make_v1_records()
     make_maps()

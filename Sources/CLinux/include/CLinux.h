@@ -48,6 +48,7 @@ int clinux_reopen(int descriptor);
 int clinux_is_directory(const char *path);
 int clinux_status(int descriptor, struct clinux_status *status);
 int64_t clinux_file_system(int descriptor);
+ssize_t clinux_path(int descriptor, void *bytes, size_t count);
 int clinux_is_read_only(int descriptor);
 ssize_t clinux_read(int descriptor, void *bytes, size_t count);
 ssize_t clinux_pread(int descriptor, void *bytes, size_t count, int64_t offset);
