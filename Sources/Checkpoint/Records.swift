@@ -98,6 +98,9 @@ struct SavedRecord {
       case .bool: self = .bool(field: 11)
       case .complex128: self = .fixed64(field: 12)
       case .float16: self = .varint(field: 13, width: 2)
+      // TensorFlow writes neither, but reads both.
+      case .uint32: self = .varint(field: 16, width: 4)
+      case .uint64: self = .varint(field: 17, width: 8)
       default: return nil
       }
     }

@@ -94,7 +94,8 @@ class Case:
     variables: list
     # What each part should get where TensorFlow cannot say; None where nobody knows.
     saved: dict | None = None
-    # "resolve", or "list": only the tensors' names, types and shapes.
+    # "resolve", "list": only the tensors' names, types and shapes, or "warm_start": what resolves
+    # all variables by what they were called.
     question: str = "resolve"
     # The working directory of both.
     directory: str | None = None

@@ -10,7 +10,7 @@ from cases import Case, Variable, flat
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent / "Corpus"))
 # The formats, written down once more and apart from what Warmstart reads them with.
-from make_corpus import Table, block, field, fixed32, snappy, varint
+from make_corpus import Table, block, field, fixed32, header, slice_key, snappy, varint
 
 SHAPES = {"a": [3], "b/c": [], "b/d": [2, 3], "e": [0, 2], "f": [40]}
 INT64 = [0, 1, -1, -8, 3, 7, 1 << 20, 1 << 31, 1 << 40, 1 << 62, (1 << 63) - 1, -(1 << 63)]
@@ -32,8 +32,8 @@ def checkpoint_of(rng, directory, v1):
 
 def case(rng, directory):
     """A checkpoint that something was done to; some or all of it is wanted."""
-    if rng.random() < 0.06:
-        return large(rng, directory)
+    if rng.random() < 0.1:
+        return rng.choice([large, other_byte_order, padded])(rng, directory)
     v1 = rng.random() < 0.35
     checkpoint = checkpoint_of(rng, directory, v1)
     data = sorted(directory.glob("raw-*" if v1 else "raw.data-*")) or [directory / "raw"]
@@ -66,6 +66,58 @@ def large(rng, directory):
     return Case(
         "V2 raw, damage: later block", f"{directory}/raw", [(name, "v")],
         [Variable("v", [2], "float32")], {"v": flat("float32", array)}, is_risky=True,
+    )  # fmt: skip
+
+
+def saved_anew(rng, directory, tensors, lay):
+    """A V2 checkpoint of whole tensors whose header, offsets and data are `lay`'s."""
+    pieces = [(name, "", dtype, array) for name, (dtype, array) in tensors.items()]
+    writing.raw_save(False, f"{directory}/raw", pieces)
+    index, data = directory / "raw.index", directory / "raw.data-00000-of-00001"
+    entries, old = read_table(index.read_bytes()), data.read_bytes()
+    table, (head, rows, new) = Table(), lay(entries[0][1], entries[1:], old)
+    table.data(b"\xff", block([(b"", head), *rows]))
+    index.write_bytes(table.finish())
+    data.write_bytes(new)
+
+
+def other_byte_order(rng, directory):
+    """A big-endian checkpoint of a tensor whose elements are bytes."""
+    dtype = rng.choice([d for d in arrays.RARE if d.startswith(("int4", "uint", "int2", "float"))
+                        and d not in ("uint32", "uint64")] + ["int8", "uint8", "bool"])
+    array = arrays.random_array(rng, dtype, [5])
+    saved_anew(rng, directory, {"a": (dtype, array)}, lambda _, rows, old: (
+        header(endianness=1), rows, old))
+    return Case(
+        "V2 raw, big-endian bytes", f"{directory}/raw", [("a", "v")], [Variable("v", [5], dtype)],
+        {"v": flat(dtype, array)}, is_risky=True,
+    )  # fmt: skip
+
+
+def padded(rng, directory):
+    """A checkpoint whose tensors begin at multiples of a number, as one option of writers has it."""
+    alignment = rng.choice([2, 8, 42, 64, 4096])
+    tensors = {
+        name: (dtype, arrays.random_array(rng, dtype, SHAPES[name]))
+        for name, dtype in zip(SHAPES, rng.choices(["float32", "int64", "string", "uint8"], k=5))
+    }
+
+    def lay(head, rows, old):
+        new, made = b"", []
+        for key, value in rows:
+            found = {number: value for number, _, value in read_fields(value)}
+            offset, size = found.get(4, 0), found.get(5, 0)
+            new += bytes(-len(new) % alignment)
+            fields = [f for f in read_fields(value) if f[0] != 4] + [(4, 0, len(new))]
+            made.append((key, write_fields(sorted(fields, key=lambda f: f[0]))))
+            new += old[offset : offset + size]
+        return head, made, new
+
+    saved_anew(rng, directory, tensors, lay)
+    variables = [Variable("v/" + n, list(a.shape), d) for n, (d, a) in tensors.items()]
+    return Case(
+        f"V2 raw, padded to {alignment}", f"{directory}/raw", [("/", "v/")], variables,
+        {"v/" + n: flat(d, a) for n, (d, a) in tensors.items()}, is_risky=True,
     )  # fmt: skip
 
 
@@ -210,6 +262,28 @@ def in_blocks(rng, entries, kind=0):
         contents = block(part)
         table.data(part[-1][0], snappy(contents) if kind == 1 else contents, kind=kind)
     return table.finish()
+
+
+def in_another_order(rng, entries):
+    """The entries in blocks that do not lie in the order of their keys."""
+    table = Table()
+    blocks = [entries[at : at + 2] for at in range(0, len(entries), 2)]
+    for part in rng.sample(blocks, len(blocks)):
+        table.data(part[-1][0], block(part))
+    table.index.sort()
+    return table.finish()
+
+
+def whole_slice(rng, entries):
+    """The tensor `a` as its only slice, which is all of it."""
+    made = []
+    for key, value in entries:
+        if key == b"a":
+            made.append((slice_key("a", [None]), value))
+            fields = [f for f in read_fields(value) if f[0] in (1, 2)]
+            value = write_fields(fields + [(7, 2, field(1, b""))])
+        made.append((key, value))
+    return sorted(made)
 
 
 def without(entries, gone):
@@ -380,12 +454,15 @@ INDEX_FAULTS = {
         lambda rng, entries: [(k, v + field(100, b"x") + field(101, 3)) for k, v in entries]),
     "no parse": rewrite(lambda rng, entries: entries[:-1] + [(entries[-1][0], b"\x0a\xff")]),
     "entry missing": rewrite(lambda rng, entries: without(entries, rng.choice(entries[1:]))),
+    "blocks in another order": rewrite(in_another_order),
+    "slice that is all": rewrite(whole_slice),
+    "long name": rewrite(lambda rng, entries: [*entries, (b"z" * 70000, entries[-1][1])]),
     "entry twice": rewrite(lambda rng, entries: sorted(entries + [rng.choice(entries[1:])])),
     "unsorted": rewrite(lambda rng, entries: entries[:1] + rng.sample(entries[1:], len(entries) - 1)),
     "dtype": in_entry(1, 0, lambda rng, old: rng.choice([*range(34), 99, 101, 1 << 40])),
     "shape": in_entry(2, 2, lambda rng, old: rng.choice([
         shape(), shape(1), shape(3), shape(1, 3), shape(6), shape(-1), shape(1 << 40),
-        shape(1 << 62, 4, 0), shape(1 << 62, 4), shape(*[1] * 254), shape(*[1] * 255),
+        shape(1 << 62, 4, 0), shape(1 << 40, 1 << 40, 0), shape(0, 1 << 62, 4), shape(1 << 62, 4), shape(*[1] * 254), shape(*[1] * 255),
         old + field(3, 1), None,
     ])),
     "shard": in_entry(3, 0, lambda rng, old: rng.choice([0, 1, 5, -1, 1 << 31])),

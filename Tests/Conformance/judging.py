@@ -27,6 +27,7 @@ RULES = [
     ("AttributeError", "'NoneType' object has no attribute 'full_name'", "SLICES_DIFFER"),
     ("ValueError", "doesn't match with shape of tensor", "SHAPE_MISMATCH"),
     ("ValueError", "is not found in", "TENSOR_NOT_FOUND"),
+    ("ValueError", "did not contain values for all variables", "TENSOR_NOT_FOUND"),
     # A scope with a variable merely named like a partition.
     ("AttributeError", "'NoneType' object has no attribute 'dtype'", "INVALID_REQUEST"),
     ("InvalidArgumentError", "does not equal original dtype", "DTYPE_MISMATCH"),
@@ -137,7 +138,7 @@ def judge(case, theirs, ours, differences):
     if entry is None:
         return None, f"{found}\n  TensorFlow: {said(case, theirs)[:600]}\n  Warmstart: {said(case, ours)}"
     differences.used[entry["id"]] += 1
-    if not isinstance(ours, Refusal) and case.question == "resolve":
+    if not isinstance(ours, Refusal) and case.question != "list":
         # Where we alone have values they must be what was saved.
         if case.saved is None:
             return None, f"{entry['id']}: nobody knows what was saved"

@@ -45,10 +45,13 @@ class Warmstart:
             raise SystemExit(f"warmstartd ended with {status}: {said}")
 
     def run(self, case, *arguments):
-        return subprocess.run(
-            [self.programs / "warmstartctl", *arguments, "--socket", self.socket, "--json"],
-            capture_output=True, text=True, cwd=case.directory, timeout=120,
-        )  # fmt: skip
+        command = [self.programs / "warmstartctl", *arguments, "--socket", self.socket, "--json"]
+        try:
+            return subprocess.run(
+                command, capture_output=True, text=True, cwd=case.directory, timeout=120
+            )
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(command, -1, "", "no answer in 120 seconds")
 
     def answer(self, case):
         """{part's name: value}, or a refusal."""

@@ -1,5 +1,6 @@
 """The ways in which a checkpoint can be named, sound and unsound."""
 import os
+import shutil
 
 import arrays
 import writing
@@ -49,6 +50,12 @@ def case(rng, directory):
         "one shard": f"{here}/raw-00000-of-00002", "braces": f"{here}/{{raw}}",
         "escaped": f"{here}/r\\aw", "meta": f"{prefix}.meta",
     }  # fmt: skip
+    if v1 and not sharded:
+        for ending in [".index", ".meta", ".data-00000-of-00001"]:
+            # Beside nothing that it could be a part of.
+            (directory / "other").mkdir(exist_ok=True)
+            forms[f"table called {ending}"] = str(directory / "other" / f"model{ending}")
+            shutil.copy(prefix, forms[f"table called {ending}"])
     kind = rng.choice(list(forms))
     return question(
         rng, f"{checkpoint.kind}, path: {kind}, in {folder}", forms[kind], checkpoint, directory

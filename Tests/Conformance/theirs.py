@@ -110,7 +110,10 @@ def resolved(case):
             return [objects[name] for name in value["variables"]]
 
         try:
-            tf1.train.init_from_checkpoint(case.path, [(k, target(v)) for k, v in case.pairs])
+            if case.question == "warm_start":
+                tf1.train.warm_start(case.path)
+            else:
+                tf1.train.init_from_checkpoint(case.path, [(k, target(v)) for k, v in case.pairs])
         except Exception as error:  # Whatever it is, it is the answer.
             return refusal(error, False)
         reached = {name: made for name, made in objects.items() if is_reached(made)}

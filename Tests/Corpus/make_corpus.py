@@ -925,6 +925,18 @@ def make_v1_lists():
     version("v1-bad-consumer-1", field(1, 1) + field(3, varint(1)), "disallows consumer version 1")
 
 
+def make_v1_odd():
+    """Types that TensorFlow does not write in V1 checkpoints, but reads."""
+    for name, dtype, number, width in [("uint32", 22, 16, "I"), ("uint64", 23, 17, "Q")]:
+        elements = [1, 2, 2**31, 2**32 - 1, 0, 6]
+        saved = SavedSlices()
+        saved.tensors["f"] = (dtype, [2, 3], [[None, None]])
+        saved.put("f", [None, None], field(number, b"".join(varint(n) for n in elements)))
+        expected = dict(reason="OK", count=len(saved.tensors), tensor=b"f".hex(),
+                        contents=struct.pack(f"<6{width}", *elements).hex())
+        checkpoints[f"v1-odd-{name}"] = (None, saved.table().finish(), expected)
+
+
 def make_v1_records():
     whole = [None, None]
 
@@ -1255,6 +1267,7 @@ def write(folder):
     make_odd()
     make_v1_lists()
     make_v1_records()
+    make_v1_odd()
     make_maps()
     make_frames()
     for part in ["checkpoints", "maps", "frames"]:
