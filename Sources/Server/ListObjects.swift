@@ -60,19 +60,35 @@ private struct ObjectsChunk {
     byteCount += 12 + rows.names.range(row).count
   }
 
+  /// Adds an attribute: a row for each tensor that it is stored as, or one if there is none.
   mutating func appendAttribute(_ row: Int, of graph: ObjectGraph, in catalog: Catalog) {
+    let key = graph.attributes.keys[row]
+    if let tensor = catalog.position(of: key) {
+      return append(row, of: graph, "", catalog.dtype(tensor), catalog.shape(tensor))
+    }
+    // A hash table is saved as two tensors, under keys that the graph does not tell.
+    let parts = ["-keys", "-values"].compactMap { part in
+      catalog.position(of: Name(key.bytes + Array(part.utf8))).map { (part, $0) }
+    }
+    guard !parts.isEmpty else { return append(row, of: graph, "", nil, []) }
+    for (part, tensor) in parts {
+      append(row, of: graph, part, catalog.dtype(tensor), catalog.shape(tensor))
+    }
+  }
+
+  private mutating func append(
+    _ row: Int, of graph: ObjectGraph, _ part: String, _ dtype: DataType?, _ shape: Shape
+  ) {
     let rows = graph.attributes
     reply.graph.attributes.objects.append(rows.objects[row])
-    reply.graph.attributes.names.append(rows.names[row])
+    reply.graph.attributes.names.append(Name(rows.names[row].bytes + Array(part.utf8)))
     reply.graph.attributes.fullNames.append(rows.fullNames[row])
-    reply.graph.attributes.keys.append(rows.keys[row])
-    let tensor = catalog.position(of: rows.keys[row])
-    reply.dtypes.append(tensor.map { catalog.dtype($0) })
-    let shape = tensor.map { catalog.shape($0) } ?? []
+    reply.graph.attributes.keys.append(Name(rows.keys[row].bytes + Array(part.utf8)))
+    reply.dtypes.append(dtype)
     reply.shapes.append(shape)
     byteCount +=
       24 + rows.names.range(row).count + rows.fullNames.range(row).count
-      + rows.keys.range(row).count + shape.rank * 8
+      + rows.keys.range(row).count + 2 * part.utf8.count + shape.rank * 8
   }
 
   mutating func appendSlotVariable(_ row: Int, of graph: ObjectGraph) {

@@ -68,6 +68,20 @@ import WarmstartClient
     #expect(known.isEmpty)
   }
 
+  @Test func `a hash table is listed as the two tensors that it is stored as`() throws {
+    let table = "words/.ATTRIBUTES/table"
+    let graph = ObjectGraphWriter([
+      Object().child("words", 1).child("gone", 2), Object().attribute("table", "", table),
+      Object().attribute("table", "", "gone/.ATTRIBUTES/table"),
+    ])
+    let objects = try open(graph.bytes, ["\(table)-keys", "\(table)-values"]).objects()
+    #expect(objects[1].attributes.map(\.name) == ["table-keys", "table-values"])
+    #expect(objects[1].attributes.map(\.key) == ["\(table)-keys", "\(table)-values"].map { Name($0) })
+    #expect(objects[1].attributes.allSatisfy { $0.dtype == .float32 && $0.shape == [2] })
+    #expect(objects[2].attributes.map(\.name) == ["table"])
+    #expect(objects[2].attributes.first?.dtype == nil)
+  }
+
   @Test func `an optimizer's slot variables are told with the variables they are for`() throws {
     let objects = try client.open(Golden.path("tf2_slots/s")).objects()
     let optimizer = try #require(objects.first { !$0.slotVariables.isEmpty })
