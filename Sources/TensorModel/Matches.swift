@@ -192,12 +192,22 @@ struct Matches {
       let nearest = problems.suggestion(for: tensor) { nearest in
         for position in 0..<catalog.count { nearest.offer(catalog.name(position)) }
       }
-      let hint = names == nil ? catalog.objectHint(for: tensor) : ""
+      let hint = (names == nil ? catalog.objectHint(for: tensor) : "") + slashHint(pair)
       problems.add(.tensorNotFound(tensor, for: member, nearest + hint, key: key))
     case (.skip, .one(let variable)?): skipped[variable] = tensor
     case (.skip, .list(let variables)?): for variable in variables { skipped[variable] = tensor }
     case (.skip, nil): problems.add(.partsLack(member ?? tensor, key: key))
     }
+  }
+
+  /// What to say if the pair's target is a scope of variables, but for the slash that scopes end in.
+  private func slashHint(_ pair: Int) -> String {
+    let slash = UInt8(ascii: "/")
+    guard case .name(let name) = pairs[pair].target, pairs[pair].key.bytes.last == slash,
+      let last = name.bytes.last, last != slash, !store.members(in: name).isEmpty
+    else { return "" }
+    let scope = Name(name.bytes + [slash])
+    return "; the target \(name.inMessage) is taken for a name, a scope is \(scope.inMessage)"
   }
 
   private func refuseScope(_ pair: Int, named name: Name, _ problems: inout ProblemCollector) {

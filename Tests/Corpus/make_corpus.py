@@ -1013,6 +1013,8 @@ def make_maps():
     mapping("empty-key", [["", "scope/"]], [v], "SCOPE_ONLY", "scope/")
     mapping("scope-lacks-tensor", [["/", "scope/"]], [v, variable("scope/none", "float32", [1])],
             "TENSOR_NOT_FOUND", "tensor none for variable scope/none is not found")
+    mapping("scope-without-slash", [["/", "scope"]], [v], "TENSOR_NOT_FOUND",
+            "the target scope is taken for a name, a scope is scope/")
     mapping("scope-doubled-slash", [["//", "scope/"]], [v], "TENSOR_NOT_FOUND", "variable scope/f")
     mapping("shape-mismatch", [["f", {"variable": "v"}]], [variable("v", "float32", [3, 2])],
             "SHAPE_MISMATCH", "variable v", "[3, 2]", "tensor f", "[2, 3]")
