@@ -92,6 +92,7 @@ package final class Clients: Sendable {
     let id: UInt64
     let socket: Weak
     let peer: Socket.Peer
+    let endpoint: Endpoint
     var label = ""
     var command = ""
     var callCount = 0
@@ -106,7 +107,10 @@ package final class Clients: Sendable {
 
   private struct Usage: Sendable {
     let uid: UInt32
+    /// By either socket: the user is known as long as there is one.
     var connectionCount = 0
+    /// By the socket of administration, where a user's limit does not hold.
+    var administrationCount = 0
     var taken = [Int](repeating: 0, count: Share.allCases.count)
   }
 
@@ -117,6 +121,7 @@ package final class Clients: Sendable {
     var records: [Record] = []
     /// Of the users who are connected.
     var usages: [Usage] = []
+    var administrationCount = 0
     var lastID: UInt64 = 0
     var endedCallCount = 0
 
@@ -131,6 +136,28 @@ package final class Clients: Sendable {
     }
 
     func usage(of uid: UInt32) -> Int? { usages.firstIndex { $0.uid == uid } }
+
+    /// Throws `quota` unless one more connection of a user fits, who may have some already.
+    func expectRoom(
+      for endpoint: Endpoint, _ usage: Usage?, _ limits: Limits
+    ) throws(Problem) {
+      switch endpoint {
+      case .administration:
+        guard administrationCount < limits.administrationConnections else {
+          throw Problem(
+            .quota, "administrators have \(administrationCount) connections, their limit")
+        }
+      case .clients:
+        guard records.count - administrationCount < limits.connections else {
+          throw Problem(.quota, "the daemon has \(limits.connections) connections, its limit")
+        }
+        guard let usage else { return }
+        let own = usage.connectionCount - usage.administrationCount
+        guard own < limits.connectionsPerUser else {
+          throw Problem(.quota, "user \(usage.uid) has \(own) connections, the limit for one user")
+        }
+      }
+    }
   }
 
   private let limits: Limits
@@ -151,19 +178,18 @@ package final class Clients: Sendable {
       throw Problem(.system, "the client's credentials cannot be read: \(error)")
     }
     let id = try state.withLock { state throws(Problem) in
-      guard state.records.count < limits.connections else {
-        throw Problem(.quota, "the daemon has \(limits.connections) connections, its limit")
-      }
       let known = state.usage(of: peer.uid)
-      let own = known.map { state.usages[$0].connectionCount } ?? 0
-      guard own < limits.connectionsPerUser else {
-        throw Problem(.quota, "user \(peer.uid) has \(own) connections, the limit for one user")
-      }
+      try state.expectRoom(for: endpoint, known.map { state.usages[$0] }, limits)
+      let usage = known ?? state.usages.count
       if known == nil { state.usages.append(Usage(uid: peer.uid)) }
-      state.usages[known ?? state.usages.count - 1].connectionCount += 1
+      state.usages[usage].connectionCount += 1
+      if endpoint == .administration {
+        state.usages[usage].administrationCount += 1
+        state.administrationCount += 1
+      }
       state.lastID += 1
       state.records.append(
-        Record(id: state.lastID, socket: Weak(socket: socket), peer: peer))
+        Record(id: state.lastID, socket: Weak(socket: socket), peer: peer, endpoint: endpoint))
       return state.lastID
     }
     return Client(id, socket, peer, endpoint, in: self)
@@ -213,6 +239,10 @@ package final class Clients: Sendable {
       let record = state.records.remove(at: position)
       guard let usage = state.usage(of: record.peer.uid) else { return }
       state.usages[usage].connectionCount -= 1
+      if record.endpoint == .administration {
+        state.usages[usage].administrationCount -= 1
+        state.administrationCount -= 1
+      }
       state.usages[usage].taken[Share.files.rawValue] -= record.fileCount
       if state.usages[usage].connectionCount == 0 { state.usages.remove(at: usage) }
     }

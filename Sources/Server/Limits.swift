@@ -1,7 +1,11 @@
 /// How much the daemon takes on before it refuses, with a reply, what comes on top.
 package struct Limits: Sendable {
-  /// Connections in all; each has a thread while it lives.
+  /// Connections of clients in all; each has a thread while it lives.
   package var connections = 2048
+  /// Connections on the socket of administration, on top: a full daemon can still be asked.
+  ///
+  /// Chosen, not tuned.
+  package var administrationConnections = 16
   /// Connections of one user.
   package var connectionsPerUser = 1024
   /// Files that the connections of one user hold in all.

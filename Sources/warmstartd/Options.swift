@@ -11,7 +11,8 @@ struct Options {
       --admin-socket PATH            where administrators connect (by hand only)
       --budget BYTES                 memory for arenas and indexes, e.g. 8G (default: half of all)
       --linger SECONDS               how long unused checkpoints stay warm (default: 300)
-      --max-connections N            connections in all (default: 2048)
+      --max-connections N            connections in all (default: 2048), besides some that are
+                                     kept for administrators
       --max-connections-per-user N   connections of one user (default: 1024)
       --version                      print the version and exit
     """

@@ -112,6 +112,37 @@ import Testing
     #expect(try fourth.answer().status == nil)
   }
 
+  @Test func `a full daemon takes administrators, up to their own limit`() throws {
+    let daemon = try daemon {
+      $0.connections = 2
+      $0.connectionsPerUser = 2
+      $0.administrationConnections = 2
+    }
+    let clients = try (0..<2).map { _ in try daemon.connect() }
+    let administrators = try (0..<2).map { _ in try daemon.connect(.administration) }
+    #expect(try administrators[0].status().clientCount == 4)
+    #expect(try daemon.connect(.administration).answer().reason == "QUOTA")
+    #expect(try daemon.connect().answer().reason == "QUOTA")
+    clients[0].finishWriting()
+    #expect(daemon.settles(atMost: 3))
+    let client = try daemon.connect()
+    try client.call(.hello)
+    #expect(try client.answer().status == nil)
+    administrators[0].finishWriting()
+    #expect(daemon.settles(atMost: 3))
+    #expect(try daemon.connect().answer().reason == "QUOTA")
+    #expect(try daemon.connect(.administration).status().clientCount == 4)
+  }
+
+  @Test func `administrators take nothing of their user's connections`() throws {
+    let daemon = try daemon { $0.connectionsPerUser = 1 }
+    let administrator = try daemon.connect(.administration)
+    #expect(try administrator.status().clientCount == 1)
+    let client = try daemon.connect()
+    #expect(try client.status().clientCount == 2)
+    #expect(try daemon.connect().answer().reason == "QUOTA")
+  }
+
   @Test func `requests that take more memory than their user may have are refused`() throws {
     let daemon = try daemon { $0.requestByteCountPerUser = 4 << 20 }
     let peer = try daemon.connect()
