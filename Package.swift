@@ -118,6 +118,6 @@ let package = Package(
         "Harness", "WarmstartClient", "Messages", "Kernel", "TensorModel", "warmstartd",
         "warmstartctl", system,
       ]),
-    tests("warmstartctl", ["warmstartctl", "TensorModel", "Kernel", system]),
+    tests("warmstartctl", ["warmstartctl", "warmstartd", "TensorModel", "Kernel", system]),
   ]
 )

@@ -57,8 +57,8 @@ struct Options {
 
   private mutating func set(_ name: String, _ value: String) throws(UsageError) {
     switch name {
-    case "--socket": socket = value
-    case "--admin-socket": adminSocket = value
+    case "--socket": socket = try Options.path(name, value)
+    case "--admin-socket": adminSocket = try Options.path(name, value)
     case "--budget": budget = try Options.byteCount(name, value)
     case "--linger": lingerSeconds = try Options.number(name, value, atLeast: 0)
     case "--max-connections": maxConnections = try Options.number(name, value, atLeast: 1)
@@ -71,6 +71,11 @@ struct Options {
       return (argument, nil)
     }
     return (String(argument[..<equals]), String(argument[argument.index(after: equals)...]))
+  }
+
+  private static func path(_ name: String, _ text: String) throws(UsageError) -> String {
+    guard !text.isEmpty else { throw UsageError(message: "\(name) needs a path, not an empty one") }
+    return text
   }
 
   private static func number(

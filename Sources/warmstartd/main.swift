@@ -47,6 +47,12 @@ func makeListeners(_ options: Options) throws(StartError) -> [(socket: Socket, e
 func listen(_ path: String, mode: UInt32) throws(StartError) -> Socket {
   do { return try Socket(listeningAt: FilePath(path), mode: mode) } catch .addressInUse {
     throw StartError(message: "another daemon listens at \(path)")
+  } catch .fileExists {
+    let isDirectory = (try? File.isDirectory(FilePath(path))) == true
+    throw StartError(
+      message: "cannot listen at \(path): it is \(isDirectory ? "a directory" : "no socket")")
+  } catch .noSuchFileOrDirectory {
+    throw StartError(message: "cannot listen at \(path): there is no directory for it")
   } catch {
     throw StartError(message: "cannot listen at \(path): \(error)")
   }
