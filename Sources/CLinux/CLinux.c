@@ -437,6 +437,10 @@ int clinux_equal(const void *left, const void *right, size_t count) {
 
 const char *clinux_environment(const char *name) { return getenv(name); }
 
+int clinux_working_directory(char *path, size_t size) {
+  return getcwd(path, size) == NULL ? -errno : 0;
+}
+
 int clinux_thread(size_t stack_bytes, void *(*body)(void *), void *argument) {
   pthread_attr_t attributes;
   pthread_t thread;

@@ -82,6 +82,18 @@ package enum Process {
     return unsafe String(cString: value)
   }
 
+  /// Where relative paths start; nil if that has been deleted or has no path.
+  ///
+  /// See `getcwd(3)`, `path_resolution(7)`, PATH_MAX.
+  package static var workingDirectory: String? {
+    unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) { buffer in
+      guard let path = buffer.baseAddress,
+        unsafe clinux_working_directory(path, buffer.count) == 0
+      else { return nil }
+      return unsafe String(cString: path)
+    }
+  }
+
   /// The command that this process runs, its arguments separated by spaces; at most 256 bytes.
   ///
   /// See `proc(5)`, /proc/pid/cmdline.

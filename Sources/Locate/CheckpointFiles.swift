@@ -38,6 +38,13 @@ package struct CheckpointFiles: Sendable {
   /// The path as TensorFlow reports it: the V2 prefix, or the V1 file or pattern.
   package let prefix: String
 
+  /// A prefix as it is called by whoever works in another directory.
+  package static func absolute(_ prefix: String) -> String {
+    let path = PathText(prefix)
+    guard !path.isAbsolute, let directory = Process.workingDirectory else { return prefix }
+    return PathText(directory).joined(path).text
+  }
+
   /// The index of a V2 checkpoint, or the tables of a V1 checkpoint in the order of their names.
   package let opened: [Part]
 

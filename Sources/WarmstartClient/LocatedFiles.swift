@@ -24,11 +24,13 @@ struct LocatedFiles {
   func reference(
     on session: Session, until deadline: Deadline
   ) throws(SessionError) -> (CheckpointReference, [File]) {
+    // For the daemon's status, which others read.
+    let label = CheckpointFiles.absolute(path)
     guard parts.count > Connection.maximumDescriptors else {
       let files = parts.enumerated().map { position, part in
         CheckpointFile(CheckpointFile.Role(part.role), .descriptor(position))
       }
-      return (.files(files, label: path), parts.map(\.file))
+      return (.files(files, label: label), parts.map(\.file))
     }
     var files: [CheckpointFile] = []
     for start in stride(from: 0, to: parts.count, by: Connection.maximumDescriptors) {
@@ -44,7 +46,7 @@ struct LocatedFiles {
       }
       files += zip(batch, ids).map { CheckpointFile(CheckpointFile.Role($0.role), .attached($1)) }
     }
-    return (.files(files, label: path), [])
+    return (.files(files, label: label), [])
   }
 }
 

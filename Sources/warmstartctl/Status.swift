@@ -28,7 +28,8 @@ extension StatusReport {
       clients  \(clientCount)
       leases   \(leaseCount)
       warm     \(bytesText(warmByteCount))
-      arenas   \(bytesText(arenaByteCount)) of \(bytesText(budgetByteCount))
+      arenas   \(bytesText(arenaByteCount))
+      budget   \(bytesText(budgetByteCount)) for arenas and indexes
 
       """
     if !checkpoints.isEmpty {

@@ -236,6 +236,17 @@ import WarmstartClient
     #expect(tensor.array == Fixture.floats(2048))
   }
 
+  @Test func `the status knows a checkpoint by its path from the root`() throws {
+    let here = FileManager.default.currentDirectoryPath
+    let up = String(repeating: "../", count: here.split(separator: "/").count)
+    let path = up + bundle.prefix.dropFirst()
+    let other = try RunningDaemon()
+    let relative = try Client(socket: other.socketPath).open(path)
+    #expect(relative.path == path)
+    let status = try Client(socket: other.socketPath).status()
+    #expect(status.checkpoints.map(\.label) == ["\(here)/\(path)"])
+  }
+
   @Test func `a resolve that fails in one call keeps no lease`() throws {
     let client = Client(socket: daemon.socketPath)
     let (map, variables) = Fixture.whole("gone", [4])

@@ -98,6 +98,7 @@ void clinux_trim(void);
 int32_t clinux_process_id(void);
 int clinux_equal(const void *left, const void *right, size_t count);
 const char *clinux_environment(const char *name);
+int clinux_working_directory(char *path, size_t size);
 
 int clinux_thread(size_t stack_bytes, void *(*body)(void *), void *argument);
 _Noreturn void clinux_exit_now(int status);
