@@ -4,10 +4,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -367,6 +369,34 @@ int clinux_next_signal(int descriptor) {
   struct signalfd_siginfo information;
   ssize_t count = RETRY(read(descriptor, &information, sizeof information));
   return count < 0 ? (int)count : (int)information.ssi_signo;
+}
+
+static char removed_path[PATH_MAX];
+static volatile sig_atomic_t has_removed_path;
+
+static void remove_and_end(int signal) {
+  if (has_removed_path) unlink(removed_path);
+  // Blocked until this returns; then it does what it would have done without us.
+  raise(signal);
+}
+
+int clinux_remove_when_ended(const char *path) {
+  has_removed_path = 0;
+  if (path == NULL) return 0;
+  if (strlen(path) >= sizeof removed_path) return -ENAMETOOLONG;
+  strcpy(removed_path, path);
+  atomic_signal_fence(memory_order_seq_cst);
+  has_removed_path = 1;
+  static const int signals[] = {SIGHUP, SIGINT, SIGTERM};
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+    struct sigaction action;
+    // A signal that the starter had us ignore, as nohup(1) does, stays ignored.
+    if (sigaction(signals[i], NULL, &action) < 0) return -errno;
+    if (action.sa_handler == SIG_IGN) continue;
+    action = (struct sigaction){.sa_handler = remove_and_end, .sa_flags = (int)SA_RESETHAND};
+    if (sigaction(signals[i], &action, NULL) < 0) return -errno;
+  }
+  return 0;
 }
 
 int clinux_ignore_sigpipe(void) { return signal(SIGPIPE, SIG_IGN) == SIG_ERR ? -errno : 0; }

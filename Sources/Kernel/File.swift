@@ -144,6 +144,11 @@ package final class File: Sendable {
     }
   }
 
+  /// At most this much is written at once: a signal that is caught waits for it.
+  ///
+  /// Chosen, not tuned.
+  private static let maximumWriteByteCount = 16 << 20
+
   /// Writes all bytes at the file's own offset.
   ///
   /// See `write(2)`.
@@ -152,7 +157,8 @@ package final class File: Sendable {
     try unsafe bytes.withUnsafeBytes { bytes throws(Errno) in
       var count = 0
       while count < bytes.count {
-        let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[count...])
+        let end = min(bytes.count, count + File.maximumWriteByteCount)
+        let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[count..<end])
         count += try checked(unsafe clinux_write(number, rest.baseAddress, rest.count))
       }
     }

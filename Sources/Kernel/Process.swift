@@ -44,6 +44,17 @@ package enum Process {
     _ = try checked(clinux_ignore_sigpipe())
   }
 
+  /// Has SIGHUP, SIGINT and SIGTERM remove a file before they end the process; nil is for none.
+  ///
+  /// Of several files the last counts; not for several threads at once. See `sigaction(2)`.
+  package static func removeWhenEnded(_ path: FilePath?) throws(Errno) {
+    guard let path else {
+      _ = clinux_remove_when_ended(nil)
+      return
+    }
+    _ = try checked(unsafe path.withPlatformString { unsafe clinux_remove_when_ended($0) })
+  }
+
   /// The bytes of memory that the process occupies, file pages included.
   package static func residentByteCount() throws(Errno) -> Int {
     Int(try checked(clinux_resident_bytes()))

@@ -10,17 +10,23 @@ struct NpyDirectory {
   private let path: FilePath
 
   /// Opens a directory, and makes it if it is missing.
+  ///
+  /// Refuses one that has such files already: nobody could tell which are whose.
   init(_ name: String) throws(Failure) {
     path = FilePath(name)
+    var earlier: FilePath.Component?
     do throws(Errno) {
-      guard !File.exists(path) else {
-        guard try File.isDirectory(path) else { throw .notDirectory }
-        return
-      }
-      try File.makeDirectory(path)
+      guard !name.isEmpty else { throw .noSuchFileOrDirectory }
+      if !File.exists(path) { try File.makeDirectory(path) }
+      var listing = try Directory(opening: path)
+      earlier = try listing.next { $0.hasSuffix(".npy") }
     } catch {
       throw Failure("use the directory", name, error)
     }
+    guard let earlier else { return }
+    throw Failure(
+      .invalidRequest,
+      "\(name) has .npy files already, such as \(earlier): remove them, or name a new directory")
   }
 
   /// The names of the files that a variable went to: one, or for strings two.
@@ -62,6 +68,7 @@ struct NpyDirectory {
     do throws(Errno) {
       // What a process that had this id before may have left.
       File.remove(temporary)
+      try Process.removeWhenEnded(temporary)
       let file = try File(creatingNew: temporary)
       do throws(Errno) {
         try file.write(header.rawSpan)
@@ -71,6 +78,7 @@ struct NpyDirectory {
         File.remove(temporary)
         throw error
       }
+      try Process.removeWhenEnded(nil)
     } catch {
       throw Failure("write", final.string, error)
     }

@@ -44,7 +44,14 @@ struct Resolve: ParsableCommand {
     help: "Keys of the map are what the variables of a TF2 checkpoint were called, not its keys.")
   var objectNames = false
 
-  @Option(help: ArgumentHelp("Write each variable there, as NumPy's .npy.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp(
+      "Write each variable there, as NumPy's .npy: a directory that is new, or has none.",
+      discussion: """
+        Files are named by position and variable, 0-student_bias.npy, strings' offsets and bytes \
+        0-words.offsets.npy and 0-words.bytes.npy; --json says which is whose.
+        """,
+      valueName: "dir"))
   var output: String?
 
   @Flag(help: "Print one line of JSON.")
@@ -63,6 +70,7 @@ struct Resolve: ParsableCommand {
     try Failure.reporting(asJSON: json) { () throws(Failure) in
       let map = try map.map(MapFile.read) ?? AssignmentMap(assign.map(\.pair))
       let variables = try VariablesFile.read(variables)
+      let directory = try output.map(NpyDirectory.init)
       let daemon = connection.daemon
       let opened = try daemon.call { client, timeout throws(WarmstartError) in
         try client.open(checkpoint, timeout: timeout)
@@ -70,9 +78,11 @@ struct Resolve: ParsableCommand {
       let resolved = try daemon.call { _, timeout throws(WarmstartError) in
         try opened.resolve(map, variables, options, timeout: timeout)
       }
-      let files = try write(resolved)
+      let files = try directory.map { directory throws(Failure) in
+        try write(resolved, to: directory)
+      }
       try Output.write(
-        json ? ResolveReport(opened, resolved, files).json.line : resolved.text)
+        json ? ResolveReport(opened, resolved, files ?? []).json.line : resolved.text)
     }
   }
 
@@ -86,9 +96,9 @@ struct Resolve: ParsableCommand {
   }
 
   /// Writes what was asked for; the files are in the order of the variables.
-  private func write(_ resolved: Resolved) throws(Failure) -> [NpyDirectory.Written] {
-    guard let output else { return [] }
-    let directory = try NpyDirectory(output)
+  private func write(
+    _ resolved: Resolved, to directory: NpyDirectory
+  ) throws(Failure) -> [NpyDirectory.Written] {
     var files: [NpyDirectory.Written] = []
     for (index, tensor) in resolved.tensors.enumerated() {
       let stem = Npy.stem(index, of: resolved.tensors.count, tensor.variable.name)

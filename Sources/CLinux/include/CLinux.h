@@ -88,6 +88,7 @@ int clinux_event(void);
 int clinux_signals(const int *signals, size_t count);
 int clinux_next_signal(int descriptor);
 int clinux_ignore_sigpipe(void);
+int clinux_remove_when_ended(const char *path);
 int64_t clinux_now_ns(void);
 int64_t clinux_raise_descriptor_limit(void);
 int64_t clinux_resident_bytes(void);

@@ -1,0 +1,71 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// `warmstartctl resolve --output`, and what it leaves in the directory.
+@Suite(.serialized) struct ResolveCommandTests {
+  private let daemon: RunningDaemon
+  private let directory: TemporaryDirectory
+
+  init() throws {
+    daemon = try RunningDaemon()
+    directory = try TemporaryDirectory()
+  }
+
+  private var output: String { "\(directory.path)/output" }
+
+  private func arguments(_ checkpoint: String, _ name: String, _ shape: [Int]) throws -> [String] {
+    let variables = "\(directory.path)/variables.json"
+    let declared = #"{"variables": [{"name": "v", "dtype": "uint8", "shape": \#(shape)}]}"#
+    try Data(declared.utf8).write(to: URL(filePath: variables))
+    return [
+      "--socket", daemon.socketPath, "resolve", checkpoint, "--assign", "\(name)=v",
+      "--variables", variables, "--output", output,
+    ]
+  }
+
+  private var files: [String] {
+    (try? FileManager.default.contentsOfDirectory(atPath: output)) ?? []
+  }
+
+  @Test func `a directory of an earlier run is refused, and left as it is`() throws {
+    var writer = BundleWriter()
+    writer.add("t", dtype: 4, [3], [1, 2, 3])
+    let bundle = try writer.write(to: directory.path)
+    let arguments = try arguments(bundle.prefix, "t", [3])
+    #expect(try Command("warmstartctl", arguments).status == 0)
+    #expect(files == ["0-v.npy"])
+    let again = try Command("warmstartctl", arguments)
+    #expect(again.status == 1)
+    #expect(again.errors.contains("output has .npy files already, such as 0-v.npy: "))
+    try FileManager.default.removeItem(atPath: output + "/0-v.npy")
+    try Data().write(to: URL(filePath: output + "/notes"))
+    #expect(try Command("warmstartctl", arguments).status == 0)
+    #expect(files.sorted() == ["0-v.npy", "notes"])
+  }
+
+  @Test(arguments: [SIGHUP, SIGINT, SIGTERM])
+  func `a signal leaves no part of a file`(signal: CInt) throws {
+    let byteCount = 1 << 30
+    var writer = BundleWriter()
+    writer.addZeros("t", dtype: 4, [byteCount])
+    let bundle = try writer.write(to: directory.path)
+    let process = Process()
+    process.executableURL = RunningDaemon.products.appending(path: "warmstartctl")
+    process.arguments = try arguments(bundle.prefix, "t", [byteCount])
+    // Threads of tests have signals blocked, which a process inherits.
+    var none = sigset_t()
+    var blocked = sigset_t()
+    _ = unsafe sigemptyset(&none)
+    _ = unsafe pthread_sigmask(SIG_SETMASK, &none, &blocked)
+    try process.run()
+    _ = unsafe pthread_sigmask(SIG_SETMASK, &blocked, nil)
+    while files.isEmpty, process.isRunning { Thread.sleep(forTimeInterval: 0.001) }
+    #expect(files.first?.hasPrefix(".0-v.npy.") == true)
+    kill(process.processIdentifier, signal)
+    process.waitUntilExit()
+    #expect(process.terminationReason == .uncaughtSignal)
+    #expect(process.terminationStatus == signal)
+    #expect(files == [])
+  }
+}
