@@ -53,6 +53,7 @@ package struct MainLoop {
       daemon.nextLook.withLock { $0 = deadline }
       _ = try poll.wait(until: deadline)
       pingIfDue()
+      // A hang-up says that a terminal is gone, or asks to read a configuration: there is none.
       if poll.seen(0).contains(.readable), let signal = signals.next(), signal != .hangUp {
         if signal != .user1 { break }
         daemon.supervisor.warn("state: \(daemon.summary)")
