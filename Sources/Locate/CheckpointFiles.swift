@@ -59,8 +59,11 @@ package struct CheckpointFiles: Sendable {
 
   /// Opens the shards of one total, in order; one that is missing is left out.
   ///
-  /// A shard may be missing where no tensor lies in it, as in a checkpoint copied in part.
-  package func openShards(total: Int) throws(LocateError) -> [Part] {
+  /// A shard may be missing where no tensor lies in it, as in a checkpoint copied in part. One that
+  /// cannot be opened is an error, unless such ones are to be left out too.
+  package func openShards(
+    total: Int, leavingOutUnusable: Bool = false
+  ) throws(LocateError) -> [Part] {
     let there = listed.map { $0.filter { $0.total == total }.map(\.number).sorted() }
     // Of those that are there if that is known: not all need be.
     guard (there?.count ?? total) < Self.maximumFileCount else {
@@ -71,7 +74,14 @@ package struct CheckpointFiles: Sendable {
     for number in numbers {
       let name = ShardName(number: number, total: total)
       let path = FilePath("\(prefix).data-\(name.text)")
-      guard let file = try OpenFile.regular(path) else { continue }
+      let file: File?
+      do throws(LocateError) {
+        file = try OpenFile.regular(path)
+      } catch {
+        guard leavingOutUnusable else { throw error }
+        continue
+      }
+      guard let file else { continue }
       parts.append(Part(role: .shard(number, of: total), path: path, file: file))
     }
     return parts

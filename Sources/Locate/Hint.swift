@@ -16,6 +16,22 @@ enum Hint {
     return nil
   }
 
+  /// For a directory without a state file: the V2 checkpoint in it with the greatest number at its
+  /// end, as TensorFlow counts steps.
+  static func latest(in directory: PathText) -> String? {
+    let names = try? Listing.names(
+      in: FilePath(directory.text), limit: CheckpointFiles.maximumFileCount
+    ) { PathText($0).dropping(".index")?.isEmpty == false }
+    let prefixes = (names ?? []).compactMap { PathText($0.string).dropping(".index") }
+    let latest = prefixes.max { (step(of: $0), $0) < (step(of: $1), $1) }
+    return latest.map { directory.joined(PathText($0)).text }
+  }
+
+  private static func step(of name: String) -> Int {
+    let digits = name.reversed().prefix { $0.isASCII && $0.isWholeNumber }
+    return Int(String(digits.reversed())) ?? -1
+  }
+
   /// For a file that belongs to a checkpoint without being one; nil for any other file.
   static func whole(of path: PathText) -> String? {
     if let prefix = ShardName.prefix(ofDataFile: path) {

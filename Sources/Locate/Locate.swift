@@ -9,10 +9,15 @@ extension CheckpointFiles {
   /// precede an absolute one. A path is taken as it is before it is taken for a pattern.
   package static func locate(_ path: String) throws(LocateError) -> CheckpointFiles {
     let path = PathText(withoutScheme: path)
-    guard !path.isImpossible, OpenFile.isDirectory(FilePath(path.text)) else {
-      return try open(path)
+    if !path.isImpossible, OpenFile.isDirectory(FilePath(path.text)) {
+      return try openLatest(of: path)
     }
-    return try openLatest(of: path)
+    do throws(LocateError) {
+      return try open(path)
+    } catch {
+      guard case .notFound = error, path.isRemote else { throw error }
+      throw .notLocal(path: path.text)
+    }
   }
 
   /// Opens the checkpoint that a directory's state file names.
@@ -22,9 +27,18 @@ extension CheckpointFiles {
     do throws(LocateError) {
       return try open(path)
     } catch {
-      guard case .notFound(_, let hint) = error else { throw error }
-      let moved = try Hint.moved(to: directory, path)
-      throw .stateTargetMissing(state: state.path, path: path.text, hint: moved ?? hint)
+      switch error {
+      case .notFound where state.modelCheckpointPath.isRemote:
+        let hint = "only local files can be shared"
+        throw .stateTargetMissing(
+          state: state.path, path: state.modelCheckpointPath.text, hint: hint)
+      case .notFound(_, let hint):
+        let moved = try Hint.moved(to: directory, path)
+        throw .stateTargetMissing(state: state.path, path: path.text, hint: moved ?? hint)
+      case .notRegular(path.text):
+        throw .stateTargetNotRegular(state: state.path, path: path.text)
+      default: throw error
+      }
     }
   }
 

@@ -4,10 +4,14 @@ package import SystemPackage
 package enum LocateError: Error, Sendable, Hashable {
   /// Neither a V2 index nor a V1 file nor a match of the pattern; perhaps with what is there.
   case notFound(path: String, hint: String?)
-  /// The directory has no file `checkpoint`.
-  case stateMissing(directory: String)
+  /// The path is a URL of another machine's, or of an object store.
+  case notLocal(path: String)
+  /// The directory has no file `checkpoint`; perhaps with a checkpoint that is in it.
+  case stateMissing(directory: String, nearest: String?)
   /// The state file names a checkpoint that is not there; perhaps with where it may be.
   case stateTargetMissing(state: String, path: String, hint: String?)
+  /// The state file names a directory, a FIFO or the like.
+  case stateTargetNotRegular(state: String, path: String)
   /// The state file is not what protobuf's text format allows; line and column count from 1.
   case stateMalformed(state: String, line: Int, column: Int, expected: String)
   /// The state file has no `model_checkpoint_path`, or an empty one.
@@ -42,7 +46,8 @@ package enum LocateError: Error, Sendable, Hashable {
   /// The kind that the error is of.
   package var kind: Kind {
     switch self {
-    case .notFound, .stateMissing, .stateTargetMissing, .notCheckpoint, .notRegular:
+    case .notFound, .notLocal, .stateMissing, .stateTargetMissing, .stateTargetNotRegular,
+      .notCheckpoint, .notRegular:
       .checkpointNotFound
     case .stateMalformed, .statePathEmpty, .stateNotRegular, .stateTooLong:
       .checkpointStateInvalid
@@ -59,7 +64,9 @@ package enum LocateError: Error, Sendable, Hashable {
     case .stateMissing, .stateTargetMissing, .stateMalformed, .statePathEmpty, .stateNotRegular,
       .stateTooLong:
       true
-    case .notFound, .notCheckpoint, .notRegular, .tooManyFiles, .notAllowed, .system: false
+    case .notFound, .notLocal, .stateTargetNotRegular, .notCheckpoint, .notRegular, .tooManyFiles,
+      .notAllowed, .system:
+      false
     }
   }
 
@@ -75,13 +82,21 @@ package enum LocateError: Error, Sendable, Hashable {
 extension LocateError: CustomStringConvertible {
   package var description: String {
     switch self {
+    case .notFound("", _):
+      "the checkpoint's path is empty"
+    case .notFound(let path, let hint) where path.utf8.last == UInt8(ascii: "/"):
+      "no directory '\(path)'\(suffix(hint))"
     case .notFound(let path, let hint):
       "no checkpoint at '\(path)': expected '\(path).index' (V2) or a V1 file\(suffix(hint))"
-    case .stateMissing(let directory):
+    case .notLocal(let path):
+      "'\(path)' is not on this machine: only local files can be shared"
+    case .stateMissing(let directory, let nearest):
       "no file 'checkpoint' in directory '\(directory)': expected one that names a checkpoint, "
-        + "or name the checkpoint itself"
+        + "or name the checkpoint itself" + (nearest.map { ", such as '\($0)'" } ?? "")
     case .stateTargetMissing(let state, let path, let hint):
       "no checkpoint at '\(path)', which '\(state)' names\(suffix(hint))"
+    case .stateTargetNotRegular(let state, let path):
+      "'\(path)', which '\(state)' names, is not a regular file: expected a checkpoint"
     case .stateMalformed(let state, let line, let column, let expected):
       "\(state):\(line):\(column): expected \(expected)"
     case .statePathEmpty(let state):

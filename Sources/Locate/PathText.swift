@@ -18,6 +18,13 @@ struct PathText {
     self.text = text
   }
 
+  /// Whether it is a URL of elsewhere, as of an object store: `gs://bucket/model`.
+  var isRemote: Bool {
+    let scheme = text.unicodeScalars.prefix { ("a"..."z").contains($0) || ("0"..."9").contains($0) }
+    return !scheme.isEmpty && String(scheme) != "file"
+      && PathText.has(String(text.unicodeScalars[scheme.endIndex...]), prefix: "://")
+  }
+
   /// Whether it starts at the root.
   var isAbsolute: Bool { text.utf8.first == UInt8(ascii: "/") }
 

@@ -33,7 +33,7 @@ struct StateFile {
 
   private static func read(_ path: String, _ directory: PathText) throws(LocateError) -> [UInt8] {
     guard let found = try OpenFile(FilePath(path)) else {
-      throw .stateMissing(directory: directory.text)
+      throw .stateMissing(directory: directory.text, nearest: Hint.latest(in: directory))
     }
     guard found.isRegular else { throw .stateNotRegular(state: path) }
     var bytes: [UInt8]?

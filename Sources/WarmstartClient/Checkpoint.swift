@@ -40,9 +40,9 @@ public final class Checkpoint: Sendable {
   private let mappings = Monitor<[Int: Mapping]>([:])
 
   convenience init(
-    _ path: String, _ client: Client, until deadline: Deadline
+    _ path: String, _ client: Client, until deadline: Deadline, needsData: Bool = true
   ) throws(WarmstartError) {
-    let files = try LocatedFiles(path)
+    let files = try LocatedFiles(path, needsData: needsData)
     var opened: OpenReply?
     let session = try WarmstartError.calling(about: files.path) { () throws(WarmstartError) in
       try client.call(.open, until: deadline) { session throws(SessionError) in

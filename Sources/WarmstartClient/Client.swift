@@ -43,6 +43,13 @@ public final class Client: Sendable {
     try Checkpoint(path, self, until: Deadline(timeout))
   }
 
+  /// Opens a checkpoint to list its tensors, as above: its data files need not be readable.
+  package func openToList(
+    _ path: String, timeout: Duration? = nil
+  ) throws(WarmstartError) -> Checkpoint {
+    try Checkpoint(path, self, until: Deadline(timeout), needsData: false)
+  }
+
   /// What the daemon holds, and for whom of this user.
   public func status(timeout: Duration? = nil) throws(WarmstartError) -> StatusReport {
     var report = StatusReport()
@@ -141,14 +148,17 @@ extension WarmstartError {
     case .failed(let status), .refused(let status): self.init(status)
     case .deadlinePassed:
       self.init(.deadline, "the daemon did not answer in time")
-    case .cannotConnect(let path, .noSuchFileOrDirectory):
+    case .cannotConnect("", let errno):
+      self.init(.connection, "the path of the daemon's socket is empty", underlying: errno)
+    case .cannotConnect(let path, let errno)
+    where errno == .noSuchFileOrDirectory || errno == .connectionRefused:
+      let unit = SocketPath.group(of: path) == nil ? "warmstartd" : "its socket unit"
       self.init(
-        .connection, "no daemon listens at \(path) (is warmstartd.socket started?)",
-        underlying: .noSuchFileOrDirectory)
+        .connection, "no daemon listens at \(path) (is \(unit) started?)", underlying: errno)
     case .cannotConnect(let path, .permissionDenied):
+      let group = SocketPath.group(of: path).map { " (is it in the group \($0)?)" } ?? ""
       self.init(
-        .notAllowed, "this user may not connect to \(path) (is it in the group warmstart-clients?)",
-        underlying: .permissionDenied)
+        .notAllowed, "this user may not connect to \(path)\(group)", underlying: .permissionDenied)
     case .cannotConnect(let path, let errno):
       self.init(.connection, "cannot connect to \(path): \(errno)", underlying: errno)
     case .lost(.tooLong(let count, let limit)):

@@ -9,12 +9,12 @@ struct LocatedFiles {
   let path: String
   let parts: [CheckpointFiles.Part]
 
-  /// Finds and opens the files as TensorFlow finds them.
-  init(_ path: String) throws(WarmstartError) {
+  /// Finds and opens the files as TensorFlow finds them; for its index alone, data files that can be.
+  init(_ path: String, needsData: Bool = true) throws(WarmstartError) {
     do throws(LocateError) {
       let files = try CheckpointFiles.locate(path)
       self.path = files.prefix
-      parts = try files.openParts()
+      parts = try files.openParts(needsData: needsData)
     } catch {
       throw WarmstartError(error)
     }
@@ -54,10 +54,12 @@ extension CheckpointFiles {
   /// The files that the daemon needs: the index and its shards, or the tables.
   ///
   /// Which total is right if there are several only the index says: all go.
-  fileprivate func openParts() throws(LocateError) -> [Part] {
+  fileprivate func openParts(needsData: Bool) throws(LocateError) -> [Part] {
     var parts = opened
     guard format == .v2 else { return parts }
-    for total in totals.isEmpty ? [1] : totals { parts += try openShards(total: total) }
+    for total in totals.isEmpty ? [1] : totals {
+      parts += try openShards(total: total, leavingOutUnusable: !needsData)
+    }
     return parts
   }
 }

@@ -22,7 +22,10 @@ struct List: ParsableCommand {
     try Failure.reporting(asJSON: json) { () throws(Failure) in
       let daemon = connection.daemon
       let opened = try daemon.call { client, timeout throws(WarmstartError) in
-        try client.open(checkpoint, timeout: timeout)
+        // The objects are in a data file, the tensors' names are not.
+        objects
+          ? try client.open(checkpoint, timeout: timeout)
+          : try client.openToList(checkpoint, timeout: timeout)
       }
       if objects {
         let objects = try daemon.call { _, timeout throws(WarmstartError) in

@@ -143,6 +143,7 @@ import Testing
     #expect(throws: LocateError.notRegular(path: scratch("m.data-00000-of-00001"))) {
       try files.openShards(total: 1)
     }
+    #expect(try files.openShards(total: 1, leavingOutUnusable: true).isEmpty)
   }
 
   // MARK: Refusals
@@ -156,6 +157,23 @@ import Testing
       try CheckpointFiles.locate(path)
     }
     #expect(LocateError.notFound(path: path, hint: nil).kind == .checkpointNotFound)
+  }
+
+  @Test(arguments: ["gs://b/m", "s3://b/m", "hdfs://host:9/m", "s3://"])
+  func `what is not on this machine is said to be elsewhere`(path: String) throws {
+    let error = try refusal(of: path)
+    #expect(error == .notLocal(path: path))
+    #expect(error.description.contains("only local files can be shared"))
+  }
+
+  @Test(arguments: ["file://host/m", "gs:/b/m", "://m", "C://m", "a b://m"])
+  func `what only looks like an object store is not there`(path: String) throws {
+    #expect(try refusal(of: path) == .notFound(path: path, hint: nil))
+  }
+
+  @Test func `an empty path and one that ends in a slash are not called prefixes`() throws {
+    #expect(try refusal(of: "").description == "the checkpoint's path is empty")
+    #expect(try refusal(of: "/nowhere/").description == "no directory '/nowhere/'")
   }
 
   @Test(arguments: ["m-1.data-00000-of-00001", "m-1.meta", "m.data-x.data-00001-of-00002"])

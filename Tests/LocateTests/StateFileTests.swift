@@ -88,9 +88,33 @@ import Testing
     let scratch = try Scratch()
     try scratch.write("m/x")
     try scratch.writeState("model_checkpoint_path: 'm'")
-    #expect(throws: LocateError.notRegular(path: scratch("m"))) {
-      try CheckpointFiles.locate(scratch.path)
-    }
+    let state = scratch("checkpoint")
+    let error = try refusal(of: scratch.path)
+    #expect(error == .stateTargetNotRegular(state: state, path: scratch("m")))
+    #expect(error.description.contains(state))
+  }
+
+  @Test func `a directory without a state file suggests its latest checkpoint`() throws {
+    let scratch = try Scratch()
+    try scratch.write("m-9.index", "m-10.index", "a.index", ".index", "m-11.meta")
+    let error = try refusal(of: scratch.path)
+    #expect(error == .stateMissing(directory: scratch.path, nearest: scratch("m-10")))
+    #expect(error.description.hasSuffix("such as '\(scratch("m-10"))'"))
+    let other = try Scratch()
+    try other.write("b.index", "c.index")
+    #expect(
+      try refusal(of: other.path) == .stateMissing(directory: other.path, nearest: other("c")))
+    try other.write("d/x")
+    #expect(
+      try refusal(of: other("d/")) == .stateMissing(directory: other("d/"), nearest: nil))
+  }
+
+  @Test func `a state file that names an object store is named, and what is missing`() throws {
+    let scratch = try Scratch()
+    try scratch.writeState("model_checkpoint_path: 'gs://bucket/m'")
+    let error = try refusal(of: scratch.path)
+    guard case .stateTargetMissing(_, "gs://bucket/m", let hint?) = error else { throw error }
+    #expect(hint == "only local files can be shared")
   }
 
   @Test(.timeLimit(.minutes(1)))

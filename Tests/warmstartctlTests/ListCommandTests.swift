@@ -1,0 +1,31 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// `warmstartctl list`, and what every command says of paths that lead nowhere.
+@Suite struct ListCommandTests {
+  @Test func `tensors are listed without data files, or with ones that cannot be read`() throws {
+    let daemon = try RunningDaemon()
+    let directory = try TemporaryDirectory()
+    var writer = BundleWriter()
+    writer.add("t", dtype: 4, [3], [1, 2, 3])
+    let bundle = try writer.write(to: directory.path)
+    let data = "\(bundle.prefix).data-00000-of-00001"
+    try FileManager.default.removeItem(atPath: data)
+    let list = ["--socket", daemon.socketPath, "list", bundle.prefix]
+    let missing = try Command("warmstartctl", list)
+    #expect(missing.output.hasPrefix("t  uint8"), "\(missing.errors)")
+    try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: false)
+    #expect(try Command("warmstartctl", list).output == missing.output)
+  }
+
+  @Test(arguments: [
+    ("", "the path of the daemon's socket is empty"),
+    ("/nowhere/s", "no daemon listens at /nowhere/s (is warmstartd started?)"),
+  ])
+  func `a socket that nobody listens on is said to`(socket: String, message: String) throws {
+    let command = try Command("warmstartctl", ["status", "--socket", socket])
+    #expect(command.errors == "warmstartctl: UNAVAILABLE (CONNECTION): \(message)\n")
+    #expect(command.status == 1)
+  }
+}
