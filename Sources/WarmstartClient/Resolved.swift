@@ -107,7 +107,7 @@ private struct Question {
   let options: Resolved.Options
   private let list: VariableList
 
-  /// Throws INVALID_REQUEST for a partition that no message can describe.
+  /// Throws INVALID_REQUEST for a variable without a name, or a partition that no message can describe.
   init(
     _ map: AssignmentMap, _ variables: [Variable], _ options: Resolved.Options
   ) throws(WarmstartError) {
@@ -119,6 +119,9 @@ private struct Question {
       throw WarmstartError(
         .invalidRequest,
         "alignment \(options.alignment), expected a power of two up to 4096, or 0")
+    }
+    if let nameless = variables.firstIndex(where: { $0.name.bytes.isEmpty }) {
+      throw WarmstartError(.invalidRequest, "variable \(nameless), counted from 0, has no name")
     }
     guard !list.hasNoPartitions else { return }
     for index in variables.indices {

@@ -5,6 +5,7 @@ import WarmstartClient
 /// `list`: the tensors of a checkpoint, or the objects that it was saved of.
 struct List: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "list",
     abstract: "List the tensors of a checkpoint: name, dtype, shape, bytes and stored slices.")
 
   @OptionGroup var connection: ConnectionOptions

@@ -2,16 +2,20 @@ import TensorModel
 
 /// The file of an assignment map: a list of pairs, or an object.
 ///
-/// A target is `"name"`, `"scope/"`, `{"variable": name}` or `{"variables": [name, …]}`. Keys may
-/// occur more than once, and keep their order.
+/// A target is `"name"`, `"scope/"`, `{"variable": name}` or `{"variables": [name, …]}`. Keys keep
+/// their order, and may occur more than once in a list.
 enum MapFile {
   /// Reads a map.
   static func read(_ path: String) throws(Failure) -> AssignmentMap {
     let file = try JSONEntry(readingFrom: path)
     if let fields = file.fields {
+      var keys: Set<Name> = []
       return AssignmentMap(
         try fields.map { key, entry throws(Failure) in
-          AssignmentMap.Pair(Name(key), try target(entry))
+          guard keys.insert(Name(key)).inserted else {
+            throw file.fault("has the key \"\(key)\" twice; a list of pairs may")
+          }
+          return AssignmentMap.Pair(Name(key), try target(entry))
         })
     }
     guard let elements = file.elements else {

@@ -5,6 +5,7 @@ import WarmstartClient
 /// `resolve`: what an assignment map gives each variable, and its bytes on request.
 struct Resolve: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "resolve",
     abstract: "Resolve an assignment map as TensorFlow's init_from_checkpoint does.",
     discussion: """
       The map is a file of JSON ([[key, target], …] or an object; a target is "name", "scope/", \

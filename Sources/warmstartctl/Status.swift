@@ -4,6 +4,7 @@ import WarmstartClient
 /// `status`: what the daemon holds, and for whom.
 struct Status: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "status",
     abstract: "Show what the daemon holds, and for whom of this user.")
 
   @OptionGroup var connection: ConnectionOptions

@@ -19,6 +19,9 @@ enum VariablesFile {
     guard let name = try fields["name"]?.name(), let dtype = try fields["dtype"].map(dtype),
       let declared = fields["shape"]
     else { return [] }
+    guard !name.bytes.isEmpty else {
+      throw entry.fault("expected a name for the variable, not an empty one")
+    }
     let shape = try shape(declared)
     let isInStore = try fields["store"]?.flag() ?? true
     guard let cut = fields["partitions"] else {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import TensorModel
 import WarmstartClient
 
 /// The command: what people and scripts ask the daemon with.
@@ -11,9 +12,43 @@ struct Warmstartctl: ParsableCommand {
       Exits with 0, or with 1 and `warmstartctl: CODE (REASON): message` on standard error (with \
       --json: {"error": …} as the last line there), or with 64 if the command line is wrong.
       """,
+    version: "warmstartctl 0.1.0",
     subcommands: [List.self, Resolve.self, Status.self])
 
   @OptionGroup var connection: ConnectionOptions
+
+  /// Runs what the command line says; of a subcommand that is none it says which there are.
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch {
+      exit(withError: unknownSubcommand(among: CommandLine.arguments.dropFirst()) ?? error)
+    }
+  }
+
+  /// What is wrong if the first word of the arguments is no subcommand.
+  static func unknownSubcommand(
+    among arguments: some Sequence<String>
+  ) -> ValidationError? {
+    let known = configuration.subcommands.compactMap { $0.configuration.commandName }
+    var isValue = false
+    for argument in arguments {
+      if isValue {
+        isValue = false
+      } else if argument == "--socket" || argument == "--timeout" {
+        isValue = true
+      } else if !argument.hasPrefix("-") {
+        guard !known.contains(argument), argument != "help" else { return nil }
+        var nearest = NearestNames(to: Name(argument))
+        for name in known { nearest.offer(Name(name)) }
+        let meant = nearest.names.first.map { "; did you mean \($0)?" } ?? ""
+        return ValidationError(
+          "there is no subcommand '\(argument)', only \(known.joined(separator: ", "))\(meant)")
+      }
+    }
+    return nil
+  }
 }
 
 /// Where the daemon is and how long to wait for it: options that may stand before or after the subcommand.

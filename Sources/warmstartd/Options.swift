@@ -40,7 +40,8 @@ struct Options {
       case "--version": showsVersion = true
       default:
         guard Options.valued.contains(name) else {
-          throw UsageError(message: "unknown option \(name)")
+          let kind = name.hasPrefix("-") ? "unknown option" : "unexpected argument"
+          throw UsageError(message: "\(kind) \(name)")
         }
         guard let value = attached ?? rest.popFirst() else {
           throw UsageError(message: "\(name) needs a value")

@@ -116,5 +116,5 @@ do throws(Options.UsageError) {
     }
   }
 } catch {
-  fail("\(error.message)\n\(Options.usage)", status: 64)
+  fail("\(error.message) (warmstartd --help says more)", status: 64)
 }

@@ -19,4 +19,24 @@ import Testing
     }
     #expect(File.exists(file))
   }
+
+  @Test func `both programs have one version`() throws {
+    let daemon = try Command("warmstartd", ["--version"])
+    let command = try Command("warmstartctl", ["--version"])
+    #expect(daemon.status == 0 && command.status == 0)
+    #expect(daemon.output.hasPrefix("warmstartd "))
+    #expect(command.output == daemon.output.replacing("warmstartd", with: "warmstartctl"))
+  }
+
+  @Test(arguments: [
+    (["--bogus"], "unknown option --bogus"), (["x"], "unexpected argument x"),
+    (["--socket"], "--socket needs a value"),
+    (["--socket="], "--socket needs a path, not an empty one"),
+    (["--budget", "x"], "--budget needs a number of bytes such as 8G, not x"),
+  ])
+  func `a wrong command line is said in a line`(arguments: [String], message: String) throws {
+    let command = try Command("warmstartd", arguments)
+    #expect(command.status == 64)
+    #expect(command.errors == "warmstartd: \(message) (warmstartd --help says more)\n")
+  }
 }

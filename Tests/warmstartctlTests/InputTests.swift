@@ -16,6 +16,8 @@ private func withFile<Result>(
   return try body(path.string)
 }
 
+private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"variables\": [name, …]}"
+
 @Suite struct InputTests {
   @Test func `a map is a list of pairs in its order`() throws {
     let text = #"""
@@ -30,13 +32,15 @@ private func withFile<Result>(
   }
 
   @Test func `a map is an object in its order`() throws {
-    let map = try withFile(#"{"b": "x", "a": {"variables": []}, "b": "y"}"#) {
+    let map = try withFile(
+      "{\"b\": \"x\", \"a\": {\"variables\": []}, \"\u{e9}\": \"y\", \"e\u{301}\": \"z\"}"
+    ) {
       try MapFile.read($0)
     }
     #expect(
       map.pairs == [
         AssignmentMap.Pair("b", .name("x")), AssignmentMap.Pair("a", .variables([])),
-        AssignmentMap.Pair("b", .name("y")),
+        AssignmentMap.Pair("\u{e9}", .name("y")), AssignmentMap.Pair("e\u{301}", .name("z")),
       ])
   }
 
@@ -48,9 +52,10 @@ private func withFile<Result>(
       (#"{"a":{"variable":1}}"#, "a.variable: expected a string"),
       (#"{"a":{"variables":["b",1]}}"#, "a.variables[1]: expected a string"),
       (
-        #"{"a":{"scope":"b"}}"#,
-        "a: expected a name, a scope, {\"variable\": name} or {\"variables\": [name, …]}"
+        #"{"a":{"scope":"b"}}"#, "a: " + aTarget
       ),
+      (#"{"a":"b","a":"c"}"#, "has the key \"a\" twice; a list of pairs may"),
+      (#"[["a",{"variable":"b","variable":"c"}]]"#, "[0][1]: " + aTarget),
       ("[\n", "line 2: expected a value"),
     ])
   func `what is wrong with a map is said with its place`(text: String, message: String) throws {
@@ -108,6 +113,11 @@ private func withFile<Result>(
         #"{"variables":[{"name":"a","dtype":"bool","shape":[1],"store":1}]}"#,
         "variables[0].store: expected true or false"
       ),
+      (
+        #"{"variables":[{"name":"","dtype":"bool","shape":[1]}]}"#,
+        "variables[0]: expected a name for the variable, not an empty one"
+      ),
+      (#"{"variables":[],"variables":[]}"#, "has the key \"variables\" twice"),
       (
         #"{"variables":[{"name":"a","name":"b","dtype":"bool","shape":[1]}]}"#,
         "variables[0]: has the key \"name\" twice"

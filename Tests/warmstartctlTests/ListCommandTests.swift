@@ -28,4 +28,23 @@ import Testing
     #expect(command.errors == "warmstartctl: UNAVAILABLE (CONNECTION): \(message)\n")
     #expect(command.status == 1)
   }
+
+  @Test(arguments: [
+    (["statu"], "'statu', only list, resolve, status; did you mean status?"),
+    (["--socket", "list", "bogus"], "'bogus', only list, resolve, status\n"),
+    (["lost", "a", "--json"], "'lost', only list, resolve, status; did you mean list?"),
+  ])
+  func `a subcommand that is none is said with those that are`(
+    arguments: [String], message: String
+  ) throws {
+    let command = try Command("warmstartctl", arguments)
+    #expect(command.status == 64)
+    #expect(command.errors.hasPrefix("Error: there is no subcommand \(message)"))
+  }
+
+  @Test(arguments: [["list"], ["--bogus"], ["help", "bogus"], ["--socket"], ["status", "x"]])
+  func `other mistakes are not taken for a subcommand`(arguments: [String]) throws {
+    let command = try Command("warmstartctl", arguments)
+    #expect(!command.errors.contains("subcommand '"))
+  }
 }
