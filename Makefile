@@ -41,7 +41,9 @@ help:
 	@echo 'make conformance  real TensorFlow beside us: SCENARIOS=$(SCENARIOS), SEED= for the same again'
 	@echo 'make bench      what calls cost, beside C doing the same'
 	@echo 'make install    to $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)): programs, units, users'
+	@echo 'make uninstall  remove what make install installed'
 	@echo 'make format     format Swift in place'
+	@echo 'make clean      remove what was built'
 
 # Installs what is missing if it may, else says what to install.
 deps: WANTED = $(PACKAGES)
@@ -126,7 +128,7 @@ install:
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/warmstartd $(DESTDIR)$(PREFIX)/bin/warmstartctl
-	cd $(DESTDIR)$(PREFIX)/lib/systemd/system && rm -f $(UNITS)
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/system/,$(UNITS))
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
 
 format:
