@@ -89,37 +89,56 @@ package struct TextFormat {
 
   private mutating func number() throws(Refusal) {
     let start = position
+    // A digit of another script is a number of its own.
+    if let scalar = scalar(), !scalar.isASCII, scalar.properties.generalCategory == .decimalNumber {
+      position += UTF8.width(scalar)
+      return skipSpace()
+    }
     let text = word { $0.isLetter || $0.isDigit || $0 == "+" || $0 == "-" || $0 == "." }
     guard Self.isNumber(text) else { throw Refusal(offset: start, expected: "a number") }
   }
 
-  /// Whether Python's protobuf takes the word for a `double`: decimal, or an infinity, or a NaN.
+  /// Whether Python's protobuf takes the word for a `double`: as Python does, or before any `f`.
   static func isNumber(_ text: String) -> Bool {
-    var rest = text.lowercased().unicodeScalars[...]
+    let word = text.lowercased().unicodeScalars[...]
+    let digits = word.drop { $0 == "-" }
+    // An octal number has no place here, unless there is a plus before it.
+    if word.count - digits.count < 2, digits.first == "0", digits.dropFirst().first?.isDigit == true
+    {
+      return false
+    }
+    if isFloat(word) || String(word) == "inff" || String(word) == "-inff" { return true }
+    let count = word.reversed().prefix { $0 == "f" }.count
+    return isFloat(word.dropLast(count))
+  }
+
+  /// Whether Python's `float` reads the word, which is in lower case.
+  private static func isFloat(_ word: Substring.UnicodeScalarView) -> Bool {
+    var rest = word
     func take(_ marks: UnicodeScalar...) -> Bool {
       guard let first = rest.first, marks.contains(first) else { return false }
       rest.removeFirst()
       return true
     }
-    func takeDigits() -> [UnicodeScalar] {
-      let digits = Array(rest.prefix { $0.isDigit })
-      rest.removeFirst(digits.count)
-      return digits
-    }
-    _ = take("+", "-")
-    if ["inf", "inff", "infinity", "infinityf", "nan", "nanf"].contains(String(rest)) {
+    /// Takes digits, between which there may be single underscores.
+    func takeDigits() -> Bool {
+      guard rest.first?.isDigit == true else { return false }
+      while let next = rest.first {
+        guard next.isDigit || next == "_" && rest.dropFirst().first?.isDigit == true else { break }
+        rest.removeFirst()
+      }
       return true
     }
-    let whole = takeDigits()
-    // An octal number has no place here.
-    guard whole.count < 2 || whole.first != "0" else { return false }
-    let fraction = take(".") ? takeDigits() : []
-    guard !whole.isEmpty || !fraction.isEmpty else { return false }
+    _ = take("+", "-")
+    if ["inf", "infinity", "nan"].contains(String(rest)) { return true }
+    let hasWhole = takeDigits()
+    let hasFraction = take(".") && takeDigits()
+    guard hasWhole || hasFraction else { return false }
     if take("e") {
       _ = take("+", "-")
-      if takeDigits().isEmpty { return false }
+      guard takeDigits() else { return false }
     }
-    return rest.allSatisfy { $0 == "f" }
+    return rest.isEmpty
   }
 
   // MARK: Strings
@@ -178,12 +197,31 @@ package struct TextFormat {
         throw Refusal(offset: start, expected: "a character's \(wanted) hex digits")
       }
       value.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
+    } else if letter == "N" {
+      value.append(try named(start))
     } else if let meaning = Self.escapes[letter] {
       value.append(meaning)
     } else {
       value.append(UInt8(ascii: "\\"))
       value.append(UInt8(letter.value))
     }
+  }
+
+  /// Reads a name in braces; only of characters that are one byte in Latin-1, as which it is taken.
+  ///
+  /// Control characters have no names, only aliases, which TensorFlow knows and this does not.
+  private mutating func named(_ start: Int) throws(Refusal) -> UInt8 {
+    let hasBrace = takeByte("{")
+    let nameStart = position
+    while let next = peek(), next.isLetter || next.isDigit || next == " " || next == "-" {
+      position += 1
+    }
+    let name = String(decoding: bytes[nameStart..<position], as: UTF8.self).uppercased()
+    let byte = (0...UInt8.max).first { UnicodeScalar($0).properties.name == name }
+    guard hasBrace, takeByte("}"), let byte else {
+      throw Refusal(offset: start, expected: "the name of a character in braces")
+    }
+    return byte
   }
 
   private static let escapes: [UnicodeScalar: UInt8] = [
@@ -210,9 +248,20 @@ package struct TextFormat {
     position < bytes.count ? UnicodeScalar(bytes[position]) : nil
   }
 
-  private mutating func take(_ mark: UnicodeScalar) -> Bool {
+  /// The next character.
+  private func scalar() -> UnicodeScalar? {
+    // All bytes are UTF-8; whatever the end of these four is, they begin with a whole one.
+    String(decoding: bytes[position...].prefix(4), as: UTF8.self).unicodeScalars.first
+  }
+
+  private mutating func takeByte(_ mark: UnicodeScalar) -> Bool {
     guard peek() == mark else { return false }
     position += 1
+    return true
+  }
+
+  private mutating func take(_ mark: UnicodeScalar) -> Bool {
+    guard takeByte(mark) else { return false }
     skipSpace()
     return true
   }
@@ -236,12 +285,16 @@ package struct TextFormat {
     return text
   }
 
+  /// Skips comments, and what Python takes for white space.
   private mutating func skipSpace() {
     while let next = peek() {
       if next == "#" {
         while let comment = peek(), comment != "\n" { position += 1 }
-      } else if next == " " || ("\t"..."\r").contains(next) {
+      } else if next == " " || ("\t"..."\r").contains(next) || ("\u{1c}"..."\u{1f}").contains(next)
+      {
         position += 1
+      } else if !next.isASCII, let space = scalar(), space.properties.isWhitespace {
+        position += UTF8.width(space)
       } else {
         return
       }

@@ -52,6 +52,45 @@ import Testing
     ("model_checkpoint_path: \"a\tb\rc\"", "a\tb\rc"),
     (#"model_checkpoint_path: "it's""#, "it's"),
     (#"model_checkpoint_path: "\0""#, "\u{0}"),
+    ("last_preserved_timestamp: 1_0", ""),
+    ("last_preserved_timestamp: 1_000.000_1f", ""),
+    ("last_preserved_timestamp: 1e1_0", ""),
+    ("last_preserved_timestamp: 0_1", ""),
+    ("last_preserved_timestamp: +01", ""),
+    ("last_preserved_timestamp: -inff", ""),
+    ("last_preserved_timestamp: infinityff", ""),
+    ("last_preserved_timestamp: -nanff", ""),
+    ("last_preserved_timestamp: +infinityf", ""),
+    ("last_preserved_timestamp: 1ff", ""),
+    ("last_preserved_timestamp: .5_5", ""),
+    ("last_preserved_timestamp: \u{661}", ""),
+    ("last_preserved_timestamp: \u{ff11}", ""),
+    ("\u{1c}model_checkpoint_path\u{1c}:\u{1c}\"a\u{1c}\"\u{1c}'b'\u{1c}", "a\u{1c}b"),
+    ("\u{1f}model_checkpoint_path\u{1f}:\u{1f}\"a\u{1f}\"\u{1f}'b'\u{1f}", "a\u{1f}b"),
+    ("\u{85}model_checkpoint_path\u{85}:\u{85}\"a\u{85}\"\u{85}'b'\u{85}", "a\u{85}b"),
+    ("\u{a0}model_checkpoint_path\u{a0}:\u{a0}\"a\u{a0}\"\u{a0}'b'\u{a0}", "a\u{a0}b"),
+    (
+      "\u{1680}model_checkpoint_path\u{1680}:\u{1680}\"a\u{1680}\"\u{1680}'b'\u{1680}", "a\u{1680}b"
+    ),
+    (
+      "\u{2003}model_checkpoint_path\u{2003}:\u{2003}\"a\u{2003}\"\u{2003}'b'\u{2003}", "a\u{2003}b"
+    ),
+    (
+      "\u{2028}model_checkpoint_path\u{2028}:\u{2028}\"a\u{2028}\"\u{2028}'b'\u{2028}", "a\u{2028}b"
+    ),
+    (
+      "\u{202f}model_checkpoint_path\u{202f}:\u{202f}\"a\u{202f}\"\u{202f}'b'\u{202f}", "a\u{202f}b"
+    ),
+    (
+      "\u{205f}model_checkpoint_path\u{205f}:\u{205f}\"a\u{205f}\"\u{205f}'b'\u{205f}", "a\u{205f}b"
+    ),
+    (
+      "\u{3000}model_checkpoint_path\u{3000}:\u{3000}\"a\u{3000}\"\u{3000}'b'\u{3000}", "a\u{3000}b"
+    ),
+    (#"model_checkpoint_path: "\N{DIGIT ONE}\N{latin small letter a}\N{SOLIDUS}x""#, "1a/x"),
+    (#"model_checkpoint_path: "\N{REVERSE SOLIDUS}n\N{APOSTROPHE}""#, "\\n'"),
+    (#"model_checkpoint_path: "\303\N{INVERTED QUESTION MARK}""#, "\u{ff}"),
+    (#"model_checkpoint_path: "\\N{SPACE}""#, #"\N{SPACE}"#),
   ]
 
   private static let refused = [
@@ -115,6 +154,42 @@ import Testing
     #"model_checkpoint_path-x: "m""#,
     "model-checkpoint: 1",
     "\n\n  foo: 1",
+    "last_preserved_timestamp: 1_",
+    "last_preserved_timestamp: _1",
+    "last_preserved_timestamp: 1__0",
+    "last_preserved_timestamp: 1_e1",
+    "last_preserved_timestamp: 1_.5",
+    "last_preserved_timestamp: 1._5",
+    "last_preserved_timestamp: 1e_5",
+    "last_preserved_timestamp: 0_",
+    "last_preserved_timestamp: 0.0_f",
+    "last_preserved_timestamp: infff",
+    "last_preserved_timestamp: +inff",
+    "last_preserved_timestamp: -01",
+    "last_preserved_timestamp: 00.1",
+    "last_preserved_timestamp: inf_",
+    "last_preserved_timestamp: i_nf",
+    "last_preserved_timestamp: 1\u{661}",
+    "last_preserved_timestamp: \u{b2}",
+    "last_preserved_timestamp: -\u{661}",
+    "last_preserved_timestamp: --1",
+    "model_checkpoint_path:\u{200b}\"m\"",
+    "model_checkpoint_path:\u{feff}\"m\"",
+    "model_checkpoint_path:\u{7f}\"m\"",
+    "model_checkpoint_path:\u{1}\"m\"",
+    "model_checkpoint_path:\u{180e}\"m\"",
+    #"model_checkpoint_path: "\N""#,
+    #"model_checkpoint_path: "\N{""#,
+    #"model_checkpoint_path: "\N{}""#,
+    #"model_checkpoint_path: "\N{FOO}""#,
+    #"model_checkpoint_path: "\N{BULLET}""#,
+    #"model_checkpoint_path: "\N{DIGIT ONE""#,
+    #"model_checkpoint_path: "\N{ SPACE}""#,
+    #"model_checkpoint_path: "\N {SPACE}""#,
+    #"model_checkpoint_path: "\N{DIGIT_ONE}""#,
+    #"model_checkpoint_path: "\N{U+0041}""#,
+    #"model_checkpoint_path: "\N{LATIN SMALL LETTER E WITH ACUTE}""#,
+    #"model_checkpoint_path: "\NSPACE""#,
   ]
 
   @Test(arguments: accepted)
