@@ -136,7 +136,8 @@ package struct BundleReader {
     do {
       header = try BundleHeader(unpacking: value, scratch)
     } catch {
-      throw Problem(.corrupt, "the header of \(file()) is not parseable, expected a BundleHeaderProto")
+      throw Problem(
+        .corrupt, "the header of \(file()) is not parseable, expected a BundleHeaderProto")
     }
     try header.version.expectReadable(file)
     return header

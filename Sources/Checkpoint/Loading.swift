@@ -253,7 +253,8 @@ package struct Loading {
   ) throws(Problem) {
     guard let position = files.position(ofShard: run.shard, of: checkpoint.shardCount) else {
       throw checkpoint.problem(
-        tensor, .checkpointNotFound, "is in \(files.name(ofShard: run.shard, of: checkpoint.shardCount)), which is missing")
+        tensor, .checkpointNotFound,
+        "is in \(files.name(ofShard: run.shard, of: checkpoint.shardCount)), which is missing")
     }
     ahead = 0..<0
     let read: Int
@@ -282,7 +283,8 @@ package struct Loading {
     let shard = checkpoint.stored[run].shard
     guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else {
       throw checkpoint.problem(
-        tensor, .checkpointNotFound, "is in \(files.name(ofShard: shard, of: checkpoint.shardCount)), which is missing")
+        tensor, .checkpointNotFound,
+        "is in \(files.name(ofShard: shard, of: checkpoint.shardCount)), which is missing")
     }
     var bytes = [UInt8](repeating: 0, count: range.count)
     var done = 0

@@ -39,7 +39,8 @@ extension FileSet {
     }
     guard count == range.count else {
       throw Problem(
-        .truncated, "\(member) ended after \(range.lowerBound + count) bytes, expected \(member.status.size)")
+        .truncated,
+        "\(member) ended after \(range.lowerBound + count) bytes, expected \(member.status.size)")
     }
     return bytes
   }

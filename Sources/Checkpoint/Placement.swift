@@ -169,11 +169,13 @@ extension Checkpoint {
   ) throws(Problem) -> Placement {
     let dtype = catalog.dtype(tensor)
     guard dtype != .variant else {
-      throw problem(tensor, .unsupported, "has dtype variant in \(files.index), which cannot be shared")
+      throw problem(
+        tensor, .unsupported, "has dtype variant in \(files.index), which cannot be shared")
     }
     guard records == nil || SavedRecord.canHold(dtype) else {
       throw problem(
-        tensor, .unsupported, "has dtype \(dtype.name) in \(files.index), which no V1 table can hold")
+        tensor, .unsupported,
+        "has dtype \(dtype.name) in \(files.index), which no V1 table can hold")
     }
     let stored = storedRange(tensor)
     if slice == nil || stored.count == 1 {
@@ -258,7 +260,8 @@ extension Checkpoint {
       }
       throw problem(
         tensor, .tensorNotFound,
-        "lists slice \(box(ofRun: index, of: tensor).inMessage), whose entry is not in \(files.index)")
+        "lists slice \(box(ofRun: index, of: tensor).inMessage), whose entry is not in \(files.index)"
+      )
     }
     guard let position = files.position(ofShard: run.shard, of: shardCount) else {
       throw problem(

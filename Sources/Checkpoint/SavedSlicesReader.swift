@@ -262,7 +262,9 @@ extension SavedSlicesReader.Source {
     _ reader: inout FieldReader
   ) throws(Problem) -> (UInt64, FieldReader.Value)? {
     do { return try reader.next() } catch {
-      throw Problem(.corrupt, "the list of tensors of \(name()) is not parseable, expected a SavedTensorSliceMeta")
+      throw Problem(
+        .corrupt,
+        "the list of tensors of \(name()) is not parseable, expected a SavedTensorSliceMeta")
     }
   }
 
@@ -331,7 +333,9 @@ extension SavedSlicesReader.Source {
             version.badConsumers.append(Int(Int32(truncatingIfNeeded: number)))
           }
         } catch {
-          throw Problem(.corrupt, "the list of tensors of \(name()) is not parseable, expected a SavedTensorSliceMeta")
+          throw Problem(
+            .corrupt,
+            "the list of tensors of \(name()) is not parseable, expected a SavedTensorSliceMeta")
         }
       default: break
       }

@@ -260,7 +260,9 @@ extension Loading {
         fault = "\(error)"
       }
       if let fault {
-        throw checkpoint.problem(tensor, .checksumMismatch, "has damaged string lengths in \(fileName(position)): \(fault)")
+        throw checkpoint.problem(
+          tensor, .checksumMismatch, "has damaged string lengths in \(fileName(position)): \(fault)"
+        )
       }
       start += cursor.offset
     }

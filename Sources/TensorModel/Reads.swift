@@ -134,7 +134,8 @@ extension Reads.Refusal {
       return "the checkpoint does not have sufficient slices for partitioned tensor to restore "
         + "in slice \(box.inMessage)"
     case .storedOutside(let slice, let shape):
-      return "stored slice \(slice.inMessage) does not lie in the tensor, of shape \(shape.inMessage)"
+      return
+        "stored slice \(slice.inMessage) does not lie in the tensor, of shape \(shape.inMessage)"
     case .storedOverlap(let first, let second):
       return "overlapping slices are stored: \(first.inMessage) and \(second.inMessage)"
     case .exhausted(let problem): return problem.message

@@ -33,6 +33,16 @@ struct Failure: Error {
     problemCount = 1
   }
 
+  /// What is wrong with a checkpoint; at least one problem.
+  init(_ problems: [Problem], about path: String) {
+    code = problems[0].reason.code
+    reason = problems[0].reason.rawValue
+    message = problems[0].message
+    checkpoint = path
+    self.problems = problems
+    problemCount = problems.count
+  }
+
   /// What the system refused to do with a file.
   init(_ action: String, _ path: String, _ error: Errno) {
     let reason: Reason =

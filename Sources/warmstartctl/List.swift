@@ -16,15 +16,24 @@ struct List: ParsableCommand {
   @Flag(help: "List the objects that TF2 saved, and which tensors are theirs.")
   var objects = false
 
+  @Flag(help: "Have every tensor read and its checksums compared; exit with 1 if one is damaged.")
+  var verify = false
+
   @Flag(help: "Print one line of JSON.")
   var json = false
+
+  func validate() throws {
+    guard !verify || !objects else {
+      throw ValidationError("--verify and --objects do not go together")
+    }
+  }
 
   func run() throws {
     try Failure.reporting(asJSON: json) { () throws(Failure) in
       let daemon = connection.daemon
       let opened = try daemon.call { client, timeout throws(WarmstartError) in
-        // The objects are in a data file, the tensors' names are not.
-        objects
+        // The objects and the bytes are in data files, the tensors' names are not.
+        objects || verify
           ? try client.open(checkpoint, timeout: timeout)
           : try client.openToList(checkpoint, timeout: timeout)
       }
@@ -39,6 +48,9 @@ struct List: ParsableCommand {
         try opened.list(timeout: timeout)
       }
       try Output.write(json ? report(opened, tensors).line : table(tensors))
+      guard verify else { return }
+      let problems = try Verification(of: tensors, in: opened, daemon).problems
+      if !problems.isEmpty { throw Failure(problems, about: opened.path) }
     }
   }
 

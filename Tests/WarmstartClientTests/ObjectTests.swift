@@ -76,7 +76,8 @@ import WarmstartClient
     ])
     let objects = try open(graph.bytes, ["\(table)-keys", "\(table)-values"]).objects()
     #expect(objects[1].attributes.map(\.name) == ["table-keys", "table-values"])
-    #expect(objects[1].attributes.map(\.key) == ["\(table)-keys", "\(table)-values"].map { Name($0) })
+    #expect(
+      objects[1].attributes.map(\.key) == ["\(table)-keys", "\(table)-values"].map { Name($0) })
     #expect(objects[1].attributes.allSatisfy { $0.dtype == .float32 && $0.shape == [2] })
     #expect(objects[2].attributes.map(\.name) == ["table"])
     #expect(objects[2].attributes.first?.dtype == nil)
