@@ -1,3 +1,4 @@
+import Checkpoint
 package import Kernel
 import Messages
 package import Store
@@ -103,6 +104,17 @@ package final class Daemon: Sendable {
     if error == .system(.brokenPipe) || error == .system(.connectionReset) { return }
     complain(
       "ended the session of process \(client.peer.pid) of user \(client.peer.uid): \(error)")
+  }
+
+  /// Tells an operator that a checkpoint's files are damaged, once for each state of them.
+  func noteDamage(_ status: CallStatus, to checkpoint: Session.Subject, _ client: Client) {
+    let generation = checkpoint.generation.description
+    let label = checkpoint.label.isEmpty ? generation : checkpoint.label
+    let complaint =
+      "\(label), opened by user \(client.peer.uid), is damaged: "
+      + "\(status.code.name) (\(status.reason)): \(Client.capped(status.message))"
+    let text = complaints.withLock { $0.add(complaint, about: generation) }
+    if let text { supervisor.warn(text) }
   }
 
   /// Tells an operator about a client, who may be one of many, or come again and again.

@@ -31,6 +31,14 @@ final class Session {
   let connection: Connection
   private var checkpoints: [UInt64: OpenCheckpoint] = [:]
   private var attached: [UInt64: File] = [:]
+  /// A checkpoint, as an operator is told of it.
+  struct Subject {
+    let label: String
+    let generation: Generation
+  }
+
+  /// What the call that is being answered is about, once that is known.
+  private var subject: Subject?
   /// What the call that is being answered opened; if it fails, nobody learns the handle.
   private var openedByCall: UInt64?
   /// Whether the call that is being answered opened its checkpoint, which its first reply then tells.
@@ -77,6 +85,7 @@ final class Session {
     client.countCall()
     let reply = Responder(connection, call.id)
     openedByCall = nil
+    subject = nil
     do throws(CallFailure) {
       try dispatch(call, reply)
     } catch {
@@ -86,7 +95,11 @@ final class Session {
       case .status(let status)
       where daemon.isDraining && status.reason == Reason.cancelled.rawValue:
         return false
-      case .status(let status): try reply.fail(status)
+      case .status(let status):
+        if let subject, status.code == .dataLoss || status.code == .outOfRange {
+          daemon.noteDamage(status, to: subject, client)
+        }
+        try reply.fail(status)
       case .wire(let error): throw error
       }
     }
@@ -160,6 +173,7 @@ final class Session {
       guard let open = checkpoints[handle] else {
         throw .status(CallStatus(.invalidRequest, "this connection has no checkpoint \(handle)"))
       }
+      subject = Subject(label: open.resident.label, generation: open.resident.generation)
       return open
     case .published(let name):
       throw .status(CallStatus(.checkpointNotFound, "no checkpoint is published as \(name)"))
@@ -205,7 +219,9 @@ final class Session {
     let set: FileSet
     do throws(Problem) {
       set = try FileSet(files, openedBy: client.peer.uid)
-      lease = try daemon.store.open(set, label: Client.capped(label), for: caller)
+      let label = Client.capped(label)
+      subject = Subject(label: label, generation: set.generation)
+      lease = try daemon.store.open(set, label: label, for: caller)
     } catch {
       client.giveBack(fresh, of: .files)
       throw error

@@ -9,14 +9,25 @@ struct StartError: Error {
   let message: String
 }
 
-func makeListeners(_ options: Options) throws(StartError) -> [(socket: Socket, endpoint: Endpoint)]
-{
+/// The sockets that the daemon listens at.
+struct Listeners {
+  var sockets: [(socket: Socket, endpoint: Endpoint)] = []
+  /// Where this process made them; none if the service manager did.
+  var paths: [String] = []
+
+  mutating func add(_ path: String, mode: UInt32, _ endpoint: Endpoint) throws(StartError) {
+    sockets.append((try listen(path, mode: mode), endpoint))
+    paths.append(path)
+  }
+}
+
+func makeListeners(_ options: Options) throws(StartError) -> Listeners {
   let inherited: [Activation.Inherited]
   do { inherited = try Activation().inherited } catch {
     throw StartError(message: "the service manager's sockets cannot be taken: \(error)")
   }
   if !inherited.isEmpty {
-    return try inherited.map { passed throws(StartError) in
+    let sockets = try inherited.map { passed throws(StartError) -> (Socket, Endpoint) in
       guard passed.socket.isListening else {
         throw StartError(message: "\(passed.name) is not a listening Unix stream socket")
       }
@@ -32,15 +43,15 @@ func makeListeners(_ options: Options) throws(StartError) -> [(socket: Socket, e
             + "(FileDescriptorName= in its unit)")
       }
     }
+    return Listeners(sockets: sockets)
   }
   guard let path = options.socket else {
     throw StartError(
       message: "no socket was passed: start warmstartd.socket, or give --socket PATH")
   }
-  var listeners = [(try listen(path, mode: 0o666), Endpoint.clients)]
-  if let path = options.adminSocket {
-    listeners.append((try listen(path, mode: 0o600), .administration))
-  }
+  var listeners = Listeners()
+  try listeners.add(path, mode: 0o666, .clients)
+  if let path = options.adminSocket { try listeners.add(path, mode: 0o600, .administration) }
   return listeners
 }
 
@@ -61,6 +72,16 @@ func listen(_ path: String, mode: UInt32) throws(StartError) -> Socket {
 /// Freed memory that the heap may keep at its end: with less, large requests take longer.
 let keptByteCount = 32 << 20
 
+/// What an operator should know of how the daemon was started.
+func startLine(_ listeners: Listeners, _ limits: Limits, budget: Int, linger: Int) -> String {
+  let endpoints = listeners.sockets.map { $0.endpoint == .clients ? "clients" : "administrators" }
+  let places = listeners.paths.isEmpty ? "" : " at " + listeners.paths.joined(separator: " and ")
+  return "version \(Daemon.version) started: listens for "
+    + endpoints.joined(separator: " and ") + places
+    + ", takes \(limits.connections) connections, \(limits.connectionsPerUser) of one user, "
+    + "\(budget >> 20) MiB for arenas and indexes, keeps unused checkpoints \(linger) s"
+}
+
 func run(_ options: Options) throws(StartError) -> Bool {
   do throws(Errno) {
     // First of all: threads inherit which signals are blocked.
@@ -71,8 +92,9 @@ func run(_ options: Options) throws(StartError) -> Bool {
     if let count = options.maxConnections { limits.connections = count }
     if let count = options.maxConnectionsPerUser { limits.connectionsPerUser = count }
     limits.fit(descriptors: try Process.raiseDescriptorLimit())
+    let budget = options.budget ?? Process.physicalByteCount / 2
     let store = Store(
-      budget: options.budget ?? Process.physicalByteCount / 2,
+      budget: budget,
       lingerMilliseconds: options.lingerSeconds * 1000,
       warmFileLimit: Process.physicalByteCount / 2)
     let supervisor = Daemon.Supervisor(
@@ -81,12 +103,17 @@ func run(_ options: Options) throws(StartError) -> Bool {
       pingMilliseconds: ServiceManager.watchdogMilliseconds,
       warn: { Log.write(.warning, $0) })
     let daemon = try Daemon(store, limits, supervisor)
-    let listeners: [(socket: Socket, endpoint: Endpoint)]
+    let listeners: Listeners
     do { listeners = try makeListeners(options) } catch {
       fail(error.message)
     }
-    var loop = MainLoop(daemon, listeners)
-    return try loop.run(signals)
+    Log.write(
+      .information,
+      startLine(listeners, limits, budget: budget, linger: options.lingerSeconds))
+    var loop = MainLoop(daemon, listeners.sockets)
+    let endedInTime = try loop.run(signals)
+    for path in listeners.paths { File.remove(FilePath(path)) }
+    return endedInTime
   } catch {
     throw StartError(message: "the kernel refused what a daemon needs: \(error)")
   }
@@ -106,10 +133,9 @@ do throws(Options.UsageError) {
   } else {
     do throws(StartError) {
       let endedInTime = try run(options)
-      // Threads that hang in the kernel must not keep the process.
-      if let path = options.socket { File.remove(FilePath(path)) }
-      if let path = options.adminSocket { File.remove(FilePath(path)) }
       if !endedInTime { Log.write(.warning, "some calls did not end in time and were cut off") }
+      Log.write(.information, "stopped")
+      // Threads that hang in the kernel must not keep the process.
       Process.exitNow(0)
     } catch {
       fail(error.message)

@@ -1,6 +1,6 @@
 internal import Foundation
 
-/// A program that was built with the tests, run to its end.
+/// A program, run to its end in an environment that is always the same.
 public struct Command: Sendable {
   /// How it ended; -1 if a signal ended it.
   public let status: Int32
@@ -9,14 +9,14 @@ public struct Command: Sendable {
   /// What it wrote to standard error.
   public let errors: String
 
-  /// Runs a program with an environment of its own, but for what is given of this process's.
-  public init(_ program: String, _ arguments: [String], _ environment: [String: String] = [:])
-    throws
-  {
+  /// Runs a program that was built with the tests, or one at an absolute path.
+  public init(_ program: String, _ arguments: [String]) throws {
     let process = Process()
-    process.executableURL = RunningDaemon.products.appending(path: program)
+    process.executableURL =
+      program.hasPrefix("/")
+      ? URL(filePath: program) : RunningDaemon.products.appending(path: program)
     process.arguments = arguments
-    process.environment = environment
+    process.environment = ["PATH": "/usr/bin:/bin"]
     process.standardInput = FileHandle.nullDevice
     // Files: whoever reads two pipes one after the other may wait for ever.
     let directory = try TemporaryDirectory()

@@ -1,3 +1,4 @@
+import Foundation
 import Kernel
 import SystemPackage
 import TestSupport
@@ -38,5 +39,25 @@ import Testing
     let command = try Command("warmstartd", arguments)
     #expect(command.status == 64)
     #expect(command.errors == "warmstartd: \(message) (warmstartd --help says more)\n")
+  }
+
+  @Test func `the daemon says how it was started, and that it stopped`() throws {
+    let directory = try TemporaryDirectory()
+    let (socket, log) = ("\(directory.path)/s", "\(directory.path)/log")
+    let script = """
+      "$0" --socket "$1" --max-connections 7 --budget 1G --linger 5 2>"$2" &
+      until grep -q started "$2"; do sleep 0.01; done; kill $!; wait $!
+      """
+    let program = RunningDaemon.products.appending(path: "warmstartd").path(percentEncoded: false)
+    let status = try Command("/bin/sh", ["-c", script, program, socket, log]).status
+    #expect(status == 0)
+    let lines = try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n")
+    #expect(
+      lines == [
+        "warmstartd: version 0.1.0 started: listens for clients at \(socket), takes 7 connections, "
+          + "7 of one user, 1024 MiB for arenas and indexes, keeps unused checkpoints 5 s",
+        "warmstartd: stopped",
+      ])
+    #expect(!File.exists(FilePath(socket)))
   }
 }

@@ -1,0 +1,56 @@
+import Harness
+import Kernel
+import Messages
+import Server
+import TensorModel
+import TestSupport
+import Testing
+
+/// An operator learns that files are damaged, and not each time that somebody asks for them.
+@Suite(.serialized, .descriptorsBalanced) struct DamageTests {
+  @Test func `each damaged checkpoint is told once`() throws {
+    let daemon = try ServedDaemon()
+    let directory = try TemporaryDirectory()
+    var writer = BundleWriter()
+    writer.add("t", dtype: 4, [3], [1, 2, 3])
+    writer.add("u", dtype: 4, [3], [4, 5, 6])
+    for key in ["t", "u"] as [BundleWriter.Key] { writer.change(key) { $0.checksum ^= 1 } }
+    for name in ["one", "two"] {
+      let prefix = try writer.write(to: directory.path, named: name).prefix
+      for _ in 0..<2 {
+        let peer = try daemon.connect()
+        let passed = try PassedFiles(prefix, label: "a\u{1b}/\(name)")
+        let handle = try peer.handle(passed)
+        for tensor in ["t", "u"] as [Name] {
+          try peer.resolve(
+            .handle(handle), AssignmentMap([AssignmentMap.Pair(tensor, .name("w"))]),
+            [Variable("w", .uint8, [3])])
+          #expect(try peer.answer().reason == "CHECKSUM_MISMATCH")
+        }
+      }
+    }
+    let told = daemon.warnings
+    #expect(told.count == 2)
+    for (warning, name) in zip(told, ["one", "two"]) {
+      #expect(
+        warning.hasPrefix("a\\u{1B}/\(name), opened by user \(0), is damaged: "), "\(warning)")
+      #expect(warning.contains("DATA_LOSS (CHECKSUM_MISMATCH): "))
+    }
+  }
+
+  @Test func `an index that cannot be read is told, other refusals are not`() throws {
+    let daemon = try ServedDaemon()
+    let peer = try daemon.connect()
+    let files = try PassedFiles.golden().files
+    let data = [CheckpointFile(.index, .descriptor(0))]
+    #expect(try peer.open([files[1]], .files(data, label: "l")).reason == "CORRUPT")
+    #expect(daemon.warnings.count == 1)
+    try peer.resolve(.handle(7), [:], [])
+    #expect(try peer.answer().reason == "INVALID_REQUEST")
+    let handle = try peer.handle(try PassedFiles.golden())
+    let nothing = AssignmentMap([AssignmentMap.Pair("none", .name("w"))])
+    try peer.resolve(.handle(handle), nothing, [Variable("w", .float32, [3])])
+    #expect(try peer.answer().reason == "TENSOR_NOT_FOUND")
+    #expect(daemon.warnings.count == 1)
+  }
+}
