@@ -45,14 +45,17 @@ package struct BundleReader {
   private var allowance: Int
   /// What is left of the bytes that keys of listed slices may have.
   private var keyAllowance: Int
+  private var steps: CheckedSteps
 
   /// What messages call the file, which takes a system call to learn.
   private let file: () -> String
 
   private init(
-    _ file: @escaping () -> String, indexByteCount: Int, expanding expanded: Int
+    _ file: @escaping () -> String, indexByteCount: Int, expanding expanded: Int,
+    checkIn: @escaping () throws(Problem) -> Void
   ) {
     self.file = file
+    steps = CheckedSteps(checkIn)
     limit = BundleReader.memoryByteCount(ofIndex: indexByteCount, expanding: expanded)
     allowance = limit
     keyAllowance = BundleReader.keyByteCount(ofIndex: indexByteCount + expanded)
@@ -61,8 +64,10 @@ package struct BundleReader {
   /// Reads and parses the index of the files; every problem names the index file.
   ///
   /// `reserve` is told how much memory that takes in all, before it is taken; it may say no.
+  /// `checkIn` throws if nobody waits for the result any more; it is called every so many entries.
   package static func read(
-    _ files: FileSet, reserving reserve: (Int) throws(Problem) -> Void = { _ in }
+    _ files: FileSet, reserving reserve: (Int) throws(Problem) -> Void = { _ in },
+    checkIn: @escaping () throws(Problem) -> Void = {}
   ) throws(Problem) -> Checkpoint {
     let index = files.index
     guard index.status.size <= maximumIndexByteCount else {
@@ -73,7 +78,7 @@ package struct BundleReader {
     try reserve(memoryByteCount(ofIndex: index.status.size))
     var bytes = [UInt8](repeating: 0, count: index.status.size)
     do {
-      let count = try index.file.read(at: 0, into: &bytes, range: 0..<bytes.count)
+      let count = try index.file.read(at: 0, into: &bytes, checkIn: checkIn)
       guard count == bytes.count else {
         throw Problem(.truncated, "\(index) ended after \(count) of \(bytes.count) bytes")
       }
@@ -85,16 +90,18 @@ package struct BundleReader {
     let expanded = TableReader.expandedByteCount(of: bytes.rawSpan)
     if expanded > 0 { try reserve(memoryByteCount(ofIndex: bytes.count, expanding: expanded)) }
     // A file that is being written looks corrupt: that it changed is the better answer.
-    let parsed = parsing(bytes, expanding: expanded) { "\(index)" }
+    let parsed = parsing(bytes, expanding: expanded, of: { "\(index)" }, checkIn)
     try files.expectUnchanged(index)
     return try parsed.get()
   }
 
   private static func parsing(
-    _ bytes: [UInt8], expanding expanded: Int, of file: @escaping () -> String
+    _ bytes: [UInt8], expanding expanded: Int, of file: @escaping () -> String,
+    _ checkIn: @escaping () throws(Problem) -> Void
   ) -> Result<Checkpoint, Problem> {
     do {
-      var reader = BundleReader(file, indexByteCount: bytes.count, expanding: expanded)
+      var reader = BundleReader(
+        file, indexByteCount: bytes.count, expanding: expanded, checkIn: checkIn)
       try reader.readEntries(bytes)
       return .success(try reader.finish())
     } catch {
@@ -105,7 +112,7 @@ package struct BundleReader {
   /// Parses an index that is in memory, as `read` does.
   package static func parse(_ bytes: [UInt8]) throws(Problem) -> Checkpoint {
     let expanded = TableReader.expandedByteCount(of: bytes.rawSpan)
-    return try parsing(bytes, expanding: expanded) { "index file" }.get()
+    return try parsing(bytes, expanding: expanded, of: { "index file" }, {}).get()
   }
 
   // MARK: Entries
@@ -115,6 +122,7 @@ package struct BundleReader {
     var lengths: [Int] = []
     var table = try openTable(bytes.rawSpan, file)
     while try advance(&table, file) {
+      try steps.step()
       if header != nil, try takePlain(table.key, table.value, &lengths) { continue }
       let key = Array(table.key)
       if header == nil {
@@ -240,6 +248,7 @@ package struct BundleReader {
     }
     var slices: [Slice] = []
     for extents in entry.slices {
+      try steps.step()
       slices.append(try slice(extents, of: name, shape))
       try spendKey(key.count)
       let coded = SliceKey.encode(
@@ -305,18 +314,21 @@ package struct BundleReader {
     for position in codedEntries.indices where !codedEntries[position].entry.slices.isEmpty {
       let (key, entry) = codedEntries[position]
       for extents in entry.slices {
+        try steps.step()
         try spendKey(key.count)
         let coded = SliceKey.encode(name: key[...], extents: extents.map { ($0.start, $0.length) })
         if let slice = codedPositions[coded] { listed.insert(slice) }
       }
     }
     for position in codedEntries.indices where !listed.contains(position) {
+      try steps.step()
       try append(codedEntries[position].key, codedEntries[position].entry)
     }
     let shift = stored.count
     stored += others.1
     storedEnds += others.2.map { $0 + shift }
     for tensor in 0..<others.0.count {
+      try steps.step()
       catalog.append(
         others.0.name(tensor), others.0.dtype(tensor), others.0.shape(tensor),
         slices: others.0.slices(tensor))

@@ -6,19 +6,22 @@ extension Checkpoint {
   /// Reads the index of a V2 checkpoint, or the lists of a V1 checkpoint's tables.
   ///
   /// `reserve` is told how much memory reading takes in all, before it is taken; it may say no.
+  /// `checkIn` throws if nobody waits for the result any more: an index may have millions of
+  /// entries, and a checkpoint thousands of tables.
   package static func read(
-    _ files: FileSet, reserving reserve: @escaping (Int) throws(Problem) -> Void
+    _ files: FileSet, reserving reserve: @escaping (Int) throws(Problem) -> Void,
+    checkIn: @escaping () throws(Problem) -> Void = {}
   ) throws(Problem) -> Checkpoint {
     guard files.isTables else {
-      return try BundleReader.read(files, reserving: reserve)
+      return try BundleReader.read(files, reserving: reserve, checkIn: checkIn)
     }
     let sources = files.members.map { member in
       SavedSlicesReader.Source(
         name: "\(member)", byteCount: member.status.size
-      ) { range throws(Problem) in try files.read(range, of: member) }
+      ) { range throws(Problem) in try files.read(range, of: member, checkIn) }
     }
     let read = Result { () throws(Problem) in
-      try SavedSlicesReader.read(sources, reserving: reserve)
+      try SavedSlicesReader.read(sources, reserving: reserve, checkIn: checkIn)
     }
     // A file that is being written looks corrupt, or is another one: that it changed is the better
     // answer.
@@ -29,11 +32,15 @@ extension Checkpoint {
 
 extension FileSet {
   /// Reads a range of a file, all of it.
-  fileprivate func read(_ range: Range<Int>, of member: Member) throws(Problem) -> [UInt8] {
+  fileprivate func read(
+    _ range: Range<Int>, of member: Member, _ checkIn: () throws(Problem) -> Void
+  ) throws(Problem) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: range.count)
     let count: Int
     do {
-      count = try member.file.read(at: range.lowerBound, into: &bytes, range: 0..<range.count)
+      count = try member.file.read(at: range.lowerBound, into: &bytes, checkIn: checkIn)
+    } catch let problem as Problem {
+      throw problem
     } catch {
       throw Problem(.system, "\(member) cannot be read: \(error)")
     }
@@ -43,5 +50,49 @@ extension FileSet {
         "\(member) ended after \(range.lowerBound + count) bytes, expected \(member.status.size)")
     }
     return bytes
+  }
+}
+
+extension File {
+  /// Bytes of an index that are read at a time; chosen, not tuned.
+  private static let chunkByteCount = 4 << 20
+
+  /// Reads from an offset until the buffer is full or the file ends, and returns the byte count.
+  ///
+  /// Throws `Errno`, or what `checkIn` throws, which is called between chunks.
+  func read(
+    at offset: Int, into buffer: inout [UInt8], checkIn: () throws(Problem) -> Void
+  ) throws -> Int {
+    var count = 0
+    while count < buffer.count {
+      if count > 0 { try checkIn() }
+      let chunk = count..<min(buffer.count, count + File.chunkByteCount)
+      let read = try read(at: offset + count, into: &buffer, range: chunk)
+      count += read
+      if read < chunk.count { break }
+    }
+    return count
+  }
+}
+
+/// Counts the steps of long work, and asks at every so many of them whether anybody still waits.
+struct CheckedSteps {
+  /// Chosen, not tuned: what takes less than a millisecond.
+  static let stepsBetweenCheckIns = 1024
+
+  private let checkIn: () throws(Problem) -> Void
+  private var count = 0
+
+  /// Begins before the first step; `checkIn` throws if nobody waits any more.
+  init(_ checkIn: @escaping () throws(Problem) -> Void) {
+    self.checkIn = checkIn
+  }
+
+  /// Takes a step; throws what `checkIn` throws.
+  mutating func step() throws(Problem) {
+    count += 1
+    guard count == CheckedSteps.stepsBetweenCheckIns else { return }
+    count = 0
+    try checkIn()
   }
 }

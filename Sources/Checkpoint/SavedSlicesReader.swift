@@ -49,18 +49,30 @@ package struct SavedSlicesReader {
   /// What was reserved for what is kept of all tables, and what is left of it.
   private var reserved = 0
   private var allowance = 0
+  private var steps: CheckedSteps
 
   /// Reads the lists of all tables; `reserve` is told how much memory all takes, before it is taken.
+  ///
+  /// `checkIn` throws if nobody waits for the result any more; it is called between tables, and
+  /// every so many tensors and slices.
   package static func read(
-    _ sources: [Source], reserving reserve: @escaping (Int) throws(Problem) -> Void
+    _ sources: [Source], reserving reserve: @escaping (Int) throws(Problem) -> Void,
+    checkIn: @escaping () throws(Problem) -> Void = {}
   ) throws(Problem) -> Checkpoint {
-    var reader = SavedSlicesReader(reserve: reserve)
-    for position in sources.indices { try reader.read(sources[position], Int32(position)) }
+    var reader = SavedSlicesReader(reserve: reserve, checkIn: checkIn)
+    for position in sources.indices {
+      if position > 0 { try checkIn() }
+      try reader.read(sources[position], Int32(position))
+    }
     return reader.finish(tableCount: sources.count)
   }
 
-  private init(reserve: @escaping (Int) throws(Problem) -> Void) {
+  private init(
+    reserve: @escaping (Int) throws(Problem) -> Void,
+    checkIn: @escaping () throws(Problem) -> Void
+  ) {
     self.reserve = reserve
+    steps = CheckedSteps(checkIn)
   }
 
   // MARK: One table
@@ -154,6 +166,7 @@ package struct SavedSlicesReader {
     var type: Int32 = 0
     var slices: [[StoredExtent]] = []
     var reader = FieldReader(bytes)
+    try steps.step()
     while let field = try source.next(&reader) {
       switch field {
       case (1, .bytes(let range)): nameBytes = copied(bytes.extracting(range))
@@ -161,6 +174,7 @@ package struct SavedSlicesReader {
       case (3, .varint(let value)): type = Int32(truncatingIfNeeded: value)
       case (4, .bytes(let range)):
         let extents = try source.extents(bytes.extracting(range))
+        try steps.step()
         try spend(extents.count * 40 + 240)
         slices.append(extents)
       default: break
@@ -181,6 +195,7 @@ package struct SavedSlicesReader {
     }
     var found: [StoredSlice] = []
     for extents in slices {
+      try steps.step()
       guard extents.count == shape.rank else {
         throw source.problem(
           name, "has a slice of \(extents.count) axes, expected \(shape.rank)")

@@ -64,7 +64,7 @@ package final class Store: Sendable {
       case .awaiting(let other): try caller.wait(for: other)
       case .claimed:
         do {
-          let resident = try read(files, label: label)
+          let resident = try read(files, label: label, for: caller, flight)
           state.withLock { state in
             state.entries[files.generation] = .resident(resident, leaseCount: 1, unleasedSince: 0)
             state.counters.indexesParsed += 1
@@ -106,12 +106,17 @@ package final class Store: Sendable {
     var charge: Charge?
   }
 
-  private func read(_ files: FileSet, label: String) throws(Problem) -> Resident {
+  private func read(
+    _ files: FileSet, label: String, for caller: Caller, _ flight: Flight
+  ) throws(Problem) -> Resident {
     let reading = Reservation()
     let checkpoint = try Checkpoint.read(files) { byteCount throws(Problem) in
       // Given back first: the new one stands for both.
       reading.charge = nil
       reading.charge = try self.charge(byteCount, for: "reading an index")
+    } checkIn: { () throws(Problem) in
+      // The work goes on for others even if the one who began it has gone.
+      if !flight.isAwaited { try caller.checkIn() }
     }
     reading.charge = nil
     let charge = try charge(checkpoint.memoryByteCount, for: "a parsed index")

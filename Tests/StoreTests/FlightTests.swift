@@ -98,6 +98,24 @@ import Testing
 
   // MARK: Going away
 
+  @Test func `reading an index stops if its caller has gone, and can be done again`() throws {
+    let warm = try Warm(Self.small)
+    let (ours, theirs) = try hangingSocket()
+    theirs.shutDown(writingToo: true)
+    let late = problem {
+      _ = try store.open(
+        try warm.files(), label: "test", for: Caller(nil, until: .after(milliseconds: 0)))
+    }
+    #expect(late?.reason == .deadline)
+    let gone = problem {
+      _ = try store.open(try warm.files(), label: "test", for: Caller(ours, until: .never))
+    }
+    #expect(gone?.reason == .cancelled)
+    #expect(store.counters.indexesParsed == 0 && store.budget.byteCount == 0)
+    _ = try warm.open(store)
+    #expect(store.counters.indexesParsed == 1)
+  }
+
   @Test func `a load whose caller hangs up goes on for those who wait`() throws {
     let warm = try Warm(Self.slow)
     let lease = try warm.open(store)
