@@ -169,7 +169,9 @@ package struct SavedSlicesReader {
     try steps.step()
     while let field = try source.next(&reader) {
       switch field {
-      case (1, .bytes(let range)): nameBytes = copied(bytes.extracting(range))
+      case (1, .bytes(let range)):
+        try source.expectName(ofByteCount: range.count)
+        nameBytes = copied(bytes.extracting(range))
       case (2, .bytes(let range)): lengths += try source.lengths(bytes.extracting(range))
       case (3, .varint(let value)): type = Int32(truncatingIfNeeded: value)
       case (4, .bytes(let range)):
@@ -285,6 +287,16 @@ extension SavedSlicesReader.Source {
 
   fileprivate var listLacks: Problem {
     Problem(.corrupt, "\(name()) does not begin with a list of the tensors that it holds")
+  }
+
+  /// Throws if a name is so long that no table could have it, or a slice of it, as a key.
+  fileprivate func expectName(ofByteCount byteCount: Int) throws(Problem) {
+    guard byteCount <= TableIndex.maximumKeyByteCount else {
+      throw Problem(
+        .unsupported,
+        "\(name) lists a tensor whose name has \(byteCount) bytes, "
+          + "expected at most \(TableIndex.maximumKeyByteCount)")
+    }
   }
 
   fileprivate func problem(_ tensor: Name, _ message: String) -> Problem {

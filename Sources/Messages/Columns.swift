@@ -28,10 +28,12 @@ extension Scratch {
   }
 
   /// The message of a list of names.
+  ///
+  /// One of 4 GiB is told wrongly, in a frame that is too long to be sent.
   func message(_ names: NameList) -> UnsafeMutablePointer<Warmstart__V1__Names> {
     let lengths = unsafe make(names.count, of: UInt32.self)
     for position in 0..<names.count {
-      unsafe lengths[position] = UInt32(names.range(position).count)
+      unsafe lengths[position] = UInt32(clamping: names.range(position).count)
     }
     return unsafe message(ofNames: column(names.bytes), names.bytes.count, lengths, names.count)
   }
@@ -42,7 +44,7 @@ extension Scratch {
     var byteCount = 0
     for position in 0..<count {
       let length = name(position).bytes.count
-      unsafe lengths[position] = UInt32(length)
+      unsafe lengths[position] = UInt32(clamping: length)
       byteCount += length
     }
     let text = unsafe make(byteCount, of: UInt8.self)
@@ -74,7 +76,7 @@ extension OutgoingFrame {
   /// Puts a list of names in front as the message `Names`.
   mutating func prepend(field: UInt64, _ names: NameList) {
     prepend(field: field) { frame in
-      frame.prepend(field: 2, count: names.count) { UInt32(names.range($0).count) }
+      frame.prepend(field: 2, count: names.count) { UInt32(clamping: names.range($0).count) }
       if !names.bytes.isEmpty { frame.prepend(field: 1, names.bytes.span) }
     }
   }
@@ -87,10 +89,10 @@ extension OutgoingFrame {
     prepend(field: field) { frame in
       var byteCount = 0
       frame.prepend(field: 2, count: count) { position in
-        var length: UInt32 = 0
-        withName(position) { length = UInt32($0.count) }
-        byteCount += Int(length)
-        return length
+        var length = 0
+        withName(position) { length = $0.count }
+        byteCount += length
+        return UInt32(clamping: length)
       }
       guard byteCount > 0 else { return }
       unsafe frame.prepend(byteCount: byteCount) { place in

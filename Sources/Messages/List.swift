@@ -4,6 +4,7 @@ package import TensorModel
 
 /// A response of `List`: some of the tensors, in the order of their names.
 ///
+/// A tensor whose slices do not fit is the first of the next response again, with more of them.
 /// The request is `Open`'s.
 package struct ListReply: Sendable {
   /// A tensor as the checkpoint has it.
@@ -79,6 +80,19 @@ package struct ListReply: Sendable {
         Slice(starts: Array(starts[index].lengths), counts: Array(counts[index].lengths)))
     }
     return tensors
+  }
+}
+
+extension [ListReply.Tensor] {
+  /// Adds the tensors of the next response, of which the first may be the last one so far.
+  ///
+  /// Throws `malformed` if that is another one of its name.
+  package mutating func join(_ next: [ListReply.Tensor]) throws(MessageError) {
+    guard var last, let first = next.first, last.name == first.name else { return self += next }
+    last.slices = first.slices
+    guard last == first else { throw .malformed("two tensors of one name") }
+    self[count - 1].slices += first.slices
+    self += next.dropFirst()
   }
 }
 

@@ -152,8 +152,11 @@ package struct OutgoingFrame: Sendable {
   }
 
   /// Writes the prefix, which finishes the frame.
+  ///
+  /// A frame of 4 GiB or more, which no prefix can tell, is not to be sent: senders compare its length
+  /// with what is taken.
   mutating func prependPrefix() {
-    let count = UInt32(byteCount)
+    let count = UInt32(clamping: byteCount)
     unsafe prepend(byteCount: OutgoingFrame.prefixByteCount) { place in
       unsafe place.storeBytes(of: 0, as: UInt8.self)
       unsafe (place + 1).copyMemory(from: [count.bigEndian], byteCount: 4)

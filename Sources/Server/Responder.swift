@@ -1,5 +1,6 @@
 import Kernel
 import Messages
+import TensorModel
 import Wire
 
 /// Sends the replies to one call.
@@ -17,6 +18,8 @@ struct Responder {
   }
 
   /// Sends a response that `begin` puts into the frame, with files on it.
+  ///
+  /// Fails, and sends nothing, if no client would take so long a frame.
   func send(
     more: Bool = false, files: [File] = [], _ begin: (inout OutgoingFrame, Scratch) -> Void
   ) throws(CallFailure) {
@@ -25,6 +28,14 @@ struct Responder {
     reply.descriptorCount = files.count
     reply.more = more
     connection.outgoing.finish(reply)
+    let byteCount = connection.outgoing.byteCount - OutgoingFrame.prefixByteCount
+    guard byteCount <= Connection.maximumReplyByteCount else {
+      throw .status(
+        CallStatus(
+          .unsupported,
+          "the answer has a part of \(byteCount) bytes that cannot be divided, expected at most "
+            + "\(Connection.maximumReplyByteCount)"))
+    }
     do { try connection.send(files) } catch { throw .wire(error) }
   }
 

@@ -19,6 +19,9 @@ package struct TableIndex: Sendable {
   /// The bytes at the end of the file that say where the index is.
   package static let footerByteCount = Footer.byteCount
 
+  /// The longest key that any table may have.
+  package static let maximumKeyByteCount = Key.maximumByteCount
+
   /// The longest block: what protobuf can make one message of, and more.
   private static let maximumBlockByteCount = 1 << 32
 

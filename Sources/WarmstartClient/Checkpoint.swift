@@ -80,17 +80,17 @@ public final class Checkpoint: Sendable {
 
   /// Lists all tensors by name, in the order of their bytes.
   public func list(timeout: Duration? = nil) throws(WarmstartError) -> [StoredTensor] {
-    var tensors: [StoredTensor] = []
+    var tensors: [ListReply.Tensor] = []
     try call(.list, until: Deadline(timeout), starting: { tensors = [] }) { reference, files in
       Client.PreparedCall(files: files) { frame, scratch in
         frame.begin(OpenRequest(reference), scratch)
       }
     } each: { bytes, scratch, _ throws(MessageError) in
       let reply = try ListReply(unpacking: bytes, scratch)
-      tensors += reply.tensors.map(StoredTensor.init)
+      try tensors.join(reply.tensors)
       return reply.checkpoint
     }
-    return tensors
+    return tensors.map(StoredTensor.init)
   }
 
   /// The open file at a position of the reference, which file regions name.

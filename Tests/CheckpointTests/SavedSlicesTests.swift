@@ -265,6 +265,22 @@ import Testing
 
   // MARK: Lists
 
+  @Test func `a name that is longer than any key is refused, and told with its table`() throws {
+    func writer(_ byteCount: Int) -> SavedSlicesWriter {
+      var writer = SavedSlicesWriter()
+      writer.add("a", dtype: 4, [1], .varints(7, [1]))
+      let name = BundleWriter.Key([UInt8](repeating: 0x6e, count: byteCount))
+      writer.add(name, dtype: 4, [1], [([.whole], nil)], in: 1)
+      return writer
+    }
+    #expect(try Opened(writer(1 << 16)).checkpoint.catalog.count == 2)
+    let problem = refusal { _ = try Opened(writer(65_537)) }
+    #expect(problem?.reason == .unsupported)
+    #expect(
+      problem?.message == "V1 table 2 of 2 lists a tensor whose name has 65537 bytes, "
+        + "expected at most 65536")
+  }
+
   @Test(arguments: [[-7], [1 << 40, 1 << 40], Array(repeating: 1, count: 255)])
   func `a shape that no tensor has is refused`(_ shape: [Int]) {
     var writer = SavedSlicesWriter()

@@ -126,6 +126,26 @@ import Testing
     #expect(read.unused == response.unused)
   }
 
+  @Test func `a tensor that goes on in the next response is one tensor`() throws {
+    func tensor(_ name: Name, _ starts: Range<Int>, of shape: Shape = [9]) -> ListReply.Tensor {
+      ListReply.Tensor(
+        name: name, dtype: .uint8, shape: shape, byteCount: 9,
+        slices: starts.map { Slice(starts: [$0], counts: [1]) })
+    }
+    var all: [ListReply.Tensor] = []
+    for next in [
+      [tensor("a", 0..<9), tensor("b", 0..<2)], [tensor("b", 2..<7)],
+      [tensor("b", 7..<9), tensor("c", 0..<0)], [], [tensor("d", 0..<1)],
+    ] {
+      try all.join(next)
+    }
+    #expect(
+      all == [
+        tensor("a", 0..<9), tensor("b", 0..<9), tensor("c", 0..<0), tensor("d", 0..<1),
+      ])
+    #expect(throws: MessageError.self) { try all.join([tensor("d", 1..<2, of: [3, 3])]) }
+  }
+
   @Test(arguments: seeds) func `handles of several responses follow each other`(seed: UInt64) throws
   {
     var any = Anything(seed: seed)

@@ -86,6 +86,48 @@ import Testing
     #expect(tensors.map(\.name) == tensors.map(\.name).sorted())
   }
 
+  @Test func `List divides the slices of one tensor among replies, in their order`() throws {
+    let directory = try TemporaryDirectory()
+    var writer = BundleWriter()
+    for name in ["a", "m", "z"] { writer.add(.init(name), dtype: 4, [1], [0]) }
+    writer.change("m") { entry in
+      // Places so far out take room in the index, too: it may not expand to much.
+      entry.shape = [1 << 31, 1 << 31]
+      entry.slices = (0..<60_000).map { [.init((1 << 30) + $0, 1), .init(1 << 30, 1)] }
+    }
+    let passed = try PassedFiles(try writer.write(to: directory.path).prefix)
+    try peer.call(.list, files: passed.files) { $0.begin(OpenRequest(passed.reference), $1) }
+    var tensors: [ListReply.Tensor] = []
+    var names: [[Name]] = []
+    var more = true
+    while more {
+      let answer = try peer.answer()
+      #expect(answer.message.count <= 1 << 20)
+      let reply = try peer.unpack(answer, ListReply.init(unpacking:_:))
+      names.append(reply.tensors.map(\.name))
+      try tensors.join(reply.tensors)
+      more = answer.reply.more
+    }
+    #expect(names == [["a", "m"], ["m"], ["m", "z"]])
+    #expect(tensors.map(\.name) == ["a", "m", "z"])
+    let slices = (0..<60_000).map { Slice(starts: [(1 << 30) + $0, 1 << 30], counts: [1, 1]) }
+    #expect(tensors.dropFirst().first?.slices == slices)
+  }
+
+  @Test func `an answer that no client would take is told, and the connection goes on`() throws {
+    let passed = try PassedFiles.golden()
+    var options = ResolveRequest.Options()
+    options.skipMissing = true
+    // Each pair takes 12 bytes of the request, and 4 of the answer, which lists those without a match.
+    let pairs = AssignmentMap(Array(repeating: .init("", .variables([])), count: 1_200_000))
+    try peer.resolve(passed.reference, pairs, [], files: passed.files, options)
+    let answer = try peer.answer()
+    #expect(answer.reason == "UNSUPPORTED")
+    #expect(answer.status?.message.contains("expected at most 4194304") == true)
+    try peer.call(.hello)
+    #expect(try peer.answer().status == nil)
+  }
+
   @Test func `Resolve names file regions by the client's own files`() throws {
     let passed = try PassedFiles.golden()
     try peer.resolve(

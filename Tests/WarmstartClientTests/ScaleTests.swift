@@ -53,6 +53,20 @@ import WarmstartClient
     #expect(Set(resolved.tensors.map(\.region.id)).count == 200)
   }
 
+  @Test func `a tensor of more slices than a frame takes is listed whole`() throws {
+    var writer = BundleWriter()
+    let count = 130_000
+    writer.add("x", dtype: 4, [1], [0])
+    writer.change("x") { entry in
+      // Places so far out take room in the index, too: it may not expand to much.
+      entry.shape = [1 << 31, 1 << 31]
+      entry.slices = (0..<count).map { [.init((1 << 30) + $0, 1), .init(1 << 30, 1)] }
+    }
+    let listed = try client.open(try writer.write(to: directory.path).prefix).list()
+    #expect(listed.map(\.name) == ["x"])
+    #expect(listed.first?.slices.map(\.starts) == (0..<count).map { [(1 << 30) + $0, 1 << 30] })
+  }
+
   @Test func `warmstartctl lists and resolves 200 shards`() throws {
     let bundle = try LargeCheckpoints.many(400, shards: 200, to: directory.path)
     #expect(try run(["list", bundle.prefix]).split(separator: "\n").count >= 400)

@@ -404,6 +404,10 @@ struct  Warmstart__V1__Names
     , {0,NULL}, 0,NULL }
 
 
+/*
+ * A tensor of many slices may be told in several replies: it is the last of one and the first of the
+ * next, alike but for its slices, which go on there. Names are unique, so the name says that.
+ */
 struct  Warmstart__V1__ListReply
 {
   ProtobufCMessage base;
@@ -444,7 +448,7 @@ struct  Warmstart__V1__Tensors
   uint64_t *byte_counts;
   /*
    * For each slice that a tensor is stored in, the tensor's position in this message, and for each
-   * axis where the slice begins and how long it is.
+   * axis where the slice begins and how long it is. What does not fit follows in the next reply.
    */
   size_t n_sliced;
   uint32_t *sliced;
