@@ -34,6 +34,8 @@ package struct Checkpoint: Sendable {
   /// The bytes of all tensors.
   package let byteCount: Int
   private let storedEnds: [Int]
+  /// The indexes of those tensors' slices that are many, by tensor.
+  let sliceIndexes: [Int: SliceIndex]
   /// Where the runs are in the tables of a V1 checkpoint, whose bytes have to be decoded.
   let records: Records?
 
@@ -47,11 +49,20 @@ package struct Checkpoint: Sendable {
     self.isBigEndian = isBigEndian
     self.stored = stored
     self.storedEnds = storedEnds
+    var indexes: [Int: SliceIndex] = [:]
+    for tensor in storedEnds.indices where catalog.isSliced(tensor) {
+      let slices = catalog.slices(tensor)
+      if slices.count >= Checkpoint.indexedCount { indexes[tensor] = SliceIndex(slices) }
+    }
+    sliceIndexes = indexes
     byteCount = stored.reduce(0) { sum, run in
       sum.addingReportingOverflow(max(0, run.byteCount)).overflow
         ? .max : sum + max(0, run.byteCount)
     }
   }
+
+  /// Slices that are fewer are looked at one by one; chosen, not tuned.
+  private static let indexedCount = 16
 
   /// `v2` or `v1`.
   package var format: String { records == nil ? "v2" : "v1" }
@@ -73,5 +84,6 @@ package struct Checkpoint: Sendable {
   package var memoryByteCount: Int {
     stored.count * MemoryLayout<StoredBytes>.stride + storedEnds.count * 8
       + catalog.memoryByteCount + (records?.memoryByteCount ?? 0)
+      + sliceIndexes.values.reduce(0) { $0 + $1.memoryByteCount }
   }
 }

@@ -207,9 +207,14 @@ extension Checkpoint {
   package func runs(of tensor: Int, _ slice: Slice?) -> [Int] {
     let range = storedRange(tensor)
     guard let slice, range.count > 1 else { return Array(range) }
-    return zip(range, catalog.slices(tensor))
-      .filter { slice.intersects($1) }
-      .map { $0.0 }
+    let slices = catalog.slices(tensor)
+    guard let index = sliceIndexes[tensor] else {
+      return zip(range, slices).filter { slice.intersects($1) }.map { $0.0 }
+    }
+    return index.candidates(for: slice)
+      .filter { slice.intersects(slices[$0]) }
+      .map { range.lowerBound + $0 }
+      .sorted()
   }
 
   /// The box that a stored run of a tensor covers.
@@ -223,12 +228,10 @@ extension Checkpoint {
   private func storedPlace(
     of tensor: Int, _ slice: Slice?, width: Int
   ) -> (run: Int, offset: Int, strides: [Int])? {
-    let range = storedRange(tensor)
-    if slice == nil, catalog.slices(tensor).isEmpty { return (range.lowerBound, 0, []) }
+    if slice == nil, !catalog.isSliced(tensor) { return (storedRange(tensor).lowerBound, 0, []) }
     let wanted = slice ?? Slice(whole: catalog.shape(tensor))
-    let slices = catalog.slices(tensor)
-    let boxes = slices.isEmpty ? [Slice(whole: catalog.shape(tensor))] : slices
-    for (run, box) in zip(range, boxes) {
+    for run in runs(of: tensor, slice) {
+      let box = box(ofRun: run, of: tensor)
       guard wanted.intersects(box), wanted.intersection(box) == wanted else { continue }
       let steps = Runs.steps(box.counts, width: width)
       let offset = wanted.starts.indices.reduce(0) { offset, axis in

@@ -10,34 +10,38 @@ struct StoredSlices {
     case exhausted(Problem)
   }
 
+  private let all: [Slice]
   private let slices: Set<Slice>
+  private let index: SliceIndex?
   private let isComplete: Bool
 
   /// Checks the slices: in about n log n steps where one axis tells them apart, as a partitioner's are.
   init(_ slices: [Slice], of shape: Shape, _ allowance: inout Allowance) throws(Fault) {
     if let outside = slices.first(where: { !$0.fits(shape) }) { throw .outside(outside) }
     guard let total = shape.elementCount else { throw .outside(Slice(whole: shape)) }
-    try Self.checkOverlap(slices, rank: shape.rank, &allowance)
+    try Self.checkOverlap(slices, &allowance)
+    all = slices
     self.slices = Set(slices)
     // They lie in the tensor and apart, so the sum is at most the total.
     let whole = Slice(whole: shape)
     isComplete = slices.reduce(0) { $0 + $1.commonCount(with: whole) } == total
+    index = isComplete ? nil : SliceIndex(slices)
   }
 
   /// Whether every element of a box, which fits the tensor, is stored.
   func cover(_ box: Slice, _ allowance: inout Allowance) throws(Problem) -> Bool {
     if isComplete || slices.contains(box) { return true }
-    try allowance.spend(slices.count * Allowance.lookup)
-    let stored = slices.reduce(0) { $0 + $1.commonCount(with: box) }
+    let candidates = index?.candidates(for: box) ?? Array(all.indices)[...]
+    try allowance.spend(candidates.count * Allowance.lookup)
+    let stored = candidates.reduce(0) { $0 + all[$1].commonCount(with: box) }
     return stored == box.shape.elementCount
   }
 
   /// Sweeps along the axis with the most different starts, comparing slices that meet on it.
   private static func checkOverlap(
-    _ slices: [Slice], rank: Int, _ allowance: inout Allowance
+    _ slices: [Slice], _ allowance: inout Allowance
   ) throws(Fault) {
-    let starts = (0..<rank).map { axis in Set(slices.map { $0.starts[axis] }).count }
-    guard let axis = starts.indices.max(by: { starts[$0] < starts[$1] }) else {
+    guard let axis = SliceIndex.axis(tellingApart: slices) else {
       if slices.count > 1 { throw .overlap(slices[0], slices[1]) }
       return
     }

@@ -1,0 +1,63 @@
+/// Finds those of many slices of one tensor that may meet a box, without looking at all of them.
+///
+/// They are sorted along the axis that tells them apart best. Slices need not fit the tensor.
+package struct SliceIndex: Sendable {
+  private let axis: Int
+  /// The slices' positions, by where they start on the axis.
+  private let order: [Int]
+  /// Where they start on the axis, in that order.
+  private let starts: [Int]
+  /// For each place in the order, the furthest end on the axis of the slices up to it.
+  private let ends: [Int]
+
+  /// Sorts slices, all of one rank; nil if they have no axis.
+  package init?(_ slices: [Slice]) {
+    guard let axis = SliceIndex.axis(tellingApart: slices) else { return nil }
+    self.axis = axis
+    order = slices.indices.sorted { slices[$0].starts[axis] < slices[$1].starts[axis] }
+    starts = order.map { slices[$0].starts[axis] }
+    var furthest = Int.min
+    ends = order.map { position in
+      furthest = max(furthest, SliceIndex.end(of: slices[position], on: axis))
+      return furthest
+    }
+  }
+
+  /// The axis with the most different starts; nil if there is none.
+  static func axis(tellingApart slices: [Slice]) -> Int? {
+    let counts = (slices.first?.starts.indices ?? 0..<0).map { axis in
+      Set(slices.map { $0.starts[axis] }).count
+    }
+    return counts.indices.max { counts[$0] < counts[$1] }
+  }
+
+  /// The positions of all slices that meet a box, and maybe of others, by where they start.
+  package func candidates(for box: Slice) -> ArraySlice<Int> {
+    let start = box.starts[axis]
+    let end = SliceIndex.end(of: box, on: axis)
+    let upper = starts.firstPlace { $0 >= end }
+    let lower = ends.firstPlace { $0 > start }
+    return order[min(lower, upper)..<upper]
+  }
+
+  /// The memory that this value takes, in bytes, about.
+  package var memoryByteCount: Int { order.count * 24 + 120 }
+
+  private static func end(of slice: Slice, on axis: Int) -> Int {
+    let (end, overflow) = slice.starts[axis].addingReportingOverflow(slice.counts[axis])
+    guard overflow else { return end }
+    return slice.starts[axis] > 0 ? .max : .min
+  }
+}
+
+extension [Int] {
+  /// The first place whose number, of ascending ones, is one of those sought; the end if none is.
+  fileprivate func firstPlace(where isSought: (Int) -> Bool) -> Int {
+    var range = indices
+    while !range.isEmpty {
+      let middle = range.lowerBound + range.count / 2
+      range = isSought(self[middle]) ? range.lowerBound..<middle : middle + 1..<range.upperBound
+    }
+    return range.lowerBound
+  }
+}
