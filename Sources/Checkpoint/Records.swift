@@ -26,6 +26,13 @@ struct Records: Sendable {
 
   func block(of run: Int) -> TableIndex.Block { blocks[run] }
 
+  /// The number of runs that are in the block of one.
+  func count(inBlockOf run: Int, _ stored: [Checkpoint.StoredBytes]) -> Int {
+    let wanted = (stored[run].shard, stored[run].offset)
+    let first = order.place { (stored[$0].shard, stored[$0].offset) < wanted }
+    return order.place { (stored[$0].shard, stored[$0].offset) <= wanted } - first
+  }
+
   /// Finds the values of all runs of a block in its contents.
   func values(
     in contents: [UInt8], ofBlockOf run: Int, _ stored: [Checkpoint.StoredBytes]
@@ -210,7 +217,8 @@ extension Loading {
   /// The memory that it takes to read and decode the pieces' records, in bytes, at most about.
   mutating func recordByteCount(of pieces: [Piece], _ records: Records) throws(Problem) -> Int {
     var withStrings: Set<RecordBlock.Place> = []
-    var (block, slice, strings) = (0, 0, 0)
+    var counted: Set<RecordBlock.Place> = []
+    var (block, values, slice, strings) = (0, 0, 0, 0)
     for piece in pieces {
       let isString = checkpoint.catalog.dtype(piece.tensor) == .string
       for run in checkpoint.runs(of: piece.tensor, piece.slice) {
@@ -227,6 +235,10 @@ extension Loading {
           isCompressed = DataBlock.isCompressed(type: type[0])
           compressed[place] = isCompressed
         }
+        if counted.insert(place).inserted {
+          // In a dictionary that grows: the old one beside one of up to two and a half times as many.
+          values = max(values, 96 * records.count(inBlockOf: run, checkpoint.stored))
+        }
         let limit = DataBlock.contentsLimit(
           byteCount: stored.byteCount, isCompressed: isCompressed)
         block = max(block, stored.byteCount + limit)
@@ -237,7 +249,7 @@ extension Loading {
       }
     }
     // A byte of a record is an element of eight bytes at most.
-    return block + min(slice, 8 * block) + strings
+    return block + values + min(slice, 8 * block) + strings
   }
 
   /// Decodes the numbers of one stored slice, which are checked with the block that they are in.

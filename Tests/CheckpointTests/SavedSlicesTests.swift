@@ -149,6 +149,82 @@ import Testing
     #expect(try ProcessMemory.byteCount("VmRSS") - before < 64 << 20)
   }
 
+  private func piece(_ name: String, of opened: Opened, _ slice: Slice? = nil) throws -> Piece {
+    guard case .piece(let piece) = try opened.placement(name, slice, PlacementOptions(sealed: true))
+    else { throw Problem(.system, "bytes that lie ready") }
+    return piece
+  }
+
+  @Test func `where the values of a block are is charged, whichever of them is wanted`() throws {
+    var writer = SavedSlicesWriter()
+    writer.table.blockByteCount = 1 << 24
+    for number in 0..<5000 { writer.add(.init("t\(number)"), dtype: 4, [1], .varints(7, [1])) }
+    let opened = try Opened(writer)
+    var loading = Loading(opened.checkpoint, opened.files) {}
+    let charged = try loading.decodingByteCount(of: [piece("t7", of: opened)])
+    #expect(charged > 2 * opened.files.members[0].status.size + 5000 * 64)
+  }
+
+  /// Two tables of one layout, each with a record in a block of its own.
+  private func twins() throws -> Opened {
+    var writer = SavedSlicesWriter()
+    writer.table.blockByteCount = 1
+    writer.add("x", dtype: 4, [1], [([.whole], .varints(7, [1]))])
+    writer.add("y", dtype: 4, [1], [([.whole], .varints(7, [1]))], in: 1)
+    return try Opened(writer)
+  }
+
+  /// Says of the last data block of a table that it is compressed, or that it is not.
+  private func setCompressed(_ isCompressed: Bool, _ path: String) throws {
+    let bytes = Array(try #require(FileManager.default.contents(atPath: path)))
+    // It reaches up to the metaindex, which the footer names first.
+    let end = bytes.count - 48
+    let metaindex =
+      bytes[end] < 0x80 ? Int(bytes[end]) : Int(bytes[end] & 0x7f) | Int(bytes[end + 1]) << 7
+    try BundleFile.overwrite(path, at: metaindex - 5, [isCompressed ? 1 : 0])
+  }
+
+  @Test func `blocks of several tables at one place are charged each for what it says`() throws {
+    let opened = try twins()
+    try #require(opened.checkpoint.stored[0].offset == opened.checkpoint.stored[1].offset)
+    try setCompressed(true, opened.bundle.shards[1])
+    let pieces = [try piece("x", of: opened), try piece("y", of: opened)]
+    var loading = Loading(opened.checkpoint, opened.files) {}
+    #expect(try loading.decodingByteCount(of: [pieces[0]]) < 1 << 20)
+    #expect(try loading.decodingByteCount(of: pieces) > 1 << 20)
+  }
+
+  @Test func `a block that says another type than when it was charged is refused`() throws {
+    let opened = try twins()
+    try setCompressed(true, opened.bundle.shards[0])
+    let piece = try piece("x", of: opened)
+    var loading = Loading(opened.checkpoint, opened.files) {}
+    _ = try loading.decodingByteCount(of: [piece])
+    try setCompressed(false, opened.bundle.shards[0])
+    var arena = try Arena(named: "test", byteCount: 64)
+    var bytes = arena.bytes
+    let target = Loading.Target(piece: piece, offset: 0, byteCount: 1)
+    let problem = #expect(throws: Problem.self) {
+      try loading.load(verifying: [], filling: [target], of: &bytes)
+    }
+    #expect(problem?.message.contains("is being written") == true)
+  }
+
+  @Test func `the keys and places of an index are reserved before it is read`() throws {
+    var writer = SavedSlicesWriter()
+    writer.table.blockByteCount = 1
+    for number in 0..<100 {
+      let name = BundleWriter.Key([UInt8](repeating: 0x6e, count: 1000) + "\(number)".utf8)
+      writer.add(name, dtype: 4, [1], [([.whole], .varints(7, [1]))])
+    }
+    var reserved: [Int] = []
+    _ = try Checkpoint.read(try Opened(writer).files) { reserved.append($0) }
+    // Its contents, keys, and an entry for each six bytes.
+    #expect(reserved[0] > 100 * 1000 * 10)
+    // It stays while the list is taken, which takes forty times its names.
+    #expect(reserved[reserved.count - 1] > 100 * 1000 * 42)
+  }
+
   @Test func `a type that V1 cannot hold is listed, and unsupported`() throws {
     let opened = try Opened(writer(.varints(7, [1, 2, 3]), dtype: 14))
     #expect(opened.checkpoint.catalog.dtype(0) == .bfloat16)

@@ -87,6 +87,31 @@ import Testing
     #expect(opened.checkpoint.byteCount == .max)
   }
 
+  @Test func `slices of many axes and pairs of pieces and slices are charged`() throws {
+    var writer = BundleWriter()
+    let rank = 200
+    let whole = [BundleWriter.Extent](repeating: .whole, count: rank - 1)
+    writer.add(
+      "x", dtype: 4, [20] + Array(repeating: 1, count: rank - 1), Array(repeating: 1, count: 20),
+      slices: (0..<20).map { [.init($0, 1)] + whole })
+    let opened = try Opened(writer)
+    #expect(opened.checkpoint.catalog.memoryByteCount > 20 * (128 + 16 * rank))
+    let pieces = try (0..<10).map { _ in
+      guard case .piece(let piece) = try opened.placement("x") else {
+        throw Problem(.system, "slices that lie ready")
+      }
+      return piece
+    }
+    var loading = Loading(opened.checkpoint, opened.files) {}
+    #expect(try loading.decodingByteCount(of: pieces) == 10 * 20 * 24)
+    for start in [0, 7, 19] {
+      let zeros = Array(repeating: 0, count: rank - 1)
+      let ones = Array(repeating: 1, count: rank - 1)
+      let slice = Slice(starts: [start] + zeros, counts: [min(3, 20 - start)] + ones)
+      #expect(opened.checkpoint.runs(of: 0, slice) == Array(start..<min(20, start + 3)))
+    }
+  }
+
   // MARK: Names that begin with a zero byte
 
   @Test func `a name that begins with a zero byte is a tensor, a slice's key is not`() throws {

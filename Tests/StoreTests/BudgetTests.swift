@@ -1,6 +1,7 @@
 import Checkpoint
 import Kernel
 import Store
+import SystemPackage
 import TensorModel
 import TestSupport
 import Testing
@@ -117,6 +118,40 @@ import Testing
       #expect(store.budget.byteCount == charged)
     }
     #expect(store.counters.arenas == 0)
+  }
+
+  @Test func `a piece of many axes is charged for remembering them`() throws {
+    var writer = BundleWriter()
+    let ones = Array(repeating: 1, count: 200)
+    writer.add("x", dtype: 4, [2] + ones, [1, 2])
+    let warm = try Warm(writer)
+    let store = Store(budget: 1 << 20, lingerMilliseconds: 60_000)
+    let lease = try warm.open(store)
+    let charged = store.budget.byteCount
+    let slice = Slice(starts: Array(repeating: 0, count: 201), counts: [1] + ones)
+    let places = try lease.resident.acquire(
+      [lease.resident.piece("x", slice, of: warm)], warm, in: store)
+    let kept = store.budget.byteCount - charged
+    #expect(kept == places[0].arena.arena.byteCount + 200 + 16 * 201)
+  }
+
+  @Test func `an arena of nearly 2^63 bytes is over the budget and no more`() throws {
+    let directory = try TemporaryDirectory()
+    var writer = SavedSlicesWriter()
+    writer.add("x", dtype: 4, [.max], .varints(7, [1]))
+    let tables = try writer.write(to: directory.path)
+    let files = try FileSet(
+      tables.map { (FileSet.Role.table, try File(opening: FilePath($0))) }, openedBy: 1000)
+    let store = Store(budget: 1 << 20, lingerMilliseconds: 60_000)
+    let lease = try store.open(files, label: "test", for: .patient)
+    let placed = try lease.resident.checkpoint.placement(
+      of: 0, nil, PlacementOptions(), in: files)
+    guard case .piece(let piece) = placed else { throw Problem(.system, "a file's bytes") }
+    let problem = problem {
+      _ = try lease.resident.acquire(
+        runs: [], pieces: [piece], from: files, for: .patient, in: store)
+    }
+    #expect(problem?.reason == .budget)
   }
 
   @Test func `planning strings is charged while it lasts`() throws {
