@@ -294,7 +294,7 @@ extension SavedSlicesReader.Source {
     guard byteCount <= TableIndex.maximumKeyByteCount else {
       throw Problem(
         .unsupported,
-        "\(name) lists a tensor whose name has \(byteCount) bytes, "
+        "\(name()) lists a tensor whose name has \(byteCount) bytes, "
           + "expected at most \(TableIndex.maximumKeyByteCount)")
     }
   }

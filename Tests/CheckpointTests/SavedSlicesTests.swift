@@ -355,7 +355,7 @@ import Testing
     let problem = refusal { _ = try Opened(writer(65_537)) }
     #expect(problem?.reason == .unsupported)
     #expect(
-      problem?.message == "V1 table 2 of 2 lists a tensor whose name has 65537 bytes, "
+      problem?.message == "V1 table model-1 lists a tensor whose name has 65537 bytes, "
         + "expected at most 65536")
   }
 
