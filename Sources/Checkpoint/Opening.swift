@@ -77,8 +77,8 @@ extension File {
 
 /// Counts the steps of long work, and asks at every so many of them whether anybody still waits.
 struct CheckedSteps {
-  /// Chosen, not tuned: what takes less than a millisecond.
-  static let stepsBetweenCheckIns = 1024
+  /// Chosen, not tuned: what takes a few milliseconds; to ask is a system call.
+  static let stepsBetweenCheckIns = 1 << 14
 
   private let checkIn: () throws(Problem) -> Void
   private var count = 0

@@ -6,7 +6,7 @@ import Testing
 /// Reading an index asks again and again whether anybody still waits.
 @Suite struct CheckInTests {
   /// How many entries may pass between two questions, at most.
-  private static let stepCount = 1024
+  private static let stepCount = 1 << 14
 
   /// Counts the questions, and stops the reading at one of them.
   private final class Asked {
@@ -37,19 +37,19 @@ import Testing
 
   @Test func `reading an index of many tensors asks every so many`() throws {
     var writer = BundleWriter()
-    for number in 0..<5000 { writer.add(.init("t\(number)"), dtype: 4, [0], []) }
-    try expectCheckIns(5000 / Self.stepCount, reading: Opened(writer).files)
+    for number in 0..<40_000 { writer.add(.init("t\(number)"), dtype: 4, [0], []) }
+    try expectCheckIns(40_000 / Self.stepCount, reading: Opened(writer).files)
   }
 
   @Test(arguments: ["x", "\u{0}x"])
   func `reading an index of one tensor in many slices asks every so many`(_ name: String) throws {
     var writer = BundleWriter()
     var list = BundleWriter.Entry()
-    (list.dtype, list.shape, list.slices) = (4, [5000], (0..<5000).map { [.init($0, 1)] })
+    (list.dtype, list.shape, list.slices) = (4, [40_000], (0..<40_000).map { [.init($0, 1)] })
     writer.insert(.init(name), list)
     for slice in list.slices { writer.add(.slice(of: .init(name), slice), dtype: 4, [1], []) }
     // The entries, and the list of them.
-    try expectCheckIns(2 * 5000 / Self.stepCount, reading: Opened(writer).files)
+    try expectCheckIns(2 * 40_000 / Self.stepCount, reading: Opened(writer).files)
   }
 
   @Test func `reading the lists of many tables asks between any two`() throws {
@@ -63,10 +63,10 @@ import Testing
 
   @Test func `reading the list of one table asks every so many tensors and slices`() throws {
     var tensors = SavedSlicesWriter()
-    for number in 0..<5000 { tensors.add(.init("t\(number)"), dtype: 4, [1], []) }
-    try expectCheckIns(5000 / Self.stepCount, reading: Opened(tensors).files)
+    for number in 0..<40_000 { tensors.add(.init("t\(number)"), dtype: 4, [1], []) }
+    try expectCheckIns(40_000 / Self.stepCount, reading: Opened(tensors).files)
     var slices = SavedSlicesWriter()
-    slices.add("x", dtype: 4, [5000], (0..<5000).map { ([.init($0, 1)], nil) })
-    try expectCheckIns(5000 / Self.stepCount, reading: Opened(slices).files)
+    slices.add("x", dtype: 4, [40_000], (0..<40_000).map { ([.init($0, 1)], nil) })
+    try expectCheckIns(40_000 / Self.stepCount, reading: Opened(slices).files)
   }
 }

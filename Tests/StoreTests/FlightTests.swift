@@ -99,7 +99,10 @@ import Testing
   // MARK: Going away
 
   @Test func `reading an index stops if its caller has gone, and can be done again`() throws {
-    let warm = try Warm(Self.small)
+    var writer = BundleWriter()
+    // More than are read without asking.
+    for number in 0..<20_000 { writer.add(.init("t\(number)"), dtype: 4, [0], []) }
+    let warm = try Warm(writer)
     let (ours, theirs) = try hangingSocket()
     theirs.shutDown(writingToo: true)
     let late = problem {
