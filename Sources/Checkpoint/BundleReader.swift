@@ -398,7 +398,12 @@ extension Problem {
       case .checksumMismatch: .checksumMismatch
       default: .corrupt
       }
-    self.init(reason, "\(table) is damaged: \(error)")
+    let fault =
+      switch error {
+      case .tooShort, .badMagic: "is damaged, or is no checkpoint"
+      default: "is damaged"
+      }
+    self.init(reason, "\(table) \(fault): \(error)")
   }
 
   /// A tensor's dtype is none of TensorFlow's, or one that has no bytes.

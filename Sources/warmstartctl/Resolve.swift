@@ -83,7 +83,7 @@ struct Resolve: ParsableCommand {
         try write(resolved, to: directory)
       }
       try Output.write(
-        json ? ResolveReport(opened, resolved, files ?? []).json.line : resolved.text)
+        json ? ResolveReport(opened, resolved, files ?? []).json.line : resolved.text(variables))
     }
   }
 
@@ -122,7 +122,7 @@ struct Resolve: ParsableCommand {
 
 extension Resolved {
   /// A line for each variable, then what was skipped and what was of no use.
-  fileprivate var text: String {
+  fileprivate func text(_ variables: [Variable]) -> String {
     var table = Columns([.left, .left, .left, .left, .left, .right])
     for tensor in tensors {
       table.add([
@@ -136,13 +136,29 @@ extension Resolved {
       text += printable("skipped: \(skipped.variable) (no tensor \(skipped.tensor))") + "\n"
     }
     for pair in unused {
-      text += printable("unused: \(pair.key) → \(pair.target.text)") + "\n"
+      let nearest = pair.target.nearest(among: variables)
+      text += printable("unused: \(pair.key) → \(pair.target.text)\(nearest)") + "\n"
     }
     return text
   }
 }
 
 extension AssignmentMap.Target {
+  /// The scopes of variables that the target may have been meant for, worded to end a line, or nothing.
+  fileprivate func nearest(among variables: [Variable]) -> String {
+    guard case .name(let name) = self else { return "" }
+    let slash = UInt8(ascii: "/")
+    var scopes: Set<Name> = []
+    for bytes in variables.map(\.name.bytes) {
+      for end in bytes.indices where bytes[end] == slash { scopes.insert(Name(bytes[...end])) }
+    }
+    var nearest = NearestNames(to: name)
+    for scope in scopes.sorted() { nearest.offer(scope) }
+    guard !nearest.names.isEmpty else { return "" }
+    return " (no variable is there; nearest: "
+      + nearest.names.map(\.description).joined(separator: ", ") + ")"
+  }
+
   fileprivate var text: String {
     switch self {
     case .name(let name), .variable(let name): name.description

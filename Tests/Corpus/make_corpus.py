@@ -877,7 +877,7 @@ def reading_v1(name, saved, tensor, reason, message, spares_others=True, **other
 
 def make_v1_lists():
     sound = SavedSlices().table().finish()
-    opening_v1("v1-short", sound[-47:], "CORRUPT", "V1 table model is damaged: file is too short")
+    opening_v1("v1-short", sound[-47:], "CORRUPT", "V1 table model is damaged, or is no checkpoint: file is too short")
     opening_v1("v1-magic-wrong", sound[:-1] + b"x", "CORRUPT", "not an sstable (bad magic number)")
     opening_v1("v1-index-checksum", SavedSlices().table().finish(damage=1), "CHECKSUM_MISMATCH",
                "V1 table model is damaged: block checksum mismatch at")
@@ -1176,7 +1176,7 @@ def make_frames():
     sends("files-with-a-shard-twice", invalid + "the checkpoint has data file t.data-00000-of-00001 twice",
           (frame(opening_files(INDEX, SHARD, SHARD)), GOLDEN))
     data = field(1, 1) + field(4, 1)
-    sends("files-swapped", "7 CORRUPT index file t.data-00000-of-00001 is damaged: not an sstable",
+    sends("files-swapped", "7 CORRUPT index file t.data-00000-of-00001 is damaged, or is no checkpoint: not an sstable",
           (frame(opening_files(data, field(1, 2) + field(3, 1) + field(4, 0))), GOLDEN),
           why="The data file for an index.")
 
