@@ -111,7 +111,7 @@ package final class Daemon: Sendable {
     let generation = checkpoint.generation.description
     let label = checkpoint.label.isEmpty ? generation : checkpoint.label
     let complaint =
-      "\(label), opened by user \(client.peer.uid), is damaged: "
+      "\(label), opened by user \(client.peer.uid): "
       + "\(status.code.name) (\(status.reason)): \(Client.capped(status.message))"
     let text = complaints.withLock { $0.add(complaint, about: generation) }
     if let text { supervisor.warn(text) }
