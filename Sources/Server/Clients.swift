@@ -80,8 +80,13 @@ package final class Client: Sendable {
   }
 
   /// What clients say of themselves is shown to people: short, and without control characters.
+  ///
+  /// Short as it is shown: an escaped character takes several bytes, and there may be thousands of texts.
   static func capped(_ text: String) -> String {
-    Name(String(decoding: text.utf8.prefix(256), as: UTF8.self)).description
+    let maximumByteCount = 256
+    let shown = Name(String(decoding: text.utf8.prefix(maximumByteCount), as: UTF8.self))
+      .description
+    return String(decoding: shown.utf8.prefix(maximumByteCount), as: UTF8.self)
   }
 }
 

@@ -107,11 +107,11 @@ package final class Daemon: Sendable {
   }
 
   /// Tells an operator that a checkpoint's files are damaged, once for each state of them.
-  func noteDamage(_ status: CallStatus, to checkpoint: Session.Subject, _ client: Client) {
+  func noteDamage(_ status: CallStatus, to checkpoint: Session.Subject) {
     let generation = checkpoint.generation.description
     let label = checkpoint.label.isEmpty ? generation : checkpoint.label
     let complaint =
-      "\(label), opened by user \(client.peer.uid): "
+      "checkpoint \(label), opened by user \(checkpoint.openedBy): "
       + "\(status.code.name) (\(status.reason)): \(Client.capped(status.message))"
     let text = complaints.withLock { $0.add(complaint, about: generation) }
     if let text { supervisor.warn(text) }

@@ -34,6 +34,8 @@ final class Session {
   /// A checkpoint, as an operator is told of it.
   struct Subject {
     let label: String
+    /// The user who called it so.
+    let openedBy: UInt32
     let generation: Generation
   }
 
@@ -97,7 +99,7 @@ final class Session {
         return false
       case .status(let status):
         if let subject, status.code == .dataLoss || status.code == .outOfRange {
-          daemon.noteDamage(status, to: subject, client)
+          daemon.noteDamage(status, to: subject)
         }
         try reply.fail(status)
       case .wire(let error): throw error
@@ -173,7 +175,9 @@ final class Session {
       guard let open = checkpoints[handle] else {
         throw .status(CallStatus(.invalidRequest, "this connection has no checkpoint \(handle)"))
       }
-      subject = Subject(label: open.resident.label, generation: open.resident.generation)
+      let resident = open.resident
+      subject = Subject(
+        label: resident.label, openedBy: resident.openedBy, generation: resident.generation)
       return open
     case .published(let name):
       throw .status(CallStatus(.checkpointNotFound, "no checkpoint is published as \(name)"))
@@ -220,7 +224,8 @@ final class Session {
     do throws(Problem) {
       set = try FileSet(files, openedBy: client.peer.uid)
       let label = Client.capped(label)
-      subject = Subject(label: label, generation: set.generation)
+      subject = Subject(
+        label: label, openedBy: client.peer.uid, generation: set.generation)
       lease = try daemon.store.open(set, label: label, for: caller)
     } catch {
       client.giveBack(fresh, of: .files)

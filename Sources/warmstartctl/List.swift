@@ -49,8 +49,11 @@ struct List: ParsableCommand {
       }
       try Output.write(json ? report(opened, tensors).line : table(tensors))
       guard verify else { return }
-      let problems = try Verification(of: tensors, in: opened, daemon).problems
-      if !problems.isEmpty { throw Failure(problems, about: opened.path) }
+      let verification = try Verification(of: tensors, in: opened, daemon)
+      for problem in verification.unsupported {
+        Output.complain("warmstartctl: not verified: \(printable(problem.message))\n")
+      }
+      if !verification.problems.isEmpty { throw Failure(verification.problems, about: opened.path) }
     }
   }
 

@@ -135,25 +135,40 @@ extension Resolved {
     for skipped in skipped {
       text += printable("skipped: \(skipped.variable) (no tensor \(skipped.tensor))") + "\n"
     }
-    for pair in unused {
-      let nearest = pair.target.nearest(among: variables)
+    let scopes = unused.isEmpty ? [] : Self.scopes(of: variables)
+    for (index, pair) in unused.enumerated() {
+      let nearest =
+        index < Self.maximumSuggestions ? pair.target.nearest(among: scopes, of: variables) : ""
       text += printable("unused: \(pair.key) → \(pair.target.text)\(nearest)") + "\n"
     }
     return text
   }
+
+  /// The most lines that get nearest names, which cost a look at every scope; chosen, not tuned.
+  private static let maximumSuggestions = 8
+
+  /// The scopes that maps can name: those of variables in the store, ascending.
+  private static func scopes(of variables: [Variable]) -> [Name] {
+    var scopes: Set<Name> = []
+    for variable in variables where variable.isInStore {
+      let bytes = variable.name.bytes
+      for end in bytes.indices where bytes[end] == UInt8(ascii: "/") {
+        scopes.insert(Name(bytes[...end]))
+      }
+    }
+    return scopes.sorted()
+  }
 }
 
 extension AssignmentMap.Target {
-  /// The scopes of variables that the target may have been meant for, worded to end a line, or nothing.
-  fileprivate func nearest(among variables: [Variable]) -> String {
+  /// The scopes that the target may have been meant for, worded to end a line, or nothing.
+  fileprivate func nearest(among scopes: [Name], of variables: [Variable]) -> String {
     guard case .name(let name) = self else { return "" }
-    let slash = UInt8(ascii: "/")
-    var scopes: Set<Name> = []
-    for bytes in variables.map(\.name.bytes) {
-      for end in bytes.indices where bytes[end] == slash { scopes.insert(Name(bytes[...end])) }
+    if variables.contains(where: { !$0.isInStore && $0.name.bytes.starts(with: name.bytes) }) {
+      return " (its variables are outside the variable store)"
     }
     var nearest = NearestNames(to: name)
-    for scope in scopes.sorted() { nearest.offer(scope) }
+    for scope in scopes { nearest.offer(scope) }
     guard !nearest.names.isEmpty else { return "" }
     return " (no variable is there; nearest: "
       + nearest.names.map(\.description).joined(separator: ", ") + ")"

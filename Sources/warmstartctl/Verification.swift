@@ -4,6 +4,8 @@ import WarmstartClient
 /// What `list --verify` finds: the daemon reads every tensor and compares its checksums.
 ///
 /// Nothing is checked here: a tensor that can be resolved is one whose bytes are those that were saved.
+/// What the daemon makes on the way (of V1 checkpoints, slices, the other byte order) stays for who asks
+/// next, and must fit its budget.
 struct Verification {
   /// At most so many tensors, of so many bytes, are asked for at once; chosen, not tuned.
   private static let batchCount = 256
@@ -11,14 +13,27 @@ struct Verification {
 
   private let checkpoint: Checkpoint
   private let daemon: Daemon
-  /// What is wrong, in the order of the tensors.
+  /// What is wrong, in the order of the tensors, and last what ended the reading, if anything did.
   private(set) var problems: [Problem] = []
+  /// The tensors that the daemon does not share, whose bytes nobody looked at.
+  private(set) var unsupported: [Problem] = []
 
   init(
     of tensors: [Checkpoint.StoredTensor], in checkpoint: Checkpoint, _ daemon: Daemon
   ) throws(Failure) {
     self.checkpoint = checkpoint
     self.daemon = daemon
+    do {
+      try check(tensors)
+    } catch {
+      // What was found is not lost to what comes between.
+      guard !problems.isEmpty else { throw error }
+      problems += error.problems
+    }
+  }
+
+  /// Asks for all tensors, in batches.
+  private mutating func check(_ tensors: [Checkpoint.StoredTensor]) throws(Failure) {
     var start = 0
     while start < tensors.count {
       var (end, byteCount) = (start, 0)
@@ -27,20 +42,27 @@ struct Verification {
         end += 1
       } while end < tensors.count && end - start < Verification.batchCount
         && byteCount < Verification.batchByteCount
-      try check(tensors[start..<end])
+      try checkBatch(tensors[start..<end])
       start = end
     }
   }
 
   /// Asks for tensors; where one is refused, for each by itself.
-  private mutating func check(_ tensors: ArraySlice<Checkpoint.StoredTensor>) throws(Failure) {
+  private mutating func checkBatch(_ tensors: ArraySlice<Checkpoint.StoredTensor>) throws(Failure) {
     do {
       try resolve(tensors)
     } catch {
       // What is no tensor's fault would be the same again.
       guard let problem = error.problems.first, problem.tensor != nil else { throw error }
-      guard tensors.count > 1 else { return problems.append(problem) }
-      for position in tensors.indices { try check(tensors[position...position]) }
+      guard tensors.count == 1 else {
+        for position in tensors.indices { try checkBatch(tensors[position...position]) }
+        return
+      }
+      if problem.reason == .unsupported {
+        unsupported.append(problem)
+      } else {
+        problems.append(problem)
+      }
     }
   }
 

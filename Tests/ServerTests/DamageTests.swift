@@ -33,7 +33,7 @@ import Testing
     #expect(told.count == 2)
     for (warning, name) in zip(told, ["one", "two"]) {
       #expect(
-        warning.hasPrefix("a\\u{1B}/\(name), opened by user \(0): DATA_LOSS "), "\(warning)")
+        warning.hasPrefix("checkpoint a\\u{1B}/\(name), opened by user "), "\(warning)")
       #expect(warning.contains("DATA_LOSS (CHECKSUM_MISMATCH): "))
     }
   }

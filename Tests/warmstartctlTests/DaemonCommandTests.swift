@@ -46,7 +46,7 @@ import Testing
     let (socket, log) = ("\(directory.path)/s", "\(directory.path)/log")
     let script = """
       "$0" --socket "$1" --max-connections 7 --budget 1G --linger 5 2>"$2" &
-      until grep -q started "$2"; do sleep 0.01; done; kill $!; wait $!
+      until grep -q started "$2" || ! kill -0 $!; do sleep 0.01; done; kill $!; wait $!
       """
     let program = RunningDaemon.products.appending(path: "warmstartd").path(percentEncoded: false)
     let status = try Command("/bin/sh", ["-c", script, program, socket, log]).status
