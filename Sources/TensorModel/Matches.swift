@@ -192,12 +192,16 @@ struct Matches {
       let nearest = problems.suggestion(for: tensor) { nearest in
         for position in 0..<catalog.count { nearest.offer(catalog.name(position)) }
       }
-      let hint = (names == nil ? catalog.objectHint(for: tensor) : "") + slashHint(pair)
-      problems.add(.tensorNotFound(tensor, for: member, nearest + hint, key: key))
+      // Looked for only where it will be told: a request may lack 100,000 tensors.
+      problems.add(.tensorNotFound(tensor, for: member, nearest + hint(tensor, pair), key: key))
     case (.skip, .one(let variable)?): skipped[variable] = tensor
     case (.skip, .list(let variables)?): for variable in variables { skipped[variable] = tensor }
     case (.skip, nil): problems.add(.partsLack(member ?? tensor, key: key))
     }
+  }
+
+  private func hint(_ tensor: Name, _ pair: Int) -> String {
+    (names == nil ? catalog.objectHint(for: tensor) : "") + slashHint(pair)
   }
 
   /// What to say if the pair's target is a scope of variables, but for the slash that scopes end in.
