@@ -68,7 +68,11 @@ int clinux_rename(const char *from, const char *to) { return result(rename(from,
 int clinux_reopen(int descriptor) {
   char path[40];
   snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
-  return (int)RETRY(open(path, O_RDONLY | O_CLOEXEC));
+  int opened = (int)RETRY(open(path, O_RDONLY | O_CLOEXEC));
+  // Whoever runs as the same user can change the mode, which the owner can put right.
+  if (opened == -EACCES && fchmod(descriptor, 0400) == 0)
+    opened = (int)RETRY(open(path, O_RDONLY | O_CLOEXEC));
+  return opened;
 }
 
 ssize_t clinux_path(int descriptor, void *bytes, size_t count) {
@@ -109,6 +113,14 @@ int64_t clinux_file_system(int descriptor) {
   struct statfs status;
   if (fstatfs(descriptor, &status) < 0) return -errno;
   return (int64_t)(uint32_t)status.f_type;
+}
+
+int64_t clinux_link_count(int descriptor) {
+  struct statx status;
+  // What the kernel remembers will do: a server that is gone would not answer.
+  if (statx(descriptor, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK, &status) < 0)
+    return -errno;
+  return status.stx_nlink;
 }
 
 int clinux_is_read_only(int descriptor) {
@@ -168,6 +180,11 @@ int clinux_reserve(int descriptor, int64_t count) {
 }
 
 int clinux_seal(int descriptor) { return result(fcntl(descriptor, F_ADD_SEALS, SEALS)); }
+
+int clinux_is_held_elsewhere(int descriptor) {
+  if (fcntl(descriptor, F_SETLEASE, F_WRLCK) < 0) return errno == EAGAIN ? 1 : -errno;
+  return result(fcntl(descriptor, F_SETLEASE, F_UNLCK));
+}
 
 int clinux_is_sealed(int descriptor) {
   int seals = fcntl(descriptor, F_GET_SEALS);
@@ -405,6 +422,17 @@ int64_t clinux_now_ns(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return nanoseconds(now);
+}
+
+int64_t clinux_real_now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return nanoseconds(now);
+}
+
+void clinux_sleep(int64_t count) {
+  struct timespec span = {.tv_sec = count / 1000000000, .tv_nsec = count % 1000000000};
+  while (nanosleep(&span, &span) < 0 && errno == EINTR) continue;
 }
 
 int64_t clinux_raise_descriptor_limit(void) {

@@ -3710,7 +3710,7 @@ const ProtobufCMessageDescriptor warmstart__v1__slot_variables__descriptor =
   (ProtobufCMessageInit) warmstart__v1__slot_variables__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_descriptors[8] =
+static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_descriptors[9] =
 {
   {
     "checkpoint",
@@ -3808,12 +3808,25 @@ static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "read_again",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ResolveRequest, read_again),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = {
   3,   /* field[3] = alignment */
   0,   /* field[0] = checkpoint */
   1,   /* field[1] = map */
   7,   /* field[7] = object_names */
+  8,   /* field[8] = read_again */
   4,   /* field[4] = sealed */
   5,   /* field[5] = skip_missing */
   6,   /* field[6] = strides */
@@ -3822,7 +3835,7 @@ static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = 
 static const ProtobufCIntRange warmstart__v1__resolve_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor =
 {
@@ -3832,7 +3845,7 @@ const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor =
   "Warmstart__V1__ResolveRequest",
   "warmstart.v1",
   sizeof(Warmstart__V1__ResolveRequest),
-  8,
+  9,
   warmstart__v1__resolve_request__field_descriptors,
   warmstart__v1__resolve_request__field_indices_by_name,
   1,  warmstart__v1__resolve_request__number_ranges,
@@ -4842,7 +4855,7 @@ const ProtobufCMessageDescriptor warmstart__v1__status_request__descriptor =
   (ProtobufCMessageInit) warmstart__v1__status_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__status_reply__field_descriptors[11] =
+static const ProtobufCFieldDescriptor warmstart__v1__status_reply__field_descriptors[15] =
 {
   {
     "daemon_version",
@@ -4976,16 +4989,68 @@ static const ProtobufCFieldDescriptor warmstart__v1__status_reply__field_descrip
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "charged_bytes",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__StatusReply, charged_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "kept_arena_bytes",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__StatusReply, kept_arena_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "own_charged_bytes",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__StatusReply, own_charged_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "own_kept_arena_bytes",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__StatusReply, own_kept_arena_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__status_reply__field_indices_by_name[] = {
   6,   /* field[6] = arena_bytes */
   7,   /* field[7] = budget_bytes */
+  11,   /* field[11] = charged_bytes */
   8,   /* field[8] = checkpoints */
   3,   /* field[3] = client_count */
   9,   /* field[9] = clients */
   10,   /* field[10] = counters */
   0,   /* field[0] = daemon_version */
+  12,   /* field[12] = kept_arena_bytes */
   4,   /* field[4] = lease_count */
+  13,   /* field[13] = own_charged_bytes */
+  14,   /* field[14] = own_kept_arena_bytes */
   1,   /* field[1] = process_id */
   2,   /* field[2] = uptime_ms */
   5,   /* field[5] = warm_bytes */
@@ -4993,7 +5058,7 @@ static const unsigned warmstart__v1__status_reply__field_indices_by_name[] = {
 static const ProtobufCIntRange warmstart__v1__status_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__status_reply__descriptor =
 {
@@ -5003,7 +5068,7 @@ const ProtobufCMessageDescriptor warmstart__v1__status_reply__descriptor =
   "Warmstart__V1__StatusReply",
   "warmstart.v1",
   sizeof(Warmstart__V1__StatusReply),
-  11,
+  15,
   warmstart__v1__status_reply__field_descriptors,
   warmstart__v1__status_reply__field_indices_by_name,
   1,  warmstart__v1__status_reply__number_ranges,

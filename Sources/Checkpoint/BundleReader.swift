@@ -75,6 +75,8 @@ package struct BundleReader {
         .unsupported,
         "\(index) has \(index.status.size) bytes, expected at most \(maximumIndexByteCount)")
     }
+    // Nothing is reserved for what is no index: a file of any size costs its owner nothing.
+    try expectFooter(of: index)
     try reserve(memoryByteCount(ofIndex: index.status.size))
     var bytes = [UInt8](repeating: 0, count: index.status.size)
     do {
@@ -93,6 +95,24 @@ package struct BundleReader {
     let parsed = parsing(bytes, expanding: expanded, of: { "\(index)" }, checkIn)
     try files.expectUnchanged(index)
     return try parsed.get()
+  }
+
+  /// Throws unless a file ends as a table does.
+  private static func expectFooter(of index: FileSet.Member) throws(Problem) {
+    let size = index.status.size
+    var end = [UInt8](repeating: 0, count: min(size, TableIndex.footerByteCount))
+    do {
+      let count = try index.file.read(at: size - end.count, into: &end, range: 0..<end.count)
+      // One that has become shorter meanwhile is told from others when it is read.
+      guard count == end.count else { return }
+    } catch {
+      throw Problem(.system, "\(index) cannot be read: \(error)")
+    }
+    do throws(TableError) {
+      _ = try TableIndex.range(footer: end.rawSpan, fileByteCount: size)
+    } catch {
+      throw Problem(error, in: "\(index)")
+    }
   }
 
   private static func parsing(

@@ -45,7 +45,7 @@ package struct FileSet: Sendable {
       throw Problem(.invalidRequest, "the checkpoint has V1 tables and other files")
     }
     for (position, (role, file)) in files.enumerated() {
-      let status = try FileSet.accept(file, as: "\(role)")
+      let status = try FileSet.settled(file, try FileSet.accept(file, as: "\(role)"))
       members.append(Member(role: role, file: file, status: status))
       switch role {
       case .index:
@@ -72,6 +72,30 @@ package struct FileSet: Sendable {
     generation = try Generation(members, openedBy: uid)
   }
 
+  /// The coarsest step of the clock that file systems take times from: 100 Hz, in nanoseconds.
+  ///
+  /// Linux 6.13 and later have finer times for files that somebody looks at.
+  private static let clockStep: Int64 = 10_000_000
+
+  /// Waits until another write would give a file another time; returns what it is then.
+  ///
+  /// A file that changed within the clock's last step could change again without a trace, as in git's
+  /// index.
+  private static func settled(_ file: File, _ status: FileStatus) throws(Problem) -> FileStatus {
+    var status = status
+    while true {
+      let age = RealTimeClock.nanoseconds().subtractingReportingOverflow(status.changed)
+      // A time to come, of another machine's clock, is not waited for.
+      guard !age.overflow, age.partialValue < clockStep, age.partialValue > -clockStep else {
+        return status
+      }
+      Thread.sleep(milliseconds: Int((clockStep - age.partialValue) / 1_000_000) + 1)
+      do { status = try file.status() } catch {
+        throw Problem(.system, "a file cannot be examined: \(error)")
+      }
+    }
+  }
+
   /// Examines a file, which must be a regular one that can be read and not written.
   package static func accept(_ file: File, as role: String) throws(Problem) -> FileStatus {
     do {
@@ -92,6 +116,18 @@ package struct FileSet: Sendable {
 
   /// The index file, or the first V1 table.
   package var index: Member { members[indexPosition] }
+
+  /// One file on each device, the index first: while they are open, no other file system is given the
+  /// numbers of these devices.
+  package var onePerDevice: [File] {
+    var devices = [index.status.device]
+    var files = [index.file]
+    for member in members where !devices.contains(member.status.device) {
+      devices.append(member.status.device)
+      files.append(member.file)
+    }
+    return files
+  }
 
   /// Whether the files are tables of a V1 checkpoint.
   var isTables: Bool { index.role == .table }
@@ -131,6 +167,17 @@ package struct FileSet: Sendable {
     return sign + String(repeating: "0", count: max(0, 5 - sign.count - digits.count)) + digits
   }
 
+  /// Whether the files may be the same but for their names, some of which have come or gone.
+  ///
+  /// Then they can be opened again, which reads and verifies them anew.
+  package var areOnlyRelinked: Bool {
+    members.allSatisfy { member in
+      guard let now = try? member.file.status() else { return false }
+      return Generation.isSameBytes(now, member.status)
+        || Generation.isRelinked(now, since: member.status)
+    }
+  }
+
   /// Throws `checkpointChanged` if a file is no longer what it was when it was passed.
   package func expectUnchanged(_ member: Member) throws(Problem) {
     let now: FileStatus
@@ -139,7 +186,6 @@ package struct FileSet: Sendable {
     } catch {
       throw Problem(.system, "\(member) cannot be examined: \(error)")
     }
-    // The number of links changes when the file is replaced, which leaves its bytes alone.
     guard Generation.isSameBytes(now, member.status) else {
       throw Problem(
         .checkpointChanged, "\(member) has changed since it was opened; open it again")

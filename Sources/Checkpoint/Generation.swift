@@ -44,15 +44,24 @@ package struct Generation: Sendable, Hashable {
 
   static func isSameBytes(_ left: FileStatus, _ right: FileStatus) -> Bool {
     left.device == right.device && left.inode == right.inode && left.size == right.size
-      && left.modified == right.modified
-      && (left.changed == right.changed || left.linkCount != right.linkCount)
+      && left.modified == right.modified && left.changed == right.changed
   }
 
-  /// ext4, xfs, btrfs, tmpfs, overlay: a user cannot choose device, inode or times there.
+  /// Whether only names of a file may have come or gone, which changes the time as a write does.
   ///
-  /// The numbers are those of `statfs(2)`.
+  /// The bytes may have changed as well: whoever can write them can set the other time back.
+  static func isRelinked(_ now: FileStatus, since then: FileStatus) -> Bool {
+    now.device == then.device && now.inode == then.inode && now.size == then.size
+      && now.modified == then.modified && now.linkCount != then.linkCount
+  }
+
+  /// ext4, xfs, btrfs, tmpfs: a user cannot choose device, inode or times there.
+  ///
+  /// A file system that is stacked on others (overlay) says what those say, and a user can mount one on a
+  /// file system that the user runs. Its layers are known to its mount namespace only, so none is
+  /// trusted. The numbers are those of `statfs(2)`.
   private static let trustedFileSystems: Set<Int64> = [
-    0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630,
+    0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994,
   ]
 }
 

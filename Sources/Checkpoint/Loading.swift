@@ -98,8 +98,14 @@ package struct Loading {
       return overflow ? .max : min(sum, Loading.chunkByteCount)
     }
     if let records = checkpoint.records {
-      for (run, tensor) in order where checkpoint.catalog.dtype(tensor) != .string {
+      for (run, tensor) in order {
         try checkIn()
+        guard checkpoint.catalog.dtype(tensor) != .string else {
+          // Decoding the record verifies it.
+          _ = try storedStrings(run, of: tensor)
+          strings[run] = nil
+          continue
+        }
         let numbers = try readNumbers(run, of: tensor, records)
         for var copy in copies(of: run, for: takers[run] ?? [], targets) {
           copy.copy(numbers.rawSpan, at: 0, to: &arena)

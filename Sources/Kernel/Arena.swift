@@ -7,6 +7,9 @@ package import SystemPackage
 /// after sealing cannot be spelled. See `memfd_create(2)`.
 @safe
 package struct Arena: ~Copyable, Sendable {
+  /// What memory is handed out in.
+  package static let pageByteCount = 4096
+
   private let descriptor: Descriptor
   private let view: WritableView
   /// The length in bytes.
@@ -94,6 +97,27 @@ package final class SealedArena: Sendable {
   /// Opens the arena anew, read-only, for one client: no file description is shared.
   package func open() throws(Errno) -> Descriptor {
     Descriptor(adopting: try checked(clinux_reopen(file.descriptor.number)))
+  }
+
+  /// Reads a run of the bytes; the range must lie in the arena.
+  package func read(at offset: Int, into buffer: inout MutableRawSpan) throws(Errno) {
+    let count = try file.read(at: offset, into: &buffer)
+    guard count == buffer.byteCount else { throw .invalidArgument }
+  }
+
+  /// Whether anybody but this value has the arena open, mapped or on the way through a socket.
+  ///
+  /// False if the kernel does not tell. See `fcntl(2)`, F_SETLEASE: a write lease is refused while the
+  /// file is open more than once.
+  package var isHeldElsewhere: Bool { clinux_is_held_elsewhere(file.descriptor.number) == 1 }
+
+  /// Whether the kernel tells who holds an arena.
+  package static func canTellHolders() throws(Errno) -> Bool {
+    let arena = try Arena(named: "warmstart:probe", byteCount: 1).seal()
+    guard clinux_is_held_elsewhere(arena.file.descriptor.number) == 0 else { return false }
+    let other = try arena.open()
+    defer { _ = other.borrowedNumber() }
+    return arena.isHeldElsewhere
   }
 
   /// Whether all four seals are on, as a client checks before it maps.

@@ -31,6 +31,14 @@ package struct Deadline: Sendable, Hashable, Comparable {
   }
 }
 
+/// The clock that files have their times from.
+///
+/// See `clock_gettime(2)`, CLOCK_REALTIME.
+package enum RealTimeClock {
+  /// Nanoseconds since 1970.
+  package static func nanoseconds() -> Int64 { clinux_real_now_ns() }
+}
+
 /// The monotonic clock, for durations.
 ///
 /// See `clock_gettime(2)`, CLOCK_MONOTONIC.

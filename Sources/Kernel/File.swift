@@ -45,6 +45,13 @@ package final class File: Sendable {
     return FileStatus(status)
   }
 
+  /// The number of names that the file has, as far as the kernel knows without asking a server.
+  ///
+  /// May hang all the same where a file system does not answer. See `statx(2)`, AT_STATX_DONT_SYNC.
+  package func linkCount() throws(Errno) -> Int {
+    Int(try checked(clinux_link_count(descriptor.number)))
+  }
+
   /// The kernel's magic number of the file system that the file is on.
   ///
   /// See `fstatfs(2)`.

@@ -4,7 +4,7 @@ package import SystemPackage
 /// Signals that are read from a descriptor instead of interrupting a thread.
 ///
 /// See `signalfd(2)`.
-package struct Signals: ~Copyable, Sendable {
+package final class Signals: Sendable {
   /// A signal that the daemon acts on.
   ///
   /// See `signal(7)`.
@@ -25,7 +25,7 @@ package struct Signals: ~Copyable, Sendable {
   }
 
   /// Takes the next signal that has come; nil if none has.
-  package borrowing func next() -> Signal? {
+  package func next() -> Signal? {
     Signal(rawValue: clinux_next_signal(descriptor.number))
   }
 }

@@ -6,6 +6,13 @@ package enum Thread {
   /// Enough for a call's frames with sanitizers on; reserved, not used, until touched.
   static let stackByteCount = 1 << 20
 
+  /// Does nothing on this thread for a while.
+  ///
+  /// See `nanosleep(2)`.
+  package static func sleep(milliseconds: Int) {
+    clinux_sleep(Int64(max(0, milliseconds)) * 1_000_000)
+  }
+
   /// Starts a thread that nobody joins.
   ///
   /// See `pthread_create(3)`.

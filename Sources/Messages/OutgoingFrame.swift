@@ -44,7 +44,7 @@ package struct OutgoingFrame: Sendable {
 
   /// Gives the buffer back if it has become larger than most frames need.
   package mutating func shrink() {
-    guard storage.count > 128 << 10 else { return }
+    guard storage.count > 32 << 10 else { return }
     self = OutgoingFrame()
   }
 

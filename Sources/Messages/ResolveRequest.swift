@@ -16,6 +16,8 @@ package struct ResolveRequest: Sendable {
     package var strides = false
     /// The map names tensors by what the object graph says that their variables were called.
     package var objectNames = false
+    /// What is needed is read again, whoever has verified it before.
+    package var readAgain = false
 
     package init() {}
   }
@@ -67,6 +69,7 @@ extension ResolveRequest {
     options.skipMissing = unsafe message.skip_missing != 0
     options.strides = unsafe message.strides != 0
     options.objectNames = unsafe message.object_names != 0
+    options.readAgain = unsafe message.read_again != 0
   }
 
   private static func variables(
@@ -162,6 +165,7 @@ extension OutgoingFrame {
   /// The offset of each partition must have as many axes as the full shape.
   package mutating func begin(_ request: ResolveRequest, _ scratch: Scratch) {
     begin(reserving: request.variables.wireByteCount)
+    prepend(field: 9, request.options.readAgain ? 1 : 0)
     prepend(field: 8, request.options.objectNames ? 1 : 0)
     prepend(field: 7, request.options.strides ? 1 : 0)
     prepend(field: 6, request.options.skipMissing ? 1 : 0)

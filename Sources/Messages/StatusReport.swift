@@ -89,6 +89,14 @@ public struct StatusReport: Sendable, Hashable {
   public var arenaByteCount = 0
   /// The bytes that arenas and indexes may take.
   public var budgetByteCount = 0
+  /// The bytes that they take now.
+  public var chargedByteCount = 0
+  /// Bytes of arenas that clients still have though they gave back the checkpoint.
+  public var keptArenaByteCount = 0
+  /// What of `chargedByteCount` the caller's user pays for.
+  public var ownChargedByteCount = 0
+  /// What of `keptArenaByteCount` the caller's user pays for.
+  public var ownKeptArenaByteCount = 0
   /// The checkpoints that are resident.
   public var checkpoints: [Checkpoint] = []
   /// The connections that the caller may know of.
@@ -112,6 +120,10 @@ extension StatusReport {
     warmByteCount = unsafe Int(clamping: message.warm_bytes)
     arenaByteCount = unsafe Int(clamping: message.arena_bytes)
     budgetByteCount = unsafe Int(clamping: message.budget_bytes)
+    chargedByteCount = unsafe Int(clamping: message.charged_bytes)
+    keptArenaByteCount = unsafe Int(clamping: message.kept_arena_bytes)
+    ownChargedByteCount = unsafe Int(clamping: message.own_charged_bytes)
+    ownKeptArenaByteCount = unsafe Int(clamping: message.own_kept_arena_bytes)
     checkpoints = unsafe elements(message.checkpoints, message.n_checkpoints)
       .compactMap { unsafe $0.map { unsafe Checkpoint($0.pointee) } }
     clients = unsafe elements(message.clients, message.n_clients)
@@ -187,6 +199,10 @@ extension OutgoingFrame {
     unsafe message.warm_bytes = UInt64(report.warmByteCount)
     unsafe message.arena_bytes = UInt64(report.arenaByteCount)
     unsafe message.budget_bytes = UInt64(report.budgetByteCount)
+    unsafe message.charged_bytes = UInt64(report.chargedByteCount)
+    unsafe message.kept_arena_bytes = UInt64(report.keptArenaByteCount)
+    unsafe message.own_charged_bytes = UInt64(report.ownChargedByteCount)
+    unsafe message.own_kept_arena_bytes = UInt64(report.ownKeptArenaByteCount)
     unsafe message.n_checkpoints = report.checkpoints.count
     unsafe message.checkpoints = scratch.messages(report.checkpoints) {
       unsafe $0.fill($1, scratch)

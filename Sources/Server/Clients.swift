@@ -1,4 +1,5 @@
 package import Kernel
+package import Store
 import SystemPackage
 package import TensorModel
 
@@ -9,39 +10,25 @@ package enum Endpoint: Sendable, Hashable {
   case administration
 }
 
-/// What the connections of one user share.
-enum Share: Int, Sendable, CaseIterable, CustomStringConvertible {
-  /// Files that connections hold.
-  case files
-  /// Files on frames that are being received and answered.
-  case filesInFlight
-  /// Memory for requests that are being received and answered, beyond small ones.
-  case requestBytes
-
-  var description: String {
-    switch self {
-    case .files: "files"
-    case .filesInFlight: "files in flight"
-    case .requestBytes: "bytes of requests"
-    }
-  }
-}
-
-/// A connection that was admitted: who it is, and its share of its user's limits.
+/// A connection that was admitted: who it is, and whose account pays for it.
 package final class Client: Sendable {
   package let id: UInt64
   package let socket: Socket
   package let peer: Socket.Peer
   package let endpoint: Endpoint
+  /// What its user has taken.
+  let account: Account
   private let clients: Clients
 
   fileprivate init(
-    _ id: UInt64, _ socket: Socket, _ peer: Socket.Peer, _ endpoint: Endpoint, in clients: Clients
+    _ id: UInt64, _ socket: Socket, _ peer: Socket.Peer, _ endpoint: Endpoint, _ account: Account,
+    in clients: Clients
   ) {
     self.id = id
     self.socket = socket
     self.peer = peer
     self.endpoint = endpoint
+    self.account = account
     self.clients = clients
   }
 
@@ -49,14 +36,18 @@ package final class Client: Sendable {
     clients.remove(id)
   }
 
-  /// Takes of what the user's connections share; throws `quota` if that is more than is left.
-  func take(_ count: Int, of share: Share) throws(Problem) {
-    try clients.take(count, of: share, for: self)
+  /// Takes files that the connection keeps; throws `quota` if that is more than its user may have.
+  ///
+  /// What it has when it ends is given back.
+  func keepFiles(_ count: Int) throws(Problem) {
+    try account.take(count, of: .descriptors)
+    clients.change(id) { $0.fileCount += count }
   }
 
-  /// Gives back what was taken.
-  func giveBack(_ count: Int, of share: Share) {
-    clients.giveBack(count, of: share, for: self)
+  /// Gives back files that are closed.
+  func dropFiles(_ count: Int) {
+    account.giveBack(count, of: .descriptors)
+    clients.change(id) { $0.fileCount -= count }
   }
 
   func introduce(label: String, command: String) {
@@ -110,22 +101,11 @@ package final class Clients: Sendable {
     weak let socket: Socket?
   }
 
-  private struct Usage: Sendable {
-    let uid: UInt32
-    /// By either socket: the user is known as long as there is one.
-    var connectionCount = 0
-    /// By the socket of administration, where a user's limit does not hold.
-    var administrationCount = 0
-    var taken = [Int](repeating: 0, count: Share.allCases.count)
-  }
-
   // Arrays: the first dictionary of a type makes the runtime look through all conformances there
   // are, while the connection that activated the daemon waits.
   private struct State {
     /// By ascending id.
     var records: [Record] = []
-    /// Of the users who are connected.
-    var usages: [Usage] = []
     var administrationCount = 0
     var lastID: UInt64 = 0
     var endedCallCount = 0
@@ -139,41 +119,28 @@ package final class Clients: Sendable {
       }
       return low < records.count && records[low].id == id ? low : nil
     }
-
-    func usage(of uid: UInt32) -> Int? { usages.firstIndex { $0.uid == uid } }
-
-    /// Throws `quota` unless one more connection of a user fits, who may have some already.
-    func expectRoom(
-      for endpoint: Endpoint, _ usage: Usage?, _ limits: Limits
-    ) throws(Problem) {
-      switch endpoint {
-      case .administration:
-        guard administrationCount < limits.administrationConnections else {
-          throw Problem(
-            .quota, "administrators have \(administrationCount) connections, their limit")
-        }
-      case .clients:
-        guard records.count - administrationCount < limits.connections else {
-          throw Problem(.quota, "the daemon has \(limits.connections) connections, its limit")
-        }
-        guard let usage else { return }
-        let own = usage.connectionCount - usage.administrationCount
-        guard own < limits.connectionsPerUser else {
-          throw Problem(.quota, "user \(usage.uid) has \(own) connections, the limit for one user")
-        }
-      }
-    }
   }
 
+  /// What a connection costs between calls: its buffers and its thread.
+  static let connectionByteCount = 96 << 10
+
   private let limits: Limits
+  private let accounts: Accounts
   /// Called when somebody has gone.
   private let changed: @Sendable () -> Void
-  // Invariant: a record exists as long as its `Client`; usage is the sum of its user's records.
+  // Invariant: a record exists as long as its `Client`. Lock order: this monitor, then the accounts'.
   private let state = Monitor(State())
 
-  package init(_ limits: Limits, changed: @escaping @Sendable () -> Void) {
+  package init(
+    _ limits: Limits, _ accounts: Accounts, changed: @escaping @Sendable () -> Void
+  ) {
     self.limits = limits
+    self.accounts = accounts
     self.changed = changed
+    accounts.limit(.connections, to: limits.connections)
+    accounts.limit(.descriptors, to: limits.descriptors)
+    accounts.limit(.filesInFlight, to: limits.filesInFlight)
+    accounts.limit(.messages, to: limits.messageByteCount)
   }
 
   /// Admits a connection, or throws why not.
@@ -182,47 +149,37 @@ package final class Clients: Sendable {
     do { peer = try socket.peer() } catch {
       throw Problem(.system, "the client's credentials cannot be read: \(error)")
     }
+    let account = Account(peer.uid, in: accounts)
     let id = try state.withLock { state throws(Problem) in
-      let known = state.usage(of: peer.uid)
-      try state.expectRoom(for: endpoint, known.map { state.usages[$0] }, limits)
-      let usage = known ?? state.usages.count
-      if known == nil { state.usages.append(Usage(uid: peer.uid)) }
-      state.usages[usage].connectionCount += 1
-      if endpoint == .administration {
-        state.usages[usage].administrationCount += 1
+      switch endpoint {
+      case .administration:
+        guard state.administrationCount < limits.administrationConnections else {
+          throw Problem(
+            .quota, "administrators have \(state.administrationCount) connections, their limit")
+        }
         state.administrationCount += 1
+      case .clients: try takeConnection(for: account)
       }
       state.lastID += 1
       state.records.append(
         Record(id: state.lastID, socket: Weak(socket: socket), peer: peer, endpoint: endpoint))
       return state.lastID
     }
-    return Client(id, socket, peer, endpoint, in: self)
+    return Client(id, socket, peer, endpoint, account, in: self)
   }
 
-  fileprivate func take(_ count: Int, of share: Share, for client: Client) throws(Problem) {
-    let uid = client.peer.uid
-    let limit = limits[share]
-    try state.withLock { state throws(Problem) in
-      // Its connection counts, so there is one.
-      guard let usage = state.usage(of: uid) else { return }
-      let taken = state.usages[usage].taken[share.rawValue]
-      guard count <= limit - taken else {
-        throw Problem(
-          .quota, "user \(uid) has \(taken) \(share), the limit for one user is \(limit)")
-      }
-      state.usages[usage].taken[share.rawValue] += count
-      guard share == .files, let position = state.position(of: client.id) else { return }
-      state.records[position].fileCount += count
+  private func takeConnection(for account: Account) throws(Problem) {
+    guard accounts.amount(of: .connections) < limits.connections else {
+      throw Problem(.quota, "the daemon has \(limits.connections) connections, its limit")
     }
-  }
-
-  fileprivate func giveBack(_ count: Int, of share: Share, for client: Client) {
-    state.withLock { state in
-      guard let usage = state.usage(of: client.peer.uid) else { return }
-      state.usages[usage].taken[share.rawValue] -= count
-      guard share == .files, let position = state.position(of: client.id) else { return }
-      state.records[position].fileCount -= count
+    let own = accounts.amount(of: .connections, for: account.uid)
+    guard own < limits.connectionsPerUser else {
+      throw Problem(.quota, "user \(account.uid) has \(own) connections, the limit for one user")
+    }
+    try account.take(1, of: .connections)
+    do { try account.take(Clients.connectionByteCount, of: .messages) } catch {
+      account.giveBack(1, of: .connections)
+      throw error
     }
   }
 
@@ -242,14 +199,14 @@ package final class Clients: Sendable {
     state.notifying { state in
       guard let position = state.position(of: id) else { return }
       let record = state.records.remove(at: position)
-      guard let usage = state.usage(of: record.peer.uid) else { return }
-      state.usages[usage].connectionCount -= 1
-      if record.endpoint == .administration {
-        state.usages[usage].administrationCount -= 1
-        state.administrationCount -= 1
+      let account = Account(record.peer.uid, in: accounts)
+      switch record.endpoint {
+      case .administration: state.administrationCount -= 1
+      case .clients:
+        account.giveBack(1, of: .connections)
+        account.giveBack(Clients.connectionByteCount, of: .messages)
       }
-      state.usages[usage].taken[Share.files.rawValue] -= record.fileCount
-      if state.usages[usage].connectionCount == 0 { state.usages.remove(at: usage) }
+      account.giveBack(record.fileCount, of: .descriptors)
     }
     changed()
   }

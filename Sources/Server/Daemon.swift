@@ -11,7 +11,7 @@ package final class Daemon: Sendable {
   /// The version that clients are told.
   package static let version = "0.1.0"
   /// What calls may require.
-  static let features = ["sealed", "strides", "object_names"]
+  static let features = ["sealed", "strides", "object_names", "read_again"]
 
   /// How the daemon tells whoever started it what it does.
   package struct Supervisor: Sendable {
@@ -64,7 +64,7 @@ package final class Daemon: Sendable {
     self.wakeUp = wakeUp
     let nextLook = Monitor(Deadline.never)
     self.nextLook = nextLook
-    clients = Clients(limits) {
+    clients = Clients(limits, store.accounts) {
       // Waking the loop for each connection that ends would cost more than the connection.
       let look = nextLook.withLock { $0 }
       let isSoon =
@@ -84,19 +84,30 @@ package final class Daemon: Sendable {
 
   /// Admits a connection, or tells the client why not.
   package func admit(_ socket: Socket, by endpoint: Endpoint) -> Client? {
-    do throws(Problem) {
-      if isDraining { throw Problem(.draining, "the daemon is stopping") }
-      return try clients.admit(socket, by: endpoint)
+    do {
+      return try take(socket, by: endpoint)
     } catch {
       refuse(socket, error)
       return nil
     }
   }
 
+  /// Admits a connection, or throws why not.
+  func take(_ socket: Socket, by endpoint: Endpoint) throws(Problem) -> Client {
+    if isDraining { throw Problem(.draining, "the daemon is stopping") }
+    return try clients.admit(socket, by: endpoint)
+  }
+
+  /// Tells a client that it is not served, and an operator, once in a while.
   func refuse(_ socket: Socket, _ problem: Problem) {
     complain("refused a connection: \(problem.message)")
     // The frame fits a new socket's buffer; a client that is gone needs no answer.
     try? Responder(Connection(socket), 0).fail(CallStatus(problem))
+  }
+
+  /// Tells an operator that nobody can be accepted, once in a while.
+  func noteRefusedConnection(_ complaint: String) {
+    complain(complaint)
   }
 
   func noteBrokenSession(_ client: Client, _ error: WireError) {

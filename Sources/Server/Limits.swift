@@ -6,14 +6,14 @@ package struct Limits: Sendable {
   ///
   /// Chosen, not tuned.
   package var administrationConnections = 16
-  /// Connections of one user.
+  /// Connections of one user, if that is less than three quarters of what others leave.
   package var connectionsPerUser = 1024
-  /// Files that the connections of one user hold in all.
-  package var filesPerUser = 16384
-  /// Files of one user on frames that are being received and answered.
-  package var filesInFlightPerUser = 4096
-  /// Memory for the requests of one user that are being received and answered, beyond small ones.
-  package var requestByteCountPerUser = 1 << 30
+  /// Files that are kept open for all users: passed by clients, held by residents, and arenas.
+  package var descriptors = 16384
+  /// Files of all users on frames that are being received and answered.
+  package var filesInFlight = 4096
+  /// Memory for all users' connections, and messages that are being received and answered.
+  package var messageByteCount = 1536 << 20
   /// Checkpoints that one connection has open.
   package var handles = 64
   /// How long calls in flight may go on after the daemon was told to stop.
@@ -21,21 +21,19 @@ package struct Limits: Sendable {
 
   package init() {}
 
-  /// How much of something the connections of one user share.
-  subscript(share: Share) -> Int {
-    switch share {
-    case .files: filesPerUser
-    case .filesInFlight: filesInFlightPerUser
-    case .requestBytes: requestByteCountPerUser
-    }
+  /// Fits the limits to the descriptors that the process may have, so that they cannot run out.
+  ///
+  /// A quarter is for connections, half for files that are kept, an eighth for those on frames. The
+  /// rest is for the daemon itself: it can always accept.
+  package mutating func fit(descriptors count: Int) {
+    connections = min(connections, max(8, count / 4))
+    connectionsPerUser = min(connectionsPerUser, connections)
+    descriptors = max(16, count / 2)
+    filesInFlight = min(filesInFlight, max(96, count / 8))
   }
 
-  /// Lowers the limits so that the process's descriptors cannot run out.
-  package mutating func fit(descriptors: Int) {
-    // Half for connections and what the daemon itself needs, half for files.
-    connections = min(connections, max(8, descriptors / 4))
-    connectionsPerUser = min(connectionsPerUser, connections)
-    filesPerUser = min(filesPerUser, max(16, descriptors / 2))
-    filesInFlightPerUser = min(filesInFlightPerUser, max(64, descriptors / 8))
+  /// Fits the limits to the memory that the process may have.
+  package mutating func fit(memory byteCount: Int) {
+    messageByteCount = min(messageByteCount, byteCount / 8)
   }
 }

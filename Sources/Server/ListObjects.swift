@@ -28,7 +28,7 @@ extension Session {
   /// The object graph of a checkpoint, read if nobody has read it yet.
   func objects(of open: OpenCheckpoint, _ caller: Caller) throws(CallFailure) -> Objects {
     do {
-      return try open.resident.objects(from: open.files, for: caller, in: daemon.store)
+      return try open.lease.objects(from: open.files, for: caller)
     } catch {
       throw .status(CallStatus(error))
     }

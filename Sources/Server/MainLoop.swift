@@ -33,17 +33,28 @@ package struct MainLoop {
   package init(_ daemon: Daemon, _ listeners: [(socket: Socket, endpoint: Endpoint)]) {
     self.daemon = daemon
     self.listeners = listeners
-    workers = Workers { daemon.serve($0, $1) }
+    workers = Workers { daemon.serve($0, $1) } refuse: { daemon.refuse($0, $1) }
   }
 
   /// Serves until a signal says stop; returns whether everything ended in time.
-  package mutating func run(_ signals: borrowing Signals) throws(Errno) -> Bool {
+  ///
+  /// Touches no file of a client, closes none, and writes to nobody who may not read: whatever hangs,
+  /// hangs elsewhere.
+  package mutating func run(_ signals: Signals) throws(Errno) -> Bool {
+    let watch = SignalWatch(signals)
+    var isWatching = false
     daemon.supervisor.ready()
-    while true {
+    while !watch.mustStop {
       daemon.nextLook.withLock { $0 = .never }
-      if let due = statusDue, due.hasPassed { updateStatus() }
+      if let due = statusDue, due.hasPassed {
+        // Not before: whoever activated the daemon waits, and a signal can wait a little, too.
+        if !isWatching {
+          try start(watch)
+          isWatching = true
+        }
+        updateStatus()
+      }
       var poll = Poll()
-      poll.add(signals.descriptor, for: .readable)
       poll.add(daemon.wakeUp.descriptor, for: .readable)
       let isResting = !restUntil.hasPassed
       if !isResting {
@@ -53,18 +64,14 @@ package struct MainLoop {
       daemon.nextLook.withLock { $0 = deadline }
       _ = try poll.wait(until: deadline)
       pingIfDue()
-      // A hang-up says that a terminal is gone, or asks to read a configuration: there is none.
-      if poll.seen(0).contains(.readable), let signal = signals.next(), signal != .hangUp {
-        if signal != .user1 { break }
-        daemon.supervisor.warn("state: \(daemon.summary)")
-      }
-      if poll.seen(1).contains(.readable) {
+      if watch.takeReportOrder() { daemon.supervisor.warn("state: \(daemon.summary)") }
+      if poll.seen(0).contains(.readable) {
         daemon.wakeUp.reset()
         noteChange()
       }
       if !isResting {
         for (position, listener) in listeners.enumerated()
-        where poll.seen(position + 2).contains(.readable) {
+        where poll.seen(position + 1).contains(.readable) {
           accept(listener.socket, listener.endpoint)
         }
       }
@@ -72,6 +79,15 @@ package struct MainLoop {
     }
     daemon.supervisor.stopping()
     return daemon.drain()
+  }
+
+  private func start(_ watch: SignalWatch) throws(Errno) {
+    try watch.start(
+      drainMilliseconds: daemon.limits.drainMilliseconds, wakeUp: daemon.wakeUp
+    ) { [daemon] in
+      daemon.supervisor.warn("the main loop does not answer a signal to stop: ended without it")
+      Process.exitNow(1)
+    }
   }
 
   private func nextDeadline(isResting: Bool) -> Deadline {
@@ -89,7 +105,7 @@ package struct MainLoop {
   private var footprint: Footprint {
     Footprint(
       connections: daemon.clients.count, endedCalls: daemon.clients.endedCallCount,
-      residents: daemon.store.residents.count)
+      residents: daemon.store.residentCount)
   }
 
   /// Drops what was unused for long; what was freed since the last time goes back to the kernel.
@@ -128,7 +144,12 @@ package struct MainLoop {
     do {
       // One at a time: the others are still waiting when the loop comes back.
       let socket = try listener.accept()
-      guard let client = daemon.admit(socket, by: endpoint) else { return }
+      let client: Client
+      do { client = try daemon.take(socket, by: endpoint) } catch {
+        // What a client sent before it was refused may be files, which closing the socket closes.
+        workers.refuse(socket, error)
+        return
+      }
       noteChange()
       do { try workers.take(client) } catch {
         daemon.refuse(socket, Problem(.quota, "no thread can be started: \(error)"))
@@ -139,7 +160,8 @@ package struct MainLoop {
       return
     } catch {
       // Out of descriptors: accepting again at once would spin.
-      daemon.supervisor.warn("cannot accept a connection: \(error)")
+      daemon.noteRefusedConnection("cannot accept a connection: \(error)")
+      if error == .tooManyOpenFiles { _ = daemon.store.evictAll() }
       restUntil = .after(milliseconds: MainLoop.restMilliseconds)
     }
   }

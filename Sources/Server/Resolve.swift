@@ -24,7 +24,7 @@ extension Session {
       throw .status(CallStatus(.invalidRequest, "the request is not valid: \(error)"))
     }
     let open = try open(reference, caller)
-    if let answer = open.resident.answer(to: connection.message[parts.question], in: daemon.store) {
+    if let answer = open.lease.answer(to: connection.message[parts.question]) {
       return try send(answer, open, reply)
     }
     let request = try request(call, ResolveRequest.init(unpacking:_:))
@@ -40,16 +40,18 @@ extension Session {
     let placements = try open.place(resolution.assignments, options, for: caller)
     let places: [PiecePlace]
     do {
-      places = try open.acquire(placements, for: caller, in: daemon.store)
+      if request.options.readAgain { try open.readAgain(placements, for: caller) }
+      places = try open.acquire(placements, for: caller)
     } catch {
       throw .status(CallStatus(error))
     }
     var chunks = ResolveChunks(reply, open, request.variables, isOpened: isOpenedByCall)
     try chunks.append(resolution.assignments, placements, places)
     try chunks.finish(resolution) { regions, replies in
-      guard let question else { return }
+      // An answer from memory would be no reading.
+      guard let question, !request.options.readAgain else { return }
       // Before the client can tell anybody that it has its answer.
-      open.resident.remember(connection.message[question], regions, replies, in: daemon.store)
+      open.lease.remember(connection.message[question], regions, replies)
     }
   }
 
@@ -133,13 +135,24 @@ extension OpenCheckpoint {
     return placements
   }
 
+  /// Reads everything placed, also what was verified before.
+  fileprivate func readAgain(_ placements: Placements, for caller: Caller) throws(Problem) {
+    var runs = placements.runs.map { Resident.Run(position: $0.position, tensor: $0.tensor) }
+    for piece in placements.pieces {
+      for run in checkpoint.runs(of: piece.tensor, piece.slice) {
+        runs.append(Resident.Run(position: run, tensor: piece.tensor))
+      }
+    }
+    try lease.verifyAgain(runs, from: files, for: caller)
+  }
+
   /// Waits until everything placed is verified or made; returns the places of the pieces, in order.
   fileprivate func acquire(
-    _ placements: Placements, for caller: Caller, in store: Store
+    _ placements: Placements, for caller: Caller
   ) throws(Problem) -> [PiecePlace] {
-    let places = try resident.acquire(
+    let places = try lease.acquire(
       runs: placements.runs.map { Resident.Run(position: $0.position, tensor: $0.tensor) },
-      pieces: placements.pieces, from: files, for: caller, in: store)
+      pieces: placements.pieces, from: files, for: caller)
     var isUnchanged = [Bool](repeating: false, count: files.members.count)
     for member in placements.members where member >= 0 && !isUnchanged[Int(member)] {
       try files.expectUnchanged(files.members[Int(member)])

@@ -10,11 +10,14 @@ struct Responder {
 
   private let connection: Connection
   private let id: UInt64
+  /// What the user pays for replies that are not read; nil for one that fits a new socket's buffer.
+  private let share: RequestShare?
 
   /// Makes a responder; id 0 speaks about the connection itself.
-  init(_ connection: Connection, _ id: UInt64) {
+  init(_ connection: Connection, _ id: UInt64, _ share: RequestShare? = nil) {
     self.connection = connection
     self.id = id
+    self.share = share
   }
 
   /// Sends a response that `begin` puts into the frame, with files on it.
@@ -36,6 +39,10 @@ struct Responder {
           "the answer has a part of \(byteCount) bytes that cannot be divided, expected at most "
             + "\(Connection.maximumReplyByteCount)"))
     }
+    do { try share?.take(reply: byteCount, files: files.count) } catch {
+      throw .status(CallStatus(error))
+    }
+    defer { share?.giveBack(reply: byteCount, files: files.count) }
     do { try connection.send(files) } catch { throw .wire(error) }
   }
 

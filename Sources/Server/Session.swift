@@ -45,13 +45,17 @@ final class Session {
   private var openedByCall: UInt64?
   /// Whether the call that is being answered opened its checkpoint, which its first reply then tells.
   var isOpenedByCall: Bool { openedByCall != nil }
+  /// What the call that is being answered opened before by an earlier one.
+  private var named: OpenCheckpoint?
+  /// The files that the call that is being answered opens, unless some were attached before.
+  private var passed: FileSet?
   private var lastID: UInt64 = 0
-  private let share: RequestShare
+  let share: RequestShare
 
   init(_ client: Client, of daemon: Daemon, _ memory: Connection.Memory) {
     self.client = client
     self.daemon = daemon
-    let share = RequestShare(client)
+    let share = RequestShare(client.account)
     self.share = share
     connection = Connection(client.socket, memory) { burden throws(WireError) in
       try share.take(burden)
@@ -62,8 +66,9 @@ final class Session {
   func run() {
     do throws(WireError) {
       while try connection.receive(limit: Connection.maximumRequestByteCount), try answer() {
-        share.giveBack()
+        // Given back when it is free.
         connection.shrink()
+        share.giveBack()
         client.endCall()
       }
       // Most have hung up themselves by now.
@@ -85,11 +90,9 @@ final class Session {
     do { call = try Call(parsing: connection.message) } catch { throw .malformed("\(error)") }
     try connection.expectDescriptors(call.descriptorCount)
     client.countCall()
-    let reply = Responder(connection, call.id)
-    openedByCall = nil
-    subject = nil
+    let reply = Responder(connection, call.id, share)
     do throws(CallFailure) {
-      try dispatch(call, reply)
+      try dispatchAgain(call, reply)
     } catch {
       if let openedByCall { try? close(openedByCall) }
       switch error {
@@ -108,7 +111,27 @@ final class Session {
     return true
   }
 
+  /// Answers a call; once more if it failed because files that are open got or lost names.
+  ///
+  /// They are opened anew then, so that nothing that was verified before is taken for what they are now.
+  private func dispatchAgain(_ call: Call, _ reply: Responder) throws(CallFailure) {
+    do throws(CallFailure) {
+      try dispatch(call, reply)
+    } catch {
+      guard case .status(let status) = error, status.reason == Reason.checkpointChanged.rawValue,
+        let files = named?.files ?? passed, files.areOnlyRelinked
+      else { throw error }
+      if let named { try reopen(named, Caller(client.socket, until: call.deadline)) }
+      if let openedByCall { try close(openedByCall) }
+      try dispatch(call, reply)
+    }
+  }
+
   private func dispatch(_ call: Call, _ reply: Responder) throws(CallFailure) {
+    openedByCall = nil
+    subject = nil
+    named = nil
+    passed = nil
     for feature in call.requiredFeatures where !Daemon.features.contains(feature) {
       throw .status(CallStatus(.unsupported, "this daemon does not have the feature \(feature)"))
     }
@@ -157,7 +180,7 @@ final class Session {
     do {
       // Not only for later: a client's own socket, held here, would keep its connection alive.
       for file in files { _ = try FileSet.accept(file, as: "attached file") }
-      try client.take(files.count, of: .files)
+      try client.keepFiles(files.count)
     } catch { throw .status(CallStatus(error)) }
     return files.map { file in
       lastID += 1
@@ -176,6 +199,7 @@ final class Session {
         throw .status(CallStatus(.invalidRequest, "this connection has no checkpoint \(handle)"))
       }
       let resident = open.resident
+      named = open
       subject = Subject(
         label: resident.label, openedBy: resident.openedBy, generation: resident.generation)
       return open
@@ -218,17 +242,18 @@ final class Session {
       }
     }
     let fresh = files.count - used.count
-    try client.take(fresh, of: .files)
+    try client.keepFiles(fresh)
     let lease: Lease
     let set: FileSet
     do throws(Problem) {
       set = try FileSet(files, openedBy: client.peer.uid)
+      if used.isEmpty { passed = set }
       let label = Client.capped(label)
       subject = Subject(
         label: label, openedBy: client.peer.uid, generation: set.generation)
       lease = try daemon.store.open(set, label: label, for: caller)
     } catch {
-      client.giveBack(fresh, of: .files)
+      client.dropFiles(fresh)
       throw error
     }
     for id in used { attached[id] = nil }
@@ -240,53 +265,28 @@ final class Session {
     return open
   }
 
+  /// Opens the files of a checkpoint anew, under the same handle.
+  private func reopen(_ open: OpenCheckpoint, _ caller: Caller) throws(CallFailure) {
+    do {
+      let files = try FileSet(
+        open.files.members.map { ($0.role, $0.file) }, openedBy: client.peer.uid)
+      let lease = try daemon.store.open(files, label: open.resident.label, for: caller)
+      checkpoints[open.handle] = OpenCheckpoint(handle: open.handle, lease: lease, files: files)
+    } catch {
+      throw .status(CallStatus(error))
+    }
+  }
+
   /// Gives a checkpoint back.
   func close(_ handle: UInt64) throws(CallFailure) {
     guard let open = checkpoints.removeValue(forKey: handle) else {
       throw .status(CallStatus(.invalidRequest, "this connection has no checkpoint \(handle)"))
     }
-    client.giveBack(open.files.members.count, of: .files)
+    let fileCount = open.files.members.count
+    // Closed here, and only then given back.
+    _ = consume open
+    client.dropFiles(fileCount)
     client.countLeases(checkpoints.count)
-  }
-}
-
-/// The share of its user's memory and files that a session's request takes while it is answered.
-private final class RequestShare {
-  /// What a request takes: its bytes, up to sixteen times as much unpacked, and the answer.
-  private static let factor = 20
-
-  private let client: Client
-  private var byteCount = 0
-  private var fileCount = 0
-
-  init(_ client: Client) {
-    self.client = client
-  }
-
-  func take(_ burden: Connection.Burden) throws(WireError) {
-    do throws(Problem) {
-      switch burden {
-      case .bytes(let count):
-        try client.take(count * RequestShare.factor, of: .requestBytes)
-        byteCount += count * RequestShare.factor
-      case .files(let count):
-        try client.take(count, of: .filesInFlight)
-        fileCount += count
-      }
-    } catch {
-      throw .overQuota(error.message)
-    }
-  }
-
-  func giveBack() {
-    if byteCount > 0 { client.giveBack(byteCount, of: .requestBytes) }
-    if fileCount > 0 { client.giveBack(fileCount, of: .filesInFlight) }
-    byteCount = 0
-    fileCount = 0
-  }
-
-  deinit {
-    giveBack()
   }
 }
 

@@ -6,12 +6,14 @@ import TensorModel
 
 extension Session {
   /// At most this many checkpoints and clients are listed; the totals count all.
-  private static let maximumListed = 1000
+  static let maximumListed = 1000
 
   /// Answers `Status`: totals, checkpoints, and the connections that the caller may know of.
   func status(_ reply: Responder) throws(CallFailure) {
     let isAdministrator = client.endpoint == .administration
-    var report = daemon.report(labelsFor: isAdministrator ? nil : client.peer.uid)
+    var report = daemon.report(for: isAdministrator ? nil : client.peer.uid)
+    report.ownChargedByteCount = daemon.store.accounts.amount(of: .memory, for: client.peer.uid)
+    report.ownKeptArenaByteCount = daemon.store.granted.byteCount(ofUser: client.peer.uid)
     report.clients = daemon.clients.records(ofUser: isAdministrator ? nil : client.peer.uid)
       .prefix(Session.maximumListed)
       .map { record in
@@ -19,25 +21,28 @@ extension Session {
           processID: Int(record.peer.pid), userID: Int(record.peer.uid), label: record.label,
           command: record.command, leaseCount: record.leaseCount, callCount: record.callCount)
       }
-    report.checkpoints = Array(report.checkpoints.prefix(Session.maximumListed))
     try reply.send { frame, scratch in frame.begin(report, scratch) }
   }
 }
 
 extension Daemon {
-  /// What the daemon holds; without the clients, and with the labels of one user or of all.
-  func report(labelsFor uid: UInt32?) -> StatusReport {
+  /// What the daemon holds for all, without the clients, and the checkpoints of one user or of all.
+  func report(for uid: UInt32?) -> StatusReport {
     var report = StatusReport()
     report.daemonVersion = Daemon.version
     report.processID = Process.id
     report.uptimeMilliseconds = Int((MonotonicClock.nanoseconds() - started) / 1_000_000)
     report.clientCount = clients.count
-    report.budgetByteCount = store.budget.limit
-    for (resident, leaseCount) in store.residents {
+    report.budgetByteCount = store.accounts.limit(of: .memory)
+    report.chargedByteCount = store.accounts.amount(of: .memory)
+    report.keptArenaByteCount = store.granted.byteCount()
+    report.leaseCount = store.leaseCount
+    let holdings = store.figures.holdings
+    report.arenaByteCount = holdings.arenaByteCount
+    report.warmByteCount = holdings.warmByteCount
+    let residents = uid.map { store.residents(of: $0) } ?? store.residents
+    for (resident, leaseCount) in residents.prefix(Session.maximumListed) {
       let holdings = resident.holdings
-      report.leaseCount += leaseCount
-      report.arenaByteCount += holdings.arenaByteCount
-      report.warmByteCount += holdings.verifiedByteCount + holdings.arenaByteCount
       var checkpoint = StatusReport.Checkpoint(
         generation: resident.generation.description, format: resident.checkpoint.format,
         label: uid == nil || uid == resident.openedBy ? resident.label : "")
@@ -49,7 +54,7 @@ extension Daemon {
       checkpoint.leaseCount = leaseCount
       report.checkpoints.append(checkpoint)
     }
-    let counters = store.counters
+    let counters = store.figures.counters
     report.counters = [
       StatusReport.Counter("opens", counters.opens),
       StatusReport.Counter("indexes_parsed", counters.indexesParsed),
@@ -66,12 +71,12 @@ extension Daemon {
 
   /// The line that `systemctl status` shows.
   var summary: String {
-    let report = report(labelsFor: nil)
+    let warm = store.figures.holdings.warmByteCount
     func counted(_ count: Int, _ noun: String) -> String {
       "\(count) \(noun)\(count == 1 ? "" : "s")"
     }
-    return counted(report.clientCount, "client") + ", " + counted(report.leaseCount, "lease")
-      + ", " + counted(report.checkpoints.count, "checkpoint")
-      + ", \(report.warmByteCount / (1 << 20)) MiB warm"
+    return counted(clients.count, "client") + ", " + counted(store.leaseCount, "lease")
+      + ", " + counted(store.residentCount, "checkpoint")
+      + ", \(warm / (1 << 20)) MiB warm"
   }
 }

@@ -62,18 +62,26 @@ package final class Answer: Sendable {
   let byteCount: Int
   private let charge: Charge
 
-  /// Gathers an answer; nil if it is long, or the budget has no room for it.
+  /// Gathers an answer; nil if it is long, or its user may have no more.
   fileprivate init?(
-    _ question: ArraySlice<UInt8>, _ regions: [Region], _ replies: [Reply], _ budget: Budget
+    _ question: ArraySlice<UInt8>, _ regions: [Region], _ replies: [Reply], _ tab: Tab
   ) {
     self.question = Question(question)
     self.regions = regions
     self.replies = replies
     byteCount = replies.reduce(self.question.head.count) { $0 + $1.fields.count }
-    guard byteCount <= Answer.maximumByteCount, let charge = budget.charge(byteCount) else {
-      return nil
-    }
+    guard byteCount <= Answer.maximumByteCount,
+      let charge = try? tab.charge(Amounts(memory: byteCount))
+    else { return nil }
     self.charge = charge
+  }
+
+  /// Whether it names one of the arenas.
+  fileprivate func names(_ arenas: Set<UInt64>) -> Bool {
+    regions.contains { region in
+      guard case .arena(let holder) = region else { return false }
+      return arenas.contains(holder.id)
+    }
   }
 }
 
@@ -101,20 +109,36 @@ final class Answers: Sendable {
     return nil
   }
 
-  /// Remembers an answer, in place of the oldest ones, if the budget has room for it.
+  /// Remembers an answer, in place of the oldest ones, if its user may have it.
   func remember(
-    _ question: ArraySlice<UInt8>, _ regions: [Answer.Region], _ replies: [Answer.Reply],
-    _ budget: Budget
+    _ question: ArraySlice<UInt8>, _ regions: [Answer.Region], _ replies: [Answer.Reply], _ tab: Tab
   ) {
-    guard let answer = Answer(question, regions, replies, budget) else { return }
-    state.withLock { state in
+    guard let answer = Answer(question, regions, replies, tab) else { return }
+    let forgotten = state.withLock { state in
       state.answers.append(answer)
       state.byteCount += answer.byteCount
+      var forgotten: [Answer] = []
       while state.byteCount > Answer.maximumByteCount
         || state.answers.count > Answers.maximumCount
       {
-        state.byteCount -= state.answers.removeFirst().byteCount
+        forgotten.append(state.answers.removeFirst())
+        state.byteCount -= forgotten[forgotten.count - 1].byteCount
       }
+      return forgotten
     }
+    // Their arenas' charges end here, outside the lock.
+    _ = forgotten
+  }
+
+  /// Forgets the answers that name one of the arenas.
+  func forget(_ arenas: Set<UInt64>) {
+    let forgotten = state.withLock { state in
+      let forgotten = state.answers.filter { $0.names(arenas) }
+      state.answers.removeAll { $0.names(arenas) }
+      state.byteCount -= forgotten.reduce(0) { $0 + $1.byteCount }
+      return forgotten
+    }
+    // Their arenas' charges end here, outside the lock.
+    _ = forgotten
   }
 }

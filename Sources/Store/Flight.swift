@@ -42,6 +42,8 @@ final class Flight: Sendable {
   /// Whether anybody but the thread that does the work wants the result.
   var isAwaited: Bool { state.withLock { $0.waiterCount > 0 } }
 
+  var hasEnded: Bool { state.withLock { $0.hasEnded } }
+
   /// Tells everybody that the work has ended.
   func end() {
     state.withLock { state in

@@ -24,46 +24,53 @@ package final class Objects: Sendable {
   }
 }
 
-extension Resident {
+extension Lease {
   /// The object graph: read through these files unless somebody has; waits if somebody is reading it.
   ///
   /// Throws TENSOR_NOT_FOUND for a checkpoint without one.
-  package func objects(
-    from files: FileSet, for caller: Caller, in store: Store
-  ) throws(Problem) -> Objects {
-    let run = try checkpoint.objectGraphRun().run
+  package func objects(from files: FileSet, for caller: Caller) throws(Problem) -> Objects {
+    let run = try resident.checkpoint.objectGraphRun().run
     while true {
-      let flight = Flight()
-      let found = objects.withLock { state in
-        if case .unread = state {
-          state = .reading(flight)
-          return Objects.State.unread
-        }
-        return state
+      if case .read(let objects) = resident.objects.withLock({ $0 }) { return objects }
+      let found = try store.loadSlots.run(caller, of: account.uid) { () throws(Problem) in
+        try claimAndRead(run, from: files, for: caller)
       }
       switch found {
       case .read(let objects): return objects
       case .reading(let other): try caller.wait(for: other)
-      case .unread:
-        do {
-          let read = try read(run, from: files, for: caller, flight, in: store)
-          objects.withLock { $0 = .read(read) }
-          flight.end()
-          return read
-        } catch {
-          objects.withLock { $0 = .unread }
-          flight.end()
-          throw error
-        }
+      case .unread: continue
       }
     }
   }
 
+  private func claimAndRead(
+    _ run: Int, from files: FileSet, for caller: Caller
+  ) throws(Problem) -> Objects.State {
+    let flight = Flight()
+    let found = resident.objects.withLock { state in
+      let found = state
+      if case .unread = state { state = .reading(flight) }
+      return found
+    }
+    guard case .unread = found else { return found }
+    defer { flight.end() }
+    do {
+      let read = Objects.State.read(try read(run, from: files, for: caller, flight))
+      resident.objects.withLock { $0 = read }
+      return read
+    } catch {
+      resident.objects.withLock { $0 = .unread }
+      throw error
+    }
+  }
+
   private func read(
-    _ run: Int, from files: FileSet, for caller: Caller, _ flight: Flight, in store: Store
+    _ run: Int, from files: FileSet, for caller: Caller, _ flight: Flight
   ) throws(Problem) -> Objects {
+    let (checkpoint, tab) = (resident.checkpoint, tab)
     let reading = try store.charge(
-      checkpoint.objectGraphReadingByteCount(run), for: "reading an object graph")
+      Amounts(memory: checkpoint.objectGraphReadingByteCount(run)), to: tab,
+      for: "reading an object graph", passing: caller)
     var loading = Loading(checkpoint, files) { () throws(Problem) in
       // The work goes on for others even if the one who began it has gone.
       if !flight.isAwaited { try caller.checkIn() }
@@ -72,7 +79,8 @@ extension Resident {
     let names = FullNames(graph, in: checkpoint.catalog)
     _ = consume reading
     let charge = try store.charge(
-      graph.memoryByteCount + names.memoryByteCount, for: "an object graph")
+      Amounts(memory: graph.memoryByteCount + names.memoryByteCount), to: tab,
+      for: "an object graph")
     return Objects(graph, names, charge)
   }
 }

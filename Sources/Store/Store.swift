@@ -4,35 +4,15 @@ package import TensorModel
 
 /// Keeps checkpoints warm: one resident for each generation, whoever asks.
 ///
-/// Lock order: the store's monitor, then a resident's; a flight's and the budget's are leaves. No
-/// lock is held while a file is examined or read.
+/// Lock order: the residency's monitor, then a resident's, then a tab's, then the accounts'; a
+/// flight's is a leaf. No lock is held while a file is examined, read or closed.
 package final class Store: Sendable {
-  /// What happened since the daemon started; each only grows.
-  package struct Counters: Sendable {
-    package var opens = 0
-    package var indexesParsed = 0
-    package var loads = 0
-    package var awaitedLoads = 0
-    package var verifiedRuns = 0
-    package var arenas = 0
-    package var pieces = 0
-    package var repeatedAnswers = 0
-    package var evictions = 0
-  }
-
-  private enum Entry {
-    case opening(Flight)
-    case resident(Resident, leaseCount: Int, unleasedSince: Int64)
-  }
-
-  private struct State {
-    var entries: [Generation: Entry] = [:]
-    var lastArenaID: UInt64 = 0
-    var counters = Counters()
-  }
-
-  /// What may be charged for arenas and indexes.
-  package let budget: Budget
+  /// What each user has taken.
+  package let accounts: Accounts
+  package let figures = Figures()
+  /// The arenas that clients have though no resident does.
+  package let granted = GrantedArenas()
+  let loadSlots: LoadSlots
   /// How many bytes of files may be read into the page cache and left there.
   ///
   /// What is read beyond that is dropped again, so that a large file, or a sparse one that costs its
@@ -40,13 +20,26 @@ package final class Store: Sendable {
   let warmFileLimit: Int
   /// How long a checkpoint that nobody holds stays, in milliseconds.
   private let lingerMilliseconds: Int
-  // Invariant: an entry is opening as long as its flight has not ended; a resident's lease count is
-  // the number of `Lease`s of it.
-  private let state = Monitor(State())
+  private let headroom: Headroom
+  private let residency = Residency()
+  private let reaper = Reaper()
 
-  package init(budget: Int, lingerMilliseconds: Int, warmFileLimit: Int = .max) {
+  /// Makes an empty store.
+  ///
+  /// - Parameters:
+  ///   - budget: The bytes that all users may have of memory; three quarters of it at most for one.
+  ///   - lingerMilliseconds: How long a checkpoint that nobody leases stays.
+  ///   - warmFileLimit: The bytes of files that may be left in the page cache.
+  ///   - loadsPerUser: How many loads of one user run at a time.
+  ///   - available: The bytes that can be allocated now before the kernel kills for want of memory.
+  package init(
+    budget: Int, lingerMilliseconds: Int, warmFileLimit: Int = .max, loadsPerUser: Int = 2,
+    available: @escaping @Sendable () -> Int = { .max }
+  ) {
     self.warmFileLimit = warmFileLimit
-    self.budget = Budget(limit: budget)
+    accounts = Accounts(memory: budget)
+    loadSlots = LoadSlots(countPerUser: loadsPerUser)
+    headroom = Headroom(available)
     self.lingerMilliseconds = lingerMilliseconds
   }
 
@@ -56,48 +49,37 @@ package final class Store: Sendable {
   package func open(
     _ files: FileSet, label: String, for caller: Caller
   ) throws(Problem) -> Lease {
-    count { $0.opens += 1 }
+    figures.count { $0.opens += 1 }
+    let account = Account(files.openedBy, in: accounts)
     while true {
-      let flight = Flight()
-      switch claim(files.generation, flight) {
-      case .leased(let resident): return Lease(resident, from: self)
+      // Mostly it is resident, and needs no slot.
+      if let resident = residency.lease(files.generation, for: account.uid) {
+        return Lease(resident, account, from: self)
+      }
+      let found = try loadSlots.run(caller, of: account.uid) { () throws(Problem) in
+        try claimAndRead(files, label: label, account, caller)
+      }
+      switch found {
+      case .leased(let resident): return Lease(resident, account, from: self)
       case .awaiting(let other): try caller.wait(for: other)
-      case .claimed:
-        do {
-          let resident = try read(files, label: label, for: caller, flight)
-          state.withLock { state in
-            state.entries[files.generation] = .resident(resident, leaseCount: 1, unleasedSince: 0)
-            state.counters.indexesParsed += 1
-          }
-          flight.end()
-          return Lease(resident, from: self)
-        } catch {
-          state.withLock { $0.entries[files.generation] = nil }
-          flight.end()
-          throw error
-        }
       }
     }
   }
 
-  private enum Claim {
-    case leased(Resident)
-    case awaiting(Flight)
-    case claimed
-  }
-
-  private func claim(_ generation: Generation, _ flight: Flight) -> Claim {
-    state.withLock { state in
-      switch state.entries[generation] {
-      case .resident(let resident, let leaseCount, _):
-        state.entries[generation] = .resident(
-          resident, leaseCount: leaseCount + 1, unleasedSince: 0)
-        return .leased(resident)
-      case .opening(let other): return .awaiting(other)
-      case nil:
-        state.entries[generation] = .opening(flight)
-        return .claimed
-      }
+  private func claimAndRead(
+    _ files: FileSet, label: String, _ account: Account, _ caller: Caller
+  ) throws(Problem) -> Residency.Found {
+    let flight = Flight()
+    if let found = residency.claim(files.generation, for: account.uid, flight) { return found }
+    defer { flight.end() }
+    do {
+      let resident = try read(files, label: label, account, caller, flight)
+      residency.keep(resident, for: account.uid)
+      figures.count { $0.indexesParsed += 1 }
+      return .leased(resident)
+    } catch {
+      residency.abandon(files.generation)
+      throw error
     }
   }
 
@@ -107,140 +89,138 @@ package final class Store: Sendable {
   }
 
   private func read(
-    _ files: FileSet, label: String, for caller: Caller, _ flight: Flight
+    _ files: FileSet, label: String, _ account: Account, _ caller: Caller, _ flight: Flight
   ) throws(Problem) -> Resident {
+    let tab = Tab(account)
     let reading = Reservation()
     let checkpoint = try Checkpoint.read(files) { byteCount throws(Problem) in
       // Given back first: the new one stands for both.
       reading.charge = nil
-      reading.charge = try self.charge(byteCount, for: "reading an index")
+      reading.charge = try self.charge(
+        Amounts(memory: byteCount), to: tab, for: "reading an index", passing: caller)
     } checkIn: { () throws(Problem) in
       // The work goes on for others even if the one who began it has gone.
       if !flight.isAwaited { try caller.checkIn() }
     }
     reading.charge = nil
-    let charge = try charge(checkpoint.memoryByteCount, for: "a parsed index")
-    return Resident(checkpoint, files, label: label, charge)
+    let charge = try charge(
+      Amounts(memory: checkpoint.memoryByteCount), to: tab, for: "a parsed index")
+    let kept = files.onePerDevice
+    let held = HeldFiles(
+      kept, of: account.uid,
+      try self.charge(Amounts(descriptors: kept.count), to: tab, for: "the files of a checkpoint"),
+      reaper)
+    return Resident(checkpoint, files, held: held, label: label, tab, charge, figures)
   }
 
   // MARK: Leases and eviction
 
-  fileprivate func release(_ resident: Resident) {
-    let isDeleted = resident.isDeleted()
-    let dropped = state.withLock { state -> Resident? in
-      guard case .resident(let held, let leaseCount, _) = state.entries[resident.generation],
-        held === resident
-      else { return nil }
-      if leaseCount == 1, isDeleted || lingerMilliseconds == 0 {
-        state.entries[resident.generation] = nil
-        return held
-      }
-      state.entries[resident.generation] = .resident(
-        held, leaseCount: leaseCount - 1, unleasedSince: MonotonicClock.nanoseconds())
-      return nil
-    }
-    // The resident's memory goes here, outside the lock.
-    _ = dropped
+  func release(_ resident: Resident, by uid: UInt32) {
+    residency.release(resident, by: uid, lingers: lingerMilliseconds > 0)
   }
 
-  /// Drops what nobody has held for the time it may linger, or whose file is gone.
+  /// Drops what nobody has leased for the time it may linger, or whose file is gone, and refunds the
+  /// arenas that clients have let go.
+  ///
+  /// Touches no file of a client: the reaper does.
   package func sweep() {
     let oldest = MonotonicClock.nanoseconds() - Int64(lingerMilliseconds) * 1_000_000
-    for (resident, since) in unleased() where since < oldest || resident.isDeleted() {
-      drop(resident.generation, unleasedSince: since)
-    }
+    for idle in residency.idle() where idle.since < oldest { evict(idle) }
+    residency.dropDeleted { [figures] in figures.count { $0.evictions += 1 } }
+    granted.sweep()
+    reaper.startThreads()
   }
 
-  /// Drops everything that nobody holds; returns how many checkpoints.
+  /// Drops everything that nobody leases; returns how many checkpoints.
   package func evictAll() -> Int {
-    unleased().count { drop($0.resident.generation, unleasedSince: $0.since) }
+    residency.idle().count { evict($0) }
   }
 
-  private func unleased() -> [(resident: Resident, since: Int64)] {
-    state.withLock { state in
-      state.entries.values.compactMap { entry in
-        guard case .resident(let resident, 0, let since) = entry else { return nil }
-        return (resident, since)
-      }
-    }
-  }
-
-  /// Drops a resident that nobody has held since then; its memory goes before this returns.
   @discardableResult
-  private func drop(_ generation: Generation, unleasedSince since: Int64) -> Bool {
-    let dropped = state.withLock { state -> Entry? in
-      guard case .resident(_, 0, since) = state.entries[generation] else { return nil }
-      state.counters.evictions += 1
-      return state.entries.removeValue(forKey: generation)
-    }
-    return dropped != nil
+  private func evict(_ idle: Residency.Idle) -> Bool {
+    guard residency.drop(idle) else { return false }
+    figures.count { $0.evictions += 1 }
+    return true
   }
 
-  /// Charges bytes to the budget, after evicting what nobody holds, longest unused first, if needed.
-  func charge(_ byteCount: Int, for purpose: String) throws(Problem) -> Charge {
-    if let charge = budget.charge(byteCount) { return charge }
+  // MARK: Charging
+
+  /// How long a call waits for what others have for milliseconds; chosen, not tuned.
+  private static let patienceMilliseconds = 2000
+
+  /// Charges amounts, after making room if needed.
+  ///
+  /// What a `passing` caller takes is given back within milliseconds; everybody waits for that a little
+  /// before being refused.
+  func charge(
+    _ amounts: Amounts, to tab: Tab, for purpose: String, passing caller: Caller? = nil
+  ) throws(Problem) -> Charge {
+    let isPassing = caller != nil
+    let uid = tab.uid
+    var shortage: Shortage
+    do throws(Shortage) { return try tab.charge(amounts, passing: isPassing, within: headroom) } catch {
+      shortage = error
+    }
     // What can never fit must not cost others their warmth.
-    if byteCount <= budget.limit {
-      // Without references to them: one would keep what is dropped in memory, and charged.
-      let idle = unleased().sorted { $0.since < $1.since }.map {
-        ($0.resident.generation, $0.since)
+    if accounts.canEverHave(amounts) {
+      for makeRoom in rooms(for: uid) where makeRoom() {
+        do throws(Shortage) { return try tab.charge(amounts, passing: isPassing, within: headroom) } catch {
+          shortage = error
+        }
       }
-      for (generation, since) in idle {
-        drop(generation, unleasedSince: since)
-        if let charge = budget.charge(byteCount) { return charge }
+      let end = Deadline.after(milliseconds: Store.patienceMilliseconds)
+      while !end.hasPassed, accounts.waitForPassing(milliseconds: 20) {
+        try caller?.checkIn()
+        do throws(Shortage) { return try tab.charge(amounts, passing: isPassing, within: headroom) } catch {
+          shortage = error
+        }
       }
     }
     throw Problem(
-      .budget,
-      "\(purpose) of \(byteCount) bytes is over the budget: \(budget.byteCount) of "
-        + "\(budget.limit) bytes are in use")
+      shortage.resource.reason, "\(purpose): \(tab.refusal(amounts, shortage).message)")
   }
 
-  // MARK: Counting
-
-  func count(_ change: (inout Counters) -> Void) {
-    state.withLock { change(&$0.counters) }
+  /// What makes room for a user, the least harmful first; each says whether it may have.
+  ///
+  /// The user's own checkpoints go before those of others, and checkpoints that nobody leases before
+  /// arenas of leased ones, which nobody has, but which the next call may want.
+  private func rooms(for uid: UInt32) -> some Sequence<() -> Bool> {
+    // Without references to residents: one would keep what is dropped in memory, and charged.
+    let idle = residency.idle(preferring: uid)
+    let own = idle.filter(\.isOwn).map { idle in { self.evict(idle) } }
+    let others = idle.filter { !$0.isOwn }.map { idle in { self.evict(idle) } }
+    let sweep = {
+      self.granted.sweep()
+      return true
+    }
+    let ownArenas = { self.dropUnusedArenas(of: uid) }
+    let arenas = { self.dropUnusedArenas(of: nil) }
+    return [sweep] + own + [ownArenas] + others + [arenas]
   }
 
-  func nextArenaID() -> UInt64 {
-    state.withLock { state in
-      state.lastArenaID += 1
-      return state.lastArenaID
+  private func dropUnusedArenas(of uid: UInt32?) -> Bool {
+    residency.leased.reduce(false) { hasDropped, resident in
+      guard uid.map({ resident.isCharged(to: $0) }) ?? true else { return hasDropped }
+      return resident.dropUnusedArenas() || hasDropped
     }
   }
 
-  /// The bytes of files that were read for what is resident.
-  var warmFileByteCount: Int {
-    residents.reduce(0) { sum, entry in
-      let (next, overflow) = sum.addingReportingOverflow(entry.resident.holdings.verifiedByteCount)
-      return overflow ? .max : next
-    }
-  }
+  // MARK: Reports
 
-  package var counters: Counters { state.withLock { $0.counters } }
+  /// How many checkpoints are resident.
+  package var residentCount: Int { residency.count }
+  package var leaseCount: Int { residency.leaseCount }
+  /// The users whose files are being closed or examined.
+  package var reapingCount: Int { reaper.busyCount }
 
   /// The checkpoints that are resident, with the number of leases of each, in no order.
   package var residents: [(resident: Resident, leaseCount: Int)] {
-    state.withLock { state in
-      state.entries.values.compactMap { entry in
-        guard case .resident(let resident, let leaseCount, _) = entry else { return nil }
-        return (resident, leaseCount)
-      }
-    }
-  }
-}
-
-/// A connection's hold on a resident checkpoint; given back when the last reference ends.
-package final class Lease: Sendable {
-  package let resident: Resident
-  private let store: Store
-
-  fileprivate init(_ resident: Resident, from store: Store) {
-    self.resident = resident
-    self.store = store
+    residency.all().map { ($0.resident, $0.leaseCount) }
   }
 
-  deinit {
-    store.release(resident)
+  /// Those that a user opened first or leases.
+  package func residents(of uid: UInt32) -> [(resident: Resident, leaseCount: Int)] {
+    residency.all(heldBy: uid).filter { $0.isHeld || $0.resident.openedBy == uid }
+      .map { ($0.resident, $0.leaseCount) }
   }
 }

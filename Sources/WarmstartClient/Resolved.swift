@@ -21,6 +21,8 @@ public struct Resolved: Sendable {
     /// The map names tensors by what the variables were called, as TensorFlow's `warm_start` does, in a
     /// checkpoint that was saved of objects (TF2), instead of by its keys.
     public var objectNames = false
+    /// What is needed is read from the files again and verified, also if the daemon has done so before.
+    public var readAgain = false
     /// Whether this process may write: what it writes is its own copy, page by page.
     public var copyOnWrite = false
 
@@ -142,12 +144,14 @@ private struct Question {
     wanted.skipMissing = options.skipMissing
     wanted.strides = options.strides
     wanted.objectNames = options.objectNames
+    wanted.readAgain = options.readAgain
     let request = ResolveRequest(
       checkpoint: reference, map: map, variables: list, options: wanted)
     var features: [String] = []
     if options.sealed { features.append("sealed") }
     if options.strides { features.append("strides") }
     if options.objectNames { features.append("object_names") }
+    if options.readAgain { features.append("read_again") }
     return Client.PreparedCall(files: files, features: features) { frame, scratch in
       frame.begin(request, scratch)
     }

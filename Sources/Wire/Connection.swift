@@ -26,10 +26,10 @@ package final class Connection {
   package static let frameMilliseconds = 5000
   /// Buffers begin with this and grow fourfold with the bytes that arrive, not with what is announced.
   private static let bufferByteCount = 16 << 10
-  /// A buffer above this is given back after the frame.
-  private static let keptByteCount = 1 << 20
-  /// A frame up to this is taken without asking for memory.
-  package static let freeByteCount = 64 << 10
+  /// A buffer above this is given back after the frame: a thousand connections may be idle.
+  private static let keptByteCount = 32 << 10
+  /// A message up to this is taken, or sent, without asking for memory.
+  package static let freeByteCount = 4 << 10
 
   package let socket: Socket
   /// Memory for the message that is being packed or unpacked.
@@ -198,6 +198,7 @@ package final class Connection {
   /// Gives back what only large frames need: a connection between calls is to be small.
   package func shrink() {
     messageByteCount = 0
+    files = []
     scratch.giveBack()
     outgoing.shrink()
     if buffer.count > Connection.keptByteCount {

@@ -31,6 +31,9 @@ extension StatusReport {
       warm     \(bytesText(warmByteCount))
       arenas   \(bytesText(arenaByteCount))
       budget   \(bytesText(budgetByteCount)) for arenas and indexes
+      charged  \(bytesText(chargedByteCount)), \(bytesText(ownChargedByteCount)) to this user
+      kept     \(bytesText(keptArenaByteCount)) of arenas by clients that gave back the checkpoint, \
+      \(bytesText(ownKeptArenaByteCount)) by this user
 
       """
     if !checkpoints.isEmpty {
@@ -75,6 +78,10 @@ extension StatusReport {
       ("uptime_ms", .number(uptimeMilliseconds)), ("client_count", .number(clientCount)),
       ("lease_count", .number(leaseCount)), ("warm_bytes", .number(warmByteCount)),
       ("arena_bytes", .number(arenaByteCount)), ("budget_bytes", .number(budgetByteCount)),
+      ("charged_bytes", .number(chargedByteCount)),
+      ("kept_arena_bytes", .number(keptArenaByteCount)),
+      ("own_charged_bytes", .number(ownChargedByteCount)),
+      ("own_kept_arena_bytes", .number(ownKeptArenaByteCount)),
       ("checkpoints", .list(checkpoints.map(JSON.init))),
       ("clients", .list(clients.map(JSON.init))),
       ("counters", .object(counters.map { ($0.name, .number($0.value)) })),

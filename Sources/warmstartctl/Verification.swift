@@ -69,8 +69,10 @@ struct Verification {
   private func resolve(_ tensors: ArraySlice<Checkpoint.StoredTensor>) throws(Failure) {
     let variables = tensors.map { Variable($0.name, $0.dtype, $0.shape, isInStore: false) }
     let map = AssignmentMap(variables.map { .init($0.name, .variable($0.name)) })
-    _ = try daemon.call { _, timeout throws(WarmstartError) in
-      try checkpoint.resolve(map, variables, timeout: timeout)
+    var options = Resolved.Options()
+    options.readAgain = true
+    _ = try daemon.call { [options] _, timeout throws(WarmstartError) in
+      try checkpoint.resolve(map, variables, options, timeout: timeout)
     }
   }
 }

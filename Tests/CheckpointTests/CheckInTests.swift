@@ -23,7 +23,10 @@ import Testing
     }
   }
 
-  private func expectCheckIns(_ count: Int, reading files: FileSet) throws {
+  private func expectCheckIns(_ count: Int, reading opened: Opened) throws {
+    // The directory lasts as long as what was opened.
+    defer { _ = opened.directory }
+    let files = opened.files
     let asked = Asked()
     _ = try Checkpoint.read(files, reserving: { _ in }, checkIn: asked.checkIn)
     #expect(asked.count >= count)
@@ -38,7 +41,7 @@ import Testing
   @Test func `reading an index of many tensors asks every so many`() throws {
     var writer = BundleWriter()
     for number in 0..<40_000 { writer.add(.init("t\(number)"), dtype: 4, [0], []) }
-    try expectCheckIns(40_000 / Self.stepCount, reading: Opened(writer).files)
+    try expectCheckIns(40_000 / Self.stepCount, reading: Opened(writer))
   }
 
   @Test(arguments: ["x", "\u{0}x"])
@@ -49,7 +52,7 @@ import Testing
     writer.insert(.init(name), list)
     for slice in list.slices { writer.add(.slice(of: .init(name), slice), dtype: 4, [1], []) }
     // The entries, and the list of them.
-    try expectCheckIns(2 * 40_000 / Self.stepCount, reading: Opened(writer).files)
+    try expectCheckIns(2 * 40_000 / Self.stepCount, reading: Opened(writer))
   }
 
   @Test func `reading the lists of many tables asks between any two`() throws {
@@ -58,15 +61,15 @@ import Testing
       writer.add(
         .init("t\(number)"), dtype: 4, [1], [([.whole], .varints(7, [number]))], in: number)
     }
-    try expectCheckIns(4, reading: Opened(writer).files)
+    try expectCheckIns(4, reading: Opened(writer))
   }
 
   @Test func `reading the list of one table asks every so many tensors and slices`() throws {
     var tensors = SavedSlicesWriter()
     for number in 0..<40_000 { tensors.add(.init("t\(number)"), dtype: 4, [1], []) }
-    try expectCheckIns(40_000 / Self.stepCount, reading: Opened(tensors).files)
+    try expectCheckIns(40_000 / Self.stepCount, reading: Opened(tensors))
     var slices = SavedSlicesWriter()
     slices.add("x", dtype: 4, [40_000], (0..<40_000).map { ([.init($0, 1)], nil) })
-    try expectCheckIns(40_000 / Self.stepCount, reading: Opened(slices).files)
+    try expectCheckIns(40_000 / Self.stepCount, reading: Opened(slices))
   }
 }

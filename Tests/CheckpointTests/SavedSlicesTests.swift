@@ -218,7 +218,9 @@ import Testing
       writer.add(name, dtype: 4, [1], [([.whole], .varints(7, [1]))])
     }
     var reserved: [Int] = []
-    _ = try Checkpoint.read(try Opened(writer).files) { reserved.append($0) }
+    let opened = try Opened(writer)
+    _ = try Checkpoint.read(opened.files) { reserved.append($0) }
+    _ = opened.directory
     // Its contents, keys, and an entry for each six bytes.
     #expect(reserved[0] > 100 * 1000 * 10)
     // The list is read in eleven times its size, and then taken in 64 KiB and forty-one times.

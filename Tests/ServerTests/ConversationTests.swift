@@ -209,15 +209,16 @@ import Testing
     let directory = try TemporaryDirectory()
     var writer = BundleWriter()
     for number in 0..<70 {
-      writer.add(.init("t\(number)"), dtype: 1, [1], [UInt8(number), 0, 0, 0])
+      writer.add(
+        .init("t\(number)"), dtype: 4, [70_000], [UInt8](repeating: UInt8(number), count: 70_000))
     }
     let handle = try peer.handle(PassedFiles(try writer.write(to: directory.path).prefix))
     var options = ResolveRequest.Options()
     options.sealed = true
-    let variables = (0..<70).map { Variable(Name("t\($0)"), .float32, [1]) }
+    let variables = (0..<70).map { Variable(Name("t\($0)"), .uint8, [70_000]) }
     var expected: [Int: UInt64] = [:]
     for (position, variable) in variables.enumerated() {
-      // Each is made by itself, so each is in an arena of its own.
+      // Each is made by itself, and too large to share an arena.
       try peer.resolve(
         .handle(handle), AssignmentMap([.init(variable.name, .name(variable.name))]), [variable],
         options)

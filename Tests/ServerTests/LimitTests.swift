@@ -26,7 +26,7 @@ import Testing
   }
 
   @Test func `more attachments than a checkpoint may have files are over quota`() throws {
-    let daemon = try daemon { $0.filesPerUser = 1 << 20 }
+    let daemon = try daemon { $0.descriptors = 1 << 20 }
     let peer = try daemon.connect()
     let file = try PassedFiles.golden().files[0]
     let batch = Array(repeating: file, count: 64)
@@ -35,8 +35,14 @@ import Testing
     #expect(try peer.answer().reason == "QUOTA")
   }
 
+  /// Limits of which a user gets exactly so many files: three quarters of what others leave.
+  private func daemon(filesOfAUser count: Int) throws -> ServedDaemon {
+    try daemon { $0.descriptors = count + count / 3 }
+  }
+
   @Test func `more files than a user may have are over quota on all connections`() throws {
-    let daemon = try daemon { $0.filesPerUser = 5 }
+    // Two files of each connection, and the index that the resident holds.
+    let daemon = try daemon(filesOfAUser: 6)
     let (peer, other) = (try daemon.connect(), try daemon.connect())
     let passed = try PassedFiles.golden()
     #expect(try peer.attach(passed.files).count == 2)
@@ -49,7 +55,7 @@ import Testing
   }
 
   @Test func `files are given back when their connection ends`() throws {
-    let daemon = try daemon { $0.filesPerUser = 4 }
+    let daemon = try daemon(filesOfAUser: 6)
     let passed = try PassedFiles.golden()
     for _ in 0..<3 {
       let peer = try daemon.connect()
@@ -62,7 +68,7 @@ import Testing
   }
 
   @Test func `files of a refused checkpoint are given back`() throws {
-    let daemon = try daemon { $0.filesPerUser = 2 }
+    let daemon = try daemon(filesOfAUser: 3)
     let peer = try daemon.connect()
     let passed = try PassedFiles.golden()
     let shards = [0, 1].map { CheckpointFile(.shard(0, of: 1), .descriptor($0)) }
@@ -73,7 +79,7 @@ import Testing
   }
 
   @Test func `an attached file has one role`() throws {
-    let daemon = try daemon { $0.filesPerUser = 2 }
+    let daemon = try daemon { $0.descriptors = 2 }
     let peer = try daemon.connect()
     let passed = try PassedFiles.golden()
     let id = try peer.attach([passed.files[0]])[0]
@@ -144,7 +150,7 @@ import Testing
   }
 
   @Test func `requests that take more memory than their user may have are refused`() throws {
-    let daemon = try daemon { $0.requestByteCountPerUser = 4 << 20 }
+    let daemon = try daemon { $0.messageByteCount = 6 << 20 }
     let peer = try daemon.connect()
     let padding = [UInt8](repeating: 0, count: 200_000)
     let small = RawMessage().adding(1, 1).adding(2, Method.hello.rawValue).adding(99, padding)
@@ -165,6 +171,6 @@ import Testing
     limits.fit(descriptors: 1024)
     #expect(limits.connections <= 256)
     #expect(limits.connectionsPerUser <= limits.connections)
-    #expect(limits.filesPerUser + limits.connections < 1024)
+    #expect(limits.descriptors + limits.filesInFlight + limits.connections < 1024)
   }
 }

@@ -170,13 +170,16 @@ import Testing
   @Test func `more arenas than a frame carries come again with as many frames`() throws {
     let directory = try TemporaryDirectory()
     var writer = BundleWriter()
-    for number in 0..<70 { writer.add(.init("t\(number)"), dtype: 1, [1], [1, 2, 3, 4]) }
+    for number in 0..<70 {
+      writer.add(
+        .init("t\(number)"), dtype: 4, [70_000], [UInt8](repeating: UInt8(number), count: 70_000))
+    }
     let many = try PassedFiles(try writer.write(to: directory.path).prefix)
     _ = try holder.handle(many)
     var options = ResolveRequest.Options()
     options.sealed = true
-    let variables = (0..<70).map { Variable(Name("t\($0)"), .float32, [1]) }
-    // Each is made by itself, so each is in an arena of its own.
+    let variables = (0..<70).map { Variable(Name("t\($0)"), .uint8, [70_000]) }
+    // Each is made by itself, and too large to share an arena.
     for variable in variables {
       _ = try responses(
         many, AssignmentMap([.init(variable.name, .name(variable.name))]), [variable], options)

@@ -9,7 +9,7 @@ import Testing
 /// Many who ask for the same at once, and those who go while others wait.
 @Suite(.serialized) struct FlightTests {
   /// Keeps nothing of a file cached: then long reads take equally long in all tests, and no memory.
-  private let store = Store(budget: 1 << 30, lingerMilliseconds: 60_000, warmFileLimit: 0)
+  private let store = Store(share: 1 << 30, lingerMilliseconds: 60_000, warmFileLimit: 0)
 
   private static var small: BundleWriter {
     var writer = BundleWriter()
@@ -30,8 +30,8 @@ import Testing
     let warm = try Warm(Self.small)
     let crew = try Crew(10) { [store] _ in outcome { try warm.open(store) } }
     let leases = try crew.outcomes().map { try $0.get() }
-    #expect(store.counters.opens == 10)
-    #expect(store.counters.indexesParsed == 1)
+    #expect(store.figures.counters.opens == 10)
+    #expect(store.figures.counters.indexesParsed == 1)
     #expect(leases.allSatisfy { $0.resident === leases[0].resident })
     #expect(store.residents.map(\.leaseCount) == [10])
   }
@@ -43,14 +43,14 @@ import Testing
         let lease = try warm.open(store)
         let piece = try lease.resident.piece(
           "a", Slice(starts: [0, 8], counts: [64, 8]), of: warm)
-        return (lease, try lease.resident.acquire([piece], warm, in: store)[0])
+        return (lease, try lease.acquire([piece], warm)[0])
       }
     }
     let all = try crew.outcomes().map { try $0.get() }
     #expect(Set(all.map { $0.1.arena.id }) == [1])
-    #expect(store.counters.arenas == 1)
-    #expect(store.counters.pieces == 1)
-    #expect(store.budget.byteCount > 64 * 8 * 4)
+    #expect(store.figures.counters.arenas == 1)
+    #expect(store.figures.counters.pieces == 1)
+    #expect(store.accounts.amount(of: .memory) > 64 * 8 * 4)
   }
 
   @Test func `callers of overlapping sets of pieces each get theirs, every piece made once`() throws
@@ -62,22 +62,22 @@ import Testing
         let pieces = try (0..<10).map {
           try lease.resident.piece(Name("t\((number * 7 + $0) % 20)"), of: warm)
         }
-        return try lease.resident.acquire(pieces, warm, in: store).count
+        return try lease.acquire(pieces, warm).count
       }
     }
     #expect(try crew.outcomes().map { try $0.get() } == Array(repeating: 10, count: 8))
-    #expect(store.counters.pieces == 20)
+    #expect(store.figures.counters.pieces == 20)
   }
 
   @Test func `one call that names a piece or a run twice makes it once`() throws {
     let warm = try Warm(Self.small)
     let lease = try warm.open(store)
     let piece = try lease.resident.piece("a", of: warm)
-    let places = try lease.resident.acquire([piece, piece], warm, in: store)
+    let places = try lease.acquire([piece, piece], warm)
     #expect(places[0].offset == places[1].offset)
-    #expect(store.counters.pieces == 1)
-    _ = try lease.resident.acquire(
-      runs: [.whole(0), .whole(0)], pieces: [], from: warm.files(), for: .patient, in: store)
+    #expect(store.figures.counters.pieces == 1)
+    _ = try lease.acquire(
+      runs: [.whole(0), .whole(0)], pieces: [], from: warm.files(), for: .patient)
     #expect(lease.resident.holdings.verifiedByteCount == 8192)
   }
 
@@ -85,14 +85,14 @@ import Testing
     let warm = try Warm(Self.small)
     let lease = try warm.open(store)
     let pieces = try (0..<6).map { try lease.resident.piece(Name("t\($0)"), of: warm) }
-    let early = try lease.resident.acquire([pieces[3], pieces[1]], warm, in: store)
-    let all = try lease.resident.acquire(pieces.reversed(), warm, in: store)
+    let early = try lease.acquire([pieces[3], pieces[1]], warm)
+    let all = try lease.acquire(pieces.reversed(), warm)
     #expect(all[2].arena === early[0].arena && all[2].offset == early[0].offset)
     #expect(all[4].arena === early[1].arena && all[4].offset == early[1].offset)
     #expect(Set([0, 1, 3, 5].map { all[$0].offset }).count == 4)
     #expect([0, 1, 3, 5].allSatisfy { all[$0].arena !== early[0].arena })
     #expect(
-      try lease.resident.acquire(pieces, warm, in: store).map(\.offset)
+      try lease.acquire(pieces, warm).map(\.offset)
         == all.map(\.offset).reversed())
   }
 
@@ -114,9 +114,9 @@ import Testing
       _ = try store.open(try warm.files(), label: "test", for: Caller(ours, until: .never))
     }
     #expect(gone?.reason == .cancelled)
-    #expect(store.counters.indexesParsed == 0 && store.budget.byteCount == 0)
+    #expect(store.figures.counters.indexesParsed == 0 && store.accounts.amount(of: .memory) == 0)
     _ = try warm.open(store)
-    #expect(store.counters.indexesParsed == 1)
+    #expect(store.figures.counters.indexesParsed == 1)
   }
 
   @Test func `a load whose caller hangs up goes on for those who wait`() throws {
@@ -131,7 +131,7 @@ import Testing
     theirs.shutDown(writingToo: true)
     #expect(try second.outcomes()[0] == nil)
     #expect(try first.outcomes()[0] == nil)
-    #expect(store.counters.verifiedRuns == 1)
+    #expect(store.figures.counters.verifiedRuns == 1)
   }
 
   @Test func `a load whose caller hangs up stops if nobody waits, and can be made again`() throws {
@@ -142,10 +142,10 @@ import Testing
     awaitCount(1) { $0.loads }
     theirs.shutDown(writingToo: true)
     #expect(try first.outcomes()[0]?.reason == .cancelled)
-    #expect(store.counters.verifiedRuns == 0)
+    #expect(store.figures.counters.verifiedRuns == 0)
     #expect(lease.resident.holdings.verifiedByteCount == 0)
     #expect(try verify(lease, warm, .patient).outcomes()[0] == nil)
-    #expect(store.counters.verifiedRuns == 1)
+    #expect(store.figures.counters.verifiedRuns == 1)
   }
 
   @Test func `a load whose caller's time is up stops`() throws {
@@ -170,7 +170,7 @@ import Testing
     theirs.shutDown(writingToo: true)
     #expect(try third.outcomes()[0]?.reason == .cancelled)
     // Before the load has ended, for which the first one waits.
-    #expect(store.counters.verifiedRuns == 0)
+    #expect(store.figures.counters.verifiedRuns == 0)
     #expect(try first.outcomes()[0] == nil)
   }
 
@@ -186,22 +186,22 @@ import Testing
     #endif
     let failed = fcntl(files.members[2].file.descriptor.borrowedNumber(), F_SETFL, direct)
     #expect(failed == 0)
-    let first = try Crew { [store] _ in
+    let first = try Crew { _ in
       problem {
-        _ = try lease.resident.acquire(
-          runs: [.whole(0), .whole(1)], pieces: [], from: files, for: .patient, in: store)
+        _ = try lease.acquire(
+          runs: [.whole(0), .whole(1)], pieces: [], from: files, for: .patient)
       }
     }
     awaitCount(1) { $0.loads }
-    let others = try Crew(4) { [store] _ in
+    let others = try Crew(4) { _ in
       problem {
-        _ = try lease.resident.acquire(
-          runs: [.whole(1)], pieces: [], from: warm.files(), for: .patient, in: store)
+        _ = try lease.acquire(
+          runs: [.whole(1)], pieces: [], from: warm.files(), for: .patient)
       }
     }
     #expect(try first.outcomes()[0]?.reason == .system)
     #expect(try others.outcomes().allSatisfy { $0 == nil })
-    #expect(store.counters.verifiedRuns == 1)
+    #expect(store.figures.counters.verifiedRuns == 1)
   }
 
   @Test func `when reading an index fails, those who wait read it through their own files`() throws
@@ -211,26 +211,26 @@ import Testing
     let warm = try Warm(writer)
     let crew = try Crew(6) { [store] _ in problem { _ = try warm.open(store) } }
     #expect(try crew.outcomes().allSatisfy { $0?.reason == .checksumMismatch })
-    #expect(store.counters.indexesParsed == 0)
+    #expect(store.figures.counters.indexesParsed == 0)
     #expect(store.residents.isEmpty)
-    #expect(store.budget.byteCount == 0)
+    #expect(store.accounts.amount(of: .memory) == 0)
   }
 
   // MARK: Helpers
 
   private func verify(_ lease: Lease, _ warm: Warm, _ caller: Caller) throws -> Crew<Problem?> {
-    try Crew { [store] _ in
+    try Crew { _ in
       problem {
-        _ = try lease.resident.acquire(
-          runs: [.whole(0)], pieces: [], from: warm.files(), for: caller, in: store)
+        _ = try lease.acquire(
+          runs: [.whole(0)], pieces: [], from: warm.files(), for: caller)
       }
     }
   }
 
   /// Waits until the store has counted so many.
-  private func awaitCount(_ count: Int, of counter: (Store.Counters) -> Int) {
-    for _ in 0..<20_000 where counter(store.counters) < count { rest(milliseconds: 1) }
-    #expect(counter(store.counters) == count)
+  private func awaitCount(_ count: Int, of counter: (Figures.Counters) -> Int) {
+    for _ in 0..<20_000 where counter(store.figures.counters) < count { rest(milliseconds: 1) }
+    #expect(counter(store.figures.counters) == count)
   }
 
   private func hangingSocket() throws -> (Socket, Socket) { try Socket.pair() }

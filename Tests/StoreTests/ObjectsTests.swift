@@ -16,11 +16,11 @@ import Testing
   }
 
   @Test func `ten callers have the graph parsed once`() throws {
-    let store = Store(budget: 1 << 30, lingerMilliseconds: 60_000)
+    let store = Store(share: 1 << 30, lingerMilliseconds: 60_000)
     let warm = try Warm(Self.writer())
     let crew = try Crew(10) { _ in
       outcome {
-        try warm.open(store).resident.objects(from: warm.files(), for: .patient, in: store)
+        try warm.open(store).objects(from: warm.files(), for: .patient)
       }
     }
     let all = try crew.outcomes().map { try $0.get() }
@@ -29,42 +29,42 @@ import Testing
   }
 
   @Test func `the graph is charged as long as the checkpoint is held`() throws {
-    let store = Store(budget: 1 << 30, lingerMilliseconds: 0)
+    let store = Store(share: 1 << 30, lingerMilliseconds: 0)
     let warm = try Warm(Self.writer())
     do {
       let lease = try warm.open(store)
-      let before = store.budget.byteCount
-      let graph = try lease.resident.objects(from: warm.files(), for: .patient, in: store).graph
-      #expect(store.budget.byteCount - before >= graph.memoryByteCount)
-      #expect(store.budget.byteCount - before < 2 * graph.memoryByteCount)
+      let before = store.accounts.amount(of: .memory)
+      let graph = try lease.objects(from: warm.files(), for: .patient).graph
+      #expect(store.accounts.amount(of: .memory) - before >= graph.memoryByteCount)
+      #expect(store.accounts.amount(of: .memory) - before < 2 * graph.memoryByteCount)
     }
-    #expect(store.budget.byteCount == 0)
+    #expect(store.accounts.amount(of: .memory) == 0)
   }
 
   @Test func `a graph over the budget is refused, and nothing stays charged`() throws {
     let warm = try Warm(Self.writer(10_000))
-    let store = Store(budget: 256 << 10, lingerMilliseconds: 0)
+    let store = Store(share: 256 << 10, lingerMilliseconds: 0)
     let lease = try warm.open(store)
-    let before = store.budget.byteCount
+    let before = store.accounts.amount(of: .memory)
     for _ in 0..<2 {
       let error = #expect(throws: Problem.self) {
-        try lease.resident.objects(from: warm.files(), for: .patient, in: store)
+        try lease.objects(from: warm.files(), for: .patient)
       }
       #expect(error?.reason == .budget)
     }
-    #expect(store.budget.byteCount == before)
+    #expect(store.accounts.amount(of: .memory) == before)
   }
 
   @Test func `a caller whose time is up is nobody else's failure`() throws {
-    let store = Store(budget: 1 << 30, lingerMilliseconds: 0)
+    let store = Store(share: 1 << 30, lingerMilliseconds: 0)
     let warm = try Warm(Self.writer())
     let lease = try warm.open(store)
     let late = Caller(nil, until: .after(milliseconds: 0))
     let error = #expect(throws: Problem.self) {
-      try lease.resident.objects(from: warm.files(), for: late, in: store)
+      try lease.objects(from: warm.files(), for: late)
     }
     #expect(error?.reason == .deadline)
-    _ = try lease.resident.objects(from: warm.files(), for: .patient, in: store)
+    _ = try lease.objects(from: warm.files(), for: .patient)
   }
 
   @Test func `a graph longer than is read is refused before it is charged`() throws {
@@ -73,10 +73,10 @@ import Testing
       $0.byteCount = Checkpoint.maximumObjectGraphByteCount + 1
     }
     let warm = try Warm(writer)
-    let store = Store(budget: 1 << 20, lingerMilliseconds: 0)
+    let store = Store(share: 1 << 20, lingerMilliseconds: 0)
     let lease = try warm.open(store)
     let error = #expect(throws: Problem.self) {
-      try lease.resident.objects(from: warm.files(), for: .patient, in: store)
+      try lease.objects(from: warm.files(), for: .patient)
     }
     #expect(error?.reason == .unsupported)
   }

@@ -45,14 +45,25 @@ extension Resident.Run {
   }
 }
 
-extension Resident {
+extension Store {
+  /// Makes a store of which one user may have that many bytes.
+  convenience init(share: Int, lingerMilliseconds: Int, warmFileLimit: Int = .max) {
+    self.init(
+      budget: share + share / 3, lingerMilliseconds: lingerMilliseconds,
+      warmFileLimit: warmFileLimit)
+  }
+}
+
+extension Lease {
   /// Asks for pieces as one more client does.
   func acquire(
-    _ pieces: [Piece], _ warm: Warm, for caller: Caller = .patient, in store: Store
+    _ pieces: [Piece], _ warm: Warm, for caller: Caller = .patient
   ) throws -> [PiecePlace] {
-    try acquire(runs: [], pieces: pieces, from: warm.files(), for: caller, in: store)
+    try acquire(runs: [], pieces: pieces, from: warm.files(), for: caller)
   }
+}
 
+extension Resident {
   /// The piece that a tensor or a slice of it is sealed in.
   func piece(_ name: Name, _ slice: Slice? = nil, of warm: Warm) throws -> Piece {
     let tensor = try #require(checkpoint.catalog.position(of: name))
@@ -115,6 +126,15 @@ final class Crew<Outcome: Sendable>: Sendable {
 /// Does nothing for a while.
 func rest(milliseconds: Int) {
   _ = Monitor(0).wait(until: .after(milliseconds: milliseconds)) { _ in nil as Bool? }
+}
+
+/// Waits until something is so; false if that takes too long.
+func eventually(_ isSo: () -> Bool) -> Bool {
+  for _ in 0..<10_000 {
+    if isSo() { return true }
+    rest(milliseconds: 1)
+  }
+  return false
 }
 
 /// What a call comes to, for a thread to hand over.

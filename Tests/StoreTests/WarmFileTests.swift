@@ -17,8 +17,8 @@ import Testing
     let store = Store(
       budget: 1 << 20, lingerMilliseconds: 0, warmFileLimit: warmFileLimit)
     let lease = try warm.open(store)
-    _ = try lease.resident.acquire(
-      runs: [.whole(0)], pieces: [], from: warm.files(), for: .patient, in: store)
+    _ = try lease.acquire(
+      runs: [.whole(0)], pieces: [], from: warm.files(), for: .patient)
     #expect(lease.resident.holdings.verifiedByteCount == WarmFileTests.byteCount)
     return try PageCache.byteCount(of: warm.bundle.shards[0])
   }

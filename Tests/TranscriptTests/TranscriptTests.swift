@@ -160,7 +160,7 @@ import WarmstartClient
 
   @Test func `a request that is refused before it is read tells its reason`() throws {
     var limits = Limits()
-    limits.requestByteCountPerUser = 1 << 20
+    limits.messageByteCount = 1 << 20
     let impostor = try Impostor(ServedDaemon(limits))
     let variables = (0..<20_000).map { number in
       Variable(Name("layer_\(number)/kernel"), .float32, [1])

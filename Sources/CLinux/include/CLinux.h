@@ -47,6 +47,7 @@ int clinux_rename(const char *from, const char *to);
 int clinux_reopen(int descriptor);
 int clinux_is_directory(const char *path);
 int clinux_status(int descriptor, struct clinux_status *status);
+int64_t clinux_link_count(int descriptor);
 int64_t clinux_file_system(int descriptor);
 ssize_t clinux_path(int descriptor, void *bytes, size_t count);
 int clinux_is_read_only(int descriptor);
@@ -62,6 +63,7 @@ void clinux_directory_close(void *directory);
 int clinux_memfd(const char *name);
 int clinux_reserve(int descriptor, int64_t count);
 int clinux_seal(int descriptor);
+int clinux_is_held_elsewhere(int descriptor);
 int clinux_is_sealed(int descriptor);
 
 int clinux_map(int descriptor, int64_t offset, size_t count, int writable, int shared,
@@ -90,6 +92,8 @@ int clinux_next_signal(int descriptor);
 int clinux_ignore_sigpipe(void);
 int clinux_remove_when_ended(const char *path);
 int64_t clinux_now_ns(void);
+int64_t clinux_real_now_ns(void);
+void clinux_sleep(int64_t nanoseconds);
 int64_t clinux_raise_descriptor_limit(void);
 int64_t clinux_resident_bytes(void);
 int64_t clinux_physical_bytes(void);

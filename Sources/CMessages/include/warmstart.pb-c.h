@@ -607,10 +607,15 @@ struct  Warmstart__V1__ResolveRequest
    * of ListObjects). Also name the feature "object_names".
    */
   protobuf_c_boolean object_names;
+  /*
+   * What is needed is read from the files again and compared with its checksums, whoever has done so
+   * before. Also name the feature "read_again".
+   */
+  protobuf_c_boolean read_again;
 };
 #define WARMSTART__V1__RESOLVE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__resolve_request__descriptor) \
-    , NULL, NULL, NULL, 0, 0, 0, 0, 0 }
+    , NULL, NULL, NULL, 0, 0, 0, 0, 0, 0 }
 
 
 /*
@@ -906,6 +911,9 @@ struct  Warmstart__V1__StatusReply
   uint64_t warm_bytes;
   uint64_t arena_bytes;
   uint64_t budget_bytes;
+  /*
+   * Those that the caller's user opened first or leases; all on the administration socket.
+   */
   size_t n_checkpoints;
   Warmstart__V1__CheckpointStatus **checkpoints;
   /*
@@ -915,10 +923,23 @@ struct  Warmstart__V1__StatusReply
   Warmstart__V1__ClientStatus **clients;
   size_t n_counters;
   Warmstart__V1__Counter **counters;
+  /*
+   * What is charged of the budget: arenas, parsed indexes, remembered answers.
+   */
+  uint64_t charged_bytes;
+  /*
+   * Bytes of arenas that clients still have though they gave back the checkpoint; of all users.
+   */
+  uint64_t kept_arena_bytes;
+  /*
+   * What of charged_bytes and kept_arena_bytes the caller's user pays for.
+   */
+  uint64_t own_charged_bytes;
+  uint64_t own_kept_arena_bytes;
 };
 #define WARMSTART__V1__STATUS_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__status_reply__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, 0,NULL }
+    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0, 0, 0, 0 }
 
 
 struct  Warmstart__V1__CheckpointStatus

@@ -1,0 +1,77 @@
+import Kernel
+
+/// What the store has now, and what happened since the daemon started.
+///
+/// Totals are kept as they change: they are asked for at each load, and to describe the daemon.
+package final class Figures: Sendable {
+  /// What happened since the daemon started; each only grows.
+  package struct Counters: Sendable {
+    package var opens = 0
+    package var indexesParsed = 0
+    package var loads = 0
+    package var awaitedLoads = 0
+    package var verifiedRuns = 0
+    package var arenas = 0
+    package var pieces = 0
+    package var repeatedAnswers = 0
+    package var evictions = 0
+  }
+
+  /// What residents hold, together or one.
+  package struct Holdings: Sendable {
+    /// Bytes that were read and whose checksums matched.
+    package var verifiedByteCount = 0
+    package var arenaCount = 0
+    package var arenaByteCount = 0
+
+    /// Bytes of files that were read and checked, and of arenas.
+    package var warmByteCount: Int {
+      let (sum, overflow) = verifiedByteCount.addingReportingOverflow(arenaByteCount)
+      return overflow ? .max : sum
+    }
+
+    mutating func add(_ other: Holdings) {
+      // What is read of sparse files has no bounds.
+      let (sum, overflow) = verifiedByteCount.addingReportingOverflow(other.verifiedByteCount)
+      verifiedByteCount = overflow ? .max : sum
+      arenaCount += other.arenaCount
+      arenaByteCount += other.arenaByteCount
+    }
+
+    mutating func subtract(_ other: Holdings) {
+      verifiedByteCount = max(0, verifiedByteCount - other.verifiedByteCount)
+      arenaCount -= other.arenaCount
+      arenaByteCount -= other.arenaByteCount
+    }
+  }
+
+  private struct State {
+    var counters = Counters()
+    var holdings = Holdings()
+    var lastArenaID: UInt64 = 0
+  }
+
+  private let state = Monitor(State())
+
+  func count(_ change: (inout Counters) -> Void) {
+    state.withLock { change(&$0.counters) }
+  }
+
+  func add(_ holdings: Holdings) {
+    state.withLock { $0.holdings.add(holdings) }
+  }
+
+  func subtract(_ holdings: Holdings) {
+    state.withLock { $0.holdings.subtract(holdings) }
+  }
+
+  func nextArenaID() -> UInt64 {
+    state.withLock { state in
+      state.lastArenaID += 1
+      return state.lastArenaID
+    }
+  }
+
+  package var counters: Counters { state.withLock { $0.counters } }
+  package var holdings: Holdings { state.withLock { $0.holdings } }
+}

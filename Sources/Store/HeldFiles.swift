@@ -1,0 +1,78 @@
+import Kernel
+
+/// Files of one client that a resident keeps open, so that their inodes and devices stay theirs.
+///
+/// Nothing is read through them. The reaper closes them when the last reference ends.
+final class HeldFiles: Sendable {
+  private struct State {
+    var files: [File] = []
+    var paid: Paid?
+    /// Whether the reaper has yet to look at the index.
+    var isAsking = false
+  }
+
+  /// Outlives the object until the reaper has emptied it.
+  private final class Contents: Sendable {
+    private let state: Monitor<State>
+
+    init(_ files: [File], _ paid: Paid) {
+      state = Monitor(State(files: files, paid: paid))
+    }
+
+    /// Notes that the index is going to be looked at; false if that is so already.
+    func beginAsking() -> Bool {
+      state.withLock { state in
+        defer { state.isAsking = true }
+        return !state.isAsking
+      }
+    }
+
+    /// Whether the index has lost its last name.
+    ///
+    /// A file that cannot be examined any more is as good as deleted.
+    func askWhetherDeleted() -> Bool {
+      let index = state.withLock { state in
+        state.isAsking = false
+        return state.files.first
+      }
+      guard let index else { return false }
+      return ((try? index.linkCount()) ?? 0) == 0
+    }
+
+    /// Closes the files on this thread, and only then refunds them.
+    func end() {
+      var ended = state.withLock { state in
+        let ended = state
+        state = State()
+        return ended
+      }
+      ended.files = []
+      ended.paid = nil
+    }
+  }
+
+  /// The user who opened the files.
+  private let uid: UInt32
+  private let reaper: Reaper
+  private let contents: Contents
+
+  /// Takes over files that a user opened; the first is the index.
+  init(_ files: [File], of uid: UInt32, _ charge: consuming Charge, _ reaper: Reaper) {
+    self.uid = uid
+    self.reaper = reaper
+    contents = Contents(files, Paid(charge))
+  }
+
+  deinit {
+    reaper.run(for: uid) { [contents] in contents.end() }
+  }
+
+  /// Asks, on the reaper's thread, whether the index has lost its last name, and tells if it has.
+  func ifDeleted(_ act: @escaping @Sendable () -> Void) {
+    // A thread that hangs must not have more and more to do.
+    guard contents.beginAsking() else { return }
+    reaper.run(for: uid) { [contents] in
+      if contents.askWhetherDeleted() { act() }
+    }
+  }
+}

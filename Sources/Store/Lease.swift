@@ -1,0 +1,99 @@
+package import Checkpoint
+import Kernel
+package import TensorModel
+
+/// A connection's hold on a resident checkpoint, and whose account pays for what is made for it.
+///
+/// Given back when the last reference ends.
+package final class Lease: Sendable {
+  package let resident: Resident
+  let account: Account
+  let store: Store
+
+  init(_ resident: Resident, _ account: Account, from store: Store) {
+    self.resident = resident
+    self.account = account
+    self.store = store
+  }
+
+  deinit {
+    store.release(resident, by: account.uid)
+  }
+
+  /// The tab for what is made for this lease.
+  var tab: Tab { resident.tab(for: account) }
+
+  // MARK: Answers
+
+  /// Finds the answer that somebody got to the same question; all that it names is there.
+  package func answer(to question: ArraySlice<UInt8>) -> Answer? {
+    guard let answer = resident.answers.find(question) else { return nil }
+    store.figures.count { $0.repeatedAnswers += 1 }
+    return answer
+  }
+
+  /// Remembers an answer whose regions are acquired.
+  package func remember(
+    _ question: ArraySlice<UInt8>, _ regions: [Answer.Region], _ replies: [Answer.Reply]
+  ) {
+    resident.answers.remember(question, regions, replies, tab)
+  }
+
+  // MARK: Runs and pieces
+
+  /// Makes sure that all stored runs are verified and all pieces made; waits for what others make.
+  ///
+  /// Returns where the pieces are, in their order, once everything is there. Throws the first problem.
+  package func acquire(
+    runs: [Resident.Run], pieces: [Piece], from files: FileSet, for caller: Caller
+  ) throws(Problem) -> [PiecePlace] {
+    let work = Work(self, files, caller)
+    var pinned: [UInt64] = []
+    defer { resident.pieces.unpin(pinned) }
+    while true {
+      // Mostly somebody was here before, and all that is left to do is to look.
+      if let places = resident.pieces.find(runs: runs, pieces: pieces) { return places }
+      // The slot comes first: what is claimed is being loaded, and keeps nobody waiting in a queue.
+      let others = try store.loadSlots.run(caller, of: account.uid) { () throws(Problem) in
+        try claimAndLoad(runs: runs, pieces: pieces, work, &pinned)
+      }
+      for flight in others {
+        store.figures.count { $0.awaitedLoads += 1 }
+        try caller.wait(for: flight)
+      }
+    }
+  }
+
+  /// Loads what nobody else loads; returns the flights of those who load the rest.
+  private func claimAndLoad(
+    runs: [Resident.Run], pieces: [Piece], _ work: Work, _ pinned: inout [UInt64]
+  ) throws(Problem) -> [Flight] {
+    while true {
+      let claim = resident.pieces.claim(runs: runs, pieces: pieces)
+      guard !claim.isEmpty else { return claim.others }
+      do {
+        if let arena = try work.load(claim) { pinned.append(arena) }
+      } catch {
+        resident.pieces.abandon(claim)
+        throw error
+      }
+    }
+  }
+
+  /// Reads runs again, whoever has verified them, through these files.
+  ///
+  /// Throws the first problem; what is damaged now is not granted any more.
+  package func verifyAgain(
+    _ runs: [Resident.Run], from files: FileSet, for caller: Caller
+  ) throws(Problem) {
+    let work = Work(self, files, caller)
+    try store.loadSlots.run(caller, of: account.uid) { () throws(Problem) in
+      do throws(Problem) {
+        try work.verify(runs)
+      } catch {
+        if error.reason != .deadline, error.reason != .cancelled { resident.pieces.distrust(runs) }
+        throw error
+      }
+    }
+  }
+}

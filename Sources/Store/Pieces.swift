@@ -1,0 +1,287 @@
+import Checkpoint
+import Kernel
+import TensorModel
+
+/// Where a piece is.
+package struct PiecePlace: Sendable {
+  package let arena: ArenaHolder
+  package let offset: Int
+  package let byteCount: Int
+}
+
+/// What of a checkpoint was verified, and which pieces were made of it.
+///
+/// The first call that needs something missing claims it, and makes it on its own thread; later calls wait.
+final class Pieces: Sendable {
+  /// What one call loads at once: what needs it does not wait for all else that the call needs.
+  struct Claim {
+    let flight = Flight()
+    var runs: [Resident.Run] = []
+    var pieces: [Piece] = []
+    /// Those who load what was asked for as well.
+    var others: [Flight] = []
+
+    var isEmpty: Bool { runs.isEmpty && pieces.isEmpty }
+  }
+
+  private enum PieceState {
+    case making(Flight)
+    case made(PiecePlace)
+  }
+
+  /// An arena that pieces are in.
+  private struct ArenaState {
+    let holder: ArenaHolder
+    var pieceCount: Int
+    /// The calls that made it and have not got all that they need yet.
+    var pinCount: Int
+  }
+
+  private struct State {
+    var isVerified: [Bool]
+    var verifying: [Int: Flight] = [:]
+    var pieces: [Piece: PieceState] = [:]
+    var arenas: [UInt64: ArenaState] = [:]
+    var holdings = Figures.Holdings()
+
+    mutating func endVerifying(_ runs: [Resident.Run]) {
+      for run in runs { verifying[run.position] = nil }
+      // An emptied dictionary keeps its room, which for 100,000 runs is more than the index file.
+      if verifying.isEmpty { verifying = [:] }
+    }
+  }
+
+  /// A claim has at least this much, if so much is missing, or a sixteenth of it; chosen, not tuned.
+  private static let claimByteCount = 64 << 20
+  /// What is smaller comes before all that is larger.
+  private static let smallByteCount = 1 << 20
+
+  private let checkpoint: Checkpoint
+  private let figures: Figures
+  // Invariant: a run that is verified is not being verified; a piece is absent, being made by one
+  // flight that has not ended, or made; an arena has as many pieces as are made in it, at least one.
+  private let state: Monitor<State>
+
+  init(of checkpoint: Checkpoint, _ figures: Figures) {
+    self.checkpoint = checkpoint
+    self.figures = figures
+    state = Monitor(State(isVerified: Array(repeating: false, count: checkpoint.stored.count)))
+  }
+
+  deinit {
+    figures.subtract(holdings)
+  }
+
+  var holdings: Figures.Holdings { state.withLock { $0.holdings } }
+
+  // MARK: Claims
+
+  /// Where the pieces are, if they are made and the runs verified; nil if anything is missing.
+  func find(runs: [Resident.Run], pieces: [Piece]) -> [PiecePlace]? {
+    state.withLock { state in
+      for run in runs where !state.isVerified[run.position] { return nil }
+      var places: [PiecePlace] = []
+      places.reserveCapacity(pieces.count)
+      for piece in pieces {
+        guard case .made(let place) = state.pieces[piece] else { return nil }
+        places.append(place)
+      }
+      return places
+    }
+  }
+
+  /// Claims what is missing and not claimed: all of it, or the next of it if it is much.
+  func claim(runs: [Resident.Run], pieces: [Piece]) -> Claim {
+    // Before the lock, which everybody who wants a report waits for: slices may be many.
+    let sizes = pieces.map { checkpoint.byteCount(toRead: [], [$0]) }
+    return state.withLock { state in
+      var claim = Claim()
+      var missing: [(position: Int, isPiece: Bool, byteCount: Int)] = []
+      for (index, run) in runs.enumerated() where !state.isVerified[run.position] {
+        if let flight = state.verifying[run.position] {
+          claim.others.append(flight)
+        } else {
+          missing.append((index, false, checkpoint.stored[run.position].byteCount))
+        }
+      }
+      for (index, piece) in pieces.enumerated() {
+        switch state.pieces[piece] {
+        case .made: continue
+        case .making(let flight): claim.others.append(flight)
+        case nil: missing.append((index, true, sizes[index]))
+        }
+      }
+      for next in Pieces.nextOf(missing) {
+        if next.isPiece {
+          let piece = pieces[next.position]
+          // A call may need one twice.
+          guard state.pieces[piece] == nil else { continue }
+          state.pieces[piece] = .making(claim.flight)
+          claim.pieces.append(piece)
+        } else {
+          let run = runs[next.position]
+          guard state.verifying[run.position] == nil else { continue }
+          state.verifying[run.position] = claim.flight
+          claim.runs.append(run)
+        }
+      }
+      return claim
+    }
+  }
+
+  private static func nextOf(
+    _ missing: [(position: Int, isPiece: Bool, byteCount: Int)]
+  ) -> [(position: Int, isPiece: Bool, byteCount: Int)] {
+    let total = missing.reduce(0) { sum, next in
+      let (sum, overflow) = sum.addingReportingOverflow(max(0, next.byteCount))
+      return overflow ? .max : sum
+    }
+    guard total > claimByteCount else { return missing }
+    let limit = max(claimByteCount, total / 16)
+    let small = missing.filter { $0.byteCount <= smallByteCount }
+    let large = missing.filter { $0.byteCount > smallByteCount }
+    var sum = 0
+    var count = 0
+    for next in small + large {
+      guard count == 0 || next.byteCount <= limit - sum else { break }
+      let (next, overflow) = sum.addingReportingOverflow(max(0, next.byteCount))
+      count += 1
+      if overflow { break }
+      sum = next
+    }
+    return Array((small + large).prefix(count))
+  }
+
+  /// Gives up a claim, and lets those who wait for it look again.
+  func abandon(_ claim: Claim) {
+    state.withLock { state in
+      state.endVerifying(claim.runs)
+      for piece in claim.pieces { state.pieces[piece] = nil }
+    }
+    claim.flight.end()
+  }
+
+  /// Keeps what was loaded for a claim; an arena that was made stays until it is unpinned.
+  ///
+  /// The places may be of pieces that were in smaller arenas before.
+  func complete(_ claim: Claim, _ places: [Piece: PiecePlace], in arena: ArenaHolder?) {
+    // Before the lock, as above.
+    let filled = claim.pieces.map { checkpoint.runs(of: $0.tensor, $0.slice) }
+    let left = state.withLock { state in
+      var added = Figures.Holdings()
+      state.endVerifying(claim.runs)
+      for run in claim.runs {
+        state.isVerified[run.position] = true
+        added.add(.init(verifiedByteCount: checkpoint.stored[run.position].byteCount))
+      }
+      // Filling a piece compares the checksums of all runs that it takes bytes from.
+      for run in filled.joined() where state.verifying[run] == nil && !state.isVerified[run] {
+        state.isVerified[run] = true
+        added.add(.init(verifiedByteCount: checkpoint.stored[run].byteCount))
+      }
+      state.holdings.add(added)
+      figures.add(added)
+      var left: [ArenaHolder] = []
+      if let arena {
+        add(arena, places.count, to: &state)
+        for (piece, place) in places {
+          if case .made(let earlier) = state.pieces[piece] {
+            if let holder = take(earlier.arena.id, 1, from: &state) { left.append(holder) }
+          }
+          state.pieces[piece] = .made(place)
+        }
+      }
+      return left
+    }
+    claim.flight.end()
+    // Their charges end here, outside the lock.
+    _ = left
+  }
+
+  // MARK: Arenas
+
+  private func add(_ arena: ArenaHolder, _ pieceCount: Int, to state: inout State) {
+    state.arenas[arena.id] = ArenaState(holder: arena, pieceCount: pieceCount, pinCount: 1)
+    let added = Figures.Holdings(arenaCount: 1, arenaByteCount: arena.arena.byteCount)
+    state.holdings.add(added)
+    figures.add(added)
+  }
+
+  /// Takes pieces from an arena; returns the arena if that were the last ones.
+  private func take(_ id: UInt64, _ pieceCount: Int, from state: inout State) -> ArenaHolder? {
+    guard var arena = state.arenas[id] else { return nil }
+    arena.pieceCount -= pieceCount
+    state.arenas[id] = arena
+    guard arena.pieceCount == 0 else { return nil }
+    state.arenas[id] = nil
+    let lost = Figures.Holdings(arenaCount: 1, arenaByteCount: arena.holder.arena.byteCount)
+    state.holdings.subtract(lost)
+    figures.subtract(lost)
+    return arena.holder
+  }
+
+  /// Lets an arena go when it is not needed.
+  func unpin(_ arenas: [UInt64]) {
+    guard !arenas.isEmpty else { return }
+    state.withLock { state in
+      for id in arenas { state.arenas[id]?.pinCount -= 1 }
+    }
+  }
+
+  /// The pieces in arenas of at most a size, if there are at least so many arenas of them.
+  func smallPieces(upTo byteCount: Int, ifAtLeast count: Int) -> [(piece: Piece, place: PiecePlace)] {
+    state.withLock { state in
+      let small = state.arenas.filter { $0.value.holder.arena.byteCount <= byteCount }
+      guard small.count >= count else { return [] }
+      return state.pieces.compactMap { piece, pieceState in
+        guard case .made(let place) = pieceState, small[place.arena.id] != nil else { return nil }
+        return (piece, place)
+      }
+    }
+  }
+
+  /// Forgets the arenas that neither a client nor a call in progress has, oldest first.
+  ///
+  /// Returns their numbers; their memory goes with the answers that name them.
+  func dropUnusedArenas() -> Set<UInt64> {
+    // Asked without the lock. Whoever is granted one meanwhile keeps it, and it stays charged.
+    let unused = state.withLock { state in
+      state.arenas.values.filter { $0.pinCount == 0 }.map { $0.holder }
+    }.filter { !$0.arena.isHeldElsewhere }
+    guard !unused.isEmpty else { return [] }
+    let ids = Set(unused.map { $0.id })
+    return state.withLock { state in
+      let dropped = ids.filter { state.arenas[$0].map { $0.pinCount == 0 } ?? false }
+      state.pieces = state.pieces.filter { entry in
+        guard case .made(let place) = entry.value else { return true }
+        return !dropped.contains(place.arena.id)
+      }
+      for id in dropped { _ = take(id, state.arenas[id]?.pieceCount ?? 0, from: &state) }
+      return dropped
+    }
+  }
+
+  /// Has runs verified again by whoever asks next: they were found damaged.
+  func distrust(_ runs: [Resident.Run]) {
+    state.withLock { state in
+      for run in runs where state.isVerified[run.position] {
+        state.isVerified[run.position] = false
+        let lost = Figures.Holdings(
+          verifiedByteCount: checkpoint.stored[run.position].byteCount)
+        state.holdings.subtract(lost)
+        figures.subtract(lost)
+      }
+    }
+  }
+}
+
+extension Checkpoint {
+  /// The bytes of runs, and of those that pieces are made of.
+  func byteCount(toRead runs: [Int], _ pieces: [Piece]) -> Int {
+    let all = pieces.reduce(into: runs) { $0 += self.runs(of: $1.tensor, $1.slice) }
+    return all.reduce(0) { sum, run in
+      let (next, overflow) = sum.addingReportingOverflow(max(0, stored[run].byteCount))
+      return overflow ? .max : next
+    }
+  }
+}

@@ -1,0 +1,74 @@
+import Kernel
+import SystemPackage
+
+/// Touches clients' files for threads that must not: a file system that does not answer, one that a user
+/// runs or a server that is gone, makes even closing a file hang.
+///
+/// Each user's files are touched by one thread at a time, which ends when there is nothing left to
+/// do. One that hangs keeps what is behind it, which stays charged to the same user.
+final class Reaper: Sendable {
+  private struct Queue: Sendable {
+    let uid: UInt32
+    var jobs: [@Sendable () -> Void] = []
+    var hasThread = false
+  }
+
+  // Invariant: a queue exists while it has jobs or a thread.
+  private let queues = Monitor<[Queue]>([])
+
+  /// Has a job done on the thread of the user whose files it touches.
+  func run(for uid: UInt32, _ job: @escaping @Sendable () -> Void) {
+    queues.withLock { queues in
+      if let known = queues.firstIndex(where: { $0.uid == uid }) {
+        queues[known].jobs.append(job)
+      } else {
+        queues.append(Queue(uid: uid, jobs: [job]))
+      }
+    }
+    startThreads()
+  }
+
+  /// Starts the threads that are missing, if the system lets it: later calls try again.
+  func startThreads() {
+    while let uid = claim() {
+      do {
+        try Thread.detach { [self] in work(for: uid) }
+      } catch {
+        queues.withLock { queues in
+          guard let queue = queues.firstIndex(where: { $0.uid == uid }) else { return }
+          queues[queue].hasThread = false
+        }
+        return
+      }
+    }
+  }
+
+  /// The number of users whose files are being touched or wait for it.
+  var busyCount: Int { queues.withLock { $0.count } }
+
+  private func claim() -> UInt32? {
+    queues.withLock { queues in
+      guard let queue = queues.firstIndex(where: { !$0.hasThread }) else { return nil }
+      queues[queue].hasThread = true
+      return queues[queue].uid
+    }
+  }
+
+  private func work(for uid: UInt32) {
+    while let jobs = next(for: uid) {
+      for job in jobs { job() }
+    }
+  }
+
+  private func next(for uid: UInt32) -> [@Sendable () -> Void]? {
+    queues.withLock { queues in
+      guard let queue = queues.firstIndex(where: { $0.uid == uid }) else { return nil }
+      guard !queues[queue].jobs.isEmpty else {
+        queues.remove(at: queue)
+        return nil
+      }
+      defer { queues[queue].jobs = [] }
+      return queues[queue].jobs
+    }
+  }
+}

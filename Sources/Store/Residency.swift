@@ -1,0 +1,200 @@
+import Checkpoint
+import Kernel
+import TensorModel
+
+/// Which checkpoints are resident, and who leases each.
+final class Residency: Sendable {
+  /// The leases of one user on one resident.
+  fileprivate struct Holder: Sendable {
+    let uid: UInt32
+    var leaseCount: Int
+  }
+
+  fileprivate struct Held: Sendable {
+    let resident: Resident
+    var holders: [Holder]
+    /// When the last lease ended; meaningless while there is one.
+    var unleasedSince: Int64
+
+    var leaseCount: Int { holders.reduce(0) { $0 + $1.leaseCount } }
+  }
+
+  fileprivate enum Entry {
+    case opening(Flight)
+    case held(Held)
+  }
+
+  fileprivate struct State {
+    var entries: [Generation: Entry] = [:]
+    var residentCount = 0
+    var leaseCount = 0
+  }
+
+  /// What is there of a generation.
+  enum Found {
+    case leased(Resident)
+    /// Somebody is reading it.
+    case awaiting(Flight)
+  }
+
+  /// A resident that nobody leases.
+  struct Idle {
+    let generation: Generation
+    let since: Int64
+    /// Whether a user pays for some of it.
+    let isOwn: Bool
+  }
+
+  // Invariant: an entry is opening as long as its flight has not ended; a resident's holders have one
+  // lease for each `Lease` of it; the counts are those of the entries. Lock order: this monitor, then a
+  // resident's, then a tab's.
+  private let state = Monitor(State())
+
+  // MARK: Leasing
+
+  /// Leases a generation for a user if it is resident.
+  func lease(_ generation: Generation, for uid: UInt32) -> Resident? {
+    state.withLock { $0.lease(generation, for: uid) }
+  }
+
+  /// Leases a generation if it is resident; nil if the caller has to read it, and then to say how that
+  /// ended.
+  func claim(_ generation: Generation, for uid: UInt32, _ flight: Flight) -> Found? {
+    state.withLock { state in
+      if let resident = state.lease(generation, for: uid) { return .leased(resident) }
+      if case .opening(let other) = state.entries[generation] { return .awaiting(other) }
+      state.entries[generation] = .opening(flight)
+      return nil
+    }
+  }
+
+  /// Keeps what was read for a claim, with a lease of a user on it.
+  func keep(_ resident: Resident, for uid: UInt32) {
+    let holder = Holder(uid: uid, leaseCount: 1)
+    state.withLock { state in
+      state.entries[resident.generation] = .held(
+        Held(resident: resident, holders: [holder], unleasedSince: 0))
+      state.residentCount += 1
+      state.leaseCount += 1
+    }
+  }
+
+  /// Gives up a claim.
+  func abandon(_ generation: Generation) {
+    state.withLock { $0.entries[generation] = nil }
+  }
+
+  /// Ends a lease of a user; drops the resident if it was the last one and nothing may linger.
+  ///
+  /// What the user paid for is paid by another one who leases it, if there is one.
+  func release(_ resident: Resident, by uid: UInt32, lingers: Bool) {
+    let dropped = state.withLock { state -> Resident? in
+      guard case .held(var held) = state.entries[resident.generation], held.resident === resident,
+        let holder = held.holders.firstIndex(where: { $0.uid == uid })
+      else { return nil }
+      state.leaseCount -= 1
+      held.holders[holder].leaseCount -= 1
+      if held.holders[holder].leaseCount == 0 {
+        held.holders.remove(at: holder)
+        if let other = held.holders.first { resident.moveCharges(from: uid, to: other.uid) }
+      }
+      if held.holders.isEmpty {
+        if !lingers { return state.remove(resident.generation) }
+        held.unleasedSince = MonotonicClock.nanoseconds()
+      }
+      state.entries[resident.generation] = .held(held)
+      return nil
+    }
+    // The resident's memory goes here, outside the lock.
+    _ = dropped
+  }
+
+  // MARK: Dropping
+
+  /// The residents that nobody leases, longest unused first.
+  func idle(preferring uid: UInt32? = nil) -> [Idle] {
+    let idle = state.withLock { state in
+      state.entries.compactMap { generation, entry -> Idle? in
+        guard case .held(let held) = entry, held.holders.isEmpty else { return nil }
+        let isOwn = uid.map { held.resident.isCharged(to: $0) } ?? false
+        return Idle(generation: generation, since: held.unleasedSince, isOwn: isOwn)
+      }
+    }
+    return idle.sorted { $0.since < $1.since }
+  }
+
+  /// Drops a resident that nobody has leased since then; its memory goes before this returns.
+  func drop(_ idle: Idle) -> Bool {
+    let dropped = state.withLock { state -> Resident? in
+      guard case .held(let held) = state.entries[idle.generation], held.holders.isEmpty,
+        held.unleasedSince == idle.since
+      else { return nil }
+      return state.remove(idle.generation)
+    }
+    return dropped != nil
+  }
+
+  /// Has the reaper drop those of the residents that nobody leases whose index is deleted.
+  func dropDeleted(_ dropped: @escaping @Sendable () -> Void) {
+    let idle = state.withLock { state in
+      state.entries.values.compactMap { entry -> (resident: Resident, idle: Idle)? in
+        guard case .held(let held) = entry, held.holders.isEmpty else { return nil }
+        return (
+          held.resident,
+          Idle(
+            generation: held.resident.generation, since: held.unleasedSince, isOwn: false)
+        )
+      }
+    }
+    for (resident, idle) in idle {
+      resident.files.ifDeleted { [weak self] in
+        if self?.drop(idle) == true { dropped() }
+      }
+    }
+  }
+
+  // MARK: Reports
+
+  var count: Int { state.withLock { $0.residentCount } }
+  var leaseCount: Int { state.withLock { $0.leaseCount } }
+
+  /// The residents, with the number of leases of each and whether a user has one, in no order.
+  func all(heldBy uid: UInt32? = nil) -> [(resident: Resident, leaseCount: Int, isHeld: Bool)] {
+    state.withLock { state in
+      state.entries.values.compactMap { entry in
+        guard case .held(let held) = entry else { return nil }
+        return (held.resident, held.leaseCount, held.holders.contains { $0.uid == uid })
+      }
+    }
+  }
+
+  /// The residents that somebody leases.
+  var leased: [Resident] {
+    state.withLock { state in
+      state.entries.values.compactMap { entry in
+        guard case .held(let held) = entry, !held.holders.isEmpty else { return nil }
+        return held.resident
+      }
+    }
+  }
+}
+
+extension Residency.State {
+  fileprivate mutating func lease(_ generation: Generation, for uid: UInt32) -> Resident? {
+    guard case .held(var held) = entries[generation] else { return nil }
+    if let known = held.holders.firstIndex(where: { $0.uid == uid }) {
+      held.holders[known].leaseCount += 1
+    } else {
+      held.holders.append(Residency.Holder(uid: uid, leaseCount: 1))
+    }
+    leaseCount += 1
+    entries[generation] = .held(held)
+    return held.resident
+  }
+
+  fileprivate mutating func remove(_ generation: Generation) -> Resident? {
+    guard case .held(let held) = entries.removeValue(forKey: generation) else { return nil }
+    residentCount -= 1
+    return held.resident
+  }
+}

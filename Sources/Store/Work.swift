@@ -1,0 +1,173 @@
+import Checkpoint
+import Kernel
+import SystemPackage
+import TensorModel
+
+/// What one call loads for a lease, through its own files.
+struct Work {
+  /// Arenas up to this size have their pieces put together once there are too many of them.
+  private static let smallArenaByteCount = 64 << 10
+  private static let maximumSmallArenaCount = 16
+
+  private let lease: Lease
+  private let files: FileSet
+  private let caller: Caller
+
+  private var store: Store { lease.store }
+  private var resident: Resident { lease.resident }
+  private var checkpoint: Checkpoint { lease.resident.checkpoint }
+
+  init(_ lease: Lease, _ files: FileSet, _ caller: Caller) {
+    self.lease = lease
+    self.files = files
+    self.caller = caller
+  }
+
+  /// Loads what is claimed, and completes the claim; returns the number of the arena if one was made.
+  func load(_ claim: Pieces.Claim) throws(Problem) -> UInt64? {
+    store.figures.count { $0.loads += 1 }
+    var loading = begin(runs: claim.runs, claim.pieces) { claim.flight.isAwaited }
+    let runs = claim.runs.map { (run: $0.position, tensor: $0.tensor) }
+    guard !claim.pieces.isEmpty else {
+      var none = MutableRawSpan()
+      try loading.load(verifying: runs, filling: [], of: &none)
+      resident.pieces.complete(claim, [:], in: nil)
+      store.figures.count { $0.verifiedRuns += claim.runs.count }
+      return nil
+    }
+    let tab = lease.tab
+    // Held until the arena is filled with them.
+    let decoding = try store.charge(
+      Amounts(memory: loading.decodingByteCount(of: claim.pieces)), to: tab, for: "decoding",
+      passing: caller)
+    var layout = Layout()
+    try loading.readStrings(of: claim.pieces)
+    for piece in claim.pieces { try layout.append(piece, byteCount: loading.byteCount(of: piece)) }
+    let targets = layout.targets
+    let moved = try smallPieces(&layout)
+    let byteCount = max(1, layout.byteCount)
+    let charge = try store.charge(
+      Amounts(memory: layout.chargedByteCount, descriptors: 1), to: tab, for: "an arena")
+    let arena = try makeArena(byteCount) { bytes throws(Problem) in
+      try loading.load(verifying: runs, filling: targets, of: &bytes)
+      try move(moved, layout.targets.dropFirst(targets.count), to: &bytes)
+    }
+    _ = consume decoding
+    let holder = ArenaHolder(id: store.figures.nextArenaID(), arena, charge, store.granted)
+    var places: [Piece: PiecePlace] = [:]
+    for target in layout.targets {
+      places[target.piece] = PiecePlace(
+        arena: holder, offset: target.offset, byteCount: target.byteCount)
+    }
+    resident.pieces.complete(claim, places, in: holder)
+    store.figures.count {
+      $0.verifiedRuns += claim.runs.count
+      $0.arenas += 1
+      $0.pieces += targets.count
+    }
+    return holder.id
+  }
+
+  /// Reads runs and compares their checksums; keeps nothing.
+  func verify(_ runs: [Resident.Run]) throws(Problem) {
+    store.figures.count { $0.loads += 1 }
+    var loading = begin(runs: runs, []) { false }
+    for member in files.members { member.file.dropCached(at: 0, byteCount: 0) }
+    var none = MutableRawSpan()
+    try loading.load(
+      verifying: runs.map { (run: $0.position, tensor: $0.tensor) }, filling: [], of: &none)
+    store.figures.count { $0.verifiedRuns += runs.count }
+  }
+
+  private func begin(
+    runs: [Resident.Run], _ pieces: [Piece], isAwaited: @escaping () -> Bool
+  ) -> Loading {
+    let (warm, overflow) = store.figures.holdings.verifiedByteCount.addingReportingOverflow(
+      checkpoint.byteCount(toRead: runs.map(\.position), pieces))
+    let keepsCached = !overflow && warm <= store.warmFileLimit
+    return Loading(checkpoint, files, keepsCached: keepsCached) { [caller] () throws(Problem) in
+      // The work goes on for others even if the one who began it has gone.
+      if !isAwaited() { try caller.checkIn() }
+    }
+  }
+
+  // MARK: Arenas
+
+  /// Adds the pieces of small arenas to a small one if there are many, so that they share it.
+  ///
+  /// A client that asks for one element at a time would otherwise have a file made of each.
+  private func smallPieces(
+    _ layout: inout Layout
+  ) throws(Problem) -> [(piece: Piece, place: PiecePlace)] {
+    guard layout.byteCount <= Work.smallArenaByteCount else { return [] }
+    let moved = resident.pieces.smallPieces(
+      upTo: Work.smallArenaByteCount, ifAtLeast: Work.maximumSmallArenaCount)
+    for (piece, place) in moved { try layout.append(piece, byteCount: place.byteCount) }
+    return moved
+  }
+
+  private func move(
+    _ moved: [(piece: Piece, place: PiecePlace)], _ targets: ArraySlice<Loading.Target>,
+    to bytes: inout MutableRawSpan
+  ) throws(Problem) {
+    for ((_, place), target) in zip(moved, targets) {
+      var run = bytes._mutatingExtracting(target.offset..<target.offset + target.byteCount)
+      do { try place.arena.arena.read(at: place.offset, into: &run) } catch {
+        throw Problem(.system, "an arena cannot be read: \(error)")
+      }
+    }
+  }
+
+  private func makeArena(
+    _ byteCount: Int, _ fill: (inout MutableRawSpan) throws(Problem) -> Void
+  ) throws(Problem) -> SealedArena {
+    func refused(_ error: Errno) -> Problem {
+      Problem(
+        error == .tooManyOpenFiles ? .quota : .budget,
+        "no arena of \(byteCount) bytes can be made: \(error)")
+    }
+    var arena: Arena
+    do {
+      arena = try Arena(named: "warmstart:\(resident.generation)", byteCount: byteCount)
+    } catch .tooManyOpenFiles {
+      _ = store.evictAll()
+      do {
+        arena = try Arena(named: "warmstart:\(resident.generation)", byteCount: byteCount)
+      } catch {
+        throw refused(error)
+      }
+    } catch {
+      throw refused(error)
+    }
+    var bytes = arena.bytes
+    try fill(&bytes)
+    do { return try arena.seal() } catch { throw refused(error) }
+  }
+}
+
+/// Where pieces go in an arena, one after the other.
+private struct Layout {
+  private(set) var targets: [Loading.Target] = []
+  private(set) var byteCount = 0
+  /// Pieces are remembered as long as the arena, by slices that may have many axes.
+  private var keyByteCount = 0
+
+  mutating func append(_ piece: Piece, byteCount count: Int) throws(Problem) {
+    let (padded, overflow) = byteCount.addingReportingOverflow(piece.alignment - 1)
+    let offset = padded & ~(piece.alignment - 1)
+    let (next, overflows) = offset.addingReportingOverflow(count)
+    guard !overflow, !overflows else {
+      throw Problem(.budget, "the pieces of one arena add up to more than 2^63 bytes")
+    }
+    targets.append(Loading.Target(piece: piece, offset: offset, byteCount: count))
+    keyByteCount += 200 + 16 * (piece.slice?.starts.count ?? 0)
+    byteCount = next
+  }
+
+  /// What the arena costs: whole pages, and what is remembered of it.
+  var chargedByteCount: Int {
+    let (sum, overflow) = max(1, byteCount).addingReportingOverflow(
+      Arena.pageByteCount - 1 + keyByteCount)
+    return overflow ? .max : sum & ~(Arena.pageByteCount - 1)
+  }
+}
