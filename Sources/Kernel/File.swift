@@ -158,7 +158,8 @@ package final class File: Sendable {
 
   /// Writes all bytes at the file's own offset.
   ///
-  /// See `write(2)`.
+  /// Throws EFAULT, which other calls trap on, if the bytes are a mapping of a file that was truncated
+  /// or cannot be read; some of them may have been written by then. See `write(2)`.
   package func write(_ bytes: RawSpan) throws(Errno) {
     let number = descriptor.number
     try unsafe bytes.withUnsafeBytes { bytes throws(Errno) in
@@ -166,7 +167,9 @@ package final class File: Sendable {
       while count < bytes.count {
         let end = min(bytes.count, count + File.maximumWriteByteCount)
         let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[count..<end])
-        count += try checked(unsafe clinux_write(number, rest.baseAddress, rest.count))
+        let written = unsafe clinux_write(number, rest.baseAddress, rest.count)
+        guard written != -Int(Errno.badAddress.rawValue) else { throw .badAddress }
+        count += try checked(written)
       }
     }
   }

@@ -37,12 +37,14 @@ struct NpyDirectory {
     var bytesFile: String?
   }
 
-  /// Writes one variable; `stem` is what its files' names begin with.
-  func write(_ tensor: Tensor, stem: String) throws(Failure) -> Written {
+  /// Writes one variable from a checkpoint; `stem` is what its files' names begin with.
+  func write(
+    _ tensor: Tensor, from checkpoint: String, stem: String
+  ) throws(Failure) -> Written {
     guard tensor.dtype == .string else {
       let header = Npy.header(tensor.dtype.npyName, tensor.shape.lengths)
       let name = stem + ".npy"
-      try write(name, header, tensor.bytes)
+      try write(name, header, tensor.bytes, of: tensor, from: checkpoint)
       return Written(file: name)
     }
     // One offset more than elements, then the bytes.
@@ -53,15 +55,19 @@ struct NpyDirectory {
     let offsetsByteCount = 8 * (count + 1)
     let written = Written(file: stem + ".offsets.npy", bytesFile: stem + ".bytes.npy")
     try write(
-      written.file, Npy.header("<i8", [count + 1]), tensor.bytes.extracting(first: offsetsByteCount)
-    )
+      written.file, Npy.header("<i8", [count + 1]),
+      tensor.bytes.extracting(first: offsetsByteCount), of: tensor, from: checkpoint)
     try write(
       stem + ".bytes.npy", Npy.header("|u1", [tensor.byteCount - offsetsByteCount]),
-      tensor.bytes.extracting(droppingFirst: offsetsByteCount))
+      tensor.bytes.extracting(droppingFirst: offsetsByteCount), of: tensor, from: checkpoint)
     return written
   }
 
-  private func write(_ name: String, _ header: [UInt8], _ bytes: RawSpan) throws(Failure) {
+  /// Writes one file with some of a tensor's bytes.
+  private func write(
+    _ name: String, _ header: [UInt8], _ bytes: RawSpan, of tensor: Tensor,
+    from checkpoint: String
+  ) throws(Failure) {
     let final = path.appending(name)
     // Not only random names are unique: nobody else has this process's id.
     let temporary = path.appending(".\(name).\(Process.id)")
@@ -79,6 +85,14 @@ struct NpyDirectory {
         throw error
       }
       try Process.removeWhenEnded(nil)
+    } catch .badAddress {
+      // The bytes are pages of the checkpoint's file, which anybody with the right to may change.
+      let message =
+        "cannot write \(final.string): the checkpoint's file with tensor "
+        + "\(tensor.tensor.inMessage) was truncated or became unreadable while it was written"
+      let problem = Problem(
+        .checkpointChanged, message, variable: tensor.variable.name, tensor: tensor.tensor)
+      throw Failure([problem], about: checkpoint)
     } catch {
       throw Failure("write", final.string, error)
     }

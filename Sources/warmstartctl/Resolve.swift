@@ -80,7 +80,7 @@ struct Resolve: ParsableCommand {
         try opened.resolve(map, variables, options, timeout: timeout)
       }
       let files = try directory.map { directory throws(Failure) in
-        try write(resolved, to: directory)
+        try write(resolved, from: opened.path, to: directory)
       }
       try Output.write(
         json ? ResolveReport(opened, resolved, files ?? []).json.line : resolved.text(variables))
@@ -98,12 +98,12 @@ struct Resolve: ParsableCommand {
 
   /// Writes what was asked for; the files are in the order of the variables.
   private func write(
-    _ resolved: Resolved, to directory: NpyDirectory
+    _ resolved: Resolved, from checkpoint: String, to directory: NpyDirectory
   ) throws(Failure) -> [NpyDirectory.Written] {
     var files: [NpyDirectory.Written] = []
     for (index, tensor) in resolved.tensors.enumerated() {
       let stem = Npy.stem(index, of: resolved.tensors.count, tensor.variable.name)
-      files.append(try directory.write(tensor, stem: stem))
+      files.append(try directory.write(tensor, from: checkpoint, stem: stem))
     }
     return files
   }

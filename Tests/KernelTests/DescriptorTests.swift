@@ -152,6 +152,21 @@ import Testing
     #expect(try file.readAll(limit: 10_000) == Self.contents)
   }
 
+  @Test func `writing a mapping of a file that was truncated is an error, not a trap`() async throws
+  {
+    let (source, copy) = (path, path + ".copy")
+    await #expect(processExitsWith: .success) {
+      [source = source as String, copy = copy as String] in
+      let file = try File(opening: FilePath(source))
+      let mapping = try Mapping(
+        file.descriptor, offset: 0, byteCount: 10_000, access: .readOnly)
+      try BundleFile.truncate(source, to: 0)
+      let target = try File(creatingNew: FilePath(copy))
+      #expect(throws: Errno.badAddress) { try target.write(mapping.bytes(0..<10_000)) }
+      #expect(try target.status().size == 0)
+    }
+  }
+
   @Test func `a mapping outlives its descriptor, and ends with its last copy`() throws {
     func mapping() throws -> Mapping {
       try Mapping(file().descriptor, offset: 5, byteCount: 50, access: .readOnly)

@@ -62,12 +62,55 @@ import Testing
     #expect(files == [])
   }
 
+  @Test func `a file that is truncated while it is written is said, and leaves no part`() throws {
+    let byteCount = 1 << 30
+    var writer = BundleWriter()
+    writer.addZeros("t", dtype: 4, [byteCount])
+    let bundle = try writer.write(to: directory.path)
+    let arguments = try arguments(bundle.prefix, "t", [byteCount])
+    var (status, errors) = try end(arguments) { try? BundleFile.truncate(bundle.shards[0], to: 0) }
+    // On a busy machine the file may be whole before it is truncated.
+    for _ in 0..<10 where files == ["0-v.npy"] {
+      try FileManager.default.removeItem(atPath: output)
+      try BundleFile.truncate(bundle.shards[0], to: byteCount)
+      (status, errors) = try end(arguments) { try? BundleFile.truncate(bundle.shards[0], to: 0) }
+    }
+    #expect(status == 1)
+    #expect(
+      errors == """
+        warmstartctl: ABORTED (CHECKPOINT_CHANGED): \(bundle.prefix): cannot write \(output)/0-v.npy: \
+        the checkpoint's file with tensor t was truncated or became unreadable while it was written
+
+        """)
+    #expect(files == [])
+  }
+
   /// Runs the command, and sends it a signal once it has begun to write.
   private func end(_ arguments: [String], by signal: CInt) throws -> Process {
+    try run(arguments) { kill($0.processIdentifier, signal) }
+  }
+
+  /// Runs the command, and does something once it has begun to write; returns its status and errors.
+  private func end(
+    _ arguments: [String], _ body: () -> Void
+  ) throws -> (status: Int32, errors: String) {
+    let errors = "\(directory.path)/errors"
+    _ = FileManager.default.createFile(atPath: errors, contents: nil)
+    let process = try run(arguments, errors: FileHandle(forWritingTo: URL(filePath: errors))) { _ in
+      body()
+    }
+    let status = process.terminationReason == .exit ? process.terminationStatus : -1
+    return (status, try String(contentsOfFile: errors, encoding: .utf8))
+  }
+
+  private func run(
+    _ arguments: [String], errors: FileHandle = .standardError, _ body: (Process) -> Void
+  ) throws -> Process {
     let process = Process()
     process.executableURL = RunningDaemon.products.appending(path: "warmstartctl")
     process.arguments = arguments
     process.standardOutput = FileHandle.nullDevice
+    process.standardError = errors
     // Threads of tests have signals blocked, which a process inherits.
     var none = sigset_t()
     var blocked = sigset_t()
@@ -76,7 +119,7 @@ import Testing
     try process.run()
     _ = unsafe pthread_sigmask(SIG_SETMASK, &blocked, nil)
     while files.isEmpty, process.isRunning { Thread.sleep(forTimeInterval: 0.001) }
-    if process.isRunning { kill(process.processIdentifier, signal) }
+    if process.isRunning { body(process) }
     process.waitUntilExit()
     return process
   }
