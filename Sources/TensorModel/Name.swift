@@ -40,21 +40,6 @@ public struct Name: Sendable, Hashable, Comparable, ExpressibleByStringLiteral {
 }
 
 extension Name: CustomStringConvertible {
-  /// The name for people: invalid UTF-8 replaced and control characters escaped, never cut.
-  public var description: String {
-    // Nearly all names are like this, and to look up what kind a character is takes long.
-    if bytes.allSatisfy({ $0 >= 0x20 && $0 < 0x7f }) {
-      return String(decoding: bytes, as: UTF8.self)
-    }
-    var text = ""
-    for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
-      switch scalar.properties.generalCategory {
-      // What would move a terminal's cursor, end a line or turn its direction.
-      case .control, .format, .lineSeparator, .paragraphSeparator:
-        text += scalar.escaped(asASCII: true)
-      default: text.unicodeScalars.append(scalar)
-      }
-    }
-    return text
-  }
+  /// The name for people: invalid UTF-8 replaced and unprintable characters escaped, never cut.
+  public var description: String { String(decoding: bytes, as: UTF8.self).printable }
 }

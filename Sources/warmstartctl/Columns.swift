@@ -1,3 +1,5 @@
+import TensorModel
+
 /// Rows of a table for people, each column as wide as its widest cell.
 struct Columns {
   /// On which side a column's cells are filled up.
@@ -16,7 +18,7 @@ struct Columns {
 
   mutating func add(_ cells: [String]) {
     precondition(cells.count == sides.count)
-    rows.append(cells.map(printable))
+    rows.append(cells.map(\.printable))
   }
 
   /// The rows as lines, without blanks at their ends.

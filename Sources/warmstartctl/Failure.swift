@@ -71,9 +71,9 @@ struct Failure: Error {
 
   private var text: String {
     let place = checkpoint.map { "\($0): " } ?? ""
-    var text = "warmstartctl: \(code.name) (\(printable(reason))): \(printable(place + message))\n"
+    var text = "warmstartctl: \(code.name) (\(reason.printable)): \((place + message).printable)\n"
     let further = problems.dropFirst().prefix(Failure.shownProblems)
-    for problem in further { text += "  \(printable(problem.message))\n" }
+    for problem in further { text += "  \(problem.message.printable)\n" }
     let hidden = problemCount - 1 - further.count
     if hidden > 0 { text += "  … and \(hidden) more\n" }
     return text

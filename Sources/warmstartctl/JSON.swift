@@ -47,7 +47,7 @@ indirect enum JSON {
     }
   }
 
-  /// Writes a string.
+  /// Writes a string; what is unprintable is escaped, though JSON asks for that of few characters.
   ///
   /// See RFC 8259, section 7.
   private static func write(_ string: String, to text: inout String) {
@@ -58,9 +58,12 @@ indirect enum JSON {
       case "\\": text += "\\\\"
       case "\n": text += "\\n"
       case "\t": text += "\\t"
-      case "\u{0}"..."\u{1f}", "\u{7f}"..."\u{9f}", "\u{2028}", "\u{2029}":
-        let digits = String(scalar.value, radix: 16)
-        text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      case _ where scalar.isUnprintable:
+        // Two if the character is beyond U+FFFF.
+        for unit in scalar.utf16 {
+          let digits = String(unit, radix: 16)
+          text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+        }
       default: text.unicodeScalars.append(scalar)
       }
     }

@@ -51,7 +51,7 @@ struct List: ParsableCommand {
       guard verify else { return }
       let verification = try Verification(of: tensors, in: opened, daemon)
       for problem in verification.unsupported {
-        Output.complain("warmstartctl: not verified: \(printable(problem.message))\n")
+        Output.complain("warmstartctl: not verified: \(problem.message.printable)\n")
       }
       if !verification.problems.isEmpty { throw Failure(verification.problems, about: opened.path) }
     }

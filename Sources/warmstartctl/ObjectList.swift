@@ -16,7 +16,7 @@ struct ObjectList {
   var text: String {
     var text = ""
     for (number, object) in objects.enumerated() {
-      text += printable(label(number)) + "\n"
+      text += label(number).printable + "\n"
       var lines = Columns([.left, .left, .left, .left])
       for attribute in object.attributes {
         lines.add([

@@ -15,20 +15,6 @@ enum Output {
   }
 }
 
-/// A text that somebody else wrote, harmless on a terminal: what controls it is escaped.
-func printable(_ text: String) -> String {
-  var safe = ""
-  for scalar in text.unicodeScalars {
-    switch scalar.properties.generalCategory {
-    case .control, .lineSeparator, .paragraphSeparator: safe += scalar.escaped(asASCII: true)
-    // Bidirectional overrides and isolates would let a name rewrite the line around it.
-    case .format where scalar.properties.isBidiControl: safe += scalar.escaped(asASCII: true)
-    default: safe.unicodeScalars.append(scalar)
-    }
-  }
-  return safe
-}
-
 /// A number of bytes for people: `27.4 MiB`.
 func bytesText(_ count: Int) -> String {
   var tenths = (count, 0)

@@ -133,13 +133,13 @@ extension Resolved {
     }
     var text = table.text
     for skipped in skipped {
-      text += printable("skipped: \(skipped.variable) (no tensor \(skipped.tensor))") + "\n"
+      text += "skipped: \(skipped.variable) (no tensor \(skipped.tensor))".printable + "\n"
     }
     let scopes = unused.isEmpty ? [] : Self.scopes(of: variables)
     for (index, pair) in unused.enumerated() {
       let nearest =
         index < Self.maximumSuggestions ? pair.target.nearest(among: scopes, of: variables) : ""
-      text += printable("unused: \(pair.key) → \(pair.target.text)\(nearest)") + "\n"
+      text += "unused: \(pair.key) → \(pair.target.text)\(nearest)".printable + "\n"
     }
     return text
   }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import TensorModel
 import WarmstartClient
 
 /// `status`: what the daemon holds, and for whom.
@@ -25,7 +26,7 @@ struct Status: ParsableCommand {
 extension StatusReport {
   fileprivate var text: String {
     var text = """
-      warmstartd \(printable(daemonVersion)), process \(processID), up \(uptimeText)
+      warmstartd \(daemonVersion.printable), process \(processID), up \(uptimeText)
       clients  \(clientCount)
       leases   \(leaseCount)
       warm     \(bytesText(warmByteCount))

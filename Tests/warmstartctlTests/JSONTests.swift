@@ -24,6 +24,27 @@ import Testing
     #expect(value.line == #""é😀/\"\\\u0008\u000c\n\u000d\t\u001b""# + "\n")
   }
 
+  @Test(arguments: [
+    ("\u{7f}", #"\u007f"#), ("\u{9b}", #"\u009b"#), ("\u{61c}", #"\u061c"#),
+    ("\u{200b}\u{200d}\u{200f}", #"\u200b\u200d\u200f"#),
+    ("\u{2028}\u{202a}\u{202e}", #"\u2028\u202a\u202e"#),
+    ("\u{2060}\u{2065}\u{2069}", #"\u2060\u2065\u2069"#), ("\u{feff}", #"\ufeff"#),
+    ("\u{e0041}", #"\udb40\udc41"#), ("é 😀 ←", "é 😀 ←"),
+  ])
+  func `what changes how a line is shown is escaped wherever it stands`(
+    text: String, escaped: String
+  ) throws {
+    let name = JSON.name(Name(text))
+    let value = JSON.object([(text, .list([.text("a\(text)b"), name]))])
+    #expect(value.line == "{\"\(escaped)\":[\"a\(escaped)b\",\"\(escaped)\"]}\n")
+    // What was escaped is the same text to whoever reads it.
+    guard case .object(let fields) = try JSONReader.read(Array(value.line.utf8)) else {
+      Issue.record("not an object")
+      return
+    }
+    #expect(fields[0].key.unicodeScalars.elementsEqual(text.unicodeScalars))
+  }
+
   @Test func `a name that is not UTF-8 is still JSON`() {
     #expect(JSON.name(Name([0x61, 0xff, 0x62])).line == "\"a\u{fffd}b\"\n")
   }

@@ -34,10 +34,11 @@ import Testing
     #expect(stem.utf8.count <= 200)
   }
 
-  @Test func `what controls a terminal is escaped`() {
-    #expect(printable("a\u{1b}[2J\u{9b}\n") == "a\\u{1B}[2J\\u{009B}\\n")
-    #expect(printable("a\u{202e}b\u{2028}") == "a\\u{202E}b\\u{2028}")
-    #expect(printable("é 😀 ←") == "é 😀 ←")
+  @Test func `a cell is escaped before it is measured`() {
+    var table = Columns([.left, .left])
+    table.add(["a\u{200b}", "x"])
+    table.add(["b", "\u{1b}[2J"])
+    #expect(table.text == "a\\u{200B}  x\nb          \\u{1B}[2J\n")
   }
 
   @Test(
