@@ -416,7 +416,7 @@ int clinux_remove_when_ended(const char *path) {
   return 0;
 }
 
-int clinux_ignore_sigpipe(void) { return signal(SIGPIPE, SIG_IGN) == SIG_ERR ? -errno : 0; }
+int clinux_ignore(int number) { return signal(number, SIG_IGN) == SIG_ERR ? -errno : 0; }
 
 int64_t clinux_now_ns(void) {
   struct timespec now;

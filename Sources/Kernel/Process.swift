@@ -39,9 +39,26 @@ package enum Process {
     Int(try checked(clinux_raise_descriptor_limit()))
   }
 
-  /// Makes a write to a closed peer an error instead of the process's end.
-  package static func ignoreBrokenPipes() throws(Errno) {
-    _ = try checked(clinux_ignore_sigpipe())
+  /// A signal that ends the process for what a call reports as well.
+  ///
+  /// See `signal(7)`.
+  package enum CallSignal: CInt, Sendable, CaseIterable {
+    /// SIGPIPE: a write to a closed peer, which gives EPIPE.
+    case brokenPipe = 13
+    /// SIGXFSZ: a write past the largest file that is allowed (RLIMIT_FSIZE), which gives EFBIG.
+    case fileTooLarge = 25
+    /// SIGIO: a descriptor is ready, which `poll` says; a client can ask for it on a file that it
+    /// shares with this process.
+    case ready = 29
+  }
+
+  /// Has calls only report what these signals would end the process for.
+  ///
+  /// What this process starts inherits that. See `signal(2)`, SIG_IGN.
+  package static func ignoreSignalsOfFailedCalls(
+    _ signals: [CallSignal] = CallSignal.allCases
+  ) throws(Errno) {
+    for signal in signals { _ = try checked(clinux_ignore(signal.rawValue)) }
   }
 
   /// Has SIGHUP, SIGINT and SIGTERM remove a file before they end the process; nil is for none.

@@ -16,6 +16,8 @@ struct NpyDirectory {
     path = FilePath(name)
     var earlier: FilePath.Component?
     do throws(Errno) {
+      // Or a file that exceeds the limit of its size would end the process and leave a part of it.
+      try Process.ignoreSignalsOfFailedCalls([.fileTooLarge])
       guard !name.isEmpty else { throw .noSuchFileOrDirectory }
       if !File.exists(path) { try File.makeDirectory(path) }
       var listing = try Directory(opening: path)

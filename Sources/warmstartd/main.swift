@@ -86,7 +86,7 @@ func run(_ options: Options) throws(StartError) -> Bool {
   do throws(Errno) {
     // First of all: threads inherit which signals are blocked.
     let signals = try Signals()
-    try Process.ignoreBrokenPipes()
+    try Process.ignoreSignalsOfFailedCalls()
     Process.keepFreedMemory(upTo: keptByteCount)
     var limits = Limits()
     if let count = options.maxConnections { limits.connections = count }

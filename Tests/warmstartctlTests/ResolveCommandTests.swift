@@ -62,6 +62,18 @@ import Testing
     #expect(files == [])
   }
 
+  @Test func `a file larger than is allowed is an error, and leaves no part`() throws {
+    var writer = BundleWriter()
+    writer.addZeros("t", dtype: 4, [1 << 20])
+    let bundle = try writer.write(to: directory.path)
+    // In blocks of 512 bytes or 1 KiB, by shell: less than the tensor has in both.
+    let limit = ["/bin/sh", "-c", #"ulimit -f 100; exec "$0" "$@""#]
+    let (status, errors) = try end(arguments(bundle.prefix, "t", [1 << 20]), under: limit) {}
+    #expect(status == 1)
+    #expect(errors.hasSuffix(": cannot write \(output)/0-v.npy: File too large\n"))
+    #expect(files == [])
+  }
+
   @Test func `a file that is truncated while it is written is said, and leaves no part`() throws {
     let byteCount = 1 << 30
     var writer = BundleWriter()
@@ -92,23 +104,25 @@ import Testing
 
   /// Runs the command, and does something once it has begun to write; returns its status and errors.
   private func end(
-    _ arguments: [String], _ body: () -> Void
+    _ arguments: [String], under tool: [String] = [], _ body: () -> Void
   ) throws -> (status: Int32, errors: String) {
     let errors = "\(directory.path)/errors"
     _ = FileManager.default.createFile(atPath: errors, contents: nil)
-    let process = try run(arguments, errors: FileHandle(forWritingTo: URL(filePath: errors))) { _ in
-      body()
-    }
+    let file = try FileHandle(forWritingTo: URL(filePath: errors))
+    let process = try run(arguments, under: tool, errors: file) { _ in body() }
     let status = process.terminationReason == .exit ? process.terminationStatus : -1
     return (status, try String(contentsOfFile: errors, encoding: .utf8))
   }
 
   private func run(
-    _ arguments: [String], errors: FileHandle = .standardError, _ body: (Process) -> Void
+    _ arguments: [String], under tool: [String] = [], errors: FileHandle = .standardError,
+    _ body: (Process) -> Void
   ) throws -> Process {
     let process = Process()
-    process.executableURL = RunningDaemon.products.appending(path: "warmstartctl")
-    process.arguments = arguments
+    let program = RunningDaemon.products.appending(path: "warmstartctl").path(percentEncoded: false)
+    let words = tool + [program] + arguments
+    process.executableURL = URL(filePath: words[0])
+    process.arguments = Array(words.dropFirst())
     process.standardOutput = FileHandle.nullDevice
     process.standardError = errors
     // Threads of tests have signals blocked, which a process inherits.

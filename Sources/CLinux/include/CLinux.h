@@ -89,7 +89,7 @@ int clinux_poll(struct clinux_poll *entries, size_t count, int timeout_ms);
 int clinux_event(void);
 int clinux_signals(const int *signals, size_t count);
 int clinux_next_signal(int descriptor);
-int clinux_ignore_sigpipe(void);
+int clinux_ignore(int signal);
 int clinux_remove_when_ended(const char *path);
 int64_t clinux_now_ns(void);
 int64_t clinux_real_now_ns(void);
