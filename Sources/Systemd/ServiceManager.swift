@@ -54,17 +54,15 @@ package enum Log {
     case information = 6
   }
 
-  /// Writes a line.
+  /// Writes a line, or drops it if it would have to wait for somebody to read the log.
   ///
   /// What it says of clients must be escaped already.
-  package static func write(_ level: Level, _ text: String) {
-    let prefix = isJournal ? "<\(level.rawValue)>" : "warmstartd: "
-    // There is nobody to tell that standard error is closed.
-    _ = try? FileDescriptor.standardError.writeAll("\(prefix)\(text)\n".utf8)
-  }
+  package static func write(_ level: Level, _ text: String) { sink.write(level, text) }
 
-  /// Whether standard error leads to the journal.
+  /// Standard error, which stays open.
   ///
-  /// See `systemd.exec(5)`, JOURNAL_STREAM.
-  private static let isJournal = Process.environment("JOURNAL_STREAM") != nil
+  /// Whether it leads to the journal is in JOURNAL_STREAM, see `systemd.exec(5)`.
+  private static let sink = LogSink(
+    File(Descriptor(adopting: FileDescriptor.standardError.rawValue)),
+    isJournal: Process.environment("JOURNAL_STREAM") != nil)
 }

@@ -60,4 +60,24 @@ import Testing
       ])
     #expect(!File.exists(FilePath(socket)))
   }
+
+  @Test func `a daemon whose log nobody reads answers, and stops when it is told to`() throws {
+    let directory = try TemporaryDirectory()
+    let (socket, log) = ("\(directory.path)/s", "\(directory.path)/log")
+    // A pipe that the shell keeps open and fills before the daemon has it.
+    let script = """
+      mkfifo "$2" && exec 3<>"$2" || exit 99
+      dd if=/dev/zero of="$2" bs=4096 oflag=nonblock 2>"$2.dd"
+      "$0" --socket "$1" 2>&3 &
+      for _ in $(seq 500); do [ -S "$1" ] && break; sleep 0.01; done
+      "$3" --socket "$1" --timeout 10 status || { kill -KILL $!; exit 98; }
+      kill $!; wait $!
+      """
+    let programs = ["warmstartd", "warmstartctl"].map {
+      RunningDaemon.products.appending(path: $0).path(percentEncoded: false)
+    }
+    let command = try Command("/bin/sh", ["-c", script, programs[0], socket, log, programs[1]])
+    #expect(command.status == 0)
+    #expect(command.output.contains("warmstartd 0.1.0, process"))
+  }
 }
