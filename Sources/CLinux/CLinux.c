@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysinfo.h>
 #include <sys/un.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -485,6 +486,27 @@ void clinux_trim(void) {
 
 int64_t clinux_physical_bytes(void) {
   return (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+}
+
+int64_t clinux_free_bytes(void) {
+  struct sysinfo information;
+  if (sysinfo(&information) < 0) return 0;
+  uint64_t units = (uint64_t)information.freeram + information.bufferram;
+  uint64_t bytes;
+  if (__builtin_mul_overflow(units, (uint64_t)information.mem_unit, &bytes)) return INT64_MAX;
+  return bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes;
+}
+
+int64_t clinux_memory_limit(void) {
+  static const int limits[] = {RLIMIT_AS, RLIMIT_DATA};
+  int64_t smallest = INT64_MAX;
+  for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+    struct rlimit limit;
+    // RLIM_INFINITY is larger than any.
+    if (getrlimit(limits[i], &limit) < 0 || limit.rlim_cur >= (rlim_t)smallest) continue;
+    smallest = (int64_t)limit.rlim_cur;
+  }
+  return smallest;
 }
 
 int32_t clinux_process_id(void) { return getpid(); }

@@ -97,6 +97,16 @@ package enum Process {
   /// See `sysconf(3)`, _SC_PHYS_PAGES.
   package static var physicalByteCount: Int { Int(clinux_physical_bytes()) }
 
+  /// The bytes of memory that nothing is in: less than can be allocated, for files' pages can go.
+  ///
+  /// See `sysinfo(2)`.
+  package static var freeByteCount: Int { Int(clinux_free_bytes()) }
+
+  /// The most bytes that this process may map or have as its own; `Int.max` if nothing limits it.
+  ///
+  /// See `getrlimit(2)`, RLIMIT_AS, RLIMIT_DATA.
+  package static var memoryLimit: Int { Int(clinux_memory_limit()) }
+
   /// This process's id.
   ///
   /// See `getpid(2)`.

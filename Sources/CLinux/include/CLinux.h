@@ -97,6 +97,10 @@ void clinux_sleep(int64_t nanoseconds);
 int64_t clinux_raise_descriptor_limit(void);
 int64_t clinux_resident_bytes(void);
 int64_t clinux_physical_bytes(void);
+// Without what is cached of files, which nothing but /proc says; 0 if the system does not tell.
+int64_t clinux_free_bytes(void);
+// The smaller of RLIMIT_AS and RLIMIT_DATA; INT64_MAX for none.
+int64_t clinux_memory_limit(void);
 int clinux_drop_cached(int descriptor, int64_t offset, int64_t count);
 void clinux_keep_freed(int bytes);
 void clinux_trim(void);
