@@ -70,7 +70,21 @@ func listen(_ path: String, mode: UInt32) throws(StartError) -> Socket {
 }
 
 /// Freed memory that the heap may keep at its end: with less, large requests take longer.
-let keptByteCount = 32 << 20
+///
+/// Never more than a sixteenth of what the daemon may use; chosen, not tuned.
+func keptByteCount(limit: Int) -> Int { min(32 << 20, limit / 16) }
+
+/// Memory for arenas and indexes: what the operator says, else half of what the daemon may use.
+func budget(_ options: Options, limit: Int) -> Int {
+  guard let budget = options.budget else { return limit / 2 }
+  if budget > limit {
+    Log.write(
+      .warning,
+      "the budget of \(budget >> 20) MiB is more than the \(limit >> 20) MiB of memory that the "
+        + "daemon may use: it may be killed before the budget is spent")
+  }
+  return budget
+}
 
 /// What an operator should know of how the daemon was started.
 func startLine(_ listeners: Listeners, _ limits: Limits, budget: Int, linger: Int) -> String {
@@ -87,16 +101,17 @@ func run(_ options: Options) throws(StartError) -> Bool {
     // First of all: threads inherit which signals are blocked.
     let signals = try Signals()
     try Process.ignoreSignalsOfFailedCalls()
-    Process.keepFreedMemory(upTo: keptByteCount)
+    let memoryLimit = MemoryLimit().smallest()
+    Process.keepFreedMemory(upTo: keptByteCount(limit: memoryLimit))
     var limits = Limits()
     if let count = options.maxConnections { limits.connections = count }
     if let count = options.maxConnectionsPerUser { limits.connectionsPerUser = count }
     limits.fit(descriptors: try Process.raiseDescriptorLimit())
-    let budget = options.budget ?? Process.physicalByteCount / 2
+    let budget = budget(options, limit: memoryLimit)
     let store = Store(
       budget: budget,
       lingerMilliseconds: options.lingerSeconds * 1000,
-      warmFileLimit: Process.physicalByteCount / 2)
+      warmFileLimit: memoryLimit / 2)
     let supervisor = Daemon.Supervisor(
       ready: ServiceManager.ready, status: ServiceManager.status,
       stopping: ServiceManager.stopping, ping: ServiceManager.ping,

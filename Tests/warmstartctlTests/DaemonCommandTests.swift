@@ -41,24 +41,51 @@ import Testing
     #expect(command.errors == "warmstartd: \(message) (warmstartd --help says more)\n")
   }
 
-  @Test func `the daemon says how it was started, and that it stopped`() throws {
-    let directory = try TemporaryDirectory()
-    let (socket, log) = ("\(directory.path)/s", "\(directory.path)/log")
+  /// What a daemon logs, without the program's name, that is started by a shell and then stopped.
+  private func logged(_ arguments: String, after command: String = "true", at socket: String) throws
+    -> [String]
+  {
     let script = """
-      "$0" --socket "$1" --max-connections 7 --budget 1G --linger 5 2>"$2" &
-      until grep -q started "$2" || ! kill -0 $!; do sleep 0.01; done; kill $!; wait $!
+      \(command)
+      "$0" --socket "$1" \(arguments) 2>"$1.log" &
+      until grep -q started "$1.log" || ! kill -0 $!; do sleep 0.01; done; kill $!; wait $!
       """
     let program = RunningDaemon.products.appending(path: "warmstartd").path(percentEncoded: false)
-    let status = try Command("/bin/sh", ["-c", script, program, socket, log]).status
-    #expect(status == 0)
-    let lines = try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n")
+    #expect(try Command("/bin/sh", ["-c", script, program, socket]).status == 0)
+    let log = try String(contentsOfFile: socket + ".log", encoding: .utf8)
+    return log.split(separator: "\n").map { String($0.trimmingPrefix("warmstartd: ")) }
+  }
+
+  @Test func `the daemon says how it was started, and that it stopped`() throws {
+    let directory = try TemporaryDirectory()
+    let socket = "\(directory.path)/s"
+    let lines = try logged("--max-connections 7 --budget 1G --linger 5", at: socket)
     #expect(
       lines == [
-        "warmstartd: version 0.1.0 started: listens for clients at \(socket), takes 7 connections, "
+        "version 0.1.0 started: listens for clients at \(socket), takes 7 connections, "
           + "7 of one user, 1024 MiB for arenas and indexes, keeps unused checkpoints 5 s",
-        "warmstartd: stopped",
+        "stopped",
       ])
     #expect(!File.exists(FilePath(socket)))
+  }
+
+  // A sanitizer takes more than any limit that says something.
+  @Test(.disabled(if: ProcessMemory.isSanitized))
+  func `the budget is half of what the daemon may use, and more is warned of`() throws {
+    let directory = try TemporaryDirectory()
+    let limit = "ulimit -d 1048576"
+    let half = try logged("", after: limit, at: "\(directory.path)/half")
+    #expect(half.count == 2)
+    #expect(half[0].contains(", 512 MiB for arenas and indexes,"))
+    let most = try logged("--budget 1G", after: limit, at: "\(directory.path)/most")
+    #expect(most.count == 2)
+    #expect(most[0].contains(", 1024 MiB for arenas and indexes,"))
+    let more = try logged("--budget 1025M", after: limit, at: "\(directory.path)/more")
+    #expect(
+      more[0]
+        == "the budget of 1025 MiB is more than the 1024 MiB of memory that the daemon may use: "
+        + "it may be killed before the budget is spent")
+    #expect(more[1].contains(", 1025 MiB for arenas and indexes,"))
   }
 
   @Test func `a daemon whose log nobody reads answers, and stops when it is told to`() throws {
