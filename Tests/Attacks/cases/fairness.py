@@ -1,0 +1,112 @@
+"""Hundreds of connections of one user verify files without end; another loads a small one."""
+
+import os
+import select
+import time
+
+from bundle import MIB, Bundle, zeros
+from probe import expect_served
+from wire import Connection, Ended, Part, Refused
+
+CONNECTIONS = 200
+GIB = 1 << 30
+SECONDS = 60
+
+
+def write_sparse(folder, count, byte_count=4 * GIB):
+    """Writes checkpoints of one large tensor of zeros that share an index; each is its own load."""
+    bundle = Bundle().add("t", [byte_count // 4])
+    index = os.path.join(folder, "sparse.index")
+    with open(index, "wb") as file:
+        file.write(bundle.index())
+    checkpoints = []
+    for number in range(count):
+        data = os.path.join(folder, f"sparse-{number}")
+        bundle.write_data(data)
+        checkpoints.append([index, data])
+    return checkpoints
+
+
+class Verifier:
+    """Connections that each have the daemon verify a large file, again and again."""
+
+    def __init__(self, socket, folder, count, byte_count):
+        self.socket, self.part = socket, Part("t", [byte_count // 4])
+        self.checkpoints = write_sparse(folder, count, byte_count)
+        self.poll, self.busy = select.poll(), {}
+        self.answered = self.refused = 0
+
+    def open(self, number):
+        """Opens a checkpoint on a new connection; None if the daemon does not want that."""
+        # Touched, so that nobody has verified these bytes.
+        os.utime(self.checkpoints[number][1])
+        try:
+            connection = Connection(self.socket, 5)
+            handle, _ = connection.open(self.checkpoints[number])
+            return connection, handle
+        except (Refused, Ended, OSError):
+            self.refused += 1
+            return None
+
+    def ask(self, number, opened):
+        if opened is None:
+            return
+        connection, handle = opened
+        try:
+            connection.send_resolve(handle, [self.part])
+        except (Refused, Ended, OSError):
+            self.refused += 1
+            return
+        self.poll.register(connection.socket, select.POLLIN)
+        self.busy[connection.socket.fileno()] = (number, connection)
+
+    def begin(self):
+        # All are opened before the first load makes that slow.
+        opened = [self.open(number) for number in range(len(self.checkpoints))]
+        for number, connection in enumerate(opened):
+            self.ask(number, connection)
+
+    def go_on(self):
+        """Asks again where an answer has come."""
+        for descriptor, _ in self.poll.poll(100):
+            number, connection = self.busy.pop(descriptor)
+            self.poll.unregister(descriptor)
+            try:
+                connection.answer()
+                self.answered += 1
+            except (Refused, Ended, OSError):
+                self.refused += 1
+                time.sleep(0.005)
+            connection.end()
+            self.ask(number, self.open(number))
+
+
+def verify(link, socket, folder, count=CONNECTIONS, byte_count=4 * GIB):
+    verifier = Verifier(socket, folder, count, byte_count)
+    verifier.begin()
+    link.report(busy=len(verifier.busy))
+    end = time.monotonic() + SECONDS
+    while verifier.busy and time.monotonic() < end and not link.is_told_to_stop():
+        verifier.go_on()
+    link.report(answered=verifier.answered, refused=verifier.refused)
+
+
+def attack(bench, outcome):
+    daemon = bench.start("--budget", "512M")
+    count = 8
+    fresh = [zeros(bench.path(f"fresh-{number}"), whole=[12 * MIB]) for number in range(2 * count)]
+    quiet = bench.load(daemon, fresh[:count])
+    quiet_probes = bench.probe(daemon)
+    attacker = bench.attacker(verify, daemon.socket, bench.folder_of(20001))
+    busy = (attacker.read(30) or {}).get("busy")
+    during = bench.load(daemon, fresh[count:])
+    probes = bench.probe(daemon)
+    report = attacker.stop() or {}
+    outcome.note(
+        f"{busy} connections verified 4 GiB each, {report.get('answered')} were answered, "
+        f"{report.get('refused')} refused")
+    outcome.expect(busy, "no connection got so far")
+    outcome.note("loads:")
+    expect_served(outcome, quiet, during)
+    outcome.note("probes:")
+    expect_served(outcome, quiet_probes, probes)
