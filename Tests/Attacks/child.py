@@ -10,6 +10,8 @@ import sys
 import time
 import traceback
 
+from wire import Ended, Refused
+
 PR_SET_PDEATHSIG = 1
 
 
@@ -64,7 +66,8 @@ class Child:
             function(link, *arguments)
             status = 0
         except BaseException as error:
-            if not isinstance(error, (BrokenPipeError, KeyboardInterrupt)):
+            # What the daemon did is told by the report; a mistake of ours is shown whole.
+            if not isinstance(error, (OSError, Refused, Ended, KeyboardInterrupt)):
                 traceback.print_exc()
             try:
                 link.report(error=repr(error))
@@ -88,6 +91,10 @@ class Child:
             self.buffer += data
         line, self.buffer = self.buffer.split(b"\n", 1)
         return json.loads(line)
+
+    def go_on(self):
+        """Gives the order that the child waits for."""
+        self.tell_to_stop()
 
     def tell_to_stop(self):
         try:

@@ -60,11 +60,13 @@ class Verifier:
         self.poll.register(connection.socket, select.POLLIN)
         self.busy[connection.socket.fileno()] = (number, connection)
 
+    def open_all(self):
+        """Opens everything, before the first load makes that slow."""
+        self.opened = [self.open(number) for number in range(len(self.checkpoints))]
+
     def begin(self):
-        # All are opened before the first load makes that slow.
-        opened = [self.open(number) for number in range(len(self.checkpoints))]
-        for number, connection in enumerate(opened):
-            self.ask(number, connection)
+        for number, opened in enumerate(self.opened):
+            self.ask(number, opened)
 
     def go_on(self):
         """Asks again where an answer has come."""
@@ -82,7 +84,11 @@ class Verifier:
 
 
 def verify(link, socket, folder, count=CONNECTIONS, byte_count=4 * GIB):
+    """Opens and says so; begins when told to go on, and ends when told to stop."""
     verifier = Verifier(socket, folder, count, byte_count)
+    verifier.open_all()
+    link.report(opened=count - verifier.refused)
+    link.wait(60)
     verifier.begin()
     link.report(busy=len(verifier.busy))
     end = time.monotonic() + SECONDS
@@ -98,6 +104,8 @@ def attack(bench, outcome):
     quiet = bench.load(daemon, fresh[:count])
     quiet_probes = bench.probe(daemon)
     attacker = bench.attacker(verify, daemon.socket, bench.folder_of(20001))
+    attacker.read(30)
+    attacker.go_on()
     busy = (attacker.read(30) or {}).get("busy")
     during = bench.load(daemon, fresh[count:])
     probes = bench.probe(daemon)

@@ -13,7 +13,7 @@ from wire import Connection, Part, Refused
 from cases.all_connections import take_all
 
 LINGER = 3
-KILLED, BATCH = 1000, 50
+KILLED, BATCH = 1000, 25
 IDLE = 1024
 OPENED = 20_000
 # A few threads wait for the next connections.
@@ -28,6 +28,8 @@ def work_until_killed(socket, paths):
         for number in range(10_000):
             part = Part("one", [256, 64], [number % 200, number % 60], [1 + number % 50, 3])
             connection.resolve(handle, [part], sealed=number % 3 == 0).close()
+            # Or the killer would get no time.
+            time.sleep(0.002)
 
 
 def be_killed(link, socket, paths):

@@ -4,28 +4,22 @@ import os
 import random
 import time
 
-from bench import ATTACKER, VICTIM
-from bundle import MIB
-from wire import RESOURCE_EXHAUSTED, Connection, Part, Refused
+from bench import ATTACKER, VICTIM, wait_until
+from bundle import MIB, zeros
+from wire import RESOURCE_EXHAUSTED, Connection, Ended, Part, Refused
 
 CLIENTS = 8
 SAMPLE_SECONDS = 5
+LINGER = 10
 KEPT = 8
+ROWS, COLUMNS = 512, 256
 PAUSE = 0.005
 # What may be added in a minute: MiB of each memory, and descriptors.
 MOST_MEBIBYTES, MOST_DESCRIPTORS = 1.0, 5.0
 
 
-def write_copies(paths, folder, count):
-    """Copies the victim's checkpoint for users who touch it."""
-    copies = []
-    for number in range(count):
-        copy = [os.path.join(folder, f"copy-{number}{end}") for end in (".index", ".data-00000-of-00001")]
-        for source, target in zip(paths, copy):
-            with open(source, "rb") as file, open(target, "wb") as made:
-                made.write(file.read())
-        copies.append(copy)
-    return copies
+def write(prefix):
+    return zeros(prefix, one=[ROWS, COLUMNS], two=[ROWS, COLUMNS], three=[ROWS, COLUMNS])
 
 
 def converse(connection, paths, chance, kept):
@@ -38,9 +32,10 @@ def converse(connection, paths, chance, kept):
         elif kind == 1:
             connection.status()
         else:
-            starts = [chance.randrange(200), chance.randrange(50)]
-            counts = [chance.randrange(1, 56), chance.randrange(1, 14)]
-            part = Part(chance.choice(["one", "two", "three"]), [256, 64], starts, counts)
+            starts = [chance.randrange(ROWS // 2), chance.randrange(COLUMNS // 2)]
+            counts = [chance.randrange(1, ROWS // 2), chance.randrange(1, COLUMNS // 2)]
+            name = chance.choice(["one", "two", "three"])
+            part = Part(name, [ROWS, COLUMNS], starts, counts)
             kept.append(connection.resolve(handle, [part], sealed=kind > 2))
         while len(kept) > KEPT:
             kept.pop(chance.randrange(len(kept))).close()
@@ -48,38 +43,67 @@ def converse(connection, paths, chance, kept):
         connection.close(handle)
 
 
-def mix(link, socket, paths, folder, seconds):
-    """Converses on ever new connections; refusals for memory are answers too."""
-    chance = random.Random()
-    copies = write_copies(paths, folder, 2)
-    kept, calls, refused = [], 0, 0
-    end = time.monotonic() + seconds + 60
-    while time.monotonic() < end and not link.is_told_to_stop(PAUSE):
-        with Connection(socket) as connection:
+class Mixer:
+    """Converses on ever new connections; refusals for memory are answers, lost connections are not."""
+
+    def __init__(self, socket, common, folder):
+        self.socket = socket
+        self.common = common
+        self.own = [write(os.path.join(folder, f"own-{number}")) for number in range(2)]
+        self.chance, self.kept = random.Random(), []
+        self.conversations = self.refused = self.lost = 0
+
+    def connect(self):
+        with Connection(self.socket) as connection:
             connection.hello("soak")
-            for _ in range(chance.randrange(1, 6)):
-                chosen = chance.choice([paths, *copies])
-                if chosen is not paths and chance.random() < 0.1:
-                    os.utime(chosen[0])
-                try:
-                    converse(connection, chosen, chance, kept)
-                except Refused as status:
-                    if status.code != RESOURCE_EXHAUSTED:
-                        raise
-                    refused += 1
-                calls += 1
-    link.report(conversations=calls, refused=refused)
+            for _ in range(self.chance.randrange(1, 6)):
+                self.converse(connection)
+
+    def converse(self, connection):
+        chosen = self.chance.choice([self.common, *self.own])
+        if chosen is not self.common and self.chance.random() < 0.1:
+            os.utime(chosen[0])
+        try:
+            converse(connection, chosen, self.chance, self.kept)
+            self.conversations += 1
+        except Refused as status:
+            if status.of_connection or status.code != RESOURCE_EXHAUSTED:
+                raise
+            self.refused += 1
+
+
+def mix(link, socket, common, folder, seconds):
+    mixer = Mixer(socket, common, folder)
+    end = time.monotonic() + seconds + 60
+    why = ""
+    while time.monotonic() < end and not link.is_told_to_stop(PAUSE):
+        try:
+            mixer.connect()
+        except (Refused, Ended, OSError) as error:
+            mixer.lost += 1
+            why = str(error)
+            time.sleep(0.1)
+    link.report(
+        conversations=mixer.conversations, refused=mixer.refused, lost=mixer.lost, why=why)
 
 
 def slope(points):
-    """Fits a line; returns how much is added in a minute."""
-    middle = sum(time for time, _ in points) / len(points)
+    """Fits a line; returns how much is added in a minute, and how far that may be off."""
+    count = len(points)
+    middle = sum(time for time, _ in points) / count
+    level = sum(value for _, value in points) / count
     spread = sum((time - middle) ** 2 for time, _ in points)
-    return 60 * sum((time - middle) * value for time, value in points) / spread if spread else 0.0
+    if count < 3:
+        return 0.0, 0.0
+    added = sum((time - middle) * value for time, value in points) / spread
+    off = sum((value - level - added * (time - middle)) ** 2 for time, value in points)
+    return 60 * added, 60 * (off / (count - 2) / spread) ** 0.5
 
 
 def attack(bench, outcome):
-    daemon = bench.start("--budget", "64M", "--linger", "10")
+    daemon = bench.start("--budget", "64M", "--linger", str(LINGER))
+    before = daemon.descriptor_count()
+    common = write(bench.path("common"))
     clients = []
     for number in range(CLIENTS):
         uid = ATTACKER if number % 2 else VICTIM
@@ -87,7 +111,7 @@ def attack(bench, outcome):
         os.mkdir(folder)
         os.chown(folder, uid, uid)
         clients.append(
-            bench.child(uid, mix, daemon.socket, bench.victims_paths, folder, bench.seconds))
+            bench.child(uid, mix, daemon.socket, common, folder, bench.seconds))
     samples = []
     began = time.monotonic()
     while time.monotonic() - began < bench.seconds and daemon.lives:
@@ -98,18 +122,25 @@ def attack(bench, outcome):
     for client in clients:
         client.tell_to_stop()
     reports = [client.stop() or {} for client in clients]
-    failed = [report for report in reports if "conversations" not in report]
+    failed = [report for report in reports if report.get("lost", 1)]
     outcome.note(
         f"{sum(report.get('conversations', 0) for report in reports)} conversations, "
         f"{sum(report.get('refused', 0) for report in reports)} refused for memory")
-    outcome.expect(not failed, f"{len(failed)} clients failed: {failed[:1]}")
+    outcome.expect(not failed, f"{len(failed)} clients lost connections: {failed[:1]}")
     outcome.expect(daemon.lives, "the daemon ended")
+    if not samples:
+        return
     half = samples[len(samples) // 2 :]
     for column, name, most in [
         (1, "MiB of its own memory", MOST_MEBIBYTES), (2, "MiB of shared memory", MOST_MEBIBYTES),
         (3, "descriptors", MOST_DESCRIPTORS),
     ]:
-        added = slope([(sample[0], sample[column]) for sample in half])
-        last = samples[-1][column]
-        outcome.note(f"{last:.1f} {name} at the end, {added:+.2f} a minute")
-        outcome.expect(added <= most, f"{name} grow")
+        added, error = slope([(sample[0], sample[column]) for sample in half])
+        outcome.note(f"{half[-1][column]:.1f} {name} at the end, {added:+.2f} ± {error:.2f} a minute")
+        # What comes and goes at random is no growth.
+        outcome.expect(added - 3 * error <= most, f"{name} grow")
+    seconds = wait_until(
+        lambda: not daemon.arenas() and daemon.descriptor_count() <= before, LINGER + 7)
+    if outcome.expect(seconds is not None, f"{len(daemon.arenas())} arenas, "
+                      f"{daemon.descriptor_count()} descriptors stay"):
+        outcome.note(f"all given back {seconds:.1f} s after the last client")

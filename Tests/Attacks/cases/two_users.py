@@ -48,10 +48,13 @@ def attack(bench, outcome):
     quiet = bench.probe(daemon)
     before = arenas(needed[:ARENAS])
     taken = bench.attacker(hog, daemon.socket, hogged).read(30) or {}
+    verifier = bench.attacker(verify, daemon.socket, folder, VERIFYING)
+    verifier.read(30)
     held = bench.attacker(hold_checkpoints, daemon.socket, folder).read(30) or {}
     idle = bench.attacker(send_once, daemon.socket, IDLE).read(30) or {}
-    busy = bench.attacker(verify, daemon.socket, folder, VERIFYING).read(30) or {}
     connections = bench.attacker(take_all, daemon.socket).read(30) or {}
+    verifier.go_on()
+    busy = verifier.read(30) or {}
     during = bench.probe(daemon)
     after = arenas(needed[ARENAS:])
     outcome.note(
