@@ -54,7 +54,7 @@ class Bench:
         victim = self.child(VICTIM, run_probes, daemon.socket, self.victims_paths, count, pause, timeout)
         return self.probes_of(victim, count, timeout)
 
-    def load(self, daemon, checkpoints, pause=0.03, timeout=10):
+    def load(self, daemon, checkpoints, pause=0.03, timeout=20):
         """Lets the victim verify each of the checkpoints, which are fresh."""
         victim = self.child(VICTIM, run_loads, daemon.socket, checkpoints, pause, timeout)
         return self.probes_of(victim, len(checkpoints), timeout)

@@ -100,7 +100,7 @@ def verify(link, socket, folder, count=CONNECTIONS, byte_count=4 * GIB):
 def attack(bench, outcome):
     daemon = bench.start("--budget", "512M")
     count = 8
-    fresh = [zeros(bench.path(f"fresh-{number}"), whole=[12 * MIB]) for number in range(2 * count)]
+    fresh = [zeros(bench.path(f"fresh-{number}"), whole=[28 * MIB]) for number in range(2 * count)]
     quiet = bench.load(daemon, fresh[:count])
     quiet_probes = bench.probe(daemon)
     attacker = bench.attacker(verify, daemon.socket, bench.folder_of(20001))

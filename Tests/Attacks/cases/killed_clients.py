@@ -75,7 +75,7 @@ def open_and_close(link, socket, folder):
 
 
 class Levels:
-    """What the daemon has of everything."""
+    """How much of everything the daemon has."""
 
     def __init__(self, daemon):
         self.descriptors, self.threads = daemon.descriptor_count(), daemon.thread_count()
