@@ -22,6 +22,7 @@
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <sys/un.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -507,6 +508,15 @@ int64_t clinux_memory_limit(void) {
     smallest = (int64_t)limit.rlim_cur;
   }
   return smallest;
+}
+
+int64_t clinux_processors(void) { return sysconf(_SC_NPROCESSORS_ONLN); }
+
+int clinux_kernel_is_at_least(int version, int patch_level) {
+  struct utsname name;
+  int found, level;
+  if (uname(&name) < 0 || sscanf(name.release, "%d.%d", &found, &level) != 2) return 0;
+  return found > version || (found == version && level >= patch_level);
 }
 
 int32_t clinux_process_id(void) { return getpid(); }

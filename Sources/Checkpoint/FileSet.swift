@@ -83,17 +83,28 @@ package struct FileSet: Sendable {
   /// index.
   private static func settled(_ file: File, _ status: FileStatus) throws(Problem) -> FileStatus {
     var status = status
-    while true {
-      let age = RealTimeClock.nanoseconds().subtractingReportingOverflow(status.changed)
-      // A time to come, of another machine's clock, is not waited for.
-      guard !age.overflow, age.partialValue < clockStep, age.partialValue > -clockStep else {
-        return status
-      }
-      Thread.sleep(milliseconds: Int((clockStep - age.partialValue) / 1_000_000) + 1)
+    while isYoung(status), !hasFineTimes(file) {
+      Thread.sleep(milliseconds: Int(clockStep / 1_000_000))
       do { status = try file.status() } catch {
         throw Problem(.system, "a file cannot be examined: \(error)")
       }
     }
+    return status
+  }
+
+  /// Whether a file changed within the clock's last step.
+  ///
+  /// A time to come, of another machine's clock, is not waited for.
+  private static func isYoung(_ status: FileStatus) -> Bool {
+    let (age, overflow) = RealTimeClock.nanoseconds().subtractingReportingOverflow(status.changed)
+    return !overflow && age < clockStep && age > -clockStep
+  }
+
+  /// Whether a file that has been looked at gets a time of its own by the next write.
+  private static func hasFineTimes(_ file: File) -> Bool {
+    guard Process.kernelHasFineTimes, let fileSystem = try? file.fileSystem() else { return false }
+    // Those of Linux 6.13 that have them are those that are trusted in other ways.
+    return Generation.trustedFileSystems.contains(fileSystem)
   }
 
   /// Examines a file, which must be a regular one that can be read and not written.

@@ -107,6 +107,16 @@ package enum Process {
   /// See `getrlimit(2)`, RLIMIT_AS, RLIMIT_DATA.
   package static var memoryLimit: Int { Int(clinux_memory_limit()) }
 
+  /// Whether a write gives a file that has been looked at a time of its own, on file systems that can.
+  ///
+  /// Linux 6.13 and later; before, times are as coarse as the kernel's clock. See `uname(2)`.
+  package static let kernelHasFineTimes = clinux_kernel_is_at_least(6, 13) == 1
+
+  /// The processors that the machine runs threads on.
+  ///
+  /// See `sysconf(3)`, _SC_NPROCESSORS_ONLN.
+  package static var processorCount: Int { Int(clinux_processors()) }
+
   /// This process's id.
   ///
   /// See `getpid(2)`.

@@ -38,8 +38,11 @@ private struct ListChunk {
   var isFull: Bool { byteCount >= Responder.chunkByteCount }
 
   mutating func send(_ responder: Responder, more: Bool) throws(CallFailure) {
-    try responder.send(more: more) { frame, scratch in frame.begin(reply, scratch) }
-    self = ListChunk(nil)
+    try responder.send(more: more) { frame, scratch in
+      frame.begin(reply, scratch)
+      // Before the client reads it.
+      self = ListChunk(nil)
+    }
   }
 
   /// Adds a tensor, whose slices are then added one by one.

@@ -48,8 +48,11 @@ private struct ObjectsChunk {
   var isFull: Bool { byteCount >= Responder.chunkByteCount }
 
   mutating func send(_ responder: Responder, more: Bool) throws(CallFailure) {
-    try responder.send(more: more) { frame, scratch in frame.begin(reply, scratch) }
-    self = ObjectsChunk(reply.graph.count, nil)
+    try responder.send(more: more) { frame, scratch in
+      frame.begin(reply, scratch)
+      // Before the client reads it.
+      self = ObjectsChunk(reply.graph.count, nil)
+    }
   }
 
   mutating func appendChild(_ row: Int, of graph: ObjectGraph) {

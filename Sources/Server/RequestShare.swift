@@ -8,8 +8,8 @@ import Wire
 final class RequestShare {
   /// What a request takes: its bytes, up to sixteen times as much unpacked, and what is made of it.
   private static let requestFactor = 20
-  /// What a reply takes: its values, their packed form, and the frame.
-  private static let replyFactor = 3
+  /// What a reply takes while it waits to be read: its frame, and room that a buffer has to spare.
+  private static let replyFactor = 2
 
   private let account: Account
   private var byteCount = 0

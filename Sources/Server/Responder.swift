@@ -31,6 +31,8 @@ struct Responder {
     reply.descriptorCount = files.count
     reply.more = more
     connection.outgoing.finish(reply)
+    // Only the frame waits for a client that does not read.
+    connection.scratch.giveBack()
     let byteCount = connection.outgoing.byteCount - OutgoingFrame.prefixByteCount
     guard byteCount <= Connection.maximumReplyByteCount else {
       throw .status(

@@ -43,8 +43,8 @@ final class Reaper: Sendable {
     }
   }
 
-  /// The number of users whose files are being touched or wait for it.
-  var busyCount: Int { queues.withLock { $0.count } }
+  /// Whether files of a user are being touched, or wait for it.
+  func isBusy(for uid: UInt32) -> Bool { queues.withLock { $0.contains { $0.uid == uid } } }
 
   private func claim() -> UInt32? {
     queues.withLock { queues in

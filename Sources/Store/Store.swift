@@ -169,7 +169,7 @@ package final class Store: Sendable {
         }
       }
       let end = Deadline.after(milliseconds: Store.patienceMilliseconds)
-      while !end.hasPassed, accounts.waitForPassing(milliseconds: 20) {
+      while !end.hasPassed, isRefunding(for: uid) {
         try caller?.checkIn()
         do throws(Shortage) { return try tab.charge(amounts, passing: isPassing, within: headroom) } catch {
           shortage = error
@@ -178,6 +178,14 @@ package final class Store: Sendable {
     }
     throw Problem(
       shortage.resource.reason, "\(purpose): \(tab.refusal(amounts, shortage).message)")
+  }
+
+  /// Whether something is about to be given back that a user could have; waits for it a little.
+  private func isRefunding(for uid: UInt32) -> Bool {
+    if accounts.waitForPassing(milliseconds: 20) { return true }
+    guard reaper.isBusy(for: uid) else { return false }
+    Thread.sleep(milliseconds: 1)
+    return true
   }
 
   /// What makes room for a user, the least harmful first; each says whether it may have.
@@ -210,8 +218,6 @@ package final class Store: Sendable {
   /// How many checkpoints are resident.
   package var residentCount: Int { residency.count }
   package var leaseCount: Int { residency.leaseCount }
-  /// The users whose files are being closed or examined.
-  package var reapingCount: Int { reaper.busyCount }
 
   /// The checkpoints that are resident, with the number of leases of each, in no order.
   package var residents: [(resident: Resident, leaseCount: Int)] {

@@ -101,17 +101,27 @@ func run(_ options: Options) throws(StartError) -> Bool {
     // First of all: threads inherit which signals are blocked.
     let signals = try Signals()
     try Process.ignoreSignalsOfFailedCalls()
-    let memoryLimit = MemoryLimit().smallest()
+    let memory = MemoryLimit()
+    let memoryLimit = memory.smallest()
     Process.keepFreedMemory(upTo: keptByteCount(limit: memoryLimit))
     var limits = Limits()
     if let count = options.maxConnections { limits.connections = count }
     if let count = options.maxConnectionsPerUser { limits.connectionsPerUser = count }
     limits.fit(descriptors: try Process.raiseDescriptorLimit())
+    limits.fit(memory: memoryLimit)
     let budget = budget(options, limit: memoryLimit)
     let store = Store(
       budget: budget,
       lingerMilliseconds: options.lingerSeconds * 1000,
-      warmFileLimit: memoryLimit / 2)
+      warmFileLimit: memoryLimit / 2,
+      loadsPerUser: max(2, Process.processorCount),
+      available: memory.available)
+    if try !SealedArena.canTellHolders() {
+      Log.write(
+        .warning,
+        "this kernel does not tell who holds memory that was shared (F_SETLEASE): what clients keep "
+          + "after they gave back a checkpoint is not charged")
+    }
     let supervisor = Daemon.Supervisor(
       ready: ServiceManager.ready, status: ServiceManager.status,
       stopping: ServiceManager.stopping, ping: ServiceManager.ping,

@@ -97,6 +97,8 @@ void clinux_sleep(int64_t nanoseconds);
 int64_t clinux_raise_descriptor_limit(void);
 int64_t clinux_resident_bytes(void);
 int64_t clinux_physical_bytes(void);
+int64_t clinux_processors(void);
+int clinux_kernel_is_at_least(int version, int patch_level);
 // Without what is cached of files, which nothing but /proc says; 0 if the system does not tell.
 int64_t clinux_free_bytes(void);
 // The smaller of RLIMIT_AS and RLIMIT_DATA; INT64_MAX for none.

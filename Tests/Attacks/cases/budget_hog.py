@@ -12,13 +12,15 @@ LARGE, SMALL = 40, 64
 def hog(link, socket, paths):
     """Takes sealed tensors on one connection that keeps its lease, large ones first."""
     taken, reasons = 0, set()
+    # Their descriptors stay open: what nobody has would be free for others.
+    kept = []
     with Connection(socket) as connection:
         handle, _ = connection.open(paths)
         for size, count in [(16, LARGE), (1, SMALL)]:
             for number in range(count):
                 try:
                     part = Part(f"{size}-{number}", [size, MIB // 4])
-                    connection.resolve(handle, [part], sealed=True).close()
+                    kept.append(connection.resolve(handle, [part], sealed=True))
                     taken += size * MIB
                 except Refused as refused:
                     reasons.add(refused.reason)
