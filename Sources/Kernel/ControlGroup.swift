@@ -62,111 +62,132 @@ struct ControlGroup: Sendable {
 
   // MARK: Finding them
 
+  // All this is done with bytes, once at start: texts would take as long as the rest of the start.
+
   /// The groups of this process that can have limits, each before those above it.
   ///
-  /// A host may have both versions mounted, of which one counts memory.
+  /// A host may have both versions mounted, of which one counts memory. See `cgroups(7)`,
+  /// /proc/pid/cgroup.
   static func all(below root: FilePath) -> [ControlGroup] {
     let mounts = mounts(root)
-    return lines(root.appending("proc/self/cgroup")) { _ in true }
-      .flatMap { line -> [ControlGroup] in
-        // A number, controllers, the path; the second version has the number 0 and no controllers.
-        let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-        guard fields.count == 3 else { return [] }
-        let version: Version
-        if fields[1].split(separator: ",").contains("memory") {
-          version = .first
-        } else if fields[0] == "0", fields[1].isEmpty {
-          version = .second
-        } else {
-          return []
-        }
-        let path = parts(fields[2])
-        let mounts = mounts.filter { $0.version == version }
-        let fitting = mounts.filter { path.starts(with: $0.root) }
-        let candidates = (fitting.isEmpty ? mounts : fitting)
-          .map { mount in
-            mount.directories(of: path).map {
-              ControlGroup(version: version, directory: root.appending($0))
-            }.filter(\.isLimitable)
-          }
-        // The mount that shows most: the others show parts of the same groups.
-        return candidates.max { $0.count < $1.count } ?? []
+    var groups: [ControlGroup] = []
+    for line in lines(root.appending("proc/self/cgroup")) {
+      // A number, controllers, the path; the second version has the number 0 and no controllers.
+      let fields = line.split(
+        separator: UInt8(ascii: ":"), maxSplits: 2, omittingEmptySubsequences: false)
+      guard fields.count == 3 else { continue }
+      let version: Version
+      if has(fields[1], "memory") {
+        version = .first
+      } else if fields[1].isEmpty, fields[0].elementsEqual("0".utf8) {
+        version = .second
+      } else {
+        continue
       }
+      let path = parts(fields[2])
+      let ours = mounts.filter { $0.version == version }
+      let fitting = ours.filter { $0.shows(path) }
+      // The mount that shows most: the others show parts of the same groups.
+      var most: [ControlGroup] = []
+      for mount in fitting.isEmpty ? ours : fitting {
+        let found = mount.groups(of: path, root)
+        if found.count > most.count { most = found }
+      }
+      groups += most
+    }
+    return groups
   }
 
   /// A place where groups can be seen.
   private struct Mount {
     let version: Version
     /// Which group is seen there.
-    let root: [Substring]
-    let point: [Substring]
+    let root: [ArraySlice<UInt8>]
+    let point: [ArraySlice<UInt8>]
 
-    /// Where a group and those above it are, from the former to what is mounted.
-    func directories(of path: [Substring]) -> [String] {
+    func shows(_ path: [ArraySlice<UInt8>]) -> Bool { path.starts(with: root) }
+
+    /// A group and those above it that can have limits, as far as they are seen.
+    func groups(of path: [ArraySlice<UInt8>], _ top: FilePath) -> [ControlGroup] {
       // Containers may see a path that is not below what is mounted for them; then that is all there
       // is to see, and most often their own group.
-      var below = path.starts(with: root) ? Array(path.dropFirst(root.count)) : []
+      var below = shows(path) ? path[root.count...] : []
       // A group above the namespace's root has no place below the mount.
-      if below.contains("..") { below = [] }
-      return (0...below.count).reversed().map {
-        (point + below.prefix($0)).joined(separator: "/")
+      if below.contains(where: { $0.elementsEqual("..".utf8) }) { below = [] }
+      var directory = top.string
+      var groups: [ControlGroup] = []
+      func add(_ part: ArraySlice<UInt8>) {
+        directory += "/" + String(decoding: part, as: UTF8.self)
       }
+      for part in point { add(part) }
+      for part in [[]] + below {
+        add(part)
+        let group = ControlGroup(version: version, directory: FilePath(directory))
+        if group.isLimitable { groups.insert(group, at: 0) }
+      }
+      return groups
     }
   }
 
   /// See `proc(5)`, /proc/pid/mountinfo.
   private static func mounts(_ root: FilePath) -> [Mount] {
-    let type = Array(" - cgroup".utf8)
-    // Few lines are like this, and to take a line to pieces takes long.
-    return lines(root.appending("proc/self/mountinfo")) { line in
-      line.indices.contains { line[$0] == type[0] && line[$0...].starts(with: type) }
-    }
-    .compactMap { line -> Mount? in
-      let fields = line.split(separator: " ")
+    var mounts: [Mount] = []
+    for line in lines(root.appending("proc/self/mountinfo")) {
+      let fields = line.split(separator: UInt8(ascii: " "))
       // After the sixth are fields in any number, up to a hyphen.
-      guard fields.count > 6, let hyphen = fields[6...].firstIndex(of: "-"),
+      guard fields.count > 6,
+        let hyphen = fields[6...].firstIndex(where: { $0.elementsEqual("-".utf8) }),
         fields.count > hyphen + 3
-      else { return nil }
+      else { continue }
+      let type = fields[hyphen + 1]
       let version: Version
-      switch fields[hyphen + 1] {
-      case "cgroup2": version = .second
-      case "cgroup" where fields[hyphen + 3].split(separator: ",").contains("memory"):
+      if type.elementsEqual("cgroup2".utf8) {
+        version = .second
+      } else if type.elementsEqual("cgroup".utf8), has(fields[hyphen + 3], "memory") {
         version = .first
-      default: return nil
+      } else {
+        continue
       }
-      return Mount(
-        version: version, root: parts(unescaped(fields[3])), point: parts(unescaped(fields[4])))
+      mounts.append(
+        Mount(
+          version: version, root: parts(unescaped(fields[3])), point: parts(unescaped(fields[4]))))
     }
+    return mounts
   }
 
-  private static func parts(_ path: Substring) -> [Substring] { path.split(separator: "/") }
+  /// Whether a list with commas has the word.
+  private static func has(_ list: ArraySlice<UInt8>, _ word: String) -> Bool {
+    list.split(separator: UInt8(ascii: ",")).contains { $0.elementsEqual(word.utf8) }
+  }
+
+  private static func parts(_ path: ArraySlice<UInt8>) -> [ArraySlice<UInt8>] {
+    path.split(separator: UInt8(ascii: "/"))
+  }
 
   /// A path as it is: the kernel writes blanks, line ends and backslashes as `\040`.
-  private static func unescaped(_ text: Substring) -> Substring {
-    guard text.utf8.contains(UInt8(ascii: "\\")) else { return text }
+  private static func unescaped(_ text: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    let backslash = UInt8(ascii: "\\")
+    guard text.contains(backslash) else { return text }
     var bytes: [UInt8] = []
-    var rest = text.utf8[...]
+    var rest = text
     while let byte = rest.popFirst() {
-      let digits = String(Substring(rest.prefix(3)))
-      if byte == UInt8(ascii: "\\"), digits.utf8.count == 3, let code = UInt8(digits, radix: 8) {
+      let digits = String(decoding: rest.prefix(3), as: UTF8.self)
+      if byte == backslash, digits.utf8.count == 3, let code = UInt8(digits, radix: 8) {
         bytes.append(code)
         rest = rest.dropFirst(3)
       } else {
         bytes.append(byte)
       }
     }
-    return Substring(String(decoding: bytes, as: UTF8.self))
+    return bytes[...]
   }
 
-  /// The lines of a file that are wanted; on hosts of many containers there are thousands of mounts.
-  private static func lines(
-    _ path: FilePath, where isWanted: (ArraySlice<UInt8>) -> Bool
-  ) -> [Substring] {
+  /// The lines of a file, or none; on hosts of many containers there are thousands of mounts.
+  private static func lines(_ path: FilePath) -> [ArraySlice<UInt8>] {
     let maximumByteCount = 4 << 20
     guard let file = try? File(opening: path),
       let bytes = try? file.readToEnd(limit: maximumByteCount)
     else { return [] }
-    return bytes.split(separator: UInt8(ascii: "\n")).filter(isWanted)
-      .map { Substring(String(decoding: $0, as: UTF8.self)) }
+    return bytes.split(separator: UInt8(ascii: "\n"))
   }
 }

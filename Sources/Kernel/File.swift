@@ -132,7 +132,7 @@ package final class File: Sendable {
   /// See `read(2)`.
   package func readToEnd(limit: Int) throws(Errno) -> [UInt8]? {
     let number = descriptor.number
-    var bytes = [UInt8](repeating: 0, count: min(limit, 1 << 16) + 1)
+    var bytes = [UInt8](repeating: 0, count: min(limit, 1 << 12) + 1)
     var count = 0
     while true {
       let read = try checked(

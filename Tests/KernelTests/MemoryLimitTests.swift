@@ -185,7 +185,8 @@ import Testing
 
   @Test func `a limit above what a container sees counts too`() throws {
     let machine = try machine(
-      first("", inherited: "\(3 * gibibyte)\n"), cgroup: "4:memory:/pod/1\n",
+      merged(first(""), first("/a", inherited: "\(3 * gibibyte)\n")),
+      cgroup: "4:memory:/pod/1/a\n",
       mounts: "26 24 0:24 /pod/1 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n")
     #expect(machine.smallest() == 3 * gibibyte)
   }
