@@ -39,8 +39,8 @@ package final class Client: Sendable {
   /// Takes files that the connection keeps; throws `quota` if that is more than its user may have.
   ///
   /// What it has when it ends is given back.
-  func keepFiles(_ count: Int) throws(Problem) {
-    try account.take(count, of: .descriptors)
+  func keepFiles(_ count: Int, in store: Store, _ caller: Caller) throws(Problem) {
+    try store.takeFiles(count, for: account, caller)
     clients.change(id) { $0.fileCount += count }
   }
 
@@ -122,7 +122,7 @@ package final class Clients: Sendable {
   }
 
   /// What a connection costs between calls: its buffers and its thread.
-  static let connectionByteCount = 96 << 10
+  static let connectionByteCount = 128 << 10
 
   private let limits: Limits
   private let accounts: Accounts

@@ -3,8 +3,8 @@ import Store
 
 extension Session {
   /// Answers `Attach`: keeps the frame's files under new ids.
-  func attach(_ reply: Responder) throws(CallFailure) {
-    let ids = try keepFiles()
+  func attach(_ reply: Responder, _ caller: Caller) throws(CallFailure) {
+    let ids = try keepFiles(caller)
     try reply.send { frame, scratch in frame.begin(AttachReply(ids: ids), scratch) }
   }
 

@@ -141,7 +141,7 @@ final class Session {
     let caller = Caller(client.socket, until: call.deadline)
     switch method {
     case .hello: try hello(call, reply)
-    case .attach: try attach(reply)
+    case .attach: try attach(reply, caller)
     case .open: try open(call, reply, caller)
     case .close: try close(call, reply)
     case .list: try list(call, reply, caller)
@@ -171,7 +171,7 @@ final class Session {
   // MARK: What the connection holds
 
   /// Keeps the files of the last frame for a later call.
-  func keepFiles() throws(CallFailure) -> [UInt64] {
+  func keepFiles(_ caller: Caller) throws(CallFailure) -> [UInt64] {
     let files = connection.files
     guard files.count <= maximumCheckpointFiles - attached.count else {
       throw .status(
@@ -180,7 +180,7 @@ final class Session {
     do {
       // Not only for later: a client's own socket, held here, would keep its connection alive.
       for file in files { _ = try FileSet.accept(file, as: "attached file") }
-      try client.keepFiles(files.count)
+      try client.keepFiles(files.count, in: daemon.store, caller)
     } catch { throw .status(CallStatus(error)) }
     return files.map { file in
       lastID += 1
@@ -242,7 +242,7 @@ final class Session {
       }
     }
     let fresh = files.count - used.count
-    try client.keepFiles(fresh)
+    try client.keepFiles(fresh, in: daemon.store, caller)
     let lease: Lease
     let set: FileSet
     do throws(Problem) {

@@ -216,10 +216,10 @@ package final class Accounts: Sendable {
 
   /// Waits until some of what is passing was given back, or a little time is over.
   ///
-  /// Returns false at once if nothing is passing.
-  func waitForPassing(milliseconds: Int) -> Bool {
+  /// Returns false at once if nothing beyond what the caller has is passing.
+  func waitForPassing(beyond own: Int, milliseconds: Int) -> Bool {
     let before = state.withLock { $0.passing }
-    guard before > 0 else { return false }
+    guard before > own else { return false }
     _ = state.wait(until: .after(milliseconds: milliseconds)) { state in
       state.passing < before ? true : nil
     }

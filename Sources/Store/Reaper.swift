@@ -43,8 +43,15 @@ final class Reaper: Sendable {
     }
   }
 
-  /// Whether files of a user are being touched, or wait for it.
-  func isBusy(for uid: UInt32) -> Bool { queues.withLock { $0.contains { $0.uid == uid } } }
+  /// Waits a little until no file of a user is being touched or waits for it; false if that is so at once.
+  @discardableResult
+  func wait(for uid: UInt32, milliseconds: Int) -> Bool {
+    guard queues.withLock({ $0.contains { $0.uid == uid } }) else { return false }
+    _ = queues.wait(until: .after(milliseconds: milliseconds)) { queues in
+      queues.contains { $0.uid == uid } ? nil : true
+    }
+    return true
+  }
 
   private func claim() -> UInt32? {
     queues.withLock { queues in
@@ -61,7 +68,7 @@ final class Reaper: Sendable {
   }
 
   private func next(for uid: UInt32) -> [@Sendable () -> Void]? {
-    queues.withLock { queues in
+    queues.notifying { queues in
       guard let queue = queues.firstIndex(where: { $0.uid == uid }) else { return nil }
       guard !queues[queue].jobs.isEmpty else {
         queues.remove(at: queue)

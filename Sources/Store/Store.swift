@@ -151,41 +151,65 @@ package final class Store: Sendable {
   /// Charges amounts, after making room if needed.
   ///
   /// What a `passing` caller takes is given back within milliseconds; everybody waits for that a little
-  /// before being refused.
+  /// before being refused, but not for what the call itself is `holding` of it.
   func charge(
-    _ amounts: Amounts, to tab: Tab, for purpose: String, passing caller: Caller? = nil
+    _ amounts: Amounts, to tab: Tab, for purpose: String, passing caller: Caller? = nil,
+    holding: Int = 0
   ) throws(Problem) -> Charge {
-    let isPassing = caller != nil
-    let uid = tab.uid
-    var shortage: Shortage
-    do throws(Shortage) { return try tab.charge(amounts, passing: isPassing, within: headroom) } catch {
-      shortage = error
+    var made: Charge?
+    let short = try makeRoom(amounts, for: tab.uid, caller, holding: holding) {
+      do throws(Shortage) {
+        made = try tab.charge(amounts, passing: caller != nil, within: headroom)
+        return nil
+      } catch {
+        return error
+      }
     }
+    if let charge = made.take() { return charge }
+    let shortage = short ?? Shortage(resource: .memory)
+    throw Problem(shortage.resource.reason, "\(purpose): \(tab.refusal(amounts, shortage).message)")
+  }
+
+  /// Takes files that a connection keeps, after making room if needed; throws `quota` if that fails.
+  package func takeFiles(_ count: Int, for account: Account, _ caller: Caller) throws(Problem) {
+    let amounts = Amounts(descriptors: count)
+    let short = try makeRoom(amounts, for: account.uid, caller) {
+      accounts.take(amounts, for: account.uid).map { Shortage(resource: $0) }
+    }
+    if short != nil { throw accounts.refusal(count, of: .descriptors, for: account.uid) }
+  }
+
+  /// Tries to take amounts until that works or there is no more room to make; returns what is short.
+  private func makeRoom(
+    _ amounts: Amounts, for uid: UInt32, _ caller: Caller?, holding: Int = 0,
+    _ attempt: () -> Shortage?
+  ) throws(Problem) -> Shortage? {
+    guard var shortage = attempt() else { return nil }
     // What can never fit must not cost others their warmth.
-    if accounts.canEverHave(amounts) {
-      for makeRoom in rooms(for: uid) where makeRoom() {
-        do throws(Shortage) { return try tab.charge(amounts, passing: isPassing, within: headroom) } catch {
-          shortage = error
-        }
-      }
-      let end = Deadline.after(milliseconds: Store.patienceMilliseconds)
-      while !end.hasPassed, isRefunding(for: uid) {
+    guard accounts.canEverHave(amounts) else { return shortage }
+    let end = Deadline.after(milliseconds: Store.patienceMilliseconds)
+    var rooms = rooms(for: uid).makeIterator()
+    var isLast = false
+    repeat {
+      if let makeRoom = rooms.next() {
+        guard makeRoom() else { continue }
+        // Files that were evicted are not closed yet.
+        if shortage.resource == .descriptors { reaper.wait(for: uid, milliseconds: 20) }
+      } else {
+        // Looked at before the last try: it may have ended just now.
+        isLast = end.hasPassed || !isRefunding(for: uid, besides: holding)
         try caller?.checkIn()
-        do throws(Shortage) { return try tab.charge(amounts, passing: isPassing, within: headroom) } catch {
-          shortage = error
-        }
       }
-    }
-    throw Problem(
-      shortage.resource.reason, "\(purpose): \(tab.refusal(amounts, shortage).message)")
+      guard let short = attempt() else { return nil }
+      shortage = short
+    } while !isLast
+    return shortage
   }
 
   /// Whether something is about to be given back that a user could have; waits for it a little.
-  private func isRefunding(for uid: UInt32) -> Bool {
-    if accounts.waitForPassing(milliseconds: 20) { return true }
-    guard reaper.isBusy(for: uid) else { return false }
-    Thread.sleep(milliseconds: 1)
-    return true
+  private func isRefunding(for uid: UInt32, besides holding: Int) -> Bool {
+    accounts.waitForPassing(beyond: holding, milliseconds: 20)
+      || reaper.wait(for: uid, milliseconds: 20)
   }
 
   /// What makes room for a user, the least harmful first; each says whether it may have.

@@ -47,7 +47,8 @@ struct Work {
     let moved = try smallPieces(&layout)
     let byteCount = max(1, layout.byteCount)
     let charge = try store.charge(
-      Amounts(memory: layout.chargedByteCount, descriptors: 1), to: tab, for: "an arena")
+      Amounts(memory: layout.chargedByteCount, descriptors: 1), to: tab, for: "an arena",
+      holding: decoding.amounts[.memory])
     let arena = try makeArena(byteCount) { bytes throws(Problem) in
       try loading.load(verifying: runs, filling: targets, of: &bytes)
       try move(moved, layout.targets.dropFirst(targets.count), to: &bytes)

@@ -12,7 +12,7 @@ IDLE = 1024
 UNREAD = 200
 TENSORS = 20_000
 REQUEST_BYTES = 1_000_000
-MOST = 128 * MIB
+MOST = 256 * MIB
 # After the last call, the daemon gives freed memory back within 2 s.
 SETTLE_SECONDS = 4
 
