@@ -128,16 +128,14 @@ package struct FileSet: Sendable {
   /// The index file, or the first V1 table.
   package var index: Member { members[indexPosition] }
 
-  /// One file on each device, the index first: while they are open, no other file system is given the
+  /// One file on each device but the index's: while they are open, no other file system is given the
   /// numbers of these devices.
-  package var onePerDevice: [File] {
-    var devices = [index.status.device]
-    var files = [index.file]
-    for member in members where !devices.contains(member.status.device) {
-      devices.append(member.status.device)
-      files.append(member.file)
+  package var onePerOtherDevice: [Member] {
+    var found: [Member] = []
+    for member in members where member.status.device != index.status.device {
+      if found.allSatisfy({ $0.status.device != member.status.device }) { found.append(member) }
     }
-    return files
+    return found
   }
 
   /// Whether the files are tables of a V1 checkpoint.

@@ -42,9 +42,9 @@ package struct OutgoingFrame: Sendable {
     unsafe prepend(message)
   }
 
-  /// Gives the buffer back if it has become larger than most frames need.
-  package mutating func shrink() {
-    guard storage.count > 32 << 10 else { return }
+  /// Gives the buffer back if it has become larger than most frames need, or than that many bytes.
+  package mutating func shrink(to byteCount: Int) {
+    guard storage.count > min(byteCount, 128 << 10) else { return }
     self = OutgoingFrame()
   }
 

@@ -33,7 +33,11 @@ package struct MainLoop {
   package init(_ daemon: Daemon, _ listeners: [(socket: Socket, endpoint: Endpoint)]) {
     self.daemon = daemon
     self.listeners = listeners
-    workers = Workers { daemon.serve($0, $1) } refuse: { daemon.refuse($0, $1) }
+    workers = Workers {
+      daemon.serve($0, $1)
+    } refuse: {
+      daemon.refuse($0, $1)
+    }
   }
 
   /// Serves until a signal says stop; returns whether everything ended in time.

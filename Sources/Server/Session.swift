@@ -52,12 +52,17 @@ final class Session {
   private var lastID: UInt64 = 0
   let share: RequestShare
 
+  /// A thousand connections may be idle, and each keeps so much of a buffer.
+  private static let keptByteCount = 32 << 10
+
   init(_ client: Client, of daemon: Daemon, _ memory: Connection.Memory) {
     self.client = client
     self.daemon = daemon
     let share = RequestShare(client.account)
     self.share = share
-    connection = Connection(client.socket, memory) { burden throws(WireError) in
+    connection = Connection(
+      client.socket, memory, keptByteCount: Session.keptByteCount
+    ) { burden throws(WireError) in
       try share.take(burden)
     }
   }

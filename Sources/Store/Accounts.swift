@@ -87,8 +87,8 @@ package struct Amounts: Sendable, Hashable {
 /// - One user may have three quarters of what the others leave, so that whatever one does, another
 ///   can do something. More is neither refused nor taken back when others come later.
 /// - The maker pays. What one user made and others use is charged to the maker as long as the maker
-///   leases the checkpoint, then to another user who leases it; when nobody does, it stays with who paid
-///   last.
+///   leases the checkpoint, then to another user who leases it. When nobody does, it stays with whoever
+///   paid last.
 package final class Accounts: Sendable {
   private struct Usage: Sendable {
     let uid: UInt32
@@ -130,7 +130,9 @@ package final class Accounts: Sendable {
       totals.subtract(amounts)
       guard let known = position(of: uid) else { return }
       usages[known].amounts.subtract(amounts)
-      if usages[known].amounts.isZero { usages.swapAt(known, usages.count - 1); usages.removeLast() }
+      if usages[known].amounts.isZero {
+        usages.swapAt(known, usages.count - 1); usages.removeLast()
+      }
     }
   }
 
@@ -174,7 +176,9 @@ package final class Accounts: Sendable {
     state.withLock { state in
       for resource in Resource.allCases where amounts[resource] > 0 {
         let own = state.amounts(of: uid)[resource]
-        guard amounts[resource] <= state.share(of: resource, for: uid) - own else { return resource }
+        guard amounts[resource] <= state.share(of: resource, for: uid) - own else {
+          return resource
+        }
       }
       state.add(amounts, to: uid)
       if passing { state.passing += amounts[.memory] }

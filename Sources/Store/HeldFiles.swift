@@ -1,3 +1,4 @@
+import Checkpoint
 import Kernel
 
 /// Files of one client that a resident keeps open, so that their inodes and devices stay theirs.
@@ -5,18 +6,21 @@ import Kernel
 /// Nothing is read through them. The reaper closes them when the last reference ends.
 final class HeldFiles: Sendable {
   private struct State {
-    var files: [File] = []
-    var paid: Paid?
+    var index: File?
+    /// One on each other device.
+    var others: [FileSet.Member] = []
     /// Whether the reaper has yet to look at the index.
     var isAsking = false
   }
 
-  /// Outlives the object until the reaper has emptied it.
+  /// Outlives the object until the reaper has emptied it; refunded when it is empty.
   private final class Contents: Sendable {
     private let state: Monitor<State>
+    private let charge: Charge
 
-    init(_ files: [File], _ paid: Paid) {
-      state = Monitor(State(files: files, paid: paid))
+    init(_ index: File, _ others: [FileSet.Member], _ charge: consuming Charge) {
+      state = Monitor(State(index: index, others: others))
+      self.charge = charge
     }
 
     /// Notes that the index is going to be looked at; false if that is so already.
@@ -33,21 +37,21 @@ final class HeldFiles: Sendable {
     func askWhetherDeleted() -> Bool {
       let index = state.withLock { state in
         state.isAsking = false
-        return state.files.first
+        return state.index
       }
       guard let index else { return false }
       return ((try? index.linkCount()) ?? 0) == 0
     }
 
-    /// Closes the files on this thread, and only then refunds them.
+    /// Closes the files on this thread.
     func end() {
-      var ended = state.withLock { state in
+      let ended = state.withLock { state in
         let ended = state
         state = State()
         return ended
       }
-      ended.files = []
-      ended.paid = nil
+      // They end here, outside the lock.
+      _ = ended
     }
   }
 
@@ -56,11 +60,14 @@ final class HeldFiles: Sendable {
   private let reaper: Reaper
   private let contents: Contents
 
-  /// Takes over files that a user opened; the first is the index.
-  init(_ files: [File], of uid: UInt32, _ charge: consuming Charge, _ reaper: Reaper) {
+  /// Takes over files that a user opened: the index, and one on each other device.
+  init(
+    _ index: File, _ others: [FileSet.Member], of uid: UInt32, _ charge: consuming Charge,
+    _ reaper: Reaper
+  ) {
     self.uid = uid
     self.reaper = reaper
-    contents = Contents(files, Paid(charge))
+    contents = Contents(index, others, charge)
   }
 
   deinit {

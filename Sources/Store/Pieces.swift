@@ -229,7 +229,8 @@ final class Pieces: Sendable {
   }
 
   /// The pieces in arenas of at most a size, if there are at least so many arenas of them.
-  func smallPieces(upTo byteCount: Int, ifAtLeast count: Int) -> [(piece: Piece, place: PiecePlace)] {
+  func smallPieces(upTo byteCount: Int, ifAtLeast count: Int) -> [(piece: Piece, place: PiecePlace)]
+  {
     state.withLock { state in
       let small = state.arenas.filter { $0.value.holder.arena.byteCount <= byteCount }
       guard small.count >= count else { return [] }

@@ -39,7 +39,7 @@ package final class Store: Sendable {
     self.warmFileLimit = warmFileLimit
     accounts = Accounts(memory: budget)
     loadSlots = LoadSlots(countPerUser: loadsPerUser)
-    headroom = Headroom(available)
+    headroom = Headroom(beside: budget, available)
     self.lingerMilliseconds = lingerMilliseconds
   }
 
@@ -105,10 +105,11 @@ package final class Store: Sendable {
     reading.charge = nil
     let charge = try charge(
       Amounts(memory: checkpoint.memoryByteCount), to: tab, for: "a parsed index")
-    let kept = files.onePerDevice
+    let others = files.onePerOtherDevice
     let held = HeldFiles(
-      kept, of: account.uid,
-      try self.charge(Amounts(descriptors: kept.count), to: tab, for: "the files of a checkpoint"),
+      files.index.file, others, of: account.uid,
+      try self.charge(
+        Amounts(descriptors: 1 + others.count), to: tab, for: "the files of a checkpoint"),
       reaper)
     return Resident(checkpoint, files, held: held, label: label, tab, charge, figures)
   }

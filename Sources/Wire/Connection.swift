@@ -26,8 +26,8 @@ package final class Connection {
   package static let frameMilliseconds = 5000
   /// Buffers begin with this and grow fourfold with the bytes that arrive, not with what is announced.
   private static let bufferByteCount = 16 << 10
-  /// A buffer above this is given back after the frame: a thousand connections may be idle.
-  private static let keptByteCount = 32 << 10
+  /// A buffer above this is given back after the frame, where connections are few.
+  package static let keptByteCount = 1 << 20
   /// A message up to this is taken, or sent, without asking for memory.
   package static let freeByteCount = 4 << 10
 
@@ -45,17 +45,22 @@ package final class Connection {
   /// Asked before more is taken; throws to refuse it.
   private let admit: (Burden) throws(WireError) -> Void
   private let frameMilliseconds: Int
+  private let keptByteCount: Int
   /// Whether a frame went out in part: what followed it would be taken for the rest.
   private var isBroken = false
 
   /// Makes an end of a connection; tests are less patient than `frameMilliseconds`.
+  ///
+  /// Buffers above `keptByteCount` are given back after a frame.
   package init(
     _ socket: Socket, _ memory: Memory = Memory(),
     frameMilliseconds: Int = Connection.frameMilliseconds,
+    keptByteCount: Int = Connection.keptByteCount,
     admit: @escaping (Burden) throws(WireError) -> Void = { _ in }
   ) {
     self.socket = socket
     self.frameMilliseconds = frameMilliseconds
+    self.keptByteCount = keptByteCount
     self.admit = admit
     self.memory = memory
     scratch = memory.scratch
@@ -200,8 +205,8 @@ package final class Connection {
     messageByteCount = 0
     files = []
     scratch.giveBack()
-    outgoing.shrink()
-    if buffer.count > Connection.keptByteCount {
+    outgoing.shrink(to: keptByteCount)
+    if buffer.count > keptByteCount {
       buffer = [UInt8](repeating: 0, count: Connection.bufferByteCount)
     }
   }

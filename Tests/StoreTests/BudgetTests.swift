@@ -177,7 +177,8 @@ import Testing
     let other = try warm.open(wide)
     let before = wide.accounts.amount(of: .memory)
     let places = try other.acquire([other.resident.piece("s", of: warm)], warm)
-    #expect(wide.accounts.amount(of: .memory) == before + pages(places[0].arena.arena.byteCount + 200))
+    #expect(
+      wide.accounts.amount(of: .memory) == before + pages(places[0].arena.arena.byteCount + 200))
   }
 
   private func pages(_ byteCount: Int) -> Int { (byteCount + 4095) & ~4095 }
