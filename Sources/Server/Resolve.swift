@@ -173,7 +173,7 @@ extension OpenCheckpoint {
         byteCount: files.members[position].status.size, stability: "best-effort")
     case .arena(let holder):
       do {
-        sent.append(File(try holder.arena.open()))
+        sent.append(File(try holder.grant(to: lease.account.uid)))
       } catch {
         throw .status(CallStatus(.quota, "an arena cannot be opened for the client: \(error)"))
       }

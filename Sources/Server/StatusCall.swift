@@ -13,7 +13,7 @@ extension Session {
     let isAdministrator = client.endpoint == .administration
     var report = daemon.report(for: isAdministrator ? nil : client.peer.uid)
     report.ownChargedByteCount = daemon.store.accounts.amount(of: .memory, for: client.peer.uid)
-    report.ownKeptArenaByteCount = daemon.store.granted.byteCount(ofUser: client.peer.uid)
+    report.ownKeptArenaByteCount = daemon.store.kept.byteCount(ofUser: client.peer.uid)
     report.clients = daemon.clients.records(ofUser: isAdministrator ? nil : client.peer.uid)
       .prefix(Session.maximumListed)
       .map { record in
@@ -35,7 +35,7 @@ extension Daemon {
     report.clientCount = clients.count
     report.budgetByteCount = store.accounts.limit(of: .memory)
     report.chargedByteCount = store.accounts.amount(of: .memory)
-    report.keptArenaByteCount = store.granted.byteCount()
+    report.keptArenaByteCount = store.kept.byteCount()
     report.leaseCount = store.leaseCount
     let holdings = store.figures.holdings
     report.arenaByteCount = holdings.arenaByteCount

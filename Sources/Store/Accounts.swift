@@ -86,9 +86,9 @@ package struct Amounts: Sendable, Hashable {
 /// - What is taken is charged before it is allocated or kept, and refunded after it is freed or closed.
 /// - One user may have three quarters of what the others leave, so that whatever one does, another
 ///   can do something. More is neither refused nor taken back when others come later.
-/// - The maker pays. What one user made and others use is charged to the maker as long as the maker
-///   leases the checkpoint, then to another user who leases it. When nobody does, it stays with whoever
-///   paid last.
+/// - The maker pays, as long as the maker leases the checkpoint. After that another user who leases it
+///   pays for the index, and for those arenas that were granted to that user. What nobody else uses
+///   stays with whoever paid last, until it is evicted, and an arena until no client has it.
 package final class Accounts: Sendable {
   private struct Usage: Sendable {
     let uid: UInt32

@@ -1,68 +1,93 @@
 package import Kernel
-import SystemPackage
+package import SystemPackage
 
 /// A sealed arena that calls can refer to, what it is charged, and its number.
 package final class ArenaHolder: Sendable {
   /// Unique in the daemon's life; from 1.
   package let id: UInt64
   package let arena: SealedArena
-  private let charge: Paid
-  private let granted: GrantedArenas
+  private let paid: PaidArena
+  private let kept: KeptArenas
+  /// The users who were granted it.
+  private let users = Monitor<[UInt32]>([])
 
+  /// Makes a holder of an arena that is charged to a tab of its own.
   init(
-    id: UInt64, _ arena: SealedArena, _ charge: consuming Charge, _ granted: GrantedArenas
+    id: UInt64, _ arena: SealedArena, _ tab: Tab, _ charge: consuming Charge, _ kept: KeptArenas
   ) {
     self.id = id
     self.arena = arena
-    self.charge = Paid(charge)
-    self.granted = granted
+    self.kept = kept
+    paid = PaidArena(arena, tab, charge)
   }
 
   deinit {
-    granted.keepWhileHeld(arena, charge)
+    kept.keepWhileHeld(paid)
+  }
+
+  /// Opens the arena anew, read-only, for a client of a user.
+  package func grant(to uid: UInt32) throws(Errno) -> Descriptor {
+    users.withLock { users in
+      if !users.contains(uid) { users.append(uid) }
+    }
+    return try arena.open()
+  }
+
+  /// Whether a user pays for it.
+  func isCharged(to uid: UInt32) -> Bool { paid.tab.uid == uid }
+
+  /// Has one of other users pay what one paid for, if it was granted to any of them.
+  func moveCharge(from uid: UInt32, toOneOf others: [UInt32]) {
+    guard isCharged(to: uid) else { return }
+    let user = users.withLock { users in others.first { users.contains($0) } }
+    if let user { paid.tab.move(to: user) }
   }
 }
 
-/// A charge that several may refer to.
-final class Paid: Sendable {
+/// An arena and what it is charged.
+final class PaidArena: Sendable {
+  let arena: SealedArena
+  let tab: Tab
   private let charge: Charge
-  init(_ charge: consuming Charge) { self.charge = charge }
+
+  init(_ arena: SealedArena, _ tab: Tab, _ charge: consuming Charge) {
+    self.arena = arena
+    self.tab = tab
+    self.charge = charge
+  }
+
+  /// The bytes that are charged.
   var byteCount: Int { charge.amounts[.memory] }
-  var uid: UInt32 { charge.uid }
 }
 
 /// Arenas that nobody can be granted any more, but that clients may still have.
 ///
 /// Their memory is taken as long as anybody has it open or mapped, whatever became of the leases: they
 /// stay charged until the kernel says that nobody does.
-package final class GrantedArenas: Sendable {
-  private struct Held: Sendable {
-    let arena: SealedArena
-    let charge: Paid
-  }
+package final class KeptArenas: Sendable {
+  private let arenas = Monitor<[PaidArena]>([])
 
-  private let held = Monitor<[Held]>([])
-
-  /// Keeps the charge of an arena while clients have it.
-  func keepWhileHeld(_ arena: SealedArena, _ charge: Paid) {
-    guard arena.isHeldElsewhere else { return }
-    held.withLock { $0.append(Held(arena: arena, charge: charge)) }
+  /// Keeps an arena, and so its charge, while clients have it.
+  func keepWhileHeld(_ arena: PaidArena) {
+    guard arena.arena.isHeldElsewhere else { return }
+    arenas.withLock { $0.append(arena) }
   }
 
   /// Refunds what nobody has any more.
   func sweep() {
     // Asked without the lock: what joins meanwhile waits for the next time.
-    let free = held.withLock { $0 }.filter { !$0.arena.isHeldElsewhere }
+    let free = arenas.withLock { $0 }.filter { !$0.arena.isHeldElsewhere }
     guard !free.isEmpty else { return }
-    held.withLock { held in
-      held.removeAll { entry in free.contains { $0.arena === entry.arena } }
+    let freed = Set(free.map { ObjectIdentifier($0) })
+    arenas.withLock { arenas in
+      arenas.removeAll { freed.contains(ObjectIdentifier($0)) }
     }
   }
 
   /// The bytes of these arenas, of all users or of what one pays for.
   package func byteCount(ofUser uid: UInt32? = nil) -> Int {
-    held.withLock { $0 }.reduce(0) { sum, entry in
-      sum + (uid == nil || uid == entry.charge.uid ? entry.charge.byteCount : 0)
+    arenas.withLock { $0 }.reduce(0) { sum, arena in
+      sum + (uid == nil || uid == arena.tab.uid ? arena.byteCount : 0)
     }
   }
 }

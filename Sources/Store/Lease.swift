@@ -7,7 +7,7 @@ package import TensorModel
 /// Given back when the last reference ends.
 package final class Lease: Sendable {
   package let resident: Resident
-  let account: Account
+  package let account: Account
   let store: Store
 
   init(_ resident: Resident, _ account: Account, from store: Store) {

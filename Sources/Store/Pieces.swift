@@ -220,6 +220,9 @@ final class Pieces: Sendable {
     return arena.holder
   }
 
+  /// The arenas that pieces are in.
+  var arenas: [ArenaHolder] { state.withLock { $0.arenas.values.map { $0.holder } } }
+
   /// Lets an arena go when it is not needed.
   func unpin(_ arenas: [UInt64]) {
     guard !arenas.isEmpty else { return }

@@ -96,7 +96,7 @@ final class Residency: Sendable {
       held.holders[holder].leaseCount -= 1
       if held.holders[holder].leaseCount == 0 {
         held.holders.remove(at: holder)
-        if let other = held.holders.first { resident.moveCharges(from: uid, to: other.uid) }
+        resident.moveCharges(from: uid, toOneOf: held.holders.map(\.uid))
       }
       if held.holders.isEmpty {
         if !lingers { return state.remove(resident.generation) }

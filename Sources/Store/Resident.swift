@@ -63,13 +63,21 @@ package final class Resident: Sendable {
   }
 
   /// Whether a user pays for some of the resident.
-  func isCharged(to uid: UInt32) -> Bool { tabs.withLock { $0.contains { $0.uid == uid } } }
+  func isCharged(to uid: UInt32) -> Bool {
+    tabs.withLock { $0.contains { $0.uid == uid } }
+      || pieces.arenas.contains { $0.isCharged(to: uid) }
+  }
 
-  /// Has another user pay for all that one paid for.
-  func moveCharges(from uid: UInt32, to other: UInt32) {
+  /// Has other users, who lease the resident, pay for what one paid for who does not any more.
+  ///
+  /// One of them pays for the index, and each for arenas that were granted to that user. What nobody
+  /// else was granted stays with its maker.
+  func moveCharges(from uid: UInt32, toOneOf others: [UInt32]) {
+    guard let other = others.first else { return }
     tabs.withLock { tabs in
       for tab in tabs where tab.uid == uid { tab.move(to: other) }
     }
+    for arena in pieces.arenas { arena.moveCharge(from: uid, toOneOf: others) }
   }
 
   /// Lets go of the arenas that neither a client nor a call in progress has; false if there are none.

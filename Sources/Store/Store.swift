@@ -11,7 +11,7 @@ package final class Store: Sendable {
   package let accounts: Accounts
   package let figures = Figures()
   /// The arenas that clients have though no resident does.
-  package let granted = GrantedArenas()
+  package let kept = KeptArenas()
   let loadSlots: LoadSlots
   /// How many bytes of files may be read into the page cache and left there.
   ///
@@ -128,7 +128,7 @@ package final class Store: Sendable {
     let oldest = MonotonicClock.nanoseconds() - Int64(lingerMilliseconds) * 1_000_000
     for idle in residency.idle() where idle.since < oldest { evict(idle) }
     residency.dropDeleted { [figures] in figures.count { $0.evictions += 1 } }
-    granted.sweep()
+    kept.sweep()
     reaper.startThreads()
   }
 
@@ -223,7 +223,7 @@ package final class Store: Sendable {
     let own = idle.filter(\.isOwn).map { idle in { self.evict(idle) } }
     let others = idle.filter { !$0.isOwn }.map { idle in { self.evict(idle) } }
     let sweep = {
-      self.granted.sweep()
+      self.kept.sweep()
       return true
     }
     let ownArenas = { self.dropUnusedArenas(of: uid) }

@@ -1,9 +1,9 @@
 import Kernel
 import TensorModel
 
-/// What is charged for things that one user had made of a resident, on an account that may change.
+/// What is charged for things that one user had made, on an account that may change.
 ///
-/// A resident may outlive the leases of the user who had it made: then whoever still leases it pays.
+/// They may outlive the leases of the user who had them made: then a user who still uses them pays.
 final class Tab: Sendable {
   private struct State {
     var uid: UInt32
@@ -86,9 +86,6 @@ struct Charge: ~Copyable, Sendable {
     self.passing = passing
     self.tab = tab
   }
-
-  /// The user who pays now.
-  var uid: UInt32 { tab.uid }
 
   deinit {
     tab.refund(amounts, passing: passing)

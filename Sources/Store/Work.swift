@@ -35,7 +35,8 @@ struct Work {
       store.figures.count { $0.verifiedRuns += claim.runs.count }
       return nil
     }
-    let tab = lease.tab
+    // Of its own: who pays for it may change.
+    let tab = Tab(lease.account)
     // Held until the arena is filled with them.
     let decoding = try store.charge(
       Amounts(memory: loading.decodingByteCount(of: claim.pieces)), to: tab, for: "decoding",
@@ -54,7 +55,7 @@ struct Work {
       try move(moved, layout.targets.dropFirst(targets.count), to: &bytes)
     }
     _ = consume decoding
-    let holder = ArenaHolder(id: store.figures.nextArenaID(), arena, charge, store.granted)
+    let holder = ArenaHolder(id: store.figures.nextArenaID(), arena, tab, charge, store.kept)
     var places: [Piece: PiecePlace] = [:]
     for target in layout.targets {
       places[target.piece] = PiecePlace(
