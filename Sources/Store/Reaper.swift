@@ -6,7 +6,7 @@ import SystemPackage
 ///
 /// Each user's files are touched by one thread at a time, which ends when there is nothing left to
 /// do. One that hangs keeps what is behind it, which stays charged to the same user.
-final class Reaper: Sendable {
+package final class Reaper: Sendable {
   private struct Queue: Sendable {
     let uid: UInt32
     var jobs: [@Sendable () -> Void] = []
@@ -17,7 +17,7 @@ final class Reaper: Sendable {
   private let queues = Monitor<[Queue]>([])
 
   /// Has a job done on the thread of the user whose files it touches.
-  func run(for uid: UInt32, _ job: @escaping @Sendable () -> Void) {
+  package func run(for uid: UInt32, _ job: @escaping @Sendable () -> Void) {
     queues.withLock { queues in
       if let known = queues.firstIndex(where: { $0.uid == uid }) {
         queues[known].jobs.append(job)

@@ -22,7 +22,8 @@ package final class Store: Sendable {
   private let lingerMilliseconds: Int
   private let headroom: Headroom
   private let residency = Residency()
-  private let reaper = Reaper()
+  /// Package, so that tests can keep a thread of it busy.
+  package let reaper = Reaper()
 
   /// Makes an empty store.
   ///

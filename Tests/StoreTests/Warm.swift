@@ -18,18 +18,20 @@ struct Warm: Sendable {
   }
 
   /// The files as one more client opens them.
-  func files() throws -> FileSet {
+  func files(openedBy uid: UInt32 = 1000) throws -> FileSet {
     var files: [(role: FileSet.Role, file: File)] = [
       (.index, try File(opening: FilePath(bundle.index)))
     ]
     for (shard, path) in bundle.shards.enumerated() {
       files.append((.shard(shard, of: bundle.shards.count), try File(opening: FilePath(path))))
     }
-    return try FileSet(files, openedBy: 1000)
+    return try FileSet(files, openedBy: uid)
   }
 
-  func open(_ store: Store, as label: String = "test") throws -> Lease {
-    try store.open(try files(), label: label, for: .patient)
+  func open(
+    _ store: Store, as label: String = "test", by uid: UInt32 = 1000, for caller: Caller = .patient
+  ) throws -> Lease {
+    try store.open(try files(openedBy: uid), label: label, for: caller)
   }
 }
 
