@@ -20,6 +20,12 @@ package struct FileSet: Sendable {
     package let role: Role
     package let file: File
     package let status: FileStatus
+
+    package init(role: Role, file: File, status: FileStatus) {
+      self.role = role
+      self.file = file
+      self.status = status
+    }
   }
 
   /// The files in the client's order, which regions refer to.

@@ -1,6 +1,6 @@
-import Kernel
+package import Kernel
 import SystemPackage
-import TensorModel
+package import TensorModel
 
 /// The identity of a checkpoint's bytes: its files in order, and which state of each.
 ///
@@ -21,7 +21,7 @@ package struct Generation: Sendable, Hashable {
   /// The user, on file systems whose identities a user can forge; nil where all users share.
   private let owner: UInt32?
 
-  init(_ members: [FileSet.Member], openedBy uid: UInt32) throws(Problem) {
+  package init(_ members: [FileSet.Member], openedBy uid: UInt32) throws(Problem) {
     let identities = members.map {
       Member(
         role: $0.role, device: $0.status.device, inode: $0.status.inode, size: $0.status.size,
@@ -42,7 +42,7 @@ package struct Generation: Sendable, Hashable {
     owner = trusted.values.allSatisfy { $0 } ? nil : uid
   }
 
-  static func isSameBytes(_ left: FileStatus, _ right: FileStatus) -> Bool {
+  package static func isSameBytes(_ left: FileStatus, _ right: FileStatus) -> Bool {
     left.device == right.device && left.inode == right.inode && left.size == right.size
       && left.modified == right.modified && left.changed == right.changed
   }
@@ -50,7 +50,7 @@ package struct Generation: Sendable, Hashable {
   /// Whether only names of a file may have come or gone, which changes the time as a write does.
   ///
   /// The bytes may have changed as well: whoever can write them can set the other time back.
-  static func isRelinked(_ now: FileStatus, since then: FileStatus) -> Bool {
+  package static func isRelinked(_ now: FileStatus, since then: FileStatus) -> Bool {
     now.device == then.device && now.inode == then.inode && now.size == then.size
       && now.modified == then.modified && now.linkCount != then.linkCount
   }
@@ -60,7 +60,7 @@ package struct Generation: Sendable, Hashable {
   /// A file system that is stacked on others (overlay) says what those say, and a user can mount one on a
   /// file system that the user runs. Its layers are known to its mount namespace only, so none is
   /// trusted. The numbers are those of `statfs(2)`.
-  static let trustedFileSystems: Set<Int64> = [
+  package static let trustedFileSystems: Set<Int64> = [
     0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994,
   ]
 }

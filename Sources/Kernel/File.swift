@@ -218,21 +218,36 @@ package final class File: Sendable {
 ///
 /// See `stat(2)`.
 package struct FileStatus: Sendable, Hashable {
-  package let device: UInt64
-  package let inode: UInt64
+  package private(set) var device: UInt64
+  package private(set) var inode: UInt64
   /// The length in bytes.
-  package let size: Int
+  package private(set) var size: Int
   /// When the bytes last changed, in nanoseconds since 1970.
-  package let modified: Int64
+  package private(set) var modified: Int64
   /// When the bytes or the inode last changed, in nanoseconds since 1970.
-  package let changed: Int64
+  package private(set) var changed: Int64
   /// The number of names that the file has; 0 once it is deleted.
-  package let linkCount: UInt64
+  package private(set) var linkCount: UInt64
   package let isRegular: Bool
   /// The user that the file belongs to.
   package let owner: UInt32
   /// The bytes that the file takes on disk: fewer than `size` if it is sparse.
   package let allocated: Int
+
+  /// The same in all but what is given; tests make up what a kernel would not say.
+  package func changing(
+    device: UInt64? = nil, inode: UInt64? = nil, size: Int? = nil, modified: Int64? = nil,
+    changed: Int64? = nil, linkCount: UInt64? = nil
+  ) -> FileStatus {
+    var other = self
+    other.device = device ?? self.device
+    other.inode = inode ?? self.inode
+    other.size = size ?? self.size
+    other.modified = modified ?? self.modified
+    other.changed = changed ?? self.changed
+    other.linkCount = linkCount ?? self.linkCount
+    return other
+  }
 
   init(_ status: clinux_status) {
     device = status.device

@@ -16,6 +16,12 @@ package final class Socket: Sendable {
     package let gid: UInt32
     /// For messages only: a process id may be another process's by now.
     package let pid: Int32
+
+    package init(uid: UInt32, gid: UInt32, pid: Int32) {
+      self.uid = uid
+      self.gid = gid
+      self.pid = pid
+    }
   }
 
   package let descriptor: Descriptor

@@ -1,7 +1,7 @@
 package import Kernel
 package import Store
 import SystemPackage
-package import TensorModel
+import TensorModel
 
 /// Which of the daemon's sockets a client came by, which decides what it may do.
 package enum Endpoint: Sendable, Hashable {
@@ -143,10 +143,12 @@ package final class Clients: Sendable {
     accounts.limit(.messages, to: limits.messageByteCount)
   }
 
-  /// Admits a connection, or throws why not.
-  package func admit(_ socket: Socket, by endpoint: Endpoint) throws(Problem) -> Client {
+  /// Admits a connection, or throws why not; tests say who is at the other end.
+  func admit(
+    _ socket: Socket, by endpoint: Endpoint, as known: Socket.Peer? = nil
+  ) throws(Problem) -> Client {
     let peer: Socket.Peer
-    do { peer = try socket.peer() } catch {
+    do { peer = if let known { known } else { try socket.peer() } } catch {
       throw Problem(.system, "the client's credentials cannot be read: \(error)")
     }
     let account = Account(peer.uid, in: accounts)

@@ -82,10 +82,12 @@ package final class Daemon: Sendable {
     Session(client, of: self, memory).run()
   }
 
-  /// Admits a connection, or tells the client why not.
-  package func admit(_ socket: Socket, by endpoint: Endpoint) -> Client? {
+  /// Admits a connection, or tells the client why not; tests say who is at the other end.
+  package func admit(
+    _ socket: Socket, by endpoint: Endpoint, as peer: Socket.Peer? = nil
+  ) -> Client? {
     do {
-      return try take(socket, by: endpoint)
+      return try take(socket, by: endpoint, as: peer)
     } catch {
       refuse(socket, error)
       return nil
@@ -93,9 +95,11 @@ package final class Daemon: Sendable {
   }
 
   /// Admits a connection, or throws why not.
-  func take(_ socket: Socket, by endpoint: Endpoint) throws(Problem) -> Client {
+  func take(
+    _ socket: Socket, by endpoint: Endpoint, as peer: Socket.Peer? = nil
+  ) throws(Problem) -> Client {
     if isDraining { throw Problem(.draining, "the daemon is stopping") }
-    return try clients.admit(socket, by: endpoint)
+    return try clients.admit(socket, by: endpoint, as: peer)
   }
 
   /// Tells a client that it is not served, and an operator, once in a while.

@@ -30,9 +30,14 @@ package final class ServedDaemon: Sendable {
   package var warnings: [String] { state.withLock { $0.warnings } }
 
   /// Connects; whether the daemon admits the connection shows when the peer speaks.
-  package func connect(_ endpoint: Endpoint = .clients) throws -> Peer {
+  ///
+  /// The client is of this process's user, or of the one that is given.
+  package func connect(
+    _ endpoint: Endpoint = .clients, as uid: UInt32? = nil
+  ) throws -> Peer {
     let (near, far) = try Socket.pair()
-    if let client = daemon.admit(far, by: endpoint) {
+    let peer = uid.map { Socket.Peer(uid: $0, gid: $0, pid: 1) }
+    if let client = daemon.admit(far, by: endpoint, as: peer) {
       state.withLock { $0.sessionCount += 1 }
       let waiting = Monitor<Client?>(client)
       try Thread.detach { [daemon, state] in
