@@ -28,7 +28,7 @@ PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev pkg-config
 # A Python that was not installed by Debian has what Debian keeps apart.
 CONFORMANCE_PACKAGES = $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 
-.PHONY: help deps build system-deps conformance-deps test system-test conformance bench bench-programs check demo fuzz sanitize install uninstall format clean
+.PHONY: help deps build system-deps conformance-deps test attack system-test conformance bench bench-programs check demo fuzz sanitize install uninstall format clean
 
 help:
 	@echo 'make build      the release programs, in .build/release'
@@ -38,6 +38,7 @@ help:
 	@echo 'make fuzz       fuzzing, SECONDS=$(SECONDS) for each of TARGETS, by default all'
 	@echo 'make demo       the main job: a daemon, four trainers, one copy'
 	@echo 'make system-test  the daemon under real systemd, in a container; needs root'
+	@echo 'make attack     two users, one of whom tries to stop the other; needs root'
 	@echo 'make conformance  real TensorFlow beside us: SCENARIOS=$(SCENARIOS), SEED= for the same again'
 	@echo 'make bench      what calls cost, beside C doing the same'
 	@echo 'make install    to $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)): programs, units, users'
@@ -84,6 +85,10 @@ system-test: system-deps build
 	rm -rf .build/installed
 	$(MAKE) install DESTDIR=$(CURDIR)/.build/installed PREFIX=/usr
 	Tests/System/run .build/installed .build/system
+
+# Real processes of two users; without root all of it is skipped.
+attack: build
+	Tests/Attacks/run .build/release
 
 # Only a venv that is whole has its name.
 $(TENSORFLOW_VENV): | conformance-deps
