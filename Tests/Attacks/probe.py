@@ -70,10 +70,10 @@ def load(socket, paths, timeout):
     return time.monotonic() - began
 
 
-def repeat(link, count, pause, attempt):
+def repeat(link, count, pause, attempt, seconds=MOST_SECONDS):
     """Attempts so many times, and reports latencies and failures; gives up on a dead daemon."""
     latencies, failures, in_a_row = [], [], 0
-    end = time.monotonic() + MOST_SECONDS
+    end = time.monotonic() + seconds
     for number in range(count):
         if time.monotonic() > end:
             break
@@ -90,9 +90,9 @@ def repeat(link, count, pause, attempt):
     link.report(latencies=latencies, failures=failures)
 
 
-def run_probes(link, socket, paths, count, pause, timeout):
+def run_probes(link, socket, paths, count, pause, timeout, seconds=MOST_SECONDS):
     chance = random.Random()
-    repeat(link, count, pause, lambda _: probe(socket, paths, chance, timeout))
+    repeat(link, count, pause, lambda _: probe(socket, paths, chance, timeout), seconds)
 
 
 def run_loads(link, socket, checkpoints, pause, timeout):
