@@ -44,7 +44,11 @@ package struct MainLoop {
   ///
   /// Touches no file of a client, closes none, and writes to nobody who may not read: whatever hangs,
   /// hangs elsewhere.
-  package mutating func run(_ signals: Signals) throws(Errno) -> Bool {
+  ///
+  /// `cleanUp` is called before the process is ended because this does not return after a signal.
+  package mutating func run(
+    _ signals: Signals, cleanUp: @escaping @Sendable () -> Void = {}
+  ) throws(Errno) -> Bool {
     let watch = SignalWatch(signals)
     var isWatching = false
     daemon.supervisor.ready()
@@ -53,7 +57,7 @@ package struct MainLoop {
       if let due = statusDue, due.hasPassed {
         // Not before: whoever activated the daemon waits, and a signal can wait a little, too.
         if !isWatching {
-          try start(watch)
+          try start(watch, cleanUp)
           isWatching = true
         }
         updateStatus()
@@ -82,14 +86,20 @@ package struct MainLoop {
       if sweepDue.hasPassed { sweep() }
     }
     daemon.supervisor.stopping()
-    return daemon.drain()
+    let endedInTime = daemon.drain()
+    // Threads that hang in the kernel would keep this memory for as long as they do.
+    _ = daemon.store.evictAll()
+    return endedInTime
   }
 
-  private func start(_ watch: SignalWatch) throws(Errno) {
+  private func start(
+    _ watch: SignalWatch, _ cleanUp: @escaping @Sendable () -> Void
+  ) throws(Errno) {
     try watch.start(
       drainMilliseconds: daemon.limits.drainMilliseconds, wakeUp: daemon.wakeUp
     ) { [daemon] in
       daemon.supervisor.warn("the main loop does not answer a signal to stop: ended without it")
+      cleanUp()
       Process.exitNow(1)
     }
   }

@@ -136,8 +136,12 @@ func run(_ options: Options) throws(StartError) -> Bool {
       .information,
       startLine(listeners, limits, budget: budget, linger: options.lingerSeconds))
     var loop = MainLoop(daemon, listeners.sockets)
-    let endedInTime = try loop.run(signals)
-    for path in listeners.paths { File.remove(FilePath(path)) }
+    let paths = listeners.paths
+    let removePaths = { @Sendable in
+      for path in paths { File.remove(FilePath(path)) }
+    }
+    let endedInTime = try loop.run(signals, cleanUp: removePaths)
+    removePaths()
     return endedInTime
   } catch {
     throw StartError(message: "the kernel refused what a daemon needs: \(error)")
