@@ -8,8 +8,9 @@ class Skipped(Exception):
 class Outcome:
     """The figures and the faults of one attack."""
 
-    def __init__(self):
-        self.figures, self.faults = [], []
+    def __init__(self, patience=3):
+        """`patience` is how many times as long the victim may take as in a quiet daemon."""
+        self.figures, self.faults, self.patience = [], [], patience
 
     def note(self, figure):
         self.figures.append(figure)

@@ -121,13 +121,13 @@ class Probes:
 
 
 def expect_served(outcome, quiet, during):
-    """The victim is served: all succeeds, in at most three times the quiet time."""
+    """The victim is served: all succeeds, in at most so many times the quiet time."""
     outcome.note(f"victim quiet {quiet}, during {during}")
     outcome.expect(not quiet.failures, f"quiet probes failed: {quiet.failures[:1]}")
     if outcome.expect(
         not during.failures, f"{len(during.failures)} of the victim's failed: {during.failures[:1]}"
     ):
-        limit = max(3 * quiet.median, FLOOR)
+        limit = max(outcome.patience * quiet.median, FLOOR)
         outcome.expect(
             during.median <= limit,
             f"the victim's median is above {milliseconds(limit)}")
