@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
@@ -14,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -188,6 +191,29 @@ int clinux_is_held_elsewhere(int descriptor) {
   return result(fcntl(descriptor, F_SETLEASE, F_UNLCK));
 }
 
+int clinux_watches(void) { return result(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)); }
+
+int clinux_watch_end(int watches, int descriptor) {
+  char path[40];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+  return result(inotify_add_watch(watches, path, IN_DELETE_SELF));
+}
+
+ssize_t clinux_ended(int watches, int *ended, size_t count) {
+  _Alignas(struct inotify_event) char events[4096];
+  ssize_t size = RETRY(read(watches, events, sizeof events));
+  if (size < 0) return size == -EAGAIN ? 0 : size;
+  size_t found = 0;
+  for (ssize_t at = 0; at < size && found < count;) {
+    const struct inotify_event *event = (const struct inotify_event *)(events + at);
+    // Follows what ended a watch, and is the last of it.
+    if (event->mask & IN_IGNORED) ended[found++] = event->wd;
+    at += (ssize_t)sizeof *event + event->len;
+  }
+  // Other events are as good as some that ended: there may be more to read.
+  return found > 0 ? (ssize_t)found : -EAGAIN;
+}
+
 int clinux_is_sealed(int descriptor) {
   int seals = fcntl(descriptor, F_GET_SEALS);
   return seals >= 0 && (seals & SEALS) == SEALS;
@@ -294,6 +320,11 @@ int clinux_peer(int socket, uint32_t *uid, uint32_t *gid, int32_t *pid) {
   *gid = credentials.gid;
   *pid = credentials.pid;
   return 0;
+}
+
+int clinux_unread(int socket) {
+  int count = 0;
+  return ioctl(socket, SIOCOUTQ, &count) < 0 ? -errno : count;
 }
 
 int clinux_shutdown(int socket, int reading, int writing) {

@@ -51,7 +51,8 @@ package struct FileSet: Sendable {
       throw Problem(.invalidRequest, "the checkpoint has V1 tables and other files")
     }
     for (position, (role, file)) in files.enumerated() {
-      let status = try FileSet.settled(file, try FileSet.accept(file, as: "\(role)"))
+      let status = try FileSet.settled(
+        file, try FileSet.accept(file, as: "\(role)"), as: role)
       members.append(Member(role: role, file: file, status: status))
       switch role {
       case .index:
@@ -82,28 +83,38 @@ package struct FileSet: Sendable {
   ///
   /// Linux 6.13 and later have finer times for files that somebody looks at.
   private static let clockStep: Int64 = 10_000_000
+  /// The step of file systems that keep whole seconds (ext4 with small inodes), and one more.
+  private static let wholeStep: Int64 = 2_000_000_000
+  /// How often a file is looked at that is being written; chosen, not tuned.
+  private static let maximumLookCount = 4
 
   /// Waits until another write would give a file another time; returns what it is then.
   ///
   /// A file that changed within the clock's last step could change again without a trace, as in git's
-  /// index.
-  private static func settled(_ file: File, _ status: FileStatus) throws(Problem) -> FileStatus {
-    var status = status
-    while isYoung(status), !hasFineTimes(file) {
-      Thread.sleep(milliseconds: Int(clockStep / 1_000_000))
+  /// index. Throws `checkpointChanged` if it goes on changing.
+  private static func settled(
+    _ file: File, _ first: FileStatus, as role: Role
+  ) throws(Problem) -> FileStatus {
+    var status = first
+    for _ in 0..<maximumLookCount {
+      guard let wait = youth(of: status, file) else { return status }
+      Thread.sleep(milliseconds: Int(wait / 1_000_000) + 1)
       do { status = try file.status() } catch {
-        throw Problem(.system, "a file cannot be examined: \(error)")
+        throw Problem(.system, "the \(role) cannot be examined: \(error)")
       }
     }
-    return status
+    throw Problem(.checkpointChanged, "the \(role) is being written; open it again when it is not")
   }
 
-  /// Whether a file changed within the clock's last step.
-  ///
-  /// A time to come, of another machine's clock, is not waited for.
-  private static func isYoung(_ status: FileStatus) -> Bool {
+  /// How long a file can still change without a trace, in nanoseconds; nil if it cannot.
+  private static func youth(of status: FileStatus, _ file: File) -> Int64? {
+    // A finer time is a whole second once in a thousand million.
+    let isWhole = status.changed % 1_000_000_000 == 0
+    let step = isWhole ? wholeStep : clockStep
     let (age, overflow) = RealTimeClock.nanoseconds().subtractingReportingOverflow(status.changed)
-    return !overflow && age < clockStep && age > -clockStep
+    // A time to come, of another machine's clock, is not waited for.
+    guard !overflow, age < step, age > -step else { return nil }
+    return !isWhole && hasFineTimes(file) ? nil : step - age
   }
 
   /// Whether a file that has been looked at gets a time of its own by the next write.

@@ -85,7 +85,7 @@ private final class WritableView: Sendable {
 
 /// An arena that can no longer change: what clients are given.
 package final class SealedArena: Sendable {
-  private let file: File
+  fileprivate let file: File
   /// The length in bytes.
   package let byteCount: Int
 
@@ -105,25 +105,48 @@ package final class SealedArena: Sendable {
     guard count == buffer.byteCount else { throw .invalidArgument }
   }
 
-  /// Whether anybody but this value has the arena open, mapped or on the way through a socket.
+  /// Whether anybody but this value can read the arena, or has one that could on its way through a
+  /// socket.
   ///
-  /// False if the kernel does not tell. See `fcntl(2)`, F_SETLEASE: a write lease is refused while the
-  /// file is open more than once.
+  /// A hint: who opened it with O_PATH keeps the memory, too, and does not count. False if the kernel does
+  /// not tell. See `fcntl(2)`, F_SETLEASE: a write lease is refused while the file is open more than once.
   package var isHeldElsewhere: Bool { clinux_is_held_elsewhere(file.descriptor.number) == 1 }
-
-  /// Whether the kernel tells who holds an arena.
-  package static func canTellHolders() throws(Errno) -> Bool {
-    let arena = try Arena(named: "warmstart:probe", byteCount: 1).seal()
-    guard clinux_is_held_elsewhere(arena.file.descriptor.number) == 0 else { return false }
-    let other = try arena.open()
-    defer { _ = other.borrowedNumber() }
-    return arena.isHeldElsewhere
-  }
 
   /// Whether all four seals are on, as a client checks before it maps.
   ///
   /// See `fcntl(2)`, F_GET_SEALS.
   package static func isSealed(_ descriptor: borrowing Descriptor) -> Bool {
     clinux_is_sealed(descriptor.number) == 1
+  }
+}
+
+/// Notices when arenas end: when nobody has them open, mapped or referred to in any way.
+///
+/// See `inotify(7)`, IN_DELETE_SELF: what has no name is deleted when its last reference ends.
+package final class ArenaWatches: Sendable {
+  /// Stands for one arena.
+  package typealias Watch = CInt
+
+  private let descriptor: Descriptor
+
+  package init() throws(Errno) {
+    descriptor = Descriptor(adopting: try checked(clinux_watches()))
+  }
+
+  /// Begins to watch an arena, which the watch does not keep.
+  ///
+  /// Throws ENOSPC if the user has as many watches as it may.
+  package func watch(_ arena: SealedArena) throws(Errno) -> Watch {
+    try checked(clinux_watch_end(descriptor.number, arena.file.descriptor.number))
+  }
+
+  /// Takes some of the watches whose arenas have ended since the last time; empty if there are no more.
+  package func takeEnded() -> [Watch] {
+    var ended = [CInt](repeating: 0, count: 256)
+    while true {
+      let count = unsafe clinux_ended(descriptor.number, &ended, ended.count)
+      if count == -Int(Errno.resourceTemporarilyUnavailable.rawValue) { continue }
+      return Array(ended.prefix(max(0, count)))
+    }
   }
 }

@@ -62,8 +62,8 @@ package final class Socket: Sendable {
   /// Takes the next waiting connection; blocks unless the listener was made not to.
   ///
   /// See `accept(2)`.
-  package func accept() throws(Errno) -> Socket {
-    Socket(Descriptor(adopting: try checked(clinux_accept(descriptor.number))))
+  package func accept() throws(Errno) -> Descriptor {
+    Descriptor(adopting: try checked(clinux_accept(descriptor.number)))
   }
 
   /// Makes `accept` and reads throw EAGAIN instead of blocking.
@@ -79,7 +79,10 @@ package final class Socket: Sendable {
   /// Who is at the other end.
   ///
   /// See `unix(7)`, SO_PEERCRED.
-  package func peer() throws(Errno) -> Peer {
+  package func peer() throws(Errno) -> Peer { try Socket.peer(of: descriptor) }
+
+  /// Who is at the other end of a socket that is not wrapped yet.
+  package static func peer(of descriptor: borrowing Descriptor) throws(Errno) -> Peer {
     var uid: UInt32 = 0
     var gid: UInt32 = 0
     var pid: Int32 = 0
@@ -94,6 +97,11 @@ package final class Socket: Sendable {
     // ENOTCONN: the peer was faster.
     _ = clinux_shutdown(descriptor.number, 1, writingToo ? 1 : 0)
   }
+
+  /// Whether the peer has not received all that was sent.
+  ///
+  /// See `unix(7)`, SIOCOUTQ.
+  package var hasUnread: Bool { clinux_unread(descriptor.number) > 0 }
 
   /// Whether the peer has closed its end, without reading.
   package func hasHungUp() -> Bool {

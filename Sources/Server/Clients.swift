@@ -10,22 +10,22 @@ package enum Endpoint: Sendable, Hashable {
   case administration
 }
 
-/// A connection that was admitted: who it is, and whose account pays for it.
-package final class Client: Sendable {
-  package let id: UInt64
-  package let socket: Socket
-  package let peer: Socket.Peer
-  package let endpoint: Endpoint
+/// The place of a connection among all: who it is, and whose account pays for it.
+///
+/// Given back when the last reference ends.
+package final class Place: Sendable {
+  let id: UInt64
+  let peer: Socket.Peer
+  let endpoint: Endpoint
   /// What its user has taken.
   let account: Account
-  private let clients: Clients
+  fileprivate let clients: Clients
 
   fileprivate init(
-    _ id: UInt64, _ socket: Socket, _ peer: Socket.Peer, _ endpoint: Endpoint, _ account: Account,
+    _ id: UInt64, _ peer: Socket.Peer, _ endpoint: Endpoint, _ account: Account,
     in clients: Clients
   ) {
     self.id = id
-    self.socket = socket
     self.peer = peer
     self.endpoint = endpoint
     self.account = account
@@ -34,6 +34,24 @@ package final class Client: Sendable {
 
   deinit {
     clients.remove(id)
+  }
+}
+
+/// A connection that is served, by the thread that owns it.
+package final class Client: Sendable {
+  package let socket: Socket
+  private let place: Place
+  private var clients: Clients { place.clients }
+
+  package var id: UInt64 { place.id }
+  package var peer: Socket.Peer { place.peer }
+  package var endpoint: Endpoint { place.endpoint }
+  var account: Account { place.account }
+
+  init(_ socket: Socket, at place: Place) {
+    self.socket = socket
+    self.place = place
+    place.clients.change(place.id) { $0.socket = Clients.Weak(socket: socket) }
   }
 
   /// Takes files that the connection keeps; throws `quota` if that is more than its user may have.
@@ -86,7 +104,8 @@ package final class Clients: Sendable {
   /// What is known of a connection.
   struct Record: Sendable {
     let id: UInt64
-    let socket: Weak
+    /// Known once a thread has taken it.
+    var socket = Weak(socket: nil)
     let peer: Socket.Peer
     let endpoint: Endpoint
     var label = ""
@@ -143,14 +162,8 @@ package final class Clients: Sendable {
     accounts.limit(.messages, to: limits.messageByteCount)
   }
 
-  /// Admits a connection, or throws why not; tests say who is at the other end.
-  func admit(
-    _ socket: Socket, by endpoint: Endpoint, as known: Socket.Peer? = nil
-  ) throws(Problem) -> Client {
-    let peer: Socket.Peer
-    do { peer = if let known { known } else { try socket.peer() } } catch {
-      throw Problem(.system, "the client's credentials cannot be read: \(error)")
-    }
+  /// Gives a connection a place, or throws why not.
+  func admit(_ peer: Socket.Peer, by endpoint: Endpoint) throws(Problem) -> Place {
     let account = Account(peer.uid, in: accounts)
     let id = try state.withLock { state throws(Problem) in
       switch endpoint {
@@ -163,11 +176,10 @@ package final class Clients: Sendable {
       case .clients: try takeConnection(for: account)
       }
       state.lastID += 1
-      state.records.append(
-        Record(id: state.lastID, socket: Weak(socket: socket), peer: peer, endpoint: endpoint))
+      state.records.append(Record(id: state.lastID, peer: peer, endpoint: endpoint))
       return state.lastID
     }
-    return Client(id, socket, peer, endpoint, account, in: self)
+    return Place(id, peer, endpoint, account, in: self)
   }
 
   private func takeConnection(for account: Account) throws(Problem) {
@@ -226,8 +238,13 @@ package final class Clients: Sendable {
   }
 
   /// Ends reading on every connection: idle threads wake and end, calls in flight are cancelled.
+  ///
+  /// On a thread of its own, which for a moment may be the last that has a socket.
   func hangUp() {
-    for record in records() { record.socket.socket?.shutDown(writingToo: false) }
+    let hangUp = { @Sendable [self] in
+      for record in records() { record.socket.socket?.shutDown(writingToo: false) }
+    }
+    do { try Thread.detach(hangUp) } catch { hangUp() }
   }
 
   /// Waits until nobody is connected; false at the deadline.

@@ -86,20 +86,22 @@ package final class Daemon: Sendable {
   package func admit(
     _ socket: Socket, by endpoint: Endpoint, as peer: Socket.Peer? = nil
   ) -> Client? {
-    do {
-      return try take(socket, by: endpoint, as: peer)
+    do throws(Problem) {
+      let known: Socket.Peer
+      do { known = if let peer { peer } else { try socket.peer() } } catch {
+        throw Problem(.system, "the client's credentials cannot be read: \(error)")
+      }
+      return Client(socket, at: try place(known, by: endpoint))
     } catch {
       refuse(socket, error)
       return nil
     }
   }
 
-  /// Admits a connection, or throws why not.
-  func take(
-    _ socket: Socket, by endpoint: Endpoint, as peer: Socket.Peer? = nil
-  ) throws(Problem) -> Client {
+  /// Gives a connection a place, or throws why not.
+  func place(_ peer: Socket.Peer, by endpoint: Endpoint) throws(Problem) -> Place {
     if isDraining { throw Problem(.draining, "the daemon is stopping") }
-    return try clients.admit(socket, by: endpoint, as: peer)
+    return try clients.admit(peer, by: endpoint)
   }
 
   /// Tells a client that it is not served, and an operator, once in a while.

@@ -9,7 +9,7 @@ package struct Limits: Sendable {
   /// Connections of one user, if that is less than three quarters of what others leave.
   package var connectionsPerUser = 1024
   /// Files that are kept open for all users: passed by clients, held by residents, and arenas.
-  package var descriptors = 16384
+  package var descriptors = 32768
   /// Files of all users on frames that are being received and answered.
   package var filesInFlight = 4096
   /// Memory for all users' connections, and messages that are being received and answered.
@@ -28,7 +28,7 @@ package struct Limits: Sendable {
   package mutating func fit(descriptors count: Int) {
     connections = min(connections, max(8, count / 4))
     connectionsPerUser = min(connectionsPerUser, connections)
-    descriptors = max(16, count / 2)
+    descriptors = min(descriptors, max(16, count / 2))
     filesInFlight = min(filesInFlight, max(96, count / 8))
   }
 

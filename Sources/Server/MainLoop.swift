@@ -33,17 +33,16 @@ package struct MainLoop {
   package init(_ daemon: Daemon, _ listeners: [(socket: Socket, endpoint: Endpoint)]) {
     self.daemon = daemon
     self.listeners = listeners
-    workers = Workers {
-      daemon.serve($0, $1)
-    } refuse: {
-      daemon.refuse($0, $1)
+    workers = Workers { handover, place, memory in
+      guard let socket = handover.take() else { return }
+      daemon.serve(Client(socket, at: place), memory)
     }
   }
 
   /// Serves until a signal says stop; returns whether everything ended in time.
   ///
-  /// Touches no file of a client, closes none, and writes to nobody who may not read: whatever hangs,
-  /// hangs elsewhere.
+  /// Touches no file of a client, and owns no connection that may bring some: whatever hangs, hangs
+  /// elsewhere.
   ///
   /// `cleanUp` is called before the process is ended because this does not return after a signal.
   package mutating func run(
@@ -97,8 +96,8 @@ package struct MainLoop {
   ) throws(Errno) {
     try watch.start(
       drainMilliseconds: daemon.limits.drainMilliseconds, wakeUp: daemon.wakeUp
-    ) { [daemon] in
-      daemon.supervisor.warn("the main loop does not answer a signal to stop: ended without it")
+    ) {
+      // Nothing is written: the main loop may hang where it writes.
       cleanUp()
       Process.exitNow(1)
     }
@@ -157,16 +156,17 @@ package struct MainLoop {
   private mutating func accept(_ listener: Socket, _ endpoint: Endpoint) {
     do {
       // One at a time: the others are still waiting when the loop comes back.
-      let socket = try listener.accept()
-      let client: Client
-      do { client = try daemon.take(socket, by: endpoint) } catch {
-        // What a client sent before it was refused may be files, which closing the socket closes.
-        workers.refuse(socket, error)
-        return
-      }
-      noteChange()
-      do { try workers.take(client) } catch {
-        daemon.refuse(socket, Problem(.quota, "no thread can be started: \(error)"))
+      let descriptor = try listener.accept()
+      let peer = try Socket.peer(of: descriptor)
+      let handover = Handover(descriptor)
+      do throws(Problem) {
+        let place = try daemon.place(peer, by: endpoint)
+        noteChange()
+        do { try workers.take(handover, at: place) } catch {
+          throw Problem(.quota, "no thread can be started: \(error)")
+        }
+      } catch {
+        refuse(handover, peer.uid, error)
       }
     } catch .wouldBlock {
       return
@@ -177,6 +177,25 @@ package struct MainLoop {
       daemon.noteRefusedConnection("cannot accept a connection: \(error)")
       if error == .tooManyOpenFiles { _ = daemon.store.evictAll() }
       restUntil = .after(milliseconds: MainLoop.restMilliseconds)
+    }
+  }
+
+  /// Connections of one user that wait to be refused; those beyond are closed by the main loop.
+  ///
+  /// Chosen, not tuned.
+  private static let maximumRefusalCount = 1024
+
+  /// Has a connection refused by the thread that touches its user's files: it may bring some.
+  private func refuse(_ handover: Handover, _ uid: UInt32, _ problem: Problem) {
+    let refuse = { @Sendable [daemon] in
+      guard let socket = handover.take() else { return }
+      daemon.refuse(socket, problem)
+    }
+    let reaper = daemon.store.reaper
+    if reaper.waitingCount(for: uid) < MainLoop.maximumRefusalCount {
+      reaper.run(for: uid, refuse)
+    } else {
+      refuse()
     }
   }
 }

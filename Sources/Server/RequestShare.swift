@@ -1,3 +1,4 @@
+import Kernel
 import Store
 import TensorModel
 import Wire
@@ -12,11 +13,17 @@ final class RequestShare {
   private static let replyFactor = 2
 
   private let account: Account
+  private let socket: Socket
   private var byteCount = 0
   private var fileCount = 0
+  /// Files that were sent, and may not be received yet: until then they count as the daemon's own.
+  ///
+  /// See `unix(7)`, ETOOMANYREFS.
+  private var sentFileCount = 0
 
-  init(_ account: Account) {
+  init(_ account: Account, _ socket: Socket) {
     self.account = account
+    self.socket = socket
   }
 
   /// Takes what a frame that is being received costs.
@@ -36,7 +43,10 @@ final class RequestShare {
     if byteCount > Connection.freeByteCount {
       try takeBytes(byteCount * RequestShare.replyFactor)
     }
-    if fileCount > 0 { try takeFiles(fileCount) }
+    if fileCount > 0 {
+      settle()
+      try takeFiles(fileCount)
+    }
   }
 
   private func takeBytes(_ count: Int) throws(Problem) {
@@ -49,17 +59,27 @@ final class RequestShare {
     fileCount += count
   }
 
-  /// Gives back what one reply took, which has gone.
+  /// Whether files that were sent may not be received yet.
+  var hasSentFiles: Bool { sentFileCount > 0 }
+
+  /// Gives back the files that were sent if the client has received all.
+  func settle() {
+    guard sentFileCount > 0, !socket.hasUnread else { return }
+    account.giveBack(sentFileCount, of: .filesInFlight)
+    sentFileCount = 0
+  }
+
+  /// Gives back what one reply took, which has gone; its files are given back once they are received.
   func giveBack(reply replyByteCount: Int, files replyFileCount: Int) {
     if replyByteCount > Connection.freeByteCount {
       account.giveBack(replyByteCount * RequestShare.replyFactor, of: .messages)
       byteCount -= replyByteCount * RequestShare.replyFactor
     }
-    if replyFileCount > 0 { account.giveBack(replyFileCount, of: .filesInFlight) }
+    sentFileCount += replyFileCount
     fileCount -= replyFileCount
   }
 
-  /// Gives back everything.
+  /// Gives back what the call took.
   func giveBack() {
     if byteCount > 0 { account.giveBack(byteCount, of: .messages) }
     if fileCount > 0 { account.giveBack(fileCount, of: .filesInFlight) }
@@ -69,5 +89,6 @@ final class RequestShare {
 
   deinit {
     giveBack()
+    account.giveBack(sentFileCount, of: .filesInFlight)
   }
 }

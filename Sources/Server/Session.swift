@@ -58,7 +58,7 @@ final class Session {
   init(_ client: Client, of daemon: Daemon, _ memory: Connection.Memory) {
     self.client = client
     self.daemon = daemon
-    let share = RequestShare(client.account)
+    let share = RequestShare(client.account, client.socket)
     self.share = share
     connection = Connection(
       client.socket, memory, keptByteCount: Session.keptByteCount
@@ -69,12 +69,39 @@ final class Session {
 
   /// Answers calls until the client closes, or sends what is not a call.
   func run() {
+    converse()
+    // What the client has not received still has our files. One that has closed has received all.
+    share.settle()
+    if share.hasSentFiles { client.socket.shutDown(writingToo: true) }
+    while share.hasSentFiles, !daemon.isDraining {
+      Thread.sleep(milliseconds: Session.lookMilliseconds)
+      share.settle()
+    }
+  }
+
+  /// There is no event for a peer's reading: it is looked for so often.
+  private static let lookMilliseconds = 100
+
+  /// Waits until the client has received the files that it was sent, or says something.
+  private func awaitReading() {
+    share.settle()
+    while share.hasSentFiles {
+      var poll = Poll()
+      poll.add(client.socket.descriptor, for: .readable)
+      let deadline = Deadline.after(milliseconds: Session.lookMilliseconds)
+      if (try? poll.wait(until: deadline)) ?? true { return }
+      share.settle()
+    }
+  }
+
+  private func converse() {
     do throws(WireError) {
       while try connection.receive(limit: Connection.maximumRequestByteCount), try answer() {
         // Given back when it is free.
         connection.shrink()
         share.giveBack()
         client.endCall()
+        awaitReading()
       }
       // Most have hung up themselves by now.
       if daemon.isDraining { try? refuse(Problem(.draining, "the daemon is stopping")) }

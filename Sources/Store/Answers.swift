@@ -132,6 +132,7 @@ final class Answers: Sendable {
 
   /// Forgets the answers that name one of the arenas.
   func forget(_ arenas: Set<UInt64>) {
+    guard !arenas.isEmpty else { return }
     let forgotten = state.withLock { state in
       let forgotten = state.answers.filter { $0.names(arenas) }
       state.answers.removeAll { $0.names(arenas) }

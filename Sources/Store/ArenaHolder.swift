@@ -6,7 +6,7 @@ package final class ArenaHolder: Sendable {
   /// Unique in the daemon's life; from 1.
   package let id: UInt64
   package let arena: SealedArena
-  private let paid: PaidArena
+  private let paid: Paid
   private let kept: KeptArenas
   /// The users who were granted it.
   private let users = Monitor<[UInt32]>([])
@@ -18,11 +18,11 @@ package final class ArenaHolder: Sendable {
     self.id = id
     self.arena = arena
     self.kept = kept
-    paid = PaidArena(arena, tab, charge)
+    paid = Paid(tab, charge)
   }
 
   deinit {
-    kept.keepWhileHeld(paid)
+    kept.keep(arena, paid)
   }
 
   /// Opens the arena anew, read-only, for a client of a user.
@@ -33,25 +33,23 @@ package final class ArenaHolder: Sendable {
     return try arena.open()
   }
 
-  /// Whether a user pays for it.
-  func isCharged(to uid: UInt32) -> Bool { paid.tab.uid == uid }
+  /// The user who pays for it.
+  var payer: UInt32 { paid.tab.uid }
 
   /// Has one of other users pay what one paid for, if it was granted to any of them.
   func moveCharge(from uid: UInt32, toOneOf others: [UInt32]) {
-    guard isCharged(to: uid) else { return }
+    guard payer == uid else { return }
     let user = users.withLock { users in others.first { users.contains($0) } }
     if let user { paid.tab.move(to: user) }
   }
 }
 
-/// An arena and what it is charged.
-final class PaidArena: Sendable {
-  let arena: SealedArena
+/// A charge of an arena, which may outlive what the daemon has of it.
+final class Paid: Sendable {
   let tab: Tab
   private let charge: Charge
 
-  init(_ arena: SealedArena, _ tab: Tab, _ charge: consuming Charge) {
-    self.arena = arena
+  init(_ tab: Tab, _ charge: consuming Charge) {
     self.tab = tab
     self.charge = charge
   }
@@ -60,34 +58,57 @@ final class PaidArena: Sendable {
   var byteCount: Int { charge.amounts[.memory] }
 }
 
-/// Arenas that nobody can be granted any more, but that clients may still have.
+/// The charges of arenas that nobody can be granted any more, but that clients may still have.
 ///
-/// Their memory is taken as long as anybody has it open or mapped, whatever became of the leases: they
-/// stay charged until the kernel says that nobody does.
+/// Their memory is taken as long as anybody refers to it, whatever became of the leases: they stay charged
+/// until the kernel says that nobody does.
 package final class KeptArenas: Sendable {
-  private let arenas = Monitor<[PaidArena]>([])
+  private struct State {
+    /// Made when it is needed first.
+    var watches: ArenaWatches?
+    var watched: [ArenaWatches.Watch: Paid] = [:]
+    /// Arenas that cannot be watched, and that somebody has.
+    var unwatched: [(arena: SealedArena, paid: Paid)] = []
+  }
 
-  /// Keeps an arena, and so its charge, while clients have it.
-  func keepWhileHeld(_ arena: PaidArena) {
-    guard arena.arena.isHeldElsewhere else { return }
-    arenas.withLock { $0.append(arena) }
+  private let state = Monitor(State())
+
+  /// Keeps the charge of an arena that the store is about to close.
+  func keep(_ arena: SealedArena, _ paid: Paid) {
+    state.withLock { state in
+      do {
+        if state.watches == nil { state.watches = try ArenaWatches() }
+        if let watch = try state.watches?.watch(arena) { state.watched[watch] = paid }
+      } catch {
+        // The next best that the kernel tells.
+        if arena.isHeldElsewhere { state.unwatched.append((arena, paid)) }
+      }
+    }
   }
 
   /// Refunds what nobody has any more.
   func sweep() {
-    // Asked without the lock: what joins meanwhile waits for the next time.
-    let free = arenas.withLock { $0 }.filter { !$0.arena.isHeldElsewhere }
-    guard !free.isEmpty else { return }
-    let freed = Set(free.map { ObjectIdentifier($0) })
-    arenas.withLock { arenas in
-      arenas.removeAll { freed.contains(ObjectIdentifier($0)) }
+    let ended = state.withLock { state -> [Paid] in
+      guard !state.watched.isEmpty || !state.unwatched.isEmpty else { return [] }
+      var ended: [Paid] = []
+      while let watches = state.watches?.takeEnded(), !watches.isEmpty {
+        for watch in watches {
+          if let paid = state.watched.removeValue(forKey: watch) { ended.append(paid) }
+        }
+      }
+      ended += state.unwatched.filter { !$0.arena.isHeldElsewhere }.map { $0.paid }
+      state.unwatched.removeAll { !$0.arena.isHeldElsewhere }
+      return ended
     }
+    // The charges end here, outside the lock.
+    _ = ended
   }
 
   /// The bytes of these arenas, of all users or of what one pays for.
   package func byteCount(ofUser uid: UInt32? = nil) -> Int {
-    arenas.withLock { $0 }.reduce(0) { sum, arena in
-      sum + (uid == nil || uid == arena.tab.uid ? arena.byteCount : 0)
+    let all = state.withLock { Array($0.watched.values) + $0.unwatched.map { $0.paid } }
+    return all.reduce(0) { sum, paid in
+      sum + (uid == nil || uid == paid.tab.uid ? paid.byteCount : 0)
     }
   }
 }

@@ -132,31 +132,35 @@ final class Pieces: Sendable {
   private static func nextOf(
     _ missing: [(position: Int, isPiece: Bool, byteCount: Int)]
   ) -> [(position: Int, isPiece: Bool, byteCount: Int)] {
-    let total = missing.reduce(0) { sum, next in
+    // Not together with large ones: whoever is granted a small piece may come to pay for its arena.
+    let small = missing.filter { $0.byteCount <= smallByteCount }
+    let candidates = small.isEmpty ? missing : small
+    let total = candidates.reduce(0) { sum, next in
       let (sum, overflow) = sum.addingReportingOverflow(max(0, next.byteCount))
       return overflow ? .max : sum
     }
-    guard total > claimByteCount else { return missing }
+    guard total > claimByteCount else { return candidates }
     let limit = max(claimByteCount, total / 16)
-    let small = missing.filter { $0.byteCount <= smallByteCount }
-    let large = missing.filter { $0.byteCount > smallByteCount }
     var sum = 0
     var count = 0
-    for next in small + large {
+    for next in candidates {
       guard count == 0 || next.byteCount <= limit - sum else { break }
       let (next, overflow) = sum.addingReportingOverflow(max(0, next.byteCount))
       count += 1
       if overflow { break }
       sum = next
     }
-    return Array((small + large).prefix(count))
+    return Array(candidates.prefix(count))
   }
 
   /// Gives up a claim, and lets those who wait for it look again.
   func abandon(_ claim: Claim) {
     state.withLock { state in
       state.endVerifying(claim.runs)
-      for piece in claim.pieces { state.pieces[piece] = nil }
+      for piece in claim.pieces {
+        guard case .making(let flight) = state.pieces[piece], flight === claim.flight else { continue }
+        state.pieces[piece] = nil
+      }
     }
     claim.flight.end()
   }
@@ -164,7 +168,11 @@ final class Pieces: Sendable {
   /// Keeps what was loaded for a claim; an arena that was made stays until it is unpinned.
   ///
   /// The places may be of pieces that were in smaller arenas before.
-  func complete(_ claim: Claim, _ places: [Piece: PiecePlace], in arena: ArenaHolder?) {
+  ///
+  /// Returns the arenas that no piece is in any more.
+  func complete(
+    _ claim: Claim, _ places: [Piece: PiecePlace], in arena: ArenaHolder?
+  ) -> Set<UInt64> {
     // Before the lock, as above.
     let filled = claim.pieces.map { checkpoint.runs(of: $0.tensor, $0.slice) }
     let left = state.withLock { state in
@@ -195,7 +203,7 @@ final class Pieces: Sendable {
     }
     claim.flight.end()
     // Their charges end here, outside the lock.
-    _ = left
+    return Set(left.map { $0.id })
   }
 
   // MARK: Arenas
@@ -244,14 +252,14 @@ final class Pieces: Sendable {
     }
   }
 
-  /// Forgets the arenas that neither a client nor a call in progress has, oldest first.
+  /// Forgets the arenas that neither a client nor a call in progress has, of users that are meant.
   ///
   /// Returns their numbers; their memory goes with the answers that name them.
-  func dropUnusedArenas() -> Set<UInt64> {
+  func dropUnusedArenas(of isMeant: (UInt32) -> Bool) -> Set<UInt64> {
     // Asked without the lock. Whoever is granted one meanwhile keeps it, and it stays charged.
     let unused = state.withLock { state in
       state.arenas.values.filter { $0.pinCount == 0 }.map { $0.holder }
-    }.filter { !$0.arena.isHeldElsewhere }
+    }.filter { isMeant($0.payer) && !$0.arena.isHeldElsewhere }
     guard !unused.isEmpty else { return [] }
     let ids = Set(unused.map { $0.id })
     return state.withLock { state in

@@ -28,6 +28,11 @@ package final class Reaper: Sendable {
     startThreads()
   }
 
+  /// How many jobs wait for a user's thread.
+  package func waitingCount(for uid: UInt32) -> Int {
+    queues.withLock { $0.first { $0.uid == uid }?.jobs.count ?? 0 }
+  }
+
   /// Starts the threads that are missing, if the system lets it: later calls try again.
   func startThreads() {
     while let uid = claim() {

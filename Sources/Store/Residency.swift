@@ -41,8 +41,9 @@ final class Residency: Sendable {
   struct Idle {
     let generation: Generation
     let since: Int64
-    /// Whether a user pays for some of it.
-    let isOwn: Bool
+    let openedBy: UInt32
+    /// The user who pays for its index.
+    let payer: UInt32
   }
 
   // Invariant: an entry is opening as long as its flight has not ended; a resident's holders have one
@@ -88,6 +89,7 @@ final class Residency: Sendable {
   ///
   /// What the user paid for is paid by another one who leases it, if there is one.
   func release(_ resident: Resident, by uid: UInt32, lingers: Bool) {
+    var others: [UInt32] = []
     let dropped = state.withLock { state -> Resident? in
       guard case .held(var held) = state.entries[resident.generation], held.resident === resident,
         let holder = held.holders.firstIndex(where: { $0.uid == uid })
@@ -96,7 +98,7 @@ final class Residency: Sendable {
       held.holders[holder].leaseCount -= 1
       if held.holders[holder].leaseCount == 0 {
         held.holders.remove(at: holder)
-        resident.moveCharges(from: uid, toOneOf: held.holders.map(\.uid))
+        others = held.holders.map(\.uid)
       }
       if held.holders.isEmpty {
         if !lingers { return state.remove(resident.generation) }
@@ -105,22 +107,23 @@ final class Residency: Sendable {
       state.entries[resident.generation] = .held(held)
       return nil
     }
-    // The resident's memory goes here, outside the lock.
+    // Outside the lock, as is the end of the resident's memory: there may be many arenas.
+    resident.moveCharges(from: uid, toOneOf: others)
     _ = dropped
   }
 
   // MARK: Dropping
 
   /// The residents that nobody leases, longest unused first.
-  func idle(preferring uid: UInt32? = nil) -> [Idle] {
+  func idle() -> [Idle] {
     let idle = state.withLock { state in
-      state.entries.compactMap { generation, entry -> Idle? in
+      state.entries.values.compactMap { entry -> Held? in
         guard case .held(let held) = entry, held.holders.isEmpty else { return nil }
-        let isOwn = uid.map { held.resident.isCharged(to: $0) } ?? false
-        return Idle(generation: generation, since: held.unleasedSince, isOwn: isOwn)
+        return held
       }
     }
-    return idle.sorted { $0.since < $1.since }
+    // Without references to residents: one would keep what is dropped in memory, and charged.
+    return idle.map { Idle($0.resident, since: $0.unleasedSince) }.sorted { $0.since < $1.since }
   }
 
   /// Drops a resident that nobody has leased since then; its memory goes before this returns.
@@ -137,17 +140,14 @@ final class Residency: Sendable {
   /// Has the reaper drop those of the residents that nobody leases whose index is deleted.
   func dropDeleted(_ dropped: @escaping @Sendable () -> Void) {
     let idle = state.withLock { state in
-      state.entries.values.compactMap { entry -> (resident: Resident, idle: Idle)? in
+      state.entries.values.compactMap { entry -> Held? in
         guard case .held(let held) = entry, held.holders.isEmpty else { return nil }
-        return (
-          held.resident,
-          Idle(
-            generation: held.resident.generation, since: held.unleasedSince, isOwn: false)
-        )
+        return held
       }
     }
-    for (resident, idle) in idle {
-      resident.files.ifDeleted { [weak self] in
+    for held in idle {
+      let idle = Idle(held.resident, since: held.unleasedSince)
+      held.resident.files.ifDeleted { [weak self] in
         if self?.drop(idle) == true { dropped() }
       }
     }
@@ -176,6 +176,14 @@ final class Residency: Sendable {
         return held.resident
       }
     }
+  }
+}
+
+extension Residency.Idle {
+  fileprivate init(_ resident: Resident, since: Int64) {
+    self.init(
+      generation: resident.generation, since: since, openedBy: resident.openedBy,
+      payer: resident.payer)
   }
 }
 

@@ -55,18 +55,14 @@ package final class Resident: Sendable {
   func tab(for account: Account) -> Tab {
     tabs.withLock { tabs in
       if let known = tabs.first(where: { $0.uid == account.uid }) { return known }
-      tabs.removeAll { $0.isEmpty }
       let tab = Tab(account)
       tabs.append(tab)
       return tab
     }
   }
 
-  /// Whether a user pays for some of the resident.
-  func isCharged(to uid: UInt32) -> Bool {
-    tabs.withLock { $0.contains { $0.uid == uid } }
-      || pieces.arenas.contains { $0.isCharged(to: uid) }
-  }
+  /// The user who pays for the index.
+  var payer: UInt32 { tabs.withLock { $0[0].uid } }
 
   /// Has other users, who lease the resident, pay for what one paid for who does not any more.
   ///
@@ -76,15 +72,19 @@ package final class Resident: Sendable {
     guard let other = others.first else { return }
     tabs.withLock { tabs in
       for tab in tabs where tab.uid == uid { tab.move(to: other) }
+      // Those of one user are one from here on, as far as they have anything.
+      var users: Set<UInt32> = []
+      tabs.removeAll { tab in !users.insert(tab.uid).inserted && tab.isEmpty }
     }
     for arena in pieces.arenas { arena.moveCharge(from: uid, toOneOf: others) }
   }
 
-  /// Lets go of the arenas that neither a client nor a call in progress has; false if there are none.
-  func dropUnusedArenas() -> Bool {
-    let dropped = pieces.dropUnusedArenas()
-    guard !dropped.isEmpty else { return false }
+  /// Lets go of arenas that neither a client nor a call in progress has, of the users that are meant.
+  ///
+  /// Returns whether there were any.
+  func dropUnusedArenas(of isMeant: (UInt32) -> Bool) -> Bool {
+    let dropped = pieces.dropUnusedArenas(of: isMeant)
     answers.forget(dropped)
-    return true
+    return !dropped.isEmpty
   }
 }

@@ -31,7 +31,7 @@ struct Work {
     guard !claim.pieces.isEmpty else {
       var none = MutableRawSpan()
       try loading.load(verifying: runs, filling: [], of: &none)
-      resident.pieces.complete(claim, [:], in: nil)
+      _ = resident.pieces.complete(claim, [:], in: nil)
       store.figures.count { $0.verifiedRuns += claim.runs.count }
       return nil
     }
@@ -61,7 +61,8 @@ struct Work {
       places[target.piece] = PiecePlace(
         arena: holder, offset: target.offset, byteCount: target.byteCount)
     }
-    resident.pieces.complete(claim, places, in: holder)
+    // An answer that names an arena that is left would keep it.
+    resident.answers.forget(resident.pieces.complete(claim, places, in: holder))
     store.figures.count {
       $0.verifiedRuns += claim.runs.count
       $0.arenas += 1

@@ -116,12 +116,6 @@ func run(_ options: Options) throws(StartError) -> Bool {
       warmFileLimit: memoryLimit / 2,
       loadsPerUser: max(2, Process.processorCount),
       available: memory.available)
-    if try !SealedArena.canTellHolders() {
-      Log.write(
-        .warning,
-        "this kernel does not tell who holds memory that was shared (F_SETLEASE): what clients keep "
-          + "after they gave back a checkpoint is not charged")
-    }
     let supervisor = Daemon.Supervisor(
       ready: ServiceManager.ready, status: ServiceManager.status,
       stopping: ServiceManager.stopping, ping: ServiceManager.ping,

@@ -25,7 +25,7 @@ package final class Impostor: Sendable {
           var poll = Poll()
           poll.add(listener.descriptor, for: .readable)
           guard try poll.wait(until: .after(milliseconds: 20_000)) else { break }
-          try body(try listener.accept())
+          try body(Socket(try listener.accept()))
         } catch {
           ended.withLock { $0.failures.append("\(error)") }
         }

@@ -161,7 +161,7 @@ import Testing
     #expect(throws: Errno.addressInUse) { _ = try Socket(listeningAt: path, mode: 0o600) }
     let client = try Socket(connectingTo: path)
     // The first is the one that asked whether somebody listens.
-    for _ in 0..<2 { #expect(try listener.accept().peer().pid == Int32(Process.id)) }
+    for _ in 0..<2 { #expect(try Socket(listener.accept()).peer().pid == Int32(Process.id)) }
     #expect(!client.isListening)
     #expect(throws: Errno.wouldBlock) { _ = try listener.accept() }
   }

@@ -78,7 +78,7 @@ import Testing
     let shared = try grant("a", #require(alices), warm, to: Self.alice)
     let again = try grant("a", bobs, warm, to: Self.bob)
     let alone = try grant("b", #require(alices), warm, to: Self.alice)
-    let index = bobs.resident.checkpoint.memoryByteCount
+    let index = bobs.resident.checkpoint.memoryByteCount + Store.residentByteCount
     let arena = pages(300_200)
     #expect(memory(of: Self.alice, in: store) == index + 2 * arena)
     alices = nil
@@ -97,13 +97,19 @@ import Testing
     }
     #expect(memory(of: Self.alice, in: store) == 2 * pages(300_200))
     #expect(
-      memory(of: Self.bob, in: store) == bobs.resident.checkpoint.memoryByteCount)
+      memory(of: Self.bob, in: store)
+        == bobs.resident.checkpoint.memoryByteCount + Store.residentByteCount)
   }
 
   // MARK: Arenas that clients keep
 
-  @Test(arguments: [false, true])
-  func `an arena stays charged until no client has it`(_ isMapped: Bool) throws {
+  /// How a client has an arena.
+  enum Hold: CaseIterable {
+    case open, mapped, reference
+  }
+
+  @Test(arguments: Hold.allCases)
+  func `an arena stays charged until no client has it`(_ hold: Hold) throws {
     let warm = try Warm(Self.writer)
     let store = Store(budget: 1 << 30, lingerMilliseconds: 0)
     var granted: File? = try {
@@ -111,7 +117,11 @@ import Testing
       return try grant("a", lease, warm, to: Self.alice)
     }()
     var mapping: Mapping?
-    if isMapped {
+    if hold == .reference {
+      // Needs no right to the file, and neither reads nor maps it: but keeps its memory.
+      granted = try QuietChange.reference(to: #require(granted))
+    }
+    if hold == .mapped {
       let file = try #require(granted)
       mapping = try Mapping(
         file.descriptor, offset: 0, byteCount: 300_000, access: .readOnly)
@@ -141,10 +151,6 @@ import Testing
     let lease = try warm.open(store)
     #expect(problem { _ = try grant("c", lease, warm, to: Self.alice) }?.reason == .budget)
     _ = granted
-  }
-
-  @Test func `the probe tells who has an arena`() throws {
-    #expect(try SealedArena.canTellHolders())
   }
 
   // MARK: Room
@@ -213,18 +219,55 @@ import Testing
     let problem = problem { _ = try grant("a", lease, warm, to: Self.alice) }
     #expect(problem?.reason == .budget)
     #expect(problem?.message.contains("more than the machine has memory left for") == true)
-    #expect(store.accounts.amount(of: .memory) == lease.resident.checkpoint.memoryByteCount)
+    #expect(
+      store.accounts.amount(of: .memory)
+        == lease.resident.checkpoint.memoryByteCount + Store.residentByteCount)
   }
 
   @Test func `what is charged for milliseconds is waited for`() throws {
-    let warm = try Warm(Self.writer)
-    let large = try Warm(Self.writer)
-    // Reading an index is charged some 64 KiB, and what it comes to some 1 KiB.
-    let store = Store(share: 70_000, lingerMilliseconds: 60_000)
-    let crew = try Crew(8) { number in
-      outcome { _ = try (number % 2 == 0 ? warm : large).open(store).resident }
+    var writer = BundleWriter()
+    for number in 0..<40_000 { writer.add(.init("t\(number)"), dtype: 4, [0], []) }
+    let warm = try (0..<4).map { _ in try Warm(writer) }
+    let index = try warm[0].files().index.status.size
+    // Room for reading one of the indexes, and for keeping all of them.
+    let store = Store(share: index * 24, lingerMilliseconds: 60_000)
+    let crew = try Crew(4) { number in
+      outcome { _ = try warm[number].open(store) }
     }
     for outcome in try crew.outcomes() { try outcome.get() }
+  }
+
+  @Test func `what clients have let go is room at once`() throws {
+    let warm = try Warm(Self.writer)
+    let store = Store(share: 800_000, lingerMilliseconds: 0)
+    var granted = try ["a", "b"].map { name in
+      try grant(name, warm.open(store), warm, to: Self.alice)
+    }
+    let lease = try warm.open(store)
+    granted = []
+    // No sweep of the main loop has seen it yet.
+    _ = try grant("c", lease, warm, to: Self.alice)
+    _ = granted
+  }
+
+  @Test func `others' arenas that no client has make room, too`() throws {
+    let (warm, other) = (try Warm(Self.writer), try Warm(Self.writer))
+    let store = Store(budget: 1_000_000, lingerMilliseconds: 60_000)
+    let alices = try warm.open(store, by: Self.alice)
+    for name in ["a", "b"] { _ = try grant(name, alices, warm, to: Self.alice) }
+    let bobs = try other.open(store, by: Self.bob)
+    _ = try grant("a", bobs, other, to: Self.bob)
+    #expect(alices.resident.holdings.arenaCount < 2)
+  }
+
+  @Test func `a user's own arenas that no client has go before others' checkpoints`() throws {
+    let (warm, others) = (try Warm(Self.writer), try Warm(Self.small))
+    let store = Store(budget: 1_000_000, lingerMilliseconds: 60_000)
+    try hold(others, by: Self.bob, in: store)
+    let alices = try warm.open(store, by: Self.alice)
+    for name in ["a", "b", "c"] { _ = try grant(name, alices, warm, to: Self.alice) }
+    #expect(store.residents.count == 2)
+    #expect(store.figures.counters.evictions == 0)
   }
 
   // MARK: Helpers

@@ -21,7 +21,7 @@ import Testing
     let warm = try Self.warm(1)
     var lease: Lease? = try warm.open(store)
     let resident = try #require(lease?.resident)
-    let index = resident.checkpoint.memoryByteCount
+    let index = resident.checkpoint.memoryByteCount + Store.residentByteCount
     #expect(store.accounts.amount(of: .memory) == index)
     let pieces = [try resident.piece("b", of: warm), try resident.piece("a", of: warm)]
     var places = try #require(lease).acquire(pieces, warm)

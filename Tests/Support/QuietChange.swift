@@ -1,4 +1,5 @@
 internal import Foundation
+public import Kernel
 
 /// Changes to files that leave as little trace as a user can.
 public enum QuietChange {
@@ -9,6 +10,15 @@ public enum QuietChange {
     try BundleFile.flip(path, at: offset)
     let times = [status.st_atim, status.st_mtim]
     guard utimensat(AT_FDCWD, path, times, 0) == 0 else { throw CocoaError(.fileWriteUnknown) }
+  }
+
+  /// Refers to an open file without a right to read it.
+  public static func reference(to file: File) throws -> File {
+    let number = file.descriptor.borrowedNumber()
+    // O_PATH.
+    let descriptor = open("/proc/self/fd/\(number)", 0x20_0000 | O_CLOEXEC)
+    guard descriptor >= 0 else { throw CocoaError(.fileReadUnknown) }
+    return File(Descriptor(adopting: descriptor))
   }
 
   /// Gives a file another name.

@@ -63,6 +63,8 @@ import Testing
   }
 
   @Test func `a file larger than is allowed is an error, and leaves no part`() throws {
+    // A sanitizer's own files would be too large.
+    if ProcessMemory.isSanitized { return }
     var writer = BundleWriter()
     writer.addZeros("t", dtype: 4, [1 << 20])
     let bundle = try writer.write(to: directory.path)

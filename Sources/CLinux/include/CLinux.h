@@ -64,6 +64,10 @@ int clinux_memfd(const char *name);
 int clinux_reserve(int descriptor, int64_t count);
 int clinux_seal(int descriptor);
 int clinux_is_held_elsewhere(int descriptor);
+int clinux_watches(void);
+int clinux_watch_end(int watches, int descriptor);
+ssize_t clinux_ended(int watches, int *ended, size_t count);
+int clinux_unread(int socket);
 int clinux_is_sealed(int descriptor);
 
 int clinux_map(int descriptor, int64_t offset, size_t count, int writable, int shared,
