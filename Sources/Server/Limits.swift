@@ -23,17 +23,26 @@ package struct Limits: Sendable {
 
   /// Fits the limits to the descriptors that the process may have, so that they cannot run out.
   ///
-  /// A quarter is for connections, half for files that are kept, an eighth for those on frames. The
-  /// rest is for the daemon itself: it can always accept.
+  /// An eighth is for connections, as much for files on frames, and up to half for files that are
+  /// kept. A connection that waits has one more, and the daemon itself some: it can always accept,
+  /// if there are 256.
   package mutating func fit(descriptors count: Int) {
-    connections = min(connections, max(8, count / 4))
+    connections = min(connections, max(8, count / 8))
     connectionsPerUser = min(connectionsPerUser, connections)
-    descriptors = min(descriptors, max(16, count / 2))
     filesInFlight = min(filesInFlight, max(96, count / 8))
+    let left = count - 2 * connections - filesInFlight - 40
+    descriptors = min(descriptors, max(16, min(count / 2, left)))
+  }
+
+  /// The connections that one user can have if nobody else has any.
+  package var ownConnections: Int {
+    min(
+      connectionsPerUser, connections - connections / 4,
+      (messageByteCount - messageByteCount / 4) / Clients.connectionByteCount)
   }
 
   /// Fits the limits to the memory that the process may have.
   package mutating func fit(memory byteCount: Int) {
-    messageByteCount = min(messageByteCount, byteCount / 8)
+    messageByteCount = min(messageByteCount, byteCount / 4)
   }
 }

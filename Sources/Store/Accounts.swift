@@ -18,11 +18,47 @@ package enum Resource: Int, Sendable, CaseIterable {
 extension Resource: CustomStringConvertible {
   package var description: String {
     switch self {
-    case .memory: "bytes of memory"
-    case .messages: "bytes of messages"
-    case .descriptors: "files"
-    case .filesInFlight: "files in flight"
-    case .connections: "connections"
+    case .memory: "memory"
+    case .messages: "room"
+    case .descriptors: "room"
+    case .filesInFlight: "room"
+    case .connections: "room"
+    }
+  }
+
+  /// A number of it, with its unit.
+  func text(_ count: Int) -> String {
+    switch self {
+    case .memory: Resource.text(bytes: count)
+    case .messages: "\(Resource.text(bytes: count)) of messages"
+    case .descriptors: "\(count) open files"
+    case .filesInFlight: "\(count) files in flight"
+    case .connections: "\(count) connections"
+    }
+  }
+
+  private static func text(bytes count: Int) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"]
+    var unit = 0
+    var whole = count
+    while whole >= 1024, unit + 1 < units.count {
+      whole /= 1024
+      unit += 1
+    }
+    guard unit > 0 else { return "\(count) B" }
+    // Without overflow: the unit is at most a tebibyte.
+    let size = 1 << (10 * unit)
+    let tenths = whole * 10 + count % size * 10 / size
+    return "\(tenths / 10).\(tenths % 10) \(units[unit])"
+  }
+
+  /// Where an administrator can change the limit.
+  var setting: String {
+    switch self {
+    case .memory: "--budget"
+    case .messages: "MemoryMax="
+    case .descriptors, .filesInFlight: "LimitNOFILE="
+    case .connections: "--max-connections"
     }
   }
 
@@ -238,10 +274,12 @@ package final class Accounts: Sendable {
         state.share(of: resource, for: uid)
       )
     }
+    let text = { (count: Int) in resource.text(count) }
     return Problem(
       resource.reason,
-      "\(amount) more \(resource) are over the limit: user \(uid) has \(own) of at most \(share), "
-        + "three quarters of what others leave of \(limit) (they have \(total - own))")
+      "no \(resource) for \(text(amount)): user \(uid) has \(text(own)) and may have \(text(share)), "
+        + "three quarters of what others leave of \(text(limit)) (they have \(text(total - own))); "
+        + "see \(resource.setting)")
   }
 }
 

@@ -158,7 +158,9 @@ final class Pieces: Sendable {
     state.withLock { state in
       state.endVerifying(claim.runs)
       for piece in claim.pieces {
-        guard case .making(let flight) = state.pieces[piece], flight === claim.flight else { continue }
+        guard case .making(let flight) = state.pieces[piece], flight === claim.flight else {
+          continue
+        }
         state.pieces[piece] = nil
       }
     }

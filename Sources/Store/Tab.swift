@@ -47,7 +47,9 @@ final class Tab: Sendable {
   func refusal(_ amounts: Amounts, _ shortage: Shortage) -> Problem {
     if shortage.isOfMachine {
       return Problem(
-        .budget, "\(amounts[.memory]) bytes are more than the machine has memory left for")
+        .budget,
+        "no memory for \(Resource.memory.text(amounts[.memory])): the machine, or the daemon's control "
+          + "group, has too little left")
     }
     return accounts.refusal(amounts[shortage.resource], of: shortage.resource, for: uid)
   }

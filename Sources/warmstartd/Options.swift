@@ -9,7 +9,8 @@ struct Options {
 
       --socket PATH                  where clients connect (by hand only)
       --admin-socket PATH            where administrators connect (by hand only)
-      --budget BYTES                 memory for arenas and indexes, e.g. 8G (default: half of the
+      --budget BYTES                 memory for arenas and indexes, e.g. 8G, of which one user
+                                     gets three quarters at most (default: half of the
                                      memory that the daemon may use)
       --linger SECONDS               how long unused checkpoints stay warm (default: 300)
       --max-connections N            connections in all (default: 2048), besides some that are

@@ -92,8 +92,8 @@ func startLine(_ listeners: Listeners, _ limits: Limits, budget: Int, linger: In
   let places = listeners.paths.isEmpty ? "" : " at " + listeners.paths.joined(separator: " and ")
   return "version \(Daemon.version) started: listens for "
     + endpoints.joined(separator: " and ") + places
-    + ", takes \(limits.connections) connections, \(limits.connectionsPerUser) of one user, "
-    + "\(budget >> 20) MiB for arenas and indexes, keeps unused checkpoints \(linger) s"
+    + ", takes \(limits.connections) connections, \(limits.ownConnections) of one user, "
+    + "\(budget >> 20) MiB for arenas and indexes, three quarters of it for one user, keeps unused checkpoints \(linger) s"
 }
 
 func run(_ options: Options) throws(StartError) -> Bool {

@@ -67,7 +67,9 @@ import Testing
     #expect(try Generation(members, openedBy: 1000) != generation)
   }
 
-  @Test func `another user's files are others where users can make up what a file system says`() throws {
+  @Test func `another user's files are others where users can make up what a file system says`()
+    throws
+  {
     // A regular file on a file system that is not one of those that are trusted.
     let file = try File(opening: "/proc/version")
     let strange = FileSet.Member(role: .index, file: file, status: try file.status())

@@ -75,7 +75,8 @@ import Testing
     }
   }
 
-  @Test func `damage that changes no time is found by reading again, and not granted after`() throws {
+  @Test func `damage that changes no time is found by reading again, and not granted after`() throws
+  {
     // A store to a page of a mapping that is dirty already leaves the file's times alone.
     let page = try DirtyPage(bundle.shards[0], storing: 7)
     let fresh = try daemon.connect()

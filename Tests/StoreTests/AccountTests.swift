@@ -44,8 +44,8 @@ import Testing
     #expect(problem?.reason == .budget)
     #expect(
       problem?.message
-        == "1201 more bytes of memory are over the limit: user 1000 has 0 of at most 1200, three "
-        + "quarters of what others leave of 1600 (they have 0)")
+        == "no memory for 1.1 KiB: user 1000 has 0 B and may have 1.1 KiB, three quarters of what others "
+        + "leave of 1.5 KiB (they have 0 B); see --budget")
   }
 
   @Test func `one user's arenas leave room for another's`() throws {
@@ -218,7 +218,7 @@ import Testing
     let lease = try warm.open(store)
     let problem = problem { _ = try grant("a", lease, warm, to: Self.alice) }
     #expect(problem?.reason == .budget)
-    #expect(problem?.message.contains("more than the machine has memory left for") == true)
+    #expect(problem?.message.contains("group, has too little left") == true)
     #expect(
       store.accounts.amount(of: .memory)
         == lease.resident.checkpoint.memoryByteCount + Store.residentByteCount)
@@ -230,7 +230,7 @@ import Testing
     let warm = try (0..<4).map { _ in try Warm(writer) }
     let index = try warm[0].files().index.status.size
     // Room for reading one of the indexes, and for keeping all of them.
-    let store = Store(share: index * 24, lingerMilliseconds: 60_000)
+    let store = Store(share: index * 36, lingerMilliseconds: 60_000)
     let crew = try Crew(4) { number in
       outcome { _ = try warm[number].open(store) }
     }

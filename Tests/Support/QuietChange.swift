@@ -1,5 +1,5 @@
 internal import Foundation
-public import Kernel
+package import Kernel
 
 /// Changes to files that leave as little trace as a user can.
 public enum QuietChange {
@@ -13,7 +13,7 @@ public enum QuietChange {
   }
 
   /// Refers to an open file without a right to read it.
-  public static func reference(to file: File) throws -> File {
+  package static func reference(to file: File) throws -> File {
     let number = file.descriptor.borrowedNumber()
     // O_PATH.
     let descriptor = open("/proc/self/fd/\(number)", 0x20_0000 | O_CLOEXEC)
