@@ -224,32 +224,6 @@ import Testing
         == lease.resident.checkpoint.memoryByteCount + Store.residentByteCount)
   }
 
-  @Test func `what is charged for milliseconds is waited for`() throws {
-    var writer = BundleWriter()
-    for number in 0..<40_000 { writer.add(.init("t\(number)"), dtype: 4, [0], []) }
-    let warm = try (0..<4).map { _ in try Warm(writer) }
-    let index = try warm[0].files().index.status.size
-    // Room for reading one of the indexes, and for keeping all of them.
-    let store = Store(share: index * 36, lingerMilliseconds: 60_000)
-    let crew = try Crew(4) { number in
-      outcome { _ = try warm[number].open(store) }
-    }
-    for outcome in try crew.outcomes() { try outcome.get() }
-  }
-
-  @Test func `what clients have let go is room at once`() throws {
-    let warm = try Warm(Self.writer)
-    let store = Store(share: 800_000, lingerMilliseconds: 0)
-    var granted = try ["a", "b"].map { name in
-      try grant(name, warm.open(store), warm, to: Self.alice)
-    }
-    let lease = try warm.open(store)
-    granted = []
-    // No sweep of the main loop has seen it yet.
-    _ = try grant("c", lease, warm, to: Self.alice)
-    _ = granted
-  }
-
   @Test func `others' arenas that no client has make room, too`() throws {
     let (warm, other) = (try Warm(Self.writer), try Warm(Self.writer))
     let store = Store(budget: 1_000_000, lingerMilliseconds: 60_000)
@@ -258,16 +232,6 @@ import Testing
     let bobs = try other.open(store, by: Self.bob)
     _ = try grant("a", bobs, other, to: Self.bob)
     #expect(alices.resident.holdings.arenaCount < 2)
-  }
-
-  @Test func `a user's own arenas that no client has go before others' checkpoints`() throws {
-    let (warm, others) = (try Warm(Self.writer), try Warm(Self.small))
-    let store = Store(budget: 1_000_000, lingerMilliseconds: 60_000)
-    try hold(others, by: Self.bob, in: store)
-    let alices = try warm.open(store, by: Self.alice)
-    for name in ["a", "b", "c"] { _ = try grant(name, alices, warm, to: Self.alice) }
-    #expect(store.residents.count == 2)
-    #expect(store.figures.counters.evictions == 0)
   }
 
   // MARK: Helpers

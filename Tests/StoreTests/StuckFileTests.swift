@@ -78,20 +78,6 @@ import Testing
     _ = try warm[3].open(store, by: Self.alice)
   }
 
-  @Test func `files that are being closed are waited for a little`() throws {
-    let warm = try (0..<4).map { _ in try Warm(Self.writer) }
-    let store = Store(budget: 1 << 20, lingerMilliseconds: 60_000)
-    store.accounts.limit(.descriptors, to: 4)
-    let hang = Hang(of: Self.alice, in: store)
-    for index in 0..<3 { try letGo(warm[index], store, by: Self.alice) }
-    let crew = try Crew { _ in
-      rest(milliseconds: 100)
-      hang.end()
-    }
-    _ = try warm[3].open(store, by: Self.alice)
-    _ = try crew.outcomes()
-  }
-
   private func letGo(_ warm: Warm, _ store: Store, by uid: UInt32) throws {
     _ = try warm.open(store, by: uid)
   }

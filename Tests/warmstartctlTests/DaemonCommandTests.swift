@@ -63,7 +63,7 @@ import Testing
     #expect(
       lines == [
         "version 0.1.0 started: listens for clients at \(socket), takes 7 connections, "
-          + "7 of one user, 1024 MiB for arenas and indexes, "
+          + "6 of one user, 1024 MiB for arenas and indexes, "
           + "three quarters of it for one user, keeps unused checkpoints 5 s",
         "stopped",
       ])
