@@ -45,6 +45,8 @@ package final class Daemon: Sendable {
   package let store: Store
   let limits: Limits
   let clients: Clients
+  /// How many calls of one user run at a time; those that wait for something do not count.
+  let callSlots = Slots(countPerUser: max(4, 2 * Process.processorCount))
   let started = MonotonicClock.nanoseconds()
   let supervisor: Supervisor
   /// Happens when the main loop should look at the state again.

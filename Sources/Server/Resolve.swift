@@ -25,7 +25,7 @@ extension Session {
     }
     let open = try open(reference, caller)
     if let answer = open.lease.answer(to: connection.message[parts.question]) {
-      return try send(answer, open, reply)
+      return try send(answer, open, reply, caller)
     }
     let request = try request(call, ResolveRequest.init(unpacking:_:))
     try resolve(request, open, question: parts.question, reply, caller)
@@ -57,13 +57,17 @@ extension Session {
 
   /// Sends an answer that somebody else got to the same question.
   private func send(
-    _ answer: Answer, _ open: OpenCheckpoint, _ responder: Responder
+    _ answer: Answer, _ open: OpenCheckpoint, _ responder: Responder, _ caller: Caller
   ) throws(CallFailure) {
-    for region in answer.regions {
-      guard case .file(let position) = region else { continue }
-      do { try open.files.expectUnchanged(open.files.members[position]) } catch {
-        throw .status(CallStatus(error))
+    do {
+      try caller.pausing { () throws(Problem) in
+        for region in answer.regions {
+          guard case .file(let position) = region else { continue }
+          try open.files.expectUnchanged(open.files.members[position])
+        }
       }
+    } catch {
+      throw .status(CallStatus(error))
     }
     for (index, reply) in answer.replies.enumerated() {
       var files: [File] = []
@@ -154,9 +158,11 @@ extension OpenCheckpoint {
       runs: placements.runs.map { Resident.Run(position: $0.position, tensor: $0.tensor) },
       pieces: placements.pieces, from: files, for: caller)
     var isUnchanged = [Bool](repeating: false, count: files.members.count)
-    for member in placements.members where member >= 0 && !isUnchanged[Int(member)] {
-      try files.expectUnchanged(files.members[Int(member)])
-      isUnchanged[Int(member)] = true
+    try caller.pausing { () throws(Problem) in
+      for member in placements.members where member >= 0 && !isUnchanged[Int(member)] {
+        try files.expectUnchanged(files.members[Int(member)])
+        isUnchanged[Int(member)] = true
+      }
     }
     return places
   }

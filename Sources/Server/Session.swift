@@ -51,6 +51,7 @@ final class Session {
   private var passed: FileSet?
   private var lastID: UInt64 = 0
   let share: RequestShare
+  private let turn: Turn
 
   /// A thousand connections may be idle, and each keeps so much of a buffer.
   private static let keptByteCount = 32 << 10
@@ -60,8 +61,11 @@ final class Session {
     self.daemon = daemon
     let share = RequestShare(client.account, client.socket)
     self.share = share
+    let turn = Turn(among: daemon.callSlots, for: client.peer.uid)
+    self.turn = turn
     connection = Connection(
-      client.socket, memory, keptByteCount: Session.keptByteCount
+      client.socket, memory, keptByteCount: Session.keptByteCount,
+      willWait: { turn.giveUp() }
     ) { burden throws(WireError) in
       try share.take(burden)
     }
@@ -97,6 +101,7 @@ final class Session {
   private func converse() {
     do throws(WireError) {
       while try connection.receive(limit: Connection.maximumRequestByteCount), try answer() {
+        turn.giveUp()
         // Given back when it is free.
         connection.shrink()
         share.giveBack()
@@ -120,10 +125,12 @@ final class Session {
   private func answer() throws(WireError) -> Bool {
     let call: Call
     do { call = try Call(parsing: connection.message) } catch { throw .malformed("\(error)") }
+    let caller = caller(call)
     try connection.expectDescriptors(call.descriptorCount)
     client.countCall()
     let reply = Responder(connection, call.id, share)
     do throws(CallFailure) {
+      do { try turn.take(caller) } catch { throw .status(CallStatus(error)) }
       try dispatchAgain(call, reply)
     } catch {
       if let openedByCall { try? close(openedByCall) }
@@ -153,7 +160,7 @@ final class Session {
       guard case .status(let status) = error, status.reason == Reason.checkpointChanged.rawValue,
         let files = named?.files ?? passed, files.areOnlyRelinked
       else { throw error }
-      if let named { try reopen(named, Caller(client.socket, until: call.deadline)) }
+      if let named { try reopen(named, caller(call)) }
       if let openedByCall { try close(openedByCall) }
       try dispatch(call, reply)
     }
@@ -170,7 +177,7 @@ final class Session {
     guard let method = call.knownMethod else {
       throw .status(CallStatus(.unsupported, "this daemon does not have the call \(call.method)"))
     }
-    let caller = Caller(client.socket, until: call.deadline)
+    let caller = caller(call)
     switch method {
     case .hello: try hello(call, reply)
     case .attach: try attach(reply, caller)
@@ -196,6 +203,10 @@ final class Session {
     }
   }
 
+  private func caller(_ call: Call) -> Caller {
+    Caller(client.socket, until: call.deadline, turn: turn)
+  }
+
   private func refuse(_ problem: Problem) throws(WireError) {
     try Responder(connection, 0).fail(CallStatus(problem))
   }
@@ -211,7 +222,9 @@ final class Session {
     }
     do {
       // Not only for later: a client's own socket, held here, would keep its connection alive.
-      for file in files { _ = try FileSet.accept(file, as: "attached file") }
+      try caller.pausing { () throws(Problem) in
+        for file in files { _ = try FileSet.accept(file, as: "attached file") }
+      }
       try client.keepFiles(files.count, in: daemon.store, caller)
     } catch { throw .status(CallStatus(error)) }
     return files.map { file in
@@ -278,7 +291,9 @@ final class Session {
     let lease: Lease
     let set: FileSet
     do throws(Problem) {
-      set = try FileSet(files, openedBy: client.peer.uid)
+      set = try caller.pausing { () throws(Problem) in
+        try FileSet(files, openedBy: client.peer.uid)
+      }
       if used.isEmpty { passed = set }
       let label = Client.capped(label)
       subject = Subject(
@@ -300,8 +315,10 @@ final class Session {
   /// Opens the files of a checkpoint anew, under the same handle.
   private func reopen(_ open: OpenCheckpoint, _ caller: Caller) throws(CallFailure) {
     do {
-      let files = try FileSet(
-        open.files.members.map { ($0.role, $0.file) }, openedBy: client.peer.uid)
+      let files = try caller.pausing { () throws(Problem) in
+        try FileSet(
+          open.files.members.map { ($0.role, $0.file) }, openedBy: client.peer.uid)
+      }
       let lease = try daemon.store.open(files, label: open.resident.label, for: caller)
       checkpoints[open.handle] = OpenCheckpoint(handle: open.handle, lease: lease, files: files)
     } catch {
@@ -315,6 +332,8 @@ final class Session {
       throw .status(CallStatus(.invalidRequest, "this connection has no checkpoint \(handle)"))
     }
     let fileCount = open.files.members.count
+    // A file that does not answer keeps nobody's turn.
+    turn.giveUp()
     // Closed here, and only then given back.
     _ = consume open
     client.dropFiles(fileCount)

@@ -8,11 +8,21 @@ package import TensorModel
 package struct Caller: Sendable {
   private let socket: Socket?
   private let deadline: Deadline
+  private let turn: Turn?
 
-  /// Makes a caller; without a socket it cannot hang up.
-  package init(_ socket: Socket?, until deadline: Deadline) {
+  /// Makes a caller; without a socket it cannot hang up, without a turn it waits for none.
+  package init(_ socket: Socket?, until deadline: Deadline, turn: Turn? = nil) {
     self.socket = socket
     self.deadline = deadline
+    self.turn = turn
+  }
+
+  /// Runs the body while others of the caller's user may have their turn.
+  package func pausing<Result>(
+    _ body: () throws(Problem) -> Result
+  ) throws(Problem) -> Result {
+    guard let turn else { return try body() }
+    return try turn.pausing(Caller(socket, until: deadline), body)
   }
 
   /// Throws if the caller has hung up or its deadline has passed.
@@ -25,6 +35,10 @@ package struct Caller: Sendable {
 
   /// Waits for the flight's end; throws as `checkIn` does.
   func wait(for flight: Flight) throws(Problem) {
+    try pausing { () throws(Problem) in try wait(flight) }
+  }
+
+  private func wait(_ flight: Flight) throws(Problem) {
     guard let event = try flight.join() else { return }
     defer { flight.leave() }
     var poll = Poll()

@@ -12,7 +12,7 @@ package final class Store: Sendable {
   package let figures = Figures()
   /// The arenas that clients have though no resident does.
   package let kept = KeptArenas()
-  let loadSlots: LoadSlots
+  let loadSlots: Slots
   /// How many bytes of files may be read into the page cache and left there.
   ///
   /// What is read beyond that is dropped again, so that a large file, or a sparse one that costs its
@@ -39,7 +39,7 @@ package final class Store: Sendable {
   ) {
     self.warmFileLimit = warmFileLimit
     accounts = Accounts(memory: budget)
-    loadSlots = LoadSlots(countPerUser: loadsPerUser)
+    loadSlots = Slots(countPerUser: loadsPerUser)
     headroom = Headroom(beside: budget, available)
     self.lingerMilliseconds = lingerMilliseconds
   }
@@ -183,8 +183,11 @@ package final class Store: Sendable {
   /// Takes files that a connection keeps, after making room if needed; throws `quota` if that fails.
   package func takeFiles(_ count: Int, for account: Account, _ caller: Caller) throws(Problem) {
     let amounts = Amounts(descriptors: count)
-    let short = try makeRoom(amounts, for: account.uid, caller) {
-      accounts.take(amounts, for: account.uid).map { Shortage(resource: $0) }
+    if accounts.take(amounts, for: account.uid) == nil { return }
+    let short = try caller.pausing { () throws(Problem) in
+      try makeRoom(amounts, for: account.uid, caller) {
+        accounts.take(amounts, for: account.uid).map { Shortage(resource: $0) }
+      }
     }
     if short != nil { throw accounts.refusal(count, of: .descriptors, for: account.uid) }
   }

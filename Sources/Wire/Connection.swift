@@ -46,6 +46,8 @@ package final class Connection {
   private let admit: (Burden) throws(WireError) -> Void
   private let frameMilliseconds: Int
   private let keptByteCount: Int
+  /// Called before waiting for a peer that does not read.
+  private let willWait: () -> Void
   /// Whether a frame went out in part: what followed it would be taken for the rest.
   private var isBroken = false
 
@@ -56,11 +58,13 @@ package final class Connection {
     _ socket: Socket, _ memory: Memory = Memory(),
     frameMilliseconds: Int = Connection.frameMilliseconds,
     keptByteCount: Int = Connection.keptByteCount,
+    willWait: @escaping () -> Void = {},
     admit: @escaping (Burden) throws(WireError) -> Void = { _ in }
   ) {
     self.socket = socket
     self.frameMilliseconds = frameMilliseconds
     self.keptByteCount = keptByteCount
+    self.willWait = willWait
     self.admit = admit
     self.memory = memory
     scratch = memory.scratch
@@ -135,6 +139,7 @@ package final class Connection {
           waiting: false)
       } catch .wouldBlock {
         if deadline == .never { deadline = .after(milliseconds: frameMilliseconds) }
+        willWait()
         try wait(for: .writable, until: deadline)
       } catch {
         throw .system(error)

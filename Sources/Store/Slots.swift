@@ -1,12 +1,12 @@
 import Kernel
 import TensorModel
 
-/// Which loads may run: a few of each user at a time, the others of that user wait in turn.
+/// Which calls, or loads, may run: a few of each user at a time, the others of that user wait in turn.
 ///
 /// There is no limit for all users together. The kernel divides the processors among the threads that
-/// run, so each user gets a share whatever the others have waiting; and a load that hangs in the
-/// kernel keeps a slot of its own user only.
-final class LoadSlots: Sendable {
+/// run, so each user gets a share whatever the others have waiting; and what hangs in the kernel keeps
+/// a slot of its own user only.
+package final class Slots: Sendable {
   private struct Queue: Sendable {
     let uid: UInt32
     var runningCount = 0
@@ -19,22 +19,25 @@ final class LoadSlots: Sendable {
   // flight that has ended has a slot.
   private let queues = Monitor<[Queue]>([])
 
-  init(countPerUser: Int) {
+  package init(countPerUser: Int) {
     self.countPerUser = countPerUser
   }
 
-  /// Runs the body when the user has a free slot.
+  /// Runs the body when the user has a free slot; the caller's turn among calls is given up meanwhile.
   ///
   /// Throws if the caller has gone or its deadline passes before, and what the body throws.
   func run<Result>(
     _ caller: Caller, of uid: UInt32, _ body: () throws(Problem) -> Result
   ) throws(Problem) -> Result {
-    try enter(caller, of: uid)
-    defer { leave(uid) }
-    return try body()
+    try caller.pausing { () throws(Problem) in
+      try enter(caller, of: uid)
+      defer { leave(uid) }
+      return try body()
+    }
   }
 
-  private func enter(_ caller: Caller, of uid: UInt32) throws(Problem) {
+  /// Waits until the user has a free slot, and takes it; then `leave`.
+  func enter(_ caller: Caller, of uid: UInt32) throws(Problem) {
     let turn: Flight? = queues.withLock { queues in
       guard let known = queues.firstIndex(where: { $0.uid == uid }) else {
         queues.append(Queue(uid: uid, runningCount: 1))
@@ -68,7 +71,8 @@ final class LoadSlots: Sendable {
     if hasSlot { leave(uid) }
   }
 
-  private func leave(_ uid: UInt32) {
+  /// Gives a slot back.
+  func leave(_ uid: UInt32) {
     let next: Flight? = queues.withLock { queues in
       guard let queue = queues.firstIndex(where: { $0.uid == uid }) else { return nil }
       if !queues[queue].waiting.isEmpty { return queues[queue].waiting.removeFirst() }
