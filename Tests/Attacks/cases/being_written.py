@@ -1,0 +1,104 @@
+"""A file is written all the time, so that it is never at rest; nobody waits for it."""
+
+import os
+import time
+
+from bench import ATTACKER, wait_until
+from bundle import Bundle
+from mounts import ramfs
+from outcome import milliseconds
+from probe import expect_served
+from wire import Connection, Ended, Refused, close_all, open_all
+
+COUNT = 4096
+DATA = b"\1\2\3\4" * COUNT
+PAUSE = 0.001
+# Longer than any answer may take.
+TIMEOUT = 5
+ENOUGH = 2
+OPENERS = 4
+HANGING_UP = 20
+
+
+def write_on(link, prefix):
+    paths = Bundle().add("t", [COUNT], DATA).write(prefix)
+    writer = os.open(paths[1], os.O_WRONLY)
+    link.report(paths=paths)
+    while not link.is_told_to_stop(PAUSE):
+        os.pwrite(writer, DATA[:4], 0)
+
+
+def open_once(socket, paths):
+    """Returns how an Open was answered, and after how many seconds."""
+    began = time.monotonic()
+    try:
+        with Connection(socket, TIMEOUT) as connection:
+            connection.open(paths)
+            answer = "opened"
+    except Refused as refused:
+        answer = refused.reason
+    except (Ended, OSError) as error:
+        answer = type(error).__name__
+    return answer, time.monotonic() - began
+
+
+def open_many(link, socket, paths):
+    """Opens again and again."""
+    answers, longest = set(), 0
+    link.report(ready=True)
+    while not link.is_told_to_stop():
+        answer, seconds = open_once(socket, paths)
+        answers.add(answer)
+        longest = max(longest, seconds)
+    link.report(answers=sorted(answers), longest=longest)
+    # And on, while the daemon is told to end.
+    while True:
+        open_once(socket, paths)
+
+
+def hang_up(link, socket, paths):
+    """Opens, and hangs up before the answer."""
+    descriptors = open_all(paths)
+    for _ in range(HANGING_UP):
+        with Connection(socket, 0.01) as connection:
+            try:
+                connection.open_descriptors(descriptors)
+            except (Refused, Ended, OSError):
+                pass
+    close_all(descriptors)
+    link.report(done=True)
+
+
+def attack(bench, outcome):
+    folder = bench.folder_of(ATTACKER)
+    with ramfs(folder, ATTACKER):
+        judge(bench, outcome, folder)
+
+
+def judge(bench, outcome, folder):
+    daemon = bench.start()
+    quiet = bench.probe(daemon)
+    writer = bench.attacker(write_on, os.path.join(folder, "written"))
+    paths = writer.read(5)["paths"]
+    bench.attacker(hang_up, daemon.socket, paths).read(10)
+    # The only one left asks this.
+    gone = wait_until(lambda: daemon.status().client_count <= 1, ENOUGH)
+    outcome.expect(gone is not None, "sessions went on after their clients had hung up")
+    openers = [bench.attacker(open_many, daemon.socket, paths) for _ in range(OPENERS)]
+    for opener in openers:
+        opener.read(5)
+    during = bench.probe(daemon)
+    for opener in openers:
+        opener.tell_to_stop()
+    reports = [opener.read(TIMEOUT + 5) or {} for opener in openers]
+    longest = max(report.get("longest", float("inf")) for report in reports)
+    answers = sorted({answer for report in reports for answer in report.get("answers", ["none"])})
+    seconds = daemon.stop()
+    outcome.note(f"answered {' or '.join(answers)} within {milliseconds(longest)}")
+    outcome.expect(
+        set(answers) <= {"opened", "CHECKPOINT_CHANGED"}, "there were other answers than these")
+    outcome.expect(longest <= ENOUGH, "Open was not answered in time")
+    expect_served(outcome, quiet, during)
+    if outcome.expect(seconds is not None, "SIGTERM did not end the daemon"):
+        outcome.note(f"ended {milliseconds(seconds)} after SIGTERM")
+        outcome.expect(seconds <= ENOUGH, "SIGTERM took long")
