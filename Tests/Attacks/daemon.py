@@ -13,7 +13,7 @@ class Daemon:
     """A daemon that runs, with its sockets in a folder of its own."""
 
     def __init__(
-        self, binaries, folder, *options, descriptor_limit=None, group=None, stderr=None
+        self, binaries, folder, *options, descriptor_limit=None, group=None, stderr=None, uid=None
     ):
         self.socket = os.path.join(folder, "clients")
         self.admin_socket = os.path.join(folder, "administrators")
@@ -24,7 +24,13 @@ class Daemon:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (descriptor_limit, descriptor_limit))
             if group:
                 group.enter()
+            if uid is not None:
+                os.setgroups([])
+                os.setgid(uid)
+                os.setuid(uid)
 
+        if uid is not None:
+            os.chown(folder, uid, uid)
         command = [
             os.path.join(binaries, "warmstartd"), "--socket", self.socket,
             "--admin-socket", self.admin_socket, *options]
