@@ -41,9 +41,15 @@ package struct FileSet: Sendable {
   /// Accepts files, or says which is not what a checkpoint's file must be.
   ///
   /// A file must be a regular one that can be read and not written, for the client proves with it that
-  /// it may read the bytes and nothing more.
-  package init(_ files: [(role: Role, file: File)], openedBy uid: UInt32) throws(Problem) {
+  /// it may read the bytes and nothing more. Waits for files that changed just now; `checkIn` throws if
+  /// nobody waits for the result any more.
+  package init(
+    _ files: [(role: Role, file: File)], openedBy uid: UInt32,
+    checkIn: () throws(Problem) -> Void = {}
+  ) throws(Problem) {
     var members: [Member] = []
+    // Of all files together; begins with the first that is waited for.
+    var deadline: Deadline?
     var shards: [(total: Int, shard: Int, position: Int)] = []
     var index: Int?
     let tableCount = files.count { $0.role == .table }
@@ -52,7 +58,7 @@ package struct FileSet: Sendable {
     }
     for (position, (role, file)) in files.enumerated() {
       let status = try FileSet.settled(
-        file, try FileSet.accept(file, as: "\(role)"), as: role)
+        file, try FileSet.accept(file, as: "\(role)"), as: role, by: &deadline, checkIn)
       members.append(Member(role: role, file: file, status: status))
       switch role {
       case .index:
@@ -85,25 +91,34 @@ package struct FileSet: Sendable {
   private static let clockStep: Int64 = 10_000_000
   /// The step of file systems that keep whole seconds (ext4 with small inodes), and one more.
   private static let wholeStep: Int64 = 2_000_000_000
-  /// How often a file is looked at that is being written; chosen, not tuned.
-  private static let maximumLookCount = 4
+  /// How long all files together are waited for: those of whole seconds come to rest in that time.
+  private static let patienceMilliseconds = 2200
+  /// How long a wait may be without a look at whether anybody still waits for the result.
+  private static let sliceMilliseconds = 50
 
   /// Waits until another write would give a file another time; returns what it is then.
   ///
   /// A file that changed within the clock's last step could change again without a trace, as in git's
-  /// index. Throws `checkpointChanged` if it goes on changing.
+  /// index. Throws `checkpointChanged` if it has not come to rest by the deadline.
   private static func settled(
-    _ file: File, _ first: FileStatus, as role: Role
+    _ file: File, _ first: FileStatus, as role: Role, by deadline: inout Deadline?,
+    _ checkIn: () throws(Problem) -> Void
   ) throws(Problem) -> FileStatus {
     var status = first
-    for _ in 0..<maximumLookCount {
-      guard let wait = youth(of: status, file) else { return status }
-      Thread.sleep(milliseconds: Int(wait / 1_000_000) + 1)
+    while let wait = youth(of: status, file) {
+      let end = deadline ?? .after(milliseconds: patienceMilliseconds)
+      deadline = end
+      guard !end.hasPassed else {
+        throw Problem(
+          .checkpointChanged, "the \(role) is being written; open it again when it is not")
+      }
+      try checkIn()
+      Thread.sleep(milliseconds: min(sliceMilliseconds, Int(wait / 1_000_000) + 1))
       do { status = try file.status() } catch {
         throw Problem(.system, "the \(role) cannot be examined: \(error)")
       }
     }
-    throw Problem(.checkpointChanged, "the \(role) is being written; open it again when it is not")
+    return status
   }
 
   /// How long a file can still change without a trace, in nanoseconds; nil if it cannot.

@@ -292,7 +292,7 @@ final class Session {
     let set: FileSet
     do throws(Problem) {
       set = try caller.pausing { () throws(Problem) in
-        try FileSet(files, openedBy: client.peer.uid)
+        try FileSet(files, openedBy: client.peer.uid, checkIn: caller.checkIn)
       }
       if used.isEmpty { passed = set }
       let label = Client.capped(label)
@@ -317,7 +317,8 @@ final class Session {
     do {
       let files = try caller.pausing { () throws(Problem) in
         try FileSet(
-          open.files.members.map { ($0.role, $0.file) }, openedBy: client.peer.uid)
+          open.files.members.map { ($0.role, $0.file) }, openedBy: client.peer.uid,
+          checkIn: caller.checkIn)
       }
       let lease = try daemon.store.open(files, label: open.resident.label, for: caller)
       checkpoints[open.handle] = OpenCheckpoint(handle: open.handle, lease: lease, files: files)
