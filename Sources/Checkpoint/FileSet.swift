@@ -48,8 +48,8 @@ package struct FileSet: Sendable {
     checkIn: () throws(Problem) -> Void = {}
   ) throws(Problem) {
     var members: [Member] = []
-    // Of all files together; begins with the first that is waited for.
-    var deadline: Deadline?
+    // When waiting began, for all files together.
+    var began: Int64?
     var shards: [(total: Int, shard: Int, position: Int)] = []
     var index: Int?
     let tableCount = files.count { $0.role == .table }
@@ -58,7 +58,7 @@ package struct FileSet: Sendable {
     }
     for (position, (role, file)) in files.enumerated() {
       let status = try FileSet.settled(
-        file, try FileSet.accept(file, as: "\(role)"), as: role, by: &deadline, checkIn)
+        file, try FileSet.accept(file, as: "\(role)"), as: role, since: &began, checkIn)
       members.append(Member(role: role, file: file, status: status))
       switch role {
       case .index:
@@ -91,24 +91,26 @@ package struct FileSet: Sendable {
   private static let clockStep: Int64 = 10_000_000
   /// The step of file systems that keep whole seconds (ext4 with small inodes), and one more.
   private static let wholeStep: Int64 = 2_000_000_000
-  /// How long all files together are waited for: those of whole seconds come to rest in that time.
-  private static let patienceMilliseconds = 2200
+  /// How many steps of their clock all files together have to come to rest, and some to spare.
+  private static let patience: Int64 = 10
   /// How long a wait may be without a look at whether anybody still waits for the result.
   private static let sliceMilliseconds = 50
 
   /// Waits until another write would give a file another time; returns what it is then.
   ///
   /// A file that changed within the clock's last step could change again without a trace, as in git's
-  /// index. Throws `checkpointChanged` if it has not come to rest by the deadline.
+  /// index. Throws `checkpointChanged` if it does not come to rest.
   private static func settled(
-    _ file: File, _ first: FileStatus, as role: Role, by deadline: inout Deadline?,
+    _ file: File, _ first: FileStatus, as role: Role, since began: inout Int64?,
     _ checkIn: () throws(Problem) -> Void
   ) throws(Problem) -> FileStatus {
     var status = first
     while let wait = youth(of: status, file) {
-      let end = deadline ?? .after(milliseconds: patienceMilliseconds)
-      deadline = end
-      guard !end.hasPassed else {
+      let now = MonotonicClock.nanoseconds()
+      let waited = now - (began ?? now)
+      began = began ?? now
+      let isWhole = status.changed % 1_000_000_000 == 0
+      guard waited < (isWhole ? wholeStep : 0) + patience * clockStep else {
         throw Problem(
           .checkpointChanged, "the \(role) is being written; open it again when it is not")
       }

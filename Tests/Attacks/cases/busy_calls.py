@@ -1,43 +1,55 @@
 """A user has hundreds of connections that call without a pause; another's calls take no longer."""
 
-import os
-import threading
+import select
 import time
 
 from probe import expect_served
-from wire import Connection, Ended, Refused
+from wire import Connection
 
-CONNECTIONS, PROCESSES, SECONDS = 200, 2, 12
+CONNECTIONS, CALLS, SECONDS = 200, 100, 12
 
 
-def call_without_pause(socket, end):
-    try:
-        with Connection(socket) as connection:
-            while time.monotonic() < end:
-                connection.status()
-    except (Ended, Refused, OSError):
-        return
+def calls_of(connection):
+    """The bytes of many calls, one after the other."""
+    frames = []
+    connection.send_bytes = lambda frame, descriptors=(): frames.append(frame)
+    for _ in range(CALLS):
+        connection.send("Status")
+    return b"".join(frames)
+
+
+class Busy:
+    """A connection that always has calls on their way."""
+
+    def __init__(self, socket):
+        self.connection = Connection(socket)
+        self.bytes = calls_of(self.connection)
+        self.sent = 0
+        self.connection.socket.setblocking(False)
+
+    def go_on(self, events):
+        try:
+            if events & select.EPOLLIN:
+                self.connection.socket.recv(1 << 18)
+            if events & select.EPOLLOUT:
+                self.sent += self.connection.socket.send(self.bytes[self.sent:])
+                self.sent %= len(self.bytes)
+        except BlockingIOError:
+            pass
 
 
 def storm(link, socket):
-    """Calls from many threads of a few processes, so that the daemon has always many calls."""
-    end = time.monotonic() + SECONDS
-    children = []
-    for _ in range(PROCESSES):
-        pid = os.fork()
-        if pid == 0:
-            threads = [
-                threading.Thread(target=call_without_pause, args=(socket, end))
-                for _ in range(CONNECTIONS // PROCESSES)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            os._exit(0)
-        children.append(pid)
+    busy = [Busy(socket) for _ in range(CONNECTIONS)]
+    poll, known = select.epoll(), {}
+    for one in busy:
+        number = one.connection.socket.fileno()
+        poll.register(number, select.EPOLLIN | select.EPOLLOUT)
+        known[number] = one
     link.report(calling=CONNECTIONS)
-    for pid in children:
-        os.waitpid(pid, 0)
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end and not link.is_told_to_stop():
+        for number, events in poll.poll(0.1):
+            known[number].go_on(events)
 
 
 def attack(bench, outcome):
