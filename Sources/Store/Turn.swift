@@ -1,4 +1,4 @@
-import Synchronization
+import Kernel
 package import TensorModel
 
 /// A connection's turn among its user's calls: held while a call uses the processor, and given up while
@@ -9,7 +9,7 @@ package final class Turn: Sendable {
   private let slots: Slots
   private let uid: UInt32
   /// Only the connection's thread changes it.
-  private let isHeld = Atomic(false)
+  private let isHeld = Monitor(false)
 
   package init(among slots: Slots, for uid: UInt32) {
     self.slots = slots
@@ -22,15 +22,18 @@ package final class Turn: Sendable {
 
   /// Waits for the turn; throws if the caller has gone meanwhile.
   package func take(_ caller: Caller) throws(Problem) {
-    guard !isHeld.load(ordering: .relaxed) else { return }
+    guard !isHeld.withLock({ $0 }) else { return }
     try slots.enter(caller, of: uid)
-    isHeld.store(true, ordering: .relaxed)
+    isHeld.withLock { $0 = true }
   }
 
   /// Gives the turn up, if it is held; returns whether it was.
   @discardableResult
   package func giveUp() -> Bool {
-    let wasHeld = isHeld.exchange(false, ordering: .relaxed)
+    let wasHeld = isHeld.withLock { isHeld in
+      defer { isHeld = false }
+      return isHeld
+    }
     if wasHeld { slots.leave(uid) }
     return wasHeld
   }
