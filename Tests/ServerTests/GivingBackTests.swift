@@ -39,6 +39,8 @@ import Testing
 
   // 291, 292
   @Test func `idle connections keep no buffers of what they received`() async throws {
+    // A sanitizer keeps what was freed.
+    if ProcessMemory.isSanitized { return }
     await #expect(processExitsWith: .success) {
       let daemon = try ServedDaemon()
       let padding = [UInt8](repeating: 1, count: 256 << 10)
