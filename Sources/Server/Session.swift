@@ -64,10 +64,11 @@ final class Session {
     let turn = Turn(among: daemon.callSlots, for: client.peer.uid)
     self.turn = turn
     connection = Connection(
-      client.socket, memory, keptByteCount: Session.keptByteCount,
-      willWait: { turn.giveUp() }
+      client.socket, memory, keptByteCount: Session.keptByteCount
     ) { burden throws(WireError) in
       try share.take(burden)
+    } willWait: {
+      turn.giveUp()
     }
   }
 

@@ -58,8 +58,8 @@ package final class Connection {
     _ socket: Socket, _ memory: Memory = Memory(),
     frameMilliseconds: Int = Connection.frameMilliseconds,
     keptByteCount: Int = Connection.keptByteCount,
-    willWait: @escaping () -> Void = {},
-    admit: @escaping (Burden) throws(WireError) -> Void = { _ in }
+    admit: @escaping (Burden) throws(WireError) -> Void = { _ in },
+    willWait: @escaping () -> Void = {}
   ) {
     self.socket = socket
     self.frameMilliseconds = frameMilliseconds
