@@ -117,8 +117,7 @@ import Testing
     #expect(hint == "only local files can be shared")
   }
 
-  @Test(.timeLimit(.minutes(1)))
-  func `a FIFO or a directory is no state file, and nobody waits for it`() throws {
+  @Test func `a FIFO or a directory is no state file, and nobody waits for it`() throws {
     let scratch = try Scratch()
     scratch.makeFIFO("checkpoint")
     let invalid = LocateError.stateNotRegular(state: scratch("checkpoint"))
