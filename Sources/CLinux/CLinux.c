@@ -252,7 +252,7 @@ int clinux_listen(const char *path, unsigned mode, int backlog) {
   if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0) {
     if (errno != EADDRINUSE) return closing(listener);
     // Somebody's socket is there: take its place only if nobody listens any more.
-    int probe = clinux_connect(path);
+    int probe = clinux_connect(path, -1);
     if (probe >= 0) close(probe);
     struct stat there;
     // A file that is no socket refuses connections as well, and must not be lost.
@@ -280,16 +280,28 @@ int clinux_accept(int listener) {
   return (int)RETRY(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
 }
 
-int clinux_connect(const char *path) {
+int clinux_connect(const char *path, int timeout_ms) {
   struct sockaddr_un address;
   int failed = unix_address(path, &address);
   if (failed < 0) return failed;
   int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (connection < 0) return -errno;
+  /* A listener's queue may be full: then connecting waits for room as long as sending would. */
+  if (timeout_ms >= 0) {
+    int most = timeout_ms > 0 ? timeout_ms : 1;
+    struct timeval limit = {.tv_sec = most / 1000, .tv_usec = most % 1000 * 1000};
+    setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  }
   if (RETRY(connect(connection, (struct sockaddr *)&address, sizeof address)) < 0)
     return closing(connection);
+  if (timeout_ms >= 0) {
+    struct timeval none = {0};
+    setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
+  }
   return connection;
 }
+
+int clinux_is_terminal(int descriptor) { return isatty(descriptor); }
 
 int clinux_socket_pair(int *left, int *right) {
   int pair[2];

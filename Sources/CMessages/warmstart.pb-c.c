@@ -7,184 +7,94 @@
 #endif
 
 #include "warmstart.pb-c.h"
-void   warmstart__v1__call__init
-                     (Warmstart__V1__Call         *message)
+void   warmstart__v1__problems__init
+                     (Warmstart__V1__Problems         *message)
 {
-  static const Warmstart__V1__Call init_value = WARMSTART__V1__CALL__INIT;
+  static const Warmstart__V1__Problems init_value = WARMSTART__V1__PROBLEMS__INIT;
   *message = init_value;
 }
-size_t warmstart__v1__call__get_packed_size
-                     (const Warmstart__V1__Call *message)
+size_t warmstart__v1__problems__get_packed_size
+                     (const Warmstart__V1__Problems *message)
 {
-  assert(message->base.descriptor == &warmstart__v1__call__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__problems__descriptor);
   return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
 }
-size_t warmstart__v1__call__pack
-                     (const Warmstart__V1__Call *message,
+size_t warmstart__v1__problems__pack
+                     (const Warmstart__V1__Problems *message,
                       uint8_t       *out)
 {
-  assert(message->base.descriptor == &warmstart__v1__call__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__problems__descriptor);
   return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
 }
-size_t warmstart__v1__call__pack_to_buffer
-                     (const Warmstart__V1__Call *message,
+size_t warmstart__v1__problems__pack_to_buffer
+                     (const Warmstart__V1__Problems *message,
                       ProtobufCBuffer *buffer)
 {
-  assert(message->base.descriptor == &warmstart__v1__call__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__problems__descriptor);
   return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
 }
-Warmstart__V1__Call *
-       warmstart__v1__call__unpack
+Warmstart__V1__Problems *
+       warmstart__v1__problems__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data)
 {
-  return (Warmstart__V1__Call *)
-     protobuf_c_message_unpack (&warmstart__v1__call__descriptor,
+  return (Warmstart__V1__Problems *)
+     protobuf_c_message_unpack (&warmstart__v1__problems__descriptor,
                                 allocator, len, data);
 }
-void   warmstart__v1__call__free_unpacked
-                     (Warmstart__V1__Call *message,
+void   warmstart__v1__problems__free_unpacked
+                     (Warmstart__V1__Problems *message,
                       ProtobufCAllocator *allocator)
 {
   if(!message)
     return;
-  assert(message->base.descriptor == &warmstart__v1__call__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__problems__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-void   warmstart__v1__reply__init
-                     (Warmstart__V1__Reply         *message)
+void   warmstart__v1__problem__init
+                     (Warmstart__V1__Problem         *message)
 {
-  static const Warmstart__V1__Reply init_value = WARMSTART__V1__REPLY__INIT;
+  static const Warmstart__V1__Problem init_value = WARMSTART__V1__PROBLEM__INIT;
   *message = init_value;
 }
-size_t warmstart__v1__reply__get_packed_size
-                     (const Warmstart__V1__Reply *message)
+size_t warmstart__v1__problem__get_packed_size
+                     (const Warmstart__V1__Problem *message)
 {
-  assert(message->base.descriptor == &warmstart__v1__reply__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__problem__descriptor);
   return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
 }
-size_t warmstart__v1__reply__pack
-                     (const Warmstart__V1__Reply *message,
+size_t warmstart__v1__problem__pack
+                     (const Warmstart__V1__Problem *message,
                       uint8_t       *out)
 {
-  assert(message->base.descriptor == &warmstart__v1__reply__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__problem__descriptor);
   return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
 }
-size_t warmstart__v1__reply__pack_to_buffer
-                     (const Warmstart__V1__Reply *message,
+size_t warmstart__v1__problem__pack_to_buffer
+                     (const Warmstart__V1__Problem *message,
                       ProtobufCBuffer *buffer)
 {
-  assert(message->base.descriptor == &warmstart__v1__reply__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__problem__descriptor);
   return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
 }
-Warmstart__V1__Reply *
-       warmstart__v1__reply__unpack
+Warmstart__V1__Problem *
+       warmstart__v1__problem__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data)
 {
-  return (Warmstart__V1__Reply *)
-     protobuf_c_message_unpack (&warmstart__v1__reply__descriptor,
+  return (Warmstart__V1__Problem *)
+     protobuf_c_message_unpack (&warmstart__v1__problem__descriptor,
                                 allocator, len, data);
 }
-void   warmstart__v1__reply__free_unpacked
-                     (Warmstart__V1__Reply *message,
+void   warmstart__v1__problem__free_unpacked
+                     (Warmstart__V1__Problem *message,
                       ProtobufCAllocator *allocator)
 {
   if(!message)
     return;
-  assert(message->base.descriptor == &warmstart__v1__reply__descriptor);
-  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
-}
-void   warmstart__v1__call_status__init
-                     (Warmstart__V1__CallStatus         *message)
-{
-  static const Warmstart__V1__CallStatus init_value = WARMSTART__V1__CALL_STATUS__INIT;
-  *message = init_value;
-}
-size_t warmstart__v1__call_status__get_packed_size
-                     (const Warmstart__V1__CallStatus *message)
-{
-  assert(message->base.descriptor == &warmstart__v1__call_status__descriptor);
-  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
-}
-size_t warmstart__v1__call_status__pack
-                     (const Warmstart__V1__CallStatus *message,
-                      uint8_t       *out)
-{
-  assert(message->base.descriptor == &warmstart__v1__call_status__descriptor);
-  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
-}
-size_t warmstart__v1__call_status__pack_to_buffer
-                     (const Warmstart__V1__CallStatus *message,
-                      ProtobufCBuffer *buffer)
-{
-  assert(message->base.descriptor == &warmstart__v1__call_status__descriptor);
-  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
-}
-Warmstart__V1__CallStatus *
-       warmstart__v1__call_status__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data)
-{
-  return (Warmstart__V1__CallStatus *)
-     protobuf_c_message_unpack (&warmstart__v1__call_status__descriptor,
-                                allocator, len, data);
-}
-void   warmstart__v1__call_status__free_unpacked
-                     (Warmstart__V1__CallStatus *message,
-                      ProtobufCAllocator *allocator)
-{
-  if(!message)
-    return;
-  assert(message->base.descriptor == &warmstart__v1__call_status__descriptor);
-  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
-}
-void   warmstart__v1__problem_detail__init
-                     (Warmstart__V1__ProblemDetail         *message)
-{
-  static const Warmstart__V1__ProblemDetail init_value = WARMSTART__V1__PROBLEM_DETAIL__INIT;
-  *message = init_value;
-}
-size_t warmstart__v1__problem_detail__get_packed_size
-                     (const Warmstart__V1__ProblemDetail *message)
-{
-  assert(message->base.descriptor == &warmstart__v1__problem_detail__descriptor);
-  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
-}
-size_t warmstart__v1__problem_detail__pack
-                     (const Warmstart__V1__ProblemDetail *message,
-                      uint8_t       *out)
-{
-  assert(message->base.descriptor == &warmstart__v1__problem_detail__descriptor);
-  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
-}
-size_t warmstart__v1__problem_detail__pack_to_buffer
-                     (const Warmstart__V1__ProblemDetail *message,
-                      ProtobufCBuffer *buffer)
-{
-  assert(message->base.descriptor == &warmstart__v1__problem_detail__descriptor);
-  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
-}
-Warmstart__V1__ProblemDetail *
-       warmstart__v1__problem_detail__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data)
-{
-  return (Warmstart__V1__ProblemDetail *)
-     protobuf_c_message_unpack (&warmstart__v1__problem_detail__descriptor,
-                                allocator, len, data);
-}
-void   warmstart__v1__problem_detail__free_unpacked
-                     (Warmstart__V1__ProblemDetail *message,
-                      ProtobufCAllocator *allocator)
-{
-  if(!message)
-    return;
-  assert(message->base.descriptor == &warmstart__v1__problem_detail__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__problem__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   warmstart__v1__hello_request__init
@@ -1402,186 +1312,6 @@ void   warmstart__v1__resolve_reply__free_unpacked
   assert(message->base.descriptor == &warmstart__v1__resolve_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-void   warmstart__v1__preload_request__init
-                     (Warmstart__V1__PreloadRequest         *message)
-{
-  static const Warmstart__V1__PreloadRequest init_value = WARMSTART__V1__PRELOAD_REQUEST__INIT;
-  *message = init_value;
-}
-size_t warmstart__v1__preload_request__get_packed_size
-                     (const Warmstart__V1__PreloadRequest *message)
-{
-  assert(message->base.descriptor == &warmstart__v1__preload_request__descriptor);
-  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
-}
-size_t warmstart__v1__preload_request__pack
-                     (const Warmstart__V1__PreloadRequest *message,
-                      uint8_t       *out)
-{
-  assert(message->base.descriptor == &warmstart__v1__preload_request__descriptor);
-  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
-}
-size_t warmstart__v1__preload_request__pack_to_buffer
-                     (const Warmstart__V1__PreloadRequest *message,
-                      ProtobufCBuffer *buffer)
-{
-  assert(message->base.descriptor == &warmstart__v1__preload_request__descriptor);
-  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
-}
-Warmstart__V1__PreloadRequest *
-       warmstart__v1__preload_request__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data)
-{
-  return (Warmstart__V1__PreloadRequest *)
-     protobuf_c_message_unpack (&warmstart__v1__preload_request__descriptor,
-                                allocator, len, data);
-}
-void   warmstart__v1__preload_request__free_unpacked
-                     (Warmstart__V1__PreloadRequest *message,
-                      ProtobufCAllocator *allocator)
-{
-  if(!message)
-    return;
-  assert(message->base.descriptor == &warmstart__v1__preload_request__descriptor);
-  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
-}
-void   warmstart__v1__preload_reply__init
-                     (Warmstart__V1__PreloadReply         *message)
-{
-  static const Warmstart__V1__PreloadReply init_value = WARMSTART__V1__PRELOAD_REPLY__INIT;
-  *message = init_value;
-}
-size_t warmstart__v1__preload_reply__get_packed_size
-                     (const Warmstart__V1__PreloadReply *message)
-{
-  assert(message->base.descriptor == &warmstart__v1__preload_reply__descriptor);
-  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
-}
-size_t warmstart__v1__preload_reply__pack
-                     (const Warmstart__V1__PreloadReply *message,
-                      uint8_t       *out)
-{
-  assert(message->base.descriptor == &warmstart__v1__preload_reply__descriptor);
-  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
-}
-size_t warmstart__v1__preload_reply__pack_to_buffer
-                     (const Warmstart__V1__PreloadReply *message,
-                      ProtobufCBuffer *buffer)
-{
-  assert(message->base.descriptor == &warmstart__v1__preload_reply__descriptor);
-  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
-}
-Warmstart__V1__PreloadReply *
-       warmstart__v1__preload_reply__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data)
-{
-  return (Warmstart__V1__PreloadReply *)
-     protobuf_c_message_unpack (&warmstart__v1__preload_reply__descriptor,
-                                allocator, len, data);
-}
-void   warmstart__v1__preload_reply__free_unpacked
-                     (Warmstart__V1__PreloadReply *message,
-                      ProtobufCAllocator *allocator)
-{
-  if(!message)
-    return;
-  assert(message->base.descriptor == &warmstart__v1__preload_reply__descriptor);
-  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
-}
-void   warmstart__v1__verify_request__init
-                     (Warmstart__V1__VerifyRequest         *message)
-{
-  static const Warmstart__V1__VerifyRequest init_value = WARMSTART__V1__VERIFY_REQUEST__INIT;
-  *message = init_value;
-}
-size_t warmstart__v1__verify_request__get_packed_size
-                     (const Warmstart__V1__VerifyRequest *message)
-{
-  assert(message->base.descriptor == &warmstart__v1__verify_request__descriptor);
-  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
-}
-size_t warmstart__v1__verify_request__pack
-                     (const Warmstart__V1__VerifyRequest *message,
-                      uint8_t       *out)
-{
-  assert(message->base.descriptor == &warmstart__v1__verify_request__descriptor);
-  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
-}
-size_t warmstart__v1__verify_request__pack_to_buffer
-                     (const Warmstart__V1__VerifyRequest *message,
-                      ProtobufCBuffer *buffer)
-{
-  assert(message->base.descriptor == &warmstart__v1__verify_request__descriptor);
-  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
-}
-Warmstart__V1__VerifyRequest *
-       warmstart__v1__verify_request__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data)
-{
-  return (Warmstart__V1__VerifyRequest *)
-     protobuf_c_message_unpack (&warmstart__v1__verify_request__descriptor,
-                                allocator, len, data);
-}
-void   warmstart__v1__verify_request__free_unpacked
-                     (Warmstart__V1__VerifyRequest *message,
-                      ProtobufCAllocator *allocator)
-{
-  if(!message)
-    return;
-  assert(message->base.descriptor == &warmstart__v1__verify_request__descriptor);
-  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
-}
-void   warmstart__v1__verify_reply__init
-                     (Warmstart__V1__VerifyReply         *message)
-{
-  static const Warmstart__V1__VerifyReply init_value = WARMSTART__V1__VERIFY_REPLY__INIT;
-  *message = init_value;
-}
-size_t warmstart__v1__verify_reply__get_packed_size
-                     (const Warmstart__V1__VerifyReply *message)
-{
-  assert(message->base.descriptor == &warmstart__v1__verify_reply__descriptor);
-  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
-}
-size_t warmstart__v1__verify_reply__pack
-                     (const Warmstart__V1__VerifyReply *message,
-                      uint8_t       *out)
-{
-  assert(message->base.descriptor == &warmstart__v1__verify_reply__descriptor);
-  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
-}
-size_t warmstart__v1__verify_reply__pack_to_buffer
-                     (const Warmstart__V1__VerifyReply *message,
-                      ProtobufCBuffer *buffer)
-{
-  assert(message->base.descriptor == &warmstart__v1__verify_reply__descriptor);
-  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
-}
-Warmstart__V1__VerifyReply *
-       warmstart__v1__verify_reply__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data)
-{
-  return (Warmstart__V1__VerifyReply *)
-     protobuf_c_message_unpack (&warmstart__v1__verify_reply__descriptor,
-                                allocator, len, data);
-}
-void   warmstart__v1__verify_reply__free_unpacked
-                     (Warmstart__V1__VerifyReply *message,
-                      ProtobufCAllocator *allocator)
-{
-  if(!message)
-    return;
-  assert(message->base.descriptor == &warmstart__v1__verify_reply__descriptor);
-  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
-}
 void   warmstart__v1__status_request__init
                      (Warmstart__V1__StatusRequest         *message)
 {
@@ -1807,560 +1537,148 @@ void   warmstart__v1__counter__free_unpacked
   assert(message->base.descriptor == &warmstart__v1__counter__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-void   warmstart__v1__pin_request__init
-                     (Warmstart__V1__PinRequest         *message)
+void   warmstart__v1__describe_request__init
+                     (Warmstart__V1__DescribeRequest         *message)
 {
-  static const Warmstart__V1__PinRequest init_value = WARMSTART__V1__PIN_REQUEST__INIT;
+  static const Warmstart__V1__DescribeRequest init_value = WARMSTART__V1__DESCRIBE_REQUEST__INIT;
   *message = init_value;
 }
-size_t warmstart__v1__pin_request__get_packed_size
-                     (const Warmstart__V1__PinRequest *message)
+size_t warmstart__v1__describe_request__get_packed_size
+                     (const Warmstart__V1__DescribeRequest *message)
 {
-  assert(message->base.descriptor == &warmstart__v1__pin_request__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__describe_request__descriptor);
   return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
 }
-size_t warmstart__v1__pin_request__pack
-                     (const Warmstart__V1__PinRequest *message,
+size_t warmstart__v1__describe_request__pack
+                     (const Warmstart__V1__DescribeRequest *message,
                       uint8_t       *out)
 {
-  assert(message->base.descriptor == &warmstart__v1__pin_request__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__describe_request__descriptor);
   return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
 }
-size_t warmstart__v1__pin_request__pack_to_buffer
-                     (const Warmstart__V1__PinRequest *message,
+size_t warmstart__v1__describe_request__pack_to_buffer
+                     (const Warmstart__V1__DescribeRequest *message,
                       ProtobufCBuffer *buffer)
 {
-  assert(message->base.descriptor == &warmstart__v1__pin_request__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__describe_request__descriptor);
   return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
 }
-Warmstart__V1__PinRequest *
-       warmstart__v1__pin_request__unpack
+Warmstart__V1__DescribeRequest *
+       warmstart__v1__describe_request__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data)
 {
-  return (Warmstart__V1__PinRequest *)
-     protobuf_c_message_unpack (&warmstart__v1__pin_request__descriptor,
+  return (Warmstart__V1__DescribeRequest *)
+     protobuf_c_message_unpack (&warmstart__v1__describe_request__descriptor,
                                 allocator, len, data);
 }
-void   warmstart__v1__pin_request__free_unpacked
-                     (Warmstart__V1__PinRequest *message,
+void   warmstart__v1__describe_request__free_unpacked
+                     (Warmstart__V1__DescribeRequest *message,
                       ProtobufCAllocator *allocator)
 {
   if(!message)
     return;
-  assert(message->base.descriptor == &warmstart__v1__pin_request__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__describe_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-void   warmstart__v1__pin_reply__init
-                     (Warmstart__V1__PinReply         *message)
+void   warmstart__v1__describe_reply__init
+                     (Warmstart__V1__DescribeReply         *message)
 {
-  static const Warmstart__V1__PinReply init_value = WARMSTART__V1__PIN_REPLY__INIT;
+  static const Warmstart__V1__DescribeReply init_value = WARMSTART__V1__DESCRIBE_REPLY__INIT;
   *message = init_value;
 }
-size_t warmstart__v1__pin_reply__get_packed_size
-                     (const Warmstart__V1__PinReply *message)
+size_t warmstart__v1__describe_reply__get_packed_size
+                     (const Warmstart__V1__DescribeReply *message)
 {
-  assert(message->base.descriptor == &warmstart__v1__pin_reply__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__describe_reply__descriptor);
   return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
 }
-size_t warmstart__v1__pin_reply__pack
-                     (const Warmstart__V1__PinReply *message,
+size_t warmstart__v1__describe_reply__pack
+                     (const Warmstart__V1__DescribeReply *message,
                       uint8_t       *out)
 {
-  assert(message->base.descriptor == &warmstart__v1__pin_reply__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__describe_reply__descriptor);
   return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
 }
-size_t warmstart__v1__pin_reply__pack_to_buffer
-                     (const Warmstart__V1__PinReply *message,
+size_t warmstart__v1__describe_reply__pack_to_buffer
+                     (const Warmstart__V1__DescribeReply *message,
                       ProtobufCBuffer *buffer)
 {
-  assert(message->base.descriptor == &warmstart__v1__pin_reply__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__describe_reply__descriptor);
   return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
 }
-Warmstart__V1__PinReply *
-       warmstart__v1__pin_reply__unpack
+Warmstart__V1__DescribeReply *
+       warmstart__v1__describe_reply__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data)
 {
-  return (Warmstart__V1__PinReply *)
-     protobuf_c_message_unpack (&warmstart__v1__pin_reply__descriptor,
+  return (Warmstart__V1__DescribeReply *)
+     protobuf_c_message_unpack (&warmstart__v1__describe_reply__descriptor,
                                 allocator, len, data);
 }
-void   warmstart__v1__pin_reply__free_unpacked
-                     (Warmstart__V1__PinReply *message,
+void   warmstart__v1__describe_reply__free_unpacked
+                     (Warmstart__V1__DescribeReply *message,
                       ProtobufCAllocator *allocator)
 {
   if(!message)
     return;
-  assert(message->base.descriptor == &warmstart__v1__pin_reply__descriptor);
+  assert(message->base.descriptor == &warmstart__v1__describe_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-void   warmstart__v1__unpin_request__init
-                     (Warmstart__V1__UnpinRequest         *message)
+static const ProtobufCFieldDescriptor warmstart__v1__problems__field_descriptors[2] =
 {
-  static const Warmstart__V1__UnpinRequest init_value = WARMSTART__V1__UNPIN_REQUEST__INIT;
-  *message = init_value;
-}
-size_t warmstart__v1__unpin_request__get_packed_size
-                     (const Warmstart__V1__UnpinRequest *message)
-{
-  assert(message->base.descriptor == &warmstart__v1__unpin_request__descriptor);
-  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
-}
-size_t warmstart__v1__unpin_request__pack
-                     (const Warmstart__V1__UnpinRequest *message,
-                      uint8_t       *out)
-{
-  assert(message->base.descriptor == &warmstart__v1__unpin_request__descriptor);
-  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
-}
-size_t warmstart__v1__unpin_request__pack_to_buffer
-                     (const Warmstart__V1__UnpinRequest *message,
-                      ProtobufCBuffer *buffer)
-{
-  assert(message->base.descriptor == &warmstart__v1__unpin_request__descriptor);
-  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
-}
-Warmstart__V1__UnpinRequest *
-       warmstart__v1__unpin_request__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data)
-{
-  return (Warmstart__V1__UnpinRequest *)
-     protobuf_c_message_unpack (&warmstart__v1__unpin_request__descriptor,
-                                allocator, len, data);
-}
-void   warmstart__v1__unpin_request__free_unpacked
-                     (Warmstart__V1__UnpinRequest *message,
-                      ProtobufCAllocator *allocator)
-{
-  if(!message)
-    return;
-  assert(message->base.descriptor == &warmstart__v1__unpin_request__descriptor);
-  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
-}
-void   warmstart__v1__unpin_reply__init
-                     (Warmstart__V1__UnpinReply         *message)
-{
-  static const Warmstart__V1__UnpinReply init_value = WARMSTART__V1__UNPIN_REPLY__INIT;
-  *message = init_value;
-}
-size_t warmstart__v1__unpin_reply__get_packed_size
-                     (const Warmstart__V1__UnpinReply *message)
-{
-  assert(message->base.descriptor == &warmstart__v1__unpin_reply__descriptor);
-  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
-}
-size_t warmstart__v1__unpin_reply__pack
-                     (const Warmstart__V1__UnpinReply *message,
-                      uint8_t       *out)
-{
-  assert(message->base.descriptor == &warmstart__v1__unpin_reply__descriptor);
-  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
-}
-size_t warmstart__v1__unpin_reply__pack_to_buffer
-                     (const Warmstart__V1__UnpinReply *message,
-                      ProtobufCBuffer *buffer)
-{
-  assert(message->base.descriptor == &warmstart__v1__unpin_reply__descriptor);
-  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
-}
-Warmstart__V1__UnpinReply *
-       warmstart__v1__unpin_reply__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data)
-{
-  return (Warmstart__V1__UnpinReply *)
-     protobuf_c_message_unpack (&warmstart__v1__unpin_reply__descriptor,
-                                allocator, len, data);
-}
-void   warmstart__v1__unpin_reply__free_unpacked
-                     (Warmstart__V1__UnpinReply *message,
-                      ProtobufCAllocator *allocator)
-{
-  if(!message)
-    return;
-  assert(message->base.descriptor == &warmstart__v1__unpin_reply__descriptor);
-  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
-}
-void   warmstart__v1__evict_request__init
-                     (Warmstart__V1__EvictRequest         *message)
-{
-  static const Warmstart__V1__EvictRequest init_value = WARMSTART__V1__EVICT_REQUEST__INIT;
-  *message = init_value;
-}
-size_t warmstart__v1__evict_request__get_packed_size
-                     (const Warmstart__V1__EvictRequest *message)
-{
-  assert(message->base.descriptor == &warmstart__v1__evict_request__descriptor);
-  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
-}
-size_t warmstart__v1__evict_request__pack
-                     (const Warmstart__V1__EvictRequest *message,
-                      uint8_t       *out)
-{
-  assert(message->base.descriptor == &warmstart__v1__evict_request__descriptor);
-  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
-}
-size_t warmstart__v1__evict_request__pack_to_buffer
-                     (const Warmstart__V1__EvictRequest *message,
-                      ProtobufCBuffer *buffer)
-{
-  assert(message->base.descriptor == &warmstart__v1__evict_request__descriptor);
-  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
-}
-Warmstart__V1__EvictRequest *
-       warmstart__v1__evict_request__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data)
-{
-  return (Warmstart__V1__EvictRequest *)
-     protobuf_c_message_unpack (&warmstart__v1__evict_request__descriptor,
-                                allocator, len, data);
-}
-void   warmstart__v1__evict_request__free_unpacked
-                     (Warmstart__V1__EvictRequest *message,
-                      ProtobufCAllocator *allocator)
-{
-  if(!message)
-    return;
-  assert(message->base.descriptor == &warmstart__v1__evict_request__descriptor);
-  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
-}
-void   warmstart__v1__evict_reply__init
-                     (Warmstart__V1__EvictReply         *message)
-{
-  static const Warmstart__V1__EvictReply init_value = WARMSTART__V1__EVICT_REPLY__INIT;
-  *message = init_value;
-}
-size_t warmstart__v1__evict_reply__get_packed_size
-                     (const Warmstart__V1__EvictReply *message)
-{
-  assert(message->base.descriptor == &warmstart__v1__evict_reply__descriptor);
-  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
-}
-size_t warmstart__v1__evict_reply__pack
-                     (const Warmstart__V1__EvictReply *message,
-                      uint8_t       *out)
-{
-  assert(message->base.descriptor == &warmstart__v1__evict_reply__descriptor);
-  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
-}
-size_t warmstart__v1__evict_reply__pack_to_buffer
-                     (const Warmstart__V1__EvictReply *message,
-                      ProtobufCBuffer *buffer)
-{
-  assert(message->base.descriptor == &warmstart__v1__evict_reply__descriptor);
-  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
-}
-Warmstart__V1__EvictReply *
-       warmstart__v1__evict_reply__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data)
-{
-  return (Warmstart__V1__EvictReply *)
-     protobuf_c_message_unpack (&warmstart__v1__evict_reply__descriptor,
-                                allocator, len, data);
-}
-void   warmstart__v1__evict_reply__free_unpacked
-                     (Warmstart__V1__EvictReply *message,
-                      ProtobufCAllocator *allocator)
-{
-  if(!message)
-    return;
-  assert(message->base.descriptor == &warmstart__v1__evict_reply__descriptor);
-  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
-}
-static const ProtobufCFieldDescriptor warmstart__v1__call__field_descriptors[6] =
-{
-  {
-    "id",
-    1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Call, id),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "method",
-    2,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_STRING,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Call, method),
-    NULL,
-    &protobuf_c_empty_string,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "request",
-    3,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_BYTES,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Call, request),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "descriptor_count",
-    4,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT32,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Call, descriptor_count),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "timeout_ms",
-    5,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Call, timeout_ms),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "required_features",
-    6,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_STRING,
-    offsetof(Warmstart__V1__Call, n_required_features),
-    offsetof(Warmstart__V1__Call, required_features),
-    NULL,
-    &protobuf_c_empty_string,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned warmstart__v1__call__field_indices_by_name[] = {
-  3,   /* field[3] = descriptor_count */
-  0,   /* field[0] = id */
-  1,   /* field[1] = method */
-  2,   /* field[2] = request */
-  5,   /* field[5] = required_features */
-  4,   /* field[4] = timeout_ms */
-};
-static const ProtobufCIntRange warmstart__v1__call__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 6 }
-};
-const ProtobufCMessageDescriptor warmstart__v1__call__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.Call",
-  "Call",
-  "Warmstart__V1__Call",
-  "warmstart.v1",
-  sizeof(Warmstart__V1__Call),
-  6,
-  warmstart__v1__call__field_descriptors,
-  warmstart__v1__call__field_indices_by_name,
-  1,  warmstart__v1__call__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__call__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor warmstart__v1__reply__field_descriptors[5] =
-{
-  {
-    "id",
-    1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Reply, id),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "descriptor_count",
-    2,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT32,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Reply, descriptor_count),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "status",
-    3,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_MESSAGE,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Reply, status),
-    &warmstart__v1__call_status__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "response",
-    4,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_BYTES,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Reply, response),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "more",
-    5,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_BOOL,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__Reply, more),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned warmstart__v1__reply__field_indices_by_name[] = {
-  1,   /* field[1] = descriptor_count */
-  0,   /* field[0] = id */
-  4,   /* field[4] = more */
-  3,   /* field[3] = response */
-  2,   /* field[2] = status */
-};
-static const ProtobufCIntRange warmstart__v1__reply__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 5 }
-};
-const ProtobufCMessageDescriptor warmstart__v1__reply__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.Reply",
-  "Reply",
-  "Warmstart__V1__Reply",
-  "warmstart.v1",
-  sizeof(Warmstart__V1__Reply),
-  5,
-  warmstart__v1__reply__field_descriptors,
-  warmstart__v1__reply__field_indices_by_name,
-  1,  warmstart__v1__reply__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__reply__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor warmstart__v1__call_status__field_descriptors[5] =
-{
-  {
-    "code",
-    1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_INT32,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__CallStatus, code),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "reason",
-    2,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_STRING,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__CallStatus, reason),
-    NULL,
-    &protobuf_c_empty_string,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "message",
-    3,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_STRING,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__CallStatus, message),
-    NULL,
-    &protobuf_c_empty_string,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
   {
     "problems",
-    4,
+    1,
     PROTOBUF_C_LABEL_REPEATED,
     PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Warmstart__V1__CallStatus, n_problems),
-    offsetof(Warmstart__V1__CallStatus, problems),
-    &warmstart__v1__problem_detail__descriptor,
+    offsetof(Warmstart__V1__Problems, n_problems),
+    offsetof(Warmstart__V1__Problems, problems),
+    &warmstart__v1__problem__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
     "problem_count",
-    5,
+    2,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT32,
     0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__CallStatus, problem_count),
+    offsetof(Warmstart__V1__Problems, problem_count),
     NULL,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
 };
-static const unsigned warmstart__v1__call_status__field_indices_by_name[] = {
-  0,   /* field[0] = code */
-  2,   /* field[2] = message */
-  4,   /* field[4] = problem_count */
-  3,   /* field[3] = problems */
-  1,   /* field[1] = reason */
+static const unsigned warmstart__v1__problems__field_indices_by_name[] = {
+  1,   /* field[1] = problem_count */
+  0,   /* field[0] = problems */
 };
-static const ProtobufCIntRange warmstart__v1__call_status__number_ranges[1 + 1] =
+static const ProtobufCIntRange warmstart__v1__problems__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 2 }
 };
-const ProtobufCMessageDescriptor warmstart__v1__call_status__descriptor =
+const ProtobufCMessageDescriptor warmstart__v1__problems__descriptor =
 {
   PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.CallStatus",
-  "CallStatus",
-  "Warmstart__V1__CallStatus",
+  "warmstart.v1.Problems",
+  "Problems",
+  "Warmstart__V1__Problems",
   "warmstart.v1",
-  sizeof(Warmstart__V1__CallStatus),
-  5,
-  warmstart__v1__call_status__field_descriptors,
-  warmstart__v1__call_status__field_indices_by_name,
-  1,  warmstart__v1__call_status__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__call_status__init,
+  sizeof(Warmstart__V1__Problems),
+  2,
+  warmstart__v1__problems__field_descriptors,
+  warmstart__v1__problems__field_indices_by_name,
+  1,  warmstart__v1__problems__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__problems__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__problem_detail__field_descriptors[5] =
+static const ProtobufCFieldDescriptor warmstart__v1__problem__field_descriptors[5] =
 {
   {
     "reason",
@@ -2368,7 +1686,7 @@ static const ProtobufCFieldDescriptor warmstart__v1__problem_detail__field_descr
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_STRING,
     0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__ProblemDetail, reason),
+    offsetof(Warmstart__V1__Problem, reason),
     NULL,
     &protobuf_c_empty_string,
     0,             /* flags */
@@ -2380,7 +1698,7 @@ static const ProtobufCFieldDescriptor warmstart__v1__problem_detail__field_descr
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_STRING,
     0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__ProblemDetail, message),
+    offsetof(Warmstart__V1__Problem, message),
     NULL,
     &protobuf_c_empty_string,
     0,             /* flags */
@@ -2392,7 +1710,7 @@ static const ProtobufCFieldDescriptor warmstart__v1__problem_detail__field_descr
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_BYTES,
     0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__ProblemDetail, key),
+    offsetof(Warmstart__V1__Problem, key),
     NULL,
     NULL,
     0,             /* flags */
@@ -2404,7 +1722,7 @@ static const ProtobufCFieldDescriptor warmstart__v1__problem_detail__field_descr
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_BYTES,
     0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__ProblemDetail, variable),
+    offsetof(Warmstart__V1__Problem, variable),
     NULL,
     NULL,
     0,             /* flags */
@@ -2416,38 +1734,38 @@ static const ProtobufCFieldDescriptor warmstart__v1__problem_detail__field_descr
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_BYTES,
     0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__ProblemDetail, tensor),
+    offsetof(Warmstart__V1__Problem, tensor),
     NULL,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
 };
-static const unsigned warmstart__v1__problem_detail__field_indices_by_name[] = {
+static const unsigned warmstart__v1__problem__field_indices_by_name[] = {
   2,   /* field[2] = key */
   1,   /* field[1] = message */
   0,   /* field[0] = reason */
   4,   /* field[4] = tensor */
   3,   /* field[3] = variable */
 };
-static const ProtobufCIntRange warmstart__v1__problem_detail__number_ranges[1 + 1] =
+static const ProtobufCIntRange warmstart__v1__problem__number_ranges[1 + 1] =
 {
   { 1, 0 },
   { 0, 5 }
 };
-const ProtobufCMessageDescriptor warmstart__v1__problem_detail__descriptor =
+const ProtobufCMessageDescriptor warmstart__v1__problem__descriptor =
 {
   PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.ProblemDetail",
-  "ProblemDetail",
-  "Warmstart__V1__ProblemDetail",
+  "warmstart.v1.Problem",
+  "Problem",
+  "Warmstart__V1__Problem",
   "warmstart.v1",
-  sizeof(Warmstart__V1__ProblemDetail),
+  sizeof(Warmstart__V1__Problem),
   5,
-  warmstart__v1__problem_detail__field_descriptors,
-  warmstart__v1__problem_detail__field_indices_by_name,
-  1,  warmstart__v1__problem_detail__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__problem_detail__init,
+  warmstart__v1__problem__field_descriptors,
+  warmstart__v1__problem__field_indices_by_name,
+  1,  warmstart__v1__problem__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__problem__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor warmstart__v1__hello_request__field_descriptors[3] =
@@ -2795,7 +2113,7 @@ const ProtobufCMessageDescriptor warmstart__v1__checkpoint_file__descriptor =
   (ProtobufCMessageInit) warmstart__v1__checkpoint_file__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_reference__field_descriptors[4] =
+static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_reference__field_descriptors[3] =
 {
   {
     "handle",
@@ -2822,18 +2140,6 @@ static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_reference__field
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "name",
-    3,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_BYTES,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__CheckpointReference, name),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "label",
     4,
     PROTOBUF_C_LABEL_NONE,
@@ -2849,13 +2155,13 @@ static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_reference__field
 static const unsigned warmstart__v1__checkpoint_reference__field_indices_by_name[] = {
   1,   /* field[1] = files */
   0,   /* field[0] = handle */
-  3,   /* field[3] = label */
-  2,   /* field[2] = name */
+  2,   /* field[2] = label */
 };
-static const ProtobufCIntRange warmstart__v1__checkpoint_reference__number_ranges[1 + 1] =
+static const ProtobufCIntRange warmstart__v1__checkpoint_reference__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 4, 2 },
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__checkpoint_reference__descriptor =
 {
@@ -2865,10 +2171,10 @@ const ProtobufCMessageDescriptor warmstart__v1__checkpoint_reference__descriptor
   "Warmstart__V1__CheckpointReference",
   "warmstart.v1",
   sizeof(Warmstart__V1__CheckpointReference),
-  4,
+  3,
   warmstart__v1__checkpoint_reference__field_descriptors,
   warmstart__v1__checkpoint_reference__field_indices_by_name,
-  1,  warmstart__v1__checkpoint_reference__number_ranges,
+  2,  warmstart__v1__checkpoint_reference__number_ranges,
   (ProtobufCMessageInit) warmstart__v1__checkpoint_reference__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -4607,236 +3913,6 @@ const ProtobufCMessageDescriptor warmstart__v1__resolve_reply__descriptor =
   (ProtobufCMessageInit) warmstart__v1__resolve_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__preload_request__field_descriptors[1] =
-{
-  {
-    "checkpoint",
-    1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_MESSAGE,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__PreloadRequest, checkpoint),
-    &warmstart__v1__checkpoint_reference__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned warmstart__v1__preload_request__field_indices_by_name[] = {
-  0,   /* field[0] = checkpoint */
-};
-static const ProtobufCIntRange warmstart__v1__preload_request__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 1 }
-};
-const ProtobufCMessageDescriptor warmstart__v1__preload_request__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.PreloadRequest",
-  "PreloadRequest",
-  "Warmstart__V1__PreloadRequest",
-  "warmstart.v1",
-  sizeof(Warmstart__V1__PreloadRequest),
-  1,
-  warmstart__v1__preload_request__field_descriptors,
-  warmstart__v1__preload_request__field_indices_by_name,
-  1,  warmstart__v1__preload_request__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__preload_request__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor warmstart__v1__preload_reply__field_descriptors[4] =
-{
-  {
-    "done_bytes",
-    1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__PreloadReply, done_bytes),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "total_bytes",
-    2,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__PreloadReply, total_bytes),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "done_tensors",
-    3,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__PreloadReply, done_tensors),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "total_tensors",
-    4,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__PreloadReply, total_tensors),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned warmstart__v1__preload_reply__field_indices_by_name[] = {
-  0,   /* field[0] = done_bytes */
-  2,   /* field[2] = done_tensors */
-  1,   /* field[1] = total_bytes */
-  3,   /* field[3] = total_tensors */
-};
-static const ProtobufCIntRange warmstart__v1__preload_reply__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 4 }
-};
-const ProtobufCMessageDescriptor warmstart__v1__preload_reply__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.PreloadReply",
-  "PreloadReply",
-  "Warmstart__V1__PreloadReply",
-  "warmstart.v1",
-  sizeof(Warmstart__V1__PreloadReply),
-  4,
-  warmstart__v1__preload_reply__field_descriptors,
-  warmstart__v1__preload_reply__field_indices_by_name,
-  1,  warmstart__v1__preload_reply__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__preload_reply__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor warmstart__v1__verify_request__field_descriptors[1] =
-{
-  {
-    "checkpoint",
-    1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_MESSAGE,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__VerifyRequest, checkpoint),
-    &warmstart__v1__checkpoint_reference__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned warmstart__v1__verify_request__field_indices_by_name[] = {
-  0,   /* field[0] = checkpoint */
-};
-static const ProtobufCIntRange warmstart__v1__verify_request__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 1 }
-};
-const ProtobufCMessageDescriptor warmstart__v1__verify_request__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.VerifyRequest",
-  "VerifyRequest",
-  "Warmstart__V1__VerifyRequest",
-  "warmstart.v1",
-  sizeof(Warmstart__V1__VerifyRequest),
-  1,
-  warmstart__v1__verify_request__field_descriptors,
-  warmstart__v1__verify_request__field_indices_by_name,
-  1,  warmstart__v1__verify_request__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__verify_request__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor warmstart__v1__verify_reply__field_descriptors[4] =
-{
-  {
-    "done_bytes",
-    1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__VerifyReply, done_bytes),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "total_bytes",
-    2,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__VerifyReply, total_bytes),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "done_tensors",
-    3,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__VerifyReply, done_tensors),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "total_tensors",
-    4,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__VerifyReply, total_tensors),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned warmstart__v1__verify_reply__field_indices_by_name[] = {
-  0,   /* field[0] = done_bytes */
-  2,   /* field[2] = done_tensors */
-  1,   /* field[1] = total_bytes */
-  3,   /* field[3] = total_tensors */
-};
-static const ProtobufCIntRange warmstart__v1__verify_reply__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 4 }
-};
-const ProtobufCMessageDescriptor warmstart__v1__verify_reply__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.VerifyReply",
-  "VerifyReply",
-  "Warmstart__V1__VerifyReply",
-  "warmstart.v1",
-  sizeof(Warmstart__V1__VerifyReply),
-  4,
-  warmstart__v1__verify_reply__field_descriptors,
-  warmstart__v1__verify_reply__field_indices_by_name,
-  1,  warmstart__v1__verify_reply__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__verify_reply__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
 #define warmstart__v1__status_request__field_descriptors NULL
 #define warmstart__v1__status_request__field_indices_by_name NULL
 #define warmstart__v1__status_request__number_ranges NULL
@@ -5371,300 +4447,63 @@ const ProtobufCMessageDescriptor warmstart__v1__counter__descriptor =
   (ProtobufCMessageInit) warmstart__v1__counter__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__pin_request__field_descriptors[4] =
+#define warmstart__v1__describe_request__field_descriptors NULL
+#define warmstart__v1__describe_request__field_indices_by_name NULL
+#define warmstart__v1__describe_request__number_ranges NULL
+const ProtobufCMessageDescriptor warmstart__v1__describe_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.DescribeRequest",
+  "DescribeRequest",
+  "Warmstart__V1__DescribeRequest",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__DescribeRequest),
+  0,
+  warmstart__v1__describe_request__field_descriptors,
+  warmstart__v1__describe_request__field_indices_by_name,
+  0,  warmstart__v1__describe_request__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__describe_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor warmstart__v1__describe_reply__field_descriptors[1] =
 {
   {
-    "checkpoint",
+    "descriptor_set",
     1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_MESSAGE,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__PinRequest, checkpoint),
-    &warmstart__v1__checkpoint_reference__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "name",
-    2,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_BYTES,
     0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__PinRequest, name),
+    offsetof(Warmstart__V1__DescribeReply, descriptor_set),
     NULL,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
-  {
-    "allowed_users",
-    3,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_UINT32,
-    offsetof(Warmstart__V1__PinRequest, n_allowed_users),
-    offsetof(Warmstart__V1__PinRequest, allowed_users),
-    NULL,
-    NULL,
-    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "allowed_groups",
-    4,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_UINT32,
-    offsetof(Warmstart__V1__PinRequest, n_allowed_groups),
-    offsetof(Warmstart__V1__PinRequest, allowed_groups),
-    NULL,
-    NULL,
-    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
 };
-static const unsigned warmstart__v1__pin_request__field_indices_by_name[] = {
-  3,   /* field[3] = allowed_groups */
-  2,   /* field[2] = allowed_users */
-  0,   /* field[0] = checkpoint */
-  1,   /* field[1] = name */
+static const unsigned warmstart__v1__describe_reply__field_indices_by_name[] = {
+  0,   /* field[0] = descriptor_set */
 };
-static const ProtobufCIntRange warmstart__v1__pin_request__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 4 }
-};
-const ProtobufCMessageDescriptor warmstart__v1__pin_request__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.PinRequest",
-  "PinRequest",
-  "Warmstart__V1__PinRequest",
-  "warmstart.v1",
-  sizeof(Warmstart__V1__PinRequest),
-  4,
-  warmstart__v1__pin_request__field_descriptors,
-  warmstart__v1__pin_request__field_indices_by_name,
-  1,  warmstart__v1__pin_request__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__pin_request__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor warmstart__v1__pin_reply__field_descriptors[1] =
-{
-  {
-    "generation",
-    1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_STRING,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__PinReply, generation),
-    NULL,
-    &protobuf_c_empty_string,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned warmstart__v1__pin_reply__field_indices_by_name[] = {
-  0,   /* field[0] = generation */
-};
-static const ProtobufCIntRange warmstart__v1__pin_reply__number_ranges[1 + 1] =
+static const ProtobufCIntRange warmstart__v1__describe_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
   { 0, 1 }
 };
-const ProtobufCMessageDescriptor warmstart__v1__pin_reply__descriptor =
+const ProtobufCMessageDescriptor warmstart__v1__describe_reply__descriptor =
 {
   PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.PinReply",
-  "PinReply",
-  "Warmstart__V1__PinReply",
+  "warmstart.v1.DescribeReply",
+  "DescribeReply",
+  "Warmstart__V1__DescribeReply",
   "warmstart.v1",
-  sizeof(Warmstart__V1__PinReply),
+  sizeof(Warmstart__V1__DescribeReply),
   1,
-  warmstart__v1__pin_reply__field_descriptors,
-  warmstart__v1__pin_reply__field_indices_by_name,
-  1,  warmstart__v1__pin_reply__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__pin_reply__init,
+  warmstart__v1__describe_reply__field_descriptors,
+  warmstart__v1__describe_reply__field_indices_by_name,
+  1,  warmstart__v1__describe_reply__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__describe_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__unpin_request__field_descriptors[2] =
-{
-  {
-    "generation",
-    1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_STRING,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__UnpinRequest, generation),
-    NULL,
-    &protobuf_c_empty_string,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "name",
-    2,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_BYTES,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__UnpinRequest, name),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned warmstart__v1__unpin_request__field_indices_by_name[] = {
-  0,   /* field[0] = generation */
-  1,   /* field[1] = name */
-};
-static const ProtobufCIntRange warmstart__v1__unpin_request__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 2 }
-};
-const ProtobufCMessageDescriptor warmstart__v1__unpin_request__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.UnpinRequest",
-  "UnpinRequest",
-  "Warmstart__V1__UnpinRequest",
-  "warmstart.v1",
-  sizeof(Warmstart__V1__UnpinRequest),
-  2,
-  warmstart__v1__unpin_request__field_descriptors,
-  warmstart__v1__unpin_request__field_indices_by_name,
-  1,  warmstart__v1__unpin_request__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__unpin_request__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor warmstart__v1__unpin_reply__field_descriptors[1] =
-{
-  {
-    "changed",
-    1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__UnpinReply, changed),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned warmstart__v1__unpin_reply__field_indices_by_name[] = {
-  0,   /* field[0] = changed */
-};
-static const ProtobufCIntRange warmstart__v1__unpin_reply__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 1 }
-};
-const ProtobufCMessageDescriptor warmstart__v1__unpin_reply__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.UnpinReply",
-  "UnpinReply",
-  "Warmstart__V1__UnpinReply",
-  "warmstart.v1",
-  sizeof(Warmstart__V1__UnpinReply),
-  1,
-  warmstart__v1__unpin_reply__field_descriptors,
-  warmstart__v1__unpin_reply__field_indices_by_name,
-  1,  warmstart__v1__unpin_reply__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__unpin_reply__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor warmstart__v1__evict_request__field_descriptors[1] =
-{
-  {
-    "generation",
-    1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_STRING,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__EvictRequest, generation),
-    NULL,
-    &protobuf_c_empty_string,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned warmstart__v1__evict_request__field_indices_by_name[] = {
-  0,   /* field[0] = generation */
-};
-static const ProtobufCIntRange warmstart__v1__evict_request__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 1 }
-};
-const ProtobufCMessageDescriptor warmstart__v1__evict_request__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.EvictRequest",
-  "EvictRequest",
-  "Warmstart__V1__EvictRequest",
-  "warmstart.v1",
-  sizeof(Warmstart__V1__EvictRequest),
-  1,
-  warmstart__v1__evict_request__field_descriptors,
-  warmstart__v1__evict_request__field_indices_by_name,
-  1,  warmstart__v1__evict_request__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__evict_request__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor warmstart__v1__evict_reply__field_descriptors[2] =
-{
-  {
-    "checkpoint_count",
-    1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__EvictReply, checkpoint_count),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "byte_count",
-    2,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Warmstart__V1__EvictReply, byte_count),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned warmstart__v1__evict_reply__field_indices_by_name[] = {
-  1,   /* field[1] = byte_count */
-  0,   /* field[0] = checkpoint_count */
-};
-static const ProtobufCIntRange warmstart__v1__evict_reply__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 2 }
-};
-const ProtobufCMessageDescriptor warmstart__v1__evict_reply__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "warmstart.v1.EvictReply",
-  "EvictReply",
-  "Warmstart__V1__EvictReply",
-  "warmstart.v1",
-  sizeof(Warmstart__V1__EvictReply),
-  2,
-  warmstart__v1__evict_reply__field_descriptors,
-  warmstart__v1__evict_reply__field_indices_by_name,
-  1,  warmstart__v1__evict_reply__number_ranges,
-  (ProtobufCMessageInit) warmstart__v1__evict_reply__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCMethodDescriptor warmstart__v1__warmstart__method_descriptors[13] =
+static const ProtobufCMethodDescriptor warmstart__v1__warmstart__method_descriptors[9] =
 {
   { "Hello", &warmstart__v1__hello_request__descriptor, &warmstart__v1__hello_reply__descriptor },
   { "Attach", &warmstart__v1__attach_request__descriptor, &warmstart__v1__attach_reply__descriptor },
@@ -5673,27 +4512,19 @@ static const ProtobufCMethodDescriptor warmstart__v1__warmstart__method_descript
   { "List", &warmstart__v1__list_request__descriptor, &warmstart__v1__list_reply__descriptor },
   { "ListObjects", &warmstart__v1__list_objects_request__descriptor, &warmstart__v1__list_objects_reply__descriptor },
   { "Resolve", &warmstart__v1__resolve_request__descriptor, &warmstart__v1__resolve_reply__descriptor },
-  { "Preload", &warmstart__v1__preload_request__descriptor, &warmstart__v1__preload_reply__descriptor },
-  { "Verify", &warmstart__v1__verify_request__descriptor, &warmstart__v1__verify_reply__descriptor },
   { "Status", &warmstart__v1__status_request__descriptor, &warmstart__v1__status_reply__descriptor },
-  { "Pin", &warmstart__v1__pin_request__descriptor, &warmstart__v1__pin_reply__descriptor },
-  { "Unpin", &warmstart__v1__unpin_request__descriptor, &warmstart__v1__unpin_reply__descriptor },
-  { "Evict", &warmstart__v1__evict_request__descriptor, &warmstart__v1__evict_reply__descriptor },
+  { "Describe", &warmstart__v1__describe_request__descriptor, &warmstart__v1__describe_reply__descriptor },
 };
 const unsigned warmstart__v1__warmstart__method_indices_by_name[] = {
   1,        /* Attach */
   3,        /* Close */
-  12,        /* Evict */
+  8,        /* Describe */
   0,        /* Hello */
   4,        /* List */
   5,        /* ListObjects */
   2,        /* Open */
-  10,        /* Pin */
-  7,        /* Preload */
   6,        /* Resolve */
-  9,        /* Status */
-  11,        /* Unpin */
-  8         /* Verify */
+  7         /* Status */
 };
 const ProtobufCServiceDescriptor warmstart__v1__warmstart__descriptor =
 {
@@ -5702,7 +4533,7 @@ const ProtobufCServiceDescriptor warmstart__v1__warmstart__descriptor =
   "Warmstart",
   "Warmstart__V1__Warmstart",
   "warmstart.v1",
-  13,
+  9,
   warmstart__v1__warmstart__method_descriptors,
   warmstart__v1__warmstart__method_indices_by_name
 };
@@ -5762,53 +4593,21 @@ void warmstart__v1__warmstart__resolve(ProtobufCService *service,
   assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
   service->invoke(service, 6, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
-void warmstart__v1__warmstart__preload(ProtobufCService *service,
-                                       const Warmstart__V1__PreloadRequest *input,
-                                       Warmstart__V1__PreloadReply_Closure closure,
-                                       void *closure_data)
-{
-  assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
-  service->invoke(service, 7, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
-}
-void warmstart__v1__warmstart__verify(ProtobufCService *service,
-                                      const Warmstart__V1__VerifyRequest *input,
-                                      Warmstart__V1__VerifyReply_Closure closure,
-                                      void *closure_data)
-{
-  assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
-  service->invoke(service, 8, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
-}
 void warmstart__v1__warmstart__status(ProtobufCService *service,
                                       const Warmstart__V1__StatusRequest *input,
                                       Warmstart__V1__StatusReply_Closure closure,
                                       void *closure_data)
 {
   assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
-  service->invoke(service, 9, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 7, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
-void warmstart__v1__warmstart__pin(ProtobufCService *service,
-                                   const Warmstart__V1__PinRequest *input,
-                                   Warmstart__V1__PinReply_Closure closure,
-                                   void *closure_data)
+void warmstart__v1__warmstart__describe(ProtobufCService *service,
+                                        const Warmstart__V1__DescribeRequest *input,
+                                        Warmstart__V1__DescribeReply_Closure closure,
+                                        void *closure_data)
 {
   assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
-  service->invoke(service, 10, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
-}
-void warmstart__v1__warmstart__unpin(ProtobufCService *service,
-                                     const Warmstart__V1__UnpinRequest *input,
-                                     Warmstart__V1__UnpinReply_Closure closure,
-                                     void *closure_data)
-{
-  assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
-  service->invoke(service, 11, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
-}
-void warmstart__v1__warmstart__evict(ProtobufCService *service,
-                                     const Warmstart__V1__EvictRequest *input,
-                                     Warmstart__V1__EvictReply_Closure closure,
-                                     void *closure_data)
-{
-  assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
-  service->invoke(service, 12, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 8, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void warmstart__v1__warmstart__init (Warmstart__V1__Warmstart_Service *service,
                                      Warmstart__V1__Warmstart_ServiceDestroy destroy)

@@ -122,6 +122,11 @@ package enum Process {
   /// See `getpid(2)`.
   package static var id: Int { Int(clinux_process_id()) }
 
+  /// Whether standard error is a terminal, where a person reads.
+  ///
+  /// See `isatty(3)`.
+  package static var hasTerminal: Bool { clinux_is_terminal(2) == 1 }
+
   /// A variable of the environment; nil if it is not set.
   ///
   /// See `getenv(3)`.

@@ -43,9 +43,12 @@ package final class Socket: Sendable {
 
   /// Connects to a listening socket.
   ///
-  /// See `connect(2)`.
-  package convenience init(connectingTo path: FilePath) throws(Errno) {
-    let number = unsafe path.withPlatformString { unsafe clinux_connect($0) }
+  /// Throws EAGAIN if the listener's queue is full until the deadline. See `connect(2)`.
+  package convenience init(
+    connectingTo path: FilePath, until deadline: Deadline = .never
+  ) throws(Errno) {
+    let timeout = CInt(clamping: deadline.remainingMilliseconds ?? -1)
+    let number = unsafe path.withPlatformString { unsafe clinux_connect($0, timeout) }
     self.init(Descriptor(adopting: try checked(number)))
   }
 
@@ -96,6 +99,14 @@ package final class Socket: Sendable {
   package func shutDown(writingToo: Bool) {
     // ENOTCONN: the peer was faster.
     _ = clinux_shutdown(descriptor.number, 1, writingToo ? 1 : 0)
+  }
+
+  /// Ends writing: the peer reads what was sent, and then the end.
+  ///
+  /// See `shutdown(2)`.
+  package func finishWriting() {
+    // ENOTCONN: the peer was faster.
+    _ = clinux_shutdown(descriptor.number, 0, 1)
   }
 
   /// Whether the peer has not received all that was sent.

@@ -2,7 +2,10 @@ internal import CMessages
 internal import CProtobufC
 package import TensorModel
 
-/// Why a call failed: what the daemon tells a client, and the client its caller.
+/// Why a call failed: what the daemon reports to a client, and the client to its caller.
+///
+/// On the wire it is a `google.rpc.Status`, whose details are an `ErrorInfo` with the reason,
+/// `Problems`, and a `RetryInfo` if the failure may pass.
 package struct CallStatus: Error, Sendable, Hashable {
   /// At most this many problems travel with a status.
   package static let maximumProblems = 1000
@@ -15,6 +18,8 @@ package struct CallStatus: Error, Sendable, Hashable {
   package var problems: [Problem]
   /// The number of problems found, of which `problems` holds the first.
   package var problemCount: Int
+  /// How long to wait before the same call may succeed; nil if waiting does not help.
+  package var retryMilliseconds: Int?
 
   /// Names and texts of all problems together; what does not fit is only counted.
   package static let maximumProblemByteCount = 512 << 10
@@ -33,6 +38,7 @@ package struct CallStatus: Error, Sendable, Hashable {
     message = CallStatus.capped(problems[0].message)
     self.problems = CallStatus.capped(problems)
     problemCount = max(total ?? 0, problems.count)
+    retryMilliseconds = problems[0].reason.retryMilliseconds
   }
 
   /// As many of the problems as a client takes in one frame: names come from requests and files.
@@ -62,47 +68,178 @@ package struct CallStatus: Error, Sendable, Hashable {
 }
 
 extension CallStatus {
-  /// Unpacks the message `CallStatus`.
-  package init(unpacking bytes: RawSpan, _ scratch: Scratch) throws(MessageError) {
-    let message = unsafe try scratch.unpack(
-      bytes, limit: MessageLimit.reply, { unsafe warmstart__v1__call_status__unpack($0, $1, $2) })
-    unsafe self.init(message.pointee)
+  /// Whose reasons these are, as `ErrorInfo` says it.
+  fileprivate static let domain = "warmstart"
+
+  /// The details of a status, by the names of their messages.
+  fileprivate enum Detail: String {
+    case errorInfo = "google.rpc.ErrorInfo"
+    case problems = "warmstart.v1.Problems"
+    case retryInfo = "google.rpc.RetryInfo"
+
+    var typeURL: [UInt8] { Array("type.googleapis.com/\(rawValue)".utf8) }
+
+    init?(typeURL: ArraySlice<UInt8>) {
+      let name = typeURL.split(separator: UInt8(ascii: "/")).last ?? []
+      self.init(rawValue: String(decoding: name, as: UTF8.self))
+    }
   }
 
-  private init(_ message: Warmstart__V1__CallStatus) {
-    code = unsafe StatusCode(rawValue: message.code) ?? .unknown
-    reason = unsafe text(message.reason)
-    self.message = unsafe text(message.message)
-    problemCount = unsafe Int(message.problem_count)
-    problems = unsafe elements(message.problems, message.n_problems).compactMap { element in
-      guard let problem = unsafe element?.pointee else { return nil }
-      return unsafe Problem(
-        Reason(rawValue: text(problem.reason)) ?? .system, text(problem.message),
-        key: name(problem.key), variable: name(problem.variable), tensor: name(problem.tensor))
+  /// Unpacks a `google.rpc.Status`; details that are not known are skipped.
+  package init(unpacking bytes: RawSpan, _ scratch: Scratch) throws(MessageError) {
+    code = .unknown
+    (reason, message, problems, problemCount) = ("", "", [], 0)
+    let message = unsafe bytes.withUnsafeBytes { unsafe Array($0) }
+    var reader = FieldReader(message.span)
+    while let field = try reader.next() {
+      switch (field.number, field.value) {
+      case (1, .varint(let value)):
+        code = StatusCode(rawValue: Int32(truncatingIfNeeded: value)) ?? .unknown
+      case (2, .bytes(let range)):
+        self.message = String(decoding: message[range], as: UTF8.self)
+      case (3, .bytes(let range)): try readDetail(message[range], scratch)
+      default: break
+      }
     }
+    // A daemon that sends no reason has one all the same: its code.
+    if reason.isEmpty { reason = code.name }
+  }
+
+  /// Reads a `google.protobuf.Any`.
+  private mutating func readDetail(
+    _ bytes: ArraySlice<UInt8>, _ scratch: Scratch
+  ) throws(MessageError) {
+    var reader = FieldReader(bytes.span)
+    var detail: Detail?
+    var contents = bytes[bytes.endIndex...]
+    while let field = try reader.next() {
+      guard case .bytes(let range) = field.value else { continue }
+      let place = bytes.startIndex + range.lowerBound..<bytes.startIndex + range.upperBound
+      if field.number == 1 { detail = Detail(typeURL: bytes[place]) }
+      if field.number == 2 { contents = bytes[place] }
+    }
+    switch detail {
+    case .errorInfo: try readErrorInfo(contents)
+    case .problems: try readProblems(Array(contents), scratch)
+    case .retryInfo: try readRetryInfo(contents)
+    case nil: break
+    }
+  }
+
+  private mutating func readErrorInfo(_ bytes: ArraySlice<UInt8>) throws(MessageError) {
+    var reader = FieldReader(bytes.span, at: bytes.startIndex)
+    while let field = try reader.next() {
+      if case (1, .bytes(let range)) = (field.number, field.value) {
+        reason = String(decoding: bytes[range], as: UTF8.self)
+      }
+    }
+  }
+
+  private mutating func readRetryInfo(_ bytes: ArraySlice<UInt8>) throws(MessageError) {
+    var reader = FieldReader(bytes.span, at: bytes.startIndex)
+    while let field = try reader.next() {
+      guard case (1, .bytes(let range)) = (field.number, field.value) else { continue }
+      // A google.protobuf.Duration: seconds and nanoseconds.
+      var duration = FieldReader(bytes[range].span)
+      var milliseconds = 0
+      while let part = try duration.next() {
+        guard case .varint(let value) = part.value else { continue }
+        let most = 1_000_000_000
+        if part.number == 1 { milliseconds += min(Int(clamping: value), most) * 1000 }
+        if part.number == 2 { milliseconds += min(Int(clamping: value), most) / 1_000_000 }
+      }
+      retryMilliseconds = milliseconds
+    }
+  }
+
+  private mutating func readProblems(
+    _ bytes: [UInt8], _ scratch: Scratch
+  ) throws(MessageError) {
+    let message = unsafe try scratch.unpack(
+      bytes.span.bytes, limit: MessageLimit.reply,
+      { unsafe warmstart__v1__problems__unpack($0, $1, $2) })
+    problemCount = unsafe Int(message.pointee.problem_count)
+    problems = unsafe elements(message.pointee.problems, message.pointee.n_problems)
+      .compactMap { element in
+        guard let problem = unsafe element?.pointee else { return nil }
+        return unsafe Problem(
+          Reason(rawValue: text(problem.reason)) ?? .system, text(problem.message),
+          key: name(problem.key), variable: name(problem.variable), tensor: name(problem.tensor))
+      }
   }
 }
 
 extension OutgoingFrame {
   /// Begins a frame whose body is the status.
   package mutating func begin(_ status: CallStatus, _ scratch: Scratch) {
-    scratch.begin()
-    var message = unsafe Warmstart__V1__CallStatus()
-    unsafe warmstart__v1__call_status__init(&message)
-    unsafe message.code = status.code.rawValue
-    unsafe message.reason = scratch.text(status.reason)
-    unsafe message.message = scratch.text(status.message)
-    unsafe message.problem_count = UInt32(clamping: status.problemCount)
-    unsafe message.n_problems = status.problems.count
-    unsafe message.problems = scratch.messages(status.problems) { problem, detail in
-      unsafe warmstart__v1__problem_detail__init(detail)
+    begin()
+    if let milliseconds = status.retryMilliseconds {
+      prepend(.retryInfo) { frame in
+        frame.prepend(field: 1) { frame in
+          frame.prepend(field: 2, UInt64(milliseconds % 1000 * 1_000_000))
+          frame.prepend(field: 1, UInt64(milliseconds / 1000))
+        }
+      }
+    }
+    prepend(.problems) { frame in
+      scratch.begin()
+      unsafe frame.prepend(&status.problemsMessage(scratch).pointee.base)
+    }
+    prepend(.errorInfo) { frame in
+      frame.prepend(field: 2, text: CallStatus.domain)
+      frame.prepend(field: 1, text: status.reason)
+    }
+    prepend(field: 2, text: status.message)
+    prepend(field: 1, UInt64(status.code.rawValue))
+  }
+
+  /// Puts a detail of a status in front, a `google.protobuf.Any`.
+  private mutating func prepend(
+    _ detail: CallStatus.Detail, _ contents: (inout OutgoingFrame) -> Void
+  ) {
+    prepend(field: 3) { frame in
+      frame.prepend(field: 2, message: contents)
+      let url = detail.typeURL
+      frame.prepend(field: 1, url.span)
+    }
+  }
+
+  private mutating func prepend(field: UInt64, text: String) {
+    let bytes = Array(text.utf8)
+    prepend(field: field, bytes.span)
+  }
+}
+
+extension CallStatus {
+  fileprivate func problemsMessage(
+    _ scratch: Scratch
+  ) -> UnsafeMutablePointer<Warmstart__V1__Problems> {
+    let message = unsafe scratch.make(1, of: Warmstart__V1__Problems.self)
+    unsafe warmstart__v1__problems__init(message)
+    unsafe message.pointee.problem_count = UInt32(clamping: problemCount)
+    unsafe message.pointee.n_problems = problems.count
+    unsafe message.pointee.problems = scratch.messages(problems) { problem, detail in
+      unsafe warmstart__v1__problem__init(detail)
       unsafe detail.pointee.reason = scratch.text(problem.reason.rawValue)
       unsafe detail.pointee.message = scratch.text(problem.message)
       unsafe detail.pointee.key = scratch.bytes(problem.key?.bytes ?? [])
       unsafe detail.pointee.variable = scratch.bytes(problem.variable?.bytes ?? [])
       unsafe detail.pointee.tensor = scratch.bytes(problem.tensor?.bytes ?? [])
     }
-    unsafe begin(&message.base)
+    return unsafe message
+  }
+}
+
+extension Reason {
+  /// How long to wait for what may pass by itself; chosen, not tuned.
+  fileprivate var retryMilliseconds: Int? {
+    switch self {
+    // Another client may give back what is lacking.
+    case .quota, .budget: 1000
+    // The next daemon answers on a new connection.
+    case .draining: 100
+    default: nil
+    }
   }
 }
 

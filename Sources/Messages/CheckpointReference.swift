@@ -1,6 +1,5 @@
 internal import CMessages
 internal import CProtobufC
-package import TensorModel
 
 /// Which checkpoint a call is about.
 package enum CheckpointReference: Sendable, Hashable {
@@ -8,8 +7,6 @@ package enum CheckpointReference: Sendable, Hashable {
   case handle(UInt64)
   /// One whose files come with the call or were attached; the label is for people.
   case files([CheckpointFile], label: String)
-  /// One that an administrator has published.
-  case published(Name)
 }
 
 /// A file of a checkpoint and what it is for.
@@ -57,14 +54,11 @@ extension CheckpointReference {
     _ pointer: UnsafeMutablePointer<Warmstart__V1__CheckpointReference>?
   ) throws(MessageError) {
     guard let message = unsafe pointer?.pointee else { throw .malformed("no checkpoint") }
-    let kinds = unsafe [message.handle != 0, message.n_files > 0, message.name.len > 0]
-    guard kinds.count(where: { $0 }) == 1 else {
-      throw .malformed("a checkpoint is one of a handle, files and a name")
+    guard unsafe (message.handle != 0) != (message.n_files > 0) else {
+      throw .malformed("a checkpoint is either a handle or files")
     }
     if unsafe message.handle != 0 {
       self = unsafe .handle(message.handle)
-    } else if unsafe message.name.len > 0 {
-      self = unsafe .published(Name(bytes(message.name)))
     } else {
       guard unsafe message.n_files <= maximumCheckpointFiles else {
         throw .malformed("more than \(maximumCheckpointFiles) files")
@@ -85,7 +79,6 @@ extension CheckpointReference {
     unsafe warmstart__v1__checkpoint_reference__init(message)
     switch self {
     case .handle(let handle): unsafe message.pointee.handle = handle
-    case .published(let name): unsafe message.pointee.name = scratch.bytes(name.bytes)
     case .files(let files, let label):
       unsafe message.pointee.label = scratch.text(label)
       unsafe message.pointee.n_files = files.count

@@ -1,4 +1,4 @@
-/// A call of the service.
+/// A call of the daemon's services.
 package enum Method: String, Sendable, CaseIterable {
   case hello = "/warmstart.v1.Warmstart/Hello"
   case attach = "/warmstart.v1.Warmstart/Attach"
@@ -7,12 +7,10 @@ package enum Method: String, Sendable, CaseIterable {
   case list = "/warmstart.v1.Warmstart/List"
   case listObjects = "/warmstart.v1.Warmstart/ListObjects"
   case resolve = "/warmstart.v1.Warmstart/Resolve"
-  case preload = "/warmstart.v1.Warmstart/Preload"
-  case verify = "/warmstart.v1.Warmstart/Verify"
   case status = "/warmstart.v1.Warmstart/Status"
-  case pin = "/warmstart.v1.Warmstart/Pin"
-  case unpin = "/warmstart.v1.Warmstart/Unpin"
-  case evict = "/warmstart.v1.Warmstart/Evict"
+  case describe = "/warmstart.v1.Warmstart/Describe"
+  case checkHealth = "/grpc.health.v1.Health/Check"
+  case watchHealth = "/grpc.health.v1.Health/Watch"
 
   /// The bytes of each method's path: comparing strings would cost more than the rest of an envelope.
   private static let paths = allCases.map { ($0, Array($0.rawValue.utf8)) }

@@ -125,6 +125,17 @@ package final class Daemon: Sendable {
       "ended the session of process \(client.peer.pid) of user \(client.peer.uid): \(error)")
   }
 
+  /// Tells an operator, once for each user, that a client takes the socket for a web server's.
+  func noteHTTP(_ client: Client) {
+    let uid = client.peer.uid
+    let text = complaints.withLock {
+      $0.add(
+        "process \(client.peer.pid) of user \(uid) speaks HTTP on Warmstart's socket",
+        about: "http \(uid)")
+    }
+    if let text { supervisor.warn(text) }
+  }
+
   /// Tells an operator that a checkpoint's files are damaged, once for each state of them.
   func noteDamage(_ status: CallStatus, to checkpoint: Session.Subject) {
     let generation = checkpoint.generation.description

@@ -79,12 +79,15 @@ final class RequestShare {
     fileCount -= replyFileCount
   }
 
-  /// Gives back what the call took.
-  func giveBack() {
-    if byteCount > 0 { account.giveBack(byteCount, of: .messages) }
-    if fileCount > 0 { account.giveBack(fileCount, of: .filesInFlight) }
-    byteCount = 0
-    fileCount = 0
+  /// Gives back what the call took, but not what belongs to calls that were read ahead.
+  func giveBack(keeping backlog: (byteCount: Int, fileCount: Int) = (0, 0)) {
+    let kept = backlog.byteCount * RequestShare.requestFactor
+    if byteCount > kept { account.giveBack(byteCount - kept, of: .messages) }
+    if fileCount > backlog.fileCount {
+      account.giveBack(fileCount - backlog.fileCount, of: .filesInFlight)
+    }
+    byteCount = kept
+    fileCount = backlog.fileCount
   }
 
   deinit {

@@ -12,12 +12,18 @@ struct Responder {
   private let id: UInt64
   /// What the user pays for replies that are not read; nil for one that fits a new socket's buffer.
   private let share: RequestShare?
+  /// When the client stops waiting.
+  private let deadline: Deadline
 
   /// Makes a responder; id 0 speaks about the connection itself.
-  init(_ connection: Connection, _ id: UInt64, _ share: RequestShare? = nil) {
+  init(
+    _ connection: Connection, _ id: UInt64, _ share: RequestShare? = nil,
+    until deadline: Deadline = .never
+  ) {
     self.connection = connection
     self.id = id
     self.share = share
+    self.deadline = deadline
   }
 
   /// Sends a response that `begin` puts into the frame, with files on it.
@@ -45,7 +51,7 @@ struct Responder {
       throw .status(CallStatus(error))
     }
     defer { share?.giveBack(reply: byteCount, files: files.count) }
-    do { try connection.send(files) } catch { throw .wire(error) }
+    do { try connection.send(files, until: deadline) } catch { throw .wire(error) }
   }
 
   /// Sends a failure.

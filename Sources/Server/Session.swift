@@ -90,7 +90,7 @@ final class Session {
   /// Waits until the client has received the files that it was sent, or says something.
   private func awaitReading() {
     share.settle()
-    while share.hasSentFiles {
+    while share.hasSentFiles, !connection.hasBacklog {
       var poll = Poll()
       poll.add(client.socket.descriptor, for: .readable)
       let deadline = Deadline.after(milliseconds: Session.lookMilliseconds)
@@ -105,7 +105,7 @@ final class Session {
         turn.giveUp()
         // Given back when it is free.
         connection.shrink()
-        share.giveBack()
+        share.giveBack(keeping: connection.backlogBurden)
         client.endCall()
         awaitReading()
       }
@@ -114,6 +114,11 @@ final class Session {
     } catch {
       if daemon.isDraining, error == .endedInFrame {
         try? refuse(Problem(.draining, "the daemon is stopping"))
+        return
+      }
+      if case .http(let version) = error {
+        daemon.noteHTTP(client)
+        connection.answerHTTP(version: version)
         return
       }
       daemon.noteBrokenSession(client, error)
@@ -126,13 +131,20 @@ final class Session {
   private func answer() throws(WireError) -> Bool {
     let call: Call
     do { call = try Call(parsing: connection.message) } catch { throw .malformed("\(error)") }
-    let caller = caller(call)
+    let deadline = deadline(of: call)
+    let caller = Caller(client.socket, until: deadline, turn: turn)
     try connection.expectDescriptors(call.descriptorCount)
     client.countCall()
-    let reply = Responder(connection, call.id, share)
+    let reply = Responder(connection, call.id, share, until: deadline)
     do throws(CallFailure) {
-      do { try turn.take(caller) } catch { throw .status(CallStatus(error)) }
-      try dispatchAgain(call, reply)
+      do throws(Problem) {
+        // Its time may be over before its turn.
+        if connection.waitedMilliseconds > 0 { try caller.checkIn() }
+        try turn.take(caller)
+      } catch {
+        throw .status(CallStatus(error))
+      }
+      try dispatchAgain(call, reply, caller)
     } catch {
       if let openedByCall { try? close(openedByCall) }
       switch error {
@@ -154,20 +166,24 @@ final class Session {
   /// Answers a call; once more if it failed because files that are open got or lost names.
   ///
   /// They are opened anew then, so that nothing that was verified before is taken for what they are now.
-  private func dispatchAgain(_ call: Call, _ reply: Responder) throws(CallFailure) {
+  private func dispatchAgain(
+    _ call: Call, _ reply: Responder, _ caller: Caller
+  ) throws(CallFailure) {
     do throws(CallFailure) {
-      try dispatch(call, reply)
+      try dispatch(call, reply, caller)
     } catch {
       guard case .status(let status) = error, status.reason == Reason.checkpointChanged.rawValue,
         let files = named?.files ?? passed, files.areOnlyRelinked
       else { throw error }
-      if let named { try reopen(named, caller(call)) }
+      if let named { try reopen(named, caller) }
       if let openedByCall { try close(openedByCall) }
-      try dispatch(call, reply)
+      try dispatch(call, reply, caller)
     }
   }
 
-  private func dispatch(_ call: Call, _ reply: Responder) throws(CallFailure) {
+  private func dispatch(
+    _ call: Call, _ reply: Responder, _ caller: Caller
+  ) throws(CallFailure) {
     openedByCall = nil
     subject = nil
     named = nil
@@ -178,7 +194,6 @@ final class Session {
     guard let method = call.knownMethod else {
       throw .status(CallStatus(.unsupported, "this daemon does not have the call \(call.method)"))
     }
-    let caller = caller(call)
     switch method {
     case .hello: try hello(call, reply)
     case .attach: try attach(reply, caller)
@@ -188,8 +203,9 @@ final class Session {
     case .listObjects: try listObjects(call, reply, caller)
     case .resolve: try resolve(call, reply, caller)
     case .status: try status(reply)
-    case .preload, .verify, .pin, .unpin, .evict:
-      throw .status(CallStatus(.unsupported, "this daemon does not have the call \(method) yet"))
+    case .describe: try reply.send { frame, _ in frame.beginDescription() }
+    case .checkHealth: try checkHealth(call, reply)
+    case .watchHealth: try watchHealth(call, reply, caller)
     }
   }
 
@@ -204,8 +220,17 @@ final class Session {
     }
   }
 
-  private func caller(_ call: Call) -> Caller {
-    Caller(client.socket, until: call.deadline, turn: turn)
+  /// When the client stops waiting, which began when the call had come.
+  private func deadline(of call: Call) -> Deadline {
+    guard let timeout = call.timeoutMilliseconds else { return .never }
+    return .after(milliseconds: max(0, timeout - connection.waitedMilliseconds))
+  }
+
+  /// A failure for what only the connection itself can give back: waiting does not help.
+  private static func full(_ message: String) -> CallStatus {
+    var status = CallStatus(.quota, message)
+    status.retryMilliseconds = nil
+    return status
   }
 
   private func refuse(_ problem: Problem) throws(WireError) {
@@ -219,7 +244,7 @@ final class Session {
     let files = connection.files
     guard files.count <= maximumCheckpointFiles - attached.count else {
       throw .status(
-        CallStatus(.quota, "a connection attaches at most \(maximumCheckpointFiles) files"))
+        Session.full("a connection attaches at most \(maximumCheckpointFiles) files"))
     }
     do {
       // Not only for later: a client's own socket, held here, would keep its connection alive.
@@ -249,12 +274,10 @@ final class Session {
       subject = Subject(
         label: resident.label, openedBy: resident.openedBy, generation: resident.generation)
       return open
-    case .published(let name):
-      throw .status(CallStatus(.checkpointNotFound, "no checkpoint is published as \(name)"))
     case .files(let files, let label):
       guard checkpoints.count < daemon.limits.handles else {
         throw .status(
-          CallStatus(.quota, "a connection has at most \(daemon.limits.handles) checkpoints open"))
+          Session.full("a connection has at most \(daemon.limits.handles) checkpoints open"))
       }
       do {
         return try openFiles(files, label: label, caller)
@@ -358,15 +381,8 @@ extension WireError {
     case .overQuota: .quota
     case .timedOut: .deadline
     case .system: .system
-    case .endedInFrame, .badFlags, .tooLong, .descriptorsDiffer, .malformed: .invalidRequest
+    case .endedInFrame, .badFlags, .http, .tooLong, .descriptorsDiffer, .malformed: .invalidRequest
     }
-  }
-}
-
-extension Call {
-  /// When the client stops waiting, from now on.
-  fileprivate var deadline: Deadline {
-    timeoutMilliseconds.map { .after(milliseconds: $0) } ?? .never
   }
 }
 

@@ -33,6 +33,22 @@ package struct Caller: Sendable {
     if socket?.hasHungUp() == true { throw Problem(.cancelled, "the client has hung up") }
   }
 
+  /// Waits until the caller hangs up or its deadline passes; throws which, as `checkIn` does.
+  package func waitForHangUp() throws(Problem) {
+    try pausing { () throws(Problem) in
+      while true {
+        try checkIn()
+        var poll = Poll()
+        if let socket { poll.add(socket.descriptor, for: .hangUp) }
+        do {
+          _ = try poll.wait(until: deadline)
+        } catch {
+          throw Problem(.system, "waiting for the client to hang up failed: \(error)")
+        }
+      }
+    }
+  }
+
   /// Waits for the flight's end; throws as `checkIn` does.
   func wait(for flight: Flight) throws(Problem) {
     try pausing { () throws(Problem) in try wait(flight) }

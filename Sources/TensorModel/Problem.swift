@@ -50,6 +50,7 @@ public enum Reason: String, Sendable, Hashable, CaseIterable {
   case quota = "QUOTA"
   case budget = "BUDGET"
   case notAllowed = "NOT_ALLOWED"
+  case serviceUnknown = "SERVICE_UNKNOWN"
   case invalidRequest = "INVALID_REQUEST"
   case deadline = "DEADLINE"
   case cancelled = "CANCELLED"
@@ -60,7 +61,7 @@ public enum Reason: String, Sendable, Hashable, CaseIterable {
   /// The gRPC code that the reason belongs to.
   public var code: StatusCode {
     switch self {
-    case .checkpointNotFound, .tensorNotFound: .notFound
+    case .checkpointNotFound, .tensorNotFound, .serviceUnknown: .notFound
     case .checkpointStateInvalid, .ambiguousName, .scopeOnly, .shapeMismatch, .slicesDiffer,
       .dtypeMismatch, .slicesIncomplete, .versionMismatch, .invalidRequest:
       .invalidArgument

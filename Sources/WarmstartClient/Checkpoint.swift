@@ -140,17 +140,6 @@ public final class Checkpoint: Sendable {
   }
 }
 
-extension Client {
-  /// Closes a handle if its session still lives; a lost session has closed it already.
-  fileprivate func giveBack(_ handle: UInt64, session number: Int) {
-    onSession(number) { session throws(SessionError) in
-      try session.post(.close) { frame, scratch in
-        frame.begin(CloseRequest(handle: handle), scratch)
-      }
-    }
-  }
-}
-
 extension Checkpoint.StoredTensor {
   fileprivate init(_ tensor: ListReply.Tensor) {
     name = tensor.name

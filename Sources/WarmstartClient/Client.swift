@@ -11,24 +11,36 @@ import Wire
 /// client; their calls take turns.
 public final class Client: Sendable {
   private struct State {
+    /// The connection, unless it is lost or a call has it.
     var session: Session?
+    /// Whether a call has its turn.
+    var isTaken = false
     var sessionCount = 0
+    /// Handles that were given back while a call had its turn, with their sessions.
+    var closing: [(session: Int, handle: UInt64)] = []
   }
 
   /// Where the daemon listens.
   public let socketPath: String
   private let label: String
-  // Invariant: the session, if there is one, is between calls. The lock is held during a call, since
-  // calls of one connection are answered one after the other anyway.
+  private let whileWaiting: (@Sendable () -> Void)?
+  // Invariant: only the call whose turn it is has the session; a session in the state is between
+  // calls. Calls of one connection are answered one after the other anyway.
   private let state = Monitor(State())
 
   /// Makes a client; `label` is what the daemon's status calls it.
   ///
   /// Without a path the client takes `$WARMSTART_SOCKET`, else `/run/warmstart/warmstart.sock`, else
   /// the socket in the user's runtime directory. Nothing is connected yet.
-  public init(socket path: String? = nil, label: String = "") {
+  public convenience init(socket path: String? = nil, label: String = "") {
+    self.init(socket: path, label: label, whileWaiting: nil)
+  }
+
+  /// Makes a client that calls `whileWaiting` if a daemon does not begin to answer within a second.
+  package init(socket path: String?, label: String, whileWaiting: (@Sendable () -> Void)?) {
     socketPath = path ?? SocketPath.standard
     self.label = label
+    self.whileWaiting = whileWaiting
   }
 
   /// Opens a checkpoint as TensorFlow finds it and takes a lease on it.
@@ -61,6 +73,19 @@ public final class Client: Sendable {
     return report
   }
 
+  /// Whether the daemon serves; false while it is stopping.
+  ///
+  /// Throws CONNECTION if no daemon listens, or DEADLINE. See gRPC's health protocol.
+  public func isServing(timeout: Duration? = nil) throws(WarmstartError) -> Bool {
+    var health = Health.unknown
+    try call(.checkHealth, until: Deadline(timeout)) { _ in
+      PreparedCall { frame, scratch in frame.begin(HealthRequest(), scratch) }
+    } each: { bytes, scratch, _ throws(MessageError) in
+      health = try Health(unpacking: bytes, scratch)
+    }
+    return health == .serving
+  }
+
   /// What a call sends on a given session.
   struct PreparedCall {
     var files: [File] = []
@@ -87,20 +112,22 @@ public final class Client: Sendable {
     _ prepare: (Session) throws(SessionError) -> PreparedCall,
     each: (RawSpan, Scratch, [File]) throws(MessageError) -> Void
   ) throws(WarmstartError) -> Int {
-    try state.withLock { state throws(WarmstartError) in
+    try takingTurn(until: deadline) { session throws(WarmstartError) in
       var isRetry = false
       while true {
         do throws(SessionError) {
-          let session = try connected(&state)
-          let call = try prepare(session)
-          try session.call(
+          let current: Session
+          if let session { current = session } else { current = try connect(until: deadline) }
+          session = current
+          let call = try prepare(current)
+          try current.call(
             method, files: call.files, features: call.features, until: deadline, call.begin, each)
-          return session.number
+          return current.number
         } catch {
           if case .failed(let status) = error { throw WarmstartError(status) }
-          state.session = nil
+          session = nil
           guard error.mayRetry, !isRetry, !deadline.hasPassed else {
-            throw WarmstartError(error, deadline)
+            throw WarmstartError(error)
           }
           isRetry = true
         }
@@ -108,25 +135,75 @@ public final class Client: Sendable {
     }
   }
 
-  /// Runs the body on the session of a number if that is still the one in use.
-  func onSession(_ number: Int, _ body: (Session) throws(SessionError) -> Void) {
-    state.withLock { state in
-      guard let session = state.session, session.number == number else { return }
-      do throws(SessionError) {
-        try body(session)
-      } catch {
-        // What a lost connection held is given back by the daemon.
-        state.session = nil
+  /// Closes a handle if its session still lives; a lost session has closed it already.
+  ///
+  /// Does not wait for a call that has its turn: that call closes the handle when it is done.
+  func giveBack(_ handle: UInt64, session number: Int) {
+    let session = state.withLock { state -> Session? in
+      guard !state.isTaken else {
+        state.closing.append((number, handle))
+        return nil
+      }
+      guard let session = state.session, session.number == number else { return nil }
+      state.isTaken = true
+      state.closing.append((number, handle))
+      return session
+    }
+    if let session { endTurn(session) }
+  }
+
+  /// Runs the body with the session, if there is one, when other threads' calls are done.
+  private func takingTurn<Result>(
+    until deadline: Deadline, _ body: (inout Session?) throws(WarmstartError) -> Result
+  ) throws(WarmstartError) -> Result {
+    let taken = state.wait(until: deadline) { state -> Session?? in
+      guard !state.isTaken else { return nil }
+      state.isTaken = true
+      let session = state.session
+      state.session = nil
+      return .some(session)
+    }
+    guard var session = taken else {
+      throw WarmstartError(
+        .deadline, "another thread's call on this client did not end in time")
+    }
+    defer { endTurn(session) }
+    return try body(&session)
+  }
+
+  /// Gives the next call its turn, after what was given back meanwhile is closed.
+  private func endTurn(_ session: Session?) {
+    var session = session
+    while true {
+      let closing = state.notifyingOne { state -> [(session: Int, handle: UInt64)] in
+        let closing = session == nil ? [] : state.closing
+        state.closing = []
+        guard closing.isEmpty else { return closing }
+        state.session = session
+        state.isTaken = false
+        return []
+      }
+      if closing.isEmpty { return }
+      for handle in closing where handle.session == session?.number {
+        do throws(SessionError) {
+          try session?.post(.close) { frame, scratch in
+            frame.begin(CloseRequest(handle: handle.handle), scratch)
+          }
+        } catch {
+          // What a lost connection held is given back by the daemon.
+          session = nil
+        }
       }
     }
   }
 
-  private func connected(_ state: inout State) throws(SessionError) -> Session {
-    if let session = state.session { return session }
-    state.sessionCount += 1
-    let session = try Session(socketPath, number: state.sessionCount, label: label)
-    state.session = session
-    return session
+  private func connect(until deadline: Deadline) throws(SessionError) -> Session {
+    let number = state.withLock { state in
+      state.sessionCount += 1
+      return state.sessionCount
+    }
+    return try Session(
+      socketPath, number: number, label: label, until: deadline, whileWaiting: whileWaiting)
   }
 }
 
@@ -143,7 +220,7 @@ extension SessionError {
 }
 
 extension WarmstartError {
-  fileprivate init(_ error: SessionError, _ deadline: Deadline) {
+  fileprivate init(_ error: SessionError) {
     switch error {
     case .failed(let status), .refused(let status): self.init(status)
     case .deadlinePassed:

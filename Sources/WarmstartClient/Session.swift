@@ -15,24 +15,37 @@ final class Session {
   private var lastID = Session.helloID
   /// Calls that nobody waits for, whose replies precede those to later calls.
   private var posted = [Session.helloID]
+  /// What to do, once, if the daemon has not even said hello by then.
+  private var notice: (due: Deadline, give: @Sendable () -> Void)?
   /// The same in every session: the process keeps its name.
   private static let commandLine = Process.commandLine
 
   /// Connects and introduces the client, without waiting for an answer.
-  init(_ path: String, number: Int, label: String) throws(SessionError) {
+  ///
+  /// `whileWaiting` is called if the daemon has not answered after a second.
+  init(
+    _ path: String, number: Int, label: String, until deadline: Deadline,
+    whileWaiting: (@Sendable () -> Void)?
+  ) throws(SessionError) {
     self.number = number
-    do { connection = Connection(try Socket(connectingTo: FilePath(path))) } catch {
-      throw .cannotConnect(path, error)
+    do {
+      connection = Connection(try Socket(connectingTo: FilePath(path), until: deadline))
+    } catch {
+      throw error == .wouldBlock ? .deadlinePassed : .cannotConnect(path, error)
     }
+    notice = whileWaiting.map { (.after(milliseconds: Session.patienceMilliseconds), $0) }
     let hello = HelloRequest(label: label, command: Session.commandLine)
     do throws(WireError) {
-      try send(id: Session.helloID, .hello, [], timeout: nil, features: []) { frame, scratch in
+      try send(id: Session.helloID, .hello, [], until: deadline, features: []) { frame, scratch in
         frame.begin(hello, scratch)
       }
     } catch {
-      throw lastWords(after: error)
+      throw lastWords(after: error, deadline)
     }
   }
+
+  /// How long a daemon may take to start before somebody is told that it does not answer.
+  private static let patienceMilliseconds = 1000
 
   /// Makes a call and hands each response to the body.
   func call(
@@ -42,10 +55,9 @@ final class Session {
   ) throws(SessionError) {
     lastID += 1
     do throws(WireError) {
-      let timeout = deadline.remainingMilliseconds.map { max(1, $0) }
-      try send(id: lastID, method, files, timeout: timeout, features: features, begin)
+      try send(id: lastID, method, files, until: deadline, features: features, begin)
     } catch {
-      throw lastWords(after: error)
+      throw lastWords(after: error, deadline)
     }
     defer { connection.shrink() }
     while try receive(lastID, until: deadline, body) {}
@@ -57,7 +69,7 @@ final class Session {
   ) throws(SessionError) {
     lastID += 1
     do throws(WireError) {
-      try send(id: lastID, method, [], timeout: nil, features: [], begin)
+      try send(id: lastID, method, [], until: .never, features: [], begin)
     } catch {
       throw .lost(error)
     }
@@ -65,24 +77,27 @@ final class Session {
   }
 
   private func send(
-    id: UInt64, _ method: Method, _ files: [File], timeout: Int?, features: [String],
+    id: UInt64, _ method: Method, _ files: [File], until deadline: Deadline,
+    features: [String],
     _ begin: (inout OutgoingFrame, Scratch) -> Void
   ) throws(WireError) {
     begin(&connection.outgoing, connection.scratch)
     var call = Call(id: id, method)
     call.descriptorCount = files.count
-    call.timeoutMilliseconds = timeout
+    // The daemon's time begins when it has the call, so the client's is over first.
+    call.timeoutMilliseconds = deadline.remainingMilliseconds.map { max(1, $0) }
     call.requiredFeatures = features
     connection.outgoing.finish(call)
     let byteCount = connection.outgoing.byteCount - OutgoingFrame.prefixByteCount
     guard byteCount <= Connection.maximumRequestByteCount else {
       throw .tooLong(byteCount: byteCount, limit: Connection.maximumRequestByteCount)
     }
-    try connection.send(files)
+    try connection.send(files, until: deadline)
   }
 
   /// Why nothing could be sent: a daemon that refuses a connection says so and closes at once.
-  private func lastWords(after error: WireError) -> SessionError {
+  private func lastWords(after error: WireError, _ deadline: Deadline) -> SessionError {
+    if error == .timedOut, deadline.hasPassed { return .deadlinePassed }
     guard error == .system(.brokenPipe) || error == .system(.connectionReset) else {
       return .lost(error)
     }
@@ -123,15 +138,27 @@ final class Session {
 
   private func receive(until deadline: Deadline) throws(SessionError) -> Reply {
     do throws(WireError) {
-      guard
-        try connection.receive(limit: Connection.maximumReplyByteCount, until: deadline)
-      else { throw WireError.endedInFrame }
+      guard try awaitFrame(until: deadline) else { throw WireError.endedInFrame }
     } catch {
       throw error == .timedOut && deadline.hasPassed ? .deadlinePassed : .lost(error)
     }
     let reply = try unpack { () throws(MessageError) in try Reply(parsing: connection.message) }
     do { try connection.expectDescriptors(reply.descriptorCount) } catch { throw .lost(error) }
     return reply
+  }
+
+  /// Waits for a frame, and gives notice if the daemon does not begin to answer.
+  private func awaitFrame(until deadline: Deadline) throws(WireError) -> Bool {
+    let limit = Connection.maximumReplyByteCount
+    guard let notice else { return try connection.receive(limit: limit, until: deadline) }
+    self.notice = nil
+    do {
+      return try connection.receive(limit: limit, until: min(deadline, notice.due))
+    } catch {
+      guard error == .timedOut, !deadline.hasPassed else { throw error }
+      notice.give()
+      return try connection.receive(limit: limit, until: deadline)
+    }
   }
 
   private func unpack<Result>(

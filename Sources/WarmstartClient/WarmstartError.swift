@@ -17,6 +17,8 @@ public struct WarmstartError: Error, Sendable, Hashable {
   public let problems: [Problem]
   /// The number of problems that were found.
   public let problemCount: Int
+  /// How long to wait before the same call may succeed; nil if waiting does not help.
+  public let retryDelay: Duration?
   /// What the system answered, if that was the cause.
   public let underlyingError: Errno?
   /// The checkpoint that the daemon says this of, by its path as TensorFlow reports it.
@@ -28,6 +30,7 @@ public struct WarmstartError: Error, Sendable, Hashable {
     message = status.message
     problems = status.problems
     problemCount = status.problemCount
+    retryDelay = status.retryMilliseconds.map { .milliseconds($0) }
     underlyingError = nil
   }
 
@@ -37,6 +40,7 @@ public struct WarmstartError: Error, Sendable, Hashable {
     self.message = message
     problems = [Problem(reason, message)]
     problemCount = 1
+    retryDelay = nil
     underlyingError = underlying
   }
 

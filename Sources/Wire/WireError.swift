@@ -8,6 +8,8 @@ package enum WireError: Error, Hashable {
   case timedOut
   /// A frame whose flags are not 0: compression is not understood.
   case badFlags(UInt8)
+  /// Not a frame, but HTTP, of version 1 or 2.
+  case http(version: Int)
   /// A frame longer than the receiver takes.
   case tooLong(byteCount: Int, limit: Int)
   /// A frame for which the receiver has no memory or descriptors to spare now.
@@ -24,14 +26,31 @@ extension WireError: CustomStringConvertible {
   package var description: String {
     switch self {
     case .endedInFrame: "the connection ended in the middle of a frame"
-    case .timedOut: "the peer took more than \(Connection.frameMilliseconds) ms for a frame"
+    case .timedOut: "the peer did not send, or take, the rest of a frame in time"
     case .badFlags(let flags): "a frame has flags \(flags), expected 0 (not compressed)"
+    case .http(let version): "the client speaks HTTP/\(version), which this socket does not"
     case .tooLong(let count, let limit): "a frame of \(count) bytes, expected at most \(limit)"
     case .overQuota(let message): "a frame is refused: \(message)"
     case .descriptorsDiffer(let announced, let received):
       "a frame announces \(announced) descriptors, but \(received) came with it"
     case .malformed(let what): "a frame does not parse: \(what)"
     case .system(let errno): "the socket failed: \(errno)"
+    }
+  }
+}
+
+extension WireError {
+  /// Why a frame that begins with the bytes is none; its flags are not 0.
+  init(prefix: ArraySlice<UInt8>) {
+    let preface = Array("PRI *".utf8)
+    let letters = UInt8(ascii: "A")...UInt8(ascii: "Z")
+    if prefix.elementsEqual(preface) {
+      self = .http(version: 2)
+    } else if prefix.prefix(3).allSatisfy(letters.contains) {
+      // The shortest methods are GET and PUT.
+      self = .http(version: 1)
+    } else {
+      self = .badFlags(prefix[prefix.startIndex])
     }
   }
 }

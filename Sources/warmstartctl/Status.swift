@@ -15,7 +15,8 @@ struct Status: ParsableCommand {
 
   func run() throws {
     try Failure.reporting(asJSON: json) { () throws(Failure) in
-      let report = try connection.daemon.call { client, timeout throws(WarmstartError) in
+      let daemon = connection.daemon(timeout: 5)
+      let report = try daemon.call { client, timeout throws(WarmstartError) in
         try client.status(timeout: timeout)
       }
       try Output.write(json ? report.json.line : report.text)

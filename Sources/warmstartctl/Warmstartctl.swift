@@ -1,4 +1,5 @@
 import ArgumentParser
+import Kernel
 import TensorModel
 import WarmstartClient
 
@@ -13,7 +14,7 @@ struct Warmstartctl: ParsableCommand {
       --json: {"error": …} as the last line there), or with 64 if the command line is wrong.
       """,
     version: "warmstartctl 0.1.0",
-    subcommands: [List.self, Resolve.self, Status.self])
+    subcommands: [List.self, Resolve.self, Status.self, Health.self])
 
   @OptionGroup var connection: ConnectionOptions
 
@@ -60,7 +61,9 @@ struct ConnectionOptions: ParsableArguments {
   var socket: String?
 
   @Option(
-    help: ArgumentHelp("Give up when the daemon has not answered by then.", valueName: "seconds"))
+    help: ArgumentHelp(
+      "Give up when the daemon has not answered by then (default: never; 5 for status, 2 for health).",
+      valueName: "seconds"))
   var timeout: Double?
 
   func validate() throws {
@@ -70,9 +73,17 @@ struct ConnectionOptions: ParsableArguments {
   }
 
   /// The daemon, as this command line names it.
-  var daemon: Daemon {
-    let end = timeout.map { ContinuousClock.now.advanced(by: .seconds($0)) }
-    return Daemon(client: Client(socket: socket, label: "warmstartctl"), end: end)
+  var daemon: Daemon { daemon(timeout: nil) }
+
+  /// The daemon, which has so many seconds to answer unless the command line says how many.
+  func daemon(timeout usual: Double?) -> Daemon {
+    let end = (timeout ?? usual).map { ContinuousClock.now.advanced(by: .seconds($0)) }
+    var notice: (@Sendable () -> Void)?
+    if Process.hasTerminal {
+      notice = { Output.complain("warmstartctl: waiting for the daemon to start …\n") }
+    }
+    let client = Client(socket: socket, label: "warmstartctl", whileWaiting: notice)
+    return Daemon(client: client, end: end)
   }
 }
 

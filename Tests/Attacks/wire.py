@@ -18,7 +18,9 @@ class Refused(Exception):
     """A call, or the connection, was answered with a status."""
 
     def __init__(self, status, of_connection):
-        self.code, self.reason, self.message = status.number(1), status.text(2), status.text(3)
+        self.code, self.message = status.number(1), status.text(2)
+        # google.rpc.Status: of its details, the first is an ErrorInfo.
+        self.reason = status.messages(3)[0].messages(2)[0].text(1)
         self.of_connection = of_connection
         super().__init__(f"{self.reason}: {self.message}")
 

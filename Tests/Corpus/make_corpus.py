@@ -1149,10 +1149,8 @@ def make_frames():
 
     invalid = "7 INVALID_REQUEST "
     unparsed = invalid + "the request is not valid"
-    sends("checkpoint-of-two-kinds", unparsed + ": a checkpoint is one of a handle, files and a name",
-          frame(call(SERVICE + "Open", field(1, field(1, 1) + field(3, "bert")))))
-    sends("checkpoint-unpublished", "7 CHECKPOINT_NOT_FOUND no checkpoint is published as bert",
-          frame(call(SERVICE + "Open", field(1, field(3, "bert")))))
+    sends("checkpoint-of-two-kinds", unparsed + ": a checkpoint is either a handle or files",
+          frame(call(SERVICE + "Open", field(1, field(1, 1) + files(INDEX)))))
     sends("handle-of-nobody", invalid + "this connection has no checkpoint 99",
           frame(call(SERVICE + "List", field(1, field(1, 99)))))
     sends("handle-closed-that-was-not-open", invalid + "this connection has no checkpoint 99",

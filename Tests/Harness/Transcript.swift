@@ -10,7 +10,8 @@ internal import TestSupport
 /// on with it. `#` begins a comment. Bytes in brackets, `[6c 6f 67]`, vary: sent as written, but any
 /// number of others may be received in their place. `fds=1(v2_tiles/t.index)` after the arrow names
 /// the descriptors on the frame: a file of the golden checkpoints, or `arena:40`, a sealed arena of
-/// as many bytes. `C> end` and `D> end` close the sender's end.
+/// as many bytes. `raw` after the arrow begins bytes that are no frame. `C> end` and `D> end` close
+/// the sender's end.
 package struct Transcript: Sendable {
   /// Who sends a frame.
   package enum Side: Sendable {
@@ -31,6 +32,7 @@ package struct Transcript: Sendable {
     var runs: [Run] = []
     var descriptors: [String] = []
     var isEnd = false
+    var isRaw = false
     /// Whether a bracket is open, which may close on a later line.
     var varies = false
 
@@ -88,6 +90,10 @@ package struct Transcript: Sendable {
     if words.first == "end" {
       steps[steps.count - 1].isEnd = true
       return
+    }
+    if words.first == "raw" {
+      steps[steps.count - 1].isRaw = true
+      words.removeFirst()
     }
     if let first = words.first, first.hasPrefix("fds=") {
       steps[steps.count - 1].descriptors = try descriptors(first, "\(name):\(number)")
@@ -182,8 +188,13 @@ extension Transcript {
   }
 
   /// Plays one side to the other end of the socket, whose frames must be as written.
-  package func play(_ side: Side, on peer: Peer) throws {
+  ///
+  /// `willPlay` is called before each step, with its position.
+  package func play(
+    _ side: Side, on peer: Peer, willPlay: (Int) throws -> Void = { _ in }
+  ) throws {
     for (index, step) in steps.enumerated() {
+      try willPlay(index)
       let place = "\(name).txt:\(step.line)"
       if step.side == side {
         if step.isEnd {
@@ -195,7 +206,11 @@ extension Transcript {
         continue
       }
       var files: [File] = []
-      guard let bytes = try peer.frame(&files) else {
+      let bytes =
+        try step.isRaw
+        ? peer.receive(step.bytes.count, &files, .after(milliseconds: 120_000))
+        : peer.frame(&files)
+      guard let bytes else {
         guard step.isEnd else { throw Failure(description: "\(place): the other side has closed") }
         continue
       }

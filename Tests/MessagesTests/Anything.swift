@@ -69,9 +69,8 @@ struct Anything: RandomNumberGenerator {
   // MARK: Parts of messages
 
   mutating func reference() -> CheckpointReference {
-    switch count(below: 3) {
+    switch count(below: 2) {
     case 0: .handle(number())
-    case 1: .published(name())
     default: .files((0...count(below: 5)).map { _ in file() }, label: text())
     }
   }

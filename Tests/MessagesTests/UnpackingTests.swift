@@ -40,9 +40,7 @@ import Testing
   @Test(arguments: [
     RawMessage(),
     RawMessage().adding(4, "a label is not a checkpoint"),
-    RawMessage().adding(1, 5).adding(3, "name"),
     RawMessage().adding(1, 5).adding(2, file),
-    RawMessage().adding(2, file).adding(3, "name"),
     RawMessage().adding(2, []),
     RawMessage().adding(2, RawMessage().adding(1, 9).bytes),
   ])

@@ -81,6 +81,10 @@ import WarmstartClient
       #expect(error?.reason == "QUOTA")
       #expect(error?.code == .resourceExhausted)
     },
+    "health": { client in
+      let isServing = try client.isServing()
+      #expect(isServing)
+    },
     "draining": { client in
       let error = #expect(throws: WarmstartError.self) { try client.status() }
       #expect(error?.reason == "DRAINING")
@@ -89,7 +93,7 @@ import WarmstartClient
   ]
 
   @Test func `the transcripts are there`() {
-    #expect(Transcript.names().count >= 15)
+    #expect(Transcript.names().count >= 21)
     #expect(Set(Self.scripts.keys).isSubset(of: Transcript.names()))
   }
 
@@ -99,7 +103,12 @@ import WarmstartClient
     if name == "refused" { limits.connections = 0 }
     let daemon = try ServedDaemon(limits)
     if name == "draining" { #expect(daemon.daemon.drain()) }
-    try Transcript(name).play(.client, on: daemon.connect())
+    try Transcript(name).play(.client, on: daemon.connect()) { step in
+      // Once it has said that it serves.
+      guard name == "health-draining", step == 2 else { return }
+      let daemon = daemon.daemon
+      try Thread.detach { #expect(daemon.drain()) }
+    }
     #expect(daemon.settles())
   }
 
@@ -117,7 +126,7 @@ import WarmstartClient
   }
 
   @Test func `a Close that fails is nobody's failure`() throws {
-    let status = RawMessage().adding(1, 13).adding(2, "SYSTEM").adding(5, 1)
+    let status = RawMessage().adding(1, 13).adding(2, "it cannot be closed")
     let answers = [
       // Hello, Open, Close, Status.
       RawMessage().adding(1, 1),

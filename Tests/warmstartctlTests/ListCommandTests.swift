@@ -30,9 +30,9 @@ import Testing
   }
 
   @Test(arguments: [
-    (["statu"], "'statu', only list, resolve, status; did you mean status?"),
-    (["--socket", "list", "bogus"], "'bogus', only list, resolve, status\n"),
-    (["lost", "a", "--json"], "'lost', only list, resolve, status; did you mean list?"),
+    (["statu"], "'statu', only list, resolve, status, health; did you mean status?"),
+    (["--socket", "list", "bogus"], "'bogus', only list, resolve, status, health\n"),
+    (["lost", "a", "--json"], "'lost', only list, resolve, status, health; did you mean list?"),
   ])
   func `a subcommand that is none is said with those that are`(
     arguments: [String], message: String

@@ -77,7 +77,10 @@ int clinux_unmap(void *address, size_t count);
 int clinux_listen(const char *path, unsigned mode, int backlog);
 int clinux_accept(int listener);
 int clinux_set_nonblocking(int descriptor);
-int clinux_connect(const char *path);
+/* Waits at most timeout_ms for room in the listener's queue, or without limit if negative; -EAGAIN. */
+int clinux_connect(const char *path, int timeout_ms);
+/* 1 if the descriptor is a terminal. */
+int clinux_is_terminal(int descriptor);
 int clinux_socket_pair(int *left, int *right);
 int clinux_is_listening_unix_stream(int descriptor);
 int clinux_peer(int socket, uint32_t *uid, uint32_t *gid, int32_t *pid);

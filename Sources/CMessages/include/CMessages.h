@@ -1,3 +1,4 @@
 #include "checkpoint.pb-c.h"
 #include "object_graph.pb-c.h"
 #include "warmstart.pb-c.h"
+#include "descriptor_set.h"

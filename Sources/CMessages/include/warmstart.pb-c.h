@@ -15,10 +15,8 @@ PROTOBUF_C__BEGIN_DECLS
 #endif
 
 
-typedef struct Warmstart__V1__Call Warmstart__V1__Call;
-typedef struct Warmstart__V1__Reply Warmstart__V1__Reply;
-typedef struct Warmstart__V1__CallStatus Warmstart__V1__CallStatus;
-typedef struct Warmstart__V1__ProblemDetail Warmstart__V1__ProblemDetail;
+typedef struct Warmstart__V1__Problems Warmstart__V1__Problems;
+typedef struct Warmstart__V1__Problem Warmstart__V1__Problem;
 typedef struct Warmstart__V1__HelloRequest Warmstart__V1__HelloRequest;
 typedef struct Warmstart__V1__HelloReply Warmstart__V1__HelloReply;
 typedef struct Warmstart__V1__AttachRequest Warmstart__V1__AttachRequest;
@@ -46,21 +44,13 @@ typedef struct Warmstart__V1__Region Warmstart__V1__Region;
 typedef struct Warmstart__V1__Handles Warmstart__V1__Handles;
 typedef struct Warmstart__V1__Skipped Warmstart__V1__Skipped;
 typedef struct Warmstart__V1__ResolveReply Warmstart__V1__ResolveReply;
-typedef struct Warmstart__V1__PreloadRequest Warmstart__V1__PreloadRequest;
-typedef struct Warmstart__V1__PreloadReply Warmstart__V1__PreloadReply;
-typedef struct Warmstart__V1__VerifyRequest Warmstart__V1__VerifyRequest;
-typedef struct Warmstart__V1__VerifyReply Warmstart__V1__VerifyReply;
 typedef struct Warmstart__V1__StatusRequest Warmstart__V1__StatusRequest;
 typedef struct Warmstart__V1__StatusReply Warmstart__V1__StatusReply;
 typedef struct Warmstart__V1__CheckpointStatus Warmstart__V1__CheckpointStatus;
 typedef struct Warmstart__V1__ClientStatus Warmstart__V1__ClientStatus;
 typedef struct Warmstart__V1__Counter Warmstart__V1__Counter;
-typedef struct Warmstart__V1__PinRequest Warmstart__V1__PinRequest;
-typedef struct Warmstart__V1__PinReply Warmstart__V1__PinReply;
-typedef struct Warmstart__V1__UnpinRequest Warmstart__V1__UnpinRequest;
-typedef struct Warmstart__V1__UnpinReply Warmstart__V1__UnpinReply;
-typedef struct Warmstart__V1__EvictRequest Warmstart__V1__EvictRequest;
-typedef struct Warmstart__V1__EvictReply Warmstart__V1__EvictReply;
+typedef struct Warmstart__V1__DescribeRequest Warmstart__V1__DescribeRequest;
+typedef struct Warmstart__V1__DescribeReply Warmstart__V1__DescribeReply;
 
 
 /* --- enums --- */
@@ -106,112 +96,43 @@ typedef enum _Warmstart__V1__Region__Kind {
 /* --- messages --- */
 
 /*
- * What a client sends in a frame.
+ * A detail of a status: what was found wrong.
  */
-struct  Warmstart__V1__Call
+struct  Warmstart__V1__Problems
 {
   ProtobufCMessage base;
   /*
-   * The client's number for the call, not 0; the replies carry it.
-   */
-  uint64_t id;
-  /*
-   * "/warmstart.v1.Warmstart/Resolve"
-   */
-  char *method;
-  /*
-   * The request message of the method.
-   */
-  ProtobufCBinaryData request;
-  /*
-   * The number of descriptors on this frame, at most 64.
-   */
-  uint32_t descriptor_count;
-  /*
-   * Milliseconds the client will wait; 0 for no limit.
-   */
-  uint64_t timeout_ms;
-  /*
-   * Features that the daemon must know, or refuse the call: "sealed", "strides", "object_names".
-   */
-  size_t n_required_features;
-  char **required_features;
-};
-#define WARMSTART__V1__CALL__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__call__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, {0,NULL}, 0, 0, 0,NULL }
-
-
-/*
- * What the daemon sends in a frame.
- */
-struct  Warmstart__V1__Reply
-{
-  ProtobufCMessage base;
-  uint64_t id;
-  /*
-   * The number of descriptors on this frame, at most 64.
-   */
-  uint32_t descriptor_count;
-  /*
-   * Present if the call failed; there is then no response.
-   */
-  Warmstart__V1__CallStatus *status;
-  /*
-   * The response message of the method.
-   */
-  ProtobufCBinaryData response;
-  /*
-   * Whether more replies to this call follow.
-   */
-  protobuf_c_boolean more;
-};
-#define WARMSTART__V1__REPLY__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__reply__descriptor) \
-    , 0, 0, NULL, {0,NULL}, 0 }
-
-
-/*
- * Why a call failed.
- */
-struct  Warmstart__V1__CallStatus
-{
-  ProtobufCMessage base;
-  /*
-   * gRPC's code.
-   */
-  int32_t code;
-  /*
-   * A word that scripts can compare: "TENSOR_NOT_FOUND".
-   */
-  char *reason;
-  char *message;
-  /*
-   * All problems found, the deciding one first; at most a thousand.
+   * The deciding one first; at most a thousand.
    */
   size_t n_problems;
-  Warmstart__V1__ProblemDetail **problems;
+  Warmstart__V1__Problem **problems;
   /*
-   * The number of problems found.
+   * The number of problems found, of which `problems` may hold the first.
    */
   uint32_t problem_count;
 };
-#define WARMSTART__V1__CALL_STATUS__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__call_status__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, 0 }
+#define WARMSTART__V1__PROBLEMS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__problems__descriptor) \
+    , 0,NULL, 0 }
 
 
-struct  Warmstart__V1__ProblemDetail
+struct  Warmstart__V1__Problem
 {
   ProtobufCMessage base;
+  /*
+   * A word that programs can compare: "TENSOR_NOT_FOUND".
+   */
   char *reason;
   char *message;
+  /*
+   * What it is about, as far as there is one: the map's key, the variable, the tensor.
+   */
   ProtobufCBinaryData key;
   ProtobufCBinaryData variable;
   ProtobufCBinaryData tensor;
 };
-#define WARMSTART__V1__PROBLEM_DETAIL__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__problem_detail__descriptor) \
+#define WARMSTART__V1__PROBLEM__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__problem__descriptor) \
     , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, {0,NULL}, {0,NULL}, {0,NULL} }
 
 
@@ -305,7 +226,7 @@ struct  Warmstart__V1__CheckpointFile
 
 
 /*
- * One of: a handle of this connection, files, a published name.
+ * One of: a handle of this connection, files.
  */
 struct  Warmstart__V1__CheckpointReference
 {
@@ -313,7 +234,6 @@ struct  Warmstart__V1__CheckpointReference
   uint64_t handle;
   size_t n_files;
   Warmstart__V1__CheckpointFile **files;
-  ProtobufCBinaryData name;
   /*
    * What the client calls the checkpoint, for messages and status only; never opened.
    */
@@ -321,7 +241,7 @@ struct  Warmstart__V1__CheckpointReference
 };
 #define WARMSTART__V1__CHECKPOINT_REFERENCE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__checkpoint_reference__descriptor) \
-    , 0, 0,NULL, {0,NULL}, (char *)protobuf_c_empty_string }
+    , 0, 0,NULL, (char *)protobuf_c_empty_string }
 
 
 struct  Warmstart__V1__OpenRequest
@@ -839,52 +759,6 @@ struct  Warmstart__V1__ResolveReply
     , NULL, 0,NULL, NULL, NULL, 0,NULL }
 
 
-struct  Warmstart__V1__PreloadRequest
-{
-  ProtobufCMessage base;
-  Warmstart__V1__CheckpointReference *checkpoint;
-};
-#define WARMSTART__V1__PRELOAD_REQUEST__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__preload_request__descriptor) \
-    , NULL }
-
-
-struct  Warmstart__V1__PreloadReply
-{
-  ProtobufCMessage base;
-  uint64_t done_bytes;
-  uint64_t total_bytes;
-  uint64_t done_tensors;
-  uint64_t total_tensors;
-};
-#define WARMSTART__V1__PRELOAD_REPLY__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__preload_reply__descriptor) \
-    , 0, 0, 0, 0 }
-
-
-struct  Warmstart__V1__VerifyRequest
-{
-  ProtobufCMessage base;
-  Warmstart__V1__CheckpointReference *checkpoint;
-};
-#define WARMSTART__V1__VERIFY_REQUEST__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__verify_request__descriptor) \
-    , NULL }
-
-
-struct  Warmstart__V1__VerifyReply
-{
-  ProtobufCMessage base;
-  uint64_t done_bytes;
-  uint64_t total_bytes;
-  uint64_t done_tensors;
-  uint64_t total_tensors;
-};
-#define WARMSTART__V1__VERIFY_REPLY__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__verify_reply__descriptor) \
-    , 0, 0, 0, 0 }
-
-
 struct  Warmstart__V1__StatusRequest
 {
   ProtobufCMessage base;
@@ -992,154 +866,66 @@ struct  Warmstart__V1__Counter
     , (char *)protobuf_c_empty_string, 0 }
 
 
-struct  Warmstart__V1__PinRequest
+struct  Warmstart__V1__DescribeRequest
 {
   ProtobufCMessage base;
-  Warmstart__V1__CheckpointReference *checkpoint;
-  /*
-   * Publishes the checkpoint for "name:…" if not empty.
-   */
-  ProtobufCBinaryData name;
-  size_t n_allowed_users;
-  uint32_t *allowed_users;
-  size_t n_allowed_groups;
-  uint32_t *allowed_groups;
 };
-#define WARMSTART__V1__PIN_REQUEST__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__pin_request__descriptor) \
-    , NULL, {0,NULL}, 0,NULL, 0,NULL }
+#define WARMSTART__V1__DESCRIBE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__describe_request__descriptor) \
+     }
 
 
-struct  Warmstart__V1__PinReply
-{
-  ProtobufCMessage base;
-  char *generation;
-};
-#define WARMSTART__V1__PIN_REPLY__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__pin_reply__descriptor) \
-    , (char *)protobuf_c_empty_string }
-
-
-struct  Warmstart__V1__UnpinRequest
-{
-  ProtobufCMessage base;
-  char *generation;
-  ProtobufCBinaryData name;
-};
-#define WARMSTART__V1__UNPIN_REQUEST__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__unpin_request__descriptor) \
-    , (char *)protobuf_c_empty_string, {0,NULL} }
-
-
-struct  Warmstart__V1__UnpinReply
-{
-  ProtobufCMessage base;
-  uint64_t changed;
-};
-#define WARMSTART__V1__UNPIN_REPLY__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__unpin_reply__descriptor) \
-    , 0 }
-
-
-struct  Warmstart__V1__EvictRequest
+struct  Warmstart__V1__DescribeReply
 {
   ProtobufCMessage base;
   /*
-   * Empty for everything that nobody holds.
+   * A google.protobuf.FileDescriptorSet of this file, frame.proto and health.proto, with what they
+   * import.
    */
-  char *generation;
+  ProtobufCBinaryData descriptor_set;
 };
-#define WARMSTART__V1__EVICT_REQUEST__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__evict_request__descriptor) \
-    , (char *)protobuf_c_empty_string }
+#define WARMSTART__V1__DESCRIBE_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__describe_reply__descriptor) \
+    , {0,NULL} }
 
 
-struct  Warmstart__V1__EvictReply
-{
-  ProtobufCMessage base;
-  uint64_t checkpoint_count;
-  uint64_t byte_count;
-};
-#define WARMSTART__V1__EVICT_REPLY__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__evict_reply__descriptor) \
-    , 0, 0 }
-
-
-/* Warmstart__V1__Call methods */
-void   warmstart__v1__call__init
-                     (Warmstart__V1__Call         *message);
-size_t warmstart__v1__call__get_packed_size
-                     (const Warmstart__V1__Call   *message);
-size_t warmstart__v1__call__pack
-                     (const Warmstart__V1__Call   *message,
+/* Warmstart__V1__Problems methods */
+void   warmstart__v1__problems__init
+                     (Warmstart__V1__Problems         *message);
+size_t warmstart__v1__problems__get_packed_size
+                     (const Warmstart__V1__Problems   *message);
+size_t warmstart__v1__problems__pack
+                     (const Warmstart__V1__Problems   *message,
                       uint8_t             *out);
-size_t warmstart__v1__call__pack_to_buffer
-                     (const Warmstart__V1__Call   *message,
+size_t warmstart__v1__problems__pack_to_buffer
+                     (const Warmstart__V1__Problems   *message,
                       ProtobufCBuffer     *buffer);
-Warmstart__V1__Call *
-       warmstart__v1__call__unpack
+Warmstart__V1__Problems *
+       warmstart__v1__problems__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data);
-void   warmstart__v1__call__free_unpacked
-                     (Warmstart__V1__Call *message,
+void   warmstart__v1__problems__free_unpacked
+                     (Warmstart__V1__Problems *message,
                       ProtobufCAllocator *allocator);
-/* Warmstart__V1__Reply methods */
-void   warmstart__v1__reply__init
-                     (Warmstart__V1__Reply         *message);
-size_t warmstart__v1__reply__get_packed_size
-                     (const Warmstart__V1__Reply   *message);
-size_t warmstart__v1__reply__pack
-                     (const Warmstart__V1__Reply   *message,
+/* Warmstart__V1__Problem methods */
+void   warmstart__v1__problem__init
+                     (Warmstart__V1__Problem         *message);
+size_t warmstart__v1__problem__get_packed_size
+                     (const Warmstart__V1__Problem   *message);
+size_t warmstart__v1__problem__pack
+                     (const Warmstart__V1__Problem   *message,
                       uint8_t             *out);
-size_t warmstart__v1__reply__pack_to_buffer
-                     (const Warmstart__V1__Reply   *message,
+size_t warmstart__v1__problem__pack_to_buffer
+                     (const Warmstart__V1__Problem   *message,
                       ProtobufCBuffer     *buffer);
-Warmstart__V1__Reply *
-       warmstart__v1__reply__unpack
+Warmstart__V1__Problem *
+       warmstart__v1__problem__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data);
-void   warmstart__v1__reply__free_unpacked
-                     (Warmstart__V1__Reply *message,
-                      ProtobufCAllocator *allocator);
-/* Warmstart__V1__CallStatus methods */
-void   warmstart__v1__call_status__init
-                     (Warmstart__V1__CallStatus         *message);
-size_t warmstart__v1__call_status__get_packed_size
-                     (const Warmstart__V1__CallStatus   *message);
-size_t warmstart__v1__call_status__pack
-                     (const Warmstart__V1__CallStatus   *message,
-                      uint8_t             *out);
-size_t warmstart__v1__call_status__pack_to_buffer
-                     (const Warmstart__V1__CallStatus   *message,
-                      ProtobufCBuffer     *buffer);
-Warmstart__V1__CallStatus *
-       warmstart__v1__call_status__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data);
-void   warmstart__v1__call_status__free_unpacked
-                     (Warmstart__V1__CallStatus *message,
-                      ProtobufCAllocator *allocator);
-/* Warmstart__V1__ProblemDetail methods */
-void   warmstart__v1__problem_detail__init
-                     (Warmstart__V1__ProblemDetail         *message);
-size_t warmstart__v1__problem_detail__get_packed_size
-                     (const Warmstart__V1__ProblemDetail   *message);
-size_t warmstart__v1__problem_detail__pack
-                     (const Warmstart__V1__ProblemDetail   *message,
-                      uint8_t             *out);
-size_t warmstart__v1__problem_detail__pack_to_buffer
-                     (const Warmstart__V1__ProblemDetail   *message,
-                      ProtobufCBuffer     *buffer);
-Warmstart__V1__ProblemDetail *
-       warmstart__v1__problem_detail__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data);
-void   warmstart__v1__problem_detail__free_unpacked
-                     (Warmstart__V1__ProblemDetail *message,
+void   warmstart__v1__problem__free_unpacked
+                     (Warmstart__V1__Problem *message,
                       ProtobufCAllocator *allocator);
 /* Warmstart__V1__HelloRequest methods */
 void   warmstart__v1__hello_request__init
@@ -1654,82 +1440,6 @@ Warmstart__V1__ResolveReply *
 void   warmstart__v1__resolve_reply__free_unpacked
                      (Warmstart__V1__ResolveReply *message,
                       ProtobufCAllocator *allocator);
-/* Warmstart__V1__PreloadRequest methods */
-void   warmstart__v1__preload_request__init
-                     (Warmstart__V1__PreloadRequest         *message);
-size_t warmstart__v1__preload_request__get_packed_size
-                     (const Warmstart__V1__PreloadRequest   *message);
-size_t warmstart__v1__preload_request__pack
-                     (const Warmstart__V1__PreloadRequest   *message,
-                      uint8_t             *out);
-size_t warmstart__v1__preload_request__pack_to_buffer
-                     (const Warmstart__V1__PreloadRequest   *message,
-                      ProtobufCBuffer     *buffer);
-Warmstart__V1__PreloadRequest *
-       warmstart__v1__preload_request__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data);
-void   warmstart__v1__preload_request__free_unpacked
-                     (Warmstart__V1__PreloadRequest *message,
-                      ProtobufCAllocator *allocator);
-/* Warmstart__V1__PreloadReply methods */
-void   warmstart__v1__preload_reply__init
-                     (Warmstart__V1__PreloadReply         *message);
-size_t warmstart__v1__preload_reply__get_packed_size
-                     (const Warmstart__V1__PreloadReply   *message);
-size_t warmstart__v1__preload_reply__pack
-                     (const Warmstart__V1__PreloadReply   *message,
-                      uint8_t             *out);
-size_t warmstart__v1__preload_reply__pack_to_buffer
-                     (const Warmstart__V1__PreloadReply   *message,
-                      ProtobufCBuffer     *buffer);
-Warmstart__V1__PreloadReply *
-       warmstart__v1__preload_reply__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data);
-void   warmstart__v1__preload_reply__free_unpacked
-                     (Warmstart__V1__PreloadReply *message,
-                      ProtobufCAllocator *allocator);
-/* Warmstart__V1__VerifyRequest methods */
-void   warmstart__v1__verify_request__init
-                     (Warmstart__V1__VerifyRequest         *message);
-size_t warmstart__v1__verify_request__get_packed_size
-                     (const Warmstart__V1__VerifyRequest   *message);
-size_t warmstart__v1__verify_request__pack
-                     (const Warmstart__V1__VerifyRequest   *message,
-                      uint8_t             *out);
-size_t warmstart__v1__verify_request__pack_to_buffer
-                     (const Warmstart__V1__VerifyRequest   *message,
-                      ProtobufCBuffer     *buffer);
-Warmstart__V1__VerifyRequest *
-       warmstart__v1__verify_request__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data);
-void   warmstart__v1__verify_request__free_unpacked
-                     (Warmstart__V1__VerifyRequest *message,
-                      ProtobufCAllocator *allocator);
-/* Warmstart__V1__VerifyReply methods */
-void   warmstart__v1__verify_reply__init
-                     (Warmstart__V1__VerifyReply         *message);
-size_t warmstart__v1__verify_reply__get_packed_size
-                     (const Warmstart__V1__VerifyReply   *message);
-size_t warmstart__v1__verify_reply__pack
-                     (const Warmstart__V1__VerifyReply   *message,
-                      uint8_t             *out);
-size_t warmstart__v1__verify_reply__pack_to_buffer
-                     (const Warmstart__V1__VerifyReply   *message,
-                      ProtobufCBuffer     *buffer);
-Warmstart__V1__VerifyReply *
-       warmstart__v1__verify_reply__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data);
-void   warmstart__v1__verify_reply__free_unpacked
-                     (Warmstart__V1__VerifyReply *message,
-                      ProtobufCAllocator *allocator);
 /* Warmstart__V1__StatusRequest methods */
 void   warmstart__v1__status_request__init
                      (Warmstart__V1__StatusRequest         *message);
@@ -1825,133 +1535,51 @@ Warmstart__V1__Counter *
 void   warmstart__v1__counter__free_unpacked
                      (Warmstart__V1__Counter *message,
                       ProtobufCAllocator *allocator);
-/* Warmstart__V1__PinRequest methods */
-void   warmstart__v1__pin_request__init
-                     (Warmstart__V1__PinRequest         *message);
-size_t warmstart__v1__pin_request__get_packed_size
-                     (const Warmstart__V1__PinRequest   *message);
-size_t warmstart__v1__pin_request__pack
-                     (const Warmstart__V1__PinRequest   *message,
+/* Warmstart__V1__DescribeRequest methods */
+void   warmstart__v1__describe_request__init
+                     (Warmstart__V1__DescribeRequest         *message);
+size_t warmstart__v1__describe_request__get_packed_size
+                     (const Warmstart__V1__DescribeRequest   *message);
+size_t warmstart__v1__describe_request__pack
+                     (const Warmstart__V1__DescribeRequest   *message,
                       uint8_t             *out);
-size_t warmstart__v1__pin_request__pack_to_buffer
-                     (const Warmstart__V1__PinRequest   *message,
+size_t warmstart__v1__describe_request__pack_to_buffer
+                     (const Warmstart__V1__DescribeRequest   *message,
                       ProtobufCBuffer     *buffer);
-Warmstart__V1__PinRequest *
-       warmstart__v1__pin_request__unpack
+Warmstart__V1__DescribeRequest *
+       warmstart__v1__describe_request__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data);
-void   warmstart__v1__pin_request__free_unpacked
-                     (Warmstart__V1__PinRequest *message,
+void   warmstart__v1__describe_request__free_unpacked
+                     (Warmstart__V1__DescribeRequest *message,
                       ProtobufCAllocator *allocator);
-/* Warmstart__V1__PinReply methods */
-void   warmstart__v1__pin_reply__init
-                     (Warmstart__V1__PinReply         *message);
-size_t warmstart__v1__pin_reply__get_packed_size
-                     (const Warmstart__V1__PinReply   *message);
-size_t warmstart__v1__pin_reply__pack
-                     (const Warmstart__V1__PinReply   *message,
+/* Warmstart__V1__DescribeReply methods */
+void   warmstart__v1__describe_reply__init
+                     (Warmstart__V1__DescribeReply         *message);
+size_t warmstart__v1__describe_reply__get_packed_size
+                     (const Warmstart__V1__DescribeReply   *message);
+size_t warmstart__v1__describe_reply__pack
+                     (const Warmstart__V1__DescribeReply   *message,
                       uint8_t             *out);
-size_t warmstart__v1__pin_reply__pack_to_buffer
-                     (const Warmstart__V1__PinReply   *message,
+size_t warmstart__v1__describe_reply__pack_to_buffer
+                     (const Warmstart__V1__DescribeReply   *message,
                       ProtobufCBuffer     *buffer);
-Warmstart__V1__PinReply *
-       warmstart__v1__pin_reply__unpack
+Warmstart__V1__DescribeReply *
+       warmstart__v1__describe_reply__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data);
-void   warmstart__v1__pin_reply__free_unpacked
-                     (Warmstart__V1__PinReply *message,
-                      ProtobufCAllocator *allocator);
-/* Warmstart__V1__UnpinRequest methods */
-void   warmstart__v1__unpin_request__init
-                     (Warmstart__V1__UnpinRequest         *message);
-size_t warmstart__v1__unpin_request__get_packed_size
-                     (const Warmstart__V1__UnpinRequest   *message);
-size_t warmstart__v1__unpin_request__pack
-                     (const Warmstart__V1__UnpinRequest   *message,
-                      uint8_t             *out);
-size_t warmstart__v1__unpin_request__pack_to_buffer
-                     (const Warmstart__V1__UnpinRequest   *message,
-                      ProtobufCBuffer     *buffer);
-Warmstart__V1__UnpinRequest *
-       warmstart__v1__unpin_request__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data);
-void   warmstart__v1__unpin_request__free_unpacked
-                     (Warmstart__V1__UnpinRequest *message,
-                      ProtobufCAllocator *allocator);
-/* Warmstart__V1__UnpinReply methods */
-void   warmstart__v1__unpin_reply__init
-                     (Warmstart__V1__UnpinReply         *message);
-size_t warmstart__v1__unpin_reply__get_packed_size
-                     (const Warmstart__V1__UnpinReply   *message);
-size_t warmstart__v1__unpin_reply__pack
-                     (const Warmstart__V1__UnpinReply   *message,
-                      uint8_t             *out);
-size_t warmstart__v1__unpin_reply__pack_to_buffer
-                     (const Warmstart__V1__UnpinReply   *message,
-                      ProtobufCBuffer     *buffer);
-Warmstart__V1__UnpinReply *
-       warmstart__v1__unpin_reply__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data);
-void   warmstart__v1__unpin_reply__free_unpacked
-                     (Warmstart__V1__UnpinReply *message,
-                      ProtobufCAllocator *allocator);
-/* Warmstart__V1__EvictRequest methods */
-void   warmstart__v1__evict_request__init
-                     (Warmstart__V1__EvictRequest         *message);
-size_t warmstart__v1__evict_request__get_packed_size
-                     (const Warmstart__V1__EvictRequest   *message);
-size_t warmstart__v1__evict_request__pack
-                     (const Warmstart__V1__EvictRequest   *message,
-                      uint8_t             *out);
-size_t warmstart__v1__evict_request__pack_to_buffer
-                     (const Warmstart__V1__EvictRequest   *message,
-                      ProtobufCBuffer     *buffer);
-Warmstart__V1__EvictRequest *
-       warmstart__v1__evict_request__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data);
-void   warmstart__v1__evict_request__free_unpacked
-                     (Warmstart__V1__EvictRequest *message,
-                      ProtobufCAllocator *allocator);
-/* Warmstart__V1__EvictReply methods */
-void   warmstart__v1__evict_reply__init
-                     (Warmstart__V1__EvictReply         *message);
-size_t warmstart__v1__evict_reply__get_packed_size
-                     (const Warmstart__V1__EvictReply   *message);
-size_t warmstart__v1__evict_reply__pack
-                     (const Warmstart__V1__EvictReply   *message,
-                      uint8_t             *out);
-size_t warmstart__v1__evict_reply__pack_to_buffer
-                     (const Warmstart__V1__EvictReply   *message,
-                      ProtobufCBuffer     *buffer);
-Warmstart__V1__EvictReply *
-       warmstart__v1__evict_reply__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data);
-void   warmstart__v1__evict_reply__free_unpacked
-                     (Warmstart__V1__EvictReply *message,
+void   warmstart__v1__describe_reply__free_unpacked
+                     (Warmstart__V1__DescribeReply *message,
                       ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
-typedef void (*Warmstart__V1__Call_Closure)
-                 (const Warmstart__V1__Call *message,
+typedef void (*Warmstart__V1__Problems_Closure)
+                 (const Warmstart__V1__Problems *message,
                   void *closure_data);
-typedef void (*Warmstart__V1__Reply_Closure)
-                 (const Warmstart__V1__Reply *message,
-                  void *closure_data);
-typedef void (*Warmstart__V1__CallStatus_Closure)
-                 (const Warmstart__V1__CallStatus *message,
-                  void *closure_data);
-typedef void (*Warmstart__V1__ProblemDetail_Closure)
-                 (const Warmstart__V1__ProblemDetail *message,
+typedef void (*Warmstart__V1__Problem_Closure)
+                 (const Warmstart__V1__Problem *message,
                   void *closure_data);
 typedef void (*Warmstart__V1__HelloRequest_Closure)
                  (const Warmstart__V1__HelloRequest *message,
@@ -2034,18 +1662,6 @@ typedef void (*Warmstart__V1__Skipped_Closure)
 typedef void (*Warmstart__V1__ResolveReply_Closure)
                  (const Warmstart__V1__ResolveReply *message,
                   void *closure_data);
-typedef void (*Warmstart__V1__PreloadRequest_Closure)
-                 (const Warmstart__V1__PreloadRequest *message,
-                  void *closure_data);
-typedef void (*Warmstart__V1__PreloadReply_Closure)
-                 (const Warmstart__V1__PreloadReply *message,
-                  void *closure_data);
-typedef void (*Warmstart__V1__VerifyRequest_Closure)
-                 (const Warmstart__V1__VerifyRequest *message,
-                  void *closure_data);
-typedef void (*Warmstart__V1__VerifyReply_Closure)
-                 (const Warmstart__V1__VerifyReply *message,
-                  void *closure_data);
 typedef void (*Warmstart__V1__StatusRequest_Closure)
                  (const Warmstart__V1__StatusRequest *message,
                   void *closure_data);
@@ -2061,23 +1677,11 @@ typedef void (*Warmstart__V1__ClientStatus_Closure)
 typedef void (*Warmstart__V1__Counter_Closure)
                  (const Warmstart__V1__Counter *message,
                   void *closure_data);
-typedef void (*Warmstart__V1__PinRequest_Closure)
-                 (const Warmstart__V1__PinRequest *message,
+typedef void (*Warmstart__V1__DescribeRequest_Closure)
+                 (const Warmstart__V1__DescribeRequest *message,
                   void *closure_data);
-typedef void (*Warmstart__V1__PinReply_Closure)
-                 (const Warmstart__V1__PinReply *message,
-                  void *closure_data);
-typedef void (*Warmstart__V1__UnpinRequest_Closure)
-                 (const Warmstart__V1__UnpinRequest *message,
-                  void *closure_data);
-typedef void (*Warmstart__V1__UnpinReply_Closure)
-                 (const Warmstart__V1__UnpinReply *message,
-                  void *closure_data);
-typedef void (*Warmstart__V1__EvictRequest_Closure)
-                 (const Warmstart__V1__EvictRequest *message,
-                  void *closure_data);
-typedef void (*Warmstart__V1__EvictReply_Closure)
-                 (const Warmstart__V1__EvictReply *message,
+typedef void (*Warmstart__V1__DescribeReply_Closure)
+                 (const Warmstart__V1__DescribeReply *message,
                   void *closure_data);
 
 /* --- services --- */
@@ -2114,30 +1718,14 @@ struct Warmstart__V1__Warmstart_Service
                   const Warmstart__V1__ResolveRequest *input,
                   Warmstart__V1__ResolveReply_Closure closure,
                   void *closure_data);
-  void (*preload)(Warmstart__V1__Warmstart_Service *service,
-                  const Warmstart__V1__PreloadRequest *input,
-                  Warmstart__V1__PreloadReply_Closure closure,
-                  void *closure_data);
-  void (*verify)(Warmstart__V1__Warmstart_Service *service,
-                 const Warmstart__V1__VerifyRequest *input,
-                 Warmstart__V1__VerifyReply_Closure closure,
-                 void *closure_data);
   void (*status)(Warmstart__V1__Warmstart_Service *service,
                  const Warmstart__V1__StatusRequest *input,
                  Warmstart__V1__StatusReply_Closure closure,
                  void *closure_data);
-  void (*pin)(Warmstart__V1__Warmstart_Service *service,
-              const Warmstart__V1__PinRequest *input,
-              Warmstart__V1__PinReply_Closure closure,
-              void *closure_data);
-  void (*unpin)(Warmstart__V1__Warmstart_Service *service,
-                const Warmstart__V1__UnpinRequest *input,
-                Warmstart__V1__UnpinReply_Closure closure,
-                void *closure_data);
-  void (*evict)(Warmstart__V1__Warmstart_Service *service,
-                const Warmstart__V1__EvictRequest *input,
-                Warmstart__V1__EvictReply_Closure closure,
-                void *closure_data);
+  void (*describe)(Warmstart__V1__Warmstart_Service *service,
+                   const Warmstart__V1__DescribeRequest *input,
+                   Warmstart__V1__DescribeReply_Closure closure,
+                   void *closure_data);
 };
 typedef void (*Warmstart__V1__Warmstart_ServiceDestroy)(Warmstart__V1__Warmstart_Service *);
 void warmstart__v1__warmstart__init (Warmstart__V1__Warmstart_Service *service,
@@ -2153,12 +1741,8 @@ void warmstart__v1__warmstart__init (Warmstart__V1__Warmstart_Service *service,
       function_prefix__ ## list,\
       function_prefix__ ## list_objects,\
       function_prefix__ ## resolve,\
-      function_prefix__ ## preload,\
-      function_prefix__ ## verify,\
       function_prefix__ ## status,\
-      function_prefix__ ## pin,\
-      function_prefix__ ## unpin,\
-      function_prefix__ ## evict  }
+      function_prefix__ ## describe  }
 void warmstart__v1__warmstart__hello(ProtobufCService *service,
                                      const Warmstart__V1__HelloRequest *input,
                                      Warmstart__V1__HelloReply_Closure closure,
@@ -2187,37 +1771,19 @@ void warmstart__v1__warmstart__resolve(ProtobufCService *service,
                                        const Warmstart__V1__ResolveRequest *input,
                                        Warmstart__V1__ResolveReply_Closure closure,
                                        void *closure_data);
-void warmstart__v1__warmstart__preload(ProtobufCService *service,
-                                       const Warmstart__V1__PreloadRequest *input,
-                                       Warmstart__V1__PreloadReply_Closure closure,
-                                       void *closure_data);
-void warmstart__v1__warmstart__verify(ProtobufCService *service,
-                                      const Warmstart__V1__VerifyRequest *input,
-                                      Warmstart__V1__VerifyReply_Closure closure,
-                                      void *closure_data);
 void warmstart__v1__warmstart__status(ProtobufCService *service,
                                       const Warmstart__V1__StatusRequest *input,
                                       Warmstart__V1__StatusReply_Closure closure,
                                       void *closure_data);
-void warmstart__v1__warmstart__pin(ProtobufCService *service,
-                                   const Warmstart__V1__PinRequest *input,
-                                   Warmstart__V1__PinReply_Closure closure,
-                                   void *closure_data);
-void warmstart__v1__warmstart__unpin(ProtobufCService *service,
-                                     const Warmstart__V1__UnpinRequest *input,
-                                     Warmstart__V1__UnpinReply_Closure closure,
-                                     void *closure_data);
-void warmstart__v1__warmstart__evict(ProtobufCService *service,
-                                     const Warmstart__V1__EvictRequest *input,
-                                     Warmstart__V1__EvictReply_Closure closure,
-                                     void *closure_data);
+void warmstart__v1__warmstart__describe(ProtobufCService *service,
+                                        const Warmstart__V1__DescribeRequest *input,
+                                        Warmstart__V1__DescribeReply_Closure closure,
+                                        void *closure_data);
 
 /* --- descriptors --- */
 
-extern const ProtobufCMessageDescriptor warmstart__v1__call__descriptor;
-extern const ProtobufCMessageDescriptor warmstart__v1__reply__descriptor;
-extern const ProtobufCMessageDescriptor warmstart__v1__call_status__descriptor;
-extern const ProtobufCMessageDescriptor warmstart__v1__problem_detail__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__problems__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__problem__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__hello_request__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__hello_reply__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__attach_request__descriptor;
@@ -2248,21 +1814,13 @@ extern const ProtobufCEnumDescriptor    warmstart__v1__region__kind__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__handles__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__skipped__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__resolve_reply__descriptor;
-extern const ProtobufCMessageDescriptor warmstart__v1__preload_request__descriptor;
-extern const ProtobufCMessageDescriptor warmstart__v1__preload_reply__descriptor;
-extern const ProtobufCMessageDescriptor warmstart__v1__verify_request__descriptor;
-extern const ProtobufCMessageDescriptor warmstart__v1__verify_reply__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__status_request__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__status_reply__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__checkpoint_status__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__client_status__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__counter__descriptor;
-extern const ProtobufCMessageDescriptor warmstart__v1__pin_request__descriptor;
-extern const ProtobufCMessageDescriptor warmstart__v1__pin_reply__descriptor;
-extern const ProtobufCMessageDescriptor warmstart__v1__unpin_request__descriptor;
-extern const ProtobufCMessageDescriptor warmstart__v1__unpin_reply__descriptor;
-extern const ProtobufCMessageDescriptor warmstart__v1__evict_request__descriptor;
-extern const ProtobufCMessageDescriptor warmstart__v1__evict_reply__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__describe_request__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__describe_reply__descriptor;
 extern const ProtobufCServiceDescriptor warmstart__v1__warmstart__descriptor;
 
 PROTOBUF_C__END_DECLS

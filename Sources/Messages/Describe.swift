@@ -1,0 +1,20 @@
+internal import CMessages
+
+/// The response of `Describe`: the protocol, as a `google.protobuf.FileDescriptorSet`.
+package enum Description {
+  /// The descriptor set that the messages were generated with.
+  package static var descriptorSet: [UInt8] {
+    unsafe Array(
+      UnsafeBufferPointer(
+        start: cmessages_descriptor_set_bytes(), count: cmessages_descriptor_set_size))
+  }
+}
+
+extension OutgoingFrame {
+  /// Begins a frame whose body is the response of `Describe`.
+  package mutating func beginDescription() {
+    let bytes = Description.descriptorSet
+    begin(reserving: bytes.count)
+    prepend(field: 1, bytes.span)
+  }
+}

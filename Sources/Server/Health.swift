@@ -1,0 +1,51 @@
+import Kernel
+import Messages
+import Store
+import TensorModel
+import Wire
+
+extension Session {
+  /// Answers `Check` of gRPC's health protocol.
+  func checkHealth(_ call: Call, _ reply: Responder) throws(CallFailure) {
+    let request = try request(call, HealthRequest.init(unpacking:_:))
+    let health = daemon.health(of: request.service)
+    guard health != .serviceUnknown else {
+      throw .status(
+        CallStatus(
+          .serviceUnknown,
+          "there is no service \(Client.capped(request.service)), expected "
+            + "\(Daemon.services[1]) or none"))
+    }
+    try reply.send { frame, scratch in frame.begin(health, scratch) }
+  }
+
+  /// Answers `Watch` of gRPC's health protocol: now, and when the daemon begins to stop.
+  ///
+  /// Ends with the connection, which the daemon hangs up when it stops, or with the deadline.
+  func watchHealth(
+    _ call: Call, _ reply: Responder, _ caller: Caller
+  ) throws(CallFailure) {
+    let request = try request(call, HealthRequest.init(unpacking:_:))
+    let first = daemon.health(of: request.service)
+    try reply.send(more: true) { frame, scratch in frame.begin(first, scratch) }
+    do { try caller.waitForHangUp() } catch {
+      guard daemon.isDraining, error.reason == .cancelled else {
+        throw .status(CallStatus(error))
+      }
+    }
+    let last = daemon.health(of: request.service)
+    if last != first {
+      try reply.send(more: true) { frame, scratch in frame.begin(last, scratch) }
+    }
+  }
+}
+
+extension Daemon {
+  /// What gRPC's health protocol may ask about: the daemon as a whole, or its one service.
+  static let services = ["", "warmstart.v1.Warmstart"]
+
+  func health(of service: String) -> Health {
+    guard Daemon.services.contains(service) else { return .serviceUnknown }
+    return isDraining ? .notServing : .serving
+  }
+}

@@ -1,0 +1,71 @@
+import Kernel
+
+/// The frames that were read while another was being sent, in order.
+struct Backlog {
+  private struct Frame {
+    let bytes: [UInt8]
+    let files: [File]
+    /// In nanoseconds on the monotonic clock.
+    let arrived: Int64
+  }
+
+  /// The frame that comes after them, as far as it has come.
+  var next = IncomingFrame([])
+  /// Whether the peer sends no more.
+  var hasEnded = false
+  /// Why nothing more can be received.
+  var failure: WireError?
+  private var frames: [Frame] = []
+  /// The position of the first frame; those before it were taken.
+  private var first = 0
+  private var byteCount = 0
+  private var fileCount = 0
+
+  /// Whether `receive` has something to take, be it the end.
+  var isEmpty: Bool { first == frames.count && !hasEnded && failure == nil }
+
+  /// How many bytes the next message may have; nil if nothing more is to be read.
+  var room: Int? {
+    let room = Connection.maximumBacklogByteCount - byteCount
+    let isFull =
+      frames.count - first >= Connection.maximumBacklogCount || next.messageByteCount > room
+    return isFull || hasEnded || failure != nil ? nil : room
+  }
+
+  /// What the frames cost, and the next one so far.
+  var burden: (byteCount: Int, fileCount: Int) {
+    (byteCount + (next.admittedByteCount ?? 0), fileCount + next.files.count)
+  }
+
+  /// Adds the frame that has come.
+  mutating func append() {
+    frames.append(
+      Frame(
+        bytes: Array(next.message), files: next.files, arrived: MonotonicClock.nanoseconds()))
+    byteCount += next.messageByteCount
+    fileCount += next.files.count
+    next.clear()
+  }
+
+  /// Takes the first frame out; returns for how many milliseconds it waited, nil if there is none.
+  mutating func takeFirst(into frame: inout IncomingFrame) -> Int? {
+    guard first < frames.count else {
+      // What has come of the next frame goes on there.
+      if next.hasBegun {
+        frame.clear()
+        swap(&frame, &next)
+      }
+      return nil
+    }
+    let taken = frames[first]
+    first += 1
+    if first == frames.count {
+      frames = []
+      first = 0
+    }
+    byteCount -= taken.bytes.count
+    fileCount -= taken.files.count
+    frame.become(taken.bytes, taken.files)
+    return Int(max(0, MonotonicClock.nanoseconds() - taken.arrived) / 1_000_000)
+  }
+}

@@ -1,0 +1,85 @@
+import Kernel
+import Messages
+
+/// A frame that is coming in: its prefix, then its message, and the descriptors that came with it.
+struct IncomingFrame {
+  /// Buffers begin with this length; they grow fourfold with the bytes that arrive, not with the
+  /// length that a peer announces.
+  static let smallBuffer = [UInt8](repeating: 0, count: 16 << 10)
+
+  /// The bytes of the part that is coming, from the first element on.
+  var buffer: [UInt8]
+  /// The descriptors that have come.
+  var files: [File] = []
+  /// When the frame must be whole; `never` until somebody waits for the rest.
+  var deadline = Deadline.never
+  /// What the receiver was asked for; nil until it is known.
+  var admittedByteCount: Int?
+  /// Whether the prefix has come.
+  private(set) var isInMessage = false
+  private(set) var isWhole = false
+  /// The length of the message, once the prefix has come.
+  private(set) var messageByteCount = 0
+  private var receivedByteCount = 0
+
+  init(_ buffer: [UInt8]) {
+    self.buffer = buffer
+  }
+
+  /// Whether something of the frame has come.
+  var hasBegun: Bool { isInMessage || receivedByteCount > 0 }
+
+  /// The message, which is whole.
+  var message: ArraySlice<UInt8> { buffer[0..<(isWhole ? messageByteCount : 0)] }
+
+  /// Makes room for more of the part that is coming; returns where it goes, nowhere if it has all come.
+  mutating func room() -> Range<Int> {
+    let goal = isInMessage ? messageByteCount : OutgoingFrame.prefixByteCount
+    if receivedByteCount == buffer.count, goal > buffer.count {
+      let more = min(goal - buffer.count, max(3 * buffer.count, IncomingFrame.smallBuffer.count))
+      buffer.append(addingCapacity: more) { bytes in bytes.append(repeating: 0, count: more) }
+    }
+    return receivedByteCount..<min(goal, buffer.count)
+  }
+
+  mutating func receive(byteCount: Int) {
+    receivedByteCount += byteCount
+  }
+
+  /// Notes that the part that was coming is there; after the message, the frame is whole.
+  mutating func finishPart(limit: Int) throws(WireError) {
+    guard !isInMessage else {
+      isWhole = true
+      return
+    }
+    let flags = buffer[0]
+    let length = buffer[1...4].reduce(0) { $0 << 8 | Int($1) }
+    guard flags == 0 else { throw WireError(prefix: buffer[0..<OutgoingFrame.prefixByteCount]) }
+    guard length <= limit else { throw .tooLong(byteCount: length, limit: limit) }
+    messageByteCount = length
+    receivedByteCount = 0
+    isInMessage = true
+  }
+
+  /// Takes over a whole frame.
+  mutating func become(_ bytes: [UInt8], _ files: [File]) {
+    clear()
+    if buffer.count < bytes.count {
+      buffer = bytes
+    } else {
+      buffer.replaceSubrange(0..<bytes.count, with: bytes)
+    }
+    self.files = files
+    messageByteCount = bytes.count
+    isInMessage = true
+    isWhole = true
+  }
+
+  /// Makes the frame one of which nothing has come; gives back a buffer above `keptByteCount`.
+  mutating func clear(keptByteCount: Int = .max) {
+    let isLarge = buffer.count > keptByteCount
+    var buffer: [UInt8] = []
+    swap(&buffer, &self.buffer)
+    self = IncomingFrame(isLarge ? IncomingFrame.smallBuffer : buffer)
+  }
+}
