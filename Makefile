@@ -69,8 +69,9 @@ test: deps
 check: deps
 	Tests/check
 
-# What runs on one thread has no races to find, and is slowest under ThreadSanitizer.
-SINGLE_THREADED = ^(CheckpointTests|LocateTests|MessagesTests|TableTests|TensorModelTests)\.
+# What runs on one thread, or asks one question at a time, has no races to find, and is slowest under
+# ThreadSanitizer.
+SINGLE_THREADED = ^(CheckpointTests|LocateTests|MessagesTests|TableTests|TensorModelTests)\.|\.(CorpusTests|GoldenTests)/
 
 sanitize: deps
 	$(SWIFT) build --build-tests --sanitize thread --scratch-path .build-thread
@@ -133,6 +134,7 @@ install:
 	for unit in $(UNITS); do \
 	  sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' systemd/$$unit \
 	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
+	install -Dm644 Protos/warmstart.binpb $(DESTDIR)$(PREFIX)/share/warmstart/warmstart.binpb
 	install -Dm644 systemd/sysusers.d/warmstart.conf \
 	  $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
 
@@ -140,6 +142,7 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/warmstartd $(DESTDIR)$(PREFIX)/bin/warmstartctl
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/system/,$(UNITS))
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
+	rm -rf $(DESTDIR)$(PREFIX)/share/warmstart
 
 format:
 	$(SWIFT) format --in-place --recursive --parallel Sources Tests Package.swift
