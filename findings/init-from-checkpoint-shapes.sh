@@ -5,7 +5,7 @@
 # Seen:     For a single variable it does. For a scope it does not, and a resource variable that was
 #           declared with shape [5] then holds the four elements of the checkpoint. A variable of
 #           the old kind (use_resource=False) fails when it is initialized.
-# Source:   no report found. The documentation names the error without this exception.
+# Source:   no report found; the documentation does not mention shapes.
 # Do:       Compare shapes before the call, or name each variable in the map.
 . "$(dirname "$0")/lib/finding.sh"
 packages tensorflow-cpu==2.21.0

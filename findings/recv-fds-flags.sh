@@ -1,7 +1,7 @@
 #!/bin/sh
 # Packages: none; Python 3.9 and newer (tried: 3.11.7)
-# Guess:    socket.recv_fds(sock, size, count, flags) receives with these flags, as its
-#           documentation says.
+# Guess:    socket.recv_fds(sock, size, count, flags) receives with these flags, as recvmsg
+#           does.
 # Seen:     The flags are ignored: MSG_PEEK takes the message and its descriptors, and
 #           MSG_CMSG_CLOEXEC does not set close-on-exec, so a child that is started without
 #           close_fds gets the descriptor.

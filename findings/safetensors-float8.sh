@@ -4,8 +4,8 @@
 # Seen:     bfloat16 comes back. The float8 types are saved soundly and cannot be loaded: the loader
 #           looks for them in NumPy, which does not have them.
 # Source:   safetensors/safetensors#682 (for paddle; numpy and flax are the same)
-# Do:       Load with safetensors.torch, or read the bytes at data_offsets of the header and view
-#           them as the type of ml_dtypes.
+# Do:       Read the bytes at data_offsets of the header, and view them as the type of ml_dtypes, as
+#           this script does.
 . "$(dirname "$0")/lib/finding.sh"
 packages safetensors==0.8.0 ml_dtypes==0.6.0 jax==0.10.2 numpy==2.4.6
 python <<'END'
