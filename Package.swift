@@ -52,7 +52,7 @@ let package = Package(
     target("TensorModel", []),
     target("Messages", ["CMessages", "TensorModel"]),
     target("Systemd", ["CSystemd", "Kernel", system]),
-    target("Locate", ["Kernel", system]),
+    target("Locate", ["Kernel", "TensorModel", system]),
     target("Checkpoint", ["Kernel", "Table", "TensorModel", "Messages", system]),
     target("Wire", ["Kernel", "TensorModel", "Messages", system]),
     target("Store", ["Checkpoint", "Kernel", "TensorModel", system]),

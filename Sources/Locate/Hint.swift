@@ -3,33 +3,29 @@ import SystemPackage
 /// What a user may have meant by a path that leads to no checkpoint.
 ///
 /// Hints are looked for after the fact: they never change what is found, and a directory that
-/// cannot be listed gives none.
+/// cannot be listed gives none. A hint names what is there, by the directory as the user spelled
+/// it, so that it works when it is pasted.
 enum Hint {
-  /// For a checkpoint that a state file names elsewhere although it lies beside it.
-  static func moved(to directory: PathText, _ path: PathText) throws(LocateError) -> String? {
-    guard path.isAbsolute, !path.name.isEmpty else { return nil }
-    let here = directory.joined(PathText(path.name))
-    guard here.text != path.text else { return nil }
-    for name in [here.text + ".index", here.text] where try OpenFile.exists(FilePath(name)) {
+  /// For a state file's checkpoint that is not where the state file says.
+  ///
+  /// State files are copied with their directories, also from other machines and from Windows.
+  static func moved(to directory: PathText, _ path: PathText) -> String? {
+    let name = path.name
+    let windowsName = name.unicodeScalars.split(separator: "\\").last.map { String($0) } ?? name
+    for name in [name, windowsName] where !name.isEmpty {
+      let here = directory.joined(PathText(name))
+      guard here.text != path.text, isCheckpoint(here) else { continue }
       return "was the directory moved? '\(here.text)' is here: name it instead"
     }
-    return nil
+    return latest(in: directory).map { "'\($0)' is here: name it instead" }
   }
 
-  /// For a directory without a state file: the V2 checkpoint in it with the greatest number at its
-  /// end, as TensorFlow counts steps.
+  /// For a directory without a usable state file: the checkpoint in it with the greatest number at
+  /// its end, as TensorFlow counts steps, or the variables of a SavedModel.
   static func latest(in directory: PathText) -> String? {
-    let names = try? Listing.names(
-      in: FilePath(directory.text), limit: CheckpointFiles.maximumFileCount
-    ) { PathText($0).dropping(".index")?.isEmpty == false }
-    let prefixes = (names ?? []).compactMap { PathText($0.string).dropping(".index") }
-    let latest = prefixes.max { (step(of: $0), $0) < (step(of: $1), $1) }
-    return latest.map { directory.joined(PathText($0)).text }
-  }
-
-  private static func step(of name: String) -> Int {
-    let digits = name.reversed().prefix { $0.isASCII && $0.isWholeNumber }
-    return Int(String(digits.reversed())) ?? -1
+    if let latest = Neighbours(in: directory).latest { return latest }
+    let variables = directory.joined(PathText("variables/variables"))
+    return isCheckpoint(variables) ? variables.text : nil
   }
 
   /// For a file that belongs to a checkpoint without being one; nil for any other file.
@@ -40,7 +36,24 @@ enum Hint {
     if let prefix = path.dropping(".meta") {
       return "it is a graph: name the prefix '\(prefix)'"
     }
-    return nil
+    return path.name == StateFile.name ? checkpoint(ofState: path) : graph(path)
+  }
+
+  /// For a file of a directory's checkpoints that only says which there are.
+  private static func checkpoint(ofState path: PathText) -> String? {
+    let directory = PathText(path.directory)
+    guard let state = try? StateFile(of: directory) else { return nil }
+    let target = directory.joined(state.modelCheckpointPath)
+    if isCheckpoint(target) { return "it is a state file: name the checkpoint '\(target.text)'" }
+    let moved = moved(to: directory, target)
+    return "it is a state file, which names '\(target.text)'" + (moved.map { "; \($0)" } ?? "")
+  }
+
+  /// For a graph that was saved beside a checkpoint, or with one in a SavedModel.
+  private static func graph(_ path: PathText) -> String? {
+    guard path.dropping(".pb") != nil || path.dropping(".pbtxt") != nil else { return nil }
+    let latest = latest(in: PathText(path.directory))
+    return "it is a graph" + (latest.map { ": name the checkpoint '\($0)'" } ?? "")
   }
 
   /// For a pattern that matches an index.
@@ -49,17 +62,36 @@ enum Hint {
     return "a V2 checkpoint is named by its prefix, not by a pattern: '\(prefix)'"
   }
 
-  /// For a path with files beside it that only lack something.
+  /// For a path with files beside it that are nearly called so, or only lack something.
   static func nearby(_ path: PathText) -> String? {
     if let whole = whole(of: path) { return whole }
-    guard !path.name.isEmpty else { return nil }
-    if let shard = (try? ShardName.list(beside: path, stem: "\(path.name).data-"))?.first {
+    let name = path.name
+    guard !name.isEmpty else { return withoutSlash(path) }
+    if let shard = (try? ShardName.list(beside: path, stem: "\(name).data-"))?.first {
       return "'\(path.text).data-\(shard.text)' is there, but its index is not"
     }
-    if let shard = (try? ShardName.list(beside: path, stem: "\(path.name)-"))?.first {
-      return
-        "a V1 checkpoint of \(shard.total) shards is there: name it '\(path.text)-\(shard.pattern)'"
-    }
-    return nil
+    let neighbours = Neighbours(in: PathText(path.directory))
+    return neighbours.nearest(to: PathText(name).dropping(".index") ?? name)
+  }
+
+  /// For a checkpoint's prefix that is spelled as a directory is.
+  private static func withoutSlash(_ path: PathText) -> String? {
+    let end = path.text.unicodeScalars.lastIndex { $0 != "/" }
+    let prefix = end.map { String(path.text.unicodeScalars[...$0]) } ?? ""
+    guard !prefix.isEmpty, isFile(PathText(prefix + ".index")) else { return nil }
+    return "'\(prefix)' is a checkpoint: name it without the slash"
+  }
+
+  /// Whether a path leads to files that a checkpoint could be of.
+  private static func isCheckpoint(_ path: PathText) -> Bool {
+    if path.isImpossible || path.isRemote { return false }
+    if isFile(PathText(path.text + ".index")) || isFile(path) { return true }
+    let pattern = Pattern(path)
+    return pattern.isSpecial
+      && (try? pattern.matches().contains { isFile(PathText($0.string)) }) == true
+  }
+
+  private static func isFile(_ path: PathText) -> Bool {
+    (try? OpenFile(FilePath(path.text)))?.isRegular == true
   }
 }

@@ -28,13 +28,12 @@ extension CheckpointFiles {
       return try open(path)
     } catch {
       switch error {
-      case .notFound where state.modelCheckpointPath.isRemote:
-        let hint = "only local files can be shared"
-        throw .stateTargetMissing(
-          state: state.path, path: state.modelCheckpointPath.text, hint: hint)
       case .notFound(_, let hint):
-        let moved = try Hint.moved(to: directory, path)
-        throw .stateTargetMissing(state: state.path, path: path.text, hint: moved ?? hint)
+        let isRemote = state.modelCheckpointPath.isRemote
+        throw .stateTargetMissing(
+          state: state.path, path: isRemote ? state.modelCheckpointPath.text : path.text,
+          hint: Hint.moved(to: directory, path)
+            ?? (isRemote ? "only local files can be shared" : hint))
       case .notRegular(path.text):
         throw .stateTargetNotRegular(state: state.path, path: path.text)
       default: throw error

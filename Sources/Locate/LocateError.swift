@@ -8,6 +8,8 @@ package enum LocateError: Error, Sendable, Hashable {
   case notLocal(path: String)
   /// The directory has no file `checkpoint`; perhaps with a checkpoint that is in it.
   case stateMissing(directory: String, nearest: String?)
+  /// The directory has no file `checkpoint`, and Orbax has written it.
+  case orbax(directory: String)
   /// The state file names a checkpoint that is not there; perhaps with where it may be.
   case stateTargetMissing(state: String, path: String, hint: String?)
   /// The state file names a directory, a FIFO or the like.
@@ -16,8 +18,8 @@ package enum LocateError: Error, Sendable, Hashable {
   case stateMalformed(state: String, line: Int, column: Int, expected: String)
   /// The state file has no `model_checkpoint_path`, or an empty one.
   case statePathEmpty(state: String)
-  /// The state file is a directory, a FIFO or the like.
-  case stateNotRegular(state: String)
+  /// The state file is a directory, perhaps with a checkpoint in it, or a FIFO or the like.
+  case stateNotRegular(state: String, nearest: String? = nil)
   /// The state file is longer than the limit in bytes.
   case stateTooLong(state: String, limit: Int)
   /// The path names a file that belongs to a checkpoint, but not the checkpoint.
@@ -46,7 +48,7 @@ package enum LocateError: Error, Sendable, Hashable {
   /// The kind that the error is of.
   package var kind: Kind {
     switch self {
-    case .notFound, .notLocal, .stateMissing, .stateTargetMissing, .stateTargetNotRegular,
+    case .notFound, .notLocal, .stateMissing, .orbax, .stateTargetMissing, .stateTargetNotRegular,
       .notCheckpoint, .notRegular:
       .checkpointNotFound
     case .stateMalformed, .statePathEmpty, .stateNotRegular, .stateTooLong:
@@ -61,7 +63,8 @@ package enum LocateError: Error, Sendable, Hashable {
   /// It raises `NotFoundError` where a prefix leads to nothing.
   package var isAboutDirectory: Bool {
     switch self {
-    case .stateMissing, .stateTargetMissing, .stateMalformed, .statePathEmpty, .stateNotRegular,
+    case .stateMissing, .orbax, .stateTargetMissing, .stateMalformed, .statePathEmpty,
+      .stateNotRegular,
       .stateTooLong:
       true
     case .notFound, .notLocal, .stateTargetNotRegular, .notCheckpoint, .notRegular, .tooManyFiles,
@@ -86,6 +89,8 @@ extension LocateError: CustomStringConvertible {
       "the checkpoint's path is empty"
     case .notFound(let path, let hint) where path.utf8.last == UInt8(ascii: "/"):
       "no directory '\(path)'\(suffix(hint))"
+    case .notFound(let path, let hint) where PathText(path).dropping(".index") != nil:
+      "no checkpoint at '\(path)'\(suffix(hint))"
     case .notFound(let path, let hint):
       "no checkpoint at '\(path)': expected '\(path).index' (V2) or a V1 file\(suffix(hint))"
     case .notLocal(let path):
@@ -93,6 +98,9 @@ extension LocateError: CustomStringConvertible {
     case .stateMissing(let directory, let nearest):
       "no file 'checkpoint' in directory '\(directory)': expected one that names a checkpoint, "
         + "or name the checkpoint itself" + (nearest.map { ", such as '\($0)'" } ?? "")
+    case .orbax(let directory):
+      "'\(directory)' holds a checkpoint of Orbax, not one of TensorFlow's: load it with Orbax, "
+        + "and write it with tf.train.Checkpoint"
     case .stateTargetMissing(let state, let path, let hint):
       "no checkpoint at '\(path)', which '\(state)' names\(suffix(hint))"
     case .stateTargetNotRegular(let state, let path):
@@ -101,8 +109,9 @@ extension LocateError: CustomStringConvertible {
       "\(state):\(line):\(column): expected \(expected)"
     case .statePathEmpty(let state):
       "invalid checkpoint state: '\(state)' has no model_checkpoint_path"
-    case .stateNotRegular(let state):
+    case .stateNotRegular(let state, let nearest):
       "invalid checkpoint state: '\(state)' is not a regular file"
+        + (nearest.map { "; name the checkpoint itself, such as '\($0)'" } ?? "")
     case .stateTooLong(let state, let limit):
       "invalid checkpoint state: '\(state)' is longer than \(limit) bytes"
     case .notCheckpoint(let path, let hint):

@@ -59,6 +59,15 @@ struct ShardName: Hashable {
     return nil
   }
 
+  /// What a V1 shard's name has before its number, and the number; nil if the name is another's.
+  static func split(table name: String) -> (base: String, shard: ShardName)? {
+    for index in name.unicodeScalars.indices.reversed() where name.unicodeScalars[index] == "-" {
+      let base = String(name.unicodeScalars[..<index])
+      if let shard = ShardName(name, stem: base + "-") { return (base, shard) }
+    }
+    return nil
+  }
+
   /// A number as `padded` writes it, or nil.
   private static func number(_ digits: ArraySlice<UInt8>) -> Int? {
     let zero = UInt8(ascii: "0")

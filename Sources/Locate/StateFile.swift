@@ -33,9 +33,13 @@ struct StateFile {
 
   private static func read(_ path: String, _ directory: PathText) throws(LocateError) -> [UInt8] {
     guard let found = try OpenFile(FilePath(path)) else {
-      throw .stateMissing(directory: directory.text, nearest: Hint.latest(in: directory))
+      let nearest = Hint.latest(in: directory)
+      if nearest == nil, Orbax.owns(directory) { throw .orbax(directory: directory.text) }
+      throw .stateMissing(directory: directory.text, nearest: nearest)
     }
-    guard found.isRegular else { throw .stateNotRegular(state: path) }
+    guard found.isRegular else {
+      throw .stateNotRegular(state: path, nearest: Hint.latest(in: PathText(path)))
+    }
     var bytes: [UInt8]?
     if found.byteCount <= maximumByteCount {
       do throws(Errno) {

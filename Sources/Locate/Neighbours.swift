@@ -1,0 +1,70 @@
+import SystemPackage
+import TensorModel
+
+/// The checkpoints that lie in a directory, found by the names of their files alone.
+struct Neighbours {
+  private struct Neighbour: Hashable {
+    /// How the checkpoint is named: a V2 prefix, or the pattern of a V1 checkpoint's shards.
+    let name: String
+    /// The name without the pattern of the shards.
+    let base: String
+
+    /// The number at the end of the base, as TensorFlow counts steps; -1 if there is none.
+    var step: Int {
+      let digits = base.reversed().prefix { $0.isASCII && $0.isWholeNumber }
+      return Int(String(digits.reversed())) ?? -1
+    }
+  }
+
+  /// The directory with its slash; empty for the working directory.
+  private let directory: String
+  /// Those with the greatest steps come first.
+  private let latestFirst: [Neighbour]
+
+  /// Lists a directory; a directory that cannot be listed has no checkpoints.
+  init(in directory: PathText) {
+    self.directory = directory.joined(PathText("")).text
+    var found: Set<Neighbour> = []
+    let limit = CheckpointFiles.maximumFileCount
+    let place = FilePath(directory.text.isEmpty ? "." : directory.text)
+    _ = try? Listing.names(in: place, limit: limit) { name in
+      if found.count < limit, let neighbour = Neighbours.neighbour(name) {
+        found.insert(neighbour)
+      }
+      return false
+    }
+    latestFirst = found.sorted { ($0.step, $0.name) > ($1.step, $1.name) }
+  }
+
+  /// The checkpoint with the greatest step; nil if the directory has none.
+  var latest: String? { latestFirst.first.map { directory + $0.name } }
+
+  /// The checkpoint that was most likely meant by a name, worded; nil if none is like it.
+  func nearest(to name: String) -> String? {
+    if let same = latestFirst.first(where: {
+      name == $0.base || PathText.has(name, prefix: "\($0.base).")
+    }) {
+      return "'\(directory + same.name)' is there"
+    }
+    let longer = latestFirst.filter { PathText.has($0.base, prefix: name) }
+    if longer.count > 1 {
+      return "'\(directory + longer[0].name)' is the latest of \(longer.count) there"
+    }
+    var nearest = NearestNames(to: Name(name))
+    for neighbour in latestFirst { nearest.offer(Name(neighbour.name)) }
+    let found =
+      longer.first?.name ?? nearest.names.first.map { String(decoding: $0.bytes, as: UTF8.self) }
+      ?? (latestFirst.count == 1 ? latestFirst[0].name : nil)
+    return found.map { "'\(directory + $0)' is there" }
+  }
+
+  private static func neighbour(_ name: String) -> Neighbour? {
+    if let prefix = PathText(name).dropping(".index") {
+      return prefix.isEmpty ? nil : Neighbour(name: prefix, base: prefix)
+    }
+    guard ShardName.prefix(ofDataFile: PathText(name)) == nil,
+      let (base, shard) = ShardName.split(table: name), !base.isEmpty
+    else { return nil }
+    return Neighbour(name: "\(base)-\(shard.pattern)", base: base)
+  }
+}
