@@ -420,6 +420,7 @@ extension Problem {
       }
     let fault =
       switch error {
+      case .tooShort(0): "is empty"
       case .tooShort, .badMagic: "is damaged, or is no checkpoint"
       default: "is damaged"
       }

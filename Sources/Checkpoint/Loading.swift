@@ -332,11 +332,20 @@ package struct Loading {
     if let position = files.position(ofShard: run.shard, of: checkpoint.shardCount) {
       try files.expectUnchanged(files.members[position])
     }
+    try expectNoPointer(run)
     throw checkpoint.problem(
       tensor, .checksumMismatch,
       "is damaged: the checksum of \(run.byteCount) bytes at \(run.offset) of "
         + "\(files.name(ofShard: run.shard, of: checkpoint.shardCount)) does not match: "
         + "stored \(Checksum.unmask(run.maskedChecksum)), calculated \(checksum.value)")
+  }
+
+  /// Throws if a run's file is one that Git LFS has not fetched.
+  func expectNoPointer(_ run: Checkpoint.StoredBytes) throws(Problem) {
+    guard let position = files.position(ofShard: run.shard, of: checkpoint.shardCount),
+      let problem = ForeignFile.pointer(files.members[position])
+    else { return }
+    throw problem
   }
 
   private func expectFilesUnchanged(_ runs: [(run: Int, tensor: Int)]) throws(Problem) {

@@ -7,14 +7,31 @@ extension Checkpoint {
   ///
   /// `reserve` is told how much memory reading takes in all, before it is taken; it may say no.
   /// `checkIn` throws if nobody waits for the result any more: an index may have millions of
-  /// entries, and a checkpoint thousands of tables.
+  /// entries, and a checkpoint thousands of tables. A file of another format is `unsupported`, and
+  /// one that Git LFS has not fetched `checkpointNotFound`, rather than damaged.
   package static func read(
     _ files: FileSet, reserving reserve: @escaping (Int) throws(Problem) -> Void,
     checkIn: @escaping () throws(Problem) -> Void = {}
   ) throws(Problem) -> Checkpoint {
-    guard files.isTables else {
-      return try BundleReader.read(files, reserving: reserve, checkIn: checkIn)
+    do {
+      guard files.isTables else {
+        return try BundleReader.read(files, reserving: reserve, checkIn: checkIn)
+      }
+      return try readTables(files, reserving: reserve, checkIn: checkIn)
+    } catch {
+      guard error.reason == .corrupt || error.reason == .truncated else { throw error }
+      for member in files.members {
+        if case .shard = member.role { continue }
+        if let problem = ForeignFile.problem(with: member) { throw problem }
+      }
+      throw error
     }
+  }
+
+  private static func readTables(
+    _ files: FileSet, reserving reserve: @escaping (Int) throws(Problem) -> Void,
+    checkIn: @escaping () throws(Problem) -> Void
+  ) throws(Problem) -> Checkpoint {
     let sources = files.members.map { member in
       SavedSlicesReader.Source(
         name: "\(member)", byteCount: member.status.size

@@ -90,8 +90,9 @@ package struct PlacementOptions: Sendable, Hashable {
 extension Checkpoint {
   /// Decides where each assignment is served from; hands what is wrong with one to `refuse`.
   ///
-  /// The result is of use only if nothing was refused. Throws what `checkIn` throws, which is asked
-  /// whether anybody still waits: of many slices of many tensors each is looked at.
+  /// The result is of use only if nothing was refused. Throws what is wrong with a whole data file,
+  /// and what `checkIn` throws, which is asked whether anybody still waits: of many slices of many
+  /// tensors each is looked at.
   package func place(
     _ assignments: [Resolution.Assignment], _ options: PlacementOptions, in files: FileSet,
     checkIn: () throws(Problem) -> Void, refuse: (Problem) -> Void
@@ -128,6 +129,8 @@ extension Checkpoint {
         }
         placements.append(placement, of: tensor, in: member)
       } catch {
+        // What is wrong with a whole file is said once.
+        guard error.tensor != nil else { throw error }
         refuse(error)
       }
     }
@@ -290,10 +293,11 @@ extension Checkpoint {
     guard run.offset >= 0, run.offset <= member.status.size,
       run.byteCount <= member.status.size - run.offset
     else {
-      throw problem(
-        tensor, .truncated,
-        "needs \(run.byteCount) bytes at \(run.offset) of \(member), "
-          + "which has \(member.status.size)")
+      throw ForeignFile.pointer(member)
+        ?? problem(
+          tensor, .truncated,
+          "needs \(run.byteCount) bytes at \(run.offset) of \(member), "
+            + "which has \(member.status.size)")
     }
   }
 

@@ -260,6 +260,7 @@ extension Loading {
         fault = "\(error)"
       }
       if let fault {
+        try expectNoPointer(run)
         throw checkpoint.problem(
           tensor, .checksumMismatch, "has damaged string lengths in \(fileName(position)): \(fault)"
         )

@@ -37,6 +37,7 @@ def case(rng, directory):
     here = os.path.dirname(prefix)
     name = os.path.basename(prefix)
     (directory / folder / "state").write_text("not a checkpoint")
+    (directory / folder / "model.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(2040))
     forms = {
         "prefix": prefix, "relative": relative, "dotted": f"./{relative}",
         "through the parent": f"{here}/../{os.path.basename(here)}/{name}",
@@ -45,7 +46,7 @@ def case(rng, directory):
         "data file": f"{prefix}.data-00000-of-00001", "missing": f"{prefix}x",
         "missing parent": f"{here}/none/{name}", "empty": "", "wildcard": f"{here}/ra?",
         "star": f"{here}/*", "any": f"{here}/raw*", "classes": f"{here}/r[a-c]w*",
-        "negated": f"{here}/[!x]aw*", "directory without state": here, "other file": f"{here}/state",
+        "negated": f"{here}/[!x]aw*", "directory without state": here, "other file": f"{here}/state", "HDF5 file": f"{here}/model.h5",
         "wild directory": f"{os.path.dirname(here)}/*/{name}", "tilde": f"~/{name}", "dot": ".",
         "one shard": f"{here}/raw-00000-of-00002", "braces": f"{here}/{{raw}}",
         "escaped": f"{here}/r\\aw", "meta": f"{prefix}.meta",

@@ -2,6 +2,7 @@ import Harness
 import Kernel
 import Messages
 import Server
+import SystemPackage
 import TensorModel
 import TestSupport
 import Testing
@@ -52,5 +53,17 @@ import Testing
     try peer.resolve(.handle(handle), nothing, [Variable("w", .float32, [3])])
     #expect(try peer.answer().reason == "TENSOR_NOT_FOUND")
     #expect(daemon.warnings.count == 1)
+  }
+
+  @Test func `a file of another format is its client's mistake, and no operator is told`() throws {
+    let daemon = try ServedDaemon()
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/model.h5"
+    try BundleFile.write([(0, [0x89] + Array("HDF\r\n\u{1a}\n".utf8))], byteCount: 2048, to: path)
+    let file = try File(opening: FilePath(path))
+    let peer = try daemon.connect()
+    let table = [CheckpointFile(.table, .descriptor(0))]
+    #expect(try peer.open([file], .files(table, label: "l")).reason == "UNSUPPORTED")
+    #expect(daemon.warnings.isEmpty)
   }
 }

@@ -1,0 +1,118 @@
+import Kernel
+import TensorModel
+
+/// What a file is that is no file of a checkpoint, as its first bytes say.
+///
+/// Looked for only after a file was refused, so that sound checkpoints cost no read more. A file of
+/// another format is not damaged: whoever named it took it for a checkpoint.
+enum ForeignFile {
+  /// The first bytes that are looked at: enough for tar, whose mark comes last.
+  private static let headByteCount = 512
+
+  /// Files that begin with their format's mark, and what is said of them.
+  private static let marks: [(bytes: [UInt8], words: String)] = [
+    ([0x89] + "HDF\r\n\u{1a}\n".utf8, keras("an HDF5 file, such as Keras writes (.h5)")),
+    (
+      Array("PK\u{3}\u{4}".utf8),
+      "a zip archive, such as Keras (.keras), PyTorch (.pt) and NumPy (.npz) write, "
+        + "not a TensorFlow checkpoint: " + rewrite("the library that wrote it")
+    ),
+    ([0x93] + "NUMPY".utf8, "a NumPy array (.npy), not a TensorFlow checkpoint"),
+    (Array("GGUF".utf8), "a GGUF file, as llama.cpp reads, not a TensorFlow checkpoint"),
+    ([0x1f, 0x8b], packed("gzip")),
+    ([0xfd] + "7zXZ\0".utf8, packed("xz")),
+    ([0x28, 0xb5, 0x2f, 0xfd], packed("zstd")),
+    (Array("BZh".utf8), packed("bzip2")),
+    (
+      Array("model_checkpoint_path".utf8),
+      "a state file, not a checkpoint: name its directory, or the checkpoint that it names"
+    ),
+    (Array("<!DOCTYPE html".utf8), webPage), (Array("<!doctype html".utf8), webPage),
+    (Array("<html".utf8), webPage),
+  ]
+
+  private static let webPage = "a web page, not a TensorFlow checkpoint: download the file again"
+
+  private static func packed(_ program: String) -> String {
+    "compressed by \(program): unpack it, and name the checkpoint in it"
+  }
+
+  private static func rewrite(_ library: String) -> String {
+    "load it with \(library), and write it with tf.train.Checkpoint"
+  }
+
+  private static func keras(_ what: String) -> String {
+    "\(what), not a TensorFlow checkpoint: " + rewrite("Keras")
+  }
+
+  /// The problem with a table or an index that is of another format; nil if its format is unknown.
+  static func problem(with member: FileSet.Member) -> Problem? {
+    if let pointer = pointer(member) { return pointer }
+    if member.role == .table, member.status.size == 0 {
+      return Problem(.checkpointNotFound, "\(name(of: member)) is empty, expected a checkpoint")
+    }
+    guard let head = head(of: member), let words = words(head, member.status.size) else {
+      return nil
+    }
+    return Problem(.unsupported, "\(name(of: member)) is \(words)")
+  }
+
+  /// The problem with a file that Git LFS has not fetched; nil for any other file.
+  ///
+  /// See Git LFS's specification, "The Pointer": text of less than 1024 bytes.
+  static func pointer(_ member: FileSet.Member) -> Problem? {
+    guard member.status.size < 1024, let head = head(of: member),
+      head.starts(with: "version https://git-lfs.github.com/spec/".utf8)
+    else { return nil }
+    return Problem(
+      .checkpointNotFound,
+      "\(name(of: member)) is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`")
+  }
+
+  private static func words(_ head: [UInt8], _ byteCount: Int) -> String? {
+    if let mark = marks.first(where: { head.starts(with: $0.bytes) }) { return mark.words }
+    if head.count > 262, head[257..<262].elementsEqual("ustar".utf8) {
+      return "a tar archive: unpack it, and name the checkpoint in it"
+    }
+    if isPickle(head) {
+      return "a Python pickle, such as PyTorch writes (.pt, .pth), not a TensorFlow checkpoint: "
+        + rewrite("the library that wrote it")
+    }
+    if isSafetensors(head, byteCount) {
+      return "a safetensors file, not a TensorFlow checkpoint: " + rewrite("safetensors")
+    }
+    return isText(head) ? "a text file, not a TensorFlow checkpoint" : nil
+  }
+
+  /// Protocols 2 to 5 begin with their number; 0 and 1 have no mark.
+  private static func isPickle(_ head: [UInt8]) -> Bool {
+    head.count > 1 && head[0] == 0x80 && (2...5).contains(head[1])
+  }
+
+  /// The length of a header of JSON in eight bytes, the least significant first, and the header.
+  private static func isSafetensors(_ head: [UInt8], _ byteCount: Int) -> Bool {
+    guard head.count > 8, head[8] == UInt8(ascii: "{") else { return false }
+    let length = head[..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    return length >= 2 && length <= UInt64(byteCount - 8)
+  }
+
+  /// Whether there are only characters of UTF-8, tabs and ends of lines.
+  private static func isText(_ head: [UInt8]) -> Bool {
+    let text = String(decoding: head, as: UTF8.self).unicodeScalars
+    let whole = head.count < headByteCount ? text[...] : text.dropLast()
+    return !head.isEmpty && !whole.contains("\u{fffd}")
+      && text.allSatisfy { $0 >= " " && $0 != "\u{7f}" || ("\t"..."\r").contains($0) }
+  }
+
+  private static func head(of member: FileSet.Member) -> [UInt8]? {
+    var head = [UInt8](repeating: 0, count: max(0, min(headByteCount, member.status.size)))
+    let count = try? member.file.read(at: 0, into: &head, range: head.indices)
+    return count == head.count ? head : nil
+  }
+
+  /// What was taken for a V1 table for want of an index is only a file.
+  private static func name(of member: FileSet.Member) -> String {
+    guard member.role == .table else { return "\(member)" }
+    return member.file.name.map { "file \(Name($0[...]))" } ?? "the file"
+  }
+}
