@@ -33,6 +33,16 @@ struct Failure: Error {
     problemCount = 1
   }
 
+  /// What is wrong with a file, of which `count` problems were found and at least one is given.
+  init(_ problems: [Problem], count: Int) {
+    code = problems[0].reason.code
+    reason = problems[0].reason.rawValue
+    message = problems[0].message
+    checkpoint = nil
+    self.problems = problems
+    problemCount = count
+  }
+
   /// What is wrong with a checkpoint; at least one problem.
   init(_ problems: [Problem], about path: String) {
     code = problems[0].reason.code

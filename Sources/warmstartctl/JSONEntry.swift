@@ -1,133 +1,146 @@
-import Kernel
-import SystemPackage
 import TensorModel
 
-/// A value in a file of JSON that knows its place there: what is wrong with it is said with the place.
+/// A value in a file of JSON that knows its place there: what is wrong with it is noted with the place.
+///
+/// A value of the wrong kind is noted and nil.
 struct JSONEntry {
   /// Where a value is, made into words only when they are needed.
-  private indirect enum Place {
-    case file(String)
+  indirect enum Place {
+    case root
+    case named(String)
     case field(Place, String)
     case element(Place, Int)
 
+    /// Empty for the file's own value.
     var words: String {
       switch self {
-      case .file(let path): "\(path): "
-      case .field(.file(let path), let key): "\(path): \(key)"
+      case .root: ""
+      case .named(let name): name
+      case .field(.root, let key): key
+      case .field(.named(let name), let key): "\(name): \(key)"
       case .field(let object, let key): "\(object.words).\(key)"
       case .element(let list, let index): "\(list.words)[\(index)]"
       }
     }
   }
 
-  private let value: JSON
+  private let value: JSONValue
   private let place: Place
+  private let file: JSONFile
 
-  /// Reads a file, which may be a pipe.
-  init(readingFrom path: String) throws(Failure) {
-    // A request of more bytes than this could not be sent; chosen, not tuned.
-    let maximumByteCount = 1 << 28
-    let bytes: [UInt8]?
-    do {
-      let descriptor = try FileDescriptor.open(
-        FilePath(path), .readOnly, options: .closeOnExec, retryOnInterrupt: true)
-      let file = File(Descriptor(adopting: descriptor.rawValue))
-      bytes = try file.readToEnd(limit: maximumByteCount)
-    } catch {
-      throw Failure("read", path, error as? Errno ?? .ioError)
-    }
-    guard let bytes else {
-      throw Failure(.invalidRequest, "\(path): expected at most \(maximumByteCount) bytes")
-    }
-    do throws(JSONReader.Fault) {
-      value = try JSONReader.read(bytes)
-    } catch {
-      throw Failure(.invalidRequest, "\(path): line \(error.line): \(error.message)")
-    }
-    place = .file(path)
-  }
-
-  private init(_ value: JSON, _ place: Place) {
+  init(_ value: JSONValue, _ place: Place, _ file: JSONFile) {
     self.value = value
     self.place = place
+    self.file = file
   }
 
-  /// What is wrong here.
-  func fault(_ message: String) -> Failure {
-    switch place {
-    case .file: Failure(.invalidRequest, place.words + message)
-    default: Failure(.invalidRequest, "\(place.words): \(message)")
-    }
+  /// The value's first byte in the file.
+  var offset: Int { value.offset }
+
+  /// Notes what is wrong here.
+  func note(_ message: String) {
+    let words = place.words
+    file.note(words.isEmpty ? message : "\(words): \(message)", at: value.offset)
+  }
+
+  /// The object, called by one of its fields: `variable student/w` instead of `variables[1]`.
+  func named(_ kind: String, by key: String) -> JSONEntry {
+    guard let name = text(at: key), !name.isEmpty else { return self }
+    return JSONEntry(value, .named("\(kind) \(name)"), file)
   }
 
   var isNull: Bool {
-    guard case .literal("null") = value else { return false }
+    guard case .literal("null") = value.content else { return false }
     return true
   }
 
   /// The value if it is a string.
   var text: String? {
-    guard case .text(let text) = value else { return nil }
+    guard case .text(let text) = value.content else { return nil }
+    return text
+  }
+
+  /// The string in a field if it is an object that has one there.
+  func text(at key: String) -> String? {
+    guard case .object(let fields) = value.content,
+      case .text(let text)? = fields.first(where: { $0.key == key })?.value.content
+    else { return nil }
     return text
   }
 
   /// The elements if it is a list.
   var elements: [JSONEntry]? {
-    guard case .list(let values) = value else { return nil }
-    return values.enumerated().map { JSONEntry($1, .element(place, $0)) }
+    guard case .list(let values) = value.content else { return nil }
+    return values.enumerated().map { JSONEntry($1, .element(place, $0), file) }
   }
 
   /// The fields in their order if it is an object.
   var fields: [(key: String, entry: JSONEntry)]? {
-    guard case .object(let fields) = value else { return nil }
-    return fields.map { ($0.key, JSONEntry($0.value, .field(place, $0.key))) }
+    guard case .object(let fields) = value.content else { return nil }
+    return fields.map { ($0.key, JSONEntry($0.value, .field(place, $0.key), file)) }
   }
 
-  func name() throws(Failure) -> Name {
-    guard let text else { throw fault("expected a string") }
+  func name() -> Name? {
+    guard let text else {
+      note("expected a string")
+      return nil
+    }
     return Name(text)
   }
 
-  func list() throws(Failure) -> [JSONEntry] {
-    guard let elements else { throw fault("expected a list") }
+  func list() -> [JSONEntry]? {
+    if elements == nil { note("expected a list") }
     return elements
   }
 
-  func wholeNumber() throws(Failure) -> Int {
-    guard case .literal(let literal) = value, let number = Int(literal) else {
-      throw fault("expected a whole number")
+  func wholeNumber() -> Int? {
+    guard case .literal(let literal) = value.content, let number = Int(literal) else {
+      note("expected a whole number")
+      return nil
     }
     return number
   }
 
-  func wholeNumbers() throws(Failure) -> [Int] {
-    try list().map { entry throws(Failure) in try entry.wholeNumber() }
+  func wholeNumbers() -> [Int]? {
+    guard let entries = list() else { return nil }
+    let numbers = entries.compactMap { $0.wholeNumber() }
+    return numbers.count == entries.count ? numbers : nil
   }
 
-  func flag() throws(Failure) -> Bool {
-    switch value {
-    case .literal("true"): true
-    case .literal("false"): false
-    default: throw fault("expected true or false")
+  func flag() -> Bool? {
+    switch value.content {
+    case .literal("true"): return true
+    case .literal("false"): return false
+    default:
+      note("expected true or false")
+      return nil
     }
   }
 
-  /// The object's fields by key, if it has the required ones and none but the optional ones besides.
-  func object(
-    required: [String], optional: [String] = []
-  ) throws(Failure) -> [String: JSONEntry] {
-    guard let fields else { throw fault("expected an object") }
+  /// The object's fields by key; notes those that are missing, unknown or there twice.
+  ///
+  /// A field whose key is nearly a known one is taken for that, and not noted as missing, too.
+  func object(required: [String], optional: [String] = []) -> [String: JSONEntry]? {
+    guard let fields else {
+      note("expected an object")
+      return nil
+    }
+    let known = required + optional
     var found: [String: JSONEntry] = [:]
-    for (key, entry) in fields {
-      guard required.contains(key) || optional.contains(key) else {
-        let known = (required + optional).joined(separator: ", ")
-        throw fault("has the unknown key \"\(key)\", expected \(known)")
-      }
-      guard found.updateValue(entry, forKey: key) == nil else {
-        throw fault("has the key \"\(key)\" twice")
+    for (key, entry) in fields where known.contains(key) {
+      if found.updateValue(entry, forKey: key) != nil { note("has the key \"\(key)\" twice") }
+    }
+    for (key, entry) in fields where !known.contains(key) {
+      var nearest = NearestNames(to: Name(key))
+      for name in known where found[name] == nil { nearest.offer(Name(name)) }
+      if let name = known.first(where: { Name($0) == nearest.names.first }) {
+        found[name] = entry
+        entry.note("unknown field; did you mean \(name)?")
+      } else {
+        entry.note("unknown field, expected \(known.joined(separator: ", "))")
       }
     }
-    for key in required where found[key] == nil { throw fault("lacks \(key)") }
+    for key in required where found[key] == nil { note("lacks \(key)") }
     return found
   }
 }

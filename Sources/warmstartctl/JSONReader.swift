@@ -1,8 +1,8 @@
 /// Reads JSON as RFC 8259 has it: what Foundation's reader says of a mistake does not name its place.
 struct JSONReader {
-  /// What is wrong with a text, and on which line.
+  /// What is wrong with a text, and where.
   struct Fault: Error {
-    let line: Int
+    let place: TextPlace
     let message: String
   }
 
@@ -15,7 +15,7 @@ struct JSONReader {
   private var position = 0
 
   /// Reads a text that must be one value and nothing else.
-  static func read(_ bytes: [UInt8]) throws(Fault) -> JSON {
+  static func read(_ bytes: [UInt8]) throws(Fault) -> JSONValue {
     var reader = JSONReader(bytes: bytes)
     let value = try reader.value(depth: 0)
     guard reader.next() == nil else { throw reader.fault("expected nothing after the value") }
@@ -45,23 +45,26 @@ struct JSONReader {
   }
 
   private func fault(_ message: String) -> Fault {
-    let line = bytes[..<min(position, bytes.count)].count { $0 == UInt8(ascii: "\n") } + 1
-    return Fault(line: line, message: message)
+    Fault(place: TextPlace(of: position, in: bytes), message: message)
   }
 
-  private mutating func value(depth: Int) throws(Fault) -> JSON {
+  private mutating func value(depth: Int) throws(Fault) -> JSONValue {
     guard depth < JSONReader.maximumDepth else { throw fault("nests too deeply") }
-    switch next() {
-    case UInt8(ascii: "{"): return try object(depth: depth + 1)
-    case UInt8(ascii: "["): return try list(depth: depth + 1)
-    case UInt8(ascii: "\""): return .text(try string())
-    default: return .literal(try literal())
-    }
+    let first = next()
+    let offset = position
+    let content: JSONValue.Content =
+      switch first {
+      case UInt8(ascii: "{"): try object(depth: depth + 1)
+      case UInt8(ascii: "["): try list(depth: depth + 1)
+      case UInt8(ascii: "\""): .text(try string())
+      default: .literal(try literal())
+      }
+    return JSONValue(offset: offset, content: content)
   }
 
-  private mutating func object(depth: Int) throws(Fault) -> JSON {
+  private mutating func object(depth: Int) throws(Fault) -> JSONValue.Content {
     position += 1
-    var fields: [(key: String, value: JSON)] = []
+    var fields: [(key: String, value: JSONValue)] = []
     guard !take("}") else { return .object(fields) }
     repeat {
       guard next() == UInt8(ascii: "\"") else { throw fault("expected a key in quotes") }
@@ -73,9 +76,9 @@ struct JSONReader {
     return .object(fields)
   }
 
-  private mutating func list(depth: Int) throws(Fault) -> JSON {
+  private mutating func list(depth: Int) throws(Fault) -> JSONValue.Content {
     position += 1
-    var values: [JSON] = []
+    var values: [JSONValue] = []
     guard !take("]") else { return .list(values) }
     repeat { values.append(try value(depth: depth)) } while take(",")
     guard take("]") else { throw fault("expected ',' or ']' in a list") }

@@ -5,44 +5,50 @@ import TensorModel
 /// A target is `"name"`, `"scope/"`, `{"variable": name}` or `{"variables": [name, …]}`. Keys keep
 /// their order, and may occur more than once in a list.
 enum MapFile {
-  /// Reads a map.
+  /// Reads a map; throws all that is wrong with the file.
   static func read(_ path: String) throws(Failure) -> AssignmentMap {
-    let file = try JSONEntry(readingFrom: path)
-    if let fields = file.fields {
+    let file = try JSONFile(readingFrom: path)
+    var pairs: [AssignmentMap.Pair?] = []
+    if let fields = file.root.fields {
       var keys: Set<Name> = []
-      return AssignmentMap(
-        try fields.map { key, entry throws(Failure) in
-          guard keys.insert(Name(key)).inserted else {
-            throw file.fault("has the key \"\(key)\" twice; a list of pairs may")
-          }
-          return AssignmentMap.Pair(Name(key), try target(entry))
-        })
+      for (key, entry) in fields {
+        if !keys.insert(Name(key)).inserted {
+          entry.note("the key is there twice; a list of pairs may have it twice")
+        }
+        pairs.append(target(entry).map { AssignmentMap.Pair(Name(key), $0) })
+      }
+    } else if let elements = file.root.elements {
+      pairs = elements.map(pair)
+    } else {
+      file.root.note("expected a list of pairs [key, target], or an object")
     }
-    guard let elements = file.elements else {
-      throw file.fault("expected a list of pairs [key, target], or an object")
-    }
-    return AssignmentMap(try elements.map(pair))
+    try file.expectNoNotes()
+    return AssignmentMap(pairs.compactMap { $0 })
   }
 
-  private static func pair(_ entry: JSONEntry) throws(Failure) -> AssignmentMap.Pair {
+  private static func pair(_ entry: JSONEntry) -> AssignmentMap.Pair? {
     guard let pair = entry.elements, pair.count == 2 else {
-      throw entry.fault("expected a pair [key, target]")
+      entry.note("expected a pair [key, target]")
+      return nil
     }
-    return AssignmentMap.Pair(try pair[0].name(), try target(pair[1]))
+    let (key, target) = (pair[0].name(), target(pair[1]))
+    guard let key, let target else { return nil }
+    return AssignmentMap.Pair(key, target)
   }
 
-  private static func target(_ entry: JSONEntry) throws(Failure) -> AssignmentMap.Target {
+  private static func target(_ entry: JSONEntry) -> AssignmentMap.Target? {
     if let name = entry.text { return .name(Name(name)) }
-    guard let fields = entry.fields, fields.count == 1 else { throw fault(entry) }
-    switch fields[0].key {
-    case "variable": return .variable(try fields[0].entry.name())
-    case "variables":
-      return .variables(try fields[0].entry.list().map { name throws(Failure) in try name.name() })
-    default: throw fault(entry)
+    guard let count = entry.fields?.count, count == 1,
+      let field = entry.object(required: [], optional: ["variable", "variables"])?.first
+    else {
+      if entry.fields?.count != 1 {
+        entry.note("expected a name, a scope, {\"variable\": name} or {\"variables\": [name, …]}")
+      }
+      return nil
     }
-  }
-
-  private static func fault(_ entry: JSONEntry) -> Failure {
-    entry.fault("expected a name, a scope, {\"variable\": name} or {\"variables\": [name, …]}")
+    if field.key == "variable" { return field.value.name().map { .variable($0) } }
+    guard let entries = field.value.list() else { return nil }
+    let names = entries.compactMap { $0.name() }
+    return names.count == entries.count ? .variables(names) : nil
   }
 }

@@ -4,72 +4,122 @@ import TensorModel
 ///
 /// An axis of unknown length is -1 or null, a shape of unknown rank is null. `partitions` cuts the
 /// variable along one axis; `slice` declares a partition that was cut by somebody else.
-enum VariablesFile {
-  /// Reads the variables, partitions one by one.
+struct VariablesFile {
+  private let file: JSONFile
+  private var variables: [Variable] = []
+  /// Where each name was declared first.
+  private var offsets: [Name: Int] = [:]
+
+  /// Reads the variables, partitions one by one; throws all that is wrong with the file.
   static func read(_ path: String) throws(Failure) -> [Variable] {
-    let file = try JSONEntry(readingFrom: path).object(required: ["variables"])
-    var variables: [Variable] = []
-    for entry in try file["variables"]?.list() ?? [] { variables += try self.variables(entry) }
-    return variables
+    var reader = VariablesFile(file: try JSONFile(readingFrom: path))
+    let fields = reader.file.root.object(required: ["variables"])
+    for entry in fields?["variables"]?.list() ?? [] {
+      reader.take(entry.named("variable", by: "name"))
+    }
+    try reader.file.expectNoNotes()
+    return reader.variables
   }
 
-  private static func variables(_ entry: JSONEntry) throws(Failure) -> [Variable] {
-    let fields = try entry.object(
-      required: ["name", "dtype", "shape"], optional: ["partitions", "slice", "store"])
-    guard let name = try fields["name"]?.name(), let dtype = try fields["dtype"].map(dtype),
-      let declared = fields["shape"]
+  private init(file: JSONFile) {
+    self.file = file
+  }
+
+  /// Takes one declaration, which may be of several partitions.
+  private mutating func take(_ entry: JSONEntry) {
+    let parts = VariablesFile.variables(entry)
+    variables += parts
+    // Also where something else is wrong.
+    let names = parts.isEmpty ? [entry.text(at: "name").map { Name($0) } ?? ""] : parts.map(\.name)
+    for name in names where !name.bytes.isEmpty {
+      if let first = offsets[name] {
+        let which = parts.count > 1 ? "partition \(name) is " : ""
+        return entry.note("\(which)declared twice, first at \(file.place(of: first))")
+      }
+      offsets[name] = entry.offset
+    }
+  }
+
+  /// The variables of a declaration; none if something is wrong with it.
+  private static func variables(_ entry: JSONEntry) -> [Variable] {
+    guard
+      let fields = entry.object(
+        required: ["name", "dtype", "shape"], optional: ["partitions", "slice", "store"])
     else { return [] }
-    guard !name.bytes.isEmpty else {
-      throw entry.fault("expected a name for the variable, not an empty one")
+    // All fields are looked at before any is needed.
+    let name = fields["name"]?.name()
+    if name?.bytes.isEmpty == true { entry.note("expected a name, not an empty one") }
+    let dtype = fields["dtype"].flatMap(dtype)
+    let shape = fields["shape"].flatMap(shape)
+    let isInStore = fields["store"].map { $0.flag() } ?? true
+    let counts = fields["partitions"].map { $0.wholeNumbers() }
+    let partition = fields["slice"].map(partition)
+    guard counts == nil || partition == nil else {
+      entry.note("expected partitions or slice, not both")
+      return []
     }
-    let shape = try shape(declared)
-    let isInStore = try fields["store"]?.flag() ?? true
+    guard let name, let dtype, let shape, let isInStore else { return [] }
     guard let cut = fields["partitions"] else {
-      let partition = try fields["slice"].map(partition)
-      return [Variable(name, dtype, shape, partition: partition, isInStore: isInStore)]
+      if let partition, partition == nil { return [] }
+      return [Variable(name, dtype, shape.known, partition: partition ?? nil, isInStore: isInStore)]
     }
-    guard fields["slice"] == nil else {
-      throw entry.fault("expected partitions or slice, not both")
+    guard let counts = counts ?? nil else { return [] }
+    guard let known = shape.known else {
+      fields["shape"]?.note("expected a shape that can be cut")
+      return []
     }
-    guard let shape else { throw declared.fault("expected a shape that can be cut") }
-    let counts = try cut.wholeNumbers()
     do throws(Problem) {
-      return try Partitioner.counts(counts).partitions(of: name, dtype, shape).map { part in
+      return try Partitioner.counts(counts).partitions(of: name, dtype, known).map { part in
         Variable(
           part.name, part.dtype, part.shape, partition: part.partition, isInStore: isInStore)
       }
     } catch {
-      throw cut.fault(error.message)
+      cut.note(error.message)
+      return []
     }
   }
 
-  private static func dtype(_ entry: JSONEntry) throws(Failure) -> DataType {
-    guard let text = entry.text else { throw entry.fault("expected a string") }
-    guard let dtype = DataType(name: text) else {
-      throw entry.fault("expected a name of TensorFlow's such as float32, not \"\(text)\"")
+  private static func dtype(_ entry: JSONEntry) -> DataType? {
+    guard let text = entry.text else {
+      entry.note("expected a string")
+      return nil
     }
+    let dtype = DataType(name: text)
+    if dtype == nil { entry.note(DTypeName(text).fault) }
     return dtype
   }
 
-  private static func shape(_ entry: JSONEntry) throws(Failure) -> Shape? {
-    if entry.isNull { return nil }
-    return Shape(
-      try entry.list().map { length throws(Failure) in
-        if length.isNull { return Shape.unknownLength }
-        let number = try length.wholeNumber()
-        guard number >= 0 || number == Shape.unknownLength else {
-          throw length.fault("expected a length, or -1 or null for an unknown one, not \(number)")
-        }
-        return number
-      })
+  /// A shape, or that its rank is unknown.
+  private struct DeclaredShape {
+    let known: Shape?
+  }
+
+  private static func shape(_ entry: JSONEntry) -> DeclaredShape? {
+    if entry.isNull { return DeclaredShape(known: nil) }
+    guard let entries = entry.list() else { return nil }
+    let lengths = entries.compactMap(length)
+    return lengths.count == entries.count ? DeclaredShape(known: Shape(lengths)) : nil
+  }
+
+  private static func length(_ entry: JSONEntry) -> Int? {
+    if entry.isNull { return Shape.unknownLength }
+    guard let number = entry.wholeNumber() else { return nil }
+    guard number >= 0 || number == Shape.unknownLength else {
+      entry.note("expected a length, or -1 or null for an unknown one, not \(number)")
+      return nil
+    }
+    return number
   }
 
   /// Where a partition lies in its variable.
-  private static func partition(_ entry: JSONEntry) throws(Failure) -> Partition {
-    let fields = try entry.object(required: ["full_name", "full_shape", "offset"])
-    return Partition(
-      of: try fields["full_name"]?.name() ?? "",
-      fullShape: Shape(try fields["full_shape"]?.wholeNumbers() ?? []),
-      offset: try fields["offset"]?.wholeNumbers() ?? [])
+  private static func partition(_ entry: JSONEntry) -> Partition? {
+    guard let fields = entry.object(required: ["full_name", "full_shape", "offset"]) else {
+      return nil
+    }
+    let name = fields["full_name"]?.name()
+    let shape = fields["full_shape"]?.wholeNumbers()
+    let offset = fields["offset"]?.wholeNumbers()
+    guard let name, let shape, let offset else { return nil }
+    return Partition(of: name, fullShape: Shape(shape), offset: offset)
   }
 }

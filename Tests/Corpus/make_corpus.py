@@ -1039,7 +1039,7 @@ def make_maps():
     mapping("part-of-another-rank", [["p", {"variables": ["v/part_0"]}]], [part([2], [5, 4], [0, 0])],
             "INVALID_REQUEST", "v/part_0")
     mapping("part-length-negative", [["p", {"variables": ["v/part_0"]}]], [part([-2, 4], [5, 4], [0, 0])],
-            "INVALID_REQUEST", "variables[0].shape[0]: expected a length", "not -2")
+            "INVALID_REQUEST", "variable v/part_0: shape[0]: expected a length", "not -2")
     mapping("part-of-negative-shape", [["p", {"variables": ["v/part_0"]}]],
             [part([2, 4], [-5, 4], [0, 0])], "INVALID_REQUEST", "-5")
     for name, shape, start, problem in [

@@ -6,7 +6,7 @@ import Testing
 @testable import warmstartctl
 
 /// A file that is there as long as the test.
-private func withFile<Result>(
+func withFile<Result>(
   _ text: String, _ body: (String) throws -> Result
 ) throws -> Result {
   let path = FilePath("/tmp/warmstartctl-\(Process.id)-\(UInt64.random(in: 0...UInt64.max))")
@@ -46,22 +46,22 @@ private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"vari
 
   @Test(
     arguments: [
-      (#"3"#, "expected a list of pairs [key, target], or an object"),
-      (#"[["a"]]"#, "[0]: expected a pair [key, target]"),
-      (#"[["a","b"],[1,"b"]]"#, "[1][0]: expected a string"),
-      (#"{"a":{"variable":1}}"#, "a.variable: expected a string"),
-      (#"{"a":{"variables":["b",1]}}"#, "a.variables[1]: expected a string"),
+      (#"3"#, "1:1: expected a list of pairs [key, target], or an object"),
+      (#"[["a"]]"#, "1:2: [0]: expected a pair [key, target]"),
+      (#"[["a","b"],[1,"b"]]"#, "1:13: [1][0]: expected a string"),
+      (#"{"a":{"variable":1}}"#, "1:18: a.variable: expected a string"),
+      (#"{"a":{"variables":["b",1]}}"#, "1:24: a.variables[1]: expected a string"),
       (
-        #"{"a":{"scope":"b"}}"#, "a: " + aTarget
+        #"{"a":{"scope":"b"}}"#, "1:15: a.scope: unknown field, expected variable, variables"
       ),
-      (#"{"a":"b","a":"c"}"#, "has the key \"a\" twice; a list of pairs may"),
-      (#"[["a",{"variable":"b","variable":"c"}]]"#, "[0][1]: " + aTarget),
-      ("[\n", "line 2: expected a value"),
+      (#"{"a":"b","a":"c"}"#, "1:14: a: the key is there twice; a list of pairs may have it twice"),
+      (#"[["a",{"variable":"b","variable":"c"}]]"#, "1:7: [0][1]: " + aTarget),
+      ("[\n", "2:1: expected a value"),
     ])
   func `what is wrong with a map is said with its place`(text: String, message: String) throws {
     try withFile(text) { path in
       let failure = #expect(throws: Failure.self) { try MapFile.read(path) }
-      #expect(failure?.message == "\(path): \(message)")
+      #expect(failure?.message == "\(path):\(message)")
       #expect(failure?.reason == "INVALID_REQUEST")
     }
   }
@@ -96,35 +96,35 @@ private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"vari
 
   @Test(
     arguments: [
-      (#"[]"#, "expected an object"),
-      (#"{}"#, "lacks variables"),
-      (#"{"variables":[],"version":1}"#, "has the unknown key \"version\", expected variables"),
-      (#"{"variables":[3]}"#, "variables[0]: expected an object"),
-      (#"{"variables":[{"dtype":"bool","shape":[]}]}"#, "variables[0]: lacks name"),
+      (#"[]"#, "1:1: expected an object"),
+      (#"{}"#, "1:1: lacks variables"),
+      (#"{"variables":[],"version":1}"#, "1:27: version: unknown field, expected variables"),
+      (#"{"variables":[3]}"#, "1:15: variables[0]: expected an object"),
+      (#"{"variables":[{"dtype":"bool","shape":[]}]}"#, "1:15: variables[0]: lacks name"),
       (
         #"{"variables":[{"name":"a","dtype":"f32","shape":[]}]}"#,
-        "variables[0].dtype: expected a name of TensorFlow's such as float32, not \"f32\""
+        "1:35: variable a: dtype: unknown dtype \"f32\"; did you mean float32?"
       ),
       (
         #"{"variables":[{"name":"a","dtype":"bool","shape":[1.5]}]}"#,
-        "variables[0].shape[0]: expected a whole number"
+        "1:51: variable a: shape[0]: expected a whole number"
       ),
       (
         #"{"variables":[{"name":"a","dtype":"bool","shape":[1],"store":1}]}"#,
-        "variables[0].store: expected true or false"
+        "1:62: variable a: store: expected true or false"
       ),
       (
         #"{"variables":[{"name":"","dtype":"bool","shape":[1]}]}"#,
-        "variables[0]: expected a name for the variable, not an empty one"
+        "1:15: variables[0]: expected a name, not an empty one"
       ),
-      (#"{"variables":[],"variables":[]}"#, "has the key \"variables\" twice"),
+      (#"{"variables":[],"variables":[]}"#, "1:1: has the key \"variables\" twice"),
       (
         #"{"variables":[{"name":"a","name":"b","dtype":"bool","shape":[1]}]}"#,
-        "variables[0]: has the key \"name\" twice"
+        "1:15: variable a: has the key \"name\" twice"
       ),
       (
         #"{"variables":[{"name":"a","dtype":"bool","shape":[1],"slice":{"full_name":"b"}}]}"#,
-        "variables[0].slice: lacks full_shape"
+        "1:62: variable a: slice: lacks full_shape"
       ),
     ])
   func `what is wrong with variables is said with its place`(
@@ -132,7 +132,7 @@ private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"vari
   ) throws {
     try withFile(text) { path in
       let failure = #expect(throws: Failure.self) { try VariablesFile.read(path) }
-      #expect(failure?.message == "\(path): \(message)")
+      #expect(failure?.message == "\(path):\(message)")
     }
   }
 

@@ -3,19 +3,35 @@ import Testing
 
 @testable import warmstartctl
 
+extension JSON {
+  /// What was read, to be written again.
+  fileprivate init(_ value: JSONValue) {
+    switch value.content {
+    case .literal(let literal): self = .literal(literal)
+    case .text(let text): self = .text(text)
+    case .list(let values): self = .list(values.map { JSON($0) })
+    case .object(let fields): self = .object(fields.map { ($0.key, JSON($0.value)) })
+    }
+  }
+}
+
+private func read(_ text: String) throws -> JSON {
+  JSON(try JSONReader.read(Array(text.utf8)))
+}
+
 @Suite struct JSONTests {
   @Test func `values come out as they went in, on one line`() throws {
     let text = #"{"b":[1,-2.5e3,"x"],"a":{},"":[],"t":true,"n":null,"b":"twice"}"#
-    #expect(try JSONReader.read(Array(text.utf8)).line == text + "\n")
+    #expect(try read(text).line == text + "\n")
   }
 
   @Test func `blanks mean nothing`() throws {
-    let value = try JSONReader.read(Array(" {\n\t\"a\" :\r[ 1 , 2 ] } \n".utf8))
+    let value = try read(" {\n\t\"a\" :\r[ 1 , 2 ] } \n")
     #expect(value.line == #"{"a":[1,2]}"# + "\n")
   }
 
   @Test func `escapes are characters, and what must be is escaped again`() throws {
-    let value = try JSONReader.read(Array(#""\u00e9\ud83d\ude00\/\"\\\b\f\n\r\t\u001b""#.utf8))
+    let value = try read(#""\u00e9\ud83d\ude00\/\"\\\b\f\n\r\t\u001b""#)
     guard case .text(let text) = value else {
       Issue.record("not a string")
       return
@@ -38,7 +54,7 @@ import Testing
     let value = JSON.object([(text, .list([.text("a\(text)b"), name]))])
     #expect(value.line == "{\"\(escaped)\":[\"a\(escaped)b\",\"\(escaped)\"]}\n")
     // What was escaped is the same text to whoever reads it.
-    guard case .object(let fields) = try JSONReader.read(Array(value.line.utf8)) else {
+    guard case .object(let fields) = try read(value.line) else {
       Issue.record("not an object")
       return
     }
@@ -64,10 +80,26 @@ import Testing
     #expect(throws: JSONReader.Fault.self) { try JSONReader.read([0x22, 0xff, 0x22]) }
   }
 
-  @Test func `a mistake is said with its line`() {
-    let fault = #expect(throws: JSONReader.Fault.self) {
-      try JSONReader.read(Array("[\n1,\n}".utf8))
+  @Test(arguments: [
+    ("[\n1,\n}", 3, 1), ("[1 2]", 1, 4), ("{\"é\": x}", 1, 7), ("", 1, 1), ("[\n", 2, 1),
+    ("\"a\" \"b\"", 1, 5), ("{\"a\": True}", 1, 7),
+  ])
+  func `a mistake is said with its line and column`(text: String, line: Int, column: Int) {
+    let fault = #expect(throws: JSONReader.Fault.self) { try read(text) }
+    #expect(fault?.place.line == line)
+    #expect(fault?.place.column == column)
+  }
+
+  @Test func `a value knows where it begins`() throws {
+    let value = try JSONReader.read(Array(" {\"a\": [1, \"x\"],\n \"b\":null}".utf8))
+    guard case .object(let fields) = value.content, case .list(let list) = fields[0].value.content
+    else {
+      Issue.record("not what was written")
+      return
     }
-    #expect(fault?.line == 3)
+    #expect(
+      [value, fields[0].value, list[0], list[1], fields[1].value].map(\.offset) == [
+        1, 7, 8, 11, 22,
+      ])
   }
 }

@@ -1,0 +1,30 @@
+/// A value that was read from a text of JSON, and the byte of the text at which it begins.
+struct JSONValue {
+  indirect enum Content {
+    /// A number, `true`, `false` or `null`, as it is written.
+    case literal(String)
+    case text(String)
+    case list([JSONValue])
+    case object([(key: String, value: JSONValue)])
+  }
+
+  let offset: Int
+  let content: Content
+}
+
+/// A place in a text as editors show it: both numbers count from 1, a column is a character.
+struct TextPlace: CustomStringConvertible {
+  let line: Int
+  let column: Int
+
+  /// The place of a byte of a text.
+  init(of offset: Int, in text: [UInt8]) {
+    let before = text[..<min(offset, text.count)]
+    let lineStart = before.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+    line = before[..<lineStart].count { $0 == UInt8(ascii: "\n") } + 1
+    let isCharacter: (UInt8) -> Bool = { $0 & 0xc0 != 0x80 }
+    column = before[lineStart...].count(where: isCharacter) + 1
+  }
+
+  var description: String { "\(line):\(column)" }
+}
