@@ -67,7 +67,7 @@ struct JSONReader {
     var fields: [(key: String, value: JSONValue)] = []
     guard !take("}") else { return .object(fields) }
     repeat {
-      guard next() == UInt8(ascii: "\"") else { throw fault("expected a key in quotes") }
+      guard next() == UInt8(ascii: "\"") else { throw fault("expected a key in double quotes") }
       let key = try string()
       guard take(":") else { throw fault("expected ':' after a key") }
       fields.append((key, try value(depth: depth)))
@@ -103,9 +103,17 @@ struct JSONReader {
     let isNumber = text.first.map { $0.isASCII && $0.isNumber || $0 == "-" } ?? false
     guard isNumber || ["true", "false", "null"].contains(text) else {
       position = start
-      throw fault(text.isEmpty ? "expected a value" : "expected a value, not \(text)")
+      throw fault(JSONReader.unexpected(text, next()))
     }
     return text
+  }
+
+  /// What to say of a word, or of a byte that begins none, in the place of a value.
+  private static func unexpected(_ word: String, _ next: UInt8?) -> String {
+    let python = ["True": "true", "False": "false", "None": "null"]
+    if let meant = python[word] { return "expected a value, not \(word); did you mean \(meant)?" }
+    if next == UInt8(ascii: "'") { return "expected a value; strings have double quotes" }
+    return word.isEmpty ? "expected a value" : "expected a value, not \(word)"
   }
 
   private mutating func string() throws(Fault) -> String {

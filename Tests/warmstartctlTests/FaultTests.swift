@@ -127,4 +127,14 @@ import Testing
     #expect(messages[99].hasSuffix("variables[99]: expected an object"))
     #expect(count == 5000)
   }
+
+  @Test(arguments: [
+    ("{'variables': []}", "1:2: expected a key in double quotes"),
+    ("{\"variables\": 'x'}", "1:15: expected a value; strings have double quotes"),
+    ("[True]", "1:2: expected a value, not True; did you mean true?"),
+    ("[1, None]", "1:5: expected a value, not None; did you mean null?"),
+  ])
+  func `Python's spelling is not JSON's`(text: String, message: String) throws {
+    #expect(try problems(inVariables: text) == [message])
+  }
 }
