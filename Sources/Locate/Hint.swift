@@ -31,12 +31,18 @@ enum Hint {
   /// For a file that belongs to a checkpoint without being one; nil for any other file.
   static func whole(of path: PathText) -> String? {
     if let prefix = ShardName.prefix(ofDataFile: path) {
-      return "it is one data file of a checkpoint: name the prefix '\(prefix)'"
+      return "it is one data file of a checkpoint: \(naming(PathText(prefix)))"
     }
-    if let prefix = path.dropping(".meta") {
-      return "it is a graph: name the prefix '\(prefix)'"
-    }
+    if let prefix = path.dropping(".meta") { return "it is a graph: \(naming(PathText(prefix)))" }
     return path.name == StateFile.name ? checkpoint(ofState: path) : graph(path)
+  }
+
+  /// Which checkpoint of a prefix to name: one that is there, or what is missing of it.
+  private static func naming(_ prefix: PathText) -> String {
+    if isCheckpoint(prefix) { return "name the prefix '\(prefix.text)'" }
+    let neighbours = Neighbours(in: PathText(prefix.directory))
+    if let shards = neighbours.shards(of: prefix.name) { return "name the checkpoint '\(shards)'" }
+    return "name the prefix '\(prefix.text)', whose index is not there"
   }
 
   /// For a file of a directory's checkpoints that only says which there are.

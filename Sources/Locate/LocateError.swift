@@ -15,9 +15,10 @@ package enum LocateError: Error, Sendable, Hashable {
   /// The state file names a directory, a FIFO or the like.
   case stateTargetNotRegular(state: String, path: String)
   /// The state file is not what protobuf's text format allows; line and column count from 1.
-  case stateMalformed(state: String, line: Int, column: Int, expected: String)
+  case stateMalformed(
+    state: String, line: Int, column: Int, expected: String, nearest: String? = nil)
   /// The state file has no `model_checkpoint_path`, or an empty one.
-  case statePathEmpty(state: String)
+  case statePathEmpty(state: String, nearest: String? = nil)
   /// The state file is a directory, perhaps with a checkpoint in it, or a FIFO or the like.
   case stateNotRegular(state: String, nearest: String? = nil)
   /// The state file is longer than the limit in bytes.
@@ -105,13 +106,13 @@ extension LocateError: CustomStringConvertible {
       "no checkpoint at '\(path)', which '\(state)' names\(suffix(hint))"
     case .stateTargetNotRegular(let state, let path):
       "'\(path)', which '\(state)' names, is not a regular file: expected a checkpoint"
-    case .stateMalformed(let state, let line, let column, let expected):
-      "\(state):\(line):\(column): expected \(expected)"
-    case .statePathEmpty(let state):
+    case .stateMalformed(let state, let line, let column, let expected, let nearest):
+      "\(state):\(line):\(column): expected \(expected)\(suffix(nearest: nearest))"
+    case .statePathEmpty(let state, let nearest):
       "invalid checkpoint state: '\(state)' has no model_checkpoint_path"
+        + suffix(nearest: nearest)
     case .stateNotRegular(let state, let nearest):
-      "invalid checkpoint state: '\(state)' is not a regular file"
-        + (nearest.map { "; name the checkpoint itself, such as '\($0)'" } ?? "")
+      "invalid checkpoint state: '\(state)' is not a regular file\(suffix(nearest: nearest))"
     case .stateTooLong(let state, let limit):
       "invalid checkpoint state: '\(state)' is longer than \(limit) bytes"
     case .notCheckpoint(let path, let hint):
@@ -129,5 +130,9 @@ extension LocateError: CustomStringConvertible {
 
   private func suffix(_ hint: String?) -> String {
     hint.map { "; \($0)" } ?? ""
+  }
+
+  private func suffix(nearest: String?) -> String {
+    suffix(nearest.map { "name the checkpoint itself, such as '\($0)'" })
   }
 }

@@ -39,6 +39,11 @@ struct Neighbours {
   /// The checkpoint with the greatest step; nil if the directory has none.
   var latest: String? { latestFirst.first.map { directory + $0.name } }
 
+  /// The V1 checkpoint whose shards have a name before their numbers; nil if there is none.
+  func shards(of name: String) -> String? {
+    latestFirst.first { $0.base == name && $0.name != name }.map { directory + $0.name }
+  }
+
   /// The checkpoint that was most likely meant by a name, worded; nil if none is like it.
   func nearest(to name: String) -> String? {
     if let same = latestFirst.first(where: {

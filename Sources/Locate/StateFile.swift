@@ -11,6 +11,9 @@ struct StateFile {
   /// Chosen, not tuned.
   static let maximumByteCount = 4 << 20
 
+  /// How a file begins that Git LFS has not fetched.
+  private static let pointer = "version https://git-lfs.github.com/spec/"
+
   /// The file's own path.
   let path: String
   /// The value of `model_checkpoint_path`: never empty.
@@ -24,10 +27,20 @@ struct StateFile {
     do throws(TextFormat.Refusal) {
       value = try TextFormat.modelCheckpointPath(in: bytes)
     } catch {
+      let nearest = Hint.latest(in: directory)
+      if bytes.starts(with: Self.pointer.utf8) {
+        throw .stateMalformed(
+          state: path, line: 1, column: 1,
+          expected: "a state file, not a Git LFS pointer: fetch it with `git lfs pull`",
+          nearest: nearest)
+      }
       let (line, column) = Self.place(of: error.offset, in: bytes)
-      throw .stateMalformed(state: path, line: line, column: column, expected: error.expected)
+      throw .stateMalformed(
+        state: path, line: line, column: column, expected: error.expected, nearest: nearest)
     }
-    guard !value.isEmpty else { throw .statePathEmpty(state: path) }
+    guard !value.isEmpty else {
+      throw .statePathEmpty(state: path, nearest: Hint.latest(in: directory))
+    }
     modelCheckpointPath = PathText(value)
   }
 

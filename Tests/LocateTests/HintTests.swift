@@ -60,6 +60,20 @@ import Testing
     #expect(!error.description.contains("moved"))
   }
 
+  @Test(arguments: [
+    "model_checkpoint_path: 'C:\\Users\\me\\m-2'", "", "# nothing", "{}",
+    "version https://git-lfs.github.com/spec/v1\n",
+  ])
+  func `a state file that says nothing hints at the latest checkpoint`(text: String) throws {
+    let scratch = try Scratch()
+    try scratch.write("m-2.index", "m-1.index")
+    try scratch.writeState(text)
+    let error = try refusal(of: scratch.path)
+    #expect(error.kind == .checkpointStateInvalid)
+    #expect(try hinted(error) == scratch("m-2"))
+    #expect(error.description.contains("`git lfs pull`") == text.hasPrefix("version"))
+  }
+
   @Test func `the state file itself hints at the checkpoint that it names`() throws {
     let scratch = try Scratch()
     try scratch.write("m-7.index", "m-8.index")
@@ -117,6 +131,21 @@ import Testing
   }
 
   // MARK: Names
+
+  @Test func `a graph saved with V1 shards hints at their pattern`() throws {
+    let scratch = try Scratch()
+    try scratch.write("m-5.meta", "m-5-00000-of-00002", "m-5-00001-of-00002")
+    #expect(try hinted(refusal(of: scratch("m-5.meta"))) == scratch("m-5-?????-of-00002"))
+  }
+
+  @Test(arguments: ["m.meta", "m.data-00000-of-00001"])
+  func `a part of a checkpoint without an index says that it is missing`(name: String) throws {
+    let scratch = try Scratch()
+    try scratch.write(name)
+    let error = try refusal(of: scratch(name))
+    #expect(
+      error.description.hasSuffix("name the prefix '\(scratch("m"))', whose index is not there"))
+  }
 
   @Test(arguments: [
     // What is missing: the step.

@@ -198,7 +198,7 @@ import Testing
     try scratch.writeState(text)
     let error = try refusal(of: scratch.path)
     switch error {
-    case .statePathEmpty(let state):
+    case .statePathEmpty(let state, _):
       #expect(path.isEmpty && state == scratch("checkpoint"))
     case .stateTargetMissing(_, let target, _):
       #expect(target.utf8.elementsEqual(scratch(path).utf8))
@@ -226,7 +226,7 @@ import Testing
     let scratch = try Scratch()
     try scratch.writeState(text)
     let error = try refusal(of: scratch.path)
-    guard case .stateMalformed(_, line, column, _) = error else { throw error }
+    guard case .stateMalformed(_, line, column, _, _) = error else { throw error }
     #expect(error.description.contains(":\(line):\(column): expected "))
   }
 
@@ -238,6 +238,6 @@ import Testing
     let scratch = try Scratch()
     try scratch.write("checkpoint", bytes: bytes)
     let error = try refusal(of: scratch.path)
-    guard case .stateMalformed(_, 1, _, "UTF-8") = error else { throw error }
+    guard case .stateMalformed(_, 1, _, "UTF-8", _) = error else { throw error }
   }
 }
