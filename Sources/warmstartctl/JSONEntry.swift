@@ -27,20 +27,28 @@ struct JSONEntry {
   private let value: JSONValue
   private let place: Place
   private let file: JSONFile
+  /// Where the key begins if the value is an object's field.
+  private let keyOffset: Int?
 
-  init(_ value: JSONValue, _ place: Place, _ file: JSONFile) {
+  init(_ value: JSONValue, _ place: Place, _ file: JSONFile, keyOffset: Int? = nil) {
     self.value = value
     self.place = place
     self.file = file
+    self.keyOffset = keyOffset
   }
 
   /// The value's first byte in the file.
   var offset: Int { value.offset }
 
-  /// Notes what is wrong here.
-  func note(_ message: String) {
+  /// Notes what is wrong with the value.
+  func note(_ message: String) { note(message, at: value.offset) }
+
+  /// Notes what is wrong with the key of the value.
+  func noteKey(_ message: String) { note(message, at: keyOffset ?? value.offset) }
+
+  private func note(_ message: String, at offset: Int) {
     let words = place.words
-    file.note(words.isEmpty ? message : "\(words): \(message)", at: value.offset)
+    file.note(words.isEmpty ? message : "\(words): \(message)", at: offset)
   }
 
   /// The object, called by one of its fields: `variable student/w` instead of `variables[1]`.
@@ -77,7 +85,9 @@ struct JSONEntry {
   /// The fields in their order if it is an object.
   var fields: [(key: String, entry: JSONEntry)]? {
     guard case .object(let fields) = value.content else { return nil }
-    return fields.map { ($0.key, JSONEntry($0.value, .field(place, $0.key), file)) }
+    return fields.map {
+      ($0.key, JSONEntry($0.value, .field(place, $0.key), file, keyOffset: $0.keyOffset))
+    }
   }
 
   func name() -> Name? {
@@ -128,16 +138,16 @@ struct JSONEntry {
     let known = required + optional
     var found: [String: JSONEntry] = [:]
     for (key, entry) in fields where known.contains(key) {
-      if found.updateValue(entry, forKey: key) != nil { note("has the key \"\(key)\" twice") }
+      if found.updateValue(entry, forKey: key) != nil { entry.noteKey("the field is there twice") }
     }
     for (key, entry) in fields where !known.contains(key) {
       var nearest = NearestNames(to: Name(key))
       for name in known where found[name] == nil { nearest.offer(Name(name)) }
       if let name = known.first(where: { Name($0) == nearest.names.first }) {
         found[name] = entry
-        entry.note("unknown field; did you mean \(name)?")
+        entry.noteKey("unknown field; did you mean \(name)?")
       } else {
-        entry.note("unknown field, expected \(known.joined(separator: ", "))")
+        entry.noteKey("unknown field, expected \(known.joined(separator: ", "))")
       }
     }
     for key in required where found[key] == nil { note("lacks \(key)") }

@@ -64,13 +64,14 @@ struct JSONReader {
 
   private mutating func object(depth: Int) throws(Fault) -> JSONValue.Content {
     position += 1
-    var fields: [(key: String, value: JSONValue)] = []
+    var fields: [JSONValue.Field] = []
     guard !take("}") else { return .object(fields) }
     repeat {
       guard next() == UInt8(ascii: "\"") else { throw fault("expected a key in double quotes") }
+      let keyOffset = position
       let key = try string()
       guard take(":") else { throw fault("expected ':' after a key") }
-      fields.append((key, try value(depth: depth)))
+      fields.append(JSONValue.Field(key: key, keyOffset: keyOffset, value: try value(depth: depth)))
     } while take(",")
     guard take("}") else { throw fault("expected ',' or '}' in an object") }
     return .object(fields)

@@ -5,7 +5,14 @@ struct JSONValue {
     case literal(String)
     case text(String)
     case list([JSONValue])
-    case object([(key: String, value: JSONValue)])
+    case object([Field])
+  }
+
+  struct Field {
+    let key: String
+    /// The byte of the text at which the key begins.
+    let keyOffset: Int
+    let value: JSONValue
   }
 
   let offset: Int

@@ -13,7 +13,7 @@ enum MapFile {
       var keys: Set<Name> = []
       for (key, entry) in fields {
         if !keys.insert(Name(key)).inserted {
-          entry.note("the key is there twice; a list of pairs may have it twice")
+          entry.noteKey("the key is there twice; a list of pairs may have it twice")
         }
         pairs.append(target(entry).map { AssignmentMap.Pair(Name(key), $0) })
       }

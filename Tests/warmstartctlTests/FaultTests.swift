@@ -37,7 +37,7 @@ import Testing
     #expect(
       messages == [
         #"2:43: variable öl/w: dtype: unknown dtype "flaot32"; did you mean float32?"#,
-        "2:67: variable öl/w: partitons: unknown field; did you mean partitions?",
+        "2:54: variable öl/w: partitons: unknown field; did you mean partitions?",
         "3:3: variable b: lacks dtype",
         "3:27: variable b: shape[0]: expected a whole number",
         "3:32: variable b: shape[1]: expected a length, or -1 or null for an unknown one, not -2",
@@ -52,7 +52,7 @@ import Testing
         "7:26: variable d: dtype: expected a string",
         "7:38: variable d: shape: expected a list",
         "7:69: variable d: slice: expected an object",
-        "8:15: version: unknown field, expected variables",
+        "8:4: version: unknown field, expected variables",
       ])
   }
 
@@ -66,7 +66,7 @@ import Testing
     let messages = try problems(text) { _ = try MapFile.read($0) }.messages
     #expect(
       messages == [
-        "1:21: [0][1].variabel: unknown field; did you mean variable?",
+        "1:9: [0][1].variabel: unknown field; did you mean variable?",
         "2:2: [1]: expected a pair [key, target]",
         "3:3: [2][0]: expected a string",
         "3:26: [2][1].variables[1]: expected a string",

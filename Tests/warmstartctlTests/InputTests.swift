@@ -52,9 +52,9 @@ private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"vari
       (#"{"a":{"variable":1}}"#, "1:18: a.variable: expected a string"),
       (#"{"a":{"variables":["b",1]}}"#, "1:24: a.variables[1]: expected a string"),
       (
-        #"{"a":{"scope":"b"}}"#, "1:15: a.scope: unknown field, expected variable, variables"
+        #"{"a":{"scope":"b"}}"#, "1:7: a.scope: unknown field, expected variable, variables"
       ),
-      (#"{"a":"b","a":"c"}"#, "1:14: a: the key is there twice; a list of pairs may have it twice"),
+      (#"{"a":"b","a":"c"}"#, "1:10: a: the key is there twice; a list of pairs may have it twice"),
       (#"[["a",{"variable":"b","variable":"c"}]]"#, "1:7: [0][1]: " + aTarget),
       ("[\n", "2:1: expected a value"),
     ])
@@ -98,7 +98,7 @@ private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"vari
     arguments: [
       (#"[]"#, "1:1: expected an object"),
       (#"{}"#, "1:1: lacks variables"),
-      (#"{"variables":[],"version":1}"#, "1:27: version: unknown field, expected variables"),
+      (#"{"variables":[],"version":1}"#, "1:17: version: unknown field, expected variables"),
       (#"{"variables":[3]}"#, "1:15: variables[0]: expected an object"),
       (#"{"variables":[{"dtype":"bool","shape":[]}]}"#, "1:15: variables[0]: lacks name"),
       (
@@ -117,10 +117,10 @@ private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"vari
         #"{"variables":[{"name":"","dtype":"bool","shape":[1]}]}"#,
         "1:15: variables[0]: expected a name, not an empty one"
       ),
-      (#"{"variables":[],"variables":[]}"#, "1:1: has the key \"variables\" twice"),
+      (#"{"variables":[],"variables":[]}"#, "1:17: variables: the field is there twice"),
       (
         #"{"variables":[{"name":"a","name":"b","dtype":"bool","shape":[1]}]}"#,
-        "1:15: variable a: has the key \"name\" twice"
+        "1:27: variable a: name: the field is there twice"
       ),
       (
         #"{"variables":[{"name":"a","dtype":"bool","shape":[1],"slice":{"full_name":"b"}}]}"#,
