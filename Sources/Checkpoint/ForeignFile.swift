@@ -1,17 +1,20 @@
 import Kernel
 import TensorModel
 
-/// What a file is that is no file of a checkpoint, as its first bytes say.
+/// Recognizes files of other formats, and files that Git LFS has not fetched, by their first bytes.
 ///
-/// Looked for only after a file was refused, so that sound checkpoints cost no read more. A file of
-/// another format is not damaged: whoever named it took it for a checkpoint.
+/// These files are not damaged: a client took them for a checkpoint. The bytes are read only after a
+/// file was refused, so that sound checkpoints cost no extra read.
 enum ForeignFile {
-  /// The first bytes that are looked at: enough for tar, whose mark comes last.
+  /// The number of first bytes that are compared; the mark of tar ends at byte 262.
   private static let headByteCount = 512
 
-  /// Files that begin with their format's mark, and what is said of them.
+  /// The first bytes of each format, and the rest of the sentence "file x is …".
   private static let marks: [(bytes: [UInt8], words: String)] = [
-    ([0x89] + "HDF\r\n\u{1a}\n".utf8, keras("an HDF5 file, such as Keras writes (.h5)")),
+    (
+      [0x89] + "HDF\r\n\u{1a}\n".utf8,
+      "an HDF5 file, such as Keras writes (.h5), not a TensorFlow checkpoint: " + rewrite("Keras")
+    ),
     (
       Array("PK\u{3}\u{4}".utf8),
       "a zip archive, such as Keras (.keras), PyTorch (.pt) and NumPy (.npz) write, "
@@ -41,11 +44,8 @@ enum ForeignFile {
     "load it with \(library), and write it with tf.train.Checkpoint"
   }
 
-  private static func keras(_ what: String) -> String {
-    "\(what), not a TensorFlow checkpoint: " + rewrite("Keras")
-  }
-
-  /// The problem with a table or an index that is of another format; nil if its format is unknown.
+  /// Describes a V1 table or an index that is of another format, empty or not fetched; nil if it is
+  /// none of these.
   static func problem(with member: FileSet.Member) -> Problem? {
     if let pointer = pointer(member) { return pointer }
     if member.role == .table, member.status.size == 0 {
@@ -57,7 +57,7 @@ enum ForeignFile {
     return Problem(.unsupported, "\(name(of: member)) is \(words)")
   }
 
-  /// The problem with a file that Git LFS has not fetched; nil for any other file.
+  /// Describes a file that Git LFS has not fetched; nil for any other file.
   ///
   /// See Git LFS's specification, "The Pointer": text of less than 1024 bytes.
   static func pointer(_ member: FileSet.Member) -> Problem? {
@@ -84,12 +84,12 @@ enum ForeignFile {
     return isText(head) ? "a text file, not a TensorFlow checkpoint" : nil
   }
 
-  /// Protocols 2 to 5 begin with their number; 0 and 1 have no mark.
+  /// Pickles of protocols 2 to 5 begin with the protocol's number; 0 and 1 have no mark.
   private static func isPickle(_ head: [UInt8]) -> Bool {
     head.count > 1 && head[0] == 0x80 && (2...5).contains(head[1])
   }
 
-  /// The length of a header of JSON in eight bytes, the least significant first, and the header.
+  /// A safetensors file begins with the length of its JSON header in eight bytes, little-endian.
   private static func isSafetensors(_ head: [UInt8], _ byteCount: Int) -> Bool {
     guard head.count > 8, head[8] == UInt8(ascii: "{") else { return false }
     let length = head[..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
@@ -110,7 +110,7 @@ enum ForeignFile {
     return count == head.count ? head : nil
   }
 
-  /// What was taken for a V1 table for want of an index is only a file.
+  /// The file's name; a file was taken for a V1 table only because it has no index beside it.
   private static func name(of member: FileSet.Member) -> String {
     guard member.role == .table else { return "\(member)" }
     return member.file.name.map { "file \(Name($0[...]))" } ?? "the file"

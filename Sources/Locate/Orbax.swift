@@ -1,11 +1,11 @@
 import SystemPackage
 
-/// The directories that Orbax, JAX's and Keras's own library, keeps checkpoints in.
+/// Recognizes directories of Orbax, the library with which JAX and Keras 3 write checkpoints.
 enum Orbax {
-  /// The file that each of its checkpoints has.
+  /// The name of a file in each of Orbax's checkpoints.
   private static let marker = "_CHECKPOINT_METADATA"
 
-  /// Whether a directory is one of its checkpoints, or has one for each step of a training.
+  /// Whether a directory is a checkpoint of Orbax, or has one in a subdirectory for a training step.
   static func owns(_ directory: PathText) -> Bool {
     if isMarked(directory) { return true }
     let steps = try? Listing.names(
