@@ -1109,7 +1109,6 @@ def make_frames():
     sends("frame-length-sign-bit", f"{bad} a frame of 2147483648 bytes, {size}",
           frame(hello, length=2**31))
     sends("frame-empty", f"{bad} a frame does not parse: a call without an id", frame(b""))
-    sends("frame-http", f"{bad} a frame has flags 71, expected 0", b"GET / HTTP/1.1\r\n\r\n")
     sends("truncated-in-prefix", f"{bad} ended in the middle of a frame", frame(hello)[:3])
     sends("truncated-mid-frame", f"{bad} ended in the middle of a frame", frame(hello)[:-3])
     parse = f"{bad} a frame does not parse: "

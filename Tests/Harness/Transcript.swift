@@ -1,5 +1,5 @@
 internal import Foundation
-package import Kernel
+internal import Kernel
 internal import Messages
 internal import SystemPackage
 internal import TestSupport
