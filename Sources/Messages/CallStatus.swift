@@ -141,14 +141,14 @@ extension CallStatus {
       guard case (1, .bytes(let range)) = (field.number, field.value) else { continue }
       // A google.protobuf.Duration: seconds and nanoseconds.
       var duration = FieldReader(bytes[range].span)
-      var milliseconds = 0
+      var (seconds, nanoseconds) = (0, 0)
       while let part = try duration.next() {
         guard case .varint(let value) = part.value else { continue }
-        let most = 1_000_000_000
-        if part.number == 1 { milliseconds += min(Int(clamping: value), most) * 1000 }
-        if part.number == 2 { milliseconds += min(Int(clamping: value), most) / 1_000_000 }
+        let number = min(Int(clamping: value), 999_999_999)
+        if part.number == 1 { seconds = number }
+        if part.number == 2 { nanoseconds = number }
       }
-      retryMilliseconds = milliseconds
+      retryMilliseconds = seconds * 1000 + nanoseconds / 1_000_000
     }
   }
 
