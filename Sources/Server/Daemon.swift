@@ -119,8 +119,6 @@ package final class Daemon: Sendable {
   }
 
   func noteBrokenSession(_ client: Client, _ error: WireError) {
-    // A client that was killed while it was answered is nobody's fault.
-    if error == .system(.brokenPipe) || error == .system(.connectionReset) { return }
     complain(
       "ended the session of process \(client.peer.pid) of user \(client.peer.uid): \(error)")
   }

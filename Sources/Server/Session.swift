@@ -2,6 +2,7 @@ import Checkpoint
 import Kernel
 import Messages
 import Store
+import SystemPackage
 import TensorModel
 import Wire
 
@@ -112,6 +113,8 @@ final class Session {
       // Most have hung up themselves by now.
       if daemon.isDraining { try? refuse(Problem(.draining, "the daemon is stopping")) }
     } catch {
+      // A client that did not wait for its answer is at no fault, and hears nothing more.
+      if error == .system(.brokenPipe) || error == .system(.connectionReset) { return }
       if daemon.isDraining, error == .endedInFrame {
         try? refuse(Problem(.draining, "the daemon is stopping"))
         return

@@ -14,6 +14,8 @@ struct Failure: Error {
   let problems: [Problem]
   /// The number of problems found, of which `problems` may be the first.
   let problemCount: Int
+  /// How long to wait before the same command may succeed; nil if waiting does not help.
+  private(set) var retryDelay: Duration?
 
   init(_ error: WarmstartError) {
     code = error.code
@@ -22,6 +24,7 @@ struct Failure: Error {
     checkpoint = error.checkpoint
     problems = error.problems
     problemCount = error.problemCount
+    retryDelay = error.retryDelay
   }
 
   init(_ reason: Reason, _ message: String) {
@@ -94,6 +97,9 @@ struct Failure: Error {
       ("code", .text(code.name)), ("reason", .text(reason)), ("message", .text(message)),
     ]
     if let checkpoint { fields.append(("checkpoint", .text(checkpoint))) }
+    if let retryDelay {
+      fields.append(("retry_ms", .number(Int(retryDelay / .milliseconds(1)))))
+    }
     fields.append(("details", .list(problems.map(JSON.init))))
     return .object([("error", .object(fields))])
   }
