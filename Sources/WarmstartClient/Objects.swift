@@ -72,7 +72,7 @@ extension Checkpoint {
     }
     guard all.graph.count <= ObjectGraph.maximumCount, all.graph.fault == nil else {
       throw WarmstartError(
-        .connection, "the daemon's answer makes no sense: \(all.graph.fault ?? "too many objects")")
+        .connection, "malformed reply: \(all.graph.fault ?? "too many objects")")
     }
     return all.objects
   }

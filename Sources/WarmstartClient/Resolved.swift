@@ -229,6 +229,6 @@ private struct Answer {
   }
 
   private func broken(_ what: String) -> WarmstartError {
-    WarmstartError(.connection, "the daemon's answer makes no sense: \(what)")
+    WarmstartError(.connection, "malformed reply: \(what)")
   }
 }

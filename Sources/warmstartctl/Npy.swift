@@ -52,7 +52,7 @@ struct NpyDirectory {
     // One offset more than elements, then the bytes.
     guard let count = tensor.shape.elementCount, tensor.byteCount >= 8 * (count + 1) else {
       throw Failure(
-        .connection, "the daemon's answer makes no sense: \(tensor.byteCount) bytes of strings")
+        .connection, "malformed reply: \(tensor.byteCount) bytes of strings")
     }
     let offsetsByteCount = 8 * (count + 1)
     let written = Written(file: stem + ".offsets.npy", bytesFile: stem + ".bytes.npy")
