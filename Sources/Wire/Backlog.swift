@@ -52,8 +52,8 @@ struct Backlog {
     guard first < frames.count else {
       // What has come of the next frame goes on there.
       if next.hasBegun {
-        frame.clear()
-        swap(&frame, &next)
+        frame = next
+        next = IncomingFrame([])
       }
       return nil
     }
@@ -62,6 +62,8 @@ struct Backlog {
     if first == frames.count {
       frames = []
       first = 0
+      // A connection that has nothing in its backlog keeps no memory for it.
+      if !next.hasBegun { next = IncomingFrame([]) }
     }
     byteCount -= taken.bytes.count
     fileCount -= taken.files.count
