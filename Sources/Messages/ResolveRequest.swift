@@ -10,8 +10,8 @@ package struct ResolveRequest: Sendable {
     package var alignment = 0
     /// Only regions whose bytes can never change.
     package var sealed = false
-    /// Variables whose tensor the checkpoint lacks are skipped and reported.
-    package var skipMissing = false
+    /// How the map is resolved.
+    package var resolution: Resolution.Options = []
     /// The client takes handles with strides.
     package var strides = false
     /// The map names tensors by what the object graph says that their variables were called.
@@ -66,7 +66,7 @@ extension ResolveRequest {
     options = Options()
     options.alignment = unsafe Int(message.alignment)
     options.sealed = unsafe message.sealed != 0
-    options.skipMissing = unsafe message.skip_missing != 0
+    if unsafe message.skip_missing != 0 { options.resolution.insert(.skipMissing) }
     options.strides = unsafe message.strides != 0
     options.objectNames = unsafe message.object_names != 0
     options.readAgain = unsafe message.read_again != 0
@@ -168,7 +168,7 @@ extension OutgoingFrame {
     prepend(field: 9, request.options.readAgain ? 1 : 0)
     prepend(field: 8, request.options.objectNames ? 1 : 0)
     prepend(field: 7, request.options.strides ? 1 : 0)
-    prepend(field: 6, request.options.skipMissing ? 1 : 0)
+    prepend(field: 6, request.options.resolution.contains(.skipMissing) ? 1 : 0)
     prepend(field: 5, request.options.sealed ? 1 : 0)
     prepend(field: 4, UInt64(request.options.alignment))
     prepend(field: 3) { frame in frame.prepend(request.variables) }

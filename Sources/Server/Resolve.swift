@@ -91,14 +91,14 @@ extension Session {
     _ request: ResolveRequest, _ open: OpenCheckpoint, _ caller: Caller
   ) throws(CallFailure) -> Resolution {
     let objects = request.options.objectNames ? try objects(of: open, caller) : nil
-    let missing: MissingPolicy = request.options.skipMissing ? .skip : .fail
+    let options = request.options.resolution
     do throws(Problems) {
       guard let objects else {
         return try Resolution.resolve(
-          request.map, variables: request.variables, in: open.checkpoint.catalog, missing: missing)
+          request.map, variables: request.variables, in: open.checkpoint.catalog, options)
       }
       return try Resolution.resolve(
-        request.map, variables: request.variables, in: objects.names, missing: missing)
+        request.map, variables: request.variables, in: objects.names, options)
     } catch {
       throw .status(CallStatus(error.all, total: error.total))
     }

@@ -83,10 +83,10 @@ extension Resolution {
   /// takes the last of them.
   package static func resolve(
     _ map: AssignmentMap, variables: VariableList, in names: FullNames,
-    missing: MissingPolicy = .fail
+    _ options: Options = []
   ) throws(Problems) -> Resolution {
     var resolution = try resolve(
-      map, variables: variables, in: names.catalog, names: names, missing: missing)
+      map, variables: variables, in: names.catalog, names: names, options)
     for index in resolution.assignments.indices {
       let position = resolution.assignments[index].tensor
       resolution.assignments[index].tensor = Int(names.tensors[position])

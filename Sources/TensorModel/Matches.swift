@@ -22,7 +22,7 @@ struct Matches {
   private let catalog: Catalog
   /// What the names of the catalog stand for, if they are not the tensors' own.
   private let names: FullNames?
-  private let missing: MissingPolicy
+  private let options: Resolution.Options
   /// The match of each declared variable.
   private(set) var matches: [Match]
   /// The tensors that the checkpoint lacks, by variable; only where they may be missing.
@@ -32,13 +32,13 @@ struct Matches {
 
   init(
     of map: AssignmentMap, to store: VariableStore, in catalog: Catalog, names: FullNames? = nil,
-    missing: MissingPolicy
+    _ options: Resolution.Options
   ) {
     pairs = map.pairs
     self.store = store
     self.catalog = catalog
     self.names = names
-    self.missing = missing
+    self.options = options
     matches = Array(repeating: Match(), count: store.variables.count)
   }
 
@@ -183,8 +183,7 @@ struct Matches {
     if let keys, keys.count > 1 {
       return problems.add(.ambiguousName(tensor, for: member, keys, key: key))
     }
-    switch (missing, target) {
-    case (.fail, _):
+    guard options.contains(.skipMissing) else {
       if let stored = keys?.first {
         let cause = "; it stands for \(stored.inMessage), which the index lacks"
         return problems.add(.tensorNotFound(tensor, for: member, cause, key: key))
@@ -193,10 +192,13 @@ struct Matches {
         for position in 0..<catalog.count { nearest.offer(catalog.name(position)) }
       }
       // Looked for only where it will be told: a request may lack 100,000 tensors.
-      problems.add(.tensorNotFound(tensor, for: member, nearest + hint(tensor, pair), key: key))
-    case (.skip, .one(let variable)?): skipped[variable] = tensor
-    case (.skip, .list(let variables)?): for variable in variables { skipped[variable] = tensor }
-    case (.skip, nil): problems.add(.partsLack(member ?? tensor, key: key))
+      return problems.add(
+        .tensorNotFound(tensor, for: member, nearest + hint(tensor, pair), key: key))
+    }
+    switch target {
+    case .one(let variable)?: skipped[variable] = tensor
+    case .list(let variables)?: for variable in variables { skipped[variable] = tensor }
+    case nil: problems.add(.partsLack(member ?? tensor, key: key))
     }
   }
 

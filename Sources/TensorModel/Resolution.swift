@@ -33,7 +33,7 @@ package struct Resolution: Sendable, Hashable {
 
   /// One for each variable that is initialized, in declared order.
   package var assignments: [Assignment]
-  /// With `MissingPolicy.skip`, variables that are not initialized at all, in declared order.
+  /// With `Options.skipMissing`, variables that are not initialized at all, in declared order.
   package var skipped: [Skipped]
   /// The indexes, in the map's order, of pairs that matched no variable.
   package var unused: [Int]
@@ -46,14 +46,6 @@ package struct Resolution: Sendable, Hashable {
   }
 }
 
-/// What to do where a map matches a variable with a tensor that the checkpoint lacks.
-package enum MissingPolicy: Sendable, Hashable, CaseIterable {
-  /// Refuse the map, as TensorFlow does.
-  case fail
-  /// Go on as if the variable had not been matched, and report it.
-  case skip
-}
-
 extension Resolution {
   /// Resolves a map as `tf.compat.v1.train.init_from_checkpoint` does, once for all variables.
   ///
@@ -62,29 +54,29 @@ extension Resolution {
   /// variable by variable. Stricter than TensorFlow in one point: shapes must agree in scope mappings too.
   package static func resolve(
     _ map: AssignmentMap, variables: [Variable], in catalog: Catalog,
-    missing: MissingPolicy = .fail
+    _ options: Options = []
   ) throws(Problems) -> Resolution {
-    try resolve(map, variables: VariableList(variables), in: catalog, missing: missing)
+    try resolve(map, variables: VariableList(variables), in: catalog, options)
   }
 
   /// Resolves a map for variables that are listed already.
   package static func resolve(
     _ map: AssignmentMap, variables: VariableList, in catalog: Catalog,
-    missing: MissingPolicy = .fail
+    _ options: Options = []
   ) throws(Problems) -> Resolution {
-    try resolve(map, variables: variables, in: catalog, names: nil, missing: missing)
+    try resolve(map, variables: variables, in: catalog, names: nil, options)
   }
 
   /// Resolves a map; `names` are given if the catalog is theirs.
   static func resolve(
     _ map: AssignmentMap, variables: VariableList, in catalog: Catalog, names: FullNames?,
-    missing: MissingPolicy
+    _ options: Options
   ) throws(Problems) -> Resolution {
     var problems = ProblemCollector()
     let declarations = Declarations(variables, assigning: map, &problems)
     try problems.check()
     let store = VariableStore(declarations.names)
-    var matches = Matches(of: map, to: store, in: catalog, names: names, missing: missing)
+    var matches = Matches(of: map, to: store, in: catalog, names: names, options)
     var reads = Reads(of: variables, in: catalog)
     var assignments: [Assignment] = []
     assignments.reserveCapacity(variables.count)

@@ -141,7 +141,7 @@ private struct Question {
     var wanted = ResolveRequest.Options()
     wanted.alignment = options.alignment
     wanted.sealed = options.sealed
-    wanted.skipMissing = options.skipMissing
+    if options.skipMissing { wanted.resolution.insert(.skipMissing) }
     wanted.strides = options.strides
     wanted.objectNames = options.objectNames
     wanted.readAgain = options.readAgain

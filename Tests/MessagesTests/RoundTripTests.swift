@@ -71,7 +71,7 @@ import Testing
     var options = ResolveRequest.Options()
     options.alignment = any.count(below: 1 << 13)
     options.sealed = any.flag()
-    options.skipMissing = any.flag()
+    if any.flag() { options.resolution.insert(.skipMissing) }
     options.strides = any.flag()
     options.objectNames = any.flag()
     let variables = any.list { $0.variable() }

@@ -117,7 +117,7 @@ import Testing
   @Test func `an answer that no client would take is told, and the connection goes on`() throws {
     let passed = try PassedFiles.golden()
     var options = ResolveRequest.Options()
-    options.skipMissing = true
+    options.resolution = .skipMissing
     // Each pair takes 12 bytes of the request, and 4 of the answer, which lists those without a match.
     let pairs = AssignmentMap(Array(repeating: .init("", .variables([])), count: 1_200_000))
     try peer.resolve(passed.reference, pairs, [], files: passed.files, options)

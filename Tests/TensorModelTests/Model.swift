@@ -40,11 +40,11 @@ struct Outcome: Equatable, CustomStringConvertible {
   /// Resolves a map.
   init(
     _ map: AssignmentMap, _ variables: [Variable], _ catalog: Catalog,
-    missing: MissingPolicy = .fail
+    _ options: Resolution.Options = []
   ) {
     do throws(Problems) {
       let resolution = try Resolution.resolve(
-        map, variables: variables, in: catalog, missing: missing)
+        map, variables: variables, in: catalog, options)
       assignments = resolution.assignments.map { assignment in
         let slice = assignment.slice.map { "@\($0)" } ?? ""
         return "\(variables[assignment.variable].name)=\(catalog.name(assignment.tensor))\(slice)"
@@ -72,10 +72,10 @@ struct Outcome: Equatable, CustomStringConvertible {
 /// Resolves what must be refused, and returns what is wrong with it.
 func problems(
   _ map: AssignmentMap, _ variables: [Variable], _ catalog: Catalog,
-  missing: MissingPolicy = .fail
+  _ options: Resolution.Options = []
 ) -> Problems? {
   do throws(Problems) {
-    _ = try Resolution.resolve(map, variables: variables, in: catalog, missing: missing)
+    _ = try Resolution.resolve(map, variables: variables, in: catalog, options)
     return nil
   } catch {
     return error

@@ -115,10 +115,10 @@ import Testing
   private static let names = FullNames(named, in: catalog)
 
   private func resolve(
-    _ map: AssignmentMap, _ variables: [Variable], missing: MissingPolicy = .fail
+    _ map: AssignmentMap, _ variables: [Variable], _ options: Resolution.Options = []
   ) throws(Problems) -> Resolution {
     try Resolution.resolve(
-      map, variables: VariableList(variables), in: Self.names, missing: missing)
+      map, variables: VariableList(variables), in: Self.names, options)
   }
 
   private func tensors(
@@ -128,10 +128,10 @@ import Testing
   }
 
   private func problems(
-    _ map: AssignmentMap, _ variables: [Variable], missing: MissingPolicy = .fail
+    _ map: AssignmentMap, _ variables: [Variable], _ options: Resolution.Options = []
   ) -> [Problem] {
     do throws(Problems) {
-      _ = try resolve(map, variables, missing: missing)
+      _ = try resolve(map, variables, options)
       return []
     } catch {
       return error.all
@@ -166,7 +166,7 @@ import Testing
     #expect(found.first?.message.hasSuffix("name p stands for 2 tensors: k/p0, k/p1") == true)
     #expect(found.first?.tensor == "p")
     // Also where tensors may be missing, and in a scope.
-    let scope = problems(["/": "/"], Model.variables(["p", "net/a"]), missing: .skip)
+    let scope = problems(["/": "/"], Model.variables(["p", "net/a"]), .skipMissing)
     #expect(scope.map(\.reason) == [.ambiguousName])
     #expect(scope.first?.variable == "p")
   }
@@ -191,7 +191,7 @@ import Testing
     let found = problems(["gone": "w"], Model.variables(["w"]))
     #expect(found.map(\.reason) == [.tensorNotFound])
     #expect(found.first?.message.hasSuffix("it stands for k/gone, which the index lacks") == true)
-    let skipped = try resolve(["gone": "w"], Model.variables(["w"]), missing: .skip).skipped
+    let skipped = try resolve(["gone": "w"], Model.variables(["w"]), .skipMissing).skipped
     #expect(skipped == [Resolution.Skipped(variable: 0, tensor: "gone")])
   }
 

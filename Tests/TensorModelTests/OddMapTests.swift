@@ -79,7 +79,7 @@ import Testing
     let map = AssignmentMap([.init(Name(key), .name(Name(target)))])
     let variables = Model.variables([Name(name)])
     #expect(problems(map, variables, catalog)?.first.reason == .invalidRequest)
-    #expect(problems(map, variables, catalog, missing: .skip)?.first.reason == .invalidRequest)
+    #expect(problems(map, variables, catalog, .skipMissing)?.first.reason == .invalidRequest)
   }
 
   @Test func `a name cut short by its part mark stands for the variable before it`() {

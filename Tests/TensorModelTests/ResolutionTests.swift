@@ -105,7 +105,7 @@ import Testing
     let map: AssignmentMap = [
       "sc/": "n/", "none": "q", "v": "q2", "z": "q2", "y": .variables([]),
     ]
-    let resolution = try Resolution.resolve(map, variables: variables, in: catalog, missing: .skip)
+    let resolution = try Resolution.resolve(map, variables: variables, in: catalog, .skipMissing)
     #expect(resolution.assignments.map(\.variable) == [0, 3])
     #expect(resolution.skipped.map(\.variable) == [1, 2, 4, 5])
     #expect(resolution.skipped.map(\.tensor) == ["sc/zz", "none", "sc/p", "sc/p"])

@@ -8,7 +8,7 @@ func fuzzAssignmentMap(_ bytes: [UInt8]) {
   let variables = Array(choices.list(0..<6) { $0.variables() }.joined())
   let tensors = choices.tensors(for: variables)
   let map = choices.map(variables)
-  let missing = choices.one(of: MissingPolicy.allCases)
+  let options = choices.one(of: [[], .skipMissing] as [Resolution.Options])
   var catalog = Catalog()
   for tensor in tensors {
     catalog.append(tensor.name, tensor.dtype, tensor.shape, slices: tensor.slices)
@@ -18,7 +18,7 @@ func fuzzAssignmentMap(_ bytes: [UInt8]) {
   var reason: Reason?
   do throws(Problems) {
     let resolution = try Resolution.resolve(
-      map, variables: variables, in: catalog, missing: missing)
+      map, variables: variables, in: catalog, options)
     check(resolution, variables, catalog)
     outcome = resolution.assignments.map { assignment in
       let slice = assignment.slice.map { "@\($0)" } ?? ""
@@ -28,7 +28,7 @@ func fuzzAssignmentMap(_ bytes: [UInt8]) {
     reason = error.first.reason
   }
   // The reference looks at each element, and does not ask whether a request contradicts itself.
-  if choices.isExtreme || missing == .skip || reason == .invalidRequest { return }
+  if choices.isExtreme || options == .skipMissing || reason == .invalidRequest { return }
   var reference = Reference(tensors)
   reference.variables = variables
   do throws(Reference.Refusal) {
