@@ -3016,7 +3016,7 @@ const ProtobufCMessageDescriptor warmstart__v1__slot_variables__descriptor =
   (ProtobufCMessageInit) warmstart__v1__slot_variables__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_descriptors[9] =
+static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_descriptors[12] =
 {
   {
     "checkpoint",
@@ -3126,14 +3126,53 @@ static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "lenient",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ResolveRequest, lenient),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "skip_mismatched",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ResolveRequest, skip_mismatched),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "require_all",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ResolveRequest, require_all),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = {
   3,   /* field[3] = alignment */
   0,   /* field[0] = checkpoint */
+  9,   /* field[9] = lenient */
   1,   /* field[1] = map */
   7,   /* field[7] = object_names */
   8,   /* field[8] = read_again */
+  11,   /* field[11] = require_all */
   4,   /* field[4] = sealed */
+  10,   /* field[10] = skip_mismatched */
   5,   /* field[5] = skip_missing */
   6,   /* field[6] = strides */
   2,   /* field[2] = variables */
@@ -3141,7 +3180,7 @@ static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = 
 static const ProtobufCIntRange warmstart__v1__resolve_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor =
 {
@@ -3151,7 +3190,7 @@ const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor =
   "Warmstart__V1__ResolveRequest",
   "warmstart.v1",
   sizeof(Warmstart__V1__ResolveRequest),
-  9,
+  12,
   warmstart__v1__resolve_request__field_descriptors,
   warmstart__v1__resolve_request__field_indices_by_name,
   1,  warmstart__v1__resolve_request__number_ranges,
@@ -3772,7 +3811,7 @@ const ProtobufCMessageDescriptor warmstart__v1__handles__descriptor =
   (ProtobufCMessageInit) warmstart__v1__handles__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__skipped__field_descriptors[2] =
+static const ProtobufCFieldDescriptor warmstart__v1__skipped__field_descriptors[4] =
 {
   {
     "variables",
@@ -3798,15 +3837,41 @@ static const ProtobufCFieldDescriptor warmstart__v1__skipped__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "ranks",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_SFIXED32,
+    offsetof(Warmstart__V1__Skipped, n_ranks),
+    offsetof(Warmstart__V1__Skipped, ranks),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "lengths",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED64,
+    offsetof(Warmstart__V1__Skipped, n_lengths),
+    offsetof(Warmstart__V1__Skipped, lengths),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__skipped__field_indices_by_name[] = {
+  3,   /* field[3] = lengths */
+  2,   /* field[2] = ranks */
   1,   /* field[1] = tensors */
   0,   /* field[0] = variables */
 };
 static const ProtobufCIntRange warmstart__v1__skipped__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__skipped__descriptor =
 {
@@ -3816,14 +3881,14 @@ const ProtobufCMessageDescriptor warmstart__v1__skipped__descriptor =
   "Warmstart__V1__Skipped",
   "warmstart.v1",
   sizeof(Warmstart__V1__Skipped),
-  2,
+  4,
   warmstart__v1__skipped__field_descriptors,
   warmstart__v1__skipped__field_indices_by_name,
   1,  warmstart__v1__skipped__number_ranges,
   (ProtobufCMessageInit) warmstart__v1__skipped__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__resolve_reply__field_descriptors[5] =
+static const ProtobufCFieldDescriptor warmstart__v1__resolve_reply__field_descriptors[8] =
 {
   {
     "checkpoint",
@@ -3885,18 +3950,57 @@ static const ProtobufCFieldDescriptor warmstart__v1__resolve_reply__field_descri
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "uncovered",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__ResolveReply, n_uncovered),
+    offsetof(Warmstart__V1__ResolveReply, uncovered),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "unused_tensor_count",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ResolveReply, unused_tensor_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "unused_tensors",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ResolveReply, unused_tensors),
+    &warmstart__v1__names__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__resolve_reply__field_indices_by_name[] = {
   0,   /* field[0] = checkpoint */
   2,   /* field[2] = handles */
   1,   /* field[1] = regions */
   3,   /* field[3] = skipped */
+  5,   /* field[5] = uncovered */
   4,   /* field[4] = unused */
+  6,   /* field[6] = unused_tensor_count */
+  7,   /* field[7] = unused_tensors */
 };
 static const ProtobufCIntRange warmstart__v1__resolve_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__resolve_reply__descriptor =
 {
@@ -3906,7 +4010,7 @@ const ProtobufCMessageDescriptor warmstart__v1__resolve_reply__descriptor =
   "Warmstart__V1__ResolveReply",
   "warmstart.v1",
   sizeof(Warmstart__V1__ResolveReply),
-  5,
+  8,
   warmstart__v1__resolve_reply__field_descriptors,
   warmstart__v1__resolve_reply__field_indices_by_name,
   1,  warmstart__v1__resolve_reply__number_ranges,

@@ -29,14 +29,26 @@ package struct ResolveReply: Sendable {
     }
   }
 
-  /// A variable that was not assigned because the checkpoint lacks the tensor.
-  package struct Skipped: Sendable, Hashable {
-    package var variable: Int
-    package var tensor: Name
+  /// What became of a map besides handles; each response has a part of it.
+  package struct Report: Sendable, Hashable {
+    /// Variables that were matched but not assigned.
+    package var skipped: [Resolution.Skipped] = []
+    /// Positions of pairs of the map that matched no variable.
+    package var unused: [Int] = []
+    /// Positions of variables that no pair matched.
+    package var uncovered: [Int] = []
+    /// What the checkpoint has that was not asked for.
+    package var unusedTensors = UnusedTensors()
 
-    package init(variable: Int, tensor: Name) {
-      self.variable = variable
-      self.tensor = tensor
+    package init() {}
+
+    /// Adds what a later response says.
+    package mutating func append(_ other: Report) {
+      skipped += other.skipped
+      unused += other.unused
+      uncovered += other.uncovered
+      // Only the last says it.
+      unusedTensors = other.unusedTensors
     }
   }
 
@@ -45,9 +57,7 @@ package struct ResolveReply: Sendable {
   package private(set) var regions: [Region] = []
   /// Those of earlier responses to the call first.
   package private(set) var handles: Handles
-  package private(set) var skipped: [Skipped] = []
-  /// Positions of pairs of the map that matched no variable.
-  package private(set) var unused: [Int] = []
+  package private(set) var report = Report()
 
   /// Unpacks a response, whose handles follow those of earlier ones.
   package init(
@@ -56,32 +66,58 @@ package struct ResolveReply: Sendable {
     self.handles = handles
     var reader = FieldReader(Span(_bytes: bytes))
     while let field = try reader.next() {
+      if case .varint(let value) = field.value, field.number == 7 {
+        report.unusedTensors.count = Int(clamping: value)
+      }
       guard case .bytes(let range) = field.value else { continue }
       let contents = bytes.extracting(range)
       switch field.number {
       case 1: checkpoint = try OpenReply(unpacking: contents, scratch)
       case 2: regions.append(try Region(unpacking: contents))
       case 3: self.handles.append(try HandleColumns(contents))
-      case 4: skipped = try ResolveReply.skipped(contents, scratch)
-      case 5:
-        guard range.count % 4 == 0 else { throw .malformed("unused pairs of \(range.count) bytes") }
-        unused += stride(from: 0, to: range.count, by: 4).map {
-          Int(unsafe contents.unsafeLoadUnaligned(fromByteOffset: $0, as: UInt32.self))
-        }
+      case 4: report.skipped = try ResolveReply.skipped(contents, scratch)
+      case 5: report.unused += try ResolveReply.positions(contents, of: "unused pairs")
+      case 6: report.uncovered += try ResolveReply.positions(contents, of: "uncovered variables")
+      case 8: report.unusedTensors.names = try ResolveReply.names(contents, scratch)
       default: break
       }
     }
   }
 
+  private static func positions(
+    _ bytes: RawSpan, of what: String
+  ) throws(MessageError) -> [Int] {
+    guard bytes.byteCount % 4 == 0 else { throw .malformed("\(what) of \(bytes.byteCount) bytes") }
+    return stride(from: 0, to: bytes.byteCount, by: 4).map {
+      Int(unsafe bytes.unsafeLoadUnaligned(fromByteOffset: $0, as: UInt32.self))
+    }
+  }
+
+  private static func names(_ bytes: RawSpan, _ scratch: Scratch) throws(MessageError) -> NameList {
+    let message = unsafe try scratch.unpack(
+      bytes, limit: MessageLimit.reply, { unsafe warmstart__v1__names__unpack($0, $1, $2) })
+    return try unsafe NameList(message, count: message.pointee.n_lengths, of: "unused tensors")
+  }
+
   private static func skipped(
     _ bytes: RawSpan, _ scratch: Scratch
-  ) throws(MessageError) -> [Skipped] {
+  ) throws(MessageError) -> [Resolution.Skipped] {
+    let what = "skipped variables"
     let message = unsafe try scratch.unpack(
       bytes, limit: MessageLimit.reply, { unsafe warmstart__v1__skipped__unpack($0, $1, $2) })
     let variables = unsafe column(message.pointee.variables, message.pointee.n_variables)
-    let tensors = try unsafe NameList(
-      message.pointee.tensors, count: variables.count, of: "skipped variables")
-    return variables.indices.map { Skipped(variable: Int(variables[$0]), tensor: tensors[$0]) }
+    let tensors = try unsafe NameList(message.pointee.tensors, count: variables.count, of: what)
+    let ranks = unsafe column(message.pointee.ranks, message.pointee.n_ranks)
+    try expect(ranks.count, variables.count, of: what, "ranks")
+    let shapes = try unsafe Messages.shapes(
+      column(message.pointee.lengths, message.pointee.n_lengths), ranks: ranks, areKnown: false,
+      of: what)
+    return variables.indices.map { index in
+      Resolution.Skipped(
+        variable: Int(variables[index]), tensor: tensors[index],
+        // Users count axes from 0, which a run of a longer buffer does not.
+        storedShape: ranks[index] < 0 ? nil : Shape(Array(shapes[index].lengths)))
+    }
   }
 }
 
@@ -135,17 +171,27 @@ extension OutgoingFrame {
 extension OutgoingFrame {
   /// Begins a frame whose body is a response, less what the connection makes different.
   package mutating func begin(
-    _ handles: OutgoingHandles, skipped: [ResolveReply.Skipped], unused: [Int], _ scratch: Scratch
+    _ handles: OutgoingHandles, _ report: ResolveReply.Report
   ) {
     begin(reserving: handles.wireByteCount)
-    prepend(field: 5, count: unused.count) { UInt32(unused[$0]) }
-    if !skipped.isEmpty {
-      prepend(field: 4) { frame in
-        scratch.begin()
-        unsafe frame.prepend(&skipped.message(scratch).pointee.base)
-      }
-    }
+    if report.unusedTensors.names.count > 0 { prepend(field: 8, report.unusedTensors.names) }
+    prepend(field: 7, UInt64(report.unusedTensors.count))
+    prepend(field: 6, count: report.uncovered.count) { UInt32(report.uncovered[$0]) }
+    prepend(field: 5, count: report.unused.count) { UInt32(report.unused[$0]) }
+    let skipped = report.skipped
+    if !skipped.isEmpty { prepend(field: 4) { frame in frame.prepend(skipped) } }
     if handles.count > 0 { prepend(field: 3) { frame in handles.prepend(to: &frame) } }
+  }
+
+  private mutating func prepend(_ skipped: [Resolution.Skipped]) {
+    let lengths = skipped.flatMap { Array<Int>($0.storedShape?.lengths ?? []) }
+    prepend(field: 4, column: lengths.span)
+    prepend(field: 3, count: skipped.count) { Int32(skipped[$0].storedShape?.rank ?? -1) }
+    prepend(field: 2, names: skipped.count) { position, body in
+      let name = skipped[position].tensor
+      body(name.bytes.span)
+    }
+    prepend(field: 1, count: skipped.count) { UInt32(skipped[$0].variable) }
   }
 
   /// Begins a frame whose body is the fields of a response that were packed before.
@@ -164,16 +210,5 @@ extension OutgoingFrame {
       scratch.begin()
       unsafe frame.prepend(&checkpoint.message(scratch).pointee.base)
     }
-  }
-}
-
-extension [ResolveReply.Skipped] {
-  fileprivate func message(_ scratch: Scratch) -> UnsafeMutablePointer<Warmstart__V1__Skipped> {
-    let message = unsafe scratch.make(1, of: Warmstart__V1__Skipped.self)
-    unsafe warmstart__v1__skipped__init(message)
-    unsafe message.pointee.n_variables = count
-    unsafe message.pointee.variables = scratch.column(map { UInt32($0.variable) })
-    unsafe message.pointee.tensors = scratch.names(count) { self[$0].tensor }
-    return unsafe message
   }
 }

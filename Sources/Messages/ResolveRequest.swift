@@ -67,6 +67,9 @@ extension ResolveRequest {
     options.alignment = unsafe Int(message.alignment)
     options.sealed = unsafe message.sealed != 0
     if unsafe message.skip_missing != 0 { options.resolution.insert(.skipMissing) }
+    if unsafe message.lenient != 0 { options.resolution.insert(.lenient) }
+    if unsafe message.skip_mismatched != 0 { options.resolution.insert(.skipMismatched) }
+    if unsafe message.require_all != 0 { options.resolution.insert(.requireAll) }
     options.strides = unsafe message.strides != 0
     options.objectNames = unsafe message.object_names != 0
     options.readAgain = unsafe message.read_again != 0
@@ -165,10 +168,14 @@ extension OutgoingFrame {
   /// The offset of each partition must have as many axes as the full shape.
   package mutating func begin(_ request: ResolveRequest, _ scratch: Scratch) {
     begin(reserving: request.variables.wireByteCount)
+    let resolution = request.options.resolution
+    prepend(field: 12, resolution.contains(.requireAll) ? 1 : 0)
+    prepend(field: 11, resolution.contains(.skipMismatched) ? 1 : 0)
+    prepend(field: 10, resolution.contains(.lenient) ? 1 : 0)
     prepend(field: 9, request.options.readAgain ? 1 : 0)
     prepend(field: 8, request.options.objectNames ? 1 : 0)
     prepend(field: 7, request.options.strides ? 1 : 0)
-    prepend(field: 6, request.options.resolution.contains(.skipMissing) ? 1 : 0)
+    prepend(field: 6, resolution.contains(.skipMissing) ? 1 : 0)
     prepend(field: 5, request.options.sealed ? 1 : 0)
     prepend(field: 4, UInt64(request.options.alignment))
     prepend(field: 3) { frame in frame.prepend(request.variables) }

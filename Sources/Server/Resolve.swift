@@ -287,24 +287,42 @@ private struct ResolveChunks {
     _ resolution: Resolution, remember: ([Answer.Region], [Answer.Reply]) -> Void
   ) throws(CallFailure) {
     var byteCount = handles.wireByteCount
-    var skipped: [ResolveReply.Skipped] = []
-    for missing in resolution.skipped {
-      skipped.append(ResolveReply.Skipped(variable: missing.variable, tensor: missing.tensor))
-      byteCount += 8 + missing.tensor.bytes.count
-      guard byteCount >= Responder.chunkByteCount else { continue }
-      try flush(skipped)
-      skipped = []
-      byteCount = 0
+    var report = ResolveReply.Report()
+    for skipped in resolution.skipped {
+      report.skipped.append(skipped)
+      byteCount += 12 + skipped.tensor.bytes.count + 8 * (skipped.storedShape?.rank ?? 0)
+      try flush(&report, &byteCount)
     }
-    try send(more: false, skipped, unused: resolution.unused) { last in
+    let uncovered = resolution.uncovered
+    let positionCount = Responder.chunkByteCount / 4
+    for start in stride(from: 0, to: uncovered.count, by: positionCount) {
+      report.uncovered = Array(uncovered[start...].prefix(positionCount))
+      byteCount += 4 * report.uncovered.count
+      try flush(&report, &byteCount)
+    }
+    report.unused = resolution.unused
+    report.unusedTensors = UnusedTensors(
+      of: open.checkpoint.catalog, after: resolution.assignments)
+    try send(more: false, report) { last in
       guard let last else { return }
       remember(regions.all, sent + [last])
     }
   }
 
-  private mutating func flush(_ skipped: [ResolveReply.Skipped] = []) throws(CallFailure) {
+  /// Sends a report, and begins another, if it fills a reply.
+  private mutating func flush(
+    _ report: inout ResolveReply.Report, _ byteCount: inout Int
+  ) throws(CallFailure) {
+    guard byteCount >= Responder.chunkByteCount else { return }
+    try flush(report)
+    (report, byteCount) = (ResolveReply.Report(), 0)
+  }
+
+  private mutating func flush(
+    _ report: ResolveReply.Report = ResolveReply.Report()
+  ) throws(CallFailure) {
     var copy: Answer.Reply?
-    try send(more: true, skipped, unused: []) { copy = $0 }
+    try send(more: true, report) { copy = $0 }
     if let copy { sent.append(copy) }
     // One reply that is not kept is as good as none.
     sentByteCount += copy?.fields.count ?? Answer.maximumByteCount
@@ -317,11 +335,10 @@ private struct ResolveChunks {
 
   /// Sends a reply; what is to be remembered of it is given away before that, if it is not too much.
   private func send(
-    more: Bool, _ skipped: [ResolveReply.Skipped], unused: [Int],
-    _ remember: (Answer.Reply?) -> Void
+    more: Bool, _ report: ResolveReply.Report, _ remember: (Answer.Reply?) -> Void
   ) throws(CallFailure) {
     try reply.send(more: more, files: regions.files) { frame, scratch in
-      frame.begin(handles, skipped: skipped, unused: unused, scratch)
+      frame.begin(handles, report)
       let fields = frame.bytes
       let isKept = fields.count <= Answer.maximumByteCount - sentByteCount
       remember(

@@ -35,13 +35,18 @@ struct Declarations {
     _ name: Name, _ pair: AssignmentMap.Pair, _ problems: inout ProblemCollector
   ) {
     guard names.index(of: name) == nil else { return }
-    let nearest = problems.suggestion(for: name) { nearest in
-      for index in 0..<variables.count { nearest.offer(variables.names[index]) }
-    }
+    let hint =
+      if let found = name.withoutOutput, names.index(of: found) != nil {
+        Cause.output.hint(found)
+      } else {
+        problems.suggestion(for: name) { nearest in
+          for index in 0..<variables.count { nearest.offer(variables.names[index]) }
+        }
+      }
     problems.add(
       Problem(
         .invalidRequest,
-        "key \(pair.key.inMessage): variable \(name.inMessage) is not declared\(nearest)",
+        "key \(pair.key.inMessage): variable \(name.inMessage) is not declared\(hint)",
         key: pair.key, variable: name))
   }
 

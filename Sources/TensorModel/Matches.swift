@@ -23,10 +23,11 @@ struct Matches {
   /// What the names of the catalog stand for, if they are not the tensors' own.
   private let names: FullNames?
   private let options: Resolution.Options
+  private var hints: Hints
   /// The match of each declared variable.
   private(set) var matches: [Match]
   /// The tensors that the checkpoint lacks, by variable; only where they may be missing.
-  private(set) var skipped: [Int: Name] = [:]
+  private var skipped: [Int: Name] = [:]
   /// The indexes of pairs that matched no variable, in the map's order.
   private(set) var unused: [Int] = []
 
@@ -39,8 +40,12 @@ struct Matches {
     self.catalog = catalog
     self.names = names
     self.options = options
+    hints = Hints(catalog, store, areFullNames: names != nil)
     matches = Array(repeating: Match(), count: store.variables.count)
   }
+
+  /// The tensor that the checkpoint lacks for a variable that was matched with no other; the last one.
+  func lacked(by variable: Int) -> Name? { skipped.isEmpty ? nil : skipped[variable] }
 
   /// Matches all pairs and adds what TensorFlow would raise to `problems`; throws if that takes too much.
   mutating func match(
@@ -110,9 +115,14 @@ struct Matches {
       return
     }
     if case .one(let variable) = target {
-      guard store.variables.accepts(catalog.shapes.span(tensor), variable) else {
+      // What is skipped is decided where dtypes are compared before shapes.
+      let isAccepted =
+        options.contains(.skipMismatched)
+        || store.variables.accepts(catalog.shapes.span(tensor), variable)
+      guard isAccepted else {
         problems.add(
-          .shapeMismatch(store.variables[variable], key, catalog.shape(tensor), key: key))
+          .shapeMismatch(
+            store.variables[variable], key, catalog.shape(tensor), key: key, options))
         return
       }
     }
@@ -138,7 +148,7 @@ struct Matches {
         let place = member.name.lowerBound
         let tail = names[place + suffix.lowerBound..<place + suffix.upperBound]
         let tensor = Name(mapping.prefix.prefix(prefixByteCount) + tail)
-        lack(tensor, pair, target, for: store.name(of: member), &problems)
+        lack(tensor, pair, target, for: member, &problems)
         continue
       }
       last = tensor
@@ -146,7 +156,7 @@ struct Matches {
       case .one(let variable)?:
         matches[variable] = Match(tensor: Int32(tensor), pair: Int32(pair))
       case let target?: try assign(tensor, pair, to: target, &problems, &allowance)
-      case nil: problems.add(.partsLack(store.name(of: member), key: pairs[pair].key))
+      case nil: refuseParts(of: member, key: pairs[pair].key, &problems)
       }
     }
   }
@@ -175,59 +185,105 @@ struct Matches {
   /// Notes that the checkpoint lacks a tensor, which is a problem unless tensors may be missing; that a
   /// name stands for several tensors always is one.
   private mutating func lack(
-    _ tensor: Name, _ pair: Int, _ target: Target?, for member: Name?,
+    _ tensor: Name, _ pair: Int, _ target: Target?, for member: VariableStore.Member?,
     _ problems: inout ProblemCollector
   ) {
     let key = pairs[pair].key
     let keys = names?.keys(of: tensor)
+    let variable = member.map { store.name(of: $0) }
     if let keys, keys.count > 1 {
-      return problems.add(.ambiguousName(tensor, for: member, keys, key: key))
+      return problems.add(.ambiguousName(tensor, for: variable, keys, key: key))
     }
     guard options.contains(.skipMissing) else {
       if let stored = keys?.first {
         let cause = "; it stands for \(stored.inMessage), which the index lacks"
-        return problems.add(.tensorNotFound(tensor, for: member, cause, key: key))
+        return problems.add(.tensorNotFound(tensor, for: variable, cause, key: key))
       }
-      let nearest = problems.suggestion(for: tensor) { nearest in
-        for position in 0..<catalog.count { nearest.offer(catalog.name(position)) }
+      if let odd = member.flatMap({ store.variableTakenForPartition(of: $0) }) {
+        return problems.add(
+          .takenForPartition(odd, of: variable ?? tensor, lacking: tensor, key: key))
       }
-      // Looked for only where it will be told: a request may lack 100,000 tensors.
-      return problems.add(
-        .tensorNotFound(tensor, for: member, nearest + hint(tensor, pair), key: key))
+      return refuse(tensor, pair, for: variable, &problems)
     }
     switch target {
     case .one(let variable)?: skipped[variable] = tensor
     case .list(let variables)?: for variable in variables { skipped[variable] = tensor }
-    case nil: problems.add(.partsLack(member ?? tensor, key: key))
+    case nil: if let member { refuseParts(of: member, key: key, &problems) }
     }
   }
 
-  private func hint(_ tensor: Name, _ pair: Int) -> String {
-    (names == nil ? catalog.objectHint(for: tensor) : "") + slashHint(pair)
+  /// Refuses a pair whose tensor is missing, unless the cause was said already.
+  private mutating func refuse(
+    _ tensor: Name, _ pair: Int, for variable: Name?, _ problems: inout ProblemCollector
+  ) {
+    let (key, target) = (pairs[pair].key, pairs[pair].target)
+    if problems.repeats(.tensorNotFound, { hints.explains($0, tensor, pair) }) { return }
+    // Looked for only where it will be said: a request may lack 100,000 tensors.
+    guard problems.takesHint() else {
+      return problems.add(.tensorNotFound(tensor, for: variable, "", key: key))
+    }
+    let finding = hints.cause(of: tensor, pair, target, key: key)
+    let hint = finding?.hint ?? hints.hint(tensor)
+    problems.add(.tensorNotFound(tensor, for: variable, hint, key: key), because: finding?.cause)
   }
 
-  /// What to say if the pair's target is a scope of variables, but for the slash that scopes end in.
-  private func slashHint(_ pair: Int) -> String {
-    let slash = UInt8(ascii: "/")
-    guard case .name(let name) = pairs[pair].target, pairs[pair].key.bytes.last == slash,
-      let last = name.bytes.last, last != slash, !store.members(in: name).isEmpty
-    else { return "" }
-    let scope = Name(name.bytes + [slash])
-    return "; the target \(name.inMessage) is taken for a name, a scope is \(scope.inMessage)"
+  /// Refuses a pair whose target is no variable and whose key is no scope, unless the cause was said
+  /// already.
+  private mutating func refuseScope(
+    _ pair: Int, named name: Name, _ problems: inout ProblemCollector
+  ) {
+    let key = pairs[pair].key
+    guard store.index(declared: name) == nil else {
+      return problems.add(.outsideStore(name, key: key))
+    }
+    if problems.repeats(.scopeOnly, { hints.explains($0, target: name, key) }) { return }
+    guard problems.takesHint() else { return problems.add(.scopeOnly(name, "", key: key)) }
+    guard let finding = hints.cause(ofTarget: name, key: key) else {
+      return problems.add(.scopeOnly(name, hints.hint(target: name, key: key), key: key))
+    }
+    problems.add(.noVariable(name, finding.hint, key: key), because: finding.cause)
   }
 
-  private func refuseScope(_ pair: Int, named name: Name, _ problems: inout ProblemCollector) {
-    let isDeclared = store.index(declared: name) != nil
-    var nearest = ""
-    if !isDeclared {
-      nearest = problems.suggestion(for: name) { nearest in
-        for index in 0..<store.variables.count where store.variables.isInStore(index) {
-          let name = store.variables.names[index]
-          nearest.offer(Name(name.bytes[..<(name.partMark ?? name.bytes.endIndex)]))
-        }
+  private func refuseParts(
+    of member: VariableStore.Member, key: Name, _ problems: inout ProblemCollector
+  ) {
+    let owner = store.name(of: member)
+    if let odd = store.variableTakenForPartition(of: member) {
+      problems.add(.takenForPartition(odd, of: owner, lacking: nil, key: key))
+    } else {
+      problems.add(.partsLack(owner, key: key))
+    }
+  }
+
+  /// What to refuse the pairs for that matched no variable: each, or a cause that several share.
+  mutating func refusals(ofUnused pairs: [Int]) -> [Problem] {
+    var problems = ProblemCollector()
+    for pair in pairs { refuseUnused(self.pairs[pair], &problems) }
+    return problems.described
+  }
+
+  private mutating func refuseUnused(
+    _ pair: AssignmentMap.Pair, _ problems: inout ProblemCollector
+  ) {
+    let key = pair.key
+    guard case .name(let target) = pair.target else {
+      return problems.add(
+        Problem(.pairUnused, "key \(key.inMessage): its list of variables is empty", key: key))
+    }
+    if problems.repeats(.pairUnused, { hints.explains($0, target: target, key) }) { return }
+    let scope = ScopeMapping(from: key, to: target).scope
+    var hint = ""
+    var cause: Cause?
+    if problems.takesHint() {
+      if store.hasVariablesOutside(in: scope) {
+        hint = "; its variables are outside the variable store, and must be passed as objects"
+      } else if let finding = hints.cause(ofTarget: target, key: key) {
+        (hint, cause) = (finding.hint, finding.cause)
+      } else {
+        hint = hints.hint(target: target, key: key)
       }
     }
-    problems.add(.scopeOnly(name, isDeclared: isDeclared, nearest, key: pairs[pair].key))
+    problems.add(.pairUnused(scope, hint, key: key), because: cause)
   }
 }
 
@@ -253,19 +309,5 @@ extension Catalog {
     var name = NameList()
     name.append(first, second)
     return self.position(of: name.span(0))
-  }
-}
-
-extension Catalog {
-  /// What to say of a name that is not found in a checkpoint that TF2 saved of objects: its keys are
-  /// paths of attributes.
-  fileprivate func objectHint(for name: Name) -> String {
-    let key = Name(name.bytes + Array("/.ATTRIBUTES/VARIABLE_VALUE".utf8))
-    if position(of: key) != nil {
-      return "; this checkpoint was saved of objects, and has the key \(key.inMessage)"
-    }
-    guard position(of: Name("_CHECKPOINTABLE_OBJECT_GRAPH")) != nil else { return "" }
-    return "; this checkpoint was saved of objects: object names find variables by what they were "
-      + "called"
   }
 }

@@ -28,6 +28,14 @@ package struct NearestNames {
     lastComponentCount = name.bytes.endIndex - (slash.map { $0 + 1 } ?? name.bytes.startIndex)
   }
 
+  /// The names nearest to one that was not found, worded to end a message, or nothing.
+  static func suggestion(for name: Name, offering offer: (inout NearestNames) -> Void) -> String {
+    var nearest = NearestNames(to: name)
+    offer(&nearest)
+    guard !nearest.names.isEmpty else { return "" }
+    return "; nearest: " + nearest.names.map(\.inMessage).joined(separator: ", ")
+  }
+
   /// The nearest of the names offered so far.
   package var names: [Name] { best.map(\.name) }
 

@@ -37,6 +37,9 @@ public enum Reason: String, Sendable, Hashable, CaseIterable {
   case tensorNotFound = "TENSOR_NOT_FOUND"
   case ambiguousName = "AMBIGUOUS_NAME"
   case scopeOnly = "SCOPE_ONLY"
+  case nothingAssigned = "NOTHING_ASSIGNED"
+  case pairUnused = "PAIR_UNUSED"
+  case variableNotCovered = "VARIABLE_NOT_COVERED"
   case shapeMismatch = "SHAPE_MISMATCH"
   case slicesDiffer = "SLICES_DIFFER"
   case dtypeMismatch = "DTYPE_MISMATCH"
@@ -62,7 +65,8 @@ public enum Reason: String, Sendable, Hashable, CaseIterable {
   public var code: StatusCode {
     switch self {
     case .checkpointNotFound, .tensorNotFound, .serviceUnknown: .notFound
-    case .checkpointStateInvalid, .ambiguousName, .scopeOnly, .shapeMismatch, .slicesDiffer,
+    case .checkpointStateInvalid, .ambiguousName, .scopeOnly, .nothingAssigned, .pairUnused,
+      .variableNotCovered, .shapeMismatch, .slicesDiffer,
       .dtypeMismatch, .slicesIncomplete, .versionMismatch, .invalidRequest:
       .invalidArgument
     case .checkpointChanged: .aborted

@@ -19,42 +19,6 @@ package struct Problems: Error, Sendable, Hashable {
   package var first: Problem { all[0] }
 }
 
-/// Collects problems as they are found, and describes no more of them than will be reported.
-struct ProblemCollector {
-  /// The most problems that get nearest names, which cost a look at every name; chosen, not tuned.
-  static let maximumSuggestions = 8
-
-  private var all: [Problem] = []
-  private var total = 0
-  private var suggestions = 0
-
-  var isEmpty: Bool { total == 0 }
-
-  mutating func add(_ problem: @autoclosure () -> Problem) {
-    if all.count < Problems.maximumCount { all.append(problem()) }
-    total += 1
-  }
-
-  /// The names nearest to one that was not found, worded to end a message, or nothing.
-  mutating func suggestion(
-    for name: Name, offering candidates: (inout NearestNames) -> Void
-  ) -> String {
-    guard all.count < Problems.maximumCount, suggestions < Self.maximumSuggestions else {
-      return ""
-    }
-    suggestions += 1
-    var nearest = NearestNames(to: name)
-    candidates(&nearest)
-    guard !nearest.names.isEmpty else { return "" }
-    return "; nearest: " + nearest.names.map(\.inMessage).joined(separator: ", ")
-  }
-
-  /// Throws what was collected, if anything was.
-  func check() throws(Problems) {
-    if total > 0 { throw Problems(all, total: total) }
-  }
-}
-
 extension Name {
   /// The name for a message: as its description, but cut where a hostile one would swell the answer.
   package var inMessage: String {

@@ -97,14 +97,26 @@ struct Reads {
 
 extension Reads.Refusal {
   /// The problem that the refusal is, of one variable and tensor.
-  func problem(_ variable: Variable, _ tensor: Name, key: Name) -> Problem {
+  func problem(
+    _ variable: Variable, _ tensor: Name, key: Name, _ options: Resolution.Options
+  ) -> Problem {
     if case .shape(let stored) = self {
-      return .shapeMismatch(variable, tensor, stored, key: key)
+      return .shapeMismatch(variable, tensor, stored, key: key, options)
     }
     if case .exhausted(let problem) = self { return problem }
+    let hint = otherShape == nil ? "" : options.mismatchHint
     return Problem(
-      reason, "variable \(variable.name.inMessage), tensor \(tensor.inMessage): \(fault(variable))",
+      reason,
+      "variable \(variable.name.inMessage), tensor \(tensor.inMessage): \(fault(variable))\(hint)",
       key: key, variable: variable.name, tensor: tensor)
+  }
+
+  /// The stored shape, if the refusal is that the variable has another.
+  var otherShape: Shape? {
+    switch self {
+    case .shape(let stored), .fullShape(let stored): stored
+    default: nil
+    }
   }
 
   private var reason: Reason {

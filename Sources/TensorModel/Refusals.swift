@@ -26,31 +26,54 @@ extension Problem {
       key: key, variable: variable, tensor: name)
   }
 
-  static func scopeOnly(
-    _ name: Name, isDeclared: Bool, _ nearest: String, key: Name
-  ) -> Problem {
+  /// A key that is no scope with a target that no variable is named.
+  static func scopeOnly(_ name: Name, _ hint: String, key: Name) -> Problem {
     let cause =
-      if name.bytes.last == UInt8(ascii: "/") {
+      if name.isScope {
         "the target \(name.inMessage) is a scope"
-      } else if isDeclared {
-        "variable \(name.inMessage) is outside the variable store and must be passed as an object"
       } else {
         "no variable or scope is named \(name.inMessage) "
           + "(a variable outside the variable store must be passed as an object)"
       }
     return Problem(
-      .scopeOnly, "key \(key.inMessage): \(cause); a scope key must end in '/'\(nearest)",
+      .scopeOnly, "key \(key.inMessage): \(cause); a scope key must end in '/'\(hint)",
       key: key, variable: name)
   }
 
+  /// The same, if the hint says the cause.
+  static func noVariable(_ name: Name, _ hint: String, key: Name) -> Problem {
+    Problem(
+      .scopeOnly, "key \(key.inMessage): no variable is named \(name.inMessage)\(hint)", key: key,
+      variable: name)
+  }
+
+  /// The same, if there is a variable, but not in the store.
+  static func outsideStore(_ name: Name, key: Name) -> Problem {
+    Problem(
+      .scopeOnly,
+      "key \(key.inMessage): variable \(name.inMessage) is outside the variable store and must be "
+        + "passed as an object",
+      key: key, variable: name)
+  }
+
+  static func pairUnused(_ scope: Name, _ hint: String, key: Name) -> Problem {
+    let fault =
+      scope.bytes.isEmpty
+      ? "no variable is in the variable store" : "no variable is in scope \(scope.inMessage)/"
+    return Problem(
+      .pairUnused, "key \(key.inMessage): \(fault)\(hint)", key: key,
+      variable: scope.bytes.isEmpty ? nil : scope.scope)
+  }
+
   static func shapeMismatch(
-    _ variable: Variable, _ tensor: Name, _ stored: Shape, key: Name
+    _ variable: Variable, _ tensor: Name, _ stored: Shape, key: Name,
+    _ options: Resolution.Options
   ) -> Problem {
     Problem(
       .shapeMismatch,
       "key \(key.inMessage): shape \(variable.shape?.inMessage ?? "?") of variable "
         + "\(variable.name.inMessage) doesn't match shape \(stored.inMessage) of tensor "
-        + tensor.inMessage,
+        + tensor.inMessage + options.mismatchHint,
       key: key, variable: variable.name, tensor: tensor)
   }
 
@@ -66,6 +89,19 @@ extension Problem {
       .slicesDiffer, "key \(key.inMessage): \(fault)", key: key, variable: variable.name)
   }
 
+  /// A variable whose name has `/part_` in it, in a mapping of a scope.
+  static func takenForPartition(
+    _ variable: Name, of owner: Name, lacking tensor: Name?, key: Name
+  ) -> Problem {
+    let lack = tensor.map { ", and tensor \($0.inMessage) is not found in the checkpoint" } ?? ""
+    return Problem(
+      tensor == nil ? .invalidRequest : .tensorNotFound,
+      "key \(key.inMessage): variable \(variable.inMessage) is taken for a partition of "
+        + "\(owner.inMessage), as is every name with /part_ where a scope is mapped\(lack); "
+        + "assign it by a pair of its own",
+      key: key, variable: variable, tensor: tensor)
+  }
+
   /// A name `<name>/part_…` in the store, but neither the variable nor its first partition.
   static func partsLack(_ name: Name, key: Name) -> Problem {
     Problem(
@@ -73,5 +109,12 @@ extension Problem {
       "key \(key.inMessage): names beginning \(name.inMessage)/part_ are taken for partitions, "
         + "but neither variable \(name.inMessage) nor \(name.inMessage)/part_0 is declared",
       key: key, variable: name)
+  }
+}
+
+extension Resolution.Options {
+  /// What to say of a shape that differs where missing tensors are skipped, as of a new head of a model.
+  var mismatchHint: String {
+    contains(.skipMissing) ? "; tensors of another shape are skipped with skip_mismatched" : ""
   }
 }

@@ -17,32 +17,41 @@ package struct Resolution: Sendable, Hashable {
     }
   }
 
-  /// A variable that gets nothing because the checkpoint lacks its tensor.
+  /// A variable that gets nothing because its tensor is missing or has another shape.
   package struct Skipped: Sendable, Hashable {
     /// The index of the variable among those declared.
     package var variable: Int
-    /// The tensor that the checkpoint lacks; the last one, if several were to initialize the variable.
+    /// The tensor; the last one, if several were to initialize the variable.
     package var tensor: Name
+    /// The shape of the tensor, which is not that of the variable; nil if the checkpoint lacks it.
+    package var storedShape: Shape?
 
     /// Names what is skipped.
-    package init(variable: Int, tensor: Name) {
+    package init(variable: Int, tensor: Name, storedShape: Shape? = nil) {
       self.variable = variable
       self.tensor = tensor
+      self.storedShape = storedShape
     }
   }
 
   /// One for each variable that is initialized, in declared order.
   package var assignments: [Assignment]
-  /// With `Options.skipMissing`, variables that are not initialized at all, in declared order.
+  /// With `Options.skipMissing` or `skipMismatched`, variables that were matched but are not
+  /// initialized, in declared order.
   package var skipped: [Skipped]
   /// The indexes, in the map's order, of pairs that matched no variable.
   package var unused: [Int]
+  /// Variables that no pair matched, ascending: mostly those that the trainer adds.
+  package var uncovered: [Int]
 
   /// Makes a resolution of its parts.
-  package init(assignments: [Assignment], skipped: [Skipped] = [], unused: [Int] = []) {
+  package init(
+    assignments: [Assignment], skipped: [Skipped] = [], unused: [Int] = [], uncovered: [Int] = []
+  ) {
     self.assignments = assignments
     self.skipped = skipped
     self.unused = unused
+    self.uncovered = uncovered
   }
 }
 
@@ -51,7 +60,8 @@ extension Resolution {
   ///
   /// Throws all that is wrong: what contradicts itself in the request; else what TensorFlow raises at
   /// the call, pair by pair in the order of the keys, then what it raises when the initializers run,
-  /// variable by variable. Stricter than TensorFlow in one point: shapes must agree in scope mappings too.
+  /// variable by variable; else what TensorFlow accepts in silence, unless `options` do too. Stricter
+  /// than TensorFlow in one more point: shapes must agree in scope mappings too.
   package static func resolve(
     _ map: AssignmentMap, variables: [Variable], in catalog: Catalog,
     _ options: Options = []
@@ -78,29 +88,48 @@ extension Resolution {
     let store = VariableStore(declarations.names)
     var matches = Matches(of: map, to: store, in: catalog, names: names, options)
     var reads = Reads(of: variables, in: catalog)
-    var assignments: [Assignment] = []
-    assignments.reserveCapacity(variables.count)
+    var resolution = Resolution(assignments: [])
+    resolution.assignments.reserveCapacity(variables.count)
     do throws(Problem) {
       var allowance = Allowance()
       try matches.match(&problems, &allowance)
       for index in 0..<variables.count {
         let match = matches.matches[index]
-        guard match.tensor >= 0 else { continue }
+        guard match.tensor >= 0 else {
+          resolution.leave(index, matches.lacked(by: index))
+          continue
+        }
         let tensor = Int(match.tensor)
         do throws(Reads.Refusal) {
           let slice = try reads.slice(of: index, match, &allowance)
-          assignments.append(Assignment(variable: index, tensor: tensor, slice: slice))
+          resolution.assignments.append(
+            Assignment(variable: index, tensor: tensor, slice: slice))
         } catch {
+          if options.contains(.skipMismatched), let shape = error.otherShape {
+            resolution.skipped.append(
+              Skipped(variable: index, tensor: catalog.name(tensor), storedShape: shape))
+            continue
+          }
           let key = map.pairs[Int(match.pair)].key
-          problems.add(error.problem(variables[index], catalog.name(tensor), key: key))
+          problems.add(
+            error.problem(variables[index], catalog.name(tensor), key: key, options))
         }
       }
     } catch {
       problems.add(error)
     }
     try problems.check()
-    let skipped = matches.skipped.filter { matches.matches[$0.key].tensor < 0 }
-      .sorted { $0.key < $1.key }.map { Skipped(variable: $0.key, tensor: $0.value) }
-    return Resolution(assignments: assignments, skipped: skipped, unused: matches.unused)
+    resolution.unused = matches.unused
+    if let omissions = resolution.omissions(map, variables, &matches, options) { throw omissions }
+    return resolution
+  }
+
+  /// Notes a variable that no pair assigned, and the tensor that it was to have, if a pair named one.
+  private mutating func leave(_ variable: Int, _ tensor: Name?) {
+    if let tensor {
+      skipped.append(Skipped(variable: variable, tensor: tensor))
+    } else {
+      uncovered.append(variable)
+    }
   }
 }

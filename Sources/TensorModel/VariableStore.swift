@@ -84,6 +84,26 @@ struct VariableStore {
       ? members[owner..<inside.upperBound] : [members[owner]] + members[inside]
   }
 
+  /// A variable that is seen as a partition of a member though its name does not end in a partition's
+  /// number: `m/part_of_speech/kernel` as one of `m`. nil if there is none, or a variable of the name.
+  func variableTakenForPartition(of member: Member) -> Name? {
+    guard member.variable < 0 else { return nil }
+    for place in member.parts {
+      let name = variables.names[partNames[Int(place)]]
+      if name.partNumber(after: member.name.count) == nil { return name }
+    }
+    return nil
+  }
+
+  /// Whether a scope, or the root if it is empty, has variables outside the store.
+  func hasVariablesOutside(in scope: Name) -> Bool {
+    guard variables.hasOutsideStore else { return false }
+    let prefix = scope.bytes.isEmpty ? [] : Name(scope.bytes + [UInt8(ascii: "/")]).bytes
+    return (0..<variables.count).contains {
+      !variables.isInStore($0) && variables.names[$0].bytes.starts(with: prefix)
+    }
+  }
+
   /// A member's name.
   func name(of member: Member) -> Name { Name(nameBytes[member.name]) }
 

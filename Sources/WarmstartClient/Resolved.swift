@@ -16,6 +16,15 @@ public struct Resolved: Sendable {
     public var sealed = false
     /// Variables whose tensor is missing are skipped and reported instead of failing the call.
     public var skipMissing = false
+    /// Variables whose tensor has another shape are skipped and reported instead of failing the call.
+    ///
+    /// Another dtype fails the call all the same: DTYPE_MISMATCH.
+    public var skipMismatched = false
+    /// What TensorFlow accepts in silence does not fail the call: a pair that matches no variable
+    /// (PAIR_UNUSED), a map that assigns nothing (NOTHING_ASSIGNED).
+    public var lenient = false
+    /// A variable that no pair matches fails the call: VARIABLE_NOT_COVERED.
+    public var requireAll = false
     /// Slices may be described by strides instead of being copied together.
     public var strides = false
     /// The map names tensors by what the variables were called, as TensorFlow's `warm_start` does, in a
@@ -30,12 +39,14 @@ public struct Resolved: Sendable {
     public init() {}
   }
 
-  /// A variable that got nothing because the checkpoint lacks its tensor.
+  /// A variable that got nothing because its tensor is missing or has another shape.
   public struct Skipped: Sendable, Hashable {
-    /// The variable's name.
-    public let variable: Name
-    /// The tensor that is missing.
+    /// The variable, whose shape says what was expected.
+    public let variable: Variable
+    /// The tensor that the map has for it.
     public let tensor: Name
+    /// The shape of the tensor, which is not the variable's; nil if the checkpoint lacks the tensor.
+    public let storedShape: Shape?
   }
 
   /// The checkpoint that the bytes are of, leased as long as this value lives.
@@ -44,11 +55,29 @@ public struct Resolved: Sendable {
   public let tensors: Tensors
   /// The variables that were skipped.
   public let skipped: [Skipped]
-  /// The pairs of the map that matched no variable.
+  /// The pairs of the map that matched no variable; none unless that was allowed by `Options.lenient`.
   public let unused: [AssignmentMap.Pair]
+  /// The variables that no pair of the map matched, in the order in which they were declared.
+  public let uncovered: [Variable]
+  /// How many tensors of the checkpoint no variable got anything of.
+  public let unusedTensorCount: Int
+  /// The first names of these, in the order of their bytes: at most 16.
+  public let unusedTensors: [Name]
+  /// How many variables were declared: those in `tensors`, `skipped` and `uncovered` together.
+  public var declaredCount: Int { tensors.count + skipped.count + uncovered.count }
 
   /// Finds the bytes of a variable.
   public subscript(variable: Name) -> Tensor? { tensors[variable] }
+}
+
+extension Resolved.Skipped: CustomStringConvertible {
+  /// The variable, and what keeps it from its tensor.
+  public var description: String {
+    guard let storedShape else { return "\(variable.name) (no tensor \(tensor))" }
+    let shape = variable.partition?.fullShape ?? variable.shape
+    return
+      "\(variable.name) of shape \(shape.map(\.description) ?? "?") (tensor \(tensor) is \(storedShape))"
+  }
 }
 
 extension Client {
@@ -142,6 +171,9 @@ private struct Question {
     wanted.alignment = options.alignment
     wanted.sealed = options.sealed
     if options.skipMissing { wanted.resolution.insert(.skipMissing) }
+    if options.skipMismatched { wanted.resolution.insert(.skipMismatched) }
+    if options.lenient { wanted.resolution.insert(.lenient) }
+    if options.requireAll { wanted.resolution.insert(.requireAll) }
     wanted.strides = options.strides
     wanted.objectNames = options.objectNames
     wanted.readAgain = options.readAgain
@@ -168,8 +200,7 @@ private struct Answer {
 
   private var places: [Place] = []
   private var handles = Handles()
-  private var skipped: [ResolveReply.Skipped] = []
-  private var unused: [Int] = []
+  private var report = ResolveReply.Report()
 
   /// Adds a reply; returns what the call opened if it says so.
   mutating func add(
@@ -187,8 +218,7 @@ private struct Answer {
       }
       places.append(Place(region: region, file: files[position]))
     }
-    skipped += reply.skipped
-    unused += reply.unused
+    report.append(reply.report)
     return reply.checkpoint
   }
 
@@ -208,24 +238,33 @@ private struct Answer {
         try Region(place.region, place.file, extents[index], in: checkpoint, question.options))
     }
     var skipped: [Resolved.Skipped] = []
-    for variable in self.skipped {
-      guard question.variables.indices.contains(variable.variable) else {
-        throw broken("a skipped variable \(variable.variable)")
-      }
+    for missing in report.skipped {
+      let variable = try element(missing.variable, of: question.variables, "a skipped variable")
       skipped.append(
         Resolved.Skipped(
-          variable: question.variables[variable.variable].name, tensor: variable.tensor))
+          variable: variable, tensor: missing.tensor, storedShape: missing.storedShape))
     }
     var unused: [AssignmentMap.Pair] = []
-    for position in self.unused {
-      guard question.map.pairs.indices.contains(position) else {
-        throw broken("an unused pair \(position)")
-      }
-      unused.append(question.map.pairs[position])
+    for position in report.unused {
+      unused.append(try element(position, of: question.map.pairs, "an unused pair"))
     }
+    var uncovered: [Variable] = []
+    for position in report.uncovered {
+      uncovered.append(try element(position, of: question.variables, "an uncovered variable"))
+    }
+    let names = report.unusedTensors.names
     return Resolved(
       checkpoint: checkpoint, tensors: Tensors(handles, question.variables, mapped),
-      skipped: skipped, unused: unused)
+      skipped: skipped, unused: unused, uncovered: uncovered,
+      unusedTensorCount: report.unusedTensors.count,
+      unusedTensors: (0..<names.count).map { names[$0] })
+  }
+
+  private func element<Element>(
+    _ position: Int, of all: [Element], _ what: String
+  ) throws(WarmstartError) -> Element {
+    guard all.indices.contains(position) else { throw broken("\(what) \(position)") }
+    return all[position]
   }
 
   private func broken(_ what: String) -> WarmstartError {

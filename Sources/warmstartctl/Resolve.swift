@@ -41,6 +41,15 @@ struct Resolve: ParsableCommand {
   @Flag(help: "Skip and report variables whose tensor is missing.")
   var skipMissing = false
 
+  @Flag(help: "Skip and report variables whose tensor has another shape.")
+  var skipMismatched = false
+
+  @Flag(help: "Accept pairs that match no variable, and a map that assigns nothing, as TensorFlow.")
+  var lenient = false
+
+  @Flag(help: "Fail if a variable is matched by no pair of the map.")
+  var requireAll = false
+
   @Flag(
     help: "Keys of the map are what the variables of a TF2 checkpoint were called, not its keys.")
   var objectNames = false
@@ -83,7 +92,7 @@ struct Resolve: ParsableCommand {
         try write(resolved, from: opened.path, to: directory)
       }
       try Output.write(
-        json ? ResolveReport(opened, resolved, files ?? []).json.line : resolved.text(variables))
+        json ? ResolveReport(opened, resolved, files ?? []).json.line : resolved.text)
     }
   }
 
@@ -92,6 +101,9 @@ struct Resolve: ParsableCommand {
     options.alignment = align ?? 0
     options.sealed = sealed
     options.skipMissing = skipMissing
+    options.skipMismatched = skipMismatched
+    options.lenient = lenient
+    options.requireAll = requireAll
     options.objectNames = objectNames
     return options
   }
@@ -121,8 +133,8 @@ struct Resolve: ParsableCommand {
 }
 
 extension Resolved {
-  /// A line for each variable, then what was skipped and what was of no use.
-  fileprivate func text(_ variables: [Variable]) -> String {
+  /// A line for each variable, then what was not assigned and not used, and a summary.
+  fileprivate var text: String {
     var table = Columns([.left, .left, .left, .left, .left, .right])
     for tensor in tensors {
       table.add([
@@ -132,48 +144,28 @@ extension Resolved {
       ])
     }
     var text = table.text
-    for skipped in skipped {
-      text += "skipped: \(skipped.variable) (no tensor \(skipped.tensor))".printable + "\n"
+    for skipped in skipped { text += "skipped: \(skipped)".printable + "\n" }
+    for pair in unused { text += "unused: \(pair.key) → \(pair.target.text)".printable + "\n" }
+    for variable in uncovered.prefix(Self.shownNames) { text += "not covered: \(variable.name)\n" }
+    if uncovered.count > Self.shownNames {
+      text += "not covered: … and \(uncovered.count - Self.shownNames) more\n"
     }
-    let scopes = unused.isEmpty ? [] : Self.scopes(of: variables)
-    for (index, pair) in unused.enumerated() {
-      let nearest =
-        index < Self.maximumSuggestions ? pair.target.nearest(among: scopes, of: variables) : ""
-      text += "unused: \(pair.key) → \(pair.target.text)\(nearest)".printable + "\n"
-    }
-    return text
+    return text + summary + "\n"
   }
 
-  /// The most lines that get nearest names, which cost a look at every scope; chosen, not tuned.
-  private static let maximumSuggestions = 8
-
-  /// The scopes that maps can name: those of variables in the store, ascending.
-  private static func scopes(of variables: [Variable]) -> [Name] {
-    var scopes: Set<Name> = []
-    for variable in variables where variable.isInStore {
-      let bytes = variable.name.bytes
-      for end in bytes.indices where bytes[end] == UInt8(ascii: "/") {
-        scopes.insert(Name(bytes[...end]))
-      }
-    }
-    return scopes.sorted()
+  private var summary: String {
+    "assigned \(tensors.count) of \(declaredCount) variables (\(skipped.count) skipped, "
+      + "\(uncovered.count) not covered); \(unused.count) pairs and \(unusedTensorCount) of "
+      + "\(checkpoint.tensorCount) tensors unused"
   }
+
+  /// At most this many variables that no pair covers are shown to people; scripts get all.
+  ///
+  /// Chosen, not tuned.
+  private static let shownNames = 20
 }
 
 extension AssignmentMap.Target {
-  /// The scopes that the target may have been meant for, worded to end a line, or nothing.
-  fileprivate func nearest(among scopes: [Name], of variables: [Variable]) -> String {
-    guard case .name(let name) = self else { return "" }
-    if variables.contains(where: { !$0.isInStore && $0.name.bytes.starts(with: name.bytes) }) {
-      return " (its variables are outside the variable store)"
-    }
-    var nearest = NearestNames(to: name)
-    for scope in scopes { nearest.offer(scope) }
-    guard !nearest.names.isEmpty else { return "" }
-    return " (no variable is there; nearest: "
-      + nearest.names.map(\.description).joined(separator: ", ") + ")"
-  }
-
   fileprivate var text: String {
     switch self {
     case .name(let name), .variable(let name): name.description
@@ -200,12 +192,22 @@ struct ResolveReport {
       describe(tensor, files.isEmpty ? nil : files[index])
     }
     let skipped = resolved.skipped.map { skipped in
-      JSON.object([("variable", .name(skipped.variable)), ("tensor", .name(skipped.tensor))])
+      var fields: [(String, JSON)] = [
+        ("variable", .name(skipped.variable.name)), ("tensor", .name(skipped.tensor)),
+      ]
+      if let shape = skipped.storedShape {
+        fields.append(("tensor_shape", .numbers(shape.lengths)))
+      }
+      return JSON.object(fields)
     }
     let unused = resolved.unused.map { JSON.list([.name($0.key), JSON($0.target)]) }
     return .object([
       ("checkpoint", .text(checkpoint.path)), ("generation", .text(checkpoint.generation)),
-      ("tensors", .list(tensors)), ("skipped", .list(skipped)), ("unused", .list(unused)),
+      ("declared_count", .number(resolved.declaredCount)), ("tensors", .list(tensors)),
+      ("skipped", .list(skipped)), ("unused", .list(unused)),
+      ("uncovered", .list(resolved.uncovered.map { .name($0.name) })),
+      ("unused_tensor_count", .number(resolved.unusedTensorCount)),
+      ("unused_tensors", .list(resolved.unusedTensors.map(JSON.name))),
     ])
   }
 

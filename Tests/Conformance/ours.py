@@ -73,7 +73,7 @@ class Warmstart:
         shutil.rmtree(output, ignore_errors=True)
         run = self.run(
             case, "resolve", case.path, "--map", map_file, "--variables", variables,
-            "--output", output, *case.options,
+            "--output", output, "--lenient", *case.options,
         )  # fmt: skip
         if run.returncode != 0:
             return refusal(run)

@@ -1014,7 +1014,7 @@ def make_maps():
     mapping("scope-lacks-tensor", [["/", "scope/"]], [v, variable("scope/none", "float32", [1])],
             "TENSOR_NOT_FOUND", "tensor none for variable scope/none is not found")
     mapping("scope-without-slash", [["/", "scope"]], [v], "TENSOR_NOT_FOUND",
-            "the target scope is taken for a name, a scope is scope/")
+            "scope is a scope: write scope/")
     mapping("scope-doubled-slash", [["//", "scope/"]], [v], "TENSOR_NOT_FOUND", "variable scope/f")
     mapping("shape-mismatch", [["f", {"variable": "v"}]], [variable("v", "float32", [3, 2])],
             "SHAPE_MISMATCH", "variable v", "[3, 2]", "tensor f", "[2, 3]")

@@ -113,13 +113,31 @@ import Testing
   }
 
   @Test func `skipped variables without their tensors are malformed`() throws {
-    let skipped: Columns = [1: Self.words(4, 2), 2: Self.names("a", "bc")]
+    let skipped: Columns = [
+      1: Self.words(4, 2), 2: Self.names("a", "bc"), 3: Self.words(-1, 2), 4: Self.numbers(3, 90),
+    ]
     #expect(
-      try resolveReply(4, Self.message(skipped)).skipped
-        == [.init(variable: 4, tensor: "a"), .init(variable: 2, tensor: "bc")])
+      try resolveReply(4, Self.message(skipped)).report.skipped
+        == [
+          .init(variable: 4, tensor: "a"), .init(variable: 2, tensor: "bc", storedShape: [3, 90]),
+        ])
     for names in [[], Self.names("a"), Self.names("a", "b", "c"), Self.names(of: "abc", 1, 1)] {
       #expect(isMalformed { _ = try resolveReply(4, Self.message(skipped, [2: names])) })
     }
+    for (field, column) in [
+      (3, []), (3, Self.words(2)), (3, Self.words(-1, 1)), (3, Self.words(2, 2)),
+      (4, Self.numbers(3)), (4, []),
+    ] as [(UInt64, [UInt8])] {
+      #expect(isMalformed { _ = try resolveReply(4, Self.message(skipped, [field: column])) })
+    }
+  }
+
+  @Test(
+    arguments: [
+      (5, [1, 0, 0]), (6, [1, 0, 0, 0, 0]), (8, names(of: "abc", 1, 1)),
+    ] as [(UInt64, [UInt8])])
+  func `reports whose columns end early are malformed`(_ field: UInt64, _ column: [UInt8]) {
+    #expect(isMalformed { _ = try resolveReply(field, column) })
   }
 
   // MARK: Tensors

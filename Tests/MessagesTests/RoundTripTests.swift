@@ -71,7 +71,7 @@ import Testing
     var options = ResolveRequest.Options()
     options.alignment = any.count(below: 1 << 13)
     options.sealed = any.flag()
-    if any.flag() { options.resolution.insert(.skipMissing) }
+    options.resolution = Resolution.Options(rawValue: UInt8(any.count() & 15))
     options.strides = any.flag()
     options.objectNames = any.flag()
     let variables = any.list { $0.variable() }
@@ -90,8 +90,7 @@ import Testing
     var checkpoint: OpenReply?
     var regions: [ResolveReply.Region] = []
     var handles: [Handle] = []
-    var skipped: [ResolveReply.Skipped] = []
-    var unused: [Int] = []
+    var report = ResolveReply.Report()
 
     init(_ any: inout Anything) {
       checkpoint = any.maybe { $0.openReply() }
@@ -102,14 +101,21 @@ import Testing
           byteCount: any.count(), stability: any.text())
       }
       handles = any.list { $0.handle() }
-      skipped = any.list { .init(variable: $0.count(), tensor: $0.name()) }
-      unused = any.list { $0.count() }
+      report.skipped = any.list { any in
+        .init(
+          variable: any.count(), tensor: any.name(),
+          storedShape: any.maybe { any in Shape(any.list { $0.count() }) })
+      }
+      report.unused = any.list { $0.count() }
+      report.uncovered = any.list { $0.count() }
+      report.unusedTensors.count = any.count()
+      for name in any.list({ $0.name() }) { report.unusedTensors.names.append(name) }
     }
 
     var bytes: [UInt8] {
       let scratch = Scratch()
       var frame = OutgoingFrame()
-      frame.begin(OutgoingHandles(handles), skipped: skipped, unused: unused, scratch)
+      frame.begin(OutgoingHandles(handles), report)
       frame.prepend(checkpoint, regions, scratch)
       return Array(frame.bytes)
     }
@@ -122,8 +128,7 @@ import Testing
     #expect(read.checkpoint == response.checkpoint)
     #expect(read.regions == response.regions)
     #expect((0..<read.handles.count).map { read.handles[$0] } == response.handles)
-    #expect(read.skipped == response.skipped)
-    #expect(read.unused == response.unused)
+    #expect(read.report == response.report)
   }
 
   @Test func `a tensor that goes on in the next response is one tensor`() throws {
@@ -164,7 +169,7 @@ import Testing
     let handles = (0..<200).map { _ in any.handle() }
     let scratch = Scratch()
     var frame = OutgoingFrame()
-    frame.begin(OutgoingHandles(handles), skipped: [], unused: [], scratch)
+    frame.begin(OutgoingHandles(handles), ResolveReply.Report())
     let bytes = Array(frame.bytes)
     let read = try unpackResolveReply(bytes.rawSpan, scratch).handles
     for position in (0..<200).reversed() { #expect(read[position] == handles[position]) }
@@ -174,9 +179,8 @@ import Testing
     var any = Anything(seed: 1)
     var handles = OutgoingHandles((0..<9).map { _ in any.handle() })
     handles.removeAll()
-    let scratch = Scratch()
     var frame = OutgoingFrame()
-    frame.begin(handles, skipped: [], unused: [], scratch)
+    frame.begin(handles, ResolveReply.Report())
     #expect(handles.count == 0 && handles.wireByteCount == 0 && frame.byteCount == 0)
   }
 

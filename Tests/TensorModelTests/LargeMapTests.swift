@@ -9,7 +9,7 @@ import Testing
 
   /// The name of the tensor of each variable, in declared order.
   private func tensors(_ map: AssignmentMap, _ variables: [Variable]) throws -> [Name] {
-    let resolution = try Resolution.resolve(map, variables: variables, in: catalog)
+    let resolution = try Resolution.resolve(map, variables: variables, in: catalog, .lenient)
     #expect(resolution.assignments.map(\.variable) == Array(variables.indices))
     return resolution.assignments.map { catalog.name($0.tensor) }
   }

@@ -40,7 +40,7 @@ struct Outcome: Equatable, CustomStringConvertible {
   /// Resolves a map.
   init(
     _ map: AssignmentMap, _ variables: [Variable], _ catalog: Catalog,
-    _ options: Resolution.Options = []
+    _ options: Resolution.Options = .lenient
   ) {
     do throws(Problems) {
       let resolution = try Resolution.resolve(

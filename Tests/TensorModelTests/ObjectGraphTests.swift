@@ -191,7 +191,8 @@ import Testing
     let found = problems(["gone": "w"], Model.variables(["w"]))
     #expect(found.map(\.reason) == [.tensorNotFound])
     #expect(found.first?.message.hasSuffix("it stands for k/gone, which the index lacks") == true)
-    let skipped = try resolve(["gone": "w"], Model.variables(["w"]), .skipMissing).skipped
+    let skipped = try resolve(["gone": "w"], Model.variables(["w"]), [.skipMissing, .lenient])
+      .skipped
     #expect(skipped == [Resolution.Skipped(variable: 0, tensor: "gone")])
   }
 

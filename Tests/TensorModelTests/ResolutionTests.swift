@@ -95,7 +95,7 @@ import Testing
       "zz/": "none/", "v": "x", "a": .variables([]), "sc/": "n/", "x/": "//",
     ]
     let resolution = try Resolution.resolve(
-      map, variables: Model.variables(["x", "n/a"]), in: catalog)
+      map, variables: Model.variables(["x", "n/a"]), in: catalog, .lenient)
     #expect(resolution.unused == [0, 2, 4])
     #expect(resolution.assignments.map(\.variable) == [0, 1])
   }
@@ -105,7 +105,8 @@ import Testing
     let map: AssignmentMap = [
       "sc/": "n/", "none": "q", "v": "q2", "z": "q2", "y": .variables([]),
     ]
-    let resolution = try Resolution.resolve(map, variables: variables, in: catalog, .skipMissing)
+    let resolution = try Resolution.resolve(
+      map, variables: variables, in: catalog, [.skipMissing, .lenient])
     #expect(resolution.assignments.map(\.variable) == [0, 3])
     #expect(resolution.skipped.map(\.variable) == [1, 2, 4, 5])
     #expect(resolution.skipped.map(\.tensor) == ["sc/zz", "none", "sc/p", "sc/p"])

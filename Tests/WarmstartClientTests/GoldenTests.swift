@@ -53,6 +53,8 @@ import WarmstartClient
     var options = Resolved.Options()
     options.sealed = sealed
     options.alignment = sealed ? 64 : 0
+    // Of some checkpoints no tensor is readable.
+    options.lenient = true
     let resolved = try checkpoint.resolve(map, variables, options)
     #expect(resolved.tensors.count == readable.count)
     let other = resolved.tensors.filter { tensor in

@@ -139,35 +139,4 @@ import Testing
     process.waitUntilExit()
     return process
   }
-
-  @Test func `a scope that no variable is in is told with the nearest that one is in`() throws {
-    var writer = BundleWriter()
-    writer.add("bert/w", dtype: 4, [3], [1, 2, 3])
-    let bundle = try writer.write(to: directory.path)
-    let variables = "\(directory.path)/variables.json"
-    let declared = #"{"variables": [{"name": "student/w", "dtype": "uint8", "shape": [3]}]}"#
-    try Data(declared.utf8).write(to: URL(filePath: variables))
-    let command = try Command(
-      "warmstartctl",
-      [
-        "--socket", daemon.socketPath, "resolve", bundle.prefix, "--assign", "bert/=studnet/",
-        "--variables", variables,
-      ])
-    // As TensorFlow, which says nothing at all.
-    #expect(command.status == 0)
-    #expect(
-      command.output
-        == "unused: bert/ → studnet/ (no variable is there; nearest: student/)\n")
-    let outside = declared.replacing("\"shape\"", with: "\"store\": false, \"shape\"")
-    try Data(outside.utf8).write(to: URL(filePath: variables))
-    #expect(
-      try Command(
-        "warmstartctl",
-        [
-          "--socket", daemon.socketPath, "resolve", bundle.prefix, "--assign", "bert/=student/",
-          "--variables", variables,
-        ]
-      ).output
-        == "unused: bert/ → student/ (its variables are outside the variable store)\n")
-  }
 }

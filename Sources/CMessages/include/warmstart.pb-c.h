@@ -532,10 +532,24 @@ struct  Warmstart__V1__ResolveRequest
    * before. Also name the feature "read_again".
    */
   protobuf_c_boolean read_again;
+  /*
+   * What TensorFlow accepts in silence is no error: a pair that matches no variable (PAIR_UNUSED), and
+   * a map that assigns nothing (NOTHING_ASSIGNED).
+   */
+  protobuf_c_boolean lenient;
+  /*
+   * Variables whose tensor has another shape are skipped and reported. Another dtype is an error
+   * (DTYPE_MISMATCH) all the same.
+   */
+  protobuf_c_boolean skip_mismatched;
+  /*
+   * A variable that no pair matches is an error (VARIABLE_NOT_COVERED).
+   */
+  protobuf_c_boolean require_all;
 };
 #define WARMSTART__V1__RESOLVE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__resolve_request__descriptor) \
-    , NULL, NULL, NULL, 0, 0, 0, 0, 0, 0 }
+    , NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 /*
@@ -720,21 +734,35 @@ struct  Warmstart__V1__Handles
 
 
 /*
- * Variables that were not assigned, in columns.
+ * Variables that a pair matches but that were not assigned, in columns.
  */
 struct  Warmstart__V1__Skipped
 {
   ProtobufCMessage base;
+  /*
+   * The positions in ResolveRequest.variables.
+   */
   size_t n_variables;
   uint32_t *variables;
   /*
-   * The tensors that are missing.
+   * The tensors that the map has for them.
    */
   Warmstart__V1__Names *tensors;
+  /*
+   * -1 if the checkpoint lacks the tensor (skip_missing), else its rank: it has another shape than
+   * the variable (skip_mismatched).
+   */
+  size_t n_ranks;
+  int32_t *ranks;
+  /*
+   * The axes of all tensors of another shape, one after the other.
+   */
+  size_t n_lengths;
+  uint64_t *lengths;
 };
 #define WARMSTART__V1__SKIPPED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__skipped__descriptor) \
-    , 0,NULL, NULL }
+    , 0,NULL, NULL, 0,NULL, 0,NULL }
 
 
 struct  Warmstart__V1__ResolveReply
@@ -749,14 +777,25 @@ struct  Warmstart__V1__ResolveReply
   Warmstart__V1__Handles *handles;
   Warmstart__V1__Skipped *skipped;
   /*
-   * Positions of pairs of the map that matched no variable.
+   * Positions of pairs of the map that matched no variable, ascending.
    */
   size_t n_unused;
   uint32_t *unused;
+  /*
+   * Positions of variables that no pair matched, ascending: those that the trainer adds.
+   */
+  size_t n_uncovered;
+  uint32_t *uncovered;
+  /*
+   * In the last reply: how many tensors of the checkpoint no variable got anything of, and the first
+   * names of these, at most 16 and 4096 bytes, in the order of their bytes.
+   */
+  uint64_t unused_tensor_count;
+  Warmstart__V1__Names *unused_tensors;
 };
 #define WARMSTART__V1__RESOLVE_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__resolve_reply__descriptor) \
-    , NULL, 0,NULL, NULL, NULL, 0,NULL }
+    , NULL, 0,NULL, NULL, NULL, 0,NULL, 0,NULL, 0, NULL }
 
 
 struct  Warmstart__V1__StatusRequest

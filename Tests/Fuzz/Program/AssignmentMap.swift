@@ -8,7 +8,8 @@ func fuzzAssignmentMap(_ bytes: [UInt8]) {
   let variables = Array(choices.list(0..<6) { $0.variables() }.joined())
   let tensors = choices.tensors(for: variables)
   let map = choices.map(variables)
-  let options = choices.one(of: [[], .skipMissing] as [Resolution.Options])
+  let options: Resolution.Options =
+    choices.flag() ? .lenient : Resolution.Options(rawValue: UInt8(choices.below(16)))
   var catalog = Catalog()
   for tensor in tensors {
     catalog.append(tensor.name, tensor.dtype, tensor.shape, slices: tensor.slices)
@@ -28,7 +29,7 @@ func fuzzAssignmentMap(_ bytes: [UInt8]) {
     reason = error.first.reason
   }
   // The reference looks at each element, and does not ask whether a request contradicts itself.
-  if choices.isExtreme || options == .skipMissing || reason == .invalidRequest { return }
+  if choices.isExtreme || options != .lenient || reason == .invalidRequest { return }
   var reference = Reference(tensors)
   reference.variables = variables
   do throws(Reference.Refusal) {

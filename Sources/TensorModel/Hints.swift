@@ -1,0 +1,124 @@
+/// What a map was probably meant to say where it names what is not there.
+///
+/// Made only once something is refused: it puts the variables' names in order.
+struct Hints {
+  private let tensors: KnownNames
+  private let catalog: Catalog
+  private let store: VariableStore
+  /// Whether the catalog's names are full names, not keys.
+  private let areFullNames: Bool
+  private lazy var variables = KnownNames(store.variables)
+
+  init(_ catalog: Catalog, _ store: VariableStore, areFullNames: Bool) {
+    tensors = KnownNames(ascending: catalog.names)
+    self.catalog = catalog
+    self.store = store
+    self.areFullNames = areFullNames
+  }
+
+  /// Whether a cause that was found before explains a tensor that is not found, too.
+  func explains(_ cause: Cause, _ tensor: Name, _ pair: Int) -> Bool {
+    if case .slash(pair) = cause { return true }
+    return cause.correction(of: tensor).map(tensors.has) ?? false
+  }
+
+  /// Whether a cause that was found before explains a target that is not found, too.
+  mutating func explains(_ cause: Cause, target: Name, _ key: Name) -> Bool {
+    if case .swapped = cause { return areSwapped(key, target) }
+    return cause.correction(of: target).map { variables.has($0) } ?? false
+  }
+
+  /// Why a tensor that a pair seeks is not found.
+  func cause(of tensor: Name, _ pair: Int, _ target: AssignmentMap.Target, key: Name) -> Finding? {
+    if key.isScope, case .name(let name) = target, let cause = missingSlash(name, pair) {
+      return cause
+    }
+    return tensors.has(tensor) ? nil : tensors.cause(of: tensor).map(Finding.init)
+  }
+
+  /// Why a target, a variable or a scope, is not found.
+  mutating func cause(ofTarget target: Name, key: Name) -> Finding? {
+    guard !variables.has(target) else { return nil }
+    if areSwapped(key, target) { return Finding(.swapped, target) }
+    return variables.cause(of: target).map(Finding.init)
+  }
+
+  /// What to say of a tensor that is not found for no cause that others may share.
+  func hint(_ tensor: Name) -> String {
+    let scope = tensor.scope
+    if tensor.isScope, tensors.has(tensor) {
+      return "; \(tensor.inMessage) is a scope of the checkpoint, and its target is a variable"
+    }
+    let name = tensor.withoutOutput
+    let objectHint = areFullNames ? "" : catalog.objectHint(for: name ?? tensor)
+    if !tensor.isScope, tensors.has(scope), objectHint.isEmpty {
+      return "; \(tensor.inMessage) is a scope of the checkpoint: write \(scope.inMessage), and a "
+        + "scope as its target"
+    }
+    return (name == nil ? "" : "; names in a checkpoint have no output's number")
+      + NearestNames.suggestion(for: name ?? tensor) {
+        tensors.offer(scopes: tensor.isScope, to: &$0)
+      }
+      + objectHint
+  }
+
+  /// What to say of a target that is not found for no cause that others may share.
+  mutating func hint(target: Name, key: Name) -> String {
+    let (scope, keyScope) = (target.scope, key.scope)
+    if !target.isScope, variables.has(scope) {
+      let keyHint =
+        !key.isScope && tensors.has(keyScope) ? ", and \(keyScope.inMessage) for its key" : ""
+      return "; \(target.inMessage) is a scope: write \(scope.inMessage)" + keyHint
+    }
+    if target.isScope, !key.isScope, tensors.has(keyScope) {
+      return "; write \(keyScope.inMessage) for its key"
+    }
+    return NearestNames.suggestion(for: target) {
+      variables.offer(scopes: target.isScope, to: &$0)
+    }
+  }
+
+  private mutating func areSwapped(_ key: Name, _ target: Name) -> Bool {
+    !target.bytes.isEmpty && !tensors.has(key) && tensors.has(target) && variables.has(key)
+  }
+
+  /// The finding that a target is a scope, but for the slash that scopes end in.
+  private func missingSlash(_ target: Name, _ pair: Int) -> Finding? {
+    guard !target.isScope, !target.bytes.isEmpty, !store.members(in: target).isEmpty else {
+      return nil
+    }
+    return Finding(.slash(pair: pair), target)
+  }
+}
+
+/// A cause, and what the name that is not found should have been, or is.
+struct Finding {
+  var cause: Cause
+  var name: Name
+
+  init(_ cause: Cause, _ name: Name) {
+    self.cause = cause
+    self.name = name
+  }
+
+  var hint: String { cause.hint(name) }
+}
+
+extension Name {
+  /// The name as that of a scope, with a slash at its end.
+  var scope: Name { isScope ? self : Name(bytes + [UInt8(ascii: "/")]) }
+}
+
+extension Catalog {
+  /// What to say of a name that is not found in a checkpoint that TF2 saved of objects: its keys are
+  /// paths of attributes.
+  fileprivate func objectHint(for name: Name) -> String {
+    let key = Name(name.bytes + Array("/.ATTRIBUTES/VARIABLE_VALUE".utf8))
+    if position(of: key) != nil {
+      return "; this checkpoint was saved of objects, and has the key \(key.inMessage)"
+    }
+    guard position(of: Name("_CHECKPOINTABLE_OBJECT_GRAPH")) != nil else { return "" }
+    return "; this checkpoint was saved of objects: object names find variables by what they were "
+      + "called"
+  }
+}

@@ -1,0 +1,168 @@
+/// The names that one side of a map may use, in ascending order: a checkpoint's tensors or the variables
+/// of the store. Says what a name that is not among them was probably meant to be.
+struct KnownNames {
+  private let names: NameList
+  /// The positions in ascending order of the names; nil if the names come in it.
+  private let order: [Int]?
+
+  /// The most bytes that one search looks at: some 10 ms; chosen, not tuned.
+  private static let maximumByteCount = 1 << 24
+  /// The most components that a name is searched by; chosen, not tuned.
+  private static let maximumComponents = 16
+  private static let slash = UInt8(ascii: "/")
+
+  /// Takes names that come in ascending order.
+  init(ascending names: NameList) {
+    self.names = names
+    order = nil
+  }
+
+  /// Takes the names of the variables in the store, partitions by the names of their variables.
+  init(_ variables: VariableList) {
+    var names = NameList()
+    for index in 0..<variables.count where variables.isInStore(index) {
+      let name = variables.names.span(index)
+      names.append(name.extracting(first: name.partMark ?? name.count))
+    }
+    self.names = names
+    order = NameOrder(names).indexes
+  }
+
+  /// Whether a name is known, or, if it ends in a slash, a name that begins with it.
+  func has(_ name: Name) -> Bool {
+    var range = 0..<names.count
+    while !range.isEmpty {
+      let middle = range.lowerBound + range.count / 2
+      if bytes(middle).span.precedes(name.bytes.span) {
+        range = middle + 1..<range.upperBound
+      } else {
+        range = range.lowerBound..<middle
+      }
+    }
+    guard range.lowerBound < names.count else { return false }
+    let found = bytes(range.lowerBound)
+    return name.isScope ? found.starts(with: name.bytes) : Name(found) == name
+  }
+
+  /// Why a name, or a scope with its slash, is not found though it is known by another name; that name.
+  func cause(of sought: Name) -> (cause: Cause, found: Name)? {
+    if let name = sought.withoutOutput, has(name) { return (.output, name) }
+    var start = sought.bytes.startIndex
+    for _ in 0..<Self.maximumComponents {
+      guard let slash = sought.bytes[start...].firstIndex(of: Self.slash),
+        slash + 1 < sought.bytes.endIndex
+      else { break }
+      start = slash + 1
+      let rest = Name(sought.bytes[start...])
+      if has(rest) {
+        return (.prefix(from: Name(sought.bytes[..<start]), to: Name("")), rest)
+      }
+    }
+    return sought.bytes.isEmpty ? nil : search(sought)
+  }
+
+  /// Looks for a name that differs only in case, else for the shortest that has a scope more in front.
+  private func search(_ sought: Name) -> (cause: Cause, found: Name)? {
+    var shortest: ArraySlice<UInt8>?
+    var isUnique = true
+    var left = Self.maximumByteCount
+    for place in 0..<names.count {
+      let name = bytes(place)
+      left -= name.count
+      guard left > 0 else { break }
+      let alike = sought.isScope ? name.prefix(sought.bytes.count) : name
+      if let cause = sought.prefixOfOtherCase(than: alike) { return (cause, Name(alike)) }
+      guard let end = end(of: sought, behindScopeOf: name, &left) else { continue }
+      let found = name[..<end]
+      if let known = shortest, known.count <= found.count {
+        isUnique = isUnique && (known.count < found.count || known == found)
+      } else {
+        (shortest, isUnique) = (found, true)
+      }
+    }
+    guard let shortest, isUnique else { return nil }
+    let prefix = Name(shortest.dropLast(sought.bytes.count))
+    return (.prefix(from: Name(""), to: prefix), Name(shortest))
+  }
+
+  /// Where the sought name, or scope, ends in a name that has it behind another scope.
+  private func end(
+    of sought: Name, behindScopeOf name: ArraySlice<UInt8>, _ left: inout Int
+  ) -> Int? {
+    let count = sought.bytes.count
+    guard name.count > count else { return nil }
+    if !sought.isScope {
+      guard name[name.endIndex - count - 1] == Self.slash, name.suffix(count) == sought.bytes
+      else { return nil }
+      return name.endIndex
+    }
+    var slash = name.firstIndex(of: Self.slash)
+    while let place = slash, name.endIndex - place > count {
+      let rest = name[(place + 1)...]
+      if rest.first == sought.bytes.first {
+        left -= count
+        guard left > 0 else { return nil }
+        if rest.starts(with: sought.bytes) { return place + 1 + count }
+      }
+      slash = rest.firstIndex(of: Self.slash)
+    }
+    return nil
+  }
+
+  /// Offers all names, or all scopes with their slashes, to a search for the nearest.
+  func offer(scopes: Bool, to nearest: inout NearestNames) {
+    var last: ArraySlice<UInt8> = []
+    for place in 0..<names.count {
+      let name = bytes(place)
+      guard scopes else {
+        nearest.offer(Name(name))
+        continue
+      }
+      // Those that the name before has, too, were offered with it.
+      var start = name.startIndex + zip(name, last).prefix { $0 == $1 }.count
+      for _ in 0..<Self.maximumComponents {
+        guard let slash = name[start...].firstIndex(of: Self.slash) else { break }
+        nearest.offer(Name(name[...slash]))
+        start = slash + 1
+      }
+      last = name
+    }
+  }
+
+  private func bytes(_ place: Int) -> ArraySlice<UInt8> {
+    names.bytes[names.range(order?[place] ?? place)]
+  }
+}
+
+extension Name {
+  /// Whether the name is that of a scope: it ends in a slash.
+  var isScope: Bool { bytes.last == UInt8(ascii: "/") }
+
+  /// The name less TensorFlow's number of an operation's output, as in `w:0`; nil if it has none.
+  var withoutOutput: Name? {
+    let digits = bytes.reversed().prefix { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }
+    let rest = bytes.dropLast(digits.count)
+    guard !digits.isEmpty, rest.last == UInt8(ascii: ":") else { return nil }
+    return Name(rest.dropLast())
+  }
+
+  /// What differs from a name that is equal but for the case of ASCII letters: all components up to the
+  /// last in which they differ.
+  fileprivate func prefixOfOtherCase(than other: ArraySlice<UInt8>) -> Cause? {
+    guard bytes.count == other.count else { return nil }
+    var difference: Int?
+    for (offset, (mine, others)) in zip(bytes, other).enumerated() where mine != others {
+      let letter = mine | 0x20
+      guard letter == others | 0x20, letter >= UInt8(ascii: "a"), letter <= UInt8(ascii: "z")
+      else { return nil }
+      difference = offset
+    }
+    guard let difference else { return nil }
+    let rest = bytes.dropFirst(difference)
+    let count =
+      difference
+      + (rest.firstIndex(of: UInt8(ascii: "/")).map { $0 + 1 - rest.startIndex }
+        ?? rest.count)
+    return .prefix(from: Name(bytes.prefix(count)), to: Name(other.prefix(count)))
+  }
+}

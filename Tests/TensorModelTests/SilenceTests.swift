@@ -1,0 +1,149 @@
+import TensorModel
+import Testing
+
+/// What TensorFlow accepts in silence: refused by default, accepted and reported if asked for.
+@Suite struct SilenceTests {
+  let catalog = Model.catalog(["bert/a", "bert/b", "w"])
+
+  private func strict(
+    _ map: AssignmentMap, _ variables: [Variable], _ options: Resolution.Options = []
+  ) -> Problems? {
+    problems(map, variables, catalog, options)
+  }
+
+  @Test func `a pair that matches no variable is refused alone`() {
+    let found = strict(["w": "w", "bert/": "studnet/"], Model.variables(["w", "student/a"]))
+    #expect(found?.all.map(\.reason) == [.pairUnused])
+    #expect(found?.first.key == "bert/")
+    #expect(
+      found?.first.message
+        == "key bert/: no variable is in scope studnet/; nearest: student/")
+  }
+
+  @Test func `all pairs that match no variable are refused at once`() {
+    let pairs: AssignmentMap = [
+      "w": "w", "bert/": "one/", "a/": "other/", "bert/a": .variables([]),
+    ]
+    let found = strict(pairs, Model.variables(["w"]))
+    #expect(found?.all.map(\.reason) == [.pairUnused, .pairUnused, .pairUnused])
+    #expect(found?.all.map(\.key) == ["bert/", "a/", "bert/a"])
+    #expect(found?.total == 3)
+  }
+
+  @Test(
+    arguments: [
+      (
+        ["bert/": "Student/"], ["student/a"],
+        "key bert/: no variable is in scope Student/; there is student/, which differs only in upper "
+          + "and lower case"
+      ),
+      (
+        ["student/": "bert/"], ["student/a"],
+        "key student/: no variable is in scope bert/; key and target are swapped: bert/ is in the "
+          + "checkpoint"
+      ),
+      ([:], ["a"], "the map is empty"), (["bert/": "a/"], [], "no variables are declared"),
+      (
+        ["x/": "one/", "bert/": "two/"], ["a"], "no pair of the map matches a variable"
+      ),
+    ] as [(AssignmentMap, [Name], String)])
+  func `a map that assigns nothing is refused and says why`(
+    map: AssignmentMap, variables: [Name], cause: String
+  ) {
+    let found = strict(map, Model.variables(variables))
+    #expect(found?.first.reason == .nothingAssigned)
+    #expect(found?.first.message == "nothing is assigned: " + cause)
+  }
+
+  @Test func `a map of which all is skipped is refused`() {
+    let variables = [Variable("bert/x", .float32, [2]), Variable("w", .float32, [3])]
+    let options: Resolution.Options = [.skipMissing, .skipMismatched]
+    let found = strict(["/": "/"], variables, options)
+    #expect(found?.all.map(\.reason) == [.nothingAssigned])
+    #expect(found?.first.message.hasSuffix("1 without a tensor, 1 of another shape") == true)
+  }
+
+  @Test func `what TensorFlow raises comes before what it accepts in silence`() {
+    let variables = [Variable("w", .int8, [2])]
+    let found = strict(["bert/": "none/", "w": "w"], variables, .requireAll)
+    #expect(found?.all.map(\.reason) == [.dtypeMismatch])
+  }
+
+  @Test func `a lenient map may do nothing`() throws {
+    let variables = VariableList(Model.variables(["student/a"]))
+    for map in [[:], ["bert/": "Student/"]] as [AssignmentMap] {
+      let resolution = try Resolution.resolve(map, variables: variables, in: catalog, .lenient)
+      #expect(resolution.assignments.isEmpty)
+      #expect(resolution.unused == Array(map.pairs.indices))
+      #expect(resolution.uncovered == [0])
+    }
+  }
+
+  @Test func `variables that no pair matches are reported, or refused if all are required`() throws
+  {
+    let variables = Model.variables(["w", "head", "bert/a", "bert/new"])
+    let map: AssignmentMap = ["w": "w", "bert/": "bert/"]
+    let resolution = try Resolution.resolve(
+      map, variables: variables, in: catalog, .skipMissing)
+    #expect(resolution.uncovered == [1])
+    #expect(resolution.skipped == [.init(variable: 3, tensor: "bert/new")])
+    let found = strict(map, variables, [.skipMissing, .requireAll])
+    #expect(found?.all.map(\.reason) == [.variableNotCovered])
+    #expect(found?.first.variable == "head")
+    let many = Model.variables(["w"] + (0..<1000).map { Name("v\($0)") })
+    #expect(strict(["w": "w"], many, .requireAll)?.total == 1000)
+  }
+
+  @Test func `variables of another shape are skipped in every form if asked`() throws {
+    let other = [Variable("w", .float32, [3]), Variable("bert/a", .float32, [2])]
+    let parts = try Model.partitions("q", [4])
+    for map in [
+      ["w": "w", "bert/": "bert/"], ["/": "/"], ["w": .variable("w"), "bert/a": "bert/a"],
+    ] as [AssignmentMap] {
+      let resolution = try Resolution.resolve(
+        map, variables: other, in: catalog, .skipMismatched)
+      #expect(resolution.assignments.map(\.variable) == [1])
+      #expect(resolution.skipped == [.init(variable: 0, tensor: "w", storedShape: [2])])
+    }
+    let resolution = try Resolution.resolve(
+      ["w": "q", "bert/a": "bert/a"], variables: parts + other, in: catalog, .skipMismatched)
+    #expect(resolution.skipped.map(\.variable) == [0, 1])
+    #expect(resolution.skipped.map(\.storedShape) == [[2], [2]])
+    #expect(resolution.uncovered == [2])
+  }
+
+  @Test(arguments: [["w": "w"], ["/": "/"]] as [AssignmentMap])
+  func `another dtype is refused where another shape is skipped`(map: AssignmentMap) {
+    let found = strict(map, [Variable("w", .int8, [3])], .skipMismatched)
+    #expect(found?.all.map(\.reason) == [.dtypeMismatch])
+  }
+
+  @Test func `where missing tensors are skipped, another shape points to its own option`() throws {
+    let hint = "; tensors of another shape are skipped with skip_mismatched"
+    let head = [Variable("w", .float32, [3])]
+    let parts = try Model.partitions("w", [4])
+    let cases: [(AssignmentMap, [Variable])] = [
+      (["w": "w"], head), (["/": "/"], head), (["w": "w"], parts),
+    ]
+    for (map, variables) in cases {
+      #expect(strict(map, variables, .skipMissing)?.first.message.hasSuffix(hint) == true)
+      #expect(strict(map, variables)?.first.message.hasSuffix(hint) == false)
+    }
+  }
+
+  @Test func `unused tensors are counted, and the first named`() {
+    let names = (0..<200).map { Name("t\($0 + 1000)") }
+    let catalog = Model.catalog(names)
+    let used = (0..<200).filter { $0 != 7 && $0 != 130 }
+      .map { Resolution.Assignment(variable: 0, tensor: $0) }
+    let two = UnusedTensors(of: catalog, after: used + used)
+    #expect(two.count == 2)
+    #expect((0..<two.names.count).map { two.names[$0] } == ["t1007", "t1130"])
+    let all = UnusedTensors(of: catalog, after: [])
+    #expect(all.count == 200)
+    #expect((0..<all.names.count).map { all.names[$0] } == Array(names.prefix(16)))
+    let long = Model.catalog(["a", Name([UInt8](repeating: 0x78, count: 5000)), "y"])
+    #expect(UnusedTensors(of: long, after: []).names.count == 1)
+    #expect(UnusedTensors(of: Catalog(), after: []) == UnusedTensors())
+  }
+}
