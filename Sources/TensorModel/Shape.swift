@@ -62,9 +62,8 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral {
 }
 
 extension Shape: CustomStringConvertible {
-  /// The lengths in brackets: `[3, 2]`, with `?` for an unknown one.
+  /// The lengths in brackets, as they are declared: `[3, 2]`, with `-1` for an unknown one.
   public var description: String {
-    let texts = lengths.map { $0 == Shape.unknownLength ? "?" : String($0) }
-    return "[" + texts.joined(separator: ", ") + "]"
+    "[" + lengths.map { String($0) }.joined(separator: ", ") + "]"
   }
 }

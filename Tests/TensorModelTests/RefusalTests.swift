@@ -34,6 +34,13 @@ import Testing
     }
   }
 
+  @Test func `a shape with an unknown length is shown as it is declared`() {
+    let found = problems(["m": "v"], Model.variables(["v"], [-1, 3]), catalog)
+    #expect(
+      found?.first.message
+        == "key m: shape [-1, 3] of variable v doesn't match shape [3, 2] of tensor m")
+  }
+
   @Test func `one partition given alone is compared with the whole tensor`() throws {
     let variables = try Partitioner.counts([3, 1]).partitions(of: "q", .float32, [3, 2])
     #expect(reasons(["m": "q/part_0"], variables) == [.shapeMismatch])
