@@ -2,7 +2,7 @@
 enum Cause: Hashable {
   /// Names were written to begin with `from` that begin with `to`; either may be empty.
   case prefix(from: Name, to: Name)
-  /// The number of an operation's output was left at the end: `w:0`.
+  /// The suffix that TensorFlow gives an operation's output was left at the end: `w:0`.
   case output
   /// Keys are variables or their scopes, and targets are tensors or theirs.
   case swapped
@@ -30,7 +30,7 @@ extension Cause {
     case .prefix(let from, let to) where from.bytes.isEmpty:
       "; there is \(found.inMessage), with \(to.inMessage) in front"
     case .prefix: "; there is \(found.inMessage), which differs only in upper and lower case"
-    case .output: "; leave out the output's number: the name is \(found.inMessage)"
+    case .output: "; leave out TensorFlow's output suffix: the name is \(found.inMessage)"
     case .swapped: "; key and target are swapped: \(found.inMessage) is in the checkpoint"
     case .slash: "; \(found.inMessage) is a scope: write \(found.inMessage)/"
     }

@@ -55,23 +55,26 @@ struct Hints {
       return "; \(tensor.inMessage) is a scope of the checkpoint: write \(scope.inMessage), and a "
         + "scope as its target"
     }
-    return (name == nil ? "" : "; names in a checkpoint have no output's number")
+    return (name == nil ? "" : "; leave out TensorFlow's output suffix")
       + NearestNames.suggestion(for: name ?? tensor) {
         tensors.offer(scopes: tensor.isScope, to: &$0)
       }
       + objectHint
   }
 
+  /// Whether a target is a scope, with its slash or without.
+  mutating func isScope(_ target: Name) -> Bool { target.isScope || variables.has(target.scope) }
+
   /// What to say of a target that is not found for no cause that others may share.
   mutating func hint(target: Name, key: Name) -> String {
     let (scope, keyScope) = (target.scope, key.scope)
     if !target.isScope, variables.has(scope) {
       let keyHint =
-        !key.isScope && tensors.has(keyScope) ? ", and \(keyScope.inMessage) for its key" : ""
-      return "; \(target.inMessage) is a scope: write \(scope.inMessage)" + keyHint
+        !key.isScope && tensors.has(keyScope) ? ", and \(keyScope.inMessage) as its key" : ""
+      return "; write \(scope.inMessage)" + keyHint
     }
     if target.isScope, !key.isScope, tensors.has(keyScope) {
-      return "; write \(keyScope.inMessage) for its key"
+      return "; write \(keyScope.inMessage) as its key"
     }
     return NearestNames.suggestion(for: target) {
       variables.offer(scopes: target.isScope, to: &$0)

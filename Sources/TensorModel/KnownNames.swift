@@ -21,8 +21,12 @@ struct KnownNames {
   init(_ variables: VariableList) {
     var names = NameList()
     for index in 0..<variables.count where variables.isInStore(index) {
-      let name = variables.names.span(index)
-      names.append(name.extracting(first: name.partMark ?? name.count))
+      let name = variables.names[index]
+      if let mark = name.partMark, name.partNumber(after: mark - name.bytes.startIndex) != nil {
+        names.append(Name(name.bytes[..<mark]))
+      } else {
+        names.append(name)
+      }
     }
     self.names = names
     order = NameOrder(names).indexes
@@ -138,7 +142,7 @@ extension Name {
   /// Whether the name is that of a scope: it ends in a slash.
   var isScope: Bool { bytes.last == UInt8(ascii: "/") }
 
-  /// The name less TensorFlow's number of an operation's output, as in `w:0`; nil if it has none.
+  /// The name less the suffix that TensorFlow gives an operation's output, as in `w:0`; nil if it has none.
   var withoutOutput: Name? {
     let digits = bytes.reversed().prefix { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }
     let rest = bytes.dropLast(digits.count)

@@ -237,9 +237,12 @@ struct Matches {
       return problems.add(.outsideStore(name, key: key))
     }
     if problems.repeats(.scopeOnly, { hints.explains($0, target: name, key) }) { return }
-    guard problems.takesHint() else { return problems.add(.scopeOnly(name, "", key: key)) }
+    guard problems.takesHint() else {
+      return problems.add(.scopeOnly(name, isScope: name.isScope, "", key: key))
+    }
     guard let finding = hints.cause(ofTarget: name, key: key) else {
-      return problems.add(.scopeOnly(name, hints.hint(target: name, key: key), key: key))
+      let hint = hints.hint(target: name, key: key)
+      return problems.add(.scopeOnly(name, isScope: hints.isScope(name), hint, key: key))
     }
     problems.add(.noVariable(name, finding.hint, key: key), because: finding.cause)
   }

@@ -27,9 +27,9 @@ extension Problem {
   }
 
   /// A key that is no scope with a target that no variable is named.
-  static func scopeOnly(_ name: Name, _ hint: String, key: Name) -> Problem {
+  static func scopeOnly(_ name: Name, isScope: Bool, _ hint: String, key: Name) -> Problem {
     let cause =
-      if name.isScope {
+      if isScope {
         "the target \(name.inMessage) is a scope"
       } else {
         "no variable or scope is named \(name.inMessage) "

@@ -13,7 +13,7 @@ import Testing
     ("bert/", "s/", "model/bert/a", "; there is model/bert/a, with model/ in front"),
     ("model/bert/", "s/", "bert/a", "; there is bert/a, without model/ in front"),
     ("BERT/", "s/", "bert/a", "; there is bert/a, which differs only in upper and lower case"),
-    ("bert/a:0", "s/a", "bert/a", "; leave out the output's number: the name is bert/a"),
+    ("bert/a:0", "s/a", "bert/a", "; leave out TensorFlow's output suffix: the name is bert/a"),
     (
       "bert", "s/a", "bert/a",
       "; bert is a scope of the checkpoint: write bert/, and a scope as its target"
@@ -34,15 +34,15 @@ import Testing
   }
 
   @Test(arguments: [
-    ("w", "v:0", "no variable is named v:0; leave out the output's number: the name is v"),
+    ("w", "v:0", "no variable is named v:0; leave out TensorFlow's output suffix: the name is v"),
     ("w", "V", "no variable is named V; there is v, which differs only in upper and lower case"),
     ("w", "a", "no variable is named a; there is s/a, with s/ in front"),
     ("w", "m/v", "no variable is named m/v; there is v, without m/ in front"),
     ("v", "w", "no variable is named w; key and target are swapped: w is in the checkpoint"),
     (
-      "bert", "s/", "the target s/ is a scope; a scope key must end in '/'; write bert/ for its key"
+      "bert", "s/", "the target s/ is a scope; a scope key must end in '/'; write bert/ as its key"
     ),
-    ("w", "p:0", "no variable is named p:0; leave out the output's number: the name is p"),
+    ("w", "p:0", "no variable is named p:0; leave out TensorFlow's output suffix: the name is p"),
   ])
   func `a target that is not found has a hint at its cause`(
     key: Name, target: Name, words: String
@@ -54,28 +54,32 @@ import Testing
     #expect(found?.first.message == "key \(key): \(words)")
   }
 
-  @Test func `a variable object with an output's number has a hint`() {
+  @Test func `a variable object with an output suffix has a hint`() {
     let message = message(["w": .variable("v:0")], ["v"], in: ["w"])
     #expect(
       message
-        == "key w: variable v:0 is not declared; leave out the output's number: the name is v")
+        == "key w: variable v:0 is not declared; leave out TensorFlow's output suffix: the name is v"
+    )
   }
 
   @Test func `scopes without their slashes are said to be scopes`() {
     let message = message(["bert": "s"], ["s/a"], in: ["bert/a"])
-    #expect(message?.hasSuffix("; s is a scope: write s/, and bert/ for its key") == true)
+    #expect(
+      message == "key bert: the target s is a scope; a scope key must end in '/'; write s/, and "
+        + "bert/ as its key")
   }
 
   @Test(arguments: [
     ("Student/", "there is student/, which differs only in upper and lower case"),
     ("m/student/", "there is student/, without m/ in front"),
     ("enc/", "there is student/enc/, with student/ in front"),
+    ("bert/", "key and target are swapped: bert/ is in the checkpoint"),
   ])
   func `a scope of no variables has a hint at its cause`(target: Name, hint: String) {
     let message = message(
-      AssignmentMap([.init("bert/", .name(target))]), ["student/enc/a"], in: ["bert/a"])
+      AssignmentMap([.init("student/", .name(target))]), ["student/enc/part_x/a"], in: ["bert/a"])
     #expect(
-      message == "nothing is assigned: key bert/: no variable is in scope \(target); \(hint)")
+      message == "nothing is assigned: key student/: no variable is in scope \(target); \(hint)")
   }
 
   @Test func `variables outside the store are said to be`() {
