@@ -78,7 +78,7 @@ package struct ResolveReply: Sendable {
       case 4: report.skipped = try ResolveReply.skipped(contents, scratch)
       case 5: report.unused += try ResolveReply.positions(contents, of: "unused pairs")
       case 6: report.uncovered += try ResolveReply.positions(contents, of: "uncovered variables")
-      case 8: report.unusedTensors.names = try ResolveReply.names(contents, scratch)
+      case 8: report.unusedTensors.names = try ResolveReply.names(contents)
       default: break
       }
     }
@@ -93,10 +93,28 @@ package struct ResolveReply: Sendable {
     }
   }
 
-  private static func names(_ bytes: RawSpan, _ scratch: Scratch) throws(MessageError) -> NameList {
-    let message = unsafe try scratch.unpack(
-      bytes, limit: MessageLimit.reply, { unsafe warmstart__v1__names__unpack($0, $1, $2) })
-    return try unsafe NameList(message, count: message.pointee.n_lengths, of: "unused tensors")
+  /// Unpacks the message `Names` without a copy between.
+  private static func names(_ bytes: RawSpan) throws(MessageError) -> NameList {
+    var reader = FieldReader(Span(_bytes: bytes))
+    var (text, lengths) = (0..<0, 0..<0)
+    while let field = try reader.next() {
+      guard case .bytes(let range) = field.value else { continue }
+      if field.number == 1 { text = range }
+      if field.number == 2 { lengths = range }
+    }
+    var names = NameList()
+    names.reserveCapacity(lengths.count / 4, byteCount: text.count)
+    for place in stride(from: lengths.lowerBound, to: lengths.upperBound - 3, by: 4) {
+      let length = Int(unsafe bytes.unsafeLoadUnaligned(fromByteOffset: place, as: UInt32.self))
+      guard length <= text.count else { break }
+      let end = text.lowerBound + length
+      names.append(Span(_bytes: bytes.extracting(text.lowerBound..<end)))
+      text = end..<text.upperBound
+    }
+    guard text.isEmpty, 4 * names.count == lengths.count else {
+      throw .malformed("unused tensors whose names' lengths are not those of their text")
+    }
+    return names
   }
 
   private static func skipped(

@@ -25,7 +25,7 @@ package struct NameList: Sendable, Hashable {
   var memoryByteCount: Int { bytes.count + ends.count * MemoryLayout<Int>.stride }
 
   /// Makes room for names, so that appending them moves nothing.
-  mutating func reserveCapacity(_ count: Int, byteCount: Int) {
+  package mutating func reserveCapacity(_ count: Int, byteCount: Int) {
     ends.reserveCapacity(count)
     bytes.reserveCapacity(byteCount)
   }

@@ -61,8 +61,9 @@ public struct Resolved: Sendable {
   public let uncovered: [Variable]
   /// How many tensors of the checkpoint no variable got anything of.
   public let unusedTensorCount: Int
+  fileprivate let unusedNames: NameList
   /// The first names of these, in the order of their bytes: at most 16.
-  public let unusedTensors: [Name]
+  public var unusedTensors: [Name] { (0..<unusedNames.count).map { unusedNames[$0] } }
   /// How many variables were declared: those in `tensors`, `skipped` and `uncovered` together.
   public var declaredCount: Int { tensors.count + skipped.count + uncovered.count }
 
@@ -252,12 +253,11 @@ private struct Answer {
     for position in report.uncovered {
       uncovered.append(try element(position, of: question.variables, "an uncovered variable"))
     }
-    let names = report.unusedTensors.names
     return Resolved(
       checkpoint: checkpoint, tensors: Tensors(handles, question.variables, mapped),
       skipped: skipped, unused: unused, uncovered: uncovered,
       unusedTensorCount: report.unusedTensors.count,
-      unusedTensors: (0..<names.count).map { names[$0] })
+      unusedNames: report.unusedTensors.names)
   }
 
   private func element<Element>(
