@@ -348,7 +348,8 @@ package struct Loading {
     throw problem
   }
 
-  private func expectFilesUnchanged(_ runs: [(run: Int, tensor: Int)]) throws(Problem) {
+  /// Throws if a file that one of the runs is in is no longer what it was.
+  func expectFilesUnchanged(_ runs: [(run: Int, tensor: Int)]) throws(Problem) {
     for shard in Set(runs.map { checkpoint.stored[$0.run].shard }) {
       guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else {
         continue

@@ -254,7 +254,7 @@ extension Checkpoint {
   }
 
   /// Throws unless the files have all bytes of a stored run, and as many as its shape needs.
-  private func expectReadable(
+  func expectReadable(
     _ index: Int, of tensor: Int, in files: FileSet
   ) throws(Problem) {
     let run = stored[index]

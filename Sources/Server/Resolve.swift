@@ -97,8 +97,16 @@ extension Session {
         return try Resolution.resolve(
           request.map, variables: request.variables, in: open.checkpoint.catalog, options)
       }
-      return try Resolution.resolve(
-        request.map, variables: request.variables, in: objects.names, options)
+      while true {
+        let (resolution, uncompared) = try Resolution.resolve(
+          request.map, variables: request.variables, in: objects.names, options)
+        if uncompared.isEmpty { return resolution }
+        do throws(Problem) {
+          try open.lease.compare(uncompared, of: objects, from: open.files, for: caller)
+        } catch {
+          throw Problems([error])
+        }
+      }
     } catch {
       throw .status(CallStatus(error.all, total: error.total))
     }

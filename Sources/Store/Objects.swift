@@ -6,14 +6,35 @@ package import TensorModel
 package final class Objects: Sendable {
   /// Which objects there are, and which tensors are theirs.
   package let graph: ObjectGraph
-  /// The tensors by what their variables were called.
-  package let names: FullNames
+  // Invariant: `comparing` is there until its flight ends.
+  private let state: Monitor<(names: FullNames, comparing: Flight?)>
   private let charge: Charge
 
   init(_ graph: ObjectGraph, _ names: FullNames, _ charge: consuming Charge) {
     self.graph = graph
-    self.names = names
+    state = Monitor((names, nil))
     self.charge = charge
+  }
+
+  /// The tensors by what their variables were called, as far as tensors of one name are compared.
+  package var names: FullNames { state.withLock { $0.names } }
+
+  /// Begins a comparison, unless one goes on: then returns its flight.
+  fileprivate func beginComparing(_ flight: Flight) -> Flight? {
+    state.withLock { state in
+      guard state.comparing == nil else { return state.comparing }
+      state.comparing = flight
+      return nil
+    }
+  }
+
+  /// Ends a comparison, and keeps what it found.
+  fileprivate func endComparing(_ flight: Flight, equal: [Name], different: [Name]) {
+    state.withLock { state in
+      state.names.settle(equal: equal, different: different)
+      state.comparing = nil
+    }
+    flight.end()
   }
 
   /// Whether somebody has read the graph, or is reading it.
@@ -82,5 +103,31 @@ extension Lease {
       Amounts(memory: graph.memoryByteCount + names.memoryByteCount), to: tab,
       for: "an object graph")
     return Objects(graph, names, charge)
+  }
+  /// Compares the tensors of uncompared names through these files; waits if somebody else compares.
+  ///
+  /// What is found is remembered with the objects, also if the comparison of a later name fails. After
+  /// a wait names may be uncompared still.
+  package func compare(
+    _ names: [Name], of objects: Objects, from files: FileSet, for caller: Caller
+  ) throws(Problem) {
+    let other = try store.loadSlots.run(caller, of: account.uid) { () throws(Problem) in
+      let flight = Flight()
+      if let other = objects.beginComparing(flight) { return Flight?.some(other) }
+      var (equal, different): ([Name], [Name]) = ([], [])
+      defer { objects.endComparing(flight, equal: equal, different: different) }
+      let known = objects.names
+      for name in names {
+        let tensors = known.uncomparedTensors(of: name)
+        guard !tensors.isEmpty else { continue }
+        let isEqual = try resident.checkpoint.areEqual(tensors, in: files) { () throws(Problem) in
+          // The work goes on for others even if the one who began it has gone.
+          if !flight.isAwaited { try caller.checkIn() }
+        }
+        if isEqual { equal.append(name) } else { different.append(name) }
+      }
+      return nil
+    }
+    if let other { try caller.wait(for: other) }
   }
 }

@@ -21,8 +21,8 @@ extension Problem {
     let more = keys.count > shown ? " and \(keys.count - shown) more" : ""
     return Problem(
       .ambiguousName,
-      "key \(key.inMessage): name \(name.inMessage)\(purpose) stands for \(keys.count) tensors: "
-        + "\(list)\(more)",
+      "key \(key.inMessage): name \(name.inMessage)\(purpose) stands for \(keys.count) tensors "
+        + "that differ: \(list)\(more)",
       key: key, variable: variable, tensor: name)
   }
 

@@ -117,8 +117,11 @@ import Testing
   private func resolve(
     _ map: AssignmentMap, _ variables: [Variable], _ options: Resolution.Options = []
   ) throws(Problems) -> Resolution {
-    try Resolution.resolve(
-      map, variables: VariableList(variables), in: Self.names, options)
+    var names = Self.names
+    names.settle(equal: [], different: ["p"])
+    return try Resolution.resolve(
+      map, variables: VariableList(variables), in: names, options
+    ).resolution
   }
 
   private func tensors(
@@ -163,12 +166,46 @@ import Testing
     let found = problems(["p": "w", "net/a": "v"], Model.variables(["w", "v"]))
     #expect(found.map(\.reason) == [.ambiguousName])
     #expect(found.first?.reason.code == .invalidArgument)
-    #expect(found.first?.message.hasSuffix("name p stands for 2 tensors: k/p0, k/p1") == true)
+    #expect(
+      found.first?.message.hasSuffix("name p stands for 2 tensors that differ: k/p0, k/p1") == true)
     #expect(found.first?.tensor == "p")
     // Also where tensors may be missing, and in a scope.
     let scope = problems(["/": "/"], Model.variables(["p", "net/a"]), .skipMissing)
     #expect(scope.map(\.reason) == [.ambiguousName])
     #expect(scope.first?.variable == "p")
+  }
+
+  @Test func `a name of tensors that may be equal is to be compared, and then stands for one`()
+    throws
+  {
+    let variables = VariableList(Model.variables(["w", "v"]))
+    let map: AssignmentMap = ["p": "w", "net/a": "v"]
+    let first = try Resolution.resolve(map, variables: variables, in: Self.names)
+    #expect(first.uncompared == ["p"])
+    #expect(
+      Self.names.uncomparedTensors(of: "p").map { Self.catalog.name($0) } == ["k/p0", "k/p1"])
+    #expect(Self.names.uncomparedTensors(of: "net/a").isEmpty)
+    var names = Self.names
+    names.settle(equal: ["p"], different: [])
+    let (resolution, uncompared) = try Resolution.resolve(map, variables: variables, in: names)
+    #expect(uncompared.isEmpty)
+    #expect(resolution.assignments.map { Self.catalog.name($0.tensor) } == ["k/p0", "k/a"])
+  }
+
+  @Test func `names that are settled leave the others as they were`() throws {
+    let graph = Self.graph(
+      7,
+      variables: [
+        (1, "a", "k/a"), (2, "a", "k/b"), (3, "b", "k/c"), (4, "c", "k/p0"), (5, "c", "k/p1"),
+      ])
+    var names = FullNames(graph, in: Self.catalog)
+    names.settle(equal: [], different: ["a", "nowhere"])
+    #expect(names.uncomparedTensors(of: "a").isEmpty)
+    #expect(names.uncomparedTensors(of: "c").map { Self.catalog.name($0) } == ["k/p0", "k/p1"])
+    let (resolution, uncompared) = try Resolution.resolve(
+      ["b": "v", "c": "w"], variables: VariableList(Model.variables(["v", "w"])), in: names)
+    #expect(resolution.assignments.map { Self.catalog.name($0.tensor) } == ["k/c", "k/p0"])
+    #expect(uncompared == ["c"])
   }
 
   @Test func `a name of many tensors is refused with the first of them`() {

@@ -1,0 +1,72 @@
+import Kernel
+package import TensorModel
+
+extension Checkpoint {
+  /// Whether tensors of one dtype, shape and list of slices have the same bytes, as stored.
+  ///
+  /// Reads in pieces, and only if the stored sizes and checksums agree. Strings are compared with
+  /// their lengths. Tensors of a V1 checkpoint are not compared: false.
+  ///
+  /// Throws if a file lacks bytes of a tensor, if the bytes differ because they are damaged, or what
+  /// `checkIn` throws, which is called between pieces.
+  package func areEqual(
+    _ tensors: [Int], in files: FileSet, checkIn: @escaping () throws(Problem) -> Void
+  ) throws(Problem) -> Bool {
+    guard records == nil, let first = tensors.first else { return false }
+    let runs = storedRange(first)
+    for other in tensors.dropFirst() {
+      let others = storedRange(other)
+      guard runs.count == others.count, zip(runs, others).allSatisfy({ isAlike($0, $1) })
+      else { return false }
+    }
+    for tensor in tensors {
+      for run in storedRange(tensor) { try expectReadable(run, of: tensor, in: files) }
+    }
+    var loading = Loading(self, files, checkIn: checkIn)
+    var otherLoading = Loading(self, files, checkIn: checkIn)
+    var compared: [(run: Int, tensor: Int)] = []
+    for other in tensors.dropFirst() {
+      for pair in zip(runs, storedRange(other)) where stored[pair.0] != stored[pair.1] {
+        let pair = [(run: pair.0, tensor: first), (run: pair.1, tensor: other)]
+        guard try loading.hasSameBytes(pair[0], as: pair[1], &otherLoading) else {
+          // Equal checksums of different bytes: most likely one of them is damaged.
+          var none = MutableRawSpan()
+          try loading.load(verifying: pair, filling: [], of: &none)
+          return false
+        }
+        compared += pair
+      }
+    }
+    try loading.expectFilesUnchanged(compared)
+    return true
+  }
+
+  /// Whether two runs may have the same bytes by what the index says.
+  private func isAlike(_ run: Int, _ other: Int) -> Bool {
+    stored[run].byteCount == stored[other].byteCount
+      && stored[run].maskedChecksum == stored[other].maskedChecksum
+  }
+}
+
+extension Loading {
+  /// Compares two stored runs of one size, whose bytes lie in their files; `other` reads the second.
+  fileprivate mutating func hasSameBytes(
+    _ run: (run: Int, tensor: Int), as second: (run: Int, tensor: Int), _ other: inout Loading
+  ) throws(Problem) -> Bool {
+    let (stored, secondStored) = (checkpoint.stored[run.run], checkpoint.stored[second.run])
+    reserveBuffer(stored.byteCount)
+    other.reserveBuffer(stored.byteCount)
+    var done = 0
+    while done < stored.byteCount {
+      try checkIn()
+      let count = min(buffer.count, other.buffer.count, stored.byteCount - done)
+      try read(stored, of: run.tensor, from: done, count: count)
+      try other.read(secondStored, of: second.tensor, from: done, count: count)
+      let isEqual = buffer.rawSpan.extracting(0..<count)
+        .equals(other.buffer.rawSpan.extracting(0..<count))
+      guard isEqual else { return false }
+      done += count
+    }
+    return true
+  }
+}
