@@ -1,9 +1,11 @@
 import TensorModel
 import WarmstartClient
 
-/// What `list --verify` finds: the daemon reads every tensor and compares its checksums.
+/// What `list --verify` finds: the daemon reads all that is stored and compares its checksums.
 ///
 /// Nothing is checked here: a tensor that can be resolved is one whose bytes are those that were saved.
+/// A tensor that is stored in slices is asked for slice by slice, since it may lack some: TensorFlow
+/// saves optimizers' slots so.
 /// What the daemon makes on the way (of V1 checkpoints, slices, the other byte order) stays for who asks
 /// next, and must fit its budget.
 struct Verification {
@@ -32,47 +34,106 @@ struct Verification {
     }
   }
 
-  /// Asks for all tensors, in batches.
+  /// Asks for all that is stored, in batches: for several whole tensors, or slices of one tensor.
   private mutating func check(_ tensors: [Checkpoint.StoredTensor]) throws(Failure) {
+    var whole: [Part] = []
+    for tensor in tensors {
+      // Slices that do not lie in the tensor make the daemon refuse all of it.
+      if tensor.slices.isEmpty || !tensor.slices.allSatisfy({ $0.fits(tensor.shape) }) {
+        whole.append(Part(tensor, nil))
+      } else {
+        try checkBatches(whole)
+        whole = []
+        // A slice without elements has no bytes, and cannot be asked for.
+        let slices = tensor.slices.filter { $0.counts.allSatisfy { $0 > 0 } }
+        try checkBatches(slices.map { Part(tensor, $0) })
+      }
+    }
+    try checkBatches(whole)
+  }
+
+  private mutating func checkBatches(_ parts: [Part]) throws(Failure) {
     var start = 0
-    while start < tensors.count {
+    while start < parts.count {
       var (end, byteCount) = (start, 0)
       repeat {
-        byteCount += min(tensors[end].byteCount, Verification.batchByteCount)
+        byteCount += min(parts[end].byteCount, Verification.batchByteCount)
         end += 1
-      } while end < tensors.count && end - start < Verification.batchCount
+      } while end < parts.count && end - start < Verification.batchCount
         && byteCount < Verification.batchByteCount
-      try checkBatch(tensors[start..<end])
+      try checkBatch(parts[start..<end])
       start = end
     }
   }
 
-  /// Asks for tensors; where one is refused, for each by itself.
-  private mutating func checkBatch(_ tensors: ArraySlice<Checkpoint.StoredTensor>) throws(Failure) {
+  /// Asks for a batch; where it is refused, for each part by itself.
+  private mutating func checkBatch(_ parts: ArraySlice<Part>) throws(Failure) {
     do {
-      try resolve(tensors)
+      try resolve(parts)
     } catch {
       // What is no tensor's fault would be the same again.
       guard let problem = error.problems.first, problem.tensor != nil else { throw error }
-      guard tensors.count == 1 else {
-        for position in tensors.indices { try checkBatch(tensors[position...position]) }
+      guard parts.count == 1 else {
+        for position in parts.indices { try checkBatch(parts[position...position]) }
         return
       }
       if problem.reason == .unsupported {
-        unsupported.append(problem)
+        unsupported.appendUnlessLast(problem)
       } else {
-        problems.append(problem)
+        problems.appendUnlessLast(problem)
       }
     }
   }
 
-  private func resolve(_ tensors: ArraySlice<Checkpoint.StoredTensor>) throws(Failure) {
-    let variables = tensors.map { Variable($0.name, $0.dtype, $0.shape, isInStore: false) }
-    let map = AssignmentMap(variables.map { .init($0.name, .variable($0.name)) })
+  private func resolve(_ parts: ArraySlice<Part>) throws(Failure) {
+    let variables = parts.enumerated().map { number, part in
+      // One that is alone is called as its tensor, so that a message has no name of our making.
+      part.variable(parts.count == 1 || part.slice == nil ? nil : number)
+    }
+    let map: AssignmentMap
+    if let tensor = parts.first, tensor.slice != nil {
+      map = AssignmentMap([.init(tensor.tensor.name, .variables(variables.map(\.name)))])
+    } else {
+      map = AssignmentMap(variables.map { .init($0.name, .variable($0.name)) })
+    }
     var options = Resolved.Options()
     options.readAgain = true
     _ = try daemon.call { [options] _, timeout throws(WarmstartError) in
       try checkpoint.resolve(map, variables, options, timeout: timeout)
     }
+  }
+}
+
+/// A tensor that is stored whole, or one stored slice of a tensor.
+private struct Part {
+  let tensor: Checkpoint.StoredTensor
+  let slice: Slice?
+
+  init(_ tensor: Checkpoint.StoredTensor, _ slice: Slice?) {
+    self.tensor = tensor
+    self.slice = slice
+  }
+
+  /// The bytes as stored; of strings in slices, the bytes of all slices.
+  var byteCount: Int {
+    guard let slice, let width = tensor.dtype.byteCount else { return tensor.byteCount }
+    return slice.shape.byteCount(ofWidth: width) ?? tensor.byteCount
+  }
+
+  /// The variable that has just these elements: a partition of the tensor if they are a slice.
+  func variable(_ number: Int?) -> Variable {
+    guard let slice else {
+      return Variable(tensor.name, tensor.dtype, tensor.shape, isInStore: false)
+    }
+    let name = number.map { Name(tensor.name.bytes + Array("/part_\($0)".utf8)) } ?? tensor.name
+    let partition = Partition(of: tensor.name, fullShape: tensor.shape, offset: slice.starts)
+    return Variable(name, tensor.dtype, slice.shape, partition: partition, isInStore: false)
+  }
+}
+
+extension [Problem] {
+  /// Adds a problem, but not twice in a row: one that is about a tensor is found with each slice.
+  fileprivate mutating func appendUnlessLast(_ problem: Problem) {
+    if last != problem { append(problem) }
   }
 }

@@ -19,6 +19,68 @@ import Testing
     #expect(try Command("warmstartctl", list).output == missing.output)
   }
 
+  // MARK: --verify
+
+  /// A checkpoint of which one tensor lacks half of its slices, as TensorFlow saves optimizers' slots.
+  private func storedInPart() -> BundleWriter {
+    var writer = BundleWriter()
+    writer.add("t", dtype: 4, [4], [1, 2, 3, 4], slices: [[.init(0, 1)], [.init(1, 1)]])
+    writer.add("whole", dtype: 4, [2], [5, 6])
+    return writer
+  }
+
+  private func verify(_ prefix: String) throws -> Command {
+    let daemon = try RunningDaemon()
+    return try Command("warmstartctl", ["--socket", daemon.socketPath, "list", prefix, "--verify"])
+  }
+
+  @Test(arguments: ["v2_slices_incomplete/t", "v2_partitioned/model.ckpt-7", "v1_partitioned/model"])
+  func `a checkpoint whose stored slices are sound is sound`(_ golden: String) throws {
+    let command = try verify(Golden.path(golden))
+    #expect(command.status == 0, "\(command.errors)")
+    #expect(command.errors.isEmpty)
+  }
+
+  @Test func `a damaged slice of a tensor that is stored in part is reported once`() throws {
+    let directory = try TemporaryDirectory()
+    var writer = storedInPart()
+    #expect(try verify(writer.write(to: directory.path).prefix).status == 0)
+    writer.change(.slice(of: "t", [.init(1, 1)])) { $0.checksum ^= 1 }
+    let command = try verify(writer.write(to: directory.path).prefix)
+    #expect(command.status == 1)
+    #expect(command.errors.contains("(CHECKSUM_MISMATCH)"))
+    #expect(command.errors.contains("tensor t is damaged: the checksum of 1 bytes at 1 of"))
+    #expect(command.errors.split(separator: "\n").count == 1)
+  }
+
+  @Test func `a slice whose entry is missing is reported, and so is each other fault`() throws {
+    let directory = try TemporaryDirectory()
+    var writer = storedInPart()
+    writer.change("t") { $0.slices.append([.init(3, 1)]) }
+    writer.change("whole") { $0.checksum ^= 1 }
+    let command = try verify(writer.write(to: directory.path).prefix)
+    #expect(command.status == 1)
+    #expect(command.errors.contains("tensor t lists slice 3,1, whose entry is not in index file"))
+    #expect(command.errors.contains("tensor whole is damaged"))
+    #expect(command.errors.split(separator: "\n").count == 2)
+  }
+
+  @Test func `slices that overlap are reported once, and slices outside their tensor`() throws {
+    let directory = try TemporaryDirectory()
+    var writer = BundleWriter()
+    writer.add("t", dtype: 4, [4], [1, 2, 3, 4], slices: [[.init(0, 2)], [.init(1, 2)]])
+    let overlap = try verify(writer.write(to: directory.path).prefix)
+    #expect(overlap.status == 1)
+    #expect(overlap.errors.contains("overlapping slices are stored: 0,2 and 1,2"))
+    #expect(overlap.errors.split(separator: "\n").count == 1)
+    writer.change("t") { $0.slices = [[.init(3, 2)]] }
+    let outside = try verify(writer.write(to: directory.path).prefix)
+    #expect(outside.status == 1)
+    #expect(outside.errors.contains("stored slice 3,2 does not lie in the tensor"))
+  }
+
+  // MARK: Paths that lead nowhere
+
   @Test(arguments: [
     ("", "the path of the daemon's socket is empty"),
     ("/nowhere/s", "no daemon listens at /nowhere/s (is warmstartd started?)"),
