@@ -108,7 +108,7 @@ extension Session {
         }
       }
     } catch {
-      throw .status(CallStatus(error.all, total: error.total))
+      throw .status(CallStatus(open.files.explained(error.all), total: error.total))
     }
   }
 }

@@ -93,6 +93,15 @@ public final class Checkpoint: Sendable {
     return tensors.map(StoredTensor.init)
   }
 
+  /// The tables of a V1 checkpoint that are missing by the names of the others; nil if none is.
+  ///
+  /// A path that names one table asks for no other.
+  package var missingTables: Problem? {
+    guard format == "v1", files.parts.map(\.path.string) != [path] else { return nil }
+    let names = files.parts.compactMap(\.path.lastComponent).map { Name($0.string) }
+    return TableNames(names).message.map { Problem(.checkpointNotFound, $0) }
+  }
+
   /// The open file at a position of the reference, which file regions name.
   func part(_ position: Int) -> CheckpointFiles.Part? {
     files.parts.indices.contains(position) ? files.parts[position] : nil

@@ -15,7 +15,8 @@ struct Verification {
 
   private let checkpoint: Checkpoint
   private let daemon: Daemon
-  /// What is wrong, in the order of the tensors, and last what ended the reading, if anything did.
+  /// What is wrong: first files that are missing, then the tensors in their order, and last what ended
+  /// the reading, if anything did.
   private(set) var problems: [Problem] = []
   /// The tensors that the daemon does not share, whose bytes nobody looked at.
   private(set) var unsupported: [Problem] = []
@@ -25,6 +26,7 @@ struct Verification {
   ) throws(Failure) {
     self.checkpoint = checkpoint
     self.daemon = daemon
+    if let problem = checkpoint.missingTables { problems.append(problem) }
     do {
       try check(tensors)
     } catch {

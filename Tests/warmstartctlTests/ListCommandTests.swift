@@ -79,6 +79,21 @@ import Testing
     #expect(outside.errors.contains("stored slice 3,2 does not lie in the tensor"))
   }
 
+  @Test func `a V1 table that the names of the others announce is missing`() throws {
+    let directory = try TemporaryDirectory()
+    let table = "\(directory.path)/model-00001-of-00002"
+    try FileManager.default.copyItem(
+      atPath: Golden.path("v1_sharded/model-00001-of-00002"), toPath: table)
+    let command = try verify("\(directory.path)/model-?????-of-00002")
+    #expect(command.status == 1)
+    #expect(
+      command.errors.hasSuffix(
+        "by the names of the other V1 tables, model-00000-of-00002 is missing\n"))
+    // Who names one table asks for no other.
+    #expect(try verify(table).status == 0)
+    #expect(try verify(Golden.path("v1_sharded/model-?????-of-00002")).status == 0)
+  }
+
   // MARK: Paths that lead nowhere
 
   @Test(arguments: [

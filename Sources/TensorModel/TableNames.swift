@@ -1,0 +1,74 @@
+/// What the names of a V1 checkpoint's tables announce: `m-00001-of-00003` is the second of three.
+package struct TableNames {
+  /// At most this many missing names are listed; chosen, not tuned.
+  package static let maximumCount = 8
+
+  /// The first names that other names announce and that are not among them, ascending.
+  package private(set) var missing: [Name] = []
+  /// How many are missing, listed or not.
+  package private(set) var missingCount = 0
+
+  /// Looks at the tables' names, without directories.
+  package init(_ names: [Name]) {
+    var numbers: [Series: Set<Int>] = [:]
+    for name in names {
+      guard let (series, number) = Series.parse(name.bytes) else { continue }
+      numbers[series, default: []].insert(number)
+    }
+    for (series, found) in numbers.sorted(by: { $0.key.name(0) < $1.key.name(0) }) {
+      missingCount += series.total - found.count
+      var number = 0
+      // Among the first numbers there are as many gaps as are listed, or all.
+      while number < series.total, missing.count < TableNames.maximumCount {
+        if !found.contains(number) { missing.append(series.name(number)) }
+        number += 1
+      }
+    }
+  }
+
+  /// What is missing, as a sentence; nil if nothing is.
+  package var message: String? {
+    guard missingCount > 0 else { return nil }
+    let list = missing.map(\.inMessage).joined(separator: ", ")
+    let more = missingCount > missing.count ? " and \(missingCount - missing.count) more" : ""
+    return "by the names of the other V1 tables, \(list)\(more) "
+      + (missingCount == 1 ? "is missing" : "are missing")
+  }
+}
+
+/// Tables that were written together: their names but for the number.
+private struct Series: Hashable {
+  let stem: ArraySlice<UInt8>
+  let total: Int
+
+  /// Reads `<stem>-<number>-of-<total>`, whose numbers are as TensorFlow writes them.
+  static func parse(_ name: ArraySlice<UInt8>) -> (Series, number: Int)? {
+    let dash = UInt8(ascii: "-")
+    let parts = name.split(separator: dash, omittingEmptySubsequences: false)
+    guard parts.count >= 4, parts[parts.count - 2].elementsEqual("of".utf8),
+      let number = Self.number(parts[parts.count - 3]),
+      let total = Self.number(parts[parts.count - 1]),
+      number < total
+    else { return nil }
+    let end = parts[parts.count - 3].startIndex - 1
+    return (Series(stem: name[..<end], total: total), number)
+  }
+
+  func name(_ number: Int) -> Name {
+    Name(stem + Array("-\(Self.padded(number))-of-\(Self.padded(total))".utf8))
+  }
+
+  /// Five digits, or more without a zero in front; nil for another text, or 2^31 and more.
+  private static func number(_ digits: ArraySlice<UInt8>) -> Int? {
+    guard digits.count == 5 || digits.count > 5 && digits.first != UInt8(ascii: "0"),
+      digits.allSatisfy({ $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }),
+      let value = Int32(String(decoding: digits, as: UTF8.self))
+    else { return nil }
+    return Int(value)
+  }
+
+  private static func padded(_ value: Int) -> String {
+    let digits = String(value)
+    return String(repeating: "0", count: max(0, 5 - digits.utf8.count)) + digits
+  }
+}
