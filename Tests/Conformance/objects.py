@@ -29,10 +29,13 @@ def case(rng, directory):
     without = arrays.NOT_ASSIGNABLE | {"string"}
     tensors = writing.random_tensors(rng, without)
     rows = [(name, dtype, array) for name, (dtype, array) in tensors.items()]
-    fault = rng.choice(["", "", "", "", "missing", "ambiguous", "shape", "dtype"])
+    fault = rng.choice(["", "", "", "", "missing", "ambiguous", "equal", "shape", "dtype"])
     if fault == "ambiguous":
         name, dtype, array = rng.choice(rows)
         rows.append((name, dtype, arrays.random_array(rng, dtype, list(array.shape))))
+    if fault == "equal":
+        # As Keras 3 exports them: all of them twice.
+        rows += rows
     paths = saved(rng, directory, rows)
     names = rng.sample(sorted(tensors), rng.randint(1, len(tensors)))
     variables = [maps.random_target(rng, name, tensors[name], store=True) for name in names]
