@@ -34,7 +34,9 @@ import Testing
     return try Command("warmstartctl", ["--socket", daemon.socketPath, "list", prefix, "--verify"])
   }
 
-  @Test(arguments: ["v2_slices_incomplete/t", "v2_partitioned/model.ckpt-7", "v1_partitioned/model"])
+  @Test(arguments: [
+    "v2_slices_incomplete/t", "v2_partitioned/model.ckpt-7", "v1_partitioned/model",
+  ])
   func `a checkpoint whose stored slices are sound is sound`(_ golden: String) throws {
     let command = try verify(Golden.path(golden))
     #expect(command.status == 0, "\(command.errors)")

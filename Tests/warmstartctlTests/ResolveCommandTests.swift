@@ -44,6 +44,23 @@ import Testing
     #expect(files.sorted() == ["0-v.npy", "notes"])
   }
 
+  @Test func `a tensor of a missing V1 table is not found, and the table is named`() throws {
+    try FileManager.default.copyItem(
+      atPath: Golden.path("v1_sharded/model-00001-of-00002"),
+      toPath: "\(directory.path)/model-00001-of-00002")
+    let prefix = "\(directory.path)/model-?????-of-00002"
+    let command = try Command("warmstartctl", arguments(prefix, "nowhere", [3]))
+    #expect(command.status == 1)
+    #expect(command.errors.contains("(TENSOR_NOT_FOUND)"))
+    #expect(
+      command.errors.contains(
+        "; by the names of the other V1 tables, model-00000-of-00002 is missing"))
+    let whole = Golden.path("v1_sharded/model-?????-of-00002")
+    let complete = try Command("warmstartctl", arguments(whole, "nowhere", [3]))
+    #expect(complete.errors.contains("(TENSOR_NOT_FOUND)"))
+    #expect(!complete.errors.contains("missing"))
+  }
+
   @Test(arguments: [SIGHUP, SIGINT, SIGTERM])
   func `a signal leaves no part of a file`(signal: CInt) throws {
     let byteCount = 1 << 30
