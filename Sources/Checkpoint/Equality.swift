@@ -7,7 +7,7 @@ extension Checkpoint {
   /// Reads in pieces, and only if the stored sizes and checksums agree. Strings are compared with
   /// their lengths. Tensors of a V1 checkpoint are not compared: false.
   ///
-  /// Throws if a file lacks bytes of a tensor, if the bytes differ because they are damaged, or what
+  /// Throws if a file lacks bytes of a tensor, if bytes differ because they are damaged, or what
   /// `checkIn` throws, which is called between pieces.
   package func areEqual(
     _ tensors: [Int], in files: FileSet, checkIn: @escaping () throws(Problem) -> Void
@@ -49,7 +49,7 @@ extension Checkpoint {
 }
 
 extension Loading {
-  /// Compares two stored runs of one size, whose bytes lie in their files; `other` reads the second.
+  /// Compares two stored runs of one size, which lie in their files; `other` reads the second.
   fileprivate mutating func hasSameBytes(
     _ run: (run: Int, tensor: Int), as second: (run: Int, tensor: Int), _ other: inout Loading
   ) throws(Problem) -> Bool {

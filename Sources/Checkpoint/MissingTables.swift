@@ -2,7 +2,7 @@ import Kernel
 package import TensorModel
 
 extension FileSet {
-  /// The problems, the first of which that a missing V1 table may have caused says which are missing.
+  /// Adds the names of missing V1 tables to the message of the first problem that they may explain.
   package func explained(_ problems: [Problem]) -> [Problem] {
     let causes: Set<Reason> = [.tensorNotFound, .slicesIncomplete]
     guard isTables, let first = problems.firstIndex(where: { causes.contains($0.reason) }) else {

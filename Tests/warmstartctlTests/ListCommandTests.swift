@@ -21,7 +21,7 @@ import Testing
 
   // MARK: --verify
 
-  /// A checkpoint of which one tensor lacks half of its slices, as TensorFlow saves optimizers' slots.
+  /// A checkpoint in which one tensor lacks half of its slices, as TensorFlow saves slots.
   private func storedInPart() -> BundleWriter {
     var writer = BundleWriter()
     writer.add("t", dtype: 4, [4], [1, 2, 3, 4], slices: [[.init(0, 1)], [.init(1, 1)]])
