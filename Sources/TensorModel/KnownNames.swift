@@ -1,5 +1,6 @@
-/// The names that one side of a map may use, in ascending order: a checkpoint's tensors or the variables
-/// of the store. Says what a name that is not among them was probably meant to be.
+/// The names that one side of a map may use: a checkpoint's tensors, or the variables of the store.
+///
+/// Says what a name that is not among them was probably meant to be.
 struct KnownNames {
   private let names: NameList
   /// The positions in ascending order of the names; nil if the names come in it.

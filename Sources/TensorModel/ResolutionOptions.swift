@@ -7,11 +7,15 @@ extension Resolution {
       self.rawValue = rawValue
     }
 
-    /// A variable whose tensor the checkpoint lacks is skipped and reported: the map goes on as if it
-    /// had not matched the variable. Without it that is TENSOR_NOT_FOUND, as in TensorFlow.
+    /// A variable whose tensor the checkpoint lacks is skipped and reported.
+    ///
+    /// The map goes on as if it had not matched the variable. Without the option that is
+    /// TENSOR_NOT_FOUND, as in TensorFlow.
     package static let skipMissing = Options(rawValue: 1 << 0)
-    /// A variable whose tensor has another shape is skipped and reported. Without it that is
-    /// SHAPE_MISMATCH, as in TensorFlow; another dtype is DTYPE_MISMATCH with it, too.
+    /// A variable whose tensor has another shape is skipped and reported.
+    ///
+    /// Without the option that is SHAPE_MISMATCH, as in TensorFlow; another dtype is DTYPE_MISMATCH
+    /// with it, too.
     package static let skipMismatched = Options(rawValue: 1 << 1)
     /// A pair that matches no variable is no error, nor is a map that assigns nothing, as in TensorFlow.
     package static let lenient = Options(rawValue: 1 << 2)

@@ -84,8 +84,10 @@ struct VariableStore {
       ? members[owner..<inside.upperBound] : [members[owner]] + members[inside]
   }
 
-  /// A variable that is seen as a partition of a member though its name does not end in a partition's
-  /// number: `m/part_of_speech/kernel` as one of `m`. nil if there is none, or a variable of the name.
+  /// A variable that is seen as a partition of a member though its name has no partition's number.
+  ///
+  /// An example is `m/part_of_speech/kernel`, seen as one of `m`. nil if there is none, or if a
+  /// variable has the member's name.
   func variableTakenForPartition(of member: Member) -> Name? {
     guard member.variable < 0 else { return nil }
     for place in member.parts {
