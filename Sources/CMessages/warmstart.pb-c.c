@@ -1832,7 +1832,7 @@ const ProtobufCMessageDescriptor warmstart__v1__hello_request__descriptor =
   (ProtobufCMessageInit) warmstart__v1__hello_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__hello_reply__field_descriptors[6] =
+static const ProtobufCFieldDescriptor warmstart__v1__hello_reply__field_descriptors[7] =
 {
   {
     "version",
@@ -1906,19 +1906,32 @@ static const ProtobufCFieldDescriptor warmstart__v1__hello_reply__field_descript
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "maximum_reply_bytes",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__HelloReply, maximum_reply_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__hello_reply__field_indices_by_name[] = {
   1,   /* field[1] = daemon_version */
   2,   /* field[2] = features */
   4,   /* field[4] = maximum_descriptors */
   5,   /* field[5] = maximum_files */
+  6,   /* field[6] = maximum_reply_bytes */
   3,   /* field[3] = maximum_request_bytes */
   0,   /* field[0] = version */
 };
 static const ProtobufCIntRange warmstart__v1__hello_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__hello_reply__descriptor =
 {
@@ -1928,7 +1941,7 @@ const ProtobufCMessageDescriptor warmstart__v1__hello_reply__descriptor =
   "Warmstart__V1__HelloReply",
   "warmstart.v1",
   sizeof(Warmstart__V1__HelloReply),
-  6,
+  7,
   warmstart__v1__hello_reply__field_descriptors,
   warmstart__v1__hello_reply__field_indices_by_name,
   1,  warmstart__v1__hello_reply__number_ranges,
@@ -3016,7 +3029,7 @@ const ProtobufCMessageDescriptor warmstart__v1__slot_variables__descriptor =
   (ProtobufCMessageInit) warmstart__v1__slot_variables__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_descriptors[12] =
+static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_descriptors[13] =
 {
   {
     "checkpoint",
@@ -3162,12 +3175,25 @@ static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "name_unused_tensors",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ResolveRequest, name_unused_tensors),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = {
   3,   /* field[3] = alignment */
   0,   /* field[0] = checkpoint */
   9,   /* field[9] = lenient */
   1,   /* field[1] = map */
+  12,   /* field[12] = name_unused_tensors */
   7,   /* field[7] = object_names */
   8,   /* field[8] = read_again */
   11,   /* field[11] = require_all */
@@ -3180,7 +3206,7 @@ static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = 
 static const ProtobufCIntRange warmstart__v1__resolve_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 12 }
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor =
 {
@@ -3190,7 +3216,7 @@ const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor =
   "Warmstart__V1__ResolveRequest",
   "warmstart.v1",
   sizeof(Warmstart__V1__ResolveRequest),
-  12,
+  13,
   warmstart__v1__resolve_request__field_descriptors,
   warmstart__v1__resolve_request__field_indices_by_name,
   1,  warmstart__v1__resolve_request__number_ranges,

@@ -30,16 +30,18 @@ package struct HelloReply: Sendable, Hashable {
   package var maximumRequestByteCount: Int
   package var maximumDescriptors: Int
   package var maximumFiles: Int
+  package var maximumReplyByteCount: Int
 
   package init(
     daemonVersion: String, features: [String], maximumRequestByteCount: Int,
-    maximumDescriptors: Int, maximumFiles: Int
+    maximumDescriptors: Int, maximumFiles: Int, maximumReplyByteCount: Int
   ) {
     self.daemonVersion = daemonVersion
     self.features = features
     self.maximumRequestByteCount = maximumRequestByteCount
     self.maximumDescriptors = maximumDescriptors
     self.maximumFiles = maximumFiles
+    self.maximumReplyByteCount = maximumReplyByteCount
   }
 
   package init(unpacking bytes: RawSpan, _ scratch: Scratch) throws(MessageError) {
@@ -52,6 +54,7 @@ package struct HelloReply: Sendable, Hashable {
     maximumRequestByteCount = unsafe Int(message.maximum_request_bytes)
     maximumDescriptors = unsafe Int(message.maximum_descriptors)
     maximumFiles = unsafe Int(message.maximum_files)
+    maximumReplyByteCount = unsafe Int(message.maximum_reply_bytes)
   }
 }
 
@@ -84,6 +87,7 @@ extension OutgoingFrame {
     unsafe message.maximum_request_bytes = UInt32(clamping: reply.maximumRequestByteCount)
     unsafe message.maximum_descriptors = UInt32(clamping: reply.maximumDescriptors)
     unsafe message.maximum_files = UInt32(clamping: reply.maximumFiles)
+    unsafe message.maximum_reply_bytes = UInt32(clamping: reply.maximumReplyByteCount)
     unsafe begin(&message.base)
   }
 }

@@ -18,6 +18,8 @@ package struct ResolveRequest: Sendable {
     package var objectNames = false
     /// What is needed is read again, whoever has verified it before.
     package var readAgain = false
+    /// The answer has the first names of the tensors that nobody uses.
+    package var namesUnusedTensors = false
 
     package init() {}
   }
@@ -73,6 +75,7 @@ extension ResolveRequest {
     options.strides = unsafe message.strides != 0
     options.objectNames = unsafe message.object_names != 0
     options.readAgain = unsafe message.read_again != 0
+    options.namesUnusedTensors = unsafe message.name_unused_tensors != 0
   }
 
   private static func variables(
@@ -169,6 +172,7 @@ extension OutgoingFrame {
   package mutating func begin(_ request: ResolveRequest, _ scratch: Scratch) {
     begin(reserving: request.variables.wireByteCount)
     let resolution = request.options.resolution
+    prepend(field: 13, request.options.namesUnusedTensors ? 1 : 0)
     prepend(field: 12, resolution.contains(.requireAll) ? 1 : 0)
     prepend(field: 11, resolution.contains(.skipMismatched) ? 1 : 0)
     prepend(field: 10, resolution.contains(.lenient) ? 1 : 0)

@@ -11,7 +11,8 @@ extension Session {
         HelloReply(
           daemonVersion: Daemon.version, features: Daemon.features,
           maximumRequestByteCount: Connection.maximumRequestByteCount,
-          maximumDescriptors: Connection.maximumDescriptors, maximumFiles: maximumCheckpointFiles),
+          maximumDescriptors: Connection.maximumDescriptors, maximumFiles: maximumCheckpointFiles,
+          maximumReplyByteCount: Connection.maximumReplyByteCount),
         scratch)
     }
   }

@@ -47,7 +47,9 @@ extension Session {
     }
     var chunks = ResolveChunks(reply, open, request.variables, isOpened: isOpenedByCall)
     try chunks.append(resolution.assignments, placements, places)
-    try chunks.finish(resolution) { regions, replies in
+    try chunks.finish(
+      resolution, namesUnusedTensors: request.options.namesUnusedTensors
+    ) { regions, replies in
       // An answer from memory would be no reading.
       guard let question, !request.options.readAgain else { return }
       // Before the client can tell anybody that it has its answer.
@@ -292,7 +294,8 @@ private struct ResolveChunks {
 
   /// Sends what is left; before that, the whole answer is to be remembered unless it is long.
   mutating func finish(
-    _ resolution: Resolution, remember: ([Answer.Region], [Answer.Reply]) -> Void
+    _ resolution: Resolution, namesUnusedTensors: Bool,
+    remember: ([Answer.Region], [Answer.Reply]) -> Void
   ) throws(CallFailure) {
     var byteCount = handles.wireByteCount
     var report = ResolveReply.Report()
@@ -310,7 +313,7 @@ private struct ResolveChunks {
     }
     report.unused = resolution.unused
     report.unusedTensors = UnusedTensors(
-      of: open.checkpoint.catalog, after: resolution.assignments)
+      of: open.checkpoint.catalog, after: resolution.assignments, isNaming: namesUnusedTensors)
     try send(more: false, report) { last in
       guard let last else { return }
       remember(regions.all, sent + [last])

@@ -195,7 +195,9 @@ final class Session {
       throw .status(CallStatus(.unsupported, "this daemon does not have the feature \(feature)"))
     }
     guard let method = call.knownMethod else {
-      throw .status(CallStatus(.unsupported, "this daemon does not have the call \(call.method)"))
+      let name = Client.capped(call.method)
+      let hint = name.hasPrefix("/") ? "" : ", expected a path such as \(Method.hello.rawValue)"
+      throw .status(CallStatus(.unsupported, "this daemon does not have the call \(name)\(hint)"))
     }
     switch method {
     case .hello: try hello(call, reply)
@@ -307,7 +309,8 @@ final class Session {
       case .attached(let id):
         guard let file = attached[id], !used.contains(id) else {
           throw Problem(
-            .invalidRequest, "this connection has attached no file \(id), or uses it twice")
+            .invalidRequest,
+            "this connection has no attached file \(id): none was attached, or it was used")
         }
         used.insert(id)
         files.append((FileSet.Role(reference.role), file))

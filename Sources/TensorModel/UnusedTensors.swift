@@ -6,13 +6,16 @@ package struct UnusedTensors: Sendable, Hashable {
 
   /// How many there are.
   package var count = 0
-  /// The first of their names, ascending; fewer than there are if they are many or long.
+  /// The first of their names, ascending; fewer than there are if they are many or long, none if they
+  /// were not asked for.
   package var names = NameList()
 
   package init() {}
 
-  /// Counts the tensors that are not assigned.
-  package init(of catalog: Catalog, after assignments: [Resolution.Assignment]) {
+  /// Counts the tensors that are not assigned, and lists the first of their names if they are wanted.
+  package init(
+    of catalog: Catalog, after assignments: [Resolution.Assignment], isNaming: Bool
+  ) {
     // A bit for each tensor: catalogs are large, and most maps take few.
     var used = [UInt64](repeating: 0, count: (catalog.count + 63) / 64)
     count = catalog.count
@@ -21,6 +24,7 @@ package struct UnusedTensors: Sendable, Hashable {
       if used[word] & bit == 0 { count -= 1 }
       used[word] |= bit
     }
+    guard isNaming else { return }
     var word = 0
     while word < used.count, names.count < min(count, Self.maximumNameCount) {
       guard used[word] != .max else {

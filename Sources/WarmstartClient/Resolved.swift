@@ -32,6 +32,8 @@ public struct Resolved: Sendable {
     public var objectNames = false
     /// What is needed is read from the files again and verified, also if the daemon has done so before.
     public var readAgain = false
+    /// `unusedTensors` has the first names of the tensors that no variable gets anything of.
+    public var namesUnusedTensors = false
     /// Whether this process may write: what it writes is its own copy, page by page.
     public var copyOnWrite = false
 
@@ -62,7 +64,8 @@ public struct Resolved: Sendable {
   /// How many tensors of the checkpoint no variable got anything of.
   public let unusedTensorCount: Int
   fileprivate let unusedNames: NameList
-  /// The first names of these, in the order of their bytes: at most 16.
+  /// The first names of these, in the order of their bytes: at most 16, and none unless
+  /// `Options.namesUnusedTensors` asks for them.
   public var unusedTensors: [Name] { (0..<unusedNames.count).map { unusedNames[$0] } }
   /// How many variables were declared: those in `tensors`, `skipped` and `uncovered` together.
   public var declaredCount: Int { tensors.count + skipped.count + uncovered.count }
@@ -178,6 +181,7 @@ private struct Question {
     wanted.strides = options.strides
     wanted.objectNames = options.objectNames
     wanted.readAgain = options.readAgain
+    wanted.namesUnusedTensors = options.namesUnusedTensors
     let request = ResolveRequest(
       checkpoint: reference, map: map, variables: list, options: wanted)
     var features: [String] = []
@@ -185,6 +189,7 @@ private struct Question {
     if options.strides { features.append("strides") }
     if options.objectNames { features.append("object_names") }
     if options.readAgain { features.append("read_again") }
+    if options.requireAll { features.append("require_all") }
     return Client.PreparedCall(files: files, features: features) { frame, scratch in
       frame.begin(request, scratch)
     }

@@ -1,16 +1,14 @@
 import Kernel
+import Messages
 
 /// What a client that speaks HTTP is answered, in words that its own library shows.
-enum HTTP {
-  private static let message =
+private enum HTTP {
+  static let message =
     "this is Warmstart's socket: it speaks length-prefixed protobuf, not HTTP; "
     + "use the library WarmstartClient or the program warmstartctl"
 
-  /// A whole answer of HTTP/1.1, or the frames that end a connection of HTTP/2.
-  static func answer(version: Int) -> [UInt8] { version == 2 ? goAway : badRequest }
-
-  /// See RFC 9112.
-  private static var badRequest: [UInt8] {
+  /// A whole answer of HTTP/1.1; see RFC 9112.
+  static var badRequest: [UInt8] {
     let head = [
       "HTTP/1.1 400 Bad Request", "Content-Type: text/plain", "Connection: close",
       "Content-Length: \(message.utf8.count + 1)",
@@ -18,19 +16,45 @@ enum HTTP {
     return Array("\(head.joined(separator: "\r\n"))\r\n\r\n\(message)\n".utf8)
   }
 
-  /// The settings that a server begins with, and GOAWAY with the message; see RFC 9113, 6.5 and 6.8.
-  private static var goAway: [UInt8] {
-    let settings: [UInt8] = [0, 0, 0, 4, 0, 0, 0, 0, 0]
-    let text = Array(message.utf8)
-    // No stream was processed; PROTOCOL_ERROR.
-    let fixed: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 1]
-    let length = UInt8(fixed.count + text.count)
-    return settings + [0, 0, length, 7, 0, 0, 0, 0, 0] + fixed + text
+  // MARK: HTTP/2, see RFC 9113
+
+  /// What a client sends first.
+  static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
+  /// The bytes in front of each frame: length, type, flags, stream.
+  static let headByteCount = 9
+  /// The type of the frame that begins a request.
+  static let headers: UInt8 = 1
+  /// Empty SETTINGS, with which a server begins.
+  static let settings: [UInt8] = [0, 0, 0, 4, 0, 0, 0, 0, 0]
+
+  /// The answer to a request of gRPC, UNIMPLEMENTED with the message, and the end of the connection.
+  static func refusal(ofStream stream: [UInt8]) -> [UInt8] {
+    // ":status: 200" is entry 8 of HPACK's static table; see RFC 7541.
+    let fields: [UInt8] =
+      [0x88] + field("content-type", "application/grpc") + field("grpc-status", "12")
+      + field("grpc-message", message)
+    let (endOfStream, endOfHeaders): (UInt8, UInt8) = (1, 4)
+    // GOAWAY with the last stream that was processed, and NO_ERROR.
+    let goAway: [UInt8] = [0, 0, 8, 7, 0, 0, 0, 0, 0] + stream + [0, 0, 0, 0]
+    return [0, 0, UInt8(fields.count), headers, endOfStream | endOfHeaders] + stream + fields
+      + goAway
+  }
+
+  /// A header field that HPACK spells out.
+  private static func field(_ name: String, _ value: String) -> [UInt8] {
+    [0] + text(name) + text(value)
+  }
+
+  private static func text(_ text: String) -> [UInt8] {
+    let bytes = Array(text.utf8)
+    // A length of 127 and more takes a second byte.
+    let length = bytes.count < 127 ? [UInt8(bytes.count)] : [127, UInt8(bytes.count - 127)]
+    return length + bytes
   }
 }
 
 extension Connection {
-  /// How long a client may go on after it was answered, before the connection is closed.
+  /// How long a client may go on before the connection is closed.
   private static let lingerMilliseconds = 1000
   /// What a client may send meanwhile.
   private static let lingerByteCount = 64 << 10
@@ -39,23 +63,57 @@ extension Connection {
   ///
   /// A client that finds the connection closed with bytes unread reports that instead of the answer.
   package func answerHTTP(version: Int) {
-    let answer = HTTP.answer(version: version)
-    // It fits a new socket's buffer; a client that is gone needs none.
-    _ = try? socket.send(answer.rawSpan, waiting: false)
-    let deadline = Deadline.after(milliseconds: Connection.lingerMilliseconds)
-    var rest = [UInt8](repeating: 0, count: 4 << 10)
-    var left = Connection.lingerByteCount
+    var request = Rest(socket: socket, left: Connection.lingerByteCount)
+    if version == 2 {
+      say(HTTP.settings)
+      if let stream = request.takeStream() { say(HTTP.refusal(ofStream: stream)) }
+    } else {
+      say(HTTP.badRequest)
+    }
     socket.finishWriting()
-    while left > 0 {
-      var poll = Poll()
-      poll.add(socket.descriptor, for: .readable)
-      guard (try? poll.wait(until: deadline)) == true else { return }
-      var files: [File] = []
-      let count =
-        (try? socket.receive(
-          into: &rest, range: rest.indices, descriptors: &files, waiting: false)) ?? 0
-      guard count > 0 else { return }
+    while request.take(1) != nil {}
+  }
+
+  /// Sends bytes that fit a new socket's buffer; a client that is gone needs none.
+  private func say(_ bytes: [UInt8]) {
+    _ = try? socket.send(bytes.rawSpan, waiting: false)
+  }
+
+  /// What a client still sends, as far as it is read.
+  private struct Rest {
+    let socket: Socket
+    var left: Int
+    let end = Deadline.after(milliseconds: Connection.lingerMilliseconds)
+
+    /// Waits for the first request of HTTP/2, whose preface was read in part; returns its stream.
+    mutating func takeStream() -> [UInt8]? {
+      guard take(HTTP.preface.count - OutgoingFrame.prefixByteCount) != nil else { return nil }
+      while let head = take(HTTP.headByteCount) {
+        if head[3] == HTTP.headers { return Array(head[5...]) }
+        let length = head[..<3].reduce(0) { $0 << 8 | Int($1) }
+        guard take(length) != nil else { return nil }
+      }
+      return nil
+    }
+
+    /// Waits for bytes; nil if they do not come, or are too many.
+    mutating func take(_ count: Int) -> [UInt8]? {
+      guard count <= left else { return nil }
       left -= count
+      var bytes = [UInt8](repeating: 0, count: count)
+      var received = 0
+      while received < count {
+        var poll = Poll()
+        poll.add(socket.descriptor, for: .readable)
+        guard (try? poll.wait(until: end)) == true else { return nil }
+        var files: [File] = []
+        let read =
+          (try? socket.receive(
+            into: &bytes, range: received..<count, descriptors: &files, waiting: false)) ?? 0
+        guard read > 0 else { return nil }
+        received += read
+      }
+      return bytes
     }
   }
 }

@@ -105,6 +105,7 @@ struct Resolve: ParsableCommand {
     options.lenient = lenient
     options.requireAll = requireAll
     options.objectNames = objectNames
+    options.namesUnusedTensors = true
     return options
   }
 

@@ -27,7 +27,7 @@ import Testing
     let reply = HelloReply(
       daemonVersion: any.text(), features: any.list { $0.text() },
       maximumRequestByteCount: any.count(below: 1 << 32), maximumDescriptors: any.count(),
-      maximumFiles: any.count())
+      maximumFiles: any.count(), maximumReplyByteCount: any.count())
     #expect(try roundTrip(reply, { $0.begin($1, $2) }, HelloReply.init) == reply)
   }
 

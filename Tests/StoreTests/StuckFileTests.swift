@@ -21,9 +21,13 @@ import Testing
     private let isOver = Monitor(false)
 
     init(of uid: UInt32, in store: Store) {
+      let hasBegun = Monitor(false)
       store.reaper.run(for: uid) { [isOver] in
+        hasBegun.notifying { $0 = true }
         _ = isOver.wait { $0 ? true : nil }
       }
+      // What comes later waits behind it.
+      _ = hasBegun.wait { $0 ? true : nil }
     }
 
     func end() { isOver.notifying { $0 = true } }

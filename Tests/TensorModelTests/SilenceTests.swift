@@ -136,14 +136,15 @@ import Testing
     let catalog = Model.catalog(names)
     let used = (0..<200).filter { $0 != 7 && $0 != 130 }
       .map { Resolution.Assignment(variable: 0, tensor: $0) }
-    let two = UnusedTensors(of: catalog, after: used + used)
+    let two = UnusedTensors(of: catalog, after: used + used, isNaming: true)
     #expect(two.count == 2)
+    #expect(UnusedTensors(of: catalog, after: used, isNaming: false).names.count == 0)
     #expect((0..<two.names.count).map { two.names[$0] } == ["t1007", "t1130"])
-    let all = UnusedTensors(of: catalog, after: [])
+    let all = UnusedTensors(of: catalog, after: [], isNaming: true)
     #expect(all.count == 200)
     #expect((0..<all.names.count).map { all.names[$0] } == Array(names.prefix(16)))
     let long = Model.catalog(["a", Name([UInt8](repeating: 0x78, count: 5000)), "y"])
-    #expect(UnusedTensors(of: long, after: []).names.count == 1)
-    #expect(UnusedTensors(of: Catalog(), after: []) == UnusedTensors())
+    #expect(UnusedTensors(of: long, after: [], isNaming: true).names.count == 1)
+    #expect(UnusedTensors(of: Catalog(), after: [], isNaming: true) == UnusedTensors())
   }
 }

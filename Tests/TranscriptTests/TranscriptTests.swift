@@ -31,6 +31,7 @@ import WarmstartClient
     "resolve-names": { client in
       var options = Resolved.Options()
       options.objectNames = true
+      options.namesUnusedTensors = true
       let resolved = try client.resolve(
         Golden.path("tf2_slots/s"), ["layer/weights": "w"], [Variable("w", .float32, [2])], options)
       #expect(resolved["w"]?.tensor == "again/.ATTRIBUTES/VARIABLE_VALUE")

@@ -166,11 +166,15 @@ struct  Warmstart__V1__HelloReply
   char **features;
   uint32_t maximum_request_bytes;
   uint32_t maximum_descriptors;
+  /*
+   * Of a checkpoint.
+   */
   uint32_t maximum_files;
+  uint32_t maximum_reply_bytes;
 };
 #define WARMSTART__V1__HELLO_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__hello_reply__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0,NULL, 0, 0, 0 }
+    , 0, (char *)protobuf_c_empty_string, 0,NULL, 0, 0, 0, 0 }
 
 
 /*
@@ -543,13 +547,18 @@ struct  Warmstart__V1__ResolveRequest
    */
   protobuf_c_boolean skip_mismatched;
   /*
-   * A variable that no pair matches is an error (VARIABLE_NOT_COVERED).
+   * A variable that no pair matches is an error (VARIABLE_NOT_COVERED). Also name the feature
+   * "require_all".
    */
   protobuf_c_boolean require_all;
+  /*
+   * The answer has the first names of the tensors that nobody uses.
+   */
+  protobuf_c_boolean name_unused_tensors;
 };
 #define WARMSTART__V1__RESOLVE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__resolve_request__descriptor) \
-    , NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    , NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 /*
@@ -918,8 +927,8 @@ struct  Warmstart__V1__DescribeReply
 {
   ProtobufCMessage base;
   /*
-   * A google.protobuf.FileDescriptorSet of this file, frame.proto and health.proto, with what they
-   * import.
+   * A google.protobuf.FileDescriptorSet of this file, frame.proto, health.proto and error_details.proto,
+   * with what they import.
    */
   ProtobufCBinaryData descriptor_set;
 };
