@@ -46,87 +46,16 @@ import Testing
     try Data(text.utf8).write(to: URL(filePath: "\(directory)/checkpoint"))
   }
 
-  @Test func `a moved directory is recognized`() throws {
+  @Test func `a V1 checkpoint may be called as state files are`() throws {
     let scratch = try Scratch()
-    try scratch.write("new/m-3.index")
-    try scratch.writeState("model_checkpoint_path: '\(scratch("old/m-3"))'", in: "new")
-    let error = try refusal(of: scratch("new"))
-    guard case .stateTargetMissing(let state, let path, let hint?) = error else {
-      throw error
-    }
-    #expect(state == scratch("new/checkpoint"))
-    #expect(path == scratch("old/m-3"))
-    #expect(hint.contains(scratch("new/m-3")))
+    try scratch.write("checkpoint", bytes: [0, 0, 5])
+    #expect(try CheckpointFiles.locate(scratch("checkpoint")).format == .v1)
   }
 
-  @Test func `the path is joined as it stands`() throws {
+  @Test func `a directory of Orbax is refused as other directories are`() throws {
     let scratch = try Scratch()
-    try scratch.write("d/m.index", "e/n.index")
-    try scratch.writeState("model_checkpoint_path: '../e/n'", in: "d")
-    #expect(try CheckpointFiles.locate(scratch("d")).prefix == scratch("d/../e/n"))
-    #expect(try CheckpointFiles.locate(scratch("d/")).prefix == scratch("d/../e/n"))
-    try scratch.writeState("model_checkpoint_path: '\(scratch("e/n"))'", in: "d")
-    #expect(try CheckpointFiles.locate(scratch("d")).prefix == scratch("e/n"))
-    try scratch.writeState("model_checkpoint_path: 'file://\(scratch("e/n"))'", in: "d")
-    let error = try refusal(of: scratch("d"))
-    guard case .stateTargetMissing = error else { throw error }
-  }
-
-  @Test func `a state file may name a pattern of V1 shards`() throws {
-    let scratch = try Scratch()
-    try scratch.write("m-1-00001-of-00002", "m-1-00000-of-00002", "m-2-00000-of-00002")
-    try scratch.writeState("model_checkpoint_path: 'm-1-?????-of-00002'")
-    let files = try CheckpointFiles.locate(scratch.path)
-    #expect(files.prefix == scratch("m-1-?????-of-00002"))
-    #expect(
-      files.opened.map(\.path.string) == [
-        scratch("m-1-00000-of-00002"), scratch("m-1-00001-of-00002"),
-      ])
-  }
-
-  @Test func `a state path to a directory is no checkpoint`() throws {
-    let scratch = try Scratch()
-    try scratch.write("m/x")
-    try scratch.writeState("model_checkpoint_path: 'm'")
-    let state = scratch("checkpoint")
-    let error = try refusal(of: scratch.path)
-    #expect(error == .stateTargetNotRegular(state: state, path: scratch("m")))
-    #expect(error.description.contains(state))
-  }
-
-  @Test func `a directory without a state file suggests its latest checkpoint`() throws {
-    let scratch = try Scratch()
-    try scratch.write("m-9.index", "m-10.index", "a.index", ".index", "m-11.meta")
-    let error = try refusal(of: scratch.path)
-    #expect(error == .stateMissing(directory: scratch.path, nearest: scratch("m-10")))
-    #expect(error.description.hasSuffix("such as '\(scratch("m-10"))'"))
-    let other = try Scratch()
-    try other.write("b.index", "c.index")
-    #expect(
-      try refusal(of: other.path) == .stateMissing(directory: other.path, nearest: other("c")))
-    try other.write("d/x")
-    #expect(
-      try refusal(of: other("d/")) == .stateMissing(directory: other("d/"), nearest: nil))
-  }
-
-  @Test func `a state file that names an object store is named, and what is missing`() throws {
-    let scratch = try Scratch()
-    try scratch.writeState("model_checkpoint_path: 'gs://bucket/m'")
-    let error = try refusal(of: scratch.path)
-    guard case .stateTargetMissing(_, "gs://bucket/m", let hint?) = error else { throw error }
-    #expect(hint == "only local files can be shared")
-  }
-
-  @Test func `a FIFO or a directory is no state file, and nobody waits for it`() throws {
-    let scratch = try Scratch()
-    scratch.makeFIFO("checkpoint")
-    let invalid = LocateError.stateNotRegular(state: scratch("checkpoint"))
-    #expect(throws: invalid) { try CheckpointFiles.locate(scratch.path) }
-    let other = try Scratch()
-    try other.write("checkpoint/x")
-    #expect(throws: LocateError.stateNotRegular(state: other("checkpoint"))) {
-      try CheckpointFiles.locate(other.path)
-    }
+    try scratch.write("_CHECKPOINT_METADATA")
+    #expect(try refusal(of: scratch.path).isAboutDirectory)
   }
 
   @Test func `a state file has a greatest length`() throws {
