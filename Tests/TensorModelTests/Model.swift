@@ -81,3 +81,10 @@ func problems(
     return error
   }
 }
+
+extension Name {
+  /// A name of any bytes.
+  init(_ bytes: [UInt8]) {
+    self.init(bytes[...])
+  }
+}
