@@ -95,12 +95,15 @@ let package = Package(
       name: "activated", dependencies: ["Systemd", "Kernel", system], path: "Tests/Activated",
       swiftSettings: strict),
     tests("Systemd", ["Harness", "Systemd", "Kernel", "activated", system]),
-    tests("Locate", ["Locate", "Kernel", system]),
+    tests("Locate", ["Locate", "Messages", "Kernel", system]),
     tests("Messages", ["Harness", "Messages", "Kernel", "TensorModel"]),
     tests("Wire", ["Harness", "Wire", "Messages", "Kernel", system]),
     tests(
       "Server",
-      ["Harness", "Server", "Store", "Wire", "Messages", "Kernel", "TensorModel", system]),
+      [
+        "Harness", "Server", "Store", "Checkpoint", "Wire", "Messages", "Kernel", "TensorModel",
+        system,
+      ]),
     tests(
       "Transcript", ["Harness", "Server", "WarmstartClient", "Kernel", "TensorModel", system]),
     tests("Kernel", ["Kernel", system]),

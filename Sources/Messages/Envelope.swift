@@ -82,8 +82,8 @@ package struct Call: Sendable, Hashable {
     guard id != 0 else { throw .malformed("a call without an id") }
   }
 
-  /// Chosen, not tuned: far more than there are.
-  private static let maximumFeatures = 32
+  /// The most required features of a call; chosen, not tuned: far more than there are.
+  package static let maximumFeatures = 32
 }
 
 /// The message `Reply`, with the response as a range of the frame's bytes.
