@@ -63,7 +63,7 @@ extension PartitionerCase.Arguments {
   }
 }
 
-/// Partitions as TensorFlow 2.21 cut them for the same arguments.
+/// Partitions as the shared cases have them, which say where TensorFlow differs.
 @Suite struct PartitionerTests {
   @Test(arguments: try SharedCases.load("partitioners", as: PartitionerCase.self))
   func `a variable is cut as the shared cases say`(given: PartitionerCase) throws {
