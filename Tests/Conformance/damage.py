@@ -227,10 +227,15 @@ def rewrite(change):
     return apply
 
 
-def in_entry(number, wire, values):
+def is_whole(key, value):
+    """Whether an entry is that of a tensor that is stored whole."""
+    return key[:1] != b"\0" and all(number != 7 for number, _, _ in read_fields(value))
+
+
+def in_entry(number, wire, values, applies=lambda key, value: True):
     """A fault that sets a field of a tensor's or slice's entry; None removes it."""
     def change(rng, entries):
-        at = rng.randrange(1, len(entries))
+        at = rng.choice([i for i in range(1, len(entries)) if applies(*entries[i])])
         key, value = entries[at]
         new = values(rng, dict((n, v) for n, _, v in read_fields(value)).get(number))
         fields = [f for f in read_fields(value) if f[0] != number]
@@ -294,7 +299,7 @@ def slice_lists(rng, _):
     def extent():
         return rng.choice([
             b"", field(2, 4), field(1, 3) + field(2, 2), field(2, 3),
-            field(1, rng.choice(INT64)) + field(2, rng.choice(INT64)),
+            field(1, rng.choice([-1, 4, 1 << 40])) + field(2, 2),
         ])  # fmt: skip
     return b"".join(field(1, extent()) for _ in range(rng.choice([1, 2, 2, 2, 3])))
 
@@ -452,19 +457,17 @@ INDEX_FAULTS = {
     "version": in_header(3, values=lambda rng: field(3, rng.choice(VERSIONS))),
     "unknown field": rewrite(
         lambda rng, entries: [(k, v + field(100, b"x") + field(101, 3)) for k, v in entries]),
-    "no parse": rewrite(lambda rng, entries: entries[:-1] + [(entries[-1][0], b"\x0a\xff")]),
     "entry missing": rewrite(lambda rng, entries: without(entries, rng.choice(entries[1:]))),
     "blocks in another order": rewrite(in_another_order),
     "slice that is all": rewrite(whole_slice),
     "long name": rewrite(lambda rng, entries: [*entries, (b"z" * 70000, entries[-1][1])]),
     "entry twice": rewrite(lambda rng, entries: sorted(entries + [rng.choice(entries[1:])])),
     "unsorted": rewrite(lambda rng, entries: entries[:1] + rng.sample(entries[1:], len(entries) - 1)),
-    "dtype": in_entry(1, 0, lambda rng, old: rng.choice([*range(34), 99, 101, 1 << 40])),
+    "dtype": in_entry(1, 0, lambda rng, old: rng.randint(1, 33), is_whole),
     "shape": in_entry(2, 2, lambda rng, old: rng.choice([
-        shape(), shape(1), shape(3), shape(1, 3), shape(6), shape(-1), shape(1 << 40),
-        shape(1 << 62, 4, 0), shape(1 << 40, 1 << 40, 0), shape(0, 1 << 62, 4), shape(1 << 62, 4), shape(*[1] * 254), shape(*[1] * 255),
+        shape(), shape(1), shape(3), shape(1, 3), shape(6), shape(1 << 40), shape(*[1] * 254),
         old + field(3, 1), None,
-    ])),
+    ]), is_whole),
     "shard": in_entry(3, 0, lambda rng, old: rng.choice([0, 1, 5, -1, 1 << 31])),
     "offset": in_entry(4, 0, lambda rng, old: rng.choice(INT64)),
     "size": in_entry(5, 0, lambda rng, old: rng.choice(
