@@ -507,28 +507,7 @@ def make_headers():
 
 
 def make_entries():
-    def raw(name, value, message="the entry of tensor f in index file model.index is not parseable, "
-            "expected a BundleEntryProto"):
-        bundle = Bundle()
-        bundle.entries[b"f"] = value
-        opening(name, bundle.index(), "CORRUPT", message)
-
-    raw("entry-unparseable", b"\xff\xff")
-    raw("entry-field-past-end", field(1, 1) + b"\x12\x7f\x12")
-    raw("entry-group", field(1, 1) + b"\x0b")
-    for name, dtype in [
-        ("invalid", 0), ("resource", 20), ("34", 34), ("99", 99), ("reference", 101),
-        ("negative", -1), ("int32-max", 2**31 - 1),
-    ]:
-        refused_entry(f"dtype-{name}", f"tensor f has the unknown dtype {dtype} in index file model.index, expected 1 to 33", dtype=dtype)
-    for name, shape in [
-        ("negative", [-1]), ("negative-and-zero", [0, -3]), ("int64-min", [INT64_MIN]),
-        ("product-overflow", [2**62, 4]), ("product-overflow-and-zero", [2**62, 4, 0]),
-        ("product-2-to-64", [2] * 64), ("int64-max-twice", [INT64_MAX, 2]), ("rank-255", [1] * 255),
-    ]:
-        text = ", ".join(map(str, shape[:32])) + (", …" if len(shape) > 32 else "]")
-        refused_entry(f"shape-{name}", f"tensor f has the invalid shape [{text}", shape=shape)
-
+    refused_entry("dtype-resource", "tensor f has the unknown dtype 20 in index file model.index, expected 1 to 33", dtype=20)
     for name, shard in [("5", 5), ("negative", -1), ("int32-max", 2**31 - 1)]:
         changed(f"entry-shard-{name}", "f", "CHECKPOINT_NOT_FOUND",
                 f"tensor f is in data file model.data-{shard:05}-of-00001, which is missing", shard=shard)
@@ -605,8 +584,6 @@ def make_strings():
         "model.data-00000-of-00001: together"
     lengths("string-length-past-end", longer, [2, 2])
     lengths("string-length-2-to-32", longer, [2**32, 0])
-    lengths("string-length-int64-max", longer, [INT64_MAX, INT64_MAX])
-    lengths("string-length-2-to-64", longer, [2**64 - 1, 0])
     lengths("string-lengths-too-little", "tensor lying has 3 bytes of strings in data file "
             "model.data-00000-of-00001, expected 2", [1, 1])
     # Few bytes that claim many elements, in slices.
@@ -654,22 +631,15 @@ def make_slices():
 
     outside = "does not lie in the tensor, of shape [5, 4]"
     listed("slices-incomplete", "SLICES_INCOMPLETE", "sufficient slices", TOP)
-    listed("slices-overlap", "SLICES_OVERLAP", "overlapping slices are stored", TOP, TOP)
     listed("slices-overlap-in-another-spelling", "SLICES_OVERLAP", "overlapping slices are stored",
            TOP, [(0, 3), (0, 4)], BOTTOM)
     listed("slice-past-end", "CORRUPT", outside, TOP, [(3, 3), None])
     listed("slice-start-negative", "CORRUPT", outside, TOP, [(-1, 3), None])
-    listed("slice-length-negative", "CORRUPT", outside, TOP, [(3, -2), None])
     listed("slice-sum-overflows", "CORRUPT", outside, TOP, [(INT64_MAX, 2), None])
-    listed("slice-start-int64-min", "CORRUPT", outside, TOP, [(INT64_MIN, INT64_MAX), None])
     bundle = Bundle()
     bundle["p"].slices[1] = [None]
     opening("slice-of-another-rank", bundle.index(), "CORRUPT",
             "tensor p has a slice of 1 axes in index file model.index, expected 2")
-    bundle = Bundle()
-    bundle[slice_key("p", BOTTOM)].dtype = 3
-    opening("slice-of-another-dtype", bundle.index(), "CORRUPT",
-            "tensor p has a slice of dtype number 3 in index file model.index, expected 1")
     bundle = Bundle()
     bundle[slice_key("p", BOTTOM)].shape = (4, 2)
     opening("slice-of-another-shape", bundle.index(), "CORRUPT",
@@ -807,8 +777,7 @@ def make_odd():
             bundle.add(slice_key(tensor, extents), dtype, [half] + shape[1:], part)
         accepted(name, bundle, tensor, contents, bundle.data)
 
-    # TensorFlow ends the process, or says that the dtype is not supported.
-    halves("odd-slices-of-rank-9", "deep", 1, [2] * 9, floats(512))
+    # TensorFlow says that the dtype is not supported.
     halves("odd-slices-of-float16", "half", 19, [4, 2], bytes(range(16)))
     halves("odd-slices-of-uint64", "wide", 23, [2, 2], bytes(range(32)))
     halves("odd-slices-of-int2", "narrow", 31, [4], bytes([3, 2, 1, 0]))
