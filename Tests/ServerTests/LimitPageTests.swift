@@ -32,8 +32,8 @@ import Wire
     let request = size(Connection.maximumRequestByteCount)
     let reply = size(Connection.maximumReplyByteCount)
     let backlog =
-      "\(grouped(Connection.maximumBacklogCount)) calls of together "
-      + size(Connection.maximumBacklogByteCount)
+      "\(grouped(Connection.maximumBacklogCount)) calls or "
+      + "\(size(Connection.maximumBacklogByteCount)) in total"
     for sentence in [
       "| request | \(request) |",
       "| reply | \(reply);",
@@ -43,8 +43,8 @@ import Wire
       "room for \(Connection.maximumDescriptors) descriptors",
       "| files of a checkpoint | \(grouped(maximumCheckpointFiles)) |",
       "| checkpoints that a connection has open | \(Limits().handles) |",
-      "| \(grouped(Connection.maximumBacklogCount)), of together "
-        + "\(size(Connection.maximumBacklogByteCount)) |",
+      "| \(grouped(Connection.maximumBacklogCount)), or "
+        + "\(size(Connection.maximumBacklogByteCount)) in total |",
       "up to \(backlog)",
       "at most \(grouped(maximumCheckpointFiles)) files.",
       "| required features of a call | \(Call.maximumFeatures) |",
