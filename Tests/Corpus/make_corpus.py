@@ -1133,7 +1133,7 @@ def make_frames():
           (frame(opening_files(INDEX, field(1, 2) + field(3, 1) + field(4, 7))), GOLDEN))
     sends("file-descriptor-int32-max", invalid + "the call names descriptor 4294967295, but carries 2",
           (frame(opening_files(INDEX, field(1, 2) + field(3, 1) + field(4, 2**32 - 1))), GOLDEN))
-    sends("file-of-no-attachment", invalid + "this connection has attached no file 5",
+    sends("file-of-no-attachment", invalid + "this connection has no attached file 5",
           (frame(opening_files(INDEX, field(1, 2) + field(3, 1) + field(5, 5))), GOLDEN))
     sends("files-without-index", invalid + "the checkpoint has no index file",
           (frame(opening_files(SHARD)), GOLDEN))

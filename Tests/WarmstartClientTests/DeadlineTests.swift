@@ -73,16 +73,16 @@ import Wire
   {
     let mayAnswer = Monitor(false)
     let daemon = try ServedDaemon()
+    let calling = Monitor(false)
     let impostor = try Impostor { socket in
+      calling.notifying { $0 = true }
       _ = mayAnswer.wait { $0 ? true : nil }
       guard let client = daemon.daemon.admit(socket, by: .clients) else { return }
       daemon.daemon.serve(client, Connection.Memory())
     }
     let client = WarmstartClient.Client(socket: impostor.socketPath)
     let answered = Monitor<Int?>(nil)
-    let calling = Monitor(false)
     try Thread.detach {
-      calling.notifying { $0 = true }
       let count = (try? client.status())?.clientCount ?? -1
       answered.notifying { $0 = count }
     }
