@@ -95,6 +95,8 @@ extension CallStatus {
       switch (field.number, field.value) {
       case (1, .varint(let value)):
         code = StatusCode(rawValue: Int32(truncatingIfNeeded: value)) ?? .unknown
+        // A call that failed is never OK.
+        if code == .ok { code = .unknown }
       case (2, .bytes(let range)):
         self.message = String(decoding: message[range], as: UTF8.self)
       case (3, .bytes(let range)): try readDetail(message[range], scratch)

@@ -311,7 +311,11 @@ private struct ResolveChunks {
       byteCount += 4 * report.uncovered.count
       try flush(&report, &byteCount)
     }
-    report.unused = resolution.unused
+    for start in stride(from: 0, to: resolution.unused.count, by: positionCount) {
+      report.unused = Array(resolution.unused[start...].prefix(positionCount))
+      byteCount += 4 * report.unused.count
+      try flush(&report, &byteCount)
+    }
     report.unusedTensors = UnusedTensors(
       of: open.checkpoint.catalog, after: resolution.assignments, isNaming: namesUnusedTensors)
     try send(more: false, report) { last in

@@ -145,7 +145,13 @@ public final class Checkpoint: Sendable {
       throw WarmstartError(
         .checkpointChanged, "\(path) has changed since it was opened; open it again")
     }
-    handle.withLock { $0 = (session, opened.handle) }
+    let isKept = handle.withLock { known in
+      guard known.session < session else { return false }
+      known = (session, opened.handle)
+      return true
+    }
+    // Another thread was faster: of two handles, one is enough.
+    if !isKept { client.giveBack(opened.handle, session: session) }
   }
 }
 

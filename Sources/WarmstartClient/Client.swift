@@ -238,7 +238,8 @@ extension WarmstartError {
         .notAllowed, "this user may not connect to \(path)\(group)", underlying: .permissionDenied)
     case .cannotConnect(let path, let errno):
       self.init(.connection, "cannot connect to \(path): \(errno)", underlying: errno)
-    case .lost(.tooLong(let count, let limit)):
+    case .lost(.tooLong(let count, let limit))
+    where limit == Connection.maximumRequestByteCount:
       self.init(
         .invalidRequest,
         "the request has \(count) bytes, expected at most \(limit) (some 150,000 variables)")
@@ -256,7 +257,8 @@ extension Deadline {
     }
     let (seconds, attoseconds) = timeout.components
     let (whole, overflow) = Int(seconds).multipliedReportingOverflow(by: 1000)
-    self =
-      overflow ? .never : .after(milliseconds: whole + Int(attoseconds / 1_000_000_000_000_000))
+    let (sum, isLate) = whole.addingReportingOverflow(Int(attoseconds / 1_000_000_000_000_000))
+    let isForever = (overflow || isLate) && seconds > 0
+    self = isForever ? .never : .after(milliseconds: overflow ? 0 : sum)
   }
 }

@@ -3,10 +3,10 @@ import Kernel
 /// The frames that were read while another was being sent, in order.
 struct Backlog {
   private struct Frame {
-    let bytes: [UInt8]
-    let files: [File]
+    var bytes: [UInt8] = []
+    var files: [File] = []
     /// In nanoseconds on the monotonic clock.
-    let arrived: Int64
+    var arrived: Int64 = 0
   }
 
   /// The frame that comes after them, as far as it has come.
@@ -16,7 +16,7 @@ struct Backlog {
   /// Why nothing more can be received.
   var failure: WireError?
   private var frames: [Frame] = []
-  /// The position of the first frame; those before it were taken.
+  /// The position of the first frame; those before it were taken, and hold nothing.
   private var first = 0
   private var byteCount = 0
   private var fileCount = 0
@@ -57,11 +57,15 @@ struct Backlog {
       }
       return nil
     }
-    let taken = frames[first]
+    var taken = Frame()
+    swap(&taken, &frames[first])
     first += 1
-    if first == frames.count {
-      frames = []
+    if first * 2 > frames.count {
+      frames.removeFirst(first)
       first = 0
+    }
+    if frames.isEmpty {
+      frames = []
       // A connection that has nothing in its backlog keeps no memory for it.
       if !next.hasBegun { next = IncomingFrame([]) }
     }

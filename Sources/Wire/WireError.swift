@@ -28,7 +28,7 @@ extension WireError: CustomStringConvertible {
     case .endedInFrame: "the connection ended in the middle of a frame"
     case .timedOut: "the peer did not send, or take, the rest of a frame in time"
     case .badFlags(let flags): "a frame has flags \(flags), expected 0 (not compressed)"
-    case .http(let version): "the client speaks HTTP/\(version), which this socket does not"
+    case .http(let version): "the peer speaks HTTP/\(version), expected Warmstart's frames"
     case .tooLong(let count, let limit): "a frame of \(count) bytes, expected at most \(limit)"
     case .overQuota(let message): "a frame is refused: \(message)"
     case .descriptorsDiffer(let announced, let received):

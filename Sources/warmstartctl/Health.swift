@@ -19,7 +19,7 @@ struct Health: ParsableCommand {
       let isServing = try daemon.call { client, timeout throws(WarmstartError) in
         try client.isServing(timeout: timeout)
       }
-      guard isServing else { throw Failure(.draining, "the daemon is stopping") }
+      guard isServing else { throw Failure(.draining, "the daemon says that it does not serve") }
       try Output.write(json ? JSON.object([("status", .text("SERVING"))]).line : "SERVING\n")
     }
   }

@@ -87,6 +87,32 @@ import Wire
     #expect(connection.backlogBurden == (0, 0))
   }
 
+  @Test func `what was taken of a backlog that is never empty is closed`() throws {
+    let before = descriptorCount()
+    let file = try File(opening: "/dev/null")
+    for number in 0..<100 {
+      try peer.send(RawMessage([UInt8(number)]).frame(), [file])
+    }
+    sendInVain()
+    #expect(descriptorCount() == before + 101)
+    for number in 0..<70 {
+      #expect(try connection.receive(limit: 1 << 20))
+      #expect(Array(connection.message) == [UInt8(number)])
+    }
+    // The 30 that wait, the one that was taken last, and ours.
+    #expect(descriptorCount() == before + 32)
+    #expect(connection.backlogBurden == (30, 30))
+    #expect(connection.hasBacklog)
+  }
+
+  @Test func `a deadline holds though the peer sends without an end`() throws {
+    for _ in 0..<3 { try peer.send(RawMessage([1]).frame()) }
+    #expect(try connection.receive(limit: 100, until: .after(milliseconds: 20_000)))
+    #expect(throws: WireError.timedOut) {
+      try connection.receive(limit: 100, until: .after(milliseconds: 0))
+    }
+  }
+
   @Test func `a frame that had come in part is received whole`() throws {
     let frame = RawMessage(Array(repeating: 9, count: 5000)).frame()
     try peer.send(Array(frame.prefix(2000)))
