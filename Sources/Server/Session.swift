@@ -192,7 +192,8 @@ final class Session {
     named = nil
     passed = nil
     for feature in call.requiredFeatures where !Daemon.features.contains(feature) {
-      throw .status(CallStatus(.unsupported, "this daemon does not have the feature \(Client.capped(feature))"))
+      throw .status(
+        CallStatus(.unsupported, "this daemon does not have the feature \(Client.capped(feature))"))
     }
     guard let method = call.knownMethod else {
       let name = Client.capped(call.method)

@@ -118,9 +118,11 @@ import Testing
     let passed = try PassedFiles.golden()
     var options = ResolveRequest.Options()
     options.resolution = [.skipMissing, .lenient]
-    // Each pair takes 12 bytes of the request, and 4 of the answer, which lists those without a match.
-    let pairs = AssignmentMap(Array(repeating: .init("", .variables([])), count: 1_200_000))
-    try peer.resolve(passed.reference, pairs, [], files: passed.files, options)
+    // The answer names the tensor that is missing, and a name is not divided.
+    let key = Name([UInt8](repeating: 0x78, count: 5 << 20)[...])
+    try peer.resolve(
+      passed.reference, AssignmentMap([.init(key, .variable("v"))]),
+      [Variable("v", .float32, [1], isInStore: false)], files: passed.files, options)
     let answer = try peer.answer()
     #expect(answer.reason == "UNSUPPORTED")
     #expect(answer.status?.message.contains("expected at most 4194304") == true)
@@ -131,7 +133,7 @@ import Testing
   @Test func `Resolve names file regions by the client's own files`() throws {
     let passed = try PassedFiles.golden()
     var options = ResolveRequest.Options()
-    options.resolution = .lenient
+    options.resolution = [.skipMissing, .lenient]
     try peer.resolve(
       passed.reference,
       ["bert/embeddings/LayerNorm/gamma": .variable("v"), "bert/": "other/"],
@@ -146,6 +148,29 @@ import Testing
     #expect(reply.handles[0].region == 0)
     #expect(reply.report.unused == [1])
     #expect(reply.report.unusedTensors.count == 11)
+  }
+
+  @Test func `more unused pairs than a reply has room for come in several`() throws {
+    let count = 250_000
+    let pair = AssignmentMap.Pair("", .variables([]))
+    var options = ResolveRequest.Options()
+    options.resolution = [.skipMissing, .lenient]
+    let passed = try PassedFiles.golden()
+    try peer.resolve(
+      passed.reference, AssignmentMap(Array(repeating: pair, count: count)), [],
+      files: passed.files, options)
+    var unused: [Int] = []
+    var replyCount = 0
+    var isLast = false
+    while !isLast {
+      let answer = try peer.answer()
+      try #require(answer.status == nil)
+      unused += try peer.unpack(answer, unpackResolveReply).report.unused
+      replyCount += 1
+      isLast = !answer.reply.more
+    }
+    #expect(unused == Array(0..<count))
+    #expect(replyCount > 1)
   }
 
   @Test func `Resolve sends sealed arenas with the frame that names them`() throws {
