@@ -6,25 +6,37 @@ package import TensorModel
 package final class Objects: Sendable {
   /// Which objects there are, and which tensors are theirs.
   package let graph: ObjectGraph
-  // Invariant: `comparing` is there until its flight ends.
-  private let state: Monitor<(names: FullNames, comparing: Flight?)>
+  /// Names that a thread compares, and the flight that ends when it has.
+  private struct Comparison {
+    let names: Set<Name>
+    let flight: Flight
+  }
+
+  // Invariant: a comparison is there until its flight ends, and no name is in two.
+  private let state: Monitor<(names: FullNames, comparisons: [Comparison])>
   private let charge: Charge
 
   init(_ graph: ObjectGraph, _ names: FullNames, _ charge: consuming Charge) {
     self.graph = graph
-    state = Monitor((names, nil))
+    state = Monitor((names, []))
     self.charge = charge
   }
 
   /// The tensors by what their variables were called, as far as tensors of one name are compared.
   package var names: FullNames { state.withLock { $0.names } }
 
-  /// Begins a comparison, unless one goes on: then returns its flight.
-  fileprivate func beginComparing(_ flight: Flight) -> Flight? {
+  /// Begins a comparison of those names that no other thread compares; returns them, and the flights
+  /// of the others.
+  fileprivate func beginComparing(
+    _ names: [Name], _ flight: Flight
+  ) -> (mine: [Name], others: [Flight]) {
     state.withLock { state in
-      guard state.comparing == nil else { return state.comparing }
-      state.comparing = flight
-      return nil
+      let others = state.comparisons.filter { !$0.names.isDisjoint(with: names) }
+      let mine = names.filter { name in !others.contains { $0.names.contains(name) } }
+      if !mine.isEmpty {
+        state.comparisons.append(Comparison(names: Set(mine), flight: flight))
+      }
+      return (mine, others.map(\.flight))
     }
   }
 
@@ -32,7 +44,7 @@ package final class Objects: Sendable {
   fileprivate func endComparing(_ flight: Flight, equal: [Name], different: [Name]) {
     state.withLock { state in
       state.names.settle(equal: equal, different: different)
-      state.comparing = nil
+      state.comparisons.removeAll { $0.flight === flight }
     }
     flight.end()
   }
@@ -104,30 +116,62 @@ extension Lease {
       for: "an object graph")
     return Objects(graph, names, charge)
   }
-  /// Compares the tensors of uncompared names through these files; waits if somebody else compares.
+
+  /// Names are compared together up to this many bytes; chosen, not tuned.
+  private static let comparedByteCount = 64 << 20
+
+  /// Compares the tensors of uncompared names through these files, small ones first; waits for those
+  /// that another thread compares.
   ///
-  /// What is found is remembered with the objects, also if the comparison of a later name fails. After
-  /// a wait names may be uncompared still.
+  /// Ends when the caller hangs up or its time is over, whoever waits: they compare what is left. What
+  /// is found is remembered with the objects, also if the comparison of a later name fails. After a
+  /// wait names may be uncompared still.
   package func compare(
     _ names: [Name], of objects: Objects, from files: FileSet, for caller: Caller
   ) throws(Problem) {
-    let other = try store.loadSlots.run(caller, of: account.uid) { () throws(Problem) in
+    let (known, checkpoint) = (objects.names, resident.checkpoint)
+    var batch: [Name] = []
+    var byteCount = 0
+    let sized = names.map { name in
+      let tensors = known.uncomparedTensors(of: name)
+      let byteCount = tensors.reduce(0) { sum, tensor in
+        let (next, overflow) = sum.addingReportingOverflow(checkpoint.byteCount(of: tensor))
+        return overflow ? .max : next
+      }
+      return (name: name, byteCount: byteCount)
+    }
+    for (name, count) in sized.sorted(by: { $0.byteCount < $1.byteCount }) {
+      let (sum, overflow) = byteCount.addingReportingOverflow(count)
+      if !batch.isEmpty, overflow || sum > Lease.comparedByteCount {
+        try compareTogether(batch, of: objects, from: files, for: caller)
+        (batch, byteCount) = ([], 0)
+      }
+      batch.append(name)
+      byteCount += count
+    }
+    try compareTogether(batch, of: objects, from: files, for: caller)
+  }
+
+  private func compareTogether(
+    _ names: [Name], of objects: Objects, from files: FileSet, for caller: Caller
+  ) throws(Problem) {
+    let others = try store.loadSlots.run(caller, of: account.uid) { () throws(Problem) in
       let flight = Flight()
-      if let other = objects.beginComparing(flight) { return Flight?.some(other) }
+      let (mine, others) = objects.beginComparing(names, flight)
+      guard !mine.isEmpty else { return others }
       var (equal, different): ([Name], [Name]) = ([], [])
       defer { objects.endComparing(flight, equal: equal, different: different) }
       let known = objects.names
-      for name in names {
+      for name in mine {
         let tensors = known.uncomparedTensors(of: name)
         guard !tensors.isEmpty else { continue }
         let isEqual = try resident.checkpoint.areEqual(tensors, in: files) { () throws(Problem) in
-          // The work goes on for others even if the one who began it has gone.
-          if !flight.isAwaited { try caller.checkIn() }
+          try caller.checkIn()
         }
         if isEqual { equal.append(name) } else { different.append(name) }
       }
-      return nil
+      return others
     }
-    if let other { try caller.wait(for: other) }
+    for other in others { try caller.wait(for: other) }
   }
 }

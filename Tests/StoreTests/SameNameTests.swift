@@ -198,6 +198,48 @@ import Testing
     #expect(try resolve(warm, lease) == "a")
   }
 
+  @Test func `a long comparison of one name holds up no other, and ends with its caller`() throws {
+    var writer = BundleWriter()
+    let keys = ["a", "b", "c", "d"]
+    for key in keys.prefix(2) { writer.add(.init(key), dtype: 1, [4], floats(4)) }
+    for key in keys.suffix(2) {
+      // A hole that takes minutes to read.
+      writer.add(.init(key), dtype: 4, [1], [0])
+      writer.change(.init(key)) { entry in
+        entry.shape = [1 << 38]
+        entry.byteCount = 1 << 38
+      }
+    }
+    let names = ["w", "w", "huge", "huge"]
+    let objects = zip(keys, names).map { key, name in
+      ObjectGraphWriter.Object().attribute("VARIABLE_VALUE", name, key)
+    }
+    let root = keys.enumerated().reduce(ObjectGraphWriter.Object()) {
+      $0.child($1.element, $1.offset + 1)
+    }
+    writer.addGraph(ObjectGraphWriter([root] + objects).bytes)
+    let warm = try Warm(writer)
+    try BundleFile.truncate(warm.bundle.shards[0], to: 1 << 39)
+    let lease = try warm.open(Store(share: 1 << 30, lingerMilliseconds: 0))
+    let graph = try lease.objects(from: warm.files(), for: .patient)
+    let (files, ended) = (try warm.files(), Monitor<Reason?>(nil))
+    try Thread.detach {
+      let impatient = Caller(nil, until: .after(milliseconds: 1500))
+      var reason = Reason.system
+      do throws(Problem) {
+        try lease.compare(["huge", "w"], of: graph, from: files, for: impatient)
+      } catch {
+        reason = error.reason
+      }
+      ended.notifying { $0 = reason }
+    }
+    rest(milliseconds: 100)
+    try lease.compare(["w"], of: graph, from: warm.files(), for: .patient)
+    #expect(graph.names.uncomparedTensors(of: "w").isEmpty)
+    #expect(ended.wait { $0 } == .deadline)
+    #expect(graph.names.uncomparedTensors(of: "huge").count == 2)
+  }
+
   @Test func `a name that the map does not use is not compared`() throws {
     let warm = try Self.warm {
       $0.add("a", dtype: 1, [4], floats(4))
