@@ -51,6 +51,28 @@ import Testing
     #expect(problem?.message.contains("has a slice of dtype number 3 in") == true)
   }
 
+  @Test(arguments: [2000, 1 << 20])
+  func `more slices than the index has room for are refused`(_ count: Int) {
+    // An empty slice takes two bytes of the index and many in memory.
+    let slices = Array(repeating: [0x3a, 0] as [UInt8], count: count).flatMap { $0 }
+    let problem = refusal { $0.raw = [8, 1] + slices }
+    #expect(problem?.reason == .corrupt)
+    #expect(problem?.message.contains("index file expands to more than") == true)
+  }
+
+  @Test func `more slices of a long name than the index has keys are refused`() {
+    let name = BundleWriter.Key(Array(repeating: 0x6e, count: 60_000))
+    var writer = BundleWriter()
+    writer.add("f", dtype: 1, [2, 3], floats(6))
+    writer.add(name, dtype: 1, [1], floats(1))
+    // Of no axes, so that a slice takes two bytes, and each has a key of its own.
+    let slices = Array(repeating: [0x3a, 0] as [UInt8], count: 1000).flatMap { $0 }
+    writer.change(name) { $0.raw = [8, 1] + slices }
+    let problem = refusal(of: writer)
+    #expect(problem?.reason == .corrupt)
+    #expect(problem?.message.contains("more slices of long names than it has keys") == true)
+  }
+
   @Test func `slices of nine axes are read`() throws {
     var writer = BundleWriter()
     let rest = [BundleWriter.Extent](repeating: .whole, count: 8)
