@@ -16,7 +16,8 @@ package struct CallStatus: Error, Sendable, Hashable {
   package var message: String
   /// What was found wrong, the deciding problem first.
   package var problems: [Problem]
-  /// The number of problems found, of which `problems` holds the first.
+  /// The number of problems found, of which `problems` holds the first, and one for several of one
+  /// cause.
   package var problemCount: Int
   /// How long to wait before the same call may succeed; nil if waiting does not help.
   package var retryMilliseconds: Int?

@@ -259,10 +259,10 @@ struct Matches {
   }
 
   /// What to refuse the pairs for that matched no variable: each, or a cause that several share.
-  mutating func refusals(ofUnused pairs: [Int]) -> [Problem] {
+  mutating func refusals(ofUnused pairs: [Int]) -> ProblemCollector {
     var problems = ProblemCollector()
     for pair in pairs { refuseUnused(self.pairs[pair], &problems) }
-    return problems.described
+    return problems
   }
 
   private mutating func refuseUnused(

@@ -6,10 +6,10 @@ extension Resolution {
     _ map: AssignmentMap, _ variables: VariableList, _ matches: inout Matches, _ options: Options
   ) -> Problems? {
     var all: [Problem] = []
-    if !options.contains(.lenient) {
-      if assignments.isEmpty || !unused.isEmpty { all = refusals(map, variables, &matches) }
+    var total = 0
+    if !options.contains(.lenient), assignments.isEmpty || !unused.isEmpty {
+      (all, total) = refusals(map, variables, &matches)
     }
-    var total = all.count
     if options.contains(.requireAll) {
       for index in uncovered.prefix(Problems.maximumCount) {
         all.append(.variableNotCovered(variables.names[index]))
@@ -19,19 +19,21 @@ extension Resolution {
     return all.isEmpty ? nil : Problems(all, total: total)
   }
 
+  /// What the map does not assign or use: the first problems, and how many there are.
   private func refusals(
     _ map: AssignmentMap, _ variables: VariableList, _ matches: inout Matches
-  ) -> [Problem] {
-    if variables.count == 0 { return [.nothingAssigned("no variables are declared")] }
-    if map.pairs.isEmpty { return [.nothingAssigned("the map is empty")] }
-    var refusals = matches.refusals(ofUnused: unused)
-    guard assignments.isEmpty else { return refusals }
-    if skipped.isEmpty, refusals.count == 1 {
-      refusals[0].reason = .nothingAssigned
-      refusals[0].message = "nothing is assigned: " + refusals[0].message
-      return refusals
+  ) -> (all: [Problem], total: Int) {
+    if variables.count == 0 { return ([.nothingAssigned("no variables are declared")], 1) }
+    if map.pairs.isEmpty { return ([.nothingAssigned("the map is empty")], 1) }
+    let refusals = matches.refusals(ofUnused: unused)
+    var all = refusals.described
+    guard assignments.isEmpty else { return (all, refusals.total) }
+    if skipped.isEmpty, all.count == 1 {
+      all[0].reason = .nothingAssigned
+      all[0].message = "nothing is assigned: " + all[0].message
+      return (all, refusals.total)
     }
-    return [.nothingAssigned(cause)] + refusals
+    return ([.nothingAssigned(cause)] + all, refusals.total + 1)
   }
 
   private var cause: String {

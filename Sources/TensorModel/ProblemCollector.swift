@@ -17,7 +17,9 @@ struct ProblemCollector {
   }
 
   private var all: [Problem] = []
-  private var total = 0
+  /// How many problems were found: those that are described, those beyond, and those of a cause that
+  /// was said before.
+  private(set) var total = 0
   private var hintCount = 0
   private var said: [Said] = []
 
@@ -30,10 +32,11 @@ struct ProblemCollector {
     total += 1
   }
 
-  /// Whether a cause that was said explains a problem, which is then only counted with it.
+  /// Whether a cause that was said explains a problem, which is then only counted.
   mutating func repeats(_ reason: Reason, _ explains: (Cause) -> Bool) -> Bool {
     for index in said.indices where said[index].reason == reason && explains(said[index].cause) {
       said[index].more += 1
+      total += 1
       return true
     }
     return false

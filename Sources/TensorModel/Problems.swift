@@ -3,7 +3,8 @@ package struct Problems: Error, Sendable, Hashable {
   /// The most problems that are described; chosen, not tuned: more than anyone reads.
   package static let maximumCount = 100
 
-  /// The first problems, at least one and at most `maximumCount`.
+  /// The first problems, at least one and at most `maximumCount`; one may stand for several of one
+  /// cause.
   package var all: [Problem]
   /// How many there are, described or not.
   package var total: Int

@@ -13,9 +13,10 @@ public struct WarmstartError: Error, Sendable, Hashable {
   public let reason: String
   /// What is wrong, for people.
   public let message: String
-  /// All problems that were found, the deciding one first; at most a thousand.
+  /// The problems that were found, the deciding one first; at most a thousand, of a map a hundred, and
+  /// one may stand for several of one cause.
   public let problems: [Problem]
-  /// The number of problems that were found.
+  /// The number of problems that were found, described in `problems` or not.
   public let problemCount: Int
   /// How long to wait before the same call may succeed; nil if waiting does not help.
   public let retryDelay: Duration?

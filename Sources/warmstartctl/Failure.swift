@@ -10,9 +10,9 @@ struct Failure: Error {
   let message: String
   /// The path of the checkpoint that this is about, unless the message says it.
   let checkpoint: String?
-  /// All that is wrong, the deciding problem first.
+  /// What is wrong, the deciding problem first; perhaps not all, and one for several of one cause.
   let problems: [Problem]
-  /// The number of problems found, of which `problems` may be the first.
+  /// The number of problems found, described in `problems` or not.
   let problemCount: Int
   /// How long to wait before the same command may succeed; nil if waiting does not help.
   private(set) var retryDelay: Duration?
@@ -77,22 +77,24 @@ struct Failure: Error {
     }
   }
 
-  /// At most this many further problems are shown to people; scripts get all.
+  /// At most this many further problems are shown to people; scripts get all that are described.
   ///
   /// Chosen, not tuned.
   private static let shownProblems = 20
 
-  private var text: String {
+  /// The failure for people.
+  var text: String {
     let place = checkpoint.map { "\($0): " } ?? ""
     var text = "warmstartctl: \(code.name) (\(reason.printable)): \((place + message).printable)\n"
     let further = problems.dropFirst().prefix(Failure.shownProblems)
     for problem in further { text += "  \(problem.message.printable)\n" }
-    let hidden = problemCount - 1 - further.count
-    if hidden > 0 { text += "  … and \(hidden) more\n" }
+    // Of those not shown, a message may have counted some: it says of how many names its cause holds.
+    if problemCount > 1 + further.count { text += "  … \(problemCount) problems in all\n" }
     return text
   }
 
-  private var json: JSON {
+  /// The failure for scripts.
+  var json: JSON {
     var fields: [(String, JSON)] = [
       ("code", .text(code.name)), ("reason", .text(reason)), ("message", .text(message)),
     ]
@@ -100,6 +102,7 @@ struct Failure: Error {
     if let retryDelay {
       fields.append(("retry_ms", .number(Int(retryDelay / .milliseconds(1)))))
     }
+    fields.append(("problem_count", .number(problemCount)))
     fields.append(("details", .list(problems.map(JSON.init))))
     return .object([("error", .object(fields))])
   }

@@ -49,7 +49,8 @@ import Wire
       "at most \(grouped(maximumCheckpointFiles)) files.",
       "| required features of a call | \(Call.maximumFeatures) |",
       "| problems in a status | \(grouped(CallStatus.maximumProblems)), and "
-        + "\(size(CallStatus.maximumProblemByteCount)) of names and messages |",
+        + "\(size(CallStatus.maximumProblemByteCount)) of names and messages; "
+        + "of a map \(Problems.maximumCount) |",
       "| a frame, from its first byte to its last | \(seconds) s |",
       "A frame must be whole \(seconds) s after its first byte",
     ] {
@@ -64,6 +65,10 @@ import Wire
     #expect(proto.contains("power of two, at most \(PlacementOptions.maximumAlignment);"))
     // The proto and the page write it as a word.
     #expect(CallStatus.maximumProblems == 1000)
+    #expect(Problems.maximumCount == 100)
+    #expect(
+      try text("Sources/Server/Server.docc/Protocol.md").contains(
+        "At most a thousand are listed, of a map at most a hundred;"))
     #expect(proto.contains("The deciding one first; at most a thousand."))
   }
 

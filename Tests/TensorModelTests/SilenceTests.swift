@@ -58,6 +58,26 @@ import Testing
     #expect(strict(["w": "w"], many, .requireAll)?.total == 1000)
   }
 
+  @Test func `pairs that match no variable are counted beyond the most that are listed`() {
+    let unused = (0..<1000).map { AssignmentMap.Pair("bert/", .name(Name("\($0)\($0)/"))) }
+    let found = strict(
+      AssignmentMap(unused + [.init("w", "w")]), Model.variables(["w", "v"]), .requireAll)
+    #expect(found?.all.count == Problems.maximumCount)
+    #expect(found?.total == 1001)
+    let none = strict(AssignmentMap(unused), Model.variables(["w"]))
+    #expect(none?.first.reason == .nothingAssigned)
+    #expect(none?.total == 1001)
+  }
+
+  @Test func `pairs that match no variable for one cause are one problem, and all are counted`() {
+    let unused = (0..<1000).map { AssignmentMap.Pair("bert/", .name(Name("S/\($0)/"))) }
+    let variables = Model.variables((0..<1000).map { Name("s/\($0)/a") })
+    let found = strict(AssignmentMap(unused), variables)
+    #expect(found?.all.count == 1)
+    #expect(found?.total == 1000)
+    #expect(found?.first.message.hasSuffix("; the same holds for 999 more names") == true)
+  }
+
   @Test func `where missing tensors are skipped, another shape points to its own option`() throws {
     let hint = "; tensors of another shape are skipped with skip_mismatched"
     let head = [Variable("w", .float32, [3])]

@@ -107,7 +107,8 @@ struct  Warmstart__V1__Problems
   size_t n_problems;
   Warmstart__V1__Problem **problems;
   /*
-   * The number of problems found, of which `problems` may hold the first.
+   * The number of problems found, of which `problems` may hold the first, and one for several of
+   * one cause.
    */
   uint32_t problem_count;
 };
