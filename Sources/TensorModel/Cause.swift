@@ -4,6 +4,8 @@ enum Cause: Hashable {
   case prefix(from: Name, to: Name)
   /// The suffix that TensorFlow gives an operation's output was left at the end: `w:0`.
   case output
+  /// The names have the suffix of an operation's first output, and it was left out.
+  case outputMissing
   /// Keys are variables or their scopes, and targets are tensors or theirs.
   case swapped
   /// The target of the pair is a scope, written without its slash.
@@ -18,6 +20,7 @@ extension Cause {
       guard name.bytes.starts(with: from.bytes) else { return nil }
       return Name(to.bytes + name.bytes.dropFirst(from.bytes.count))
     case .output: return name.withoutOutput
+    case .outputMissing: return name.withFirstOutput
     case .swapped, .slash: return nil
     }
   }
@@ -31,6 +34,7 @@ extension Cause {
       "; there is \(found.inMessage), with \(to.inMessage) in front"
     case .prefix: "; there is \(found.inMessage), which differs only in upper and lower case"
     case .output: "; leave out TensorFlow's output suffix: the name is \(found.inMessage)"
+    case .outputMissing: "; there is \(found.inMessage), with TensorFlow's output suffix"
     case .swapped: "; key and target are swapped: \(found.inMessage) is in the checkpoint"
     case .slash: "; \(found.inMessage) is a scope: write \(found.inMessage)/"
     }

@@ -44,7 +44,7 @@ struct Hints {
   }
 
   /// What to say of a tensor that is not found for no cause that others may share.
-  func hint(_ tensor: Name) -> String {
+  func hint(_ tensor: Name, key: Name) -> String {
     let scope = tensor.scope
     if tensor.isScope, tensors.has(tensor) {
       return "; \(tensor.inMessage) is a scope of the checkpoint, and its target is a variable"
@@ -52,6 +52,10 @@ struct Hints {
     let name = tensor.withoutOutput
     let objectHint = areFullNames ? "" : catalog.objectHint(for: name ?? tensor)
     if !tensor.isScope, tensors.has(scope), objectHint.isEmpty {
+      // A tensor that a mapping of scopes asks for was not written by the user.
+      guard tensor == key else {
+        return "; \(tensor.inMessage) is a scope of the checkpoint, not a tensor"
+      }
       return "; \(tensor.inMessage) is a scope of the checkpoint: write \(scope.inMessage), and a "
         + "scope as its target"
     }
@@ -73,8 +77,13 @@ struct Hints {
         !key.isScope && tensors.has(keyScope) ? ", and \(keyScope.inMessage) as its key" : ""
       return "; write \(scope.inMessage)" + keyHint
     }
-    if target.isScope, !key.isScope, tensors.has(keyScope) {
-      return "; write \(keyScope.inMessage) as its key"
+    if target.isScope, !key.isScope {
+      if tensors.has(keyScope) { return "; write \(keyScope.inMessage) as its key" }
+      if variables.has(target) {
+        // The target is right. The key may be misspelled, unless it is a tensor.
+        guard !tensors.has(key) else { return "" }
+        return NearestNames.suggestion(for: keyScope) { tensors.offer(scopes: true, to: &$0) }
+      }
     }
     return NearestNames.suggestion(for: target) {
       variables.offer(scopes: target.isScope, to: &$0)

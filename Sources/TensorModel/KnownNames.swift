@@ -52,6 +52,7 @@ struct KnownNames {
   /// Why a name, or a scope with its slash, is not found though it is known by another name; that name.
   func cause(of sought: Name) -> (cause: Cause, found: Name)? {
     if let name = sought.withoutOutput, has(name) { return (.output, name) }
+    if let name = sought.withFirstOutput, has(name) { return (.outputMissing, name) }
     var start = sought.bytes.startIndex
     for _ in 0..<Self.maximumComponents {
       guard let slash = sought.bytes[start...].firstIndex(of: Self.slash),
@@ -150,6 +151,9 @@ extension Name {
     guard !digits.isEmpty, rest.last == UInt8(ascii: ":") else { return nil }
     return Name(rest.dropLast())
   }
+
+  /// The name with the suffix of an operation's first output, as in `w:0`; nil if it is a scope's.
+  var withFirstOutput: Name? { isScope || bytes.isEmpty ? nil : Name(bytes + Array(":0".utf8)) }
 
   /// What differs from a name that is equal but for the case of ASCII letters: all components up to the
   /// last in which they differ.

@@ -223,7 +223,7 @@ struct Matches {
       return problems.add(.tensorNotFound(tensor, for: variable, "", key: key))
     }
     let finding = hints.cause(of: tensor, pair, target, key: key)
-    let hint = finding?.hint ?? hints.hint(tensor)
+    let hint = finding?.hint ?? hints.hint(tensor, key: key)
     problems.add(.tensorNotFound(tensor, for: variable, hint, key: key), because: finding?.cause)
   }
 

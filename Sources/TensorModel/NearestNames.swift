@@ -1,12 +1,13 @@
 /// The names most like one that was not found, best first, kept while candidates are offered.
 ///
-/// A candidate is near if few edits make it the sought name (a typing error), else if it ends in the
-/// same component (`model/dense/kernel` for `dense/kernel`: the wrong scope). Bytes are compared, and a
-/// named bound ends the search early rather than let it take long.
+/// A candidate is near if few edits make it the sought name (a typing error), else if it has a suffix
+/// more (`kernel_ref` for `kernel`), else if it ends in the same component (`model/dense/kernel` for
+/// `dense/kernel`: the wrong scope). Bytes are compared, and a named bound ends the search early rather
+/// than let it take long.
 package struct NearestNames {
   /// The most names that are kept.
   package static let maximumCount = 3
-  /// The most edits that leave a name near; a third of a short name.
+  /// The most edits that leave a name near; a third of a short name, but never all of it.
   private static let maximumEdits = 8
   /// Longer names are compared by their ends only.
   private static let maximumByteCount = 512
@@ -63,7 +64,8 @@ package struct NearestNames {
     {
       suffix += 1
     }
-    let limit = min(Self.maximumEdits, max(1, sought.count / 3), worstRank - 1)
+    let limit = min(
+      Self.maximumEdits, max(1, sought.count / 3), sought.count - 1, worstRank - 1)
     if limit > 0, abs(sought.count - bytes.count) <= limit, shorter <= Self.maximumByteCount {
       var prefix = 0
       while prefix < shorter - suffix, sought[prefix] == bytes[bytes.startIndex + prefix] {
@@ -73,9 +75,19 @@ package struct NearestNames {
         sought[prefix..<sought.count - suffix], bytes.dropFirst(prefix).dropLast(suffix), limit)
       if edits <= limit { return edits }
     }
+    if hasSuffix(bytes) { return Self.maximumEdits + 1 }
     guard sharesLastComponent(bytes, suffix: suffix) else { return nil }
-    return Self.maximumEdits + 1 + max(0, Self.maximumByteCount - suffix) * Self.maximumByteCount
+    return Self.maximumEdits + 2 + max(0, Self.maximumByteCount - suffix) * Self.maximumByteCount
       + min(abs(sought.count - bytes.count), Self.maximumByteCount - 1)
+  }
+
+  /// Whether a candidate is the sought name and, behind `_`, a suffix of the same component.
+  private func hasSuffix(_ bytes: ArraySlice<UInt8>) -> Bool {
+    guard !sought.isEmpty, bytes.count > sought.count, bytes.starts(with: sought) else {
+      return false
+    }
+    let suffix = bytes.dropFirst(sought.count)
+    return suffix.first == UInt8(ascii: "_") && !suffix.contains(UInt8(ascii: "/"))
   }
 
   private func sharesLastComponent(_ bytes: ArraySlice<UInt8>, suffix: Int) -> Bool {

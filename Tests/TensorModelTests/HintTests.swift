@@ -23,6 +23,9 @@ import Testing
     ),
     ("bert/", "s", "bert/a", "; s is a scope: write s/"),
     ("brt/", "s/", "bert/a", "; nearest: bert/a"),
+    ("q", "s/a", "q:0", "; there is q:0, with TensorFlow's output suffix"),
+    ("z", "s/a", "z_ref", "; nearest: z_ref"),
+    ("m/", "s/", "m/a/kernel", "; m/a is a scope of the checkpoint, not a tensor"),
   ])
   func `a tensor that is not found has a hint at its cause`(
     key: Name, target: Name, tensor: Name, hint: String
@@ -42,6 +45,10 @@ import Testing
     (
       "bert", "s/", "the target s/ is a scope; a scope key must end in '/'; write bert/ as its key"
     ),
+    (
+      "brt", "s/", "the target s/ is a scope; a scope key must end in '/'; nearest: bert/"
+    ),
+    ("w", "s/", "the target s/ is a scope; a scope key must end in '/'"),
     ("w", "p:0", "no variable is named p:0; leave out TensorFlow's output suffix: the name is p"),
   ])
   func `a target that is not found has a hint at its cause`(
@@ -104,6 +111,19 @@ import Testing
     #expect(each?.all.count == 1)
     #expect(each?.total == 1000)
     #expect(each?.first.message.hasSuffix("for 999 more names") == true)
+  }
+
+  @Test func `names that lack the output suffix are one mistake`() {
+    let names = (0..<100).map { Name("s/v\($0)") }
+    let found = problems(
+      ["s/": "s/"], Model.variables(names), Model.catalog(names.map { Name("\($0):0") }), [])
+    #expect(found?.all.count == 1)
+    #expect(found?.first.message.hasSuffix("suffix; the same holds for 99 more names") == true)
+  }
+
+  @Test func `a variable that is taken for a partition is not blamed on the scope's slash`() {
+    let message = message(["m/": "m2/"], ["m2/part_0"], in: ["m/part_0"])
+    #expect(message?.hasSuffix("; m is a scope of the checkpoint, not a tensor") == true)
   }
 
   @Test func `a map that is swapped as a whole is refused once`() {

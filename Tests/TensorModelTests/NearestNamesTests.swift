@@ -47,4 +47,8 @@ import Testing
     }
     #expect(nearest(Name(pattern[...]), candidates).count <= NearestNames.maximumCount)
   }
+
+  @Test func `a name of one letter is near no other, but those with a suffix are`() {
+    #expect(nearest("z", ["w", "z_ref", "zebra", "z_scope/a"]) == ["z_ref"])
+  }
 }
