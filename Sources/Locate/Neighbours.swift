@@ -8,32 +8,48 @@ struct Neighbours {
     let name: String
     /// The name without the pattern of the shards.
     let base: String
-
     /// The number at the end of the base, as TensorFlow counts steps; -1 if there is none.
-    var step: Int {
+    let step: Int
+
+    init(name: String, base: String) {
+      (self.name, self.base) = (name, base)
       let digits = base.reversed().prefix { $0.isASCII && $0.isWholeNumber }
-      return Int(String(digits.reversed())) ?? -1
+      step = Int(String(digits.reversed())) ?? -1
     }
   }
 
+  /// The most checkpoints that are kept, those with the greatest steps; chosen, not tuned.
+  private static let maximumCount = 4096
+
   /// The directory with its slash; empty for the working directory.
   private let directory: String
-  /// Those with the greatest steps come first.
+  /// Those with the greatest steps, which come first.
   private let latestFirst: [Neighbour]
+  /// Whether the directory has more checkpoints than are kept.
+  private let areCut: Bool
 
   /// Lists a directory; a directory that cannot be listed has no checkpoints.
   init(in directory: PathText) {
     self.directory = directory.joined(PathText("")).text
     var found: Set<Neighbour> = []
-    let limit = CheckpointFiles.maximumFileCount
+    var areCut = false
+    let limit = Self.maximumCount
     let place = FilePath(directory.text.isEmpty ? "." : directory.text)
     _ = try? Listing.names(in: place, limit: limit) { name in
-      if found.count < limit, let neighbour = Neighbours.neighbour(name) {
-        found.insert(neighbour)
+      if let neighbour = Neighbours.neighbour(name) { found.insert(neighbour) }
+      if found.count >= 2 * limit {
+        found = Set(Neighbours.sorted(found).prefix(limit))
+        areCut = true
       }
       return false
     }
-    latestFirst = found.sorted { ($0.step, $0.name) > ($1.step, $1.name) }
+    areCut = areCut || found.count > limit
+    latestFirst = Array(Neighbours.sorted(found).prefix(limit))
+    self.areCut = areCut
+  }
+
+  private static func sorted(_ neighbours: Set<Neighbour>) -> [Neighbour] {
+    neighbours.sorted { ($0.step, $0.name) > ($1.step, $1.name) }
   }
 
   /// The checkpoint with the greatest step; nil if the directory has none.
@@ -53,7 +69,8 @@ struct Neighbours {
     }
     let longer = latestFirst.filter { PathText.has($0.base, prefix: name) }
     if longer.count > 1 {
-      return "'\(directory + longer[0].name)' is the latest of \(longer.count) there"
+      let count = areCut ? "" : " of \(longer.count)"
+      return "'\(directory + longer[0].name)' is the latest\(count) there"
     }
     var nearest = NearestNames(to: Name(name))
     for neighbour in latestFirst { nearest.offer(Name(neighbour.name)) }

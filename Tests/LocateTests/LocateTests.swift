@@ -5,6 +5,15 @@ import SystemPackage
 import Testing
 
 @Suite struct LocateTests {
+  @Test func `the latest of very many checkpoints is found, whatever their order`() throws {
+    let scratch = try Scratch()
+    for number in 1...9000 { try scratch.write("m-\(number).index") }
+    let missing = try refusal(of: scratch("m"))
+    #expect("\(missing)".hasSuffix("'\(scratch("m-9000"))' is the latest there"))
+    let unnamed = try refusal(of: scratch(""))
+    #expect("\(unnamed)".hasSuffix("such as '\(scratch("m-9000"))'"))
+  }
+
   @Test(arguments: [
     ("v2_sharded/model", 3), ("demo/model.ckpt-1000", 2), ("v2 path with spaces/mödel ckpt", 1),
     ("v2_plain_ref/model.ckpt-1000", 1),
