@@ -69,7 +69,7 @@ extension CheckpointFiles {
       throw .notFound(path: path.text, hint: Hint.nearby(path))
     }
     // TensorFlow, too, takes the path for a prefix then, and fails to open it.
-    if let index = try Pattern(PathText(path.text + ".index")).matches().first {
+    if let index = try Pattern(path, suffix: ".index").matches().first {
       throw .notFound(path: path.text, hint: Hint.noPattern(index))
     }
     var tables: [(path: FilePath, file: File)] = []

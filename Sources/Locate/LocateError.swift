@@ -27,6 +27,8 @@ package enum LocateError: Error, Sendable, Hashable {
   case notCheckpoint(path: String, hint: String)
   /// A directory, a FIFO or the like where a file of a checkpoint should be.
   case notRegular(path: String)
+  /// More names match the pattern than a checkpoint may have files.
+  case tooManyMatches(pattern: String, limit: Int)
   /// More files belong to the checkpoint than the limit.
   case tooManyFiles(path: String, limit: Int)
   /// This user may not read the file or search its directory.
@@ -50,7 +52,7 @@ package enum LocateError: Error, Sendable, Hashable {
   package var kind: Kind {
     switch self {
     case .notFound, .notLocal, .stateMissing, .orbax, .stateTargetMissing, .stateTargetNotRegular,
-      .notCheckpoint, .notRegular:
+      .notCheckpoint, .notRegular, .tooManyMatches:
       .checkpointNotFound
     case .stateMalformed, .statePathEmpty, .stateNotRegular, .stateTooLong:
       .checkpointStateInvalid
@@ -68,8 +70,8 @@ package enum LocateError: Error, Sendable, Hashable {
       .stateNotRegular,
       .stateTooLong:
       true
-    case .notFound, .notLocal, .stateTargetNotRegular, .notCheckpoint, .notRegular, .tooManyFiles,
-      .notAllowed, .system:
+    case .notFound, .notLocal, .stateTargetNotRegular, .notCheckpoint, .notRegular, .tooManyMatches,
+      .tooManyFiles, .notAllowed, .system:
       false
     }
   }
@@ -119,6 +121,9 @@ extension LocateError: CustomStringConvertible {
       "'\(path)' is not a checkpoint\(suffix(hint))"
     case .notRegular(let path):
       "'\(path)' is not a regular file: expected a file of a checkpoint"
+    case .tooManyMatches(let pattern, let limit):
+      "the pattern '\(pattern)' matches more than \(limit) names: expected the files of one "
+        + "checkpoint"
     case .tooManyFiles(let path, let limit):
       "more than \(limit) files belong to '\(path)'"
     case .notAllowed(let path):

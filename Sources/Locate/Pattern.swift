@@ -7,15 +7,21 @@ import SystemPackage
 /// `[!a]` are sets; a backslash takes the next character as it is. None of them matches a slash,
 /// and nothing else is special: `**` is `*`, and braces are themselves. See `glob(7)`.
 struct Pattern {
+  /// The pattern as the user wrote it.
+  private let text: String
   private let components: [Component]
   private let isAbsolute: Bool
 
   /// The most files that a pattern may lead to: the wire's limit for one checkpoint.
   static let maximumMatchCount = CheckpointFiles.maximumFileCount
 
-  init(_ path: PathText) {
+  /// Takes a user's path, and what to add to it.
+  init(_ path: PathText, suffix: String = "") {
+    text = path.text
     isAbsolute = path.isAbsolute
-    components = path.text.unicodeScalars.split(separator: "/").map { Component(String($0)) }
+    components = (path.text + suffix).unicodeScalars.split(separator: "/").map {
+      Component(String($0))
+    }
   }
 
   /// Whether there is anything in it but names.
@@ -33,11 +39,14 @@ struct Pattern {
         do throws(LocateError) {
           next += try component.matches(in: directory)
         } catch {
-          guard case .notAllowed = error else { throw error }
-          refusal = refusal ?? error
+          switch error {
+          case .notAllowed: refusal = refusal ?? error
+          case .tooManyFiles(_, let limit): throw .tooManyMatches(pattern: text, limit: limit)
+          default: throw error
+          }
         }
         guard next.count <= Self.maximumMatchCount else {
-          throw .tooManyFiles(path: directory.string, limit: Self.maximumMatchCount)
+          throw .tooManyMatches(pattern: text, limit: Self.maximumMatchCount)
         }
       }
       found = next
