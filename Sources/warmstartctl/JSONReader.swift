@@ -17,6 +17,10 @@ struct JSONReader {
   /// Reads a text that must be one value and nothing else.
   static func read(_ bytes: [UInt8]) throws(Fault) -> JSONValue {
     var reader = JSONReader(bytes: bytes)
+    guard !bytes.starts(with: [0xef, 0xbb, 0xbf]) else {
+      throw reader.fault(
+        "expected a value, not a byte order mark: save the file as UTF-8 without one")
+    }
     let value = try reader.value(depth: 0)
     guard reader.next() == nil else { throw reader.fault("expected nothing after the value") }
     return value
@@ -86,7 +90,7 @@ struct JSONReader {
     return .list(values)
   }
 
-  /// A word, or a number as it is written: whoever wants one checks its digits.
+  /// A word, or a number as it is written.
   private mutating func literal() throws(Fault) -> String {
     let start = position
     while position < bytes.count {
@@ -101,12 +105,39 @@ struct JSONReader {
       break
     }
     let text = String(decoding: bytes[start..<position], as: UTF8.self)
-    let isNumber = text.first.map { $0.isASCII && $0.isNumber || $0 == "-" } ?? false
-    guard isNumber || ["true", "false", "null"].contains(text) else {
+    guard JSONReader.isNumber(bytes[start..<position]) || ["true", "false", "null"].contains(text)
+    else {
       position = start
       throw fault(JSONReader.unexpected(text, next()))
     }
     return text
+  }
+
+  /// Whether a text is a number: RFC 8259, section 6, has no leading zeros or plus signs, and digits on
+  /// both sides of a point.
+  private static func isNumber(_ text: ArraySlice<UInt8>) -> Bool {
+    var rest = text
+    func takeDigits() -> Int {
+      let count = rest.prefix { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }.count
+      rest = rest.dropFirst(count)
+      return count
+    }
+    if rest.first == UInt8(ascii: "-") { rest = rest.dropFirst() }
+    let startsWithZero = rest.first == UInt8(ascii: "0")
+    let count = takeDigits()
+    guard count == 1 || count > 1 && !startsWithZero else { return false }
+    if rest.first == UInt8(ascii: ".") {
+      rest = rest.dropFirst()
+      guard takeDigits() > 0 else { return false }
+    }
+    if let exponent = rest.first, exponent | 0x20 == UInt8(ascii: "e") {
+      rest = rest.dropFirst()
+      if let sign = rest.first, sign == UInt8(ascii: "+") || sign == UInt8(ascii: "-") {
+        rest = rest.dropFirst()
+      }
+      guard takeDigits() > 0 else { return false }
+    }
+    return rest.isEmpty
   }
 
   /// What to say of a word, or of a byte that begins none, in the place of a value.

@@ -76,6 +76,27 @@ private func read(_ text: String) throws -> JSON {
     #expect(throws: JSONReader.Fault.self) { try JSONReader.read(Array(text.utf8)) }
   }
 
+  @Test(arguments: [
+    "02", "-", "-01", "1.", "1.e5", "1e", "1e+", "1-2", "0x10", "1a", "--1", "00", "1.2.3", "1e5.5",
+  ])
+  func `a number of another form than JSON's is refused`(text: String) {
+    let fault = #expect(throws: JSONReader.Fault.self) { try read("[\(text)]") }
+    #expect(fault?.message == "expected a value, not \(text)")
+    #expect(fault?.place.column == 2)
+  }
+
+  @Test(arguments: ["0", "-0", "10", "0.5", "-1.25", "1e5", "1E+05", "0e-0", "120.0e1"])
+  func `a number of JSON's form is read as it is written`(text: String) throws {
+    #expect(try read("[\(text)]").line == "[\(text)]\n")
+  }
+
+  @Test func `a byte order mark is named`() {
+    let fault = #expect(throws: JSONReader.Fault.self) { try read("\u{feff}[]") }
+    #expect(
+      fault?.message
+        == "expected a value, not a byte order mark: save the file as UTF-8 without one")
+  }
+
   @Test func `bytes that are not UTF-8 are refused`() {
     #expect(throws: JSONReader.Fault.self) { try JSONReader.read([0x22, 0xff, 0x22]) }
   }
