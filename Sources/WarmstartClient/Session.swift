@@ -60,7 +60,10 @@ final class Session {
       throw lastWords(after: error, deadline)
     }
     defer { connection.shrink() }
-    while try receive(lastID, until: deadline, body) {}
+    while try receive(lastID, until: deadline, body) {
+      // A daemon that sends without an end does not hold its client beyond the deadline.
+      if deadline.hasPassed { throw .deadlinePassed }
+    }
   }
 
   /// Makes a call without waiting for its answer, which does not matter.

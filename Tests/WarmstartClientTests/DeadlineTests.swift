@@ -92,6 +92,21 @@ import Wire
     #expect(answered.wait { $0 } == 1)
   }
 
+  @Test func `a daemon that sends replies without an end is given up then`() throws {
+    let impostor = try Impostor { socket in
+      let peer = Peer(socket)
+      var files: [File] = []
+      for _ in 0..<2 { _ = try peer.frame(&files) }
+      try peer.send(RawMessage().adding(1, 1).frame())
+      // Of the call, and more to come.
+      let reply = RawMessage().adding(1, 2).adding(5, 1).frame()
+      while (try? peer.send(reply)) != nil {}
+    }
+    let client = WarmstartClient.Client(socket: impostor.socketPath)
+    expectDeadline { _ = try client.status(timeout: .milliseconds(200)) }
+    #expect(impostor.failures() == [])
+  }
+
   @Test func `a daemon that does not read a long request is given up then`() throws {
     let impostor = try Impostor { socket in
       var poll = Poll()

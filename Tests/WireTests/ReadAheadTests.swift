@@ -105,12 +105,9 @@ import Wire
     #expect(connection.hasBacklog)
   }
 
-  @Test func `a deadline holds though the peer sends without an end`() throws {
-    for _ in 0..<3 { try peer.send(RawMessage([1]).frame()) }
-    #expect(try connection.receive(limit: 100, until: .after(milliseconds: 20_000)))
-    #expect(throws: WireError.timedOut) {
-      try connection.receive(limit: 100, until: .after(milliseconds: 0))
-    }
+  @Test func `a frame that is there is received, though the deadline has passed`() throws {
+    try peer.send(RawMessage([1]).frame())
+    #expect(try connection.receive(limit: 100, until: .after(milliseconds: 0)))
   }
 
   @Test func `a frame that had come in part is received whole`() throws {
