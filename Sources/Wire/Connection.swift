@@ -256,8 +256,9 @@ package final class Connection {
 
   /// Waits until the peer takes more, and reads what it sends meanwhile: it may not read before.
   private func waitToSend(until deadline: Deadline) throws(WireError) {
-    let isReading = backlog.room != nil
-    let seen = try wait(for: isReading ? [.writable, .readable] : .writable, until: deadline)
+    // A union, for a literal would be an array in memory.
+    let events = backlog.room == nil ? Poll.Events.writable : .writable.union(.readable)
+    let seen = try wait(for: events, until: deadline)
     if seen.contains(.readable) { readAhead() }
   }
 
