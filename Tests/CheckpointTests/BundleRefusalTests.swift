@@ -73,6 +73,34 @@ import Testing
     #expect(problem?.message.contains("more slices of long names than it has keys") == true)
   }
 
+  /// Changes an entry so that it claims more than there is.
+  private struct Claim: Sendable {
+    let dtype: Int
+    let length: Int
+    var offset = 0
+    let byteCount: Int
+    let reason: Reason
+  }
+
+  @Test(arguments: [
+    Claim(dtype: 1, length: 1 << 40, byteCount: 24, reason: .corrupt),
+    Claim(dtype: 4, length: 1 << 62, byteCount: 1 << 62, reason: .truncated),
+    Claim(dtype: 4, length: .max, offset: .max, byteCount: .max, reason: .truncated),
+    Claim(dtype: 7, length: 1 << 40, byteCount: 24, reason: .corrupt),
+  ])
+  private func `a tensor of more elements than its file has room for is refused`(
+    _ claim: Claim
+  ) throws {
+    var writer = BundleWriter()
+    writer.add("f", dtype: 1, [2, 3], floats(6))
+    writer.change("f") { entry in
+      (entry.dtype, entry.shape) = (claim.dtype, [claim.length])
+      (entry.offset, entry.byteCount) = (claim.offset, claim.byteCount)
+    }
+    let error = #expect(throws: Problem.self) { try Opened(writer).bytes("f") }
+    #expect(error?.reason == claim.reason)
+  }
+
   @Test func `slices of nine axes are read`() throws {
     var writer = BundleWriter()
     let rest = [BundleWriter.Extent](repeating: .whole, count: 8)

@@ -461,11 +461,10 @@ INDEX_FAULTS = {
     "blocks in another order": rewrite(in_another_order),
     "slice that is all": rewrite(whole_slice),
     "long name": rewrite(lambda rng, entries: [*entries, (b"z" * 70000, entries[-1][1])]),
-    "entry twice": rewrite(lambda rng, entries: sorted(entries + [rng.choice(entries[1:])])),
     "unsorted": rewrite(lambda rng, entries: entries[:1] + rng.sample(entries[1:], len(entries) - 1)),
     "dtype": in_entry(1, 0, lambda rng, old: rng.randint(1, 33), is_whole),
     "shape": in_entry(2, 2, lambda rng, old: rng.choice([
-        shape(), shape(1), shape(3), shape(1, 3), shape(6), shape(1 << 40), shape(*[1] * 254),
+        shape(), shape(1), shape(3), shape(1, 3), shape(6), shape(*[1] * 254),
         old + field(3, 1), None,
     ]), is_whole),
     "shard": in_entry(3, 0, lambda rng, old: rng.choice([0, 1, 5, -1, 1 << 31])),

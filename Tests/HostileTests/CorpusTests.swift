@@ -156,7 +156,7 @@ struct HostileMap: Sendable, CustomTestStringConvertible {
 
   @Test(arguments: ["sound", "v1-sound"])
   func `the corpus is there, and what it was made from is sound`(_ name: String) throws {
-    #expect(HostileCheckpoint.all.count > 160)
+    #expect(HostileCheckpoint.all.count > 150)
     #expect(OddCheckpoint.all.count > 15)
     #expect(HostileMap.all.count > 25)
     #expect(Transcript.names(in: "Corpus/frames").count > 45)

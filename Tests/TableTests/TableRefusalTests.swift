@@ -47,6 +47,10 @@ import Testing
         of: file.finish(index: [Entry(Array("a".utf8), Handle(offset: 1 << 40, byteCount: 0).bytes)]
         ))
         == .truncated(.data, offset: 1 << 40, byteCount: 0))
+    let last = Handle(offset: .max, byteCount: .max)
+    #expect(
+      failure(of: file.finish(index: [Entry(Array("a".utf8), last.bytes)]))
+        == .truncated(.data, offset: .max, byteCount: .max))
   }
 
   @Test func `an index value that is no handle is refused`() {
