@@ -10,7 +10,8 @@ struct List: ParsableCommand {
 
   @OptionGroup var connection: ConnectionOptions
 
-  @Argument(help: "A directory with a state file, or a checkpoint's prefix.")
+  @Argument(
+    help: "A directory with a state file, a V2 prefix, or a V1 file or pattern (in quotes).")
   var checkpoint: String
 
   @Flag(help: "List the objects that TF2 saved, and which tensors are theirs.")

@@ -16,14 +16,16 @@ struct Resolve: ParsableCommand {
 
   @OptionGroup var connection: ConnectionOptions
 
-  @Argument(help: "A directory with a state file, or a checkpoint's prefix.")
+  @Argument(
+    help: "A directory with a state file, a V2 prefix, or a V1 file or pattern (in quotes).")
   var checkpoint: String
 
-  @Option(help: ArgumentHelp("The assignment map.", valueName: "file"))
+  @Option(help: ArgumentHelp("The assignment map, unless --assign gives it.", valueName: "file"))
   var map: String?
 
   @Option(
-    help: ArgumentHelp("One pair of the map: to a variable or scope/.", valueName: "key=target"))
+    help: ArgumentHelp(
+      "One pair of the map, to a variable or scope/; may be repeated.", valueName: "key=target"))
   var assign: [Pair] = []
 
   @Option(help: ArgumentHelp("The declarations of all variables.", valueName: "file"))
@@ -41,7 +43,8 @@ struct Resolve: ParsableCommand {
   @Flag(help: "Skip and report variables whose tensor is missing.")
   var skipMissing = false
 
-  @Flag(help: "Skip and report variables whose tensor has another shape.")
+  @Flag(
+    help: "Skip and report variables whose tensor has another shape (another dtype is an error).")
   var skipMismatched = false
 
   @Flag(help: "Accept pairs that match no variable, and a map that assigns nothing, as TensorFlow.")
