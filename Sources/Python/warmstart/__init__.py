@@ -1,0 +1,57 @@
+"""Checkpoints that all training jobs of a machine share, as arrays.
+
+`resolve` answers an assignment map, the dictionary that TensorFlow's `init_from_checkpoint` takes,
+with numpy arrays in memory that `warmstartd` holds once for all jobs:
+
+    import warmstart
+
+    resolved = warmstart.resolve(
+        "/models/bert", {"bert/": "student/"}, {"student/LayerNorm/beta": ("float32", [256])})
+    beta = resolved["student/LayerNorm/beta"]  # read-only; with writable=True copied as it is written
+
+Modules for frameworks: `warmstart.tensorflow`, `warmstart.torch`, `warmstart.jax`.
+"""
+
+from ._array import SharedArray
+from ._checkpoint import Checkpoint, Tensor
+from ._client import Client, check, default_client, list_variables, open, resolve
+from ._errors import Problem, WarmstartError
+from ._locate import latest_checkpoint
+from ._options import ResolveOptions
+from ._partition import (
+    fixed_size_partitioner,
+    min_max_variable_partitioner,
+    partitions,
+    variable_axis_size_partitioner,
+)
+from ._reader import CheckpointReader
+from ._resolved import Report, Resolved, Skipped
+from ._variables import Slice, Variable
+
+__version__: str = "0.1.0"
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointReader",
+    "Client",
+    "Problem",
+    "Report",
+    "ResolveOptions",
+    "Resolved",
+    "SharedArray",
+    "Skipped",
+    "Slice",
+    "Tensor",
+    "Variable",
+    "WarmstartError",
+    "check",
+    "default_client",
+    "fixed_size_partitioner",
+    "latest_checkpoint",
+    "list_variables",
+    "min_max_variable_partitioner",
+    "open",
+    "partitions",
+    "resolve",
+    "variable_axis_size_partitioner",
+]

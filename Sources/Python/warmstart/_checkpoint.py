@@ -1,0 +1,358 @@
+"""A checkpoint that the daemon holds for this client."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterable, Sequence
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    NamedTuple,
+)
+
+import numpy.typing as npt
+
+from . import _dtypes
+from ._connection import MAXIMUM_DESCRIPTORS, SERVICE, Connection, Deadline
+from ._errors import WarmstartError, reading
+from ._locate import Location, open_file
+from ._map import AssignmentMap
+from ._options import Options, ResolveOptions
+from ._protocol import decode, message, read_column, read_names
+from ._resolve import check, resolve
+from ._resolved import Report, Resolved
+from ._variables import Slice, Variable, VariablesLike
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._array import Place
+    from ._client import Client
+
+# Types of which no array can be made.
+_WITHOUT_ARRAYS = ("variant", "resource")
+
+
+class Tensor(NamedTuple):
+    """A tensor of a checkpoint.
+
+    `dtype` is TensorFlow's name of the element type, `byte_count` the bytes as they are stored.
+    `slices` are those that the tensor is stored in, each with where it begins and how long it is on
+    each axis; none for a tensor that is stored whole.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    byte_count: int
+    slices: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = ()
+
+
+class Checkpoint:
+    """An open checkpoint, on which the daemon gives this client a lease.
+
+    `close`, leaving the `with` block, or the end of the last reference gives the lease back. Arrays
+    that were made of it stay valid. It can be used by several threads, after a restart of the daemon,
+    and in a forked child: the files are then handed over again. Made by `Client.open`.
+    """
+
+    def __init__(self, client: Client, location: Location) -> None:
+        self._client = client
+        self._files = _Files(location)
+        self.label = location.label
+        """The path as the user wrote it."""
+        self.path = location.prefix
+        """The path as TensorFlow reports it: the prefix of a V2 checkpoint."""
+        self._close = weakref.finalize(self, self._files.close)
+        self._close.atexit = False
+        self._tensors: dict[str, Tensor] | None = None
+        self.generation = ""
+        """The identity of the checkpoint's bytes: files that change get another."""
+        self.format = ""
+        """"v1" or "v2"."""
+        self.tensor_count = 0
+        self.byte_count = 0
+
+    @property
+    def socket(self) -> str:
+        """Where the daemon listens."""
+        return self._client.socket
+
+    @property
+    def descriptors(self) -> list[int]:
+        """The descriptors of the files, in the order in which the daemon gets them."""
+        return self._files.descriptors
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors by name, in the order of their names; asked for once."""
+        if self._tensors is None:
+            self._tensors = self.list_tensors()
+        return self._tensors
+
+    def list_tensors(self, timeout: float | None = None) -> dict[str, Tensor]:
+        """Asks the daemon for the tensors by name, in the order of their names."""
+        tensors: dict[str, Tensor] = {}
+
+        def add(reply: Any, received: Sequence[int]) -> None:
+            with reading():
+                listed = tensors_of(reply.tensors)
+            for tensor in listed:
+                known = tensors.get(tensor.name)
+                # One of many slices goes on in the next reply.
+                if known is not None:
+                    tensor = known._replace(slices=known.slices + tensor.slices)
+                tensors[tensor.name] = tensor
+
+        self.call("List", message("ListRequest")(), (), Deadline(timeout), tensors.clear, add)
+        return tensors
+
+    def open(self, timeout: float | None = None) -> Checkpoint:
+        """Has the daemon open the checkpoint now, instead of with the first call that needs it."""
+        request = message("OpenRequest")()
+        self.call("Open", request, (), Deadline(timeout), lambda: None, lambda *_: None)
+        return self
+
+    def call(
+        self,
+        method: str,
+        request: Any,
+        features: Sequence[str],
+        deadline: Deadline,
+        begin: Callable[[], None],
+        add: Callable[[Any, Sequence[int]], None],
+    ) -> None:
+        """Makes a call about this checkpoint, again from its beginning if the connection is lost.
+
+        `begin` runs before each try, `add` for each reply with its descriptors, which it must not
+        keep.
+        """
+        reply_type = message(method + "Reply")
+
+        def prepare(connection: Connection) -> tuple[bytes, Sequence[int]]:
+            begin()
+            request.ClearField("checkpoint")
+            descriptors = self._refer(request.checkpoint, connection, deadline)
+            return request.SerializeToString(), descriptors
+
+        def receive(connection: Connection, response: bytes, received: Sequence[int]) -> None:
+            with reading():
+                reply = reply_type.FromString(response)
+            opened = reply if method == "Open" else reply.checkpoint
+            if opened.handle:
+                self._note(connection, opened)
+            add(reply, received)
+
+        self._client.call(SERVICE + method, prepare, receive, features, deadline)
+
+    def resolve(
+        self,
+        assignment_map: AssignmentMap,
+        variables: VariablesLike,
+        **options: Unpack[ResolveOptions],
+    ) -> Resolved:
+        """Resolves an assignment map to arrays for variables.
+
+        The map is a mapping or a list of pairs, as TensorFlow's `init_from_checkpoint` takes it:
+
+        - `"scope/": "other/"`: all variables below `other/`, from tensors of the same names below
+          `scope/`; `"/"` is the root
+        - `"scope/tensor": "scope/variable"`: a variable by name, also one that is partitioned
+        - `"tensor": variable`: a `Variable`; `"tensor": [variable, …]`: the partitions of one
+        - `"tensor": (target, …)`: several variables that all get the tensor
+        - `re.compile("(.*)/w"): r"\\1/kernel"`: tensors whose whole name matches, each for the variable
+          that the template names, if there is one
+
+        `variables` are all variables that the trainer has: a list of `Variable`, or a mapping from
+        names to `(dtype, shape)` or to arrays. `ResolveOptions` tells what the options are.
+
+        Waits while the daemon reads what is not warm. Raises `WarmstartError` with all problems of
+        the map: TENSOR_NOT_FOUND, SHAPE_MISMATCH, DTYPE_MISMATCH, SCOPE_ONLY, PAIR_UNUSED,
+        NOTHING_ASSIGNED and others; what is wrong with the files; BUDGET, QUOTA, DEADLINE or
+        CONNECTION.
+        """
+        return resolve(self, assignment_map, variables, Options(**options))
+
+    def check(
+        self,
+        assignment_map: AssignmentMap,
+        variables: VariablesLike,
+        **options: Unpack[ResolveOptions],
+    ) -> Report:
+        """What `resolve` with the same arguments would report; no tensor is read, nothing mapped.
+
+        Raises what can be known without reading the tensors' bytes.
+        """
+        return check(self, assignment_map, variables, Options(**options))
+
+    def arrays(
+        self, names: Iterable[str] | None = None, **options: Unpack[ResolveOptions]
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Tensors by name, all of them unless `names` says which, as `resolve` makes arrays.
+
+        What has no array (variants, resources) is left out, unless it is named. Raises
+        TENSOR_NOT_FOUND.
+        """
+        if names is None:
+            known = self.tensors.values()
+            chosen = [tensor for tensor in known if tensor.dtype not in _WITHOUT_ARRAYS]
+        else:
+            chosen = [self._tensor(name) for name in names]
+        variables = [Variable(tensor.name, tensor.dtype, tensor.shape) for tensor in chosen]
+        pairs = [(variable.name, variable) for variable in variables]
+        options.setdefault("lenient", True)
+        return self.resolve(pairs, variables, **options).arrays()
+
+    def array(self, name: str, **options: Unpack[ResolveOptions]) -> npt.NDArray[Any]:
+        """One tensor, as `arrays` makes it."""
+        return self.arrays([name], **options)[name]
+
+    def close(self) -> None:
+        """Gives back the lease and closes the files; arrays stay. May be called at any time."""
+        self._close()
+
+    def __enter__(self) -> Checkpoint:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Checkpoint {self.path}: {self.tensor_count} tensors>"
+
+    def restore(self, place: Place) -> npt.NDArray[Any]:
+        """The array of a place that another process told of."""
+        whole = place.full_shape
+        cut = None if whole is None else Slice(place.tensor, whole, place.starts)
+        variable = Variable("restored", place.dtype, place.shape, False, cut)
+        target: Any = variable if cut is None else [variable]
+        origin = place.origin
+        pairs = [(place.tensor, target)]
+        resolved = self.resolve(pairs, [variable], alignment=origin.alignment, sealed=origin.sealed)
+        return resolved[variable.name]
+
+    def _tensor(self, name: str) -> Tensor:
+        try:
+            return self.tensors[name]
+        except KeyError:
+            raise WarmstartError.of(
+                "TENSOR_NOT_FOUND", f"{self.path} has no tensor {name}"
+            ) from None
+
+    def _refer(self, reference: Any, connection: Connection, deadline: Deadline) -> Sequence[int]:
+        """Sets a message `CheckpointReference`; returns the descriptors that go with the call."""
+        lease = self._files.lease
+        if lease is not None and lease.connection == connection.number:
+            reference.handle = lease.handle
+            return ()
+        reference.label = os.path.abspath(self.path)
+        descriptors = self._files.descriptors
+        attached = _attach(connection, descriptors, deadline)
+        for position, file in enumerate(self._files.files):
+            reference.files.add(role=file.role, shard=file.shard, shard_count=file.shard_count)
+            if attached:
+                reference.files[-1].attached = attached[position]
+            else:
+                reference.files[-1].descriptor = position
+        return () if attached else descriptors
+
+    def _note(self, connection: Connection, reply: Any) -> None:
+        """Takes note of an `OpenReply`; CHECKPOINT_CHANGED if the files are not what they were."""
+        self._files.lease = Lease(self._client, connection.number, reply.handle)
+        if self.generation and reply.generation != self.generation:
+            raise WarmstartError.of(
+                "CHECKPOINT_CHANGED",
+                f"the files of {self.path} changed since they were opened: open it again",
+            )
+        self.generation, self.format = reply.generation, reply.format
+        self.tensor_count, self.byte_count = reply.tensor_count, reply.byte_count
+
+
+class Lease(NamedTuple):
+    """What a connection holds on a checkpoint."""
+
+    client: Client
+    connection: int
+    handle: int
+
+
+class _Files:
+    """The open files of a checkpoint, and the lease that was got for them."""
+
+    def __init__(self, location: Location) -> None:
+        self.files = location.files
+        self.lease: Lease | None = None
+        self._descriptors: list[int] = []
+        self._is_closed = False
+        try:
+            for file in location.files:
+                self._descriptors.append(open_file(file))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def descriptors(self) -> list[int]:
+        """The descriptors, in the order of the files; ValueError once they are closed."""
+        if self._is_closed:
+            raise ValueError("the checkpoint is closed")
+        return self._descriptors
+
+    def close(self) -> None:
+        self._is_closed = True
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+        lease, self.lease = self.lease, None
+        if lease is not None:
+            lease.client.give_back(lease)
+
+
+def _attach(connection: Connection, descriptors: Sequence[int], deadline: Deadline) -> list[int]:
+    """Hands over files that do not fit on one frame; returns their ids, or none if they fit."""
+    ids: list[int] = []
+    if len(descriptors) <= MAXIMUM_DESCRIPTORS:
+        return ids
+    for start in range(0, len(descriptors), MAXIMUM_DESCRIPTORS):
+        batch = descriptors[start : start + MAXIMUM_DESCRIPTORS]
+        for response, _ in connection.call(SERVICE + "Attach", b"", batch, (), deadline):
+            ids += message("AttachReply").FromString(response).ids
+    if len(ids) != len(descriptors):
+        raise WarmstartError.of("SYSTEM", f"{len(ids)} ids for {len(descriptors)} files")
+    return ids
+
+
+def tensors_of(reply: Any) -> list[Tensor]:
+    """The tensors of a message `Tensors`."""
+    names = read_names(reply.names)
+    dtypes = read_column(reply.dtypes, "<u4").tolist()
+    ranks = read_column(reply.ranks, "<i4").tolist()
+    lengths = read_column(reply.lengths, "<u8").tolist()
+    byte_counts = read_column(reply.byte_counts, "<u8").tolist()
+    starts = read_column(reply.starts, "<u8").tolist()
+    counts = read_column(reply.counts, "<u8").tolist()
+    if not len(names) == len(dtypes) == len(ranks) == len(byte_counts):
+        raise ValueError("columns of tensors that differ in length")
+    slices: dict[int, list[Any]] = {}
+    at = 0
+    for position in read_column(reply.sliced, "<u4").tolist():
+        end = at + ranks[position]
+        slices.setdefault(position, []).append((tuple(starts[at:end]), tuple(counts[at:end])))
+        at = end
+    tensors = []
+    at = 0
+    for position, name in enumerate(names):
+        end = at + ranks[position]
+        number = dtypes[position]
+        tensors.append(
+            Tensor(
+                decode(name),
+                _dtypes.NAMES.get(number, str(number)),
+                tuple(lengths[at:end]),
+                byte_counts[position],
+                tuple(slices.get(position, ())),
+            )
+        )
+        at = end
+    return tensors

@@ -1,0 +1,309 @@
+"""A trainer's way to the daemon of its machine."""
+
+from __future__ import annotations
+
+import collections
+import os
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Callable, Union
+
+from ._array import Origin
+from ._checkpoint import Checkpoint, Lease, Tensor
+from ._connection import (
+    SERVICE,
+    Connection,
+    ConnectionLost,
+    Deadline,
+    standard_socket,
+)
+from ._errors import WarmstartError
+from ._locate import locate
+from ._map import AssignmentMap
+from ._options import ResolveOptions
+from ._protocol import message
+from ._resolved import Report, Resolved
+from ._variables import VariablesLike
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Path = Union[str, "os.PathLike[str]"]
+
+_HEALTH = "/grpc.health.v1.Health/Check"
+# How often a call is repeated on a new connection, or where the daemon says that waiting may help.
+_REPEATS = 3
+_LONGEST_WAIT = 5.0
+_numbers = iter(range(1, 1 << 62))
+
+
+class Client:
+    """A connection to the daemon, made when the first call needs it, and again if it is lost.
+
+    Without a `socket` the client takes `$WARMSTART_SOCKET`, else `/run/warmstart/warmstart.sock`,
+    else the socket in the user's runtime directory. `label` is what `warmstartctl status` calls it.
+
+    Threads may share a client: their calls take turns. A forked child may use it too, and gets a
+    connection of its own. What was mapped stays mapped whatever happens to the client or the daemon.
+    """
+
+    def __init__(self, socket: str | None = None, *, label: str = "") -> None:
+        self.socket = socket or standard_socket()
+        self.label = label
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        # Leases that were given back; a finalizer may run while this very thread makes a call.
+        self._given_back: collections.deque[Lease] = collections.deque()
+        _clients.add(self)
+
+    def open(self, path: Path, *, timeout: float | None = None) -> Checkpoint:
+        """Opens a checkpoint as TensorFlow finds it, and takes a lease on it.
+
+        The path is a directory with a file `checkpoint`, the prefix of a V2 checkpoint, or a file or
+        pattern of a V1 checkpoint. The files are opened with this process's rights. Raises
+        CHECKPOINT_NOT_FOUND, CHECKPOINT_STATE_INVALID, NOT_ALLOWED, what is wrong with the index, or
+        CONNECTION.
+        """
+        return Checkpoint(self, locate(path)).open(timeout)
+
+    def resolve(
+        self,
+        path: Path,
+        assignment_map: AssignmentMap,
+        variables: VariablesLike,
+        **options: Unpack[ResolveOptions],
+    ) -> Resolved:
+        """Opens a checkpoint and resolves an assignment map in one call; see `Checkpoint.resolve`."""
+        return Checkpoint(self, locate(path)).resolve(assignment_map, variables, **options)
+
+    def check(
+        self,
+        path: Path,
+        assignment_map: AssignmentMap,
+        variables: VariablesLike,
+        **options: Unpack[ResolveOptions],
+    ) -> Report:
+        """What `resolve` would report; no tensor is read. See `Checkpoint.check`."""
+        with Checkpoint(self, locate(path)) as checkpoint:
+            return checkpoint.check(assignment_map, variables, **options)
+
+    def list_variables(
+        self, path: Path, *, timeout: float | None = None
+    ) -> list[tuple[str, list[int]]]:
+        """The names and shapes of a checkpoint's tensors, sorted, as `tf.train.list_variables`."""
+        return [(name, list(t.shape)) for name, t in self.tensors(path, timeout=timeout).items()]
+
+    def tensors(self, path: Path, *, timeout: float | None = None) -> dict[str, Tensor]:
+        """A checkpoint's tensors by name; its data files need not be there."""
+        with Checkpoint(self, locate(path, needs_data=False)) as checkpoint:
+            return checkpoint.list_tensors(timeout)
+
+    def is_serving(self, *, timeout: float | None = 2.0) -> bool:
+        """Whether the daemon serves; False while it is stopping. Raises CONNECTION or DEADLINE."""
+        request = message("grpc.health.v1.HealthCheckRequest")().SerializeToString()
+        states: list[int] = []
+
+        def receive(connection: Connection, response: bytes, received: Sequence[int]) -> None:
+            states.append(message("grpc.health.v1.HealthCheckResponse").FromString(response).status)
+
+        self.call(_HEALTH, lambda connection: (request, ()), receive, (), Deadline(timeout))
+        return states[-1:] == [1]
+
+    def status(self, *, timeout: float | None = 5.0) -> Any:
+        """What the daemon holds, and for whom of this user: the protocol's `StatusReply`."""
+        request = message("StatusRequest")().SerializeToString()
+        replies: list[Any] = []
+
+        def receive(connection: Connection, response: bytes, received: Sequence[int]) -> None:
+            replies.append(message("StatusReply").FromString(response))
+
+        prepare = (request, ())
+        self.call(SERVICE + "Status", lambda connection: prepare, receive, (), Deadline(timeout))
+        return replies[-1]
+
+    def close(self) -> None:
+        """Ends the connection, and with it all leases; a later call makes another. Arrays stay."""
+        with self._lock:
+            self._drop()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _client, (self.socket, self.label)
+
+    def __del__(self) -> None:
+        connection = getattr(self, "_connection", None)
+        if connection is not None:
+            connection.close()
+
+    def call(
+        self,
+        method: str,
+        prepare: Callable[[Connection], tuple[bytes, Sequence[int]]],
+        receive: Callable[[Connection, bytes, Sequence[int]], None],
+        features: Sequence[str],
+        deadline: Deadline,
+    ) -> None:
+        """Makes a call, again if the connection turns out to be lost, or if waiting may help.
+
+        Every call can be repeated with the same effect. `prepare` makes the request and the
+        descriptors for a connection and must forget what `receive` gathered before.
+        """
+        remaining = deadline.remaining()
+        if not self._lock.acquire(timeout=-1 if remaining is None else remaining):
+            raise WarmstartError.of(
+                "DEADLINE", "another thread's call on this client did not end in time"
+            )
+        try:
+            repeats = 0
+            while True:
+                pause = 0.0
+                try:
+                    return self._try(method, prepare, receive, features, deadline)
+                except ConnectionLost as lost:
+                    if repeats == _REPEATS:
+                        raise WarmstartError.of(
+                            "CONNECTION", f"the connection was lost: {lost}"
+                        ) from None
+                    pause = 0.0 if repeats == 0 else 0.1 * repeats
+                except WarmstartError as error:
+                    if error.retry_after is None or repeats == _REPEATS:
+                        raise
+                    pause = min(error.retry_after, _LONGEST_WAIT)
+                    remaining = deadline.remaining()
+                    if remaining is not None and remaining <= pause:
+                        raise
+                repeats += 1
+                time.sleep(pause)
+        finally:
+            self._close_given_back()
+            self._lock.release()
+
+    def _try(
+        self,
+        method: str,
+        prepare: Callable[[Connection], tuple[bytes, Sequence[int]]],
+        receive: Callable[[Connection, bytes, Sequence[int]], None],
+        features: Sequence[str],
+        deadline: Deadline,
+    ) -> None:
+        connection = self._connection
+        if connection is None:
+            connection = Connection(self.socket, next(_numbers), self.label, deadline)
+            self._connection = connection
+        is_whole = False
+        try:
+            request, descriptors = prepare(connection)
+            for response, received in connection.call(
+                method, request, descriptors, features, deadline
+            ):
+                receive(connection, response, received)
+            is_whole = True
+        except WarmstartError as error:
+            # The daemon's answer to the call leaves the connection as it is.
+            is_whole = error.is_answer
+            raise
+        finally:
+            if not is_whole:
+                self._drop()
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def give_back(self, lease: Lease) -> None:
+        """Closes a handle, now or after the call that is being made; never waits and never fails."""
+        self._given_back.append(lease)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._close_given_back()
+            finally:
+                self._lock.release()
+
+    def _close_given_back(self) -> None:
+        while self._given_back:
+            lease = self._given_back.popleft()
+            connection = self._connection
+            # What a lost connection held the daemon has given back.
+            if connection is not None and connection.number == lease.connection:
+                request = message("CloseRequest")(handle=lease.handle)
+                try:
+                    connection.post(SERVICE + "Close", request.SerializeToString())
+                except (ConnectionLost, WarmstartError):
+                    self._drop()
+
+    def _forget(self) -> None:
+        """In a forked child: closes the descriptor; the connection is the parent's."""
+        self._drop()
+        self._lock = threading.Lock()
+        self._given_back.clear()
+
+
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+_default: dict[str, Client] = {}
+
+
+def _forget_all() -> None:
+    for client in list(_clients):
+        client._forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)
+
+
+def _client(socket: str, label: str) -> Client:
+    return Client(socket, label=label)
+
+
+def default_client() -> Client:
+    """This process's client for where the daemon listens, as `Client` without arguments finds it."""
+    socket = standard_socket()
+    return _default.setdefault(socket, Client(socket))
+
+
+def open_origin(origin: Origin) -> Checkpoint:
+    """Opens the checkpoint that an array of another process is of; CHECKPOINT_CHANGED."""
+    client = _default.setdefault(origin.socket, Client(origin.socket))
+    checkpoint = client.open(origin.path)
+    if checkpoint.generation != origin.generation:
+        raise WarmstartError.of(
+            "CHECKPOINT_CHANGED", f"{origin.path} changed since the array was made"
+        )
+    return checkpoint
+
+
+def open(path: Path, *, timeout: float | None = None) -> Checkpoint:
+    """Opens a checkpoint by this process's client; see `Client.open`."""
+    return default_client().open(path, timeout=timeout)
+
+
+def resolve(
+    path: Path,
+    assignment_map: AssignmentMap,
+    variables: VariablesLike,
+    **options: Unpack[ResolveOptions],
+) -> Resolved:
+    """Resolves an assignment map by this process's client; see `Checkpoint.resolve`."""
+    return default_client().resolve(path, assignment_map, variables, **options)
+
+
+def check(
+    path: Path,
+    assignment_map: AssignmentMap,
+    variables: VariablesLike,
+    **options: Unpack[ResolveOptions],
+) -> Report:
+    """What `resolve` would report, by this process's client; see `Checkpoint.check`."""
+    return default_client().check(path, assignment_map, variables, **options)
+
+
+def list_variables(path: Path, *, timeout: float | None = None) -> list[tuple[str, list[int]]]:
+    """The names and shapes of a checkpoint's tensors, by this process's client."""
+    return default_client().list_variables(path, timeout=timeout)

@@ -1,0 +1,323 @@
+"""Frames, and the descriptors that ride on them."""
+
+from __future__ import annotations
+
+import array
+import errno
+import logging
+import os
+import socket
+import struct
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ._errors import CODES, Problem, WarmstartError, reading
+from ._protocol import decode, message
+
+SERVICE = "/warmstart.v1.Warmstart/"
+MAXIMUM_DESCRIPTORS = 64
+MAXIMUM_REQUEST = 16 << 20
+MAXIMUM_REPLY = 4 << 20
+
+_SYSTEM_SOCKET = "/run/warmstart/warmstart.sock"
+_GROUPS = {_SYSTEM_SOCKET: "warmstart-clients", "/run/warmstart/admin.sock": "warmstart-admin"}
+_PREFIX = struct.Struct(">BI")
+_ROOM = socket.CMSG_SPACE(4 * MAXIMUM_DESCRIPTORS)
+_NO_SIGNAL = socket.MSG_NOSIGNAL
+# After this many seconds without an answer a person wants to know what is waited for.
+_PATIENCE = 1.0
+# A daemon that is restarted without systemd may not listen for a moment.
+_REFUSED_PATIENCE = 2.0
+
+log = logging.getLogger("warmstart")
+
+
+class ConnectionLost(Exception):
+    """The connection is unusable; the call may be made again on another."""
+
+
+class Deadline:
+    """When a call's time is over; never if it has no timeout."""
+
+    def __init__(self, timeout: float | None) -> None:
+        if timeout is not None and not timeout >= 0:
+            raise ValueError(f"timeout: expected seconds from 0, got {timeout!r}")
+        self._end = None if timeout is None else time.monotonic() + timeout
+
+    def remaining(self) -> float | None:
+        """Seconds, or None for no limit. Raises DEADLINE if there are none."""
+        if self._end is None:
+            return None
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise deadline_passed()
+        return left
+
+
+def deadline_passed() -> WarmstartError:
+    return WarmstartError.of("DEADLINE", "the daemon did not answer in time")
+
+
+def standard_socket() -> str:
+    """Where the daemon listens: as the environment says, the system's, or the user's own."""
+    path = os.environ.get("WARMSTART_SOCKET")
+    if path:
+        return path
+    directory = os.environ.get("XDG_RUNTIME_DIR")
+    if directory and not os.path.exists(_SYSTEM_SOCKET):
+        own = os.path.join(directory, "warmstart", "warmstart.sock")
+        if os.path.exists(own):
+            return own
+    return _SYSTEM_SOCKET
+
+
+class Connection:
+    """A connection to the daemon; what it holds there ends with it.
+
+    Not for several threads at once. After anything but a `WarmstartError` of the daemon's it must
+    be closed: a late answer would be taken for another call's.
+    """
+
+    def __init__(self, path: str, number: int, label: str, deadline: Deadline) -> None:
+        self.number = number
+        self._path = path
+        self._last_id = 0
+        # Calls whose answers nobody waits for.
+        self._posted: list[int] = []
+        self._hello = 0
+        self._has_answered = False
+        self._socket = _connect(path, deadline)
+        try:
+            request = message("HelloRequest")(
+                version=1, label=label, command=" ".join(sys.argv[:1])[:256]
+            )
+            self._hello = self.post(SERVICE + "Hello", request.SerializeToString())
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the descriptor; never says a word, which a forked child must not."""
+        self._socket.close()
+
+    def post(self, method: str, request: bytes) -> int:
+        """Makes a call whose answer does not matter, and does not wait for it."""
+        identifier = self._send(method, request, (), (), Deadline(None))
+        self._posted.append(identifier)
+        return identifier
+
+    def call(
+        self,
+        method: str,
+        request: bytes,
+        descriptors: Sequence[int],
+        features: Sequence[str],
+        deadline: Deadline,
+    ) -> Iterator[tuple[bytes, list[int]]]:
+        """Makes a call; gives each reply's response and its descriptors, which it closes again."""
+        identifier = self._send(method, request, descriptors, features, deadline)
+        more = True
+        while more:
+            reply, received = self._receive(deadline)
+            try:
+                if self._posted and reply.id == self._posted[0]:
+                    self._posted.pop(0)
+                    if reply.id == self._hello and reply.HasField("status"):
+                        raise error_of(reply.status)
+                    continue
+                if reply.HasField("status"):
+                    error = error_of(reply.status)
+                    error.is_answer = reply.id == identifier
+                    if reply.id == 0 and error.reason == "DRAINING":
+                        raise ConnectionLost(error.message)
+                    raise error
+                if reply.id != identifier:
+                    raise ConnectionLost(f"a reply to call {reply.id}, expected {identifier}")
+                more = reply.more
+                yield reply.response, received
+            finally:
+                for descriptor in received:
+                    os.close(descriptor)
+
+    def _send(
+        self,
+        method: str,
+        request: bytes,
+        descriptors: Sequence[int],
+        features: Sequence[str],
+        deadline: Deadline,
+    ) -> int:
+        self._last_id += 1
+        remaining = deadline.remaining()
+        body: bytes = message("Call")(
+            id=self._last_id,
+            method=method,
+            request=request,
+            descriptor_count=len(descriptors),
+            # The daemon's time begins when it has the call, so the client's is over first.
+            timeout_ms=0 if remaining is None else max(1, int(remaining * 1000)),
+            required_features=features,
+        ).SerializeToString()
+        if len(body) > MAXIMUM_REQUEST:
+            raise WarmstartError.of(
+                "INVALID_REQUEST",
+                f"the request has {len(body)} bytes, expected at most {MAXIMUM_REQUEST} "
+                "(some 150,000 variables)",
+            )
+        frame = _PREFIX.pack(0, len(body)) + body
+        rights = array.array("i", descriptors)
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if descriptors else []
+        try:
+            self._socket.settimeout(remaining)
+            sent = self._socket.sendmsg([frame], ancillary, _NO_SIGNAL)
+            while sent < len(frame):
+                self._socket.settimeout(deadline.remaining())
+                sent += self._socket.send(memoryview(frame)[sent:], _NO_SIGNAL)
+        except socket.timeout:
+            raise deadline_passed() from None
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise self._last_words(error) from None
+        except OSError as error:
+            raise ConnectionLost(str(error)) from None
+        return self._last_id
+
+    def _last_words(self, error: OSError) -> Exception:
+        """Why nothing could be sent: a daemon that refuses a connection says so and closes it."""
+        try:
+            while True:
+                reply, received = self._receive(Deadline(0.1))
+                for descriptor in received:
+                    os.close(descriptor)
+                if reply.id == 0 and reply.HasField("status"):
+                    refusal = error_of(reply.status)
+                    return (
+                        ConnectionLost(refusal.message) if refusal.reason == "DRAINING" else refusal
+                    )
+        except (ConnectionLost, WarmstartError):
+            return ConnectionLost(str(error))
+
+    def _receive(self, deadline: Deadline) -> tuple[Any, list[int]]:
+        """One reply and the descriptors that came with it, which are the caller's to close."""
+        received: list[int] = []
+        try:
+            flags, length = _PREFIX.unpack(self._read(_PREFIX.size, received, deadline))
+            if flags or length > MAXIMUM_REPLY:
+                raise ConnectionLost(f"a frame of {length} bytes with flags {flags}")
+            body = self._read(length, received, deadline)
+            with reading():
+                reply = message("Reply").FromString(bytes(body))
+            if reply.descriptor_count != len(received):
+                raise ConnectionLost(
+                    f"{len(received)} descriptors, expected {reply.descriptor_count}"
+                )
+            return reply, received
+        except BaseException:
+            for descriptor in received:
+                os.close(descriptor)
+            raise
+
+    def _read(self, count: int, received: list[int], deadline: Deadline) -> bytearray:
+        """Reads exactly `count` bytes: what follows is another frame's, with its descriptors."""
+        data = bytearray(count)
+        view = memoryview(data)
+        at = 0
+        while at < count:
+            try:
+                size, ancillary, flags, _ = self._wait(view[at:], deadline)
+            except OSError as error:
+                raise ConnectionLost(str(error)) from None
+            for level, kind, value in ancillary:
+                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                    rights = array.array("i")
+                    rights.frombytes(value[: len(value) - len(value) % rights.itemsize])
+                    received.extend(rights)
+            if flags & socket.MSG_CTRUNC:
+                raise WarmstartError.of(
+                    "SYSTEM",
+                    "descriptors from the daemon were lost: this process has too many files open",
+                )
+            if not size:
+                raise ConnectionLost("the daemon closed the connection")
+            at += size
+        return data
+
+    def _wait(self, room: memoryview, deadline: Deadline) -> Any:
+        """Receives within the deadline, and says once what is waited for."""
+        remaining = deadline.remaining()
+        if not self._has_answered and (remaining is None or remaining > _PATIENCE):
+            self._has_answered = True
+            try:
+                self._socket.settimeout(_PATIENCE)
+                return self._socket.recvmsg_into([room], _ROOM, socket.MSG_CMSG_CLOEXEC)
+            except socket.timeout:
+                log.warning("waiting for the daemon at %s to answer", self._path)
+            remaining = deadline.remaining()
+        try:
+            self._socket.settimeout(remaining)
+            return self._socket.recvmsg_into([room], _ROOM, socket.MSG_CMSG_CLOEXEC)
+        except socket.timeout:
+            raise deadline_passed() from None
+
+
+def error_of(status: Any) -> WarmstartError:
+    """The error of a `google.rpc.Status`."""
+    reason, problems, count, retry_after = "", [], 0, None
+    for detail in status.details:
+        name = detail.type_url.rpartition("/")[2]
+        if name == "google.rpc.ErrorInfo":
+            info = message(name).FromString(detail.value)
+            reason = info.reason if info.domain == "warmstart" else reason
+        elif name == "warmstart.v1.Problems":
+            value = message("Problems").FromString(detail.value)
+            count = value.problem_count
+            problems = [
+                Problem(p.reason, p.message, decode(p.key), decode(p.variable), decode(p.tensor))
+                for p in value.problems
+            ]
+        elif name == "google.rpc.RetryInfo":
+            delay = message(name).FromString(detail.value).retry_delay
+            retry_after = delay.seconds + delay.nanos / 1e9
+    code = CODES[status.code] if 0 <= status.code < len(CODES) else str(status.code)
+    return WarmstartError(code, reason, status.message, problems, count, retry_after)
+
+
+def _connect(path: str, deadline: Deadline) -> socket.socket:
+    """Connects; for a moment also if nobody listens though the socket is there."""
+    until = time.monotonic() + _REFUSED_PATIENCE
+    pause = 0.01
+    while True:
+        connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            connecting.settimeout(deadline.remaining())
+            connecting.connect(path)
+            return connecting
+        except socket.timeout:
+            connecting.close()
+            raise deadline_passed() from None
+        except OSError as error:
+            connecting.close()
+            if error.errno != errno.ECONNREFUSED or time.monotonic() + pause > until:
+                raise _cannot_connect(path, error) from None
+        except BaseException:
+            connecting.close()
+            raise
+        remaining = deadline.remaining()
+        time.sleep(pause if remaining is None else min(pause, remaining))
+        pause = min(2 * pause, 0.2)
+
+
+def _cannot_connect(path: str, error: OSError) -> WarmstartError:
+    group = _GROUPS.get(path)
+    if error.errno in (errno.ENOENT, errno.ECONNREFUSED):
+        start = (
+            "start it with: sudo systemctl start warmstartd.socket"
+            if group
+            else f"start it with: warmstartd --socket {path}"
+        )
+        return WarmstartError.of("CONNECTION", f"no daemon listens at {path}; {start}")
+    if error.errno == errno.EACCES:
+        member = f"; it must be in the group {group}" if group else ""
+        return WarmstartError.of("NOT_ALLOWED", f"this user may not connect to {path}{member}")
+    return WarmstartError.of("CONNECTION", f"cannot connect to {path}: {error.strerror or error}")

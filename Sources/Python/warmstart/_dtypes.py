@@ -1,0 +1,123 @@
+"""TensorFlow's element types, and numpy's for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+# The numbers of TensorFlow's `DataType`.
+NAMES: dict[int, str] = {
+    1: "float32",
+    2: "float64",
+    3: "int32",
+    4: "uint8",
+    5: "int16",
+    6: "int8",
+    7: "string",
+    8: "complex64",
+    9: "int64",
+    10: "bool",
+    11: "qint8",
+    12: "quint8",
+    13: "qint32",
+    14: "bfloat16",
+    15: "qint16",
+    16: "quint16",
+    17: "uint16",
+    18: "complex128",
+    19: "float16",
+    20: "resource",
+    21: "variant",
+    22: "uint32",
+    23: "uint64",
+    24: "float8_e5m2",
+    25: "float8_e4m3fn",
+    26: "float8_e4m3fnuz",
+    27: "float8_e4m3b11fnuz",
+    28: "float8_e5m2fnuz",
+    29: "int4",
+    30: "uint4",
+    31: "int2",
+    32: "uint2",
+    33: "float4_e2m1fn",
+}
+NUMBERS: dict[str, int] = {name: number for number, name in NAMES.items()}
+STRING = NUMBERS["string"]
+
+# How many bytes an element has in memory; types of 4 and 2 bits take a whole byte.
+_WIDTHS = {1: 4, 2: 8, 3: 4, 4: 1, 5: 2, 6: 1, 8: 8, 9: 8, 10: 1, 11: 1, 12: 1, 13: 4, 14: 2, 15: 2}
+_WIDTHS.update({16: 2, 17: 2, 18: 16, 19: 2, 22: 4, 23: 8})
+_WIDTHS.update({number: 1 for number in range(24, 34)})
+
+# By number; 0 where elements vary in length or the number is unknown.
+WIDTHS = np.array([_WIDTHS.get(number, 0) for number in range(max(NAMES) + 1)], "<u8")
+
+# qint8 and its like are what their numbers are stored as.
+_PLAIN = {"qint8": "int8", "quint8": "uint8", "qint32": "int32", "qint16": "int16"}
+_PLAIN["quint16"] = "uint16"
+
+_numpy: dict[int, np.dtype[Any]] = {}
+
+
+def number_of(name: str) -> int:
+    """The number of a type's name; ValueError if there is no such type."""
+    try:
+        return NUMBERS[name]
+    except KeyError:
+        raise ValueError(f"unknown dtype {name!r}, expected one of {', '.join(NUMBERS)}") from None
+
+
+def name_of(dtype: Any) -> str:
+    """TensorFlow's name of a dtype: of its name, or of numpy's, TensorFlow's, JAX's or torch's type."""
+    if isinstance(dtype, str) and dtype in NUMBERS:
+        return dtype
+    name = getattr(dtype, "name", None)
+    if isinstance(name, str):
+        # TensorFlow's reference variables.
+        name = name.removesuffix("_ref")
+        if name in NUMBERS:
+            return name
+    if type(dtype).__module__ == "torch":
+        return name_of(str(dtype).rpartition(".")[2])
+    try:
+        numpy = np.dtype(dtype)
+    except TypeError:
+        raise ValueError(f"unknown dtype {dtype!r}, expected one of {', '.join(NUMBERS)}") from None
+    if numpy.kind in "OSUT":
+        return "string"
+    name = str(numpy.name)
+    number_of(name)
+    return name
+
+
+def numpy_of(number: int) -> np.dtype[Any]:
+    """numpy's dtype of a number; `object` for strings, which are `bytes`.
+
+    Types that only the package ml_dtypes gives numpy, such as bfloat16, are opaque elements of the
+    same width (`V2`) where it is not installed.
+    """
+    found = _numpy.get(number)
+    if found is None:
+        found = _numpy[number] = _find(number)
+    return found
+
+
+def _find(number: int) -> np.dtype[Any]:
+    name = NAMES.get(number, str(number))
+    if number == STRING:
+        return np.dtype(object)
+    name = _PLAIN.get(name, name)
+    if not 0 <= number < len(WIDTHS) or not WIDTHS[number]:
+        raise ValueError(f"elements of dtype {name} have no array")
+    width = int(WIDTHS[number])
+    try:
+        return np.dtype(name)
+    except TypeError:
+        pass
+    try:
+        import ml_dtypes
+    except ImportError:
+        return np.dtype(f"V{width}")
+    scalar: Any | None = getattr(ml_dtypes, name, None)
+    return np.dtype(f"V{width}") if scalar is None else np.dtype(scalar)

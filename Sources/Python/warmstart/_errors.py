@@ -1,0 +1,128 @@
+"""What goes wrong, as the daemon or this client says it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from google.protobuf.message import DecodeError
+
+# gRPC's codes by number.
+CODES = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+
+# The codes of the reasons that a client gives itself.
+_CODE_OF_REASON = {
+    "CHECKPOINT_NOT_FOUND": "NOT_FOUND",
+    "CHECKPOINT_STATE_INVALID": "INVALID_ARGUMENT",
+    "CHECKPOINT_CHANGED": "ABORTED",
+    "TENSOR_NOT_FOUND": "NOT_FOUND",
+    "PAIR_UNUSED": "INVALID_ARGUMENT",
+    "INVALID_REQUEST": "INVALID_ARGUMENT",
+    "UNSUPPORTED": "UNIMPLEMENTED",
+    "NOT_ALLOWED": "PERMISSION_DENIED",
+    "DEADLINE": "DEADLINE_EXCEEDED",
+    "CONNECTION": "UNAVAILABLE",
+    "QUOTA": "RESOURCE_EXHAUSTED",
+    "SYSTEM": "INTERNAL",
+}
+
+# How many problems the text of an error lists.
+_LISTED_PROBLEMS = 20
+
+
+class Problem(NamedTuple):
+    """One thing that was found wrong, and the key, variable and tensor that it is about, if any."""
+
+    reason: str
+    message: str
+    key: str = ""
+    variable: str = ""
+    tensor: str = ""
+
+
+class WarmstartError(Exception):
+    """A call that failed.
+
+    `code` is gRPC's name of the kind ("NOT_FOUND"), `reason` a word that programs can compare
+    ("TENSOR_NOT_FOUND"; the protocol page lists all), `message` is for people. `problems` are all
+    problems that were found, the deciding one first; `problem_count` is how many there are if not
+    all are listed. `retry_after` is in seconds, where waiting may help, else None.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        reason: str,
+        message: str,
+        problems: Sequence[Problem] = (),
+        problem_count: int = 0,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(code, reason, message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.problems = tuple(problems) or (Problem(reason, message),)
+        self.problem_count = max(problem_count, len(self.problems))
+        self.retry_after = retry_after
+        # Whether the daemon answered a call with it, which leaves the connection as it is.
+        self.is_answer = False
+
+    @classmethod
+    def of(cls, reason: str, message: str) -> WarmstartError:
+        """An error of one problem that this client found, with the code of its reason."""
+        return cls(_CODE_OF_REASON[reason], reason, message)
+
+    def __str__(self) -> str:
+        lines = [f"{self.code} ({self.reason}): {self.message}" if self.reason else self.message]
+        lines += [f"  {problem.message}" for problem in self.problems[1:_LISTED_PROBLEMS]]
+        more = self.problem_count - min(len(self.problems), _LISTED_PROBLEMS)
+        if more > 0:
+            lines.append(f"  and {more} more problem{'s' if more > 1 else ''}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The subclasses have the same arguments.
+        return type(self), (
+            self.code,
+            self.reason,
+            self.message,
+            self.problems,
+            self.problem_count,
+            self.retry_after,
+        )
+
+
+def contradiction(what: str) -> WarmstartError:
+    """The daemon's answer contradicts itself: nothing of it may be used."""
+    return WarmstartError.of("CONNECTION", f"the daemon's answer contradicts itself: {what}")
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Turns what numpy, protobuf and indexing raise on a malformed answer into a contradiction."""
+    try:
+        yield
+    except WarmstartError:
+        raise
+    except (ValueError, IndexError, OverflowError, DecodeError) as error:
+        raise contradiction(str(error)) from None

@@ -1,0 +1,255 @@
+"""Paths, files and names as finding a checkpoint needs them.
+
+Paths are ``str``; bytes that are not UTF-8 are kept as ``os.fsdecode`` keeps them. TensorFlow
+reports a prefix as it was given, so no path is normalized here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterator
+from typing import NamedTuple
+
+# The most files that a checkpoint may have: the wire takes no more for one.
+MAXIMUM_FILE_COUNT = 4096
+
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+_ABSENCE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG))
+_REFUSAL = frozenset((errno.EACCES, errno.EPERM))
+
+
+class LocateError(Exception):
+    """Why a path leads to no checkpoint: the wire's reason, and a message for people."""
+
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        hint: str | None = None,
+        *,
+        about_directory: bool = False,
+    ) -> None:
+        text = message if hint is None else f"{message}; {hint}"
+        # A message must be printable where bytes that are not UTF-8 are not.
+        super().__init__(re.sub("[\ud800-\udfff]", "\ufffd", text))
+        self.reason = reason
+        # Whether TensorFlow finds nothing through a directory, and so raises ValueError; it raises
+        # NotFoundError where a prefix leads to nothing.
+        self.about_directory = about_directory
+
+
+class NotFound(LocateError):
+    """Neither a V2 index nor a V1 file nor a match of the pattern; perhaps with what is there."""
+
+    def __init__(self, path: str, hint: str | None = None) -> None:
+        if not path:
+            message, hint = "the checkpoint's path is empty", None
+        elif path.endswith("/"):
+            message = f"no directory '{path}'"
+        elif path.endswith(".index"):
+            message = f"no checkpoint at '{path}'"
+        else:
+            message = f"no checkpoint at '{path}': expected '{path}.index' (V2) or a V1 file"
+        super().__init__("CHECKPOINT_NOT_FOUND", message, hint)
+        self.hint = hint
+
+
+class NotRegular(LocateError):
+    """A directory, a FIFO or the like where a file of a checkpoint should be."""
+
+    def __init__(self, path: str) -> None:
+        message = f"'{path}' is not a regular file: expected a file of a checkpoint"
+        super().__init__("CHECKPOINT_NOT_FOUND", message)
+        self.path = path
+
+
+class NotAllowed(LocateError):
+    """This user may not read the file or search its directory."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("NOT_ALLOWED", f"not allowed to read '{path}'")
+
+
+class TooManyFiles(LocateError):
+    """More files belong to the checkpoint than the limit."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("SYSTEM", f"more than {MAXIMUM_FILE_COUNT} files belong to '{path}'")
+
+
+def system_error(error: OSError, path: str) -> LocateError:
+    """Makes the error of a system call on a path."""
+    if error.errno in _REFUSAL:
+        return NotAllowed(path)
+    text = os.strerror(error.errno).lower() if error.errno is not None else str(error)
+    return LocateError("SYSTEM", f"cannot read '{path}': {text}")
+
+
+# Paths
+
+
+def without_scheme(path: str) -> str:
+    """Returns the path that a ``file:`` URI names, which TensorFlow takes as it is, or the path."""
+    for start in ("file:///", "file://localhost/"):
+        if path.startswith(start):
+            return path[len(start) - 1 :]
+    return path
+
+
+def is_remote(path: str) -> bool:
+    """Returns whether it is a URL of elsewhere, as of an object store: ``gs://bucket/model``."""
+    return re.match("(?!file://)[a-z0-9]+://", path) is not None
+
+
+def is_impossible(path: str) -> bool:
+    """Returns whether no path can be so: a name has no NUL, and is bytes."""
+    try:
+        return b"\0" in os.fsencode(path)
+    except UnicodeEncodeError:
+        return True
+
+
+def split(path: str) -> tuple[str, str]:
+    """Returns the path up to and with its last slash, and what follows that."""
+    end = path.rfind("/") + 1
+    return path[:end], path[end:]
+
+
+# Files
+
+
+def open_file(path: str) -> tuple[int, os.stat_result] | None:
+    """Opens what is at a path for reading, never waiting for a FIFO; None if nothing is there.
+
+    The caller owns the descriptor.
+    """
+    try:
+        descriptor = os.open(path, _FLAGS)
+        try:
+            return descriptor, os.fstat(descriptor)
+        except OSError:
+            os.close(descriptor)
+            raise
+    except OSError as error:
+        if error.errno in _ABSENCE:
+            return None
+        # What open(2) says to a socket or to a device that is not there.
+        if error.errno == errno.ENXIO:
+            raise NotRegular(path) from None
+        raise system_error(error, path) from None
+
+
+def open_regular(path: str) -> int | None:
+    """Opens a regular file; None if nothing is there, and an error if it is of another kind.
+
+    The caller owns the descriptor.
+    """
+    found = open_file(path)
+    if found is None:
+        return None
+    descriptor, status = found
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise NotRegular(path)
+    return descriptor
+
+
+def has_regular(path: str) -> bool:
+    """Returns whether a regular file is at a path, which this user must be able to read."""
+    descriptor = open_regular(path)
+    if descriptor is None:
+        return False
+    os.close(descriptor)
+    return True
+
+
+def exists(path: str) -> bool:
+    """Returns whether anything is at a path."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno in _ABSENCE:
+            return False
+        raise system_error(error, path) from None
+    return True
+
+
+def names(directory: str) -> Iterator[str]:
+    """Lists the names in a directory, in no order; there are none if there is no directory."""
+    try:
+        with os.scandir(directory or ".") as entries:
+            for entry in entries:
+                yield entry.name
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise system_error(error, directory.rstrip("/") or directory or ".") from None
+
+
+# Shards
+
+
+class ShardName(NamedTuple):
+    """What stands behind the stem of a shard's name: ``00002-of-00004``.
+
+    Numbers have at least five digits, and no more zeros in front than that takes: other names are
+    not what TensorFlow opens. A V2 shard's stem is ``<name>.data-``, a V1 shard's ``<name>-``.
+    """
+
+    number: int
+    total: int
+
+    @property
+    def text(self) -> str:
+        """The text behind the stem."""
+        return f"{self.number:05}-of-{self.total:05}"
+
+    @property
+    def pattern(self) -> str:
+        """The pattern of all shards of the total, as TensorFlow writes it into state files."""
+        return f"?????-of-{self.total:05}"
+
+
+_NUMBER = "([0-9]{5}|[1-9][0-9]{5,18})"
+_SHARD = re.compile(f"{_NUMBER}-of-{_NUMBER}")
+
+
+def shard_name(name: str, stem: str) -> ShardName | None:
+    """Reads a name; None if it is not the stem and what a shard has behind it."""
+    if not name.startswith(stem):
+        return None
+    match = _SHARD.fullmatch(name, len(stem))
+    if match is None:
+        return None
+    shard = ShardName(int(match[1]), int(match[2]))
+    return shard if shard.number < shard.total < 1 << 63 else None
+
+
+def shards_beside(prefix: str) -> Iterator[ShardName]:
+    """Lists the shards in the directory of a V2 prefix, in no order."""
+    directory, name = split(prefix)
+    stem = name + ".data-"
+    for other in names(directory):
+        shard = shard_name(other, stem)
+        if shard is not None:
+            yield shard
+
+
+def data_file_prefix(path: str) -> str | None:
+    """Returns the prefix whose data file a path names; None if the path does not look so."""
+    directory, name = split(path)
+    base, marker, _ = name.rpartition(".data-")
+    if not marker or shard_name(name, base + marker) is None:
+        return None
+    return directory + base
+
+
+def split_table(name: str) -> tuple[str, ShardName] | None:
+    """Returns what a V1 shard's name has before its number, and the number; None for another."""
+    parts = name.rsplit("-", 3)
+    if len(parts) < 4:
+        return None
+    shard = shard_name(name, parts[0] + "-")
+    return None if shard is None else (parts[0], shard)

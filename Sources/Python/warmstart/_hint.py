@@ -1,0 +1,84 @@
+"""What a user may have meant by a path that leads to no checkpoint."""
+
+from __future__ import annotations
+
+import os
+
+from . import _files, _state_file
+from ._neighbours import Neighbours, is_checkpoint, is_file, latest
+
+
+def moved(directory: str, path: str) -> str | None:
+    """Words a hint for a state file's checkpoint that is not where the state file says.
+
+    State files are copied with their directories, also from other machines and from Windows.
+    """
+    name = _files.split(path)[1]
+    windows_name = ([part for part in name.split("\\") if part] or [name])[-1]
+    for candidate in (name, windows_name):
+        here = os.path.join(directory, candidate)
+        if candidate and here != path and is_checkpoint(here):
+            return f"was the directory moved? '{here}' is here: name it instead"
+    found = latest(directory)
+    return None if found is None else f"'{found}' is here: name it instead"
+
+
+def whole(path: str) -> str | None:
+    """Words a hint for a file that belongs to a checkpoint without being one."""
+    prefix = _files.data_file_prefix(path)
+    if prefix is not None:
+        return f"it is one data file of a checkpoint: {_naming(prefix)}"
+    if path.endswith(".meta"):
+        return f"it is a graph: {_naming(path[: -len('.meta')])}"
+    directory, name = _files.split(path)
+    if name == _state_file.NAME:
+        return _state(directory)
+    if not name.endswith((".pb", ".pbtxt")):
+        return None
+    found = latest(directory)
+    return "it is a graph" + ("" if found is None else f": name the checkpoint '{found}'")
+
+
+def nearby(path: str) -> str | None:
+    """Words a hint for a path whose neighbours are nearly called so, or only lack something."""
+    found = whole(path)
+    if found is not None:
+        return found
+    directory, name = _files.split(path)
+    if not name:
+        prefix = path.rstrip("/")
+        is_spelled_wrong = prefix and is_file(prefix + ".index")
+        return (
+            f"'{prefix}' is a checkpoint: name it without the slash" if is_spelled_wrong else None
+        )
+    try:
+        for shard in _files.shards_beside(path):
+            return f"'{path}.data-{shard.text}' is there, but its index is not"
+    except _files.LocateError:
+        pass
+    return Neighbours(directory).nearest(name.removesuffix(".index"))
+
+
+def _naming(prefix: str) -> str:
+    """Words which checkpoint of a prefix to name: one that is there, or what is missing of it."""
+    if is_checkpoint(prefix):
+        return f"name the prefix '{prefix}'"
+    directory, name = _files.split(prefix)
+    shards = Neighbours(directory).shards(name)
+    if shards is not None:
+        return f"name the checkpoint '{shards}'"
+    return f"name the prefix '{prefix}', whose index is not there"
+
+
+def _state(directory: str) -> str | None:
+    """Words a hint for a file that only says which checkpoints there are."""
+    try:
+        target = os.path.join(directory, _state_file.target(directory))
+    except _files.LocateError:
+        return None
+    if is_checkpoint(target):
+        return f"it is a state file: name the checkpoint '{target}'"
+    elsewhere = moved(directory, target)
+    return f"it is a state file, which names '{target}'" + (
+        "" if elsewhere is None else f"; {elsewhere}"
+    )

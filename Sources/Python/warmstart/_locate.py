@@ -1,0 +1,207 @@
+"""Finding the files of what a user calls a checkpoint, as TensorFlow finds them.
+
+Only the daemon reads what is in the files, so only the daemon knows how many shards a V2
+checkpoint has. It is nearly always the one total that the names say; after a checkpoint was saved
+over with another number of shards there are several, and the index decides: all are passed.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple, Union
+
+from . import _files, _hint, _pattern, _state_file
+from ._errors import WarmstartError
+
+# What a file is for, by the wire's numbers.
+INDEX = 1
+SHARD = 2
+TABLE = 3
+
+StrPath = Union[str, "os.PathLike[str]"]
+
+
+class File(NamedTuple):
+    """One file of a checkpoint."""
+
+    path: str
+    # INDEX, SHARD or TABLE.
+    role: int
+    # Of an index and of a table both numbers are 0.
+    shard: int = 0
+    shard_count: int = 0
+
+
+class Location(NamedTuple):
+    """The files that a checkpoint's path leads to, which this user may read."""
+
+    # The path as the user wrote it.
+    label: str
+    # The path as TensorFlow reports it: the V2 prefix, or the V1 file or pattern.
+    prefix: str
+    # "V1": one or more tables that hold everything. "V2": an index and data shards.
+    format: str
+    # The index, then every shard that is there, by total and number; or the tables by name.
+    files: list[File]
+
+
+def locate(path: StrPath, *, needs_data: bool = True) -> Location:
+    """Finds the files of a checkpoint.
+
+    The path is a directory with a state file, a V2 prefix or its ``.index``, or a V1 file or a
+    pattern of V1 files; a relative one starts at the working directory, and ``file://`` may precede
+    an absolute one. A path is taken as it is before it is taken for a pattern. Where only names and
+    shapes are wanted (``needs_data`` is false), shards that cannot be opened are left out.
+
+    Raises WarmstartError: CHECKPOINT_NOT_FOUND, CHECKPOINT_STATE_INVALID, NOT_ALLOWED or SYSTEM.
+    """
+    label = os.fsdecode(path)
+    try:
+        return _locate(label, needs_data)
+    except _files.LocateError as error:
+        raise WarmstartError.of(error.reason, str(error)) from None
+
+
+def open_file(file: File) -> int:
+    """Opens a file that ``locate`` found, and returns the descriptor, which the caller owns.
+
+    Raises WarmstartError as ``locate`` does.
+    """
+    try:
+        descriptor = _files.open_regular(file.path)
+    except _files.LocateError as error:
+        raise WarmstartError.of(error.reason, str(error)) from None
+    if descriptor is None:
+        raise WarmstartError.of("CHECKPOINT_NOT_FOUND", f"'{file.path}' was removed meanwhile")
+    return descriptor
+
+
+def is_about_directory(error: WarmstartError) -> bool:
+    """Returns whether TensorFlow, where ``locate`` raised an error, raises ValueError.
+
+    It does so if it finds nothing through a directory, and raises NotFoundError for a prefix.
+    """
+    cause = error.__context__
+    return isinstance(cause, _files.LocateError) and cause.about_directory
+
+
+def latest_checkpoint(directory: StrPath, latest_filename: str | None = None) -> str | None:
+    """Returns the checkpoint that a directory's state file names; None if it is not there.
+
+    As ``tf.train.latest_checkpoint``, it also returns None where there is no state file, or where
+    it cannot be read or understood.
+
+    Raises WarmstartError: CHECKPOINT_STATE_INVALID if the state file has no path, or is too long.
+    """
+    written = os.fsdecode(directory)
+    place = _files.without_scheme(written)
+    name = _state_file.NAME if latest_filename is None else latest_filename
+    state = os.path.join(place, name)
+    try:
+        # Asked first, because the error of a missing file has hints, which take long to find.
+        if _files.is_impossible(state) or not _files.exists(state):
+            return None
+        target = _state_file.target(place, name)
+        path = os.path.join(place, target)
+        if _files.is_impossible(path):
+            return None
+        if _pattern.matches(path, ".index") or _pattern.matches(path):
+            return os.path.join(written, target)
+        return None
+    except _pattern.TooManyMatches:
+        return os.path.join(written, target)
+    except (_state_file.StateEmpty, _state_file.StateTooLong) as error:
+        raise WarmstartError.of(error.reason, str(error)) from None
+    except _files.LocateError:
+        return None
+
+
+def _locate(label: str, needs_data: bool) -> Location:
+    path = _files.without_scheme(label)
+    if not _files.is_impossible(path) and os.path.isdir(path):
+        return _locate_latest(label, path, needs_data)
+    try:
+        return _locate_path(label, path, needs_data)
+    except _files.NotFound:
+        if not _files.is_remote(path):
+            raise
+        message = f"'{path}' is not on this machine: only local files can be shared"
+        raise _files.LocateError("CHECKPOINT_NOT_FOUND", message) from None
+
+
+def _locate_latest(label: str, directory: str, needs_data: bool) -> Location:
+    """Finds the checkpoint that a directory's state file names."""
+    state = os.path.join(directory, _state_file.NAME)
+    target = _state_file.target(directory)
+    path = os.path.join(directory, target)
+    try:
+        return _locate_path(label, path, needs_data)
+    except _files.NotFound as error:
+        is_remote = _files.is_remote(target)
+        hint = _hint.moved(directory, path)
+        if hint is None:
+            hint = "only local files can be shared" if is_remote else error.hint
+        message = f"no checkpoint at '{target if is_remote else path}', which '{state}' names"
+        raise _files.LocateError(
+            "CHECKPOINT_NOT_FOUND", message, hint, about_directory=True
+        ) from None
+    except _files.NotRegular as error:
+        if error.path != path:
+            raise
+        message = f"'{path}', which '{state}' names, is not a regular file: expected a checkpoint"
+        raise _files.LocateError("CHECKPOINT_NOT_FOUND", message) from None
+
+
+def _locate_path(label: str, path: str, needs_data: bool) -> Location:
+    """Finds the checkpoint of a prefix, a file or a pattern."""
+    if _files.is_impossible(path) or not path:
+        raise _files.NotFound(path)
+    for prefix in (path, path.removesuffix(".index")):
+        if _files.has_regular(prefix + ".index"):
+            files = [File(prefix + ".index", INDEX), *_shards(prefix, needs_data)]
+            return Location(label, prefix, "V2", files)
+    if not path.endswith("/") and _files.has_regular(path):
+        hint = _hint.whole(path)
+        if hint is not None:
+            message = f"'{path}' is not a checkpoint"
+            raise _files.LocateError("CHECKPOINT_NOT_FOUND", message, hint)
+        return Location(label, path, "V1", [File(path, TABLE)])
+    if not _pattern.is_special(path):
+        raise _files.NotFound(path, _hint.nearby(path))
+    # TensorFlow, too, takes the path for a prefix then, and fails to open it.
+    indexes = _pattern.matches(path, ".index")
+    if indexes:
+        prefix = indexes[0].removesuffix(".index")
+        hint = f"a V2 checkpoint is named by its prefix, not by a pattern: '{prefix}'"
+        raise _files.NotFound(path, hint)
+    tables = [File(match, TABLE) for match in _pattern.matches(path) if _files.has_regular(match)]
+    if not tables:
+        raise _files.NotFound(path, _hint.nearby(path))
+    return Location(label, path, "V1", tables)
+
+
+def _shards(prefix: str, needs_data: bool) -> list[File]:
+    """Finds the shards of a prefix, by total and number.
+
+    A shard may be missing where no tensor lies in it, as in a checkpoint copied in part.
+    """
+    found: list[_files.ShardName] = []
+    try:
+        for shard in _files.shards_beside(prefix):
+            found.append(shard)
+            # One file is the index.
+            if len(found) >= _files.MAXIMUM_FILE_COUNT:
+                raise _files.TooManyFiles(prefix)
+    except _files.NotAllowed:
+        # Where this user may not list the directory, the commonest name is tried.
+        found = [_files.ShardName(0, 1)]
+    files: list[File] = []
+    for shard in sorted(found, key=lambda shard: (shard.total, shard.number)):
+        path = f"{prefix}.data-{shard.text}"
+        try:
+            if _files.has_regular(path):
+                files.append(File(path, SHARD, shard.number, shard.total))
+        except _files.LocateError:
+            if needs_data:
+                raise
+    return files

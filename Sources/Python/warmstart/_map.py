@@ -1,0 +1,103 @@
+"""Assignment maps, as TensorFlow's `init_from_checkpoint` takes them, and as the wire has them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Union
+
+from ._errors import WarmstartError
+from ._protocol import column, encode, write_names
+from ._variables import Variable
+
+# A target: a variable or a scope by name, a variable, the partitions of one as a list, or several
+# variables that all get the tensor as a tuple.
+Target = Union[str, Variable, Sequence[Any]]
+AssignmentMap = Union[
+    Mapping[str, Target],
+    Mapping["re.Pattern[str]", str],
+    Mapping[Any, Any],
+    Iterable[tuple[Any, Any]],
+]
+
+_NAME, _VARIABLE, _VARIABLES = 0, 1, 2
+
+
+class Pair(NamedTuple):
+    """A key, the kind of its target as the wire has it, and the target's names."""
+
+    key: str
+    kind: int
+    names: tuple[str, ...]
+
+
+def pairs_of(assignment_map: AssignmentMap) -> list[tuple[Any, Any]]:
+    """The pairs of a map, or of a list of pairs; TypeError if it is neither."""
+    items = assignment_map.items() if isinstance(assignment_map, Mapping) else assignment_map
+    pairs = []
+    for item in items:
+        if isinstance(item, str) or not isinstance(item, Sequence) or len(item) != 2:
+            raise TypeError(f"assignment map: expected pairs of a key and a target, got {item!r}")
+        pairs.append((item[0], item[1]))
+    return pairs
+
+
+def needs_names(pairs: Iterable[tuple[Any, Any]]) -> bool:
+    """Whether a map has regular expressions, which are matched with the checkpoint's names."""
+    return any(isinstance(key, re.Pattern) for key, _ in pairs)
+
+
+def expand(
+    pairs: Iterable[tuple[Any, Any]],
+    tensors: Sequence[str],
+    variables: Sequence[Variable],
+    lenient: bool,
+) -> list[Pair]:
+    """The pairs as the wire has them.
+
+    A regular expression must match all of a tensor's name; the target is a template, as of
+    `re.sub`, and a name that no variable has is passed over. PAIR_UNUSED if one gives no pair.
+    """
+    declared = {variable.name for variable in variables}
+    result: list[Pair] = []
+    for key, target in pairs:
+        if isinstance(key, re.Pattern):
+            count = len(result)
+            for tensor in tensors:
+                match = key.fullmatch(tensor)
+                name = match.expand(target) if match else None
+                if name in declared:
+                    result.append(Pair(tensor, _NAME, (name,)))
+            if len(result) == count and not lenient:
+                raise WarmstartError.of(
+                    "PAIR_UNUSED",
+                    f"pattern {key.pattern!r}: no tensor that it matches has a variable by "
+                    f"template {target!r}",
+                )
+            continue
+        if not isinstance(key, str):
+            raise TypeError(f"assignment map: expected a name as key, got {key!r}")
+        for part in target if isinstance(target, tuple) else (target,):
+            result.append(_pair(key, part))
+    return result
+
+
+def _pair(key: str, target: Any) -> Pair:
+    if isinstance(target, str):
+        return Pair(key, _NAME, (target,))
+    if isinstance(target, Variable):
+        return Pair(key, _VARIABLE, (target.name,))
+    if isinstance(target, list) and all(isinstance(part, Variable) for part in target):
+        return Pair(key, _VARIABLES, tuple(part.name for part in target))
+    raise TypeError(
+        f"key {key!r}: expected the name of a variable or scope, a warmstart.Variable, a list of "
+        f"its partitions, or a tuple of these, got {target!r}"
+    )
+
+
+def write_map(target: Any, pairs: Sequence[Pair]) -> None:
+    """Sets a message `AssignmentMap`."""
+    write_names(target.keys, [encode(pair.key) for pair in pairs])
+    target.targets = column([pair.kind for pair in pairs], "<u4")
+    target.name_counts = column([len(pair.names) for pair in pairs], "<u4")
+    write_names(target.names, [encode(name) for pair in pairs for name in pair.names])

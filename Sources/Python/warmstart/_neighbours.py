@@ -1,0 +1,181 @@
+"""The checkpoints that lie in a directory, found by the names of their files alone.
+
+Hints are made of them. A hint is looked for after the fact: it never changes what is found, and a
+directory that cannot be listed gives none. It names what is there by the directory as the user
+spelled it, so that it works when it is pasted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from . import _files, _pattern
+
+# The most checkpoints that are kept, those with the greatest steps; chosen, not tuned.
+_MAXIMUM_COUNT = 4096
+
+
+class _Neighbour(NamedTuple):
+    # How the checkpoint is named: a V2 prefix, or the pattern of a V1 checkpoint's shards.
+    name: str
+    # The name without the pattern of the shards.
+    base: str
+
+    @property
+    def order(self) -> tuple[int, bytes]:
+        """The number at the end of the base, as TensorFlow counts steps, then the name."""
+        digits = re.search("[0-9]*$", self.base)
+        return (int(digits[0]) if digits and digits[0] else -1, os.fsencode(self.name))
+
+
+class Neighbours:
+    """The checkpoints of a directory, those with the greatest steps first."""
+
+    def __init__(self, directory: str) -> None:
+        """Lists a directory; the working directory if it is empty."""
+        self._directory = os.path.join(directory, "")
+        self._are_cut = False
+        found: set[_Neighbour] = set()
+        try:
+            for name in _files.names(directory):
+                neighbour = _neighbour(name)
+                if neighbour is not None:
+                    found.add(neighbour)
+                if len(found) >= 2 * _MAXIMUM_COUNT:
+                    found = set(_latest_first(found))
+                    self._are_cut = True
+        except _files.LocateError:
+            # What was listed until then is there.
+            pass
+        self._are_cut = self._are_cut or len(found) > _MAXIMUM_COUNT
+        self._latest_first = _latest_first(found)
+
+    def latest(self) -> str | None:
+        """Returns the checkpoint with the greatest step; None if the directory has none."""
+        return self._directory + self._latest_first[0].name if self._latest_first else None
+
+    def shards(self, name: str) -> str | None:
+        """Returns the V1 checkpoint whose shards have a name before their numbers."""
+        for neighbour in self._latest_first:
+            if neighbour.base == name != neighbour.name:
+                return self._directory + neighbour.name
+        return None
+
+    def nearest(self, name: str) -> str | None:
+        """Words which checkpoint was most likely meant by a name; None if none is like it."""
+        for neighbour in self._latest_first:
+            if name == neighbour.base or name.startswith(neighbour.base + "."):
+                return f"'{self._directory}{neighbour.name}' is there"
+        longer = [other.name for other in self._latest_first if other.base.startswith(name)]
+        if len(longer) > 1:
+            count = "" if self._are_cut else f" of {len(longer)}"
+            return f"'{self._directory}{longer[0]}' is the latest{count} there"
+        all_names = [neighbour.name for neighbour in self._latest_first]
+        found = longer[0] if longer else _nearest_name(name, all_names)
+        if found is None and len(all_names) == 1:
+            found = all_names[0]
+        return None if found is None else f"'{self._directory}{found}' is there"
+
+
+def latest(directory: str) -> str | None:
+    """Returns what to name in place of a directory without a usable state file.
+
+    That is the checkpoint in it with the greatest number at its end, or the variables of a
+    SavedModel.
+    """
+    found = Neighbours(directory).latest()
+    if found is not None:
+        return found
+    variables = os.path.join(directory, "variables/variables")
+    return variables if is_checkpoint(variables) else None
+
+
+def is_checkpoint(path: str) -> bool:
+    """Returns whether a path leads to files that a checkpoint could be of."""
+    if _files.is_impossible(path) or _files.is_remote(path):
+        return False
+    if is_file(path + ".index") or is_file(path):
+        return True
+    try:
+        return _pattern.is_special(path) and any(map(is_file, _pattern.matches(path)))
+    except _files.LocateError:
+        return False
+
+
+def is_file(path: str) -> bool:
+    """Returns whether a regular file that this user may read is at a path."""
+    try:
+        return _files.has_regular(path)
+    except _files.LocateError:
+        return False
+
+
+def _latest_first(found: set[_Neighbour]) -> list[_Neighbour]:
+    return sorted(found, key=lambda neighbour: neighbour.order, reverse=True)[:_MAXIMUM_COUNT]
+
+
+def _neighbour(name: str) -> _Neighbour | None:
+    if name.endswith(".index"):
+        prefix = name[: -len(".index")]
+        return _Neighbour(prefix, prefix) if prefix else None
+    table = _files.split_table(name)
+    if table is None or not table[0] or _files.data_file_prefix(name) is not None:
+        return None
+    base, shard = table
+    return _Neighbour(f"{base}-{shard.pattern}", base)
+
+
+# The name that is most like one that was not found.
+
+# The most edits that leave a name near; a third of a short name, but never all of it.
+_MAXIMUM_EDITS = 8
+# The most cells of tables of edit distances in one search: some 100 ms; chosen, not tuned.
+_MAXIMUM_CELLS = 400_000
+
+
+def _nearest_name(sought: str, candidates: Iterable[str]) -> str | None:
+    """Returns the first name that the fewest edits make the sought one; None if none is near."""
+    wanted = os.fsencode(sought)
+    cells = _MAXIMUM_CELLS
+    best: str | None = None
+    limit = min(_MAXIMUM_EDITS, max(1, len(wanted) // 3), len(wanted) - 1)
+    for candidate in candidates:
+        name = os.fsencode(candidate)
+        if limit <= 0 or cells <= 0:
+            break
+        if abs(len(wanted) - len(name)) > limit:
+            continue
+        edits, used = _edits(wanted, name, limit)
+        cells -= used
+        if edits <= limit:
+            best, limit = candidate, edits - 1
+    return best
+
+
+def _edits(left: bytes, right: bytes, limit: int) -> tuple[int, int]:
+    """Counts insertions, deletions, changes and swaps of neighbours, and the cells that it took.
+
+    Where there are more edits than the limit, the count is only some number beyond it.
+    """
+    while left and right and left[0] == right[0]:
+        left, right = left[1:], right[1:]
+    while left and right and left[-1] == right[-1]:
+        left, right = left[:-1], right[:-1]
+    before: list[int] = []
+    previous = list(range(len(right) + 1))
+    for row, byte in enumerate(left, 1):
+        current = [row]
+        for column, other in enumerate(right, 1):
+            edits = min(
+                previous[column - 1] + (byte != other), previous[column] + 1, current[-1] + 1
+            )
+            if row > 1 < column and byte == right[column - 2] and other == left[row - 2]:
+                edits = min(edits, before[column - 2] + 1)
+            current.append(edits)
+        if min(current) > limit:
+            return limit + 1, row * len(right)
+        before, previous = previous, current
+    return previous[-1], len(left) * len(right)

@@ -1,0 +1,69 @@
+"""What can be asked of a call that resolves a map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Callable, TypedDict, Union
+
+# Whether to show a progress bar, or what is called with the bytes that are ready and all bytes.
+Progress = Union[bool, Callable[[int, int], None]]
+
+
+class ResolveOptions(TypedDict, total=False):
+    """The options of `resolve`.
+
+    - `writable`: the arrays can be written; what is written is this process's own copy, page by
+      page. Otherwise they are read-only.
+    - `alignment`: every array's address is a multiple of this power of two, at most 4096; 0 for the
+      element's size. What lies otherwise in the file is copied once, for all jobs. TensorFlow and
+      JAX want 64.
+    - `sealed`: only memory that can never change, whatever somebody does to the files; the
+      checkpoint is copied once, for all jobs.
+    - `lenient`: what TensorFlow accepts in silence is reported instead of refused: a pair that
+      matches no variable, a map that assigns nothing.
+    - `skip_missing`, `skip_mismatched`: variables whose tensor is missing, or has another shape, are
+      reported instead of refused.
+    - `require_all`: a variable that no pair matches is refused instead of reported.
+    - `object_names`: the map names tensors of a TF2 checkpoint by what its variables were called.
+    - `strides`: arrays need not be contiguous, which saves copies of partitions along inner axes.
+    - `verify`: what is needed is read again and compared with its checksums, whoever has done so.
+    - `progress`: True for a progress bar while the checkpoint is read (of the package tqdm, where it
+      is installed), or a function that is called with the bytes that are ready and all bytes.
+    - `timeout`: seconds for the whole call; None waits as long as it takes.
+    - `gather`: for variables, by name, the rows or columns of the tensor that they get: a mapping
+      from axes to lists of indices; -1 stands for what the tensor lacks, and gives zeros.
+    """
+
+    writable: bool
+    alignment: int
+    sealed: bool
+    lenient: bool
+    skip_missing: bool
+    skip_mismatched: bool
+    require_all: bool
+    object_names: bool
+    strides: bool
+    verify: bool
+    progress: Progress
+    timeout: float | None
+    gather: Mapping[str, Mapping[int, Any]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options with their defaults."""
+
+    writable: bool = False
+    alignment: int = 0
+    sealed: bool = False
+    lenient: bool = False
+    skip_missing: bool = False
+    skip_mismatched: bool = False
+    require_all: bool = False
+    object_names: bool = False
+    strides: bool = False
+    verify: bool = False
+    progress: Progress = False
+    timeout: float | None = None
+    gather: Mapping[str, Mapping[int, Any]] = field(default_factory=dict)

@@ -1,0 +1,54 @@
+"""A checkpoint by the methods of TensorFlow's reader."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import _dtypes
+from ._checkpoint import Checkpoint
+from ._client import Client, Path, default_client
+
+
+class CheckpointReader:
+    """Reads tensors of a checkpoint, as the reader that `tf.train.load_checkpoint` returns.
+
+    Arrays are read-only views of memory that all jobs share.
+    """
+
+    def __init__(self, path: Path, *, client: Client | None = None) -> None:
+        self.checkpoint: Checkpoint = (client or default_client()).open(path)
+
+    def has_tensor(self, name: str) -> bool:
+        return name in self.checkpoint.tensors
+
+    def get_variable_to_shape_map(self) -> dict[str, list[int]]:
+        return {name: list(tensor.shape) for name, tensor in self.checkpoint.tensors.items()}
+
+    def get_variable_to_dtype_map(self) -> dict[str, Any]:
+        """numpy's dtypes by the tensors' names; `object` for strings; None for what has no array."""
+        return {
+            name: None if tensor.dtype in _WITHOUT_ARRAYS else _numpy(tensor.dtype)
+            for name, tensor in self.checkpoint.tensors.items()
+        }
+
+    def get_tensor(self, name: str) -> Any:
+        """A tensor as an array; a scalar as numpy's scalar, or `bytes`. Raises TENSOR_NOT_FOUND."""
+        array = self.checkpoint.array(name)
+        return array if array.shape else array[()]
+
+    def debug_string(self) -> bytes:
+        """A line for each tensor, with its dtype and shape."""
+        lines = [
+            f"{name} (DT_{tensor.dtype.upper()}) [{','.join(map(str, tensor.shape))}]"
+            for name, tensor in self.checkpoint.tensors.items()
+        ]
+        return "\n".join(lines).encode("utf-8", "surrogateescape")
+
+
+_WITHOUT_ARRAYS = ("variant", "resource")
+
+
+def _numpy(name: str) -> np.dtype[Any]:
+    return _dtypes.numpy_of(_dtypes.number_of(name))

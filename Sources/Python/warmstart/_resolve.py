@@ -1,0 +1,191 @@
+"""From an assignment map to arrays."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _dtypes
+from ._array import Origin
+from ._connection import Deadline, log
+from ._map import AssignmentMap, Pair, expand, needs_names, pairs_of, write_map
+from ._options import Options
+from ._progress import showing
+from ._protocol import column, encode, message, write_names
+from ._resolved import Answer, Handles, Report, Resolved, report_of
+from ._variables import Variable, VariablesLike, variables_of
+
+if TYPE_CHECKING:
+    from ._checkpoint import Checkpoint
+
+
+def resolve(
+    checkpoint: Checkpoint,
+    assignment_map: AssignmentMap,
+    declared: VariablesLike,
+    options: Options,
+) -> Resolved:
+    """`Checkpoint.resolve` tells what it does."""
+    start = time.monotonic()
+    variables = variables_of(declared)
+    with showing(options.progress, checkpoint.path) as progress:
+        answer = _ask(checkpoint, assignment_map, variables, options, progress)
+    try:
+        origin = Origin(
+            checkpoint.socket,
+            os.path.abspath(checkpoint.path),
+            checkpoint.generation,
+            options.alignment,
+            options.sealed,
+        )
+        handles = Handles(answer, variables, origin, options.writable)
+    finally:
+        answer.close()
+    report = report_of(answer, variables)
+    resolved = Resolved(handles, report, checkpoint, time.monotonic() - start)
+    log.info(
+        "%s: %d of %d variables (%d bytes) in %.1f ms; %d skipped, %d not covered, %d tensors unused",
+        checkpoint.path,
+        len(resolved),
+        len(variables),
+        resolved.byte_count,
+        1000 * resolved.seconds,
+        len(report.skipped),
+        len(report.uncovered),
+        report.unused_tensor_count,
+    )
+    return resolved
+
+
+def check(
+    checkpoint: Checkpoint,
+    assignment_map: AssignmentMap,
+    declared: VariablesLike,
+    options: Options,
+) -> Report:
+    """`Checkpoint.check` tells what it does."""
+    variables = variables_of(declared)
+    answer = _ask(checkpoint, assignment_map, variables, options, None, plan=True)
+    answer.close()
+    return report_of(answer, variables)
+
+
+def _ask(
+    checkpoint: Checkpoint,
+    assignment_map: AssignmentMap,
+    variables: Sequence[Variable],
+    options: Options,
+    progress: Any,
+    plan: bool = False,
+) -> Answer:
+    """Makes the call; the answer holds descriptors until it is closed."""
+    deadline = Deadline(options.timeout)
+    pairs = pairs_of(assignment_map)
+    tensors: Sequence[str] = ()
+    if needs_names(pairs):
+        if options.object_names:
+            raise ValueError("regular expressions match keys, so object_names is not for them")
+        tensors = list(checkpoint.tensors)
+    request = request_of(expand(pairs, tensors, variables, options.lenient), variables, options)
+    features = [name for name in _FEATURES if getattr(options, _FEATURES[name])]
+    if plan:
+        request.plan_only = True
+        features.append("plan_only")
+    if progress is not None:
+        request.progress = True
+        features.append("progress")
+    if options.gather:
+        _write_gather(request.gathers, options.gather, variables)
+        features.append("gather")
+    answer = Answer(variables, checkpoint.descriptors, plan)
+
+    def add(reply: Any, received: Sequence[int]) -> None:
+        if progress is not None and reply.HasField("progress"):
+            progress(reply.progress.ready_bytes, reply.progress.total_bytes)
+            return
+        answer.add(reply, received)
+
+    try:
+        checkpoint.call("Resolve", request, features, deadline, answer.clear, add)
+    except BaseException:
+        answer.close()
+        raise
+    return answer
+
+
+# What the daemon must know, or refuse the call, and the option that needs it.
+_FEATURES = {
+    "sealed": "sealed",
+    "strides": "strides",
+    "object_names": "object_names",
+    "read_again": "verify",
+    "require_all": "require_all",
+}
+
+
+def request_of(pairs: Sequence[Pair], variables: Sequence[Variable], options: Options) -> Any:
+    """A message `ResolveRequest` without its checkpoint."""
+    alignment = options.alignment
+    if alignment < 0 or alignment > 4096 or alignment & (alignment - 1):
+        raise ValueError(f"alignment: expected a power of two up to 4096, or 0, got {alignment}")
+    request = message("ResolveRequest")(
+        alignment=alignment,
+        sealed=options.sealed,
+        strides=options.strides,
+        lenient=options.lenient,
+        skip_missing=options.skip_missing,
+        skip_mismatched=options.skip_mismatched,
+        require_all=options.require_all,
+        object_names=options.object_names,
+        read_again=options.verify,
+        name_unused_tensors=True,
+    )
+    write_map(request.map, pairs)
+    _write_variables(request.variables, variables)
+    return request
+
+
+def _write_variables(target: Any, variables: Sequence[Variable]) -> None:
+    write_names(target.names, [encode(variable.name) for variable in variables])
+    target.dtypes = column([_dtypes.number_of(variable.dtype) for variable in variables], "<u4")
+    shapes = [variable.shape for variable in variables]
+    target.ranks = column([-1 if shape is None else len(shape) for shape in shapes], "<i4")
+    target.lengths = column(
+        [-1 if length is None else length for shape in shapes for length in shape or ()], "<i8"
+    )
+    outside = [at for at, variable in enumerate(variables) if not variable.store]
+    target.outside_store = column(outside, "<u4")
+    cuts = [(at, variable.slice) for at, variable in enumerate(variables) if variable.slice]
+    if not cuts:
+        return
+    partitions = target.partitions
+    partitions.variables = column([at for at, _ in cuts], "<u4")
+    write_names(partitions.full_names, [encode(cut.full_name) for _, cut in cuts])
+    partitions.ranks = column([len(cut.full_shape) for _, cut in cuts], "<i4")
+    partitions.full_lengths = column([n for _, cut in cuts for n in cut.full_shape], "<i8")
+    partitions.offsets = column([n for _, cut in cuts for n in cut.offset], "<i8")
+    for _, cut in cuts:
+        if len(cut.offset) != len(cut.full_shape):
+            raise ValueError(
+                f"slice of {cut.full_name}: offset {cut.offset} and shape {cut.full_shape} "
+                "have different numbers of axes"
+            )
+
+
+def _write_gather(target: Any, gather: Any, variables: Sequence[Variable]) -> None:
+    positions = {variable.name: at for at, variable in enumerate(variables)}
+    rows: list[tuple[int, int, Any]] = []
+    for name, axes in gather.items():
+        if name not in positions:
+            raise ValueError(f"gather: there is no variable {name}")
+        for axis, indices in axes.items():
+            rows.append((positions[name], axis, np.asarray(indices, "<i8")))
+    rows.sort(key=lambda row: row[:2])
+    target.variables = column([row[0] for row in rows], "<u4")
+    target.axes = column([row[1] for row in rows], "<u4")
+    target.counts = column([len(row[2]) for row in rows], "<u4")
+    target.indices = b"".join(row[2].tobytes() for row in rows)

@@ -1,0 +1,77 @@
+"""What a trainer declares: its variables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Union
+
+from . import _dtypes
+
+
+class Slice(NamedTuple):
+    """Where a partition lies in the variable that it is part of.
+
+    `full_shape` is the shape of the whole variable, `offset` where the partition begins on each of
+    its axes, in elements.
+    """
+
+    full_name: str
+    full_shape: tuple[int, ...]
+    offset: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of a trainer, to which a checkpoint's tensor can be assigned.
+
+    `dtype` is TensorFlow's name of the element type ("float32"); anything that has it as its `name`
+    is taken, such as numpy's and TensorFlow's dtypes. A `shape` of None is unknown, and so is a
+    length of None. `store` says whether names and scopes of a map find the variable, as they find
+    those that TensorFlow's `get_variable` made; a variable object in the map finds it always. A
+    variable with a `slice` is one partition of a larger one, and is usually called `NAME/part_N`.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...] | None
+    store: bool = True
+    slice: Slice | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dtype", _dtypes.name_of(self.dtype))
+        if self.shape is not None:
+            object.__setattr__(self, "shape", tuple(self.shape))
+
+
+VariablesLike = Union[Iterable[Variable], Mapping[str, Any]]
+
+
+def variables_of(declared: VariablesLike) -> list[Variable]:
+    """The variables of a list of them, or of a mapping from their names.
+
+    The values of a mapping are `(dtype, shape)`, or anything with a dtype and a shape, such as an
+    array.
+    """
+    if not isinstance(declared, Mapping):
+        variables = list(declared)
+        for variable in variables:
+            if not isinstance(variable, Variable):
+                raise TypeError(
+                    f"expected warmstart.Variable, got {type(variable).__name__}: {variable!r}"
+                )
+        return variables
+    variables = []
+    for name, value in declared.items():
+        if isinstance(value, Variable):
+            variables.append(value)
+        elif isinstance(value, tuple) and len(value) == 2:
+            variables.append(Variable(name, value[0], value[1]))
+        elif hasattr(value, "dtype") and hasattr(value, "shape"):
+            variables.append(Variable(name, value.dtype, tuple(value.shape)))
+        else:
+            raise TypeError(
+                f"variable {name!r}: expected (dtype, shape) or an array, "
+                f"got {type(value).__name__}"
+            )
+    return variables
