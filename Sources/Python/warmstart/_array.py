@@ -53,6 +53,19 @@ class SharedArray(np.ndarray[Any, np.dtype[Any]]):
             return array[()]
         return array.view(np.ndarray)
 
+    def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
+        """What TensorFlow makes of the array: a tensor in the same memory, if that is aligned.
+
+        TensorFlow calls this. In graphs, the tensor is a constant.
+        """
+        import tensorflow as tf
+
+        plain = self.view(np.ndarray)
+        if not tf.executing_eagerly():
+            return tf.constant(plain, dtype=dtype, name=name)
+        tensor = tf.stop_gradient(plain)
+        return tensor if dtype is None or tensor.dtype == dtype else tf.cast(tensor, dtype)
+
     def __reduce__(self) -> Any:
         return self.__reduce_ex__(2)
 

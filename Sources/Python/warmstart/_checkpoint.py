@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -80,10 +82,12 @@ class Checkpoint:
         """Where the daemon listens."""
         return self._client.socket
 
-    @property
-    def descriptors(self) -> list[int]:
-        """The descriptors of the files, in the order in which the daemon gets them."""
-        return self._files.descriptors
+    def using(self) -> contextlib.AbstractContextManager[Sequence[int]]:
+        """The descriptors of the files, in the order in which the daemon gets them.
+
+        They are not closed before the block ends, whoever closes the checkpoint meanwhile.
+        """
+        return self._files.using()
 
     @property
     def tensors(self) -> dict[str, Tensor]:
@@ -134,7 +138,7 @@ class Checkpoint:
         def prepare(connection: Connection) -> tuple[bytes, Sequence[int]]:
             begin()
             request.ClearField("checkpoint")
-            descriptors = self._refer(request.checkpoint, connection, deadline)
+            descriptors = self._refer(request.checkpoint, files, connection, deadline)
             return request.SerializeToString(), descriptors
 
         def receive(connection: Connection, response: bytes, received: Sequence[int]) -> None:
@@ -145,7 +149,8 @@ class Checkpoint:
                 self._note(connection, opened)
             add(reply, received)
 
-        self._client.call(SERVICE + method, prepare, receive, features, deadline)
+        with self.using() as files:
+            self._client.call(SERVICE + method, prepare, receive, features, deadline)
 
     def resolve(
         self,
@@ -199,7 +204,7 @@ class Checkpoint:
             known = self.tensors.values()
             chosen = [tensor for tensor in known if tensor.dtype not in _WITHOUT_ARRAYS]
         else:
-            chosen = [self._tensor(name) for name in names]
+            chosen = [self._tensor(name) for name in dict.fromkeys(names)]
         variables = [Variable(tensor.name, tensor.dtype, tensor.shape) for tensor in chosen]
         pairs = [(variable.name, variable) for variable in variables]
         options.setdefault("lenient", True)
@@ -241,14 +246,15 @@ class Checkpoint:
                 "TENSOR_NOT_FOUND", f"{self.path} has no tensor {name}"
             ) from None
 
-    def _refer(self, reference: Any, connection: Connection, deadline: Deadline) -> Sequence[int]:
+    def _refer(
+        self, reference: Any, descriptors: Sequence[int], connection: Connection, deadline: Deadline
+    ) -> Sequence[int]:
         """Sets a message `CheckpointReference`; returns the descriptors that go with the call."""
         lease = self._files.lease
         if lease is not None and lease.connection == connection.number:
             reference.handle = lease.handle
             return ()
         reference.label = os.path.abspath(self.path)
-        descriptors = self._files.descriptors
         attached = _attach(connection, descriptors, deadline)
         for position, file in enumerate(self._files.files):
             reference.files.add(role=file.role, shard=file.shard, shard_count=file.shard_count)
@@ -285,6 +291,8 @@ class _Files:
         self.files = location.files
         self.lease: Lease | None = None
         self._descriptors: list[int] = []
+        self._lock = threading.Lock()
+        self._users = 0
         self._is_closed = False
         try:
             for file in location.files:
@@ -293,18 +301,32 @@ class _Files:
             self.close()
             raise
 
-    @property
-    def descriptors(self) -> list[int]:
-        """The descriptors, in the order of the files; ValueError once they are closed."""
-        if self._is_closed:
-            raise ValueError("the checkpoint is closed")
-        return self._descriptors
+    @contextlib.contextmanager
+    def using(self) -> Iterator[Sequence[int]]:
+        """The descriptors, which stay open until the block ends; ValueError once they are closed."""
+        with self._lock:
+            if self._is_closed:
+                raise ValueError("the checkpoint is closed")
+            self._users += 1
+        try:
+            yield self._descriptors
+        finally:
+            with self._lock:
+                self._users -= 1
+            self._close_unused()
 
     def close(self) -> None:
         self._is_closed = True
-        while self._descriptors:
-            os.close(self._descriptors.pop())
-        lease, self.lease = self.lease, None
+        self._close_unused()
+
+    def _close_unused(self) -> None:
+        with self._lock:
+            if not self._is_closed or self._users:
+                return
+            descriptors, self._descriptors = self._descriptors, []
+            lease, self.lease = self.lease, None
+        for descriptor in descriptors:
+            os.close(descriptor)
         if lease is not None:
             lease.client.give_back(lease)
 

@@ -264,14 +264,17 @@ def _client(socket: str, label: str) -> Client:
 
 def default_client() -> Client:
     """This process's client for where the daemon listens, as `Client` without arguments finds it."""
-    socket = standard_socket()
-    return _default.setdefault(socket, Client(socket))
+    return _client_of(standard_socket())
+
+
+def _client_of(socket: str) -> Client:
+    client = _default.get(socket)
+    return client or _default.setdefault(socket, Client(socket))
 
 
 def open_origin(origin: Origin) -> Checkpoint:
     """Opens the checkpoint that an array of another process is of; CHECKPOINT_CHANGED."""
-    client = _default.setdefault(origin.socket, Client(origin.socket))
-    checkpoint = client.open(origin.path)
+    checkpoint = _client_of(origin.socket).open(origin.path)
     if checkpoint.generation != origin.generation:
         raise WarmstartError.of(
             "CHECKPOINT_CHANGED", f"{origin.path} changed since the array was made"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,20 +32,19 @@ def resolve(
     """`Checkpoint.resolve` tells what it does."""
     start = time.monotonic()
     variables = variables_of(declared)
-    with showing(options.progress, checkpoint.path) as progress:
-        answer = _ask(checkpoint, assignment_map, variables, options, progress)
-    try:
-        origin = Origin(
-            checkpoint.socket,
-            os.path.abspath(checkpoint.path),
-            checkpoint.generation,
-            options.alignment,
-            options.sealed,
-        )
-        handles = Handles(answer, variables, origin, options.writable)
-    finally:
-        answer.close()
-    report = report_of(answer, variables)
+    with checkpoint.using() as files:
+        with showing(options.progress, checkpoint.path) as progress:
+            pairs, answer = _ask(
+                checkpoint, files, assignment_map, variables, options, progress=progress
+            )
+        path = os.path.abspath(checkpoint.path)
+        generation = checkpoint.generation
+        origin = Origin(checkpoint.socket, path, generation, options.alignment, options.sealed)
+        try:
+            handles = Handles(answer, variables, origin, options.writable, options.gather)
+        finally:
+            answer.close()
+    report = report_of(answer, pairs, variables)
     resolved = Resolved(handles, report, checkpoint, time.monotonic() - start)
     log.info(
         "%s: %d of %d variables (%d bytes) in %.1f ms; %d skipped, %d not covered, %d tensors unused",
@@ -69,28 +68,32 @@ def check(
 ) -> Report:
     """`Checkpoint.check` tells what it does."""
     variables = variables_of(declared)
-    answer = _ask(checkpoint, assignment_map, variables, options, None, plan=True)
-    answer.close()
-    return report_of(answer, variables)
+    with checkpoint.using() as files:
+        pairs, answer = _ask(checkpoint, files, assignment_map, variables, options, plan=True)
+        answer.close()
+    return report_of(answer, pairs, variables)
 
 
 def _ask(
     checkpoint: Checkpoint,
+    files: Sequence[int],
     assignment_map: AssignmentMap,
     variables: Sequence[Variable],
     options: Options,
-    progress: Any,
+    *,
+    progress: Callable[[int, int], None] | None = None,
     plan: bool = False,
-) -> Answer:
+) -> tuple[Sequence[Pair], Answer]:
     """Makes the call; the answer holds descriptors until it is closed."""
     deadline = Deadline(options.timeout)
-    pairs = pairs_of(assignment_map)
+    given = pairs_of(assignment_map)
     tensors: Sequence[str] = ()
-    if needs_names(pairs):
+    if needs_names(given):
         if options.object_names:
             raise ValueError("regular expressions match keys, so object_names is not for them")
         tensors = list(checkpoint.tensors)
-    request = request_of(expand(pairs, tensors, variables, options.lenient), variables, options)
+    pairs = expand(given, tensors, variables, options.lenient)
+    request = request_of(pairs, variables, options)
     features = [name for name in _FEATURES if getattr(options, _FEATURES[name])]
     if plan:
         request.plan_only = True
@@ -101,7 +104,7 @@ def _ask(
     if options.gather:
         _write_gather(request.gathers, options.gather, variables)
         features.append("gather")
-    answer = Answer(variables, checkpoint.descriptors, plan)
+    answer = Answer(variables, len(pairs), files, plan)
 
     def add(reply: Any, received: Sequence[int]) -> None:
         if progress is not None and reply.HasField("progress"):
@@ -114,7 +117,7 @@ def _ask(
     except BaseException:
         answer.close()
         raise
-    return answer
+    return pairs, answer
 
 
 # What the daemon must know, or refuse the call, and the option that needs it.

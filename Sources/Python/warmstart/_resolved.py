@@ -6,7 +6,7 @@ import fcntl
 import mmap
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from . import _dtypes
 from ._array import Origin, Place, SharedArray
 from ._errors import contradiction, reading
+from ._map import Pair
 from ._protocol import decode, read_column, read_names, starts_of
 from ._variables import Variable
 
@@ -49,15 +50,14 @@ class Report(NamedTuple):
 
     `assigned` has for each variable that got a value the name of its tensor. `skipped` are those
     that a pair matches but that got none. `uncovered` are those that no pair matches, such as new
-    heads. `unused` are the positions of pairs that matched no variable, in the order of the map
-    with regular expressions expanded. `unused_tensor_count` is how many tensors of the checkpoint
+    heads. `unused` are the keys and the names of the targets of pairs that matched no variable. `unused_tensor_count` is how many tensors of the checkpoint
     no variable got anything of, and `unused_tensors` the first names of these.
     """
 
     assigned: dict[str, str]
     skipped: list[Skipped]
     uncovered: list[str]
-    unused: list[int]
+    unused: list[tuple[str, tuple[str, ...]]]
     unused_tensor_count: int
     unused_tensors: list[str]
 
@@ -73,12 +73,20 @@ class _Region(NamedTuple):
 class Answer:
     """Gathers the replies to one call; owns the descriptors of arenas until it is closed."""
 
-    def __init__(self, variables: Sequence[Variable], files: Sequence[int], plan: bool) -> None:
+    def __init__(
+        self, variables: Sequence[Variable], pair_count: int, files: Sequence[int], plan: bool
+    ) -> None:
         self._variables = variables
+        self._pair_count = pair_count
         self._files = files
         # Whether handles say nothing of where the bytes are.
         self._plan = plan
         self._numbers = np.array([_dtypes.NUMBERS[v.dtype] for v in variables], "<u4")
+        shapes = [variable.shape for variable in variables]
+        self._ranks = np.array([-1 if s is None else len(s) for s in shapes], np.int64)
+        self._lengths = np.array(
+            [-1 if n is None else n for shape in shapes for n in shape or ()], np.int64
+        )
         self.regions: list[_Region] = []
         self.clear()
 
@@ -125,6 +133,8 @@ class Answer:
             self.skipped.append(Skipped(self._variables[position].name, decode(name), shape))
         self.uncovered += self._positions(reply.uncovered)
         self.unused += read_column(reply.unused, "<u4").tolist()
+        if self.unused and max(self.unused) >= self._pair_count:
+            raise contradiction("a position that no pair has")
         self.unused_tensor_count = reply.unused_tensor_count
         self.unused_tensors += map(decode, read_names(reply.unused_tensors))
 
@@ -222,6 +232,7 @@ class Answer:
             raise contradiction("a handle whose bytes are not what its shape needs")
         if np.any(dtypes != self._numbers[variables]):
             raise contradiction("a handle of another dtype than its variable")
+        self._check_shapes(variables, ranks, lengths)
         if self._plan:
             return
         strings = dtypes == _dtypes.STRING
@@ -233,16 +244,39 @@ class Answer:
         if np.any((columns["offsets"] > room) | (counts > room - columns["offsets"])):
             raise contradiction("a handle that ends after its region")
 
+    def _check_shapes(
+        self, variables: npt.NDArray[Any], ranks: npt.NDArray[Any], lengths: npt.NDArray[Any]
+    ) -> None:
+        """Each handle must have its variable's shape, as far as that is known."""
+        known = self._ranks[variables]
+        if np.any((known >= 0) & (known != ranks)):
+            raise contradiction("a handle of another rank than its variable")
+        axes = np.where(known < 0, 0, known)
+        begins = starts_of(np.maximum(self._ranks, 0))[variables]
+        ends = starts_of(axes)
+        # For each axis of the variables that have handles, its position among all variables' axes.
+        positions = np.repeat(begins - ends[:-1], axes) + np.arange(ends[-1])
+        declared = self._lengths[positions]
+        answered = lengths.astype(np.int64)[np.repeat(known >= 0, ranks)]
+        if np.any((declared >= 0) & (declared != answered)):
+            raise contradiction("a handle of another shape than its variable")
+
 
 class Handles:
     """Where the variables' bytes are mapped; makes their arrays. Has no lease and no descriptor."""
 
     def __init__(
-        self, answer: Answer, variables: Sequence[Variable], origin: Origin, writable: bool
+        self,
+        answer: Answer,
+        variables: Sequence[Variable],
+        origin: Origin,
+        writable: bool,
+        gathered: Collection[str] = (),
     ) -> None:
         self._variables = variables
         self._origin = origin
         self._writable = writable
+        self._gathered = gathered
         columns = {
             key: parts[0] if len(parts) == 1 else np.concatenate(parts)
             for key, parts in answer.columns.items()
@@ -317,9 +351,11 @@ class Handles:
         array._place = (self, at)
         return array
 
-    def place(self, at: int) -> Place:
-        """What another process needs to map the same bytes."""
+    def place(self, at: int) -> Place | None:
+        """What another process needs to map the same bytes; None for rows that were chosen."""
         variable = self._variables[self._positions[at]]
+        if variable.name in self._gathered:
+            return None
         starts = self._starts.get(at)
         whole = variable.slice.full_shape if starts is not None and variable.slice else None
         return Place(
@@ -425,7 +461,7 @@ class Resolved(Mapping[str, npt.NDArray[Any]]):
         return f"<Resolved: {len(self)} variables of {self.checkpoint.path}>"
 
 
-def report_of(answer: Answer, variables: Sequence[Variable]) -> Report:
+def report_of(answer: Answer, pairs: Sequence[Pair], variables: Sequence[Variable]) -> Report:
     """What the replies to a call say of its map."""
     assigned: dict[str, str] = {}
     at = 0
@@ -438,7 +474,7 @@ def report_of(answer: Answer, variables: Sequence[Variable]) -> Report:
         assigned,
         answer.skipped,
         [variables[position].name for position in answer.uncovered],
-        answer.unused,
+        [(pairs[position].key, pairs[position].names) for position in answer.unused],
         answer.unused_tensor_count,
         answer.unused_tensors,
     )
