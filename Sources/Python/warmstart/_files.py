@@ -16,7 +16,7 @@ from typing import NamedTuple
 # The most files that a checkpoint may have: the wire takes no more for one.
 MAXIMUM_FILE_COUNT = 4096
 
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+_FLAGS = os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK
 _ABSENCE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG))
 _REFUSAL = frozenset((errno.EACCES, errno.EPERM))
 

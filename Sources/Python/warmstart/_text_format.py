@@ -217,9 +217,8 @@ class _Reader:
 def is_number(word: str) -> bool:
     """Returns whether protobuf takes the word for a ``double``: as Python, or before any ``f``."""
     word = word.lower()
-    digits = word.lstrip("-")
     # An octal number has no place here, unless there is a plus before it.
-    if len(word) - len(digits) < 2 and re.match("0[0-9]", digits):
+    if re.match("-?0[0-9]", word):
         return False
     return _is_float(word) or word in ("inff", "-inff") or _is_float(word.rstrip("f"))
 
