@@ -117,6 +117,11 @@ def test_any_function_that_returns_counts_is_a_partitioner() -> None:
     assert [part.shape for part in parts] == [(4, 2), (4, 2)]
 
 
+def test_strings_of_no_bytes_are_one_part_as_in_tensorflow() -> None:
+    partitioner = _partition.min_max_variable_partitioner(4, bytes_per_string_element=0)
+    assert partitioner((8,), "string") == [1]
+
+
 @pytest.mark.parametrize("shape", [None, (4, None), TensorShape([None])])
 def test_a_shape_that_is_not_known_cannot_be_cut(shape: Any) -> None:
     with pytest.raises(WarmstartError, match="must be fully defined"):
@@ -131,5 +136,7 @@ def test_the_size_of_every_dtype_is_known_or_said_to_be_unknown() -> None:
     counts = {dtype: count(dtype) for dtype in ("bool", "int2", "float8_e5m2", "bfloat16")}
     assert counts == {"bool": 2, "int2": 2, "float8_e5m2": 2, "bfloat16": 4}
     assert [count(dtype) for dtype in ("qint32", "int64", "complex128")] == [8, 16, 32]
+    with pytest.raises(WarmstartError, match="unknown dtype 'float33'"):
+        count("float33")
     with pytest.raises(WarmstartError, match="elements of dtype resource have no size"):
         count("resource")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import index
 from typing import Any
 
+from . import _dtypes
 from ._errors import WarmstartError
 from ._variables import Slice, Variable
 
@@ -18,20 +19,6 @@ MAXIMUM_COUNT = 1 << 18
 
 # A function of a shape and a dtype that returns the number of parts of each axis.
 Partitioner = Callable[..., Sequence[int]]
-
-_NAMES_BY_SIZE = {
-    1: (
-        *("bool", "int2", "int4", "int8", "qint8", "quint8", "uint2", "uint4", "uint8"),
-        *("float4_e2m1fn", "float8_e4m3b11fnuz", "float8_e4m3fn", "float8_e4m3fnuz"),
-        *("float8_e5m2", "float8_e5m2fnuz"),
-    ),
-    2: ("bfloat16", "float16", "int16", "qint16", "quint16", "uint16"),
-    4: ("float32", "int32", "qint32", "uint32"),
-    8: ("complex64", "float64", "int64", "uint64"),
-    16: ("complex128",),
-}
-# The number of bytes of an element in memory: those of 4 and of 2 bits take a whole byte each.
-_SIZES = {name: size for size, names in _NAMES_BY_SIZE.items() for name in names}
 
 
 def fixed_size_partitioner(num_shards: int, axis: int = 0) -> Partitioner:
@@ -113,14 +100,15 @@ def partitions(
 ) -> list[Variable]:
     """Cuts a variable: ``<name>/part_0`` and so on, even if one part covers it all.
 
-    The first parts take what does not divide evenly. ``dtype`` is TensorFlow's name of one, or has
-    it as its ``name``; ``shape`` has the lengths of all axes, in elements. What cuts is the number
-    of parts of each axis, of which one at most may be more than 1, or a partitioner, which may be
-    TensorFlow's if the shape is TensorFlow's too.
+    The first parts take what does not divide evenly. ``dtype`` is as in ``Variable``; ``shape`` has
+    the lengths of all axes, in elements. What cuts is the number of parts of each axis, of which
+    one at most may be more than 1, or a partitioner, which may be TensorFlow's if the shape is
+    TensorFlow's too.
 
     Raises WarmstartError: INVALID_REQUEST where TensorFlow refuses to create the variable.
     """
     try:
+        name_of_dtype = _dtypes.name_of(dtype)
         lengths = _lengths(shape)
         if callable(counts_or_partitioner):
             counts = [index(count) for count in counts_or_partitioner(shape=shape, dtype=dtype)]
@@ -141,7 +129,7 @@ def partitions(
         found.append(
             Variable(
                 name=f"{name}/part_{number}",
-                dtype=_name(dtype),
+                dtype=name_of_dtype,
                 shape=(*lengths[:axis], count, *lengths[axis + 1 :]),
                 slice=Slice(name, lengths, offset),
             )
@@ -169,15 +157,14 @@ def _axis(axis: int, lengths: tuple[int, ...]) -> int:
     return axis % len(lengths)
 
 
-def _name(dtype: Any) -> str:
-    return dtype if isinstance(dtype, str) else str(dtype.name)
-
-
 def _size(dtype: Any, bytes_per_string_element: int) -> int:
     """Returns the number of bytes of an element."""
-    name = _name(dtype)
-    size = bytes_per_string_element if name == "string" else _SIZES.get(name)
-    if size is None:
+    name = _dtypes.name_of(dtype)
+    number = _dtypes.number_of(name)
+    if number == _dtypes.STRING:
+        return bytes_per_string_element
+    size = int(_dtypes.WIDTHS[number])
+    if size == 0:
         raise ValueError(f"elements of dtype {name} have no size")
     return size
 
