@@ -9,7 +9,13 @@ SCENARIOS ?= 500
 PATIENCE ?= 10
 # TensorFlow is too large for the tree, and one of it serves all checkouts.
 TENSORFLOW = 2.21.0
-TENSORFLOW_VENV ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/warmstart/tensorflow-$(TENSORFLOW)
+CACHE = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/warmstart
+TENSORFLOW_VENV ?= $(CACHE)/tensorflow-$(TENSORFLOW)
+# Another when other versions are required.
+REQUIREMENTS = Tests/Python/requirements.txt
+PYTHON_VENV ?= $(CACHE)/python-$(firstword $(shell cksum <$(REQUIREMENTS)))
+# The interpreters of `make python-matrix`.
+PYTHONS ?= python3.9 python3.11 python3.13
 
 SWIFT = swift
 # All that is loaded and relocated makes activation slower, and libstdc++ most of all: what there is
@@ -27,13 +33,14 @@ SYSTEM_PACKAGES = debootstrap systemd-container
 PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev pkg-config \
   protobuf-c-compiler protobuf-compiler strace systemd
 # A Python that was not installed by Debian has what Debian keeps apart.
-CONFORMANCE_PACKAGES = $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
+PYTHON_PACKAGES = $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 
-.PHONY: help deps build system-deps conformance-deps test attack system-test conformance bench bench-programs check demo fuzz sanitize install uninstall format clean
+.PHONY: help deps build system-deps python-deps test python-matrix attack system-test conformance bench bench-programs check demo fuzz sanitize install uninstall format clean
 
 help:
 	@echo 'make build      the release programs, in .build/release'
 	@echo 'make test       all tests that need no root'
+	@echo 'make python-matrix  Python'"'"'s tests with all that the package supports; PYTHONS=$(PYTHONS)'
 	@echo 'make check      format, imports, generated code, libraries, units, counts'
 	@echo 'make sanitize   the tests with ThreadSanitizer, then with AddressSanitizer'
 	@echo 'make fuzz       fuzzing, SECONDS=$(SECONDS) for each of TARGETS, by default all'
@@ -44,14 +51,14 @@ help:
 	@echo 'make bench      what calls cost, beside C doing the same'
 	@echo 'make install    to $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)): programs, units, users'
 	@echo 'make uninstall  remove what make install installed'
-	@echo 'make format     format Swift in place'
+	@echo 'make format     format Swift and Python in place'
 	@echo 'make clean      remove what was built'
 
 # Installs what is missing if it may, else says what to install.
 deps: WANTED = $(PACKAGES)
 system-deps: WANTED = $(PACKAGES) $(SYSTEM_PACKAGES)
-conformance-deps: WANTED = $(PACKAGES) $(CONFORMANCE_PACKAGES)
-deps system-deps conformance-deps:
+python-deps: WANTED = $(PACKAGES) $(PYTHON_PACKAGES)
+deps system-deps python-deps:
 	@missing=''; for package in $(WANTED); do \
 	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' \
 	    || missing="$$missing $$package"; done; \
@@ -62,12 +69,18 @@ deps system-deps conformance-deps:
 build: deps $(STATIC)
 	@for product in $(PRODUCTS); do $(SWIFT) build $(RELEASE) --product $$product || exit 1; done
 
-test: deps
+test: deps | $(PYTHON_VENV)
 	$(SWIFT) build --build-tests
 	Tests/run
+	WARMSTARTD=$$($(SWIFT) build --show-bin-path)/warmstartd \
+	  $(PYTHON_VENV)/bin/python3 -m pytest --quiet Tests/Python
 
-check: deps
-	Tests/check
+# Slow, and needs the network: each version of what the package needs, with each interpreter.
+python-matrix: build
+	Tests/Python/matrix .build/release/warmstartd $(PYTHONS)
+
+check: deps | $(PYTHON_VENV)
+	PYTHON=$(PYTHON_VENV)/bin/python3 Tests/check
 
 # What runs on one thread, or asks one question at a time, has no races to find, and is slowest under
 # ThreadSanitizer.
@@ -96,11 +109,13 @@ system-test: system-deps build
 attack: build
 	Tests/Attacks/run .build/release --patience $(PATIENCE)
 
+$(TENSORFLOW_VENV): INSTALLED = tensorflow-cpu==$(TENSORFLOW)
+$(PYTHON_VENV): INSTALLED = --requirement $(REQUIREMENTS)
 # Only a venv that is whole has its name.
-$(TENSORFLOW_VENV): | conformance-deps
+$(TENSORFLOW_VENV) $(PYTHON_VENV): | python-deps
 	rm -rf $@.part
 	python3 -m venv $@.part
-	$@.part/bin/python3 -m pip install --quiet --disable-pip-version-check tensorflow-cpu==$(TENSORFLOW)
+	$@.part/bin/python3 -m pip install --quiet --disable-pip-version-check $(INSTALLED)
 	mv $@.part $@
 
 conformance: build | $(TENSORFLOW_VENV)
@@ -144,8 +159,9 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
 	rm -rf $(DESTDIR)$(PREFIX)/share/warmstart
 
-format:
+format: | $(PYTHON_VENV)
 	$(SWIFT) format --in-place --recursive --parallel Sources Tests Package.swift
+	$(PYTHON_VENV)/bin/python3 -m ruff format Sources/Python Tests/Python
 
 clean:
 	rm -rf .build .build-thread .build-address .build-fuzz
