@@ -80,6 +80,13 @@ package final class Gather: Sendable, Hashable {
     return Slice(starts: starts, counts: counts)
   }
 
+  /// What becomes of a tensor, for messages.
+  package var inMessage: String {
+    let shown = 4
+    let all = axes.prefix(shown).map { "\($0.indices.count) on axis \($0.axis)" }
+    return "gathered to length " + all.joined(separator: ", ") + (axes.count > shown ? ", …" : "")
+  }
+
   /// What a tensor lacks that was chosen of it.
   enum Fault: Error {
     case axis(Int)
