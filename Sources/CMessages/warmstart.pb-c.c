@@ -997,6 +997,51 @@ void   warmstart__v1__resolve_request__free_unpacked
   assert(message->base.descriptor == &warmstart__v1__resolve_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   warmstart__v1__gathers__init
+                     (Warmstart__V1__Gathers         *message)
+{
+  static const Warmstart__V1__Gathers init_value = WARMSTART__V1__GATHERS__INIT;
+  *message = init_value;
+}
+size_t warmstart__v1__gathers__get_packed_size
+                     (const Warmstart__V1__Gathers *message)
+{
+  assert(message->base.descriptor == &warmstart__v1__gathers__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t warmstart__v1__gathers__pack
+                     (const Warmstart__V1__Gathers *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &warmstart__v1__gathers__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t warmstart__v1__gathers__pack_to_buffer
+                     (const Warmstart__V1__Gathers *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &warmstart__v1__gathers__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Warmstart__V1__Gathers *
+       warmstart__v1__gathers__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Warmstart__V1__Gathers *)
+     protobuf_c_message_unpack (&warmstart__v1__gathers__descriptor,
+                                allocator, len, data);
+}
+void   warmstart__v1__gathers__free_unpacked
+                     (Warmstart__V1__Gathers *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &warmstart__v1__gathers__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   warmstart__v1__assignment_map__init
                      (Warmstart__V1__AssignmentMap         *message)
 {
@@ -3029,7 +3074,7 @@ const ProtobufCMessageDescriptor warmstart__v1__slot_variables__descriptor =
   (ProtobufCMessageInit) warmstart__v1__slot_variables__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_descriptors[13] =
+static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_descriptors[14] =
 {
   {
     "checkpoint",
@@ -3187,10 +3232,23 @@ static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "gathers",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ResolveRequest, gathers),
+    &warmstart__v1__gathers__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = {
   3,   /* field[3] = alignment */
   0,   /* field[0] = checkpoint */
+  13,   /* field[13] = gathers */
   9,   /* field[9] = lenient */
   1,   /* field[1] = map */
   12,   /* field[12] = name_unused_tensors */
@@ -3206,7 +3264,7 @@ static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = 
 static const ProtobufCIntRange warmstart__v1__resolve_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor =
 {
@@ -3216,11 +3274,88 @@ const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor =
   "Warmstart__V1__ResolveRequest",
   "warmstart.v1",
   sizeof(Warmstart__V1__ResolveRequest),
-  13,
+  14,
   warmstart__v1__resolve_request__field_descriptors,
   warmstart__v1__resolve_request__field_indices_by_name,
   1,  warmstart__v1__resolve_request__number_ranges,
   (ProtobufCMessageInit) warmstart__v1__resolve_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor warmstart__v1__gathers__field_descriptors[4] =
+{
+  {
+    "variables",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Gathers, n_variables),
+    offsetof(Warmstart__V1__Gathers, variables),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "axes",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Gathers, n_axes),
+    offsetof(Warmstart__V1__Gathers, axes),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "counts",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Gathers, n_counts),
+    offsetof(Warmstart__V1__Gathers, counts),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "indices",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_SFIXED64,
+    offsetof(Warmstart__V1__Gathers, n_indices),
+    offsetof(Warmstart__V1__Gathers, indices),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned warmstart__v1__gathers__field_indices_by_name[] = {
+  1,   /* field[1] = axes */
+  2,   /* field[2] = counts */
+  3,   /* field[3] = indices */
+  0,   /* field[0] = variables */
+};
+static const ProtobufCIntRange warmstart__v1__gathers__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor warmstart__v1__gathers__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.Gathers",
+  "Gathers",
+  "Warmstart__V1__Gathers",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__Gathers),
+  4,
+  warmstart__v1__gathers__field_descriptors,
+  warmstart__v1__gathers__field_indices_by_name,
+  1,  warmstart__v1__gathers__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__gathers__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCEnumValue warmstart__v1__assignment_map__target__enum_values_by_number[3] =

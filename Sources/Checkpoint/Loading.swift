@@ -59,7 +59,7 @@ package struct Loading {
   /// The bytes that a piece takes in an arena; reads and checks the lengths of strings to know.
   package mutating func byteCount(of piece: Piece) throws(Problem) -> Int {
     if let dtype = checkpoint.catalog.dtype(piece.tensor).byteCount {
-      let shape = checkpoint.shape(of: piece.tensor, piece.slice)
+      let shape = checkpoint.shape(of: piece)
       guard let count = shape.byteCount(ofWidth: dtype) else {
         throw checkpoint.problem(piece.tensor, .corrupt, "has the impossible shape \(shape)")
       }
@@ -84,10 +84,15 @@ package struct Loading {
     var work = runs
     // What goes where is worked out when the run is read: there may be many pairs.
     var takers: [Int: [Int]] = [:]
+    var orders: [Int: GatherOrder] = [:]
     for (index, target) in targets.enumerated() {
       let tensor = target.piece.tensor
       guard checkpoint.catalog.dtype(tensor) != .string else { continue }
-      for run in checkpoint.runs(of: tensor, target.piece.slice) {
+      if let gather = target.piece.gather {
+        try checkIn()
+        orders[index] = GatherOrder(gather)
+      }
+      for run in checkpoint.runs(of: target.piece) {
         if takers[run] == nil { work.append((run, tensor)) }
         takers[run, default: []].append(index)
       }
@@ -107,8 +112,8 @@ package struct Loading {
           continue
         }
         let numbers = try readNumbers(run, of: tensor, records)
-        for var copy in copies(of: run, for: takers[run] ?? [], targets) {
-          copy.copy(numbers.rawSpan, at: 0, to: &arena)
+        for var copy in copies(of: run, for: takers[run] ?? [], targets, orders) {
+          try copy.copy(numbers.rawSpan, at: 0, to: &arena, checkIn)
         }
       }
       return try expectFilesUnchanged(order + filled)
@@ -116,7 +121,8 @@ package struct Loading {
     reserveBuffer(total)
     for (place, (run, tensor)) in order.enumerated() {
       if !isAhead(checkpoint.stored[run]) { try readAhead(order[place...]) }
-      try stream(run, of: tensor, copies(of: run, for: takers[run] ?? [], targets), &arena)
+      let copies = copies(of: run, for: takers[run] ?? [], targets, orders)
+      try stream(run, of: tensor, copies, &arena)
     }
     for target in targets where checkpoint.isBigEndian {
       guard let width = checkpoint.catalog.dtype(target.piece.tensor).swappedByteCount
@@ -127,13 +133,20 @@ package struct Loading {
   }
 
   /// What is copied of a stored run to each of the targets that take from it.
-  private func copies(of run: Int, for takers: [Int], _ targets: [Target]) -> [Runs] {
+  private func copies(
+    of run: Int, for takers: [Int], _ targets: [Target], _ orders: [Int: GatherOrder]
+  ) -> [Copies] {
     takers.compactMap { taker in
       let (piece, offset) = (targets[taker].piece, targets[taker].offset)
-      let wanted = piece.slice ?? Slice(whole: checkpoint.catalog.shape(piece.tensor))
       return checkpoint.catalog.dtype(piece.tensor).byteCount.flatMap { width in
         let box = checkpoint.box(ofRun: run, of: piece.tensor)
-        return Runs(from: box, to: wanted, at: offset, width: width)
+        if let order = orders[taker] {
+          let shape = checkpoint.shape(of: piece)
+          return GatheredRuns(from: box, order, to: shape, at: offset, width: width)
+            .map { .gathered($0) }
+        }
+        let wanted = piece.slice ?? Slice(whole: checkpoint.catalog.shape(piece.tensor))
+        return Runs(from: box, to: wanted, at: offset, width: width).map { .box($0) }
       }
     }
   }
@@ -225,7 +238,7 @@ package struct Loading {
   }
 
   private mutating func stream(
-    _ position: Int, of tensor: Int, _ copies: [Runs], _ arena: inout MutableRawSpan
+    _ position: Int, of tensor: Int, _ copies: [Copies], _ arena: inout MutableRawSpan
   ) throws(Problem) {
     let run = checkpoint.stored[position]
     guard checkpoint.catalog.dtype(tensor) != .string else {
@@ -247,7 +260,9 @@ package struct Loading {
       }
       let chunk = buffer.rawSpan.extracting(start..<start + count)
       checksum.update(chunk)
-      for index in copies.indices { copies[index].copy(chunk, at: done, to: &arena) }
+      for index in copies.indices {
+        try copies[index].copy(chunk, at: done, to: &arena, checkIn)
+      }
       done += count
     }
     try expect(checksum, run, of: tensor)

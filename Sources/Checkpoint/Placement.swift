@@ -10,8 +10,13 @@ package struct Piece: Sendable, Hashable {
   package let tensor: Int
   /// What is cut out; nil for the whole tensor.
   package let slice: Slice?
+  /// The rows or columns that are chosen; then nothing is cut out.
+  package let gather: Gather?
   /// A power of two, at least `Piece.alignment`.
   package let alignment: Int
+
+  /// The bytes of the lists of indices, which are kept as long as the piece.
+  package var listByteCount: Int { gather.map { 8 * $0.indexCount + 100 * $0.axes.count } ?? 0 }
 }
 
 /// Where the bytes that a variable needs are, or are to be made.
@@ -90,12 +95,14 @@ package struct PlacementOptions: Sendable, Hashable {
 extension Checkpoint {
   /// Decides where each assignment is served from; hands what is wrong with one to `refuse`.
   ///
+  /// `gathers` are the rows or columns that some variables choose, by the variables' positions.
   /// The result is of use only if nothing was refused. Throws what is wrong with a whole data file,
   /// and what `checkIn` throws, which is asked whether anybody still waits: of many slices of many
   /// tensors each is looked at.
   package func place(
-    _ assignments: [Resolution.Assignment], _ options: PlacementOptions, in files: FileSet,
-    checkIn: () throws(Problem) -> Void, refuse: (Problem) -> Void
+    _ assignments: [Resolution.Assignment], gathers: [Int: Gather] = [:],
+    _ options: PlacementOptions, in files: FileSet, checkIn: () throws(Problem) -> Void,
+    refuse: (Problem) -> Void
   ) throws(Problem) -> Placements {
     var placements = Placements(count: assignments.count)
     // Most tensors follow one another in one file, stored whole and ready to be mapped.
@@ -110,7 +117,8 @@ extension Checkpoint {
         member = Int32(found ?? -1)
         fileByteCount = found.map { files.members[$0].status.size } ?? 0
       }
-      if member >= 0, assignments[index].slice == nil,
+      let gather = gathers.isEmpty ? nil : gathers[assignments[index].variable]
+      if member >= 0, assignments[index].slice == nil, gather == nil,
         isReady(tensor, position, options, fileByteCount: fileByteCount)
       {
         placements.append(
@@ -120,7 +128,8 @@ extension Checkpoint {
       }
       if index % Checkpoint.assignmentsBetweenCheckIns == 0 { try checkIn() }
       do {
-        let placement = try placement(of: tensor, assignments[index].slice, options, in: files)
+        let placement = try placement(
+          of: tensor, assignments[index].slice, gather: gather, options, in: files)
         var member: Int32 = -1
         if case .file(let run, _, _, _) = placement,
           let found = files.position(ofShard: stored[run].shard, of: shardCount)
@@ -162,13 +171,15 @@ extension Checkpoint {
     return byteCount == run.byteCount
   }
 
-  /// Decides where a tensor, or a slice that fits it, is served from; reads nothing.
+  /// Decides where a tensor, a slice that fits it, or rows or columns that it has are served from;
+  /// reads nothing.
   ///
   /// File regions serve bytes that lie ready: in this machine's order, in one stored run, aligned as
   /// asked, and contiguous or described by strides. Everything else is a piece of an arena. Throws if
   /// the files cannot hold what the index says.
   package func placement(
-    of tensor: Int, _ slice: Slice?, _ options: PlacementOptions, in files: FileSet
+    of tensor: Int, _ slice: Slice?, gather: Gather? = nil, _ options: PlacementOptions,
+    in files: FileSet
   ) throws(Problem) -> Placement {
     let dtype = catalog.dtype(tensor)
     guard dtype != .variant else {
@@ -181,13 +192,21 @@ extension Checkpoint {
         "has dtype \(dtype.name) in \(files.index), which no V1 table can hold")
     }
     let stored = storedRange(tensor)
+    let piece = Piece(
+      tensor: tensor, slice: slice, gather: gather,
+      alignment: max(Piece.alignment, options.alignment))
+    if let gather {
+      for run in runs(of: piece) { try expectReadable(run, of: tensor, in: files) }
+      guard dtype.byteCount.flatMap({ shape(of: piece).byteCount(ofWidth: $0) }) != nil else {
+        throw problem(tensor, .budget, "\(gather.inMessage) has more than 2^63 bytes")
+      }
+      return .piece(piece)
+    }
     if slice == nil || stored.count == 1 {
       for run in stored { try expectReadable(run, of: tensor, in: files) }
     } else {
       for run in runs(of: tensor, slice) { try expectReadable(run, of: tensor, in: files) }
     }
-    let piece = Piece(
-      tensor: tensor, slice: slice, alignment: max(Piece.alignment, options.alignment))
     guard records == nil, let width = dtype.byteCount, !options.sealed,
       !isBigEndian || dtype.swappedByteCount == 1,
       let (run, offset, strides) = storedPlace(of: tensor, slice, width: width),
@@ -204,6 +223,18 @@ extension Checkpoint {
   /// The shape of a tensor, or of a slice of it.
   package func shape(of tensor: Int, _ slice: Slice?) -> Shape {
     slice?.shape ?? catalog.shape(tensor)
+  }
+
+  /// The shape of a piece.
+  package func shape(of piece: Piece) -> Shape {
+    guard let gather = piece.gather else { return shape(of: piece.tensor, piece.slice) }
+    return Shape(gather.lengths(from: catalog.lengths(piece.tensor)))
+  }
+
+  /// The stored runs that a piece takes bytes from, by position in `stored`.
+  package func runs(of piece: Piece) -> [Int] {
+    guard let gather = piece.gather else { return runs(of: piece.tensor, piece.slice) }
+    return gather.box(of: catalog.lengths(piece.tensor)).map { runs(of: piece.tensor, $0) } ?? []
   }
 
   /// The stored runs that a tensor or a slice of it takes bytes from, by position in `stored`.

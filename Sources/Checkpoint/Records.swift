@@ -221,7 +221,7 @@ extension Loading {
     var (block, values, slice, strings) = (0, 0, 0, 0)
     for piece in pieces {
       let isString = checkpoint.catalog.dtype(piece.tensor) == .string
-      for run in checkpoint.runs(of: piece.tensor, piece.slice) {
+      for run in checkpoint.runs(of: piece) {
         slice = max(slice, checkpoint.stored[run].byteCount)
         let stored = records.block(of: run)
         let place = RecordBlock.Place(

@@ -90,7 +90,9 @@ extension Loading {
     }
     var strings: Set<Int> = []
     for piece in pieces {
-      let runs = checkpoint.runs(of: piece.tensor, piece.slice)
+      let runs = checkpoint.runs(of: piece)
+      // Where each chosen row or column goes, and room to sort that.
+      add(piece.gather?.indexCount ?? 0, of: 16)
       // Which runs a piece takes from.
       add(runs.count, of: 24)
       guard checkpoint.catalog.dtype(piece.tensor) == .string else { continue }

@@ -411,6 +411,8 @@ package struct OutgoingHandles: Sendable {
   private var strides: [Int] = []
   private var sliced: [UInt32] = []
   private var slices: [Slice] = []
+  /// The positions of those that are made of chosen rows or columns, and their shapes.
+  private var gathered: [(position: Int, lengths: [Int])] = []
   private var axisCount = 0
   private var textByteCount = 0
 
@@ -426,12 +428,13 @@ package struct OutgoingHandles: Sendable {
     textByteCount + 8 * (axisCount + strides.count) + 40 * count + 16 * sliced.count
   }
 
-  /// Adds a handle of a tensor, or of a slice of it; a tensor with its variable's name is not named.
+  /// Adds a handle of a tensor, or of a slice or a gather of it; a tensor with its variable's name is
+  /// not named.
   ///
   /// The strides, if there are any, must be as many as the tensor's axes.
   package mutating func append(
-    variable: Int, _ tensor: Int, isNamed: Bool, _ slice: Slice?, region: Int, offset: Int,
-    byteCount: Int, strides: [Int] = []
+    variable: Int, _ tensor: Int, isNamed: Bool, _ slice: Slice?, gather: Gather? = nil,
+    region: Int, offset: Int, byteCount: Int, strides: [Int] = []
   ) {
     if !strides.isEmpty {
       strided.append(UInt32(count))
@@ -441,6 +444,7 @@ package struct OutgoingHandles: Sendable {
       sliced.append(UInt32(count))
       slices.append(slice)
     }
+    if let gather { gathered.append((count, gather.lengths(from: catalog.lengths(tensor)))) }
     axisCount += catalog.lengths(tensor).count
     if isNamed { textByteCount += catalog.nameBytes(tensor).count }
     self.isNamed.append(isNamed)
@@ -463,6 +467,7 @@ package struct OutgoingHandles: Sendable {
     strides.removeAll(keepingCapacity: true)
     sliced.removeAll(keepingCapacity: true)
     slices.removeAll(keepingCapacity: true)
+    gathered = []
     axisCount = 0
     textByteCount = 0
   }
@@ -490,11 +495,14 @@ package struct OutgoingHandles: Sendable {
   private func lengths() -> [Int] {
     var all: [Int] = []
     all.reserveCapacity(axisCount)
-    var slice = 0
+    var (slice, gather) = (0, 0)
     for position in tensors.indices {
       if slice < sliced.count, sliced[slice] == position {
         all += slices[slice].counts
         slice += 1
+      } else if gather < gathered.count, gathered[gather].position == position {
+        all += gathered[gather].lengths
+        gather += 1
       } else {
         let lengths = catalog.lengths(Int(tensors[position]))
         for axis in lengths.indices { all.append(lengths[axis]) }

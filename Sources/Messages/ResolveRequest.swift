@@ -65,6 +65,7 @@ extension ResolveRequest {
     if let columns = unsafe message.variables?.pointee {
       variables = try unsafe ResolveRequest.variables(columns)
     }
+    if let rows = unsafe message.gathers?.pointee { try unsafe variables.gather(rows) }
     options = Options()
     options.alignment = unsafe Int(message.alignment)
     options.sealed = unsafe message.sealed != 0
@@ -172,6 +173,9 @@ extension OutgoingFrame {
   package mutating func begin(_ request: ResolveRequest, _ scratch: Scratch) {
     begin(reserving: request.variables.wireByteCount)
     let resolution = request.options.resolution
+    if !request.variables.gathers.isEmpty {
+      prepend(field: 14) { frame in frame.prepend(request.variables.gathers) }
+    }
     prepend(field: 13, request.options.namesUnusedTensors ? 1 : 0)
     prepend(field: 12, resolution.contains(.requireAll) ? 1 : 0)
     prepend(field: 11, resolution.contains(.skipMismatched) ? 1 : 0)

@@ -11,7 +11,9 @@ package final class Daemon: Sendable {
   /// The version that clients are told.
   package static let version = "0.1.0"
   /// What calls may require.
-  static let features = ["sealed", "strides", "object_names", "read_again", "require_all"]
+  static let features = [
+    "sealed", "strides", "object_names", "read_again", "require_all", "gather",
+  ]
 
   /// How the daemon tells whoever started it what it does.
   package struct Supervisor: Sendable {

@@ -37,7 +37,8 @@ extension Session {
   ) throws(CallFailure) {
     let options = try PlacementOptions(request.options)
     let resolution = try resolve(request, open, caller)
-    let placements = try open.place(resolution.assignments, options, for: caller)
+    let placements = try open.place(
+      resolution.assignments, request.variables.gathers, options, for: caller)
     let places: [PiecePlace]
     do {
       if request.options.readAgain { try open.readAgain(placements, for: caller) }
@@ -132,13 +133,16 @@ extension PlacementOptions {
 extension OpenCheckpoint {
   /// Decides where each assignment is served from; throws all problems.
   fileprivate func place(
-    _ assignments: [Resolution.Assignment], _ options: PlacementOptions, for caller: Caller
+    _ assignments: [Resolution.Assignment], _ gathers: [Int: Gather], _ options: PlacementOptions,
+    for caller: Caller
   ) throws(CallFailure) -> Placements {
     var problems: [Problem] = []
     var total = 0
     let placements: Placements
     do throws(Problem) {
-      placements = try checkpoint.place(assignments, options, in: files, checkIn: caller.checkIn) {
+      placements = try checkpoint.place(
+        assignments, gathers: gathers, options, in: files, checkIn: caller.checkIn
+      ) {
         total += 1
         if problems.count < CallStatus.maximumProblems { problems.append($0) }
       }
@@ -153,7 +157,7 @@ extension OpenCheckpoint {
   fileprivate func readAgain(_ placements: Placements, for caller: Caller) throws(Problem) {
     var runs = placements.runs.map { Resident.Run(position: $0.position, tensor: $0.tensor) }
     for piece in placements.pieces {
-      for run in checkpoint.runs(of: piece.tensor, piece.slice) {
+      for run in checkpoint.runs(of: piece) {
         runs.append(Resident.Run(position: run, tensor: piece.tensor))
       }
     }
@@ -285,7 +289,8 @@ private struct ResolveChunks {
       let (variable, tensor) = (assignments[index].variable, assignments[index].tensor)
       let isNamed = !variables.isCalled(variable, open.checkpoint.catalog.nameBytes(tensor))
       handles.append(
-        variable: variable, tensor, isNamed: isNamed, assignments[index].slice, region: region,
+        variable: variable, tensor, isNamed: isNamed, assignments[index].slice,
+        gather: variables.gathers.isEmpty ? nil : variables.gathers[variable], region: region,
         offset: offset, byteCount: byteCount,
         strides: placements.strides.isEmpty ? [] : placements.strides[index] ?? [])
       if handles.wireByteCount >= Responder.chunkByteCount { try flush() }

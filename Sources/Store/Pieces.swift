@@ -32,6 +32,8 @@ final class Pieces: Sendable {
   /// An arena that pieces are in.
   private struct ArenaState {
     let holder: ArenaHolder
+    /// The bytes of the lists of indices of its pieces.
+    let listByteCount: Int
     var pieceCount: Int
     /// The calls that made it and have not got all that they need yet.
     var pinCount: Int
@@ -93,7 +95,7 @@ final class Pieces: Sendable {
   /// Claims what is missing and not claimed: all of it, or the next of it if it is much.
   func claim(runs: [Resident.Run], pieces: [Piece]) -> Claim {
     // Before the lock, which everybody who wants a report waits for: slices may be many.
-    let sizes = pieces.map { checkpoint.byteCount(toRead: [], [$0]) }
+    let sizes = pieces.map { checkpoint.byteCount(toMake: $0) }
     return state.withLock { state in
       var claim = Claim()
       var missing: [(position: Int, isPiece: Bool, byteCount: Int)] = []
@@ -176,7 +178,7 @@ final class Pieces: Sendable {
     _ claim: Claim, _ places: [Piece: PiecePlace], in arena: ArenaHolder?
   ) -> Set<UInt64> {
     // Before the lock, as above.
-    let filled = claim.pieces.map { checkpoint.runs(of: $0.tensor, $0.slice) }
+    let filled = claim.pieces.map { checkpoint.runs(of: $0) }
     let left = state.withLock { state in
       var added = Figures.Holdings()
       state.endVerifying(claim.runs)
@@ -193,7 +195,7 @@ final class Pieces: Sendable {
       figures.add(added)
       var left: [ArenaHolder] = []
       if let arena {
-        add(arena, places.count, to: &state)
+        add(arena, places, to: &state)
         for (piece, place) in places {
           if case .made(let earlier) = state.pieces[piece] {
             if let holder = take(earlier.arena.id, 1, from: &state) { left.append(holder) }
@@ -210,8 +212,12 @@ final class Pieces: Sendable {
 
   // MARK: Arenas
 
-  private func add(_ arena: ArenaHolder, _ pieceCount: Int, to state: inout State) {
-    state.arenas[arena.id] = ArenaState(holder: arena, pieceCount: pieceCount, pinCount: 1)
+  private func add(
+    _ arena: ArenaHolder, _ places: [Piece: PiecePlace], to state: inout State
+  ) {
+    state.arenas[arena.id] = ArenaState(
+      holder: arena, listByteCount: places.keys.reduce(0) { $0 + $1.listByteCount },
+      pieceCount: places.count, pinCount: 1)
     let added = Figures.Holdings(arenaCount: 1, arenaByteCount: arena.arena.byteCount)
     state.holdings.add(added)
     figures.add(added)
@@ -241,11 +247,13 @@ final class Pieces: Sendable {
     }
   }
 
-  /// The pieces in arenas of at most a size, if there are at least so many arenas of them.
+  /// The pieces in arenas of at most a size, with their lists of indices, if there are at least so many arenas of them.
   func smallPieces(upTo byteCount: Int, ifAtLeast count: Int) -> [(piece: Piece, place: PiecePlace)]
   {
     state.withLock { state in
-      let small = state.arenas.filter { $0.value.holder.arena.byteCount <= byteCount }
+      let small = state.arenas.filter {
+        $0.value.holder.arena.byteCount + $0.value.listByteCount <= byteCount
+      }
       guard small.count >= count else { return [] }
       return state.pieces.compactMap { piece, pieceState in
         guard case .made(let place) = pieceState, small[place.arena.id] != nil else { return nil }
@@ -290,9 +298,20 @@ final class Pieces: Sendable {
 }
 
 extension Checkpoint {
+  /// The bytes that are read for a piece, or that it has if these are more.
+  fileprivate func byteCount(toMake piece: Piece) -> Int {
+    let toRead = byteCount(toRead: [], [piece])
+    // One row may go to many places.
+    guard piece.gather != nil, let width = catalog.dtype(piece.tensor).byteCount,
+      let made = shape(of: piece).byteCount(ofWidth: width)
+    else { return toRead }
+    let (sum, overflow) = made.addingReportingOverflow(piece.listByteCount)
+    return max(toRead, overflow ? .max : sum)
+  }
+
   /// The bytes of runs, and of those that pieces are made of.
   func byteCount(toRead runs: [Int], _ pieces: [Piece]) -> Int {
-    let all = pieces.reduce(into: runs) { $0 += self.runs(of: $1.tensor, $1.slice) }
+    let all = pieces.reduce(into: runs) { $0 += self.runs(of: $1) }
     return all.reduce(0) { sum, run in
       let (next, overflow) = sum.addingReportingOverflow(max(0, stored[run].byteCount))
       return overflow ? .max : next

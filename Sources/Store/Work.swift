@@ -102,7 +102,8 @@ struct Work {
   private func smallPieces(
     _ layout: inout Layout
   ) throws(Problem) -> [(piece: Piece, place: PiecePlace)] {
-    guard layout.byteCount <= Work.smallArenaByteCount else { return [] }
+    // Nobody else is to pay for long lists of indices.
+    guard layout.byteCount <= Work.smallArenaByteCount - layout.listByteCount else { return [] }
     let moved = resident.pieces.smallPieces(
       upTo: Work.smallArenaByteCount, ifAtLeast: Work.maximumSmallArenaCount)
     for (piece, place) in moved { try layout.append(piece, byteCount: place.byteCount) }
@@ -154,6 +155,8 @@ private struct Layout {
   private(set) var byteCount = 0
   /// Pieces are remembered as long as the arena, by slices that may have many axes.
   private var keyByteCount = 0
+  /// The bytes of the pieces' lists of indices, which are among these.
+  private(set) var listByteCount = 0
 
   mutating func append(_ piece: Piece, byteCount count: Int) throws(Problem) {
     let (padded, overflow) = byteCount.addingReportingOverflow(piece.alignment - 1)
@@ -163,7 +166,8 @@ private struct Layout {
       throw Problem(.budget, "the pieces of one arena add up to more than 2^63 bytes")
     }
     targets.append(Loading.Target(piece: piece, offset: offset, byteCount: count))
-    keyByteCount += 200 + 16 * (piece.slice?.starts.count ?? 0)
+    keyByteCount += 200 + 16 * (piece.slice?.starts.count ?? 0) + piece.listByteCount
+    listByteCount += piece.listByteCount
     byteCount = next
   }
 

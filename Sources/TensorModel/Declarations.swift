@@ -11,9 +11,11 @@ struct Declarations {
     self.variables = variables
     names = VariableIndex(variables, for: map)
     for index in names.duplicates { refuse(index, "is declared twice", &problems) }
-    if variables.hasNegativeLengths || !variables.hasNoPartitions {
+    if variables.hasNegativeLengths || !variables.hasNoPartitions || !variables.gathers.isEmpty {
       for index in 0..<variables.count {
-        if let fault = fault(of: variables[index]) { refuse(index, fault, &problems) }
+        if let fault = fault(of: variables[index], variables.gathers[index]) {
+          refuse(index, fault, &problems)
+        }
       }
     }
     for pair in map.pairs {
@@ -51,11 +53,19 @@ struct Declarations {
   }
 
   /// What contradicts itself in a variable's declaration, or nil.
-  private func fault(of variable: Variable) -> String? {
+  private func fault(of variable: Variable, _ gather: Gather?) -> String? {
     if let shape = variable.shape,
       shape.lengths.contains(where: { $0 < 0 && $0 != Shape.unknownLength })
     {
       return "has a negative length in its shape \(shape.inMessage)"
+    }
+    if let gather, let axis = gather.axes.last?.axis {
+      if variable.partition != nil {
+        return "is a partition, which cannot be made of chosen rows or columns"
+      }
+      if let shape = variable.shape, axis >= shape.rank {
+        return "has indices on axis \(axis), which its shape \(shape.inMessage) lacks"
+      }
     }
     guard let partition = variable.partition else { return nil }
     guard let shape = variable.shape, shape.lengths.allSatisfy({ $0 >= 0 }) else {

@@ -122,7 +122,9 @@ struct Matches {
       guard isAccepted else {
         problems.add(
           .shapeMismatch(
-            store.variables[variable], key, catalog.shape(tensor), key: key, options))
+            store.variables[variable], key, catalog.shape(tensor),
+            store.variables.gathers[variable],
+            key: key, options))
         return
       }
     }

@@ -13,6 +13,8 @@ struct Reads {
     case storedOutside(Slice, Shape)
     case storedOverlap(Slice, Slice)
     case exhausted(Problem)
+    case notGathered(DataType)
+    case chosen(Gather.Fault)
   }
 
   private enum Stored {
@@ -36,6 +38,10 @@ struct Reads {
     let tensor = Int(match.tensor)
     let dtype = catalog.dtype(tensor)
     guard variables.dtype(variable) == dtype else { throw .dtype(stored: dtype) }
+    if !variables.gathers.isEmpty, let gather = variables.gathers[variable] {
+      try check(gather, of: variable, tensor, &allowance)
+      return nil
+    }
     var slice: Slice?
     if !match.isPartition {
       guard variables.accepts(catalog.shapes.span(tensor), variable) else {
@@ -49,6 +55,21 @@ struct Reads {
       try checkCover(of: slice ?? Slice(whole: catalog.shape(tensor)), tensor, slices, &allowance)
     }
     return slice
+  }
+
+  /// Checks what a variable chooses of a tensor's rows or columns.
+  private mutating func check(
+    _ gather: Gather, of variable: Int, _ tensor: Int, _ allowance: inout Allowance
+  ) throws(Refusal) {
+    let dtype = catalog.dtype(tensor)
+    guard dtype.byteCount != nil else { throw .notGathered(dtype) }
+    guard variables.accepts(catalog.shapes.span(tensor), variable) else {
+      throw .shape(stored: catalog.shape(tensor))
+    }
+    do { try gather.check(against: catalog.shapes.span(tensor)) } catch { throw .chosen(error) }
+    let slices = catalog.slices(tensor)
+    guard !slices.isEmpty, let box = gather.box(of: catalog.shapes.span(tensor)) else { return }
+    try checkCover(of: box, tensor, slices, &allowance)
   }
 
   private static func slice(
@@ -98,10 +119,11 @@ struct Reads {
 extension Reads.Refusal {
   /// The problem that the refusal is, of one variable and tensor.
   func problem(
-    _ variable: Variable, _ tensor: Name, key: Name, _ options: Resolution.Options
+    _ variable: Variable, _ gather: Gather?, _ tensor: Name, key: Name,
+    _ options: Resolution.Options
   ) -> Problem {
     if case .shape(let stored) = self {
-      return .shapeMismatch(variable, tensor, stored, key: key, options)
+      return .shapeMismatch(variable, tensor, stored, gather, key: key, options)
     }
     if case .exhausted(let problem) = self { return problem }
     let hint = otherShape == nil ? "" : options.mismatchHint
@@ -127,6 +149,8 @@ extension Reads.Refusal {
     case .storedOverlap: .slicesOverlap
     case .storedOutside: .corrupt
     case .exhausted(let problem): problem.reason
+    case .notGathered: .unsupported
+    case .chosen: .invalidRequest
     }
   }
 
@@ -151,6 +175,11 @@ extension Reads.Refusal {
     case .storedOverlap(let first, let second):
       return "overlapping slices are stored: \(first.inMessage) and \(second.inMessage)"
     case .exhausted(let problem): return problem.message
+    case .notGathered(let dtype):
+      return "rows and columns of dtype \(dtype.name) cannot be chosen"
+    case .chosen(.axis(let axis)): return "indices on axis \(axis), which the tensor lacks"
+    case .chosen(.index(let index, let axis, let length)):
+      return "index \(index) on axis \(axis) is out of range: the tensor's length is \(length)"
     }
   }
 }

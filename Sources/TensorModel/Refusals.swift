@@ -66,14 +66,15 @@ extension Problem {
   }
 
   static func shapeMismatch(
-    _ variable: Variable, _ tensor: Name, _ stored: Shape, key: Name,
+    _ variable: Variable, _ tensor: Name, _ stored: Shape, _ gather: Gather?, key: Name,
     _ options: Resolution.Options
   ) -> Problem {
-    Problem(
+    let choice = gather.map { " \($0.inMessage)" } ?? ""
+    return Problem(
       .shapeMismatch,
       "key \(key.inMessage): shape \(variable.shape?.inMessage ?? "?") of variable "
         + "\(variable.name.inMessage) doesn't match shape \(stored.inMessage) of tensor "
-        + tensor.inMessage + options.mismatchHint,
+        + tensor.inMessage + choice + options.mismatchHint,
       key: key, variable: variable.name, tensor: tensor)
   }
 

@@ -112,7 +112,8 @@ extension Resolution {
           }
           let key = map.pairs[Int(match.pair)].key
           problems.add(
-            error.problem(variables[index], catalog.name(tensor), key: key, options))
+            error.problem(
+              variables[index], variables.gathers[index], catalog.name(tensor), key: key, options))
         }
       }
     } catch {

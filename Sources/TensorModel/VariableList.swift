@@ -13,6 +13,8 @@ package struct VariableList: Sendable, Hashable {
   package private(set) var shapes = ShapeList()
   private var traits: [Traits] = []
   private var partitions: [Partition] = []
+  /// What variables choose of their tensors, by position; most take all.
+  package private(set) var gathers: [Int: Gather] = [:]
   /// Whether a variable is not in the store.
   package private(set) var hasOutsideStore = false
   /// Whether a shape has a length that is unknown or wrong.
@@ -84,6 +86,11 @@ package struct VariableList: Sendable, Hashable {
     partitions.append(partition)
   }
 
+  /// Says which rows or columns of its tensor a variable is made of.
+  package mutating func gather(_ position: Int, _ gather: Gather) {
+    gathers[position] = gather
+  }
+
   /// Makes room for variables, so that appending them moves nothing.
   package mutating func reserveCapacity(_ count: Int, nameByteCount: Int) {
     names.reserveCapacity(count, byteCount: nameByteCount)
@@ -138,6 +145,13 @@ package struct VariableList: Sendable, Hashable {
   /// Whether a tensor of the given shape may initialize the variable, as `Shape.accepts` says.
   func accepts(_ stored: Span<Int>, _ position: Int) -> Bool {
     guard traits[position].isRankKnown else { return true }
+    if !gathers.isEmpty, let gather = gathers[position] {
+      return accepts(lengths: gather.lengths(from: stored).span, position)
+    }
+    return accepts(lengths: stored, position)
+  }
+
+  private func accepts(lengths stored: Span<Int>, _ position: Int) -> Bool {
     let lengths = shapes.span(position)
     guard lengths.count == stored.count else { return false }
     for axis in lengths.indices

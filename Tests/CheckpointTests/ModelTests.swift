@@ -34,6 +34,24 @@ import Testing
     }
   }
 
+  @Test(arguments: 1...40 as ClosedRange<UInt64>)
+  func `chosen rows and columns are read, of all dtypes, orders and tilings`(
+    _ seed: UInt64
+  ) throws {
+    var random = SeededRandom(seed: seed)
+    var model = Model(&random)
+    let opened = try Opened(model.writer)
+    for (name, tensor) in model.tensors.sorted(by: { $0.key < $1.key }) {
+      guard let width = DTypes.width[tensor.dtype] else { continue }
+      for _ in 0..<6 {
+        guard let gather = model.gather(of: tensor.shape) else { continue }
+        let what = "seed \(seed), \(name) \(tensor.dtype) \(tensor.shape), \(gather.axes)"
+        let read = try opened.bytes(name, gather: gather, model.options())
+        #expect(read == tensor.gathered(gather, width: width), "\(what)")
+      }
+    }
+  }
+
   @Test func `every dtype is read in both orders, whole and in slices`() throws {
     for isBigEndian in [false, true] {
       var random = SeededRandom(seed: 7)
@@ -84,6 +102,24 @@ private struct Model {
     var shape: [Int]
     var bytes: [UInt8] = []
     var strings: [[UInt8]]?
+
+    /// The bytes with the chosen indices of some axes.
+    func gathered(_ gather: Gather, width: Int) -> [UInt8] {
+      // The elements' positions, axis by axis; nil for zeros.
+      var positions: [Int?] = [0]
+      for (axis, length) in shape.enumerated() {
+        let chosen = gather.axes.first { $0.axis == axis }?.indices ?? Array(0..<length)
+        positions = positions.flatMap { position in
+          chosen.map { index in
+            index < 0 ? nil : position.map { $0 * length + index }
+          }
+        }
+      }
+      return positions.flatMap { position in
+        position.map { Array(bytes[$0 * width..<($0 + 1) * width]) }
+          ?? Array(repeating: 0, count: width)
+      }
+    }
   }
 
   var writer = BundleWriter()
@@ -143,6 +179,15 @@ private struct Model {
       let start = random.below(length)
       return BundleWriter.Extent(start, 1 + random.below(length - start))
     }
+  }
+
+  /// Indices on some axes, in any order, missing and several times; nil if there is no axis.
+  mutating func gather(of shape: [Int]) -> Gather? {
+    let axes = shape.indices.filter { _ in random.below(2) == 0 }.map { axis in
+      let indices = (0..<random.below(9)).map { _ in random.below(shape[axis] + 1) - 1 }
+      return Gather.Axis(axis, random.below(4) == 0 ? indices.sorted() : indices)
+    }
+    return axes.isEmpty ? nil : Gather(axes)
   }
 
   mutating func options() -> PlacementOptions {

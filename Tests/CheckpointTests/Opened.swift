@@ -50,25 +50,27 @@ struct Opened {
   }
 
   func placement(
-    _ name: String, _ slice: Slice? = nil, _ options: PlacementOptions = PlacementOptions()
+    _ name: String, _ slice: Slice? = nil, gather: Gather? = nil,
+    _ options: PlacementOptions = PlacementOptions()
   ) throws -> Placement {
-    try checkpoint.placement(of: try tensor(name), slice, options, in: files)
+    try checkpoint.placement(of: try tensor(name), slice, gather: gather, options, in: files)
   }
 
   /// The bytes that a client gets, dense and in C order, wherever they are served from.
   func bytes(
-    _ name: String, _ slice: Slice? = nil, _ options: PlacementOptions = PlacementOptions()
+    _ name: String, _ slice: Slice? = nil, gather: Gather? = nil,
+    _ options: PlacementOptions = PlacementOptions()
   ) throws -> [UInt8] {
     let tensor = try tensor(name)
     var loading = Loading(checkpoint, files) {}
-    switch try checkpoint.placement(of: tensor, slice, options, in: files) {
+    switch try checkpoint.placement(of: tensor, slice, gather: gather, options, in: files) {
     case .file(let stored, let offset, let byteCount, let strides):
       var none = MutableRawSpan()
       try loading.load(verifying: [(stored, tensor)], filling: [], of: &none)
       guard byteCount > 0 else { return [] }
       let file = try #require(
         files.position(ofShard: checkpoint.stored[stored].shard, of: checkpoint.shardCount))
-      return try gather(
+      return try self.gather(
         files.members[file].file, offset, byteCount, strides, checkpoint.shape(of: tensor, slice),
         width: checkpoint.catalog.dtype(tensor).byteCount ?? 1)
     case .piece(let piece):

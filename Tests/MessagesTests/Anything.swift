@@ -104,6 +104,15 @@ struct Anything: RandomNumberGenerator {
       name(), dtype(), maybe { $0.shape() }, partition: partition, isInStore: flag())
   }
 
+  mutating func gather() -> Gather {
+    var axis = -1
+    let axes = (0...count(below: 4)).map { _ in
+      axis += 1 + count(below: 3)
+      return Gather.Axis(axis, list { any in any.flag() ? Gather.missing : any.integer() })
+    }
+    return Gather(axes)
+  }
+
   mutating func listed() -> ListReply.Tensor {
     let shape = extents()
     return ListReply.Tensor(

@@ -31,10 +31,10 @@ import Testing
   }
 
   private func request(
-    map: [UInt8] = message(map), variables: [UInt8] = message(variables)
+    map: [UInt8] = message(map), variables: [UInt8] = message(variables), gathers: [UInt8] = []
   ) throws -> ResolveRequest {
     let bytes = RawMessage().adding(1, RawMessage().adding(1, 1).bytes).adding(2, map)
-      .adding(3, variables).bytes
+      .adding(3, variables).adding(14, gathers).bytes
     return try ResolveRequest(unpacking: bytes.rawSpan, scratch)
   }
 
@@ -238,6 +238,43 @@ import Testing
     #expect(isMalformed { _ = try tensors([3: Self.words(2, -1)]) })
     let ranks: Columns = [4: Self.words(2, -1), 5: Self.numbers(2, 3)]
     #expect(isMalformed { _ = try resolveReply(3, Self.message(Self.handles, ranks)) })
+  }
+
+  // MARK: Gathers
+
+  /// The first variable's rows and columns, and the second one's rows.
+  private static let gathers: Columns = [
+    1: words(0, 0, 1), 2: words(0, 2, 0), 3: words(2, 0, 1), 4: numbers(5, -1, 1 << 40),
+  ]
+
+  @Test func `gathers in columns are read`() throws {
+    let gathers = try request(gathers: Self.message(Self.gathers)).variables.gathers
+    #expect(
+      gathers == [
+        0: Gather([Gather.Axis(0, [5, -1]), Gather.Axis(2, [])]),
+        1: Gather([Gather.Axis(0, [1 << 40])]),
+      ])
+    #expect(try request().variables.gathers.isEmpty)
+  }
+
+  @Test(
+    arguments: [
+      // Lengths that disagree.
+      (1, words(0, 0)), (1, []), (1, words(0, 0, 1, 1)), (2, words(0, 2)), (2, []),
+      (3, words(2, 0)), (3, words(2, 0, 1, 0)), (3, []),
+      // Counts that do not add up to the indices.
+      (3, words(2, 0, 2)), (3, words(2, 0, 0)), (3, words(0xffff_ffff, 0xffff_ffff, 0xffff_ffff)),
+      (3, words(0xffff_ffff, 3, 1)), (4, numbers(5, -1)), (4, numbers(5, -1, 1, 2)), (4, []),
+      // Variables that are none.
+      (1, words(0, 0, 2)), (1, words(0, 0, -1)),
+      // Rows that do not ascend.
+      (1, words(1, 1, 0)), (2, words(2, 0, 0)), (2, words(2, 2, 0)), (1, words(0, 1, 0)),
+    ] as [(UInt64, [UInt8])])
+  func `gathers whose columns do not fit together are malformed`(
+    _ field: UInt64, _ column: [UInt8]
+  ) {
+    let gathers = Self.message(Self.gathers, [field: column])
+    #expect(isMalformed { _ = try request(gathers: gathers) })
   }
 
   // MARK: Maps

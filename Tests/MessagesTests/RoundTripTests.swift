@@ -75,13 +75,16 @@ import Testing
     options.strides = any.flag()
     options.objectNames = any.flag()
     let variables = any.list { $0.variable() }
+    var list = VariableList(variables)
+    for position in variables.indices where any.flag() { list.gather(position, any.gather()) }
     let request = ResolveRequest(
-      checkpoint: any.reference(), map: AssignmentMap(any.list { $0.pair() }),
-      variables: VariableList(variables), options: options)
+      checkpoint: any.reference(), map: AssignmentMap(any.list { $0.pair() }), variables: list,
+      options: options)
     let read = try roundTrip(request, { $0.begin($1, $2) }, ResolveRequest.init)
     #expect(read.checkpoint == request.checkpoint)
     #expect(read.map == request.map)
     #expect(read.variables.all == variables)
+    #expect(read.variables.gathers == list.gathers)
     #expect(read.options == request.options)
   }
 

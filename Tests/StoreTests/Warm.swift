@@ -66,11 +66,13 @@ extension Lease {
 }
 
 extension Resident {
-  /// The piece that a tensor or a slice of it is sealed in.
-  func piece(_ name: Name, _ slice: Slice? = nil, of warm: Warm) throws -> Piece {
+  /// The piece that a tensor, or a slice or chosen rows of it, is sealed in.
+  func piece(
+    _ name: Name, _ slice: Slice? = nil, gather: Gather? = nil, of warm: Warm
+  ) throws -> Piece {
     let tensor = try #require(checkpoint.catalog.position(of: name))
     let placement = try checkpoint.placement(
-      of: tensor, slice, PlacementOptions(sealed: true), in: warm.files())
+      of: tensor, slice, gather: gather, PlacementOptions(sealed: true), in: warm.files())
     guard case .piece(let piece) = placement else {
       throw Problem(.system, "sealed bytes of a file")
     }

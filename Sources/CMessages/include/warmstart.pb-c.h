@@ -37,6 +37,7 @@ typedef struct Warmstart__V1__ObjectChildren Warmstart__V1__ObjectChildren;
 typedef struct Warmstart__V1__ObjectAttributes Warmstart__V1__ObjectAttributes;
 typedef struct Warmstart__V1__SlotVariables Warmstart__V1__SlotVariables;
 typedef struct Warmstart__V1__ResolveRequest Warmstart__V1__ResolveRequest;
+typedef struct Warmstart__V1__Gathers Warmstart__V1__Gathers;
 typedef struct Warmstart__V1__AssignmentMap Warmstart__V1__AssignmentMap;
 typedef struct Warmstart__V1__Variables Warmstart__V1__Variables;
 typedef struct Warmstart__V1__Partitions Warmstart__V1__Partitions;
@@ -556,10 +557,46 @@ struct  Warmstart__V1__ResolveRequest
    * The answer has the first names of the tensors that nobody uses.
    */
   protobuf_c_boolean name_unused_tensors;
+  /*
+   * What is not all of a tensor's rows or columns, or not in their order. Also name the feature
+   * "gather".
+   */
+  Warmstart__V1__Gathers *gathers;
 };
 #define WARMSTART__V1__RESOLVE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__resolve_request__descriptor) \
-    , NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    , NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL }
+
+
+/*
+ * Variables that get chosen rows or columns of their tensor, in columns: one row here for each
+ * variable and axis that is chosen from, in ascending order of both.
+ */
+struct  Warmstart__V1__Gathers
+{
+  ProtobufCMessage base;
+  /*
+   * The positions of the variables; none may be a partition.
+   */
+  size_t n_variables;
+  uint32_t *variables;
+  size_t n_axes;
+  uint32_t *axes;
+  /*
+   * How many of the indices are each row's: the length of the variable's axis.
+   */
+  size_t n_counts;
+  uint32_t *counts;
+  /*
+   * The tensor's indices, one row's after the other's; -1 for one that the tensor lacks, whose
+   * elements are zero.
+   */
+  size_t n_indices;
+  int64_t *indices;
+};
+#define WARMSTART__V1__GATHERS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__gathers__descriptor) \
+    , 0,NULL, 0,NULL, 0,NULL, 0,NULL }
 
 
 /*
@@ -1356,6 +1393,25 @@ Warmstart__V1__ResolveRequest *
 void   warmstart__v1__resolve_request__free_unpacked
                      (Warmstart__V1__ResolveRequest *message,
                       ProtobufCAllocator *allocator);
+/* Warmstart__V1__Gathers methods */
+void   warmstart__v1__gathers__init
+                     (Warmstart__V1__Gathers         *message);
+size_t warmstart__v1__gathers__get_packed_size
+                     (const Warmstart__V1__Gathers   *message);
+size_t warmstart__v1__gathers__pack
+                     (const Warmstart__V1__Gathers   *message,
+                      uint8_t             *out);
+size_t warmstart__v1__gathers__pack_to_buffer
+                     (const Warmstart__V1__Gathers   *message,
+                      ProtobufCBuffer     *buffer);
+Warmstart__V1__Gathers *
+       warmstart__v1__gathers__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   warmstart__v1__gathers__free_unpacked
+                     (Warmstart__V1__Gathers *message,
+                      ProtobufCAllocator *allocator);
 /* Warmstart__V1__AssignmentMap methods */
 void   warmstart__v1__assignment_map__init
                      (Warmstart__V1__AssignmentMap         *message);
@@ -1690,6 +1746,9 @@ typedef void (*Warmstart__V1__SlotVariables_Closure)
 typedef void (*Warmstart__V1__ResolveRequest_Closure)
                  (const Warmstart__V1__ResolveRequest *message,
                   void *closure_data);
+typedef void (*Warmstart__V1__Gathers_Closure)
+                 (const Warmstart__V1__Gathers *message,
+                  void *closure_data);
 typedef void (*Warmstart__V1__AssignmentMap_Closure)
                  (const Warmstart__V1__AssignmentMap *message,
                   void *closure_data);
@@ -1854,6 +1913,7 @@ extern const ProtobufCMessageDescriptor warmstart__v1__object_children__descript
 extern const ProtobufCMessageDescriptor warmstart__v1__object_attributes__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__slot_variables__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__gathers__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__assignment_map__descriptor;
 extern const ProtobufCEnumDescriptor    warmstart__v1__assignment_map__target__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__variables__descriptor;
