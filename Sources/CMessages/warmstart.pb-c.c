@@ -3074,7 +3074,7 @@ const ProtobufCMessageDescriptor warmstart__v1__slot_variables__descriptor =
   (ProtobufCMessageInit) warmstart__v1__slot_variables__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_descriptors[14] =
+static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_descriptors[15] =
 {
   {
     "checkpoint",
@@ -3244,6 +3244,18 @@ static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "plan_only",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ResolveRequest, plan_only),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = {
   3,   /* field[3] = alignment */
@@ -3253,6 +3265,7 @@ static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = 
   1,   /* field[1] = map */
   12,   /* field[12] = name_unused_tensors */
   7,   /* field[7] = object_names */
+  14,   /* field[14] = plan_only */
   8,   /* field[8] = read_again */
   11,   /* field[11] = require_all */
   4,   /* field[4] = sealed */
@@ -3264,7 +3277,7 @@ static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = 
 static const ProtobufCIntRange warmstart__v1__resolve_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 14 }
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor =
 {
@@ -3274,7 +3287,7 @@ const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor =
   "Warmstart__V1__ResolveRequest",
   "warmstart.v1",
   sizeof(Warmstart__V1__ResolveRequest),
-  14,
+  15,
   warmstart__v1__resolve_request__field_descriptors,
   warmstart__v1__resolve_request__field_indices_by_name,
   1,  warmstart__v1__resolve_request__number_ranges,

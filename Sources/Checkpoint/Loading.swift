@@ -58,9 +58,9 @@ package struct Loading {
 
   /// The bytes that a piece takes in an arena; reads and checks the lengths of strings to know.
   package mutating func byteCount(of piece: Piece) throws(Problem) -> Int {
-    if let dtype = checkpoint.catalog.dtype(piece.tensor).byteCount {
-      let shape = checkpoint.shape(of: piece)
-      guard let count = shape.byteCount(ofWidth: dtype) else {
+    if checkpoint.catalog.dtype(piece.tensor).byteCount != nil {
+      guard let count = checkpoint.byteCount(of: piece) else {
+        let shape = checkpoint.shape(of: piece)
         throw checkpoint.problem(piece.tensor, .corrupt, "has the impossible shape \(shape)")
       }
       return count

@@ -197,7 +197,7 @@ extension Checkpoint {
       alignment: max(Piece.alignment, options.alignment))
     if let gather {
       for run in runs(of: piece) { try expectReadable(run, of: tensor, in: files) }
-      guard dtype.byteCount.flatMap({ shape(of: piece).byteCount(ofWidth: $0) }) != nil else {
+      guard byteCount(of: piece) != nil else {
         throw problem(tensor, .budget, "\(gather.inMessage) has more than 2^63 bytes")
       }
       return .piece(piece)
@@ -229,6 +229,11 @@ extension Checkpoint {
   package func shape(of piece: Piece) -> Shape {
     guard let gather = piece.gather else { return shape(of: piece.tensor, piece.slice) }
     return Shape(gather.lengths(from: catalog.lengths(piece.tensor)))
+  }
+
+  /// The bytes of a piece; nil for strings, whose lengths have to be read, and for more than 2^63.
+  package func byteCount(of piece: Piece) -> Int? {
+    catalog.dtype(piece.tensor).byteCount.flatMap { shape(of: piece).byteCount(ofWidth: $0) }
   }
 
   /// The stored runs that a piece takes bytes from, by position in `stored`.

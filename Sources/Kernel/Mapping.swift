@@ -22,6 +22,12 @@ package struct Mapping: Sendable {
   package let byteCount: Int
   package let access: Access
 
+  /// Maps nothing.
+  package init() {
+    pages = unsafe Pages(nil, byteCount: 0)
+    (lead, byteCount, access) = (0, 0, .readOnly)
+  }
+
   /// Maps `byteCount` bytes from the offset on.
   package init(
     _ descriptor: borrowing Descriptor, offset: Int, byteCount: Int, access: Access

@@ -47,8 +47,12 @@ package struct Handles: Sendable {
   private var parts: [Part] = []
   /// The number of handles.
   package private(set) var count = 0
+  /// Whether they only say what would be assigned: all are at the start of region 0.
+  let isPlan: Bool
 
-  package init() {}
+  package init(isPlan: Bool = false) {
+    self.isPlan = isPlan
+  }
 
   package subscript(position: Int) -> Handle {
     let part = part(of: position)
@@ -126,6 +130,8 @@ struct HandleColumns: Sendable {
   }
 
   private let bytes: [UInt8]
+  /// Whether the handles have no regions and no offsets.
+  private let isPlan: Bool
   private var variables = Column()
   private var text = Column()
   private var nameLengths = Column()
@@ -144,9 +150,10 @@ struct HandleColumns: Sendable {
   var count: Int { variables.count }
 
   /// Reads the message that is all of the bytes; each column must be one packed field.
-  init(_ message: RawSpan) throws(MessageError) {
+  init(_ message: RawSpan, isPlan: Bool = false) throws(MessageError) {
     let bytes = unsafe message.withUnsafeBytes { unsafe Array($0) }
     self.bytes = bytes
+    self.isPlan = isPlan
     var reader = FieldReader(bytes.span)
     while let field = try reader.next() {
       guard case .bytes(let range) = field.value else { continue }
@@ -183,8 +190,9 @@ struct HandleColumns: Sendable {
     try expect(nameLengths.count, count, of: "handles", "names")
     try expect(dtypes.count, count, of: "handles", "dtypes")
     try expect(ranks.count, count, of: "handles", "ranks")
-    try expect(regions.count, count, of: "handles", "regions")
-    try expect(offsets.count, count, of: "handles", "offsets")
+    let placeCount = isPlan ? 0 : count
+    try expect(regions.count, placeCount, of: "handles", "regions")
+    try expect(offsets.count, placeCount, of: "handles", "offsets")
     try expect(byteCounts.count, count, of: "handles", "byte counts")
     var landmarks: [(text: Int, axis: Int)] = []
     let (nameEnd, axis) = try unsafe bytes.span.withUnsafeBytes { bytes throws(MessageError) in
@@ -245,7 +253,7 @@ struct HandleColumns: Sendable {
       var (dtype, width): (UInt32, Int?) = (0, nil)
       for position in 0..<count {
         let variable = Int(view.word(variables, position))
-        let region = Int(view.word(regions, position))
+        let region = isPlan ? 0 : Int(view.word(regions, position))
         guard variable < variableCount, region < extents.count else {
           throw .malformed("a handle for variable \(variable) in region \(region)")
         }
@@ -309,7 +317,7 @@ struct HandleColumns: Sendable {
         }
       }
     }
-    let start = view.number(offsets, position)
+    let start = isPlan ? 0 : view.number(offsets, position)
     let (end, overflow) = start.addingReportingOverflow(byteCount)
     return overflow ? nil : start..<end
   }
@@ -329,8 +337,9 @@ struct HandleColumns: Sendable {
     return Handle(
       variable: variable(position), tensor: Name(bytes[nameStart..<nameStart + nameByteCount]),
       dtype: dtype, shape: Shape((axis..<axis + rank(position)).map { number(lengths, $0) }),
-      strides: numbers(strides, position)?[...] ?? [], region: Int(word(regions, position)),
-      offset: number(offsets, position), byteCount: number(byteCounts, position),
+      strides: numbers(strides, position)?[...] ?? [],
+      region: isPlan ? 0 : Int(word(regions, position)),
+      offset: isPlan ? 0 : number(offsets, position), byteCount: number(byteCounts, position),
       starts: numbers(starts, position)?[...])
   }
 
@@ -400,6 +409,8 @@ struct HandleColumns: Sendable {
 /// Handles that are to be sent, of tensors of one catalog.
 package struct OutgoingHandles: Sendable {
   private let catalog: Catalog
+  /// Whether they say only what would be assigned, without regions and offsets.
+  private let isPlan: Bool
   private var variables: [UInt32] = []
   private var tensors: [Int32] = []
   /// Whether a tensor is not called as its variable.
@@ -416,8 +427,9 @@ package struct OutgoingHandles: Sendable {
   private var axisCount = 0
   private var textByteCount = 0
 
-  package init(of catalog: Catalog) {
+  package init(of catalog: Catalog, isPlan: Bool = false) {
     self.catalog = catalog
+    self.isPlan = isPlan
   }
 
   /// The number of handles.
@@ -481,8 +493,10 @@ package struct OutgoingHandles: Sendable {
     frame.prepend(field: 10, column: strides.span)
     frame.prepend(field: 9, column: strided.span)
     frame.prepend(field: 8, column: byteCounts.span)
-    frame.prepend(field: 7, column: offsets.span)
-    frame.prepend(field: 6, column: regions.span)
+    if !isPlan {
+      frame.prepend(field: 7, column: offsets.span)
+      frame.prepend(field: 6, column: regions.span)
+    }
     frame.prepend(field: 5, column: lengths.span)
     frame.prepend(field: 4, count: count) { Int32(catalog.lengths(Int(tensors[$0])).count) }
     frame.prepend(field: 3, count: count) { catalog.dtype(Int(tensors[$0])).rawValue }

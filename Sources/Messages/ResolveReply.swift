@@ -74,7 +74,7 @@ package struct ResolveReply: Sendable {
       switch field.number {
       case 1: checkpoint = try OpenReply(unpacking: contents, scratch)
       case 2: regions.append(try Region(unpacking: contents))
-      case 3: self.handles.append(try HandleColumns(contents))
+      case 3: self.handles.append(try HandleColumns(contents, isPlan: handles.isPlan))
       case 4: report.skipped = try ResolveReply.skipped(contents, scratch)
       case 5: report.unused += try ResolveReply.positions(contents, of: "unused pairs")
       case 6: report.uncovered += try ResolveReply.positions(contents, of: "uncovered variables")

@@ -20,6 +20,8 @@ package struct ResolveRequest: Sendable {
     package var readAgain = false
     /// The answer has the first names of the tensors that nobody uses.
     package var namesUnusedTensors = false
+    /// Nothing is read or made; the answer has handles without places.
+    package var planOnly = false
 
     package init() {}
   }
@@ -77,6 +79,7 @@ extension ResolveRequest {
     options.objectNames = unsafe message.object_names != 0
     options.readAgain = unsafe message.read_again != 0
     options.namesUnusedTensors = unsafe message.name_unused_tensors != 0
+    options.planOnly = unsafe message.plan_only != 0
   }
 
   private static func variables(
@@ -173,6 +176,7 @@ extension OutgoingFrame {
   package mutating func begin(_ request: ResolveRequest, _ scratch: Scratch) {
     begin(reserving: request.variables.wireByteCount)
     let resolution = request.options.resolution
+    prepend(field: 15, request.options.planOnly ? 1 : 0)
     if !request.variables.gathers.isEmpty {
       prepend(field: 14) { frame in frame.prepend(request.variables.gathers) }
     }

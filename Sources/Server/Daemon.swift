@@ -12,7 +12,7 @@ package final class Daemon: Sendable {
   package static let version = "0.1.0"
   /// What calls may require.
   static let features = [
-    "sealed", "strides", "object_names", "read_again", "require_all", "gather",
+    "sealed", "strides", "object_names", "read_again", "require_all", "gather", "plan_only",
   ]
 
   /// How the daemon tells whoever started it what it does.

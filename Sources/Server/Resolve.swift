@@ -39,20 +39,23 @@ extension Session {
     let resolution = try resolve(request, open, caller)
     let placements = try open.place(
       resolution.assignments, request.variables.gathers, options, for: caller)
-    let places: [PiecePlace]
+    let isPlan = request.options.planOnly
+    var places: [PiecePlace] = []
     do {
-      if request.options.readAgain { try open.readAgain(placements, for: caller) }
-      places = try open.acquire(placements, for: caller)
+      if request.options.readAgain, !isPlan { try open.readAgain(placements, for: caller) }
+      if !isPlan { places = try open.acquire(placements, for: caller) }
+      try open.expectUnchanged(placements, for: caller)
     } catch {
       throw .status(CallStatus(error))
     }
-    var chunks = ResolveChunks(reply, open, request.variables, isOpened: isOpenedByCall)
+    var chunks = ResolveChunks(
+      reply, open, request.variables, isOpened: isOpenedByCall, isPlan: isPlan)
     try chunks.append(resolution.assignments, placements, places)
     try chunks.finish(
       resolution, namesUnusedTensors: request.options.namesUnusedTensors
     ) { regions, replies in
-      // An answer from memory would be no reading.
-      guard let question, !request.options.readAgain else { return }
+      // An answer from memory would be no reading; a plan that is made anew sees what changed.
+      guard let question, !request.options.readAgain, !isPlan else { return }
       // Before the client can tell anybody that it has its answer.
       open.lease.remember(connection.message[question], regions, replies)
     }
@@ -103,7 +106,8 @@ extension Session {
       while true {
         let (resolution, uncompared) = try Resolution.resolve(
           request.map, variables: request.variables, in: objects.names, options)
-        if uncompared.isEmpty { return resolution }
+        // A plan reads no tensors, and takes those of one name as equal.
+        if uncompared.isEmpty || request.options.planOnly { return resolution }
         do throws(Problem) {
           try open.lease.compare(uncompared, of: objects, from: open.files, for: caller)
         } catch {
@@ -168,9 +172,15 @@ extension OpenCheckpoint {
   fileprivate func acquire(
     _ placements: Placements, for caller: Caller
   ) throws(Problem) -> [PiecePlace] {
-    let places = try lease.acquire(
+    try lease.acquire(
       runs: placements.runs.map { Resident.Run(position: $0.position, tensor: $0.tensor) },
       pieces: placements.pieces, from: files, for: caller)
+  }
+
+  /// Throws CHECKPOINT_CHANGED if a file that serves something is no longer what it was.
+  fileprivate func expectUnchanged(
+    _ placements: Placements, for caller: Caller
+  ) throws(Problem) {
     var isUnchanged = [Bool](repeating: false, count: files.members.count)
     try caller.pausing { () throws(Problem) in
       for member in placements.members where member >= 0 && !isUnchanged[Int(member)] {
@@ -178,7 +188,6 @@ extension OpenCheckpoint {
         isUnchanged[Int(member)] = true
       }
     }
-    return places
   }
 
   /// Tells where the client finds a region; an arena's file is added to those that are sent.
@@ -251,6 +260,8 @@ private struct ResolveChunks {
   private let reply: Responder
   private let open: OpenCheckpoint
   private let variables: VariableList
+  /// Whether handles are sent without regions.
+  private let isPlan: Bool
   private var checkpoint: OpenReply?
   private var handles: OutgoingHandles
   private var regions: Regions
@@ -259,11 +270,15 @@ private struct ResolveChunks {
   private var sentByteCount = 0
   private var sentRegionCount = 0
 
-  init(_ reply: Responder, _ open: OpenCheckpoint, _ variables: VariableList, isOpened: Bool) {
+  init(
+    _ reply: Responder, _ open: OpenCheckpoint, _ variables: VariableList, isOpened: Bool,
+    isPlan: Bool
+  ) {
     self.reply = reply
     self.open = open
     self.variables = variables
-    handles = OutgoingHandles(of: open.checkpoint.catalog)
+    self.isPlan = isPlan
+    handles = OutgoingHandles(of: open.checkpoint.catalog, isPlan: isPlan)
     regions = Regions(open)
     checkpoint = isOpened ? open.reply : nil
   }
@@ -277,8 +292,13 @@ private struct ResolveChunks {
     for index in assignments.indices {
       let member = placements.members[index]
       var (offset, byteCount) = (placements.offsets[index], placements.byteCounts[index])
-      let region: Int
-      if member >= 0 {
+      var region = 0
+      if isPlan {
+        if member < 0 {
+          byteCount = open.checkpoint.byteCount(of: placements.pieces[pieceCount]) ?? 0
+          pieceCount += 1
+        }
+      } else if member >= 0 {
         region = try regions.name(file: Int(member))
       } else {
         if regions.isFull { try flush() }

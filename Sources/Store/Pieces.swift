@@ -302,9 +302,7 @@ extension Checkpoint {
   fileprivate func byteCount(toMake piece: Piece) -> Int {
     let toRead = byteCount(toRead: [], [piece])
     // One row may go to many places.
-    guard piece.gather != nil, let width = catalog.dtype(piece.tensor).byteCount,
-      let made = shape(of: piece).byteCount(ofWidth: width)
-    else { return toRead }
+    guard piece.gather != nil, let made = byteCount(of: piece) else { return toRead }
     let (sum, overflow) = made.addingReportingOverflow(piece.listByteCount)
     return max(toRead, overflow ? .max : sum)
   }

@@ -12,6 +12,8 @@ public struct Region: Sendable {
     case file
     /// Anonymous memory that the daemon filled and sealed.
     case arena
+    /// No memory: `Resolved.Options.planOnly` asked for none.
+    case planned
   }
 
   /// Distinguishes the regions of one client; the same arena has the same number.
@@ -25,6 +27,14 @@ public struct Region: Sendable {
   let mapping: Mapping
   /// Where in the region the mapping begins.
   private let start: Int
+
+  /// What a plan's tensors are in: nothing.
+  static let planned = Region()
+
+  private init() {
+    (id, kind, stability, isWritable) = (0, .planned, "", false)
+    (mapping, start) = (Mapping(), 0)
+  }
 
   /// Maps what the tensors need, after checking that it is what the daemon says.
   init(

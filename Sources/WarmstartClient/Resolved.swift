@@ -36,6 +36,11 @@ public struct Resolved: Sendable {
     public var namesUnusedTensors = false
     /// Whether this process may write: what it writes is its own copy, page by page.
     public var copyOnWrite = false
+    /// Nothing is read, made or mapped: the tensors only say what would be assigned.
+    ///
+    /// What the index shows to be wrong fails the call as usual. `Tensor.byteCount` is 0 for strings that
+    /// would be made into an arena.
+    public var planOnly = false
 
     /// Makes the usual options.
     public init() {}
@@ -96,11 +101,11 @@ extension Client {
     let deadline = Deadline(timeout)
     let files = try LocatedFiles(path)
     let question = try Question(map, variables, options)
-    var answer = Answer()
+    var answer = Answer(question)
     var opened: OpenReply?
     let session = try WarmstartError.calling(about: files.path) { () throws(WarmstartError) in
       try call(.resolve, until: deadline) { session throws(SessionError) in
-        answer = Answer()
+        answer = Answer(question)
         opened = nil
         let (reference, passed) = try files.reference(on: session, until: deadline)
         return question.prepared(reference, passed)
@@ -124,8 +129,8 @@ extension Checkpoint {
     timeout: Duration? = nil
   ) throws(WarmstartError) -> Resolved {
     let question = try Question(map, variables, options)
-    var answer = Answer()
-    try call(.resolve, until: Deadline(timeout), starting: { answer = Answer() }) {
+    var answer = Answer(question)
+    try call(.resolve, until: Deadline(timeout), starting: { answer = Answer(question) }) {
       reference, files in
       question.prepared(reference, files)
     } each: { bytes, scratch, files throws(MessageError) in
@@ -182,6 +187,7 @@ private struct Question {
     wanted.objectNames = options.objectNames
     wanted.readAgain = options.readAgain
     wanted.namesUnusedTensors = options.namesUnusedTensors
+    wanted.planOnly = options.planOnly
     let request = ResolveRequest(
       checkpoint: reference, map: map, variables: list, options: wanted)
     var features: [String] = []
@@ -190,6 +196,7 @@ private struct Question {
     if options.objectNames { features.append("object_names") }
     if options.readAgain { features.append("read_again") }
     if options.requireAll { features.append("require_all") }
+    if options.planOnly { features.append("plan_only") }
     return Client.PreparedCall(files: files, features: features) { frame, scratch in
       frame.begin(request, scratch)
     }
@@ -205,8 +212,12 @@ private struct Answer {
   }
 
   private var places: [Place] = []
-  private var handles = Handles()
+  private var handles: Handles
   private var report = ResolveReply.Report()
+
+  init(_ question: Question) {
+    handles = Handles(isPlan: question.options.planOnly)
+  }
 
   /// Adds a reply; returns what the call opened if it says so.
   mutating func add(
@@ -230,14 +241,16 @@ private struct Answer {
 
   /// Checks what the daemon sent and maps it.
   func mapped(_ question: Question, in checkpoint: Checkpoint) throws(WarmstartError) -> Resolved {
+    let isPlan = question.options.planOnly
+    guard !isPlan || places.isEmpty else { throw broken("regions for what is only planned") }
     let extents: [Range<Int>]
     do {
       extents = try handles.extents(
-        variableCount: question.variables.count, regionCount: places.count)
+        variableCount: question.variables.count, regionCount: isPlan ? 1 : places.count)
     } catch {
       throw broken("\(error)")
     }
-    var mapped: [Region] = []
+    var mapped: [Region] = isPlan ? [.planned] : []
     mapped.reserveCapacity(places.count)
     for (index, place) in places.enumerated() {
       mapped.append(

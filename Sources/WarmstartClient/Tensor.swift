@@ -46,25 +46,31 @@ public struct Tensor: Sendable {
     alignment = 1 << min(12, handle.offset.trailingZeroBitCount)
   }
 
-  /// The bytes in C order, valid as long as the tensor; traps if the tensor has strides.
+  /// The bytes in C order, valid as long as the tensor; traps if the tensor has strides, or is only
+  /// planned.
   ///
   /// A string tensor's are 64-bit offsets, one more than elements, and then all strings' bytes.
   public var bytes: RawSpan {
     @_lifetime(borrow self)
     borrowing get {
       precondition(strides.isEmpty, "a strided tensor has no contiguous bytes")
+      precondition(region.kind != .planned, "a planned tensor has no bytes")
       return mapping.bytes(region.mapped(offset..<offset + byteCount))
     }
   }
 
   /// The elements as Swift values, valid as long as the tensor.
   ///
-  /// Throws INVALID_REQUEST if the type is not as wide as an element, the tensor has strides, or its
-  /// address is not aligned for the type (ask for an alignment when resolving).
+  /// Throws INVALID_REQUEST if the type is not as wide as an element, the tensor has strides or is only
+  /// planned, or its address is not aligned for the type (ask for an alignment when resolving).
   @_lifetime(borrow self)
   public borrowing func elements<Element: BitwiseCopyable>(
     as type: Element.Type
   ) throws(WarmstartError) -> Span<Element> {
+    guard region.kind != .planned else {
+      throw WarmstartError(
+        .invalidRequest, "variable \(variable.name) is only planned, and has no bytes")
+    }
     guard strides.isEmpty else {
       throw WarmstartError(.invalidRequest, "variable \(variable.name) has strides \(strides)")
     }

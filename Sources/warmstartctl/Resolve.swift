@@ -67,6 +67,9 @@ struct Resolve: ParsableCommand {
       valueName: "dir"))
   var output: String?
 
+  @Flag(help: "Only say what would be assigned: no tensor is read, and none mapped.")
+  var dryRun = false
+
   @Flag(help: "Print one line of JSON.")
   var json = false
 
@@ -76,6 +79,9 @@ struct Resolve: ParsableCommand {
     }
     if let align, align < 1 || align > 4096 || align & (align - 1) != 0 {
       throw ValidationError("--align needs a power of two from 1 to 4096, not \(align)")
+    }
+    if dryRun, output != nil {
+      throw ValidationError("--dry-run reads nothing that --output could write")
     }
   }
 
@@ -95,7 +101,8 @@ struct Resolve: ParsableCommand {
         try write(resolved, from: opened.path, to: directory)
       }
       try Output.write(
-        json ? ResolveReport(opened, resolved, files ?? []).json.line : resolved.text)
+        json
+          ? ResolveReport(opened, resolved, files ?? []).json.line : resolved.text(isPlan: dryRun))
     }
   }
 
@@ -109,6 +116,7 @@ struct Resolve: ParsableCommand {
     options.requireAll = requireAll
     options.objectNames = objectNames
     options.namesUnusedTensors = true
+    options.planOnly = dryRun
     return options
   }
 
@@ -138,14 +146,17 @@ struct Resolve: ParsableCommand {
 
 extension Resolved {
   /// A line for each variable, then what was not assigned and not used, and a summary.
-  fileprivate var text: String {
-    var table = Columns([.left, .left, .left, .left, .left, .right])
+  fileprivate func text(isPlan: Bool) -> String {
+    var table = Columns([.left, .left, .left, .left] + (isPlan ? [] : [.left, .right]))
     for tensor in tensors {
-      table.add([
+      var cells = [
         tensor.variable.name.description, "← \(tensor.tensor)", tensor.dtype.name,
-        tensor.shape.description, "\(tensor.region.kind.rawValue) \(tensor.region.id)",
-        String(tensor.offset),
-      ])
+        tensor.shape.description,
+      ]
+      if !isPlan {
+        cells += ["\(tensor.region.kind.rawValue) \(tensor.region.id)", String(tensor.offset)]
+      }
+      table.add(cells)
     }
     var text = table.text
     for skipped in skipped { text += "skipped: \(skipped)".printable + "\n" }
@@ -154,7 +165,7 @@ extension Resolved {
     if uncovered.count > Self.shownNames {
       text += "not covered: … and \(uncovered.count - Self.shownNames) more\n"
     }
-    return text + summary + "\n"
+    return text + (isPlan ? "dry run: " : "") + summary + "\n"
   }
 
   private var summary: String {
@@ -232,6 +243,7 @@ struct ResolveReport {
           ])
         ))
     }
+    guard tensor.region.kind != .planned else { return .object(fields) }
     fields += [
       (
         "region",

@@ -112,6 +112,29 @@ import Testing
     }
   }
 
+  @Test func `only a plan's handles have no regions and no offsets`() throws {
+    func plan(_ changes: Columns) throws -> Handles {
+      let bytes = RawMessage().adding(3, Self.message(Self.handles, changes)).bytes
+      return try ResolveReply(unpacking: bytes.rawSpan, scratch, after: Handles(isPlan: true))
+        .handles
+    }
+    let handles = try plan([6: [], 7: []])
+    #expect(handles.count == 2)
+    #expect(
+      handles[0]
+        == Handle(
+          variable: 0, tensor: "matrix", dtype: .float32, shape: [2, 3], strides: [40, 4],
+          region: 0, offset: 0, byteCount: 24, starts: [1, 2]))
+    #expect(try handles.extents(variableCount: 2, regionCount: 1).count == 1)
+    #expect(throws: MessageError.self) { try handles.extents(variableCount: 1, regionCount: 1) }
+    #expect(isMalformed { _ = try plan([:]) })
+    #expect(isMalformed { _ = try plan([6: []]) })
+    #expect(isMalformed { _ = try plan([7: []]) })
+    #expect(isMalformed { _ = try plan([6: [], 7: [], 8: Self.numbers(24)]) })
+    let none = Self.message(Self.handles, [6: [], 7: []])
+    #expect(isMalformed { _ = try resolveReply(3, none) })
+  }
+
   @Test func `skipped variables without their tensors are malformed`() throws {
     let skipped: Columns = [
       1: Self.words(4, 2), 2: Self.names("a", "bc"), 3: Self.words(-1, 2), 4: Self.numbers(3, 90),

@@ -74,6 +74,7 @@ import Testing
     options.resolution = Resolution.Options(rawValue: UInt8(any.count() & 15))
     options.strides = any.flag()
     options.objectNames = any.flag()
+    options.planOnly = any.flag()
     let variables = any.list { $0.variable() }
     var list = VariableList(variables)
     for position in variables.indices where any.flag() { list.gather(position, any.gather()) }

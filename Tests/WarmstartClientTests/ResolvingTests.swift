@@ -45,6 +45,18 @@ import WarmstartClient
     }
   }
 
+  @Test func `a plan says what a tensor would be, and has no bytes`() throws {
+    let tensor = try resolve("cut", [64, 32]) { ($0.planOnly, $0.copyOnWrite) = (true, true) }
+    #expect(tensor.region.kind == .planned)
+    #expect(tensor.shape == [64, 32] && tensor.byteCount == 8192 && tensor.tensor == "cut")
+    let errors = [
+      #expect(throws: WarmstartError.self) { _ = try tensor.elements(as: Float.self) },
+      #expect(throws: WarmstartError.self) { try tensor.withMutableBytes { _ in } },
+    ]
+    #expect(errors.map { $0?.reason } == ["INVALID_REQUEST", "INVALID_REQUEST"])
+    #expect(try resolve("cut", [64, 32]).array == Fixture.floats(2048))
+  }
+
   @Test(arguments: [3, 8192, 65, -1, .max])
   func `an alignment that cannot be had is refused`(_ alignment: Int) {
     let error = #expect(throws: WarmstartError.self) {

@@ -82,6 +82,29 @@ import Testing
     #expect(line.contains(#""declared_count":4"#))
   }
 
+  @Test func `a dry run says what would be assigned, without places`() throws {
+    let options = ["--skip-missing", "--skip-mismatched", "--dry-run"]
+    let command = try resolve(["bert/=student/"], options)
+    #expect(
+      command.output == """
+        student/w  ← bert/w  uint8  [3]
+        skipped: student/head of shape [5] (tensor bert/head is [3])
+        skipped: student/new (no tensor bert/new)
+        not covered: other
+        dry run: assigned 1 of 4 variables (2 skipped, 1 not covered); 0 pairs and 2 of 3 tensors unused
+
+        """, "\(command.errors)")
+    let json = try resolve(["bert/=student/"], options + ["--json"]).output
+    let expected = #"""
+      "tensors":[{"variable":"student/w","tensor":"bert/w","dtype":"uint8","shape":[3],\#
+      "byte_count":3,"strides":[1]}],"skipped"
+      """#
+    #expect(json.replacing(" ", with: "").contains(expected), "\(json)")
+    let status = try Command("warmstartctl", ["--socket", daemon.socketPath, "status", "--json"])
+    #expect(!status.output.contains(#""verified_bytes": 3"#))
+    #expect(try resolve(["bert/=student/"], options + ["--output", "new"]).status == 64)
+  }
+
   @Test func `variables that no pair covers are refused if all are required`() throws {
     let options = ["--skip-missing", "--skip-mismatched", "--require-all"]
     let command = try resolve(["bert/=student/"], options)

@@ -562,10 +562,15 @@ struct  Warmstart__V1__ResolveRequest
    * "gather".
    */
   Warmstart__V1__Gathers *gathers;
+  /*
+   * The map is resolved, and all is refused that can be refused from the index, but no tensor is read,
+   * made or waited for: the replies name no regions. Also name the feature "plan_only".
+   */
+  protobuf_c_boolean plan_only;
 };
 #define WARMSTART__V1__RESOLVE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__resolve_request__descriptor) \
-    , NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL }
+    , NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0 }
 
 
 /*
@@ -744,7 +749,8 @@ struct  Warmstart__V1__Handles
   size_t n_lengths;
   uint64_t *lengths;
   /*
-   * The positions of the regions among all that the replies to the call have named so far.
+   * The positions of the regions among all that the replies to the call have named so far; empty, as
+   * are the offsets, if the request has plan_only.
    */
   size_t n_regions;
   uint32_t *regions;
@@ -754,7 +760,7 @@ struct  Warmstart__V1__Handles
   size_t n_offsets;
   uint64_t *offsets;
   /*
-   * The bytes of all elements.
+   * The bytes of all elements; with plan_only, 0 for strings in arenas, whose lengths are not read.
    */
   size_t n_byte_counts;
   uint64_t *byte_counts;
