@@ -7,7 +7,7 @@ import math
 import mmap
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -332,22 +332,36 @@ class Handles:
     def tensor(self, at: int) -> str:
         return self._tensors.get(at) or self.names[at]
 
-    def array(self, at: int) -> npt.NDArray[Any]:
-        """The array of a handle; its memory lives as long as the array."""
-        shape, number = self._shapes[at], self._dtypes[at]
-        if number == _dtypes.STRING:
-            return self._strings(at, shape)
-        dtype = _dtypes.numpy_of(number)
-        if not self.byte_counts[at]:
-            empty: SharedArray = np.ndarray.__new__(SharedArray, shape, dtype)
-            empty.flags.writeable = self._writable
-            return empty
-        memory = self._memory[self._regions[at]]
-        offset = self._offsets[at]
-        strides = self._strides.get(at) if self._strides else None
-        array: SharedArray = np.ndarray.__new__(SharedArray, shape, dtype, memory, offset, strides)
-        array._place = (self, at)
-        return array
+    def arrays(self, handles: Iterable[int]) -> list[npt.NDArray[Any]]:
+        """The arrays of handles; their memory lives as long as they do."""
+        # What is looked up for each array is most of what making it costs.
+        new, dtypes, shapes, strides = np.ndarray.__new__, self._dtypes, self._shapes, self._strides
+        memory, regions, offsets = self._memory, self._regions, self._offsets
+        number, dtype = -1, np.dtype(np.uint8)
+        made: list[npt.NDArray[Any]] = []
+        for at in handles:
+            if dtypes[at] != number:
+                number = dtypes[at]
+                dtype = _dtypes.numpy_of(number)
+            if number == _dtypes.STRING:
+                made.append(self._strings(at, shapes[at]))
+                continue
+            array: SharedArray
+            if self.byte_counts[at]:
+                array = new(
+                    SharedArray,
+                    shapes[at],
+                    dtype,
+                    memory[regions[at]],
+                    offsets[at],
+                    strides.get(at),
+                )
+                array._place = (self, at)
+            else:
+                array = new(SharedArray, shapes[at], dtype)
+                array.flags.writeable = self._writable
+            made.append(array)
+        return made
 
     def place(self, at: int) -> Place | None:
         """What another process needs to map the same bytes; None for rows that were chosen."""
@@ -411,10 +425,9 @@ class Resolved(Mapping[str, npt.NDArray[Any]]):
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """All arrays by their variables' names, in the order of the variables."""
-        made, make = self._made, self._handles.array
-        for name, at in self._index.items():
-            if name not in made:
-                made[name] = make(at)
+        made = self._made
+        missing = {name: at for name, at in self._index.items() if name not in made}
+        made.update(zip(missing, self._handles.arrays(missing.values())))
         return {name: made[name] for name in self._index}
 
     def parts(self, name: str) -> list[npt.NDArray[Any]]:
@@ -443,7 +456,7 @@ class Resolved(Mapping[str, npt.NDArray[Any]]):
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         array = self._made.get(name)
         if array is None:
-            array = self._made[name] = self._handles.array(self._index[name])
+            array = self._made[name] = self._handles.arrays([self._index[name]])[0]
         return array
 
     def __iter__(self) -> Iterator[str]:
