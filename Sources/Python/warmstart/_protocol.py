@@ -55,10 +55,14 @@ def read_column(data: bytes, dtype: str) -> npt.NDArray[Any]:
     return np.frombuffer(data, dtype)
 
 
-def write_names(target: Any, names: Sequence[bytes]) -> None:
+def write_names(target: Any, names: Sequence[str]) -> None:
     """Sets a message `Names`."""
-    target.text = b"".join(names)
-    target.lengths = np.fromiter(map(len, names), "<u4", len(names)).tobytes()
+    characters = "".join(names)
+    text = encode(characters)
+    # Where each character is one byte, as in most names, nothing needs to be encoded one by one.
+    plain = len(text) == len(characters)
+    lengths = [len(name if plain else encode(name)) for name in names]
+    target.text, target.lengths = text, column(lengths, "<u4")
 
 
 def read_names(source: Any) -> list[bytes]:
