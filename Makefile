@@ -7,6 +7,7 @@ TARGETS ?=
 SEED ?=
 SCENARIOS ?= 500
 PATIENCE ?= 10
+BENCH ?=
 # TensorFlow is too large for the tree, and one of it serves all checkouts.
 TENSORFLOW = 2.21.0
 CACHE = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/warmstart
@@ -35,7 +36,7 @@ PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev pkg-config
 # A Python that was not installed by Debian has what Debian keeps apart.
 PYTHON_PACKAGES = $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 
-.PHONY: help deps build system-deps python-deps test python-matrix attack system-test conformance bench bench-programs check demo fuzz sanitize install uninstall format clean
+.PHONY: help deps build system-deps python-deps test python-matrix attack system-test conformance bench bench-python bench-programs check demo fuzz sanitize install uninstall format clean
 
 help:
 	@echo 'make build      the release programs, in .build/release'
@@ -49,6 +50,7 @@ help:
 	@echo 'make attack     two users, one of whom tries to stop the other; needs root'
 	@echo 'make conformance  real TensorFlow beside us: SCENARIOS=$(SCENARIOS), SEED= for the same again'
 	@echo 'make bench      what calls cost, beside C doing the same'
+	@echo 'make bench-python  the Python client beside Plasma, mmap and TensorFlow; some minutes, 12 GiB'
 	@echo 'make install    to $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)): programs, units, users'
 	@echo 'make uninstall  remove what make install installed'
 	@echo 'make format     format Swift and Python in place'
@@ -129,6 +131,10 @@ $(STATIC):
 
 bench: bench-programs
 	.build/release/benchmarks
+
+# Needs memory for eight copies of a checkpoint of 1 GiB, and a Python that pyarrow 11 runs on.
+bench-python: build | $(TENSORFLOW_VENV)
+	Tests/Benchmarks/python/run .build/release --tensorflow $(TENSORFLOW_VENV) $(BENCH)
 
 bench-programs: deps $(STATIC)
 	@for product in warmstartd benchmarks; do \

@@ -51,7 +51,7 @@ _WIDTHS.update({16: 2, 17: 2, 18: 16, 19: 2, 22: 4, 23: 8})
 _WIDTHS.update({number: 1 for number in range(24, 34)})
 
 # By number; 0 where elements vary in length or the number is unknown.
-WIDTHS = np.array([_WIDTHS.get(number, 0) for number in range(max(NAMES) + 1)], "<u8")
+WIDTHS = [_WIDTHS.get(number, 0) for number in range(max(NAMES) + 1)]
 
 # qint8 and its like are what their numbers are stored as.
 _PLAIN = {"qint8": "int8", "quint8": "uint8", "qint32": "int32", "qint16": "int16"}
@@ -110,7 +110,7 @@ def _find(number: int) -> np.dtype[Any]:
     name = _PLAIN.get(name, name)
     if not 0 <= number < len(WIDTHS) or not WIDTHS[number]:
         raise ValueError(f"elements of dtype {name} have no array")
-    width = int(WIDTHS[number])
+    width = WIDTHS[number]
     try:
         return np.dtype(name)
     except TypeError:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Union
 
 from ._errors import WarmstartError
-from ._protocol import column, encode, write_names
+from ._protocol import column, write_names
 from ._variables import Variable
 
 # A target: a variable or a scope by name, a variable, the partitions of one as a list, or several
@@ -33,9 +33,10 @@ class Pair(NamedTuple):
 
 def pairs_of(assignment_map: AssignmentMap) -> list[tuple[Any, Any]]:
     """The pairs of a map, or of a list of pairs; TypeError if it is neither."""
-    items = assignment_map.items() if isinstance(assignment_map, Mapping) else assignment_map
+    if isinstance(assignment_map, (dict, Mapping)):
+        return list(assignment_map.items())
     pairs = []
-    for item in items:
+    for item in assignment_map:
         if isinstance(item, str) or not isinstance(item, Sequence) or len(item) != 2:
             raise TypeError(f"assignment map: expected pairs of a key and a target, got {item!r}")
         pairs.append((item[0], item[1]))
@@ -97,7 +98,7 @@ def _pair(key: str, target: Any) -> Pair:
 
 def write_map(target: Any, pairs: Sequence[Pair]) -> None:
     """Sets a message `AssignmentMap`."""
-    write_names(target.keys, [encode(pair.key) for pair in pairs])
+    write_names(target.keys, [pair.key for pair in pairs])
     target.targets = column([pair.kind for pair in pairs], "<u4")
     target.name_counts = column([len(pair.names) for pair in pairs], "<u4")
-    write_names(target.names, [encode(name) for pair in pairs for name in pair.names])
+    write_names(target.names, [name for pair in pairs for name in pair.names])

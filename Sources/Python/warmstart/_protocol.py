@@ -55,31 +55,27 @@ def read_column(data: bytes, dtype: str) -> npt.NDArray[Any]:
     return np.frombuffer(data, dtype)
 
 
-def write_names(target: Any, names: Sequence[bytes]) -> None:
+def write_names(target: Any, names: Sequence[str]) -> None:
     """Sets a message `Names`."""
-    target.text = b"".join(names)
-    target.lengths = np.fromiter(map(len, names), "<u4", len(names)).tobytes()
+    characters = "".join(names)
+    text = encode(characters)
+    # Where each character is one byte, as in most names, nothing needs to be encoded one by one.
+    plain = len(text) == len(characters)
+    lengths = [len(name if plain else encode(name)) for name in names]
+    target.text, target.lengths = text, column(lengths, "<u4")
 
 
 def read_names(source: Any) -> list[bytes]:
     """The names of a message `Names`; ValueError if the lengths are not those of the text."""
-    lengths = read_column(source.lengths, "<u4")
-    ends = np.cumsum(lengths, dtype=np.uint64).tolist()
     text: bytes = source.text
-    if (ends[-1] if ends else 0) != len(text):
-        raise ValueError("the lengths of names are not those of their text")
     start, names = 0, []
-    for end in ends:
+    for length in read_column(source.lengths, "<u4").tolist():
+        end = start + length
         names.append(text[start:end])
         start = end
+    if start != len(text):
+        raise ValueError("the lengths of names are not those of their text")
     return names
-
-
-def starts_of(counts: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Where each run begins, and where the last ends, if runs of these lengths follow one another."""
-    starts = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts, out=starts[1:])
-    return starts
 
 
 # Names of tensors and variables are bytes; Python's str has those that are not UTF-8 as surrogates.

@@ -15,7 +15,7 @@ from ._connection import Deadline, log
 from ._map import AssignmentMap, Pair, expand, needs_names, pairs_of, write_map
 from ._options import Options
 from ._progress import showing
-from ._protocol import column, encode, message, write_names
+from ._protocol import column, message, write_names
 from ._resolved import Answer, Handles, Report, Resolved, report_of
 from ._variables import Variable, VariablesLike, variables_of
 
@@ -153,8 +153,8 @@ def request_of(pairs: Sequence[Pair], variables: Sequence[Variable], options: Op
 
 
 def _write_variables(target: Any, variables: Sequence[Variable]) -> None:
-    write_names(target.names, [encode(variable.name) for variable in variables])
-    target.dtypes = column([_dtypes.number_of(variable.dtype) for variable in variables], "<u4")
+    write_names(target.names, [variable.name for variable in variables])
+    target.dtypes = column([_dtypes.NUMBERS[variable.dtype] for variable in variables], "<u4")
     shapes = [variable.shape for variable in variables]
     target.ranks = column([-1 if shape is None else len(shape) for shape in shapes], "<i4")
     target.lengths = column(
@@ -167,7 +167,7 @@ def _write_variables(target: Any, variables: Sequence[Variable]) -> None:
         return
     partitions = target.partitions
     partitions.variables = column([at for at, _ in cuts], "<u4")
-    write_names(partitions.full_names, [encode(cut.full_name) for _, cut in cuts])
+    write_names(partitions.full_names, [cut.full_name for _, cut in cuts])
     partitions.ranks = column([len(cut.full_shape) for _, cut in cuts], "<i4")
     partitions.full_lengths = column([n for _, cut in cuts for n in cut.full_shape], "<i8")
     partitions.offsets = column([n for _, cut in cuts for n in cut.offset], "<i8")

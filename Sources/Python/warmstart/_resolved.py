@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import mmap
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -20,7 +21,7 @@ from . import _dtypes
 from ._array import Origin, Place, SharedArray
 from ._errors import contradiction, reading
 from ._map import Pair
-from ._protocol import decode, read_column, read_names, starts_of
+from ._protocol import decode, read_column, read_names
 from ._variables import Variable
 
 if TYPE_CHECKING:
@@ -81,23 +82,24 @@ class Answer:
         self._files = files
         # Whether handles say nothing of where the bytes are.
         self._plan = plan
-        self._numbers = np.array([_dtypes.NUMBERS[v.dtype] for v in variables], "<u4")
-        shapes = [variable.shape for variable in variables]
-        self._ranks = np.array([-1 if s is None else len(s) for s in shapes], np.int64)
-        self._lengths = np.array(
-            [-1 if n is None else n for shape in shapes for n in shape or ()], np.int64
-        )
+        self._numbers = [_dtypes.NUMBERS[variable.dtype] for variable in variables]
         self.regions: list[_Region] = []
         self.clear()
 
     def clear(self) -> None:
         """Forgets what was added: the call is made again."""
         self.close()
-        self.columns: dict[str, list[npt.NDArray[Any]]] = {}
+        # Of each handle, in the order in which they came.
+        self.variables: list[int] = []
+        self.dtypes: list[int] = []
+        self.shapes: list[tuple[int, ...]] = []
+        self.places: list[int] = []
+        self.offsets: list[int] = []
+        self.byte_counts: list[int] = []
+        # Of those handles that have them, by position.
         self.tensors: dict[int, str] = {}
         self.strides: dict[int, tuple[int, ...]] = {}
         self.starts: dict[int, tuple[int, ...]] = {}
-        self.count = 0
         self.skipped: list[Skipped] = []
         self.uncovered: list[int] = []
         self.unused: list[int] = []
@@ -162,104 +164,104 @@ class Answer:
         self.regions.append(_Region(region.kind, region.byte_count, descriptor, region.stability))
 
     def _add_handles(self, handles: Any) -> None:
-        variables = read_column(handles.variables, "<u4")
-        count = len(variables)
-        columns = {
-            "variables": variables.astype(np.int64),
-            "dtypes": read_column(handles.dtypes, "<u4"),
-            "ranks": read_column(handles.ranks, "<i4").astype(np.int64),
-            "regions": read_column(handles.regions, "<u4").astype(np.int64),
-            "offsets": read_column(handles.offsets, "<u8"),
-            "byte_counts": read_column(handles.byte_counts, "<u8"),
-        }
+        variables, dtypes = _list(handles.variables, "<u4"), _list(handles.dtypes, "<u4")
+        ranks, lengths = _list(handles.ranks, "<i4"), _list(handles.lengths, "<u8")
+        byte_counts, count = _list(handles.byte_counts, "<u8"), len(variables)
         if self._plan:
-            columns["regions"] = np.zeros(count, np.int64)
-            columns["offsets"] = np.zeros(count, "<u8")
-        lengths = read_column(handles.lengths, "<u8")
-        if any(len(column) != count for column in columns.values()):
+            regions = offsets = [0] * count
+        else:
+            regions, offsets = _list(handles.regions, "<u4"), _list(handles.offsets, "<u8")
+        columns = (dtypes, ranks, regions, offsets, byte_counts)
+        if any(len(column) != count for column in columns):
             raise contradiction("columns of handles that differ in length")
-        if count:
-            self._check(columns, lengths)
-        axes = starts_of(columns["ranks"])
-        strides = read_column(handles.strides, "<u8").tolist()
-        starts = read_column(handles.starts, "<u8").tolist()
-        for column, values, kept in (
-            (handles.strided, strides, self.strides),
-            (handles.sliced, starts, self.starts),
-        ):
-            at = 0
-            for position in read_column(column, "<u4").tolist():
-                rank = int(columns["ranks"][position])
-                kept[self.count + position] = tuple(values[at : at + rank])
-                at += rank
-            if at != len(values):
-                raise contradiction("columns of slices that differ in length")
-        names = read_names(handles.tensors)
-        if len(names) != count:
-            raise contradiction("names of handles that differ in number")
-        for position, name in enumerate(names):
-            if name:
-                self.tensors[self.count + position] = decode(name)
-        columns["lengths"] = lengths
-        columns["axes"] = axes[:-1] + sum(len(part) for part in self.columns.get("lengths", ()))
-        for key, column in columns.items():
-            self.columns.setdefault(key, []).append(column)
-        self.count += count
-
-    def _check(self, columns: dict[str, npt.NDArray[Any]], lengths: npt.NDArray[Any]) -> None:
-        """What must hold before memory that another process made is used."""
-        variables, ranks, dtypes = columns["variables"], columns["ranks"], columns["dtypes"]
-        if variables.max() >= len(self._variables):
+        if max(variables, default=-1) >= len(self._variables):
             raise contradiction("a handle of no variable")
-        if ranks.min() < 0 or ranks.sum() != len(lengths):
-            raise contradiction("handles whose axes are not as many as their lengths")
-        if dtypes.max() >= len(_dtypes.WIDTHS):
-            raise contradiction("a handle of unknown dtype")
-        widths = _dtypes.WIDTHS[dtypes]
-        if np.any((widths == 0) & (dtypes != _dtypes.STRING)):
-            raise contradiction("a handle of a dtype that has no bytes")
-        elements = np.ones(len(ranks), "<u8")
-        magnitude = np.ones(len(ranks))
-        ranked = np.flatnonzero(ranks)
-        if len(ranked):
-            begins = starts_of(ranks)[:-1][ranked]
-            elements[ranked] = np.multiply.reduceat(lengths, begins)
-            magnitude[ranked] = np.multiply.reduceat(lengths.astype(np.float64), begins)
-        if np.any(magnitude * np.maximum(widths, 8) >= 2.0**62):
-            raise contradiction("a handle larger than any memory")
-        counts = columns["byte_counts"]
-        if np.any((counts != elements * widths) & (dtypes != _dtypes.STRING)):
-            raise contradiction("a handle whose bytes are not what its shape needs")
-        if np.any(dtypes != self._numbers[variables]):
-            raise contradiction("a handle of another dtype than its variable")
-        self._check_shapes(variables, ranks, lengths)
-        if self._plan:
-            return
-        strings = dtypes == _dtypes.STRING
-        if np.any(counts[strings] < 8 * (elements[strings] + 1)):
-            raise contradiction("a handle of strings without their offsets")
-        if columns["regions"].max() >= len(self.regions):
+        if max(regions, default=-1) >= len(self.regions) and not self._plan:
             raise contradiction("a handle in no region")
-        room = np.array([region.byte_count for region in self.regions], "<u8")[columns["regions"]]
-        if np.any((columns["offsets"] > room) | (counts > room - columns["offsets"])):
-            raise contradiction("a handle that ends after its region")
+        first = len(self.shapes)
+        self._add_shapes(variables, ranks, lengths)
+        self._check(variables, dtypes, regions, offsets, byte_counts)
+        self.variables += variables
+        self.dtypes += dtypes
+        self.places += regions
+        self.offsets += offsets
+        self.byte_counts += byte_counts
+        self._add_axes(self.strides, first, handles.strided, handles.strides)
+        self._add_axes(self.starts, first, handles.sliced, handles.starts)
+        if len(handles.tensors.lengths) != 4 * count:
+            raise contradiction("names of handles that differ in number")
+        if handles.tensors.text:
+            for position, name in enumerate(read_names(handles.tensors), first):
+                if name:
+                    self.tensors[position] = decode(name)
 
-    def _check_shapes(
-        self, variables: npt.NDArray[Any], ranks: npt.NDArray[Any], lengths: npt.NDArray[Any]
+    def _add_shapes(self, variables: list[int], ranks: list[int], lengths: list[int]) -> None:
+        """Adds the handles' shapes, which are their variables' as far as these are known."""
+        declared, shapes, at = self._variables, self.shapes, 0
+        for variable, rank in zip(variables, ranks):
+            end = at + rank
+            shape = tuple(lengths[at:end])
+            if len(shape) != rank:
+                raise contradiction("handles whose axes are not as many as their lengths")
+            at = end
+            known = declared[variable].shape
+            if shape != known and not _fits(shape, known):
+                raise contradiction("a handle of another shape than its variable")
+            shapes.append(shape)
+        if at != len(lengths):
+            raise contradiction("handles whose axes are not as many as their lengths")
+
+    def _check(
+        self,
+        variables: list[int],
+        dtypes: list[int],
+        regions: list[int],
+        offsets: list[int],
+        byte_counts: list[int],
     ) -> None:
-        """Each handle must have its variable's shape, as far as that is known."""
-        known = self._ranks[variables]
-        if np.any((known >= 0) & (known != ranks)):
-            raise contradiction("a handle of another rank than its variable")
-        axes = np.where(known < 0, 0, known)
-        begins = starts_of(np.maximum(self._ranks, 0))[variables]
-        ends = starts_of(axes)
-        # For each axis of the variables that have handles, its position among all variables' axes.
-        positions = np.repeat(begins - ends[:-1], axes) + np.arange(ends[-1])
-        declared = self._lengths[positions]
-        answered = lengths.astype(np.int64)[np.repeat(known >= 0, ranks)]
-        if np.any((declared >= 0) & (declared != answered)):
-            raise contradiction("a handle of another shape than its variable")
+        """What must hold before memory that another process made is used."""
+        numbers, widths, is_plan = self._numbers, _dtypes.WIDTHS, self._plan
+        rooms = [region.byte_count for region in self.regions]
+        shapes = self.shapes[len(self.shapes) - len(variables) :]
+        for variable, dtype, shape, region, offset, byte_count in zip(
+            variables, dtypes, shapes, regions, offsets, byte_counts
+        ):
+            if dtype != numbers[variable]:
+                raise contradiction("a handle of another dtype than its variable")
+            if dtype == _dtypes.STRING:
+                if byte_count < 8 * (math.prod(shape) + 1) and not is_plan:
+                    raise contradiction("a handle of strings without their offsets")
+            elif not widths[dtype]:
+                raise contradiction("a handle of a dtype that has no bytes")
+            elif byte_count != math.prod(shape) * widths[dtype]:
+                raise contradiction("a handle whose bytes are not what its shape needs")
+            if not is_plan and offset + byte_count > rooms[region]:
+                raise contradiction("a handle that ends after its region")
+
+    def _add_axes(
+        self, kept: dict[int, tuple[int, ...]], first: int, column: bytes, numbers: bytes
+    ) -> None:
+        """Adds a number for each axis of some handles, which the column names by position."""
+        values, at = _list(numbers, "<u8"), 0
+        for position in _list(column, "<u4"):
+            end = at + len(self.shapes[first + position])
+            kept[first + position] = tuple(values[at:end])
+            at = end
+        if at != len(values):
+            raise contradiction("columns of slices that differ in length")
+
+
+def _list(column: bytes, dtype: str) -> list[int]:
+    values: list[int] = read_column(column, dtype).tolist()
+    return values
+
+
+def _fits(shape: tuple[int, ...], known: tuple[int | None, ...] | None) -> bool:
+    """Whether a shape is one that is known in part."""
+    return known is None or (
+        len(shape) == len(known)
+        and all(length in (None, found) for length, found in zip(known, shape))
+    )
 
 
 class Handles:
@@ -277,79 +279,89 @@ class Handles:
         self._origin = origin
         self._writable = writable
         self._gathered = gathered
-        columns = {
-            key: parts[0] if len(parts) == 1 else np.concatenate(parts)
-            for key, parts in answer.columns.items()
-        }
         self._tensors = answer.tensors
         self._strides = answer.strides
         self._starts = answer.starts
-        self._numbers: list[int] = columns["dtypes"].tolist()
-        self._ranks: list[int] = columns["ranks"].tolist()
-        self._axes: list[int] = columns["axes"].tolist()
-        self._lengths: list[int] = columns["lengths"].tolist()
-        self._regions: list[int] = columns["regions"].tolist()
-        self._positions: list[int] = columns["variables"].tolist()
-        self.byte_counts: list[int] = columns["byte_counts"].tolist()
+        self._dtypes = answer.dtypes
+        self._shapes = answer.shapes
+        self._regions = answer.places
+        self._positions = answer.variables
+        self.byte_counts = answer.byte_counts
         self.names = [variables[position].name for position in self._positions]
-        self._map(answer.regions, columns)
+        self._map(answer.regions, answer.offsets)
 
-    def _map(self, regions: Sequence[_Region], columns: dict[str, npt.NDArray[Any]]) -> None:
+    def _map(self, regions: Sequence[_Region], offsets: Sequence[int]) -> None:
         """Maps of each region what the handles need of it."""
-        offsets = columns["offsets"].astype(np.int64)
-        counts = columns["byte_counts"].astype(np.int64)
-        ends = offsets + counts
-        for at, strides in self._strides.items():
-            ends[at] = offsets[at] + self._extent(at, strides)
-        self._memory: list[Any] = []
-        for position, region in enumerate(regions):
-            mine = np.flatnonzero((columns["regions"] == position) & (counts > 0))
-            if not len(mine):
-                self._memory.append(b"")
+        starts = [region.byte_count for region in regions]
+        ends = [0] * len(regions)
+        for at, (place, offset, byte_count) in enumerate(
+            zip(self._regions, offsets, self.byte_counts)
+        ):
+            if not byte_count:
                 continue
-            start = int(offsets[mine].min()) // _PAGE * _PAGE
-            length = int(ends[mine].max()) - start
-            if start + length > region.byte_count:
+            end = offset + byte_count
+            if at in self._strides:
+                end = offset + self._extent(at, self._strides[at])
+            starts[place] = min(starts[place], offset)
+            ends[place] = max(ends[place], end)
+        self._memory: list[Any] = []
+        for at, region in enumerate(regions):
+            if ends[at] > region.byte_count:
                 raise contradiction("a handle with strides that ends after its region")
-            self._memory.append(_mmap(region.descriptor, start, length, self._writable))
-            offsets[mine] -= start
-        self._offsets: list[int] = offsets.tolist()
+            starts[at] -= starts[at] % _PAGE
+            length = ends[at] - starts[at]
+            self._memory.append(
+                _mmap(region.descriptor, starts[at], length, self._writable) if ends[at] else b""
+            )
+        self._offsets = [offset - starts[place] for place, offset in zip(self._regions, offsets)]
 
     def _extent(self, at: int, strides: tuple[int, ...]) -> int:
         """The bytes from the first element of a handle with strides to the end of its last."""
         lengths = self.shape(at)
         if len(strides) != len(lengths):
             raise contradiction("strides that are not as many as the axes")
-        width = int(_dtypes.WIDTHS[self._numbers[at]])
+        width = _dtypes.WIDTHS[self._dtypes[at]]
         extent = sum((n - 1) * stride for n, stride in zip(lengths, strides)) + width
         if extent >= 2**62:
             raise contradiction("a handle with strides that ends after its region")
         return extent if all(lengths) else 0
 
     def shape(self, at: int) -> tuple[int, ...]:
-        axis = self._axes[at]
-        return tuple(self._lengths[axis : axis + self._ranks[at]])
+        return self._shapes[at]
 
     def tensor(self, at: int) -> str:
         return self._tensors.get(at) or self.names[at]
 
-    def array(self, at: int) -> npt.NDArray[Any]:
-        """The array of a handle; its memory lives as long as the array."""
-        axis = self._axes[at]
-        shape, number = tuple(self._lengths[axis : axis + self._ranks[at]]), self._numbers[at]
-        if number == _dtypes.STRING:
-            return self._strings(at, shape)
-        dtype = _dtypes.numpy_of(number)
-        if not self.byte_counts[at]:
-            empty: SharedArray = np.ndarray.__new__(SharedArray, shape, dtype)
-            empty.flags.writeable = self._writable
-            return empty
-        memory = self._memory[self._regions[at]]
-        offset = self._offsets[at]
-        strides = self._strides.get(at) if self._strides else None
-        array: SharedArray = np.ndarray.__new__(SharedArray, shape, dtype, memory, offset, strides)
-        array._place = (self, at)
-        return array
+    def arrays(self, handles: Iterable[int]) -> list[npt.NDArray[Any]]:
+        """The arrays of handles; their memory lives as long as they do."""
+        # What is looked up for each array is most of what making it costs.
+        new, dtypes, shapes, strides = np.ndarray.__new__, self._dtypes, self._shapes, self._strides
+        memory, regions, offsets = self._memory, self._regions, self._offsets
+        number, dtype = -1, np.dtype(np.uint8)
+        made: list[npt.NDArray[Any]] = []
+        for at in handles:
+            if dtypes[at] != number:
+                number = dtypes[at]
+                dtype = _dtypes.numpy_of(number)
+            if number == _dtypes.STRING:
+                made.append(self._strings(at, shapes[at]))
+                continue
+            array: SharedArray
+            if self.byte_counts[at]:
+                array = new(
+                    SharedArray,
+                    shapes[at],
+                    dtype,
+                    memory[regions[at]],
+                    offsets[at],
+                    strides.get(at),
+                )
+                array._place = (self, at)
+            else:
+                array = new(SharedArray, shapes[at], dtype)
+                array.flags.writeable = self._writable
+            made.append(array)
+        return made
 
     def place(self, at: int) -> Place | None:
         """What another process needs to map the same bytes; None for rows that were chosen."""
@@ -413,10 +425,9 @@ class Resolved(Mapping[str, npt.NDArray[Any]]):
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """All arrays by their variables' names, in the order of the variables."""
-        made, make = self._made, self._handles.array
-        for name, at in self._index.items():
-            if name not in made:
-                made[name] = make(at)
+        made = self._made
+        missing = {name: at for name, at in self._index.items() if name not in made}
+        made.update(zip(missing, self._handles.arrays(missing.values())))
         return {name: made[name] for name in self._index}
 
     def parts(self, name: str) -> list[npt.NDArray[Any]]:
@@ -445,7 +456,7 @@ class Resolved(Mapping[str, npt.NDArray[Any]]):
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         array = self._made.get(name)
         if array is None:
-            array = self._made[name] = self._handles.array(self._index[name])
+            array = self._made[name] = self._handles.arrays([self._index[name]])[0]
         return array
 
     def __iter__(self) -> Iterator[str]:
@@ -463,13 +474,9 @@ class Resolved(Mapping[str, npt.NDArray[Any]]):
 
 def report_of(answer: Answer, pairs: Sequence[Pair], variables: Sequence[Variable]) -> Report:
     """What the replies to a call say of its map."""
-    assigned: dict[str, str] = {}
-    at = 0
-    for column in answer.columns.get("variables", ()):
-        for position in column.tolist():
-            name = variables[position].name
-            assigned[name] = answer.tensors.get(at, name)
-            at += 1
+    names = [variables[position].name for position in answer.variables]
+    assigned = dict(zip(names, names))
+    assigned.update((names[at], tensor) for at, tensor in answer.tensors.items())
     return Report(
         assigned,
         answer.skipped,

@@ -53,8 +53,11 @@ def variables_of(declared: VariablesLike) -> list[Variable]:
     The values of a mapping are `(dtype, shape)`, or anything with a dtype and a shape, such as an
     array.
     """
-    if not isinstance(declared, Mapping):
+    # Whether something is a `Mapping` takes long to find out the first time.
+    if isinstance(declared, (list, tuple)) or not isinstance(declared, Mapping):
         variables = list(declared)
+        if set(map(type, variables)) <= {Variable}:
+            return variables
         for variable in variables:
             if not isinstance(variable, Variable):
                 raise TypeError(

@@ -1,0 +1,124 @@
+"""One process that connects, and makes a numpy array of each tensor of the checkpoint.
+
+usage: arrays.py PEER SOCKET PREFIX TABLE
+
+Everything that a trainer knows before it connects is prepared: names, shapes, object ids.
+"""
+
+import hashlib
+import json
+import sys
+import time
+import warnings
+
+import numpy as np
+
+import worker
+
+
+def object_id(kind, name):
+    return hashlib.sha1(f"{kind} {name}".encode()).digest()
+
+
+def with_warmstart(socket, prefix, rows):
+    import warmstart
+
+    variables = [warmstart.Variable(name, "float32", shape) for name, shape, _ in rows]
+
+    def start(watch):
+        client = warmstart.Client(socket=socket)
+        watch.step("connect")
+        resolved = client.resolve(prefix, {"/": "/"}, variables)
+        watch.step("ask")
+        arrays = resolved.arrays()
+        watch.step("arrays")
+        return arrays, client
+
+    return start
+
+
+def with_plasma_get(socket, _, rows):
+    """Plasma makes the arrays from what `put` stored of them: their dtypes and shapes too."""
+    from pyarrow import plasma
+
+    names = [name for name, _, _ in rows]
+    ids = [plasma.ObjectID(object_id("array", name)) for name in names]
+
+    def start(watch):
+        client = plasma.connect(socket)
+        watch.step("connect")
+        found = client.get(ids)
+        watch.step("ask")
+        arrays = dict(zip(names, found))
+        watch.step("arrays")
+        return arrays, client
+
+    return start
+
+
+def with_plasma_buffers(socket, _, rows):
+    """Plasma knows bytes only: dtypes and shapes are the trainer's, and nothing compares them."""
+    from pyarrow import plasma
+
+    ids = [plasma.ObjectID(object_id("buffer", name)) for name, _, _ in rows]
+
+    def start(watch):
+        client = plasma.connect(socket)
+        watch.step("connect")
+        buffers = client.get_buffers(ids)
+        watch.step("ask")
+        arrays = {
+            name: np.frombuffer(buffer, np.float32).reshape(shape)
+            for (name, shape, _), buffer in zip(rows, buffers)
+        }
+        watch.step("arrays")
+        return arrays, client
+
+    return start
+
+
+def with_mmap(_, prefix, rows):
+    """No daemon at all: the offsets are known, and nothing is checked."""
+    import mmap
+
+    sized = [(name, shape, offset, int(np.prod(shape))) for name, shape, offset in rows]
+
+    def start(watch):
+        with open(f"{prefix}.data-00000-of-00001", "rb") as file:
+            mapping = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
+        watch.step("connect")
+        arrays = {
+            name: np.frombuffer(mapping, np.float32, count, offset).reshape(shape)
+            for name, shape, offset, count in sized
+        }
+        watch.step("arrays")
+        return arrays, None
+
+    return start
+
+
+def touch(arrays):
+    """Read a byte of each page."""
+    return sum(int(array.reshape(-1).view(np.uint8)[::4096].sum()) for array in arrays.values())
+
+
+def main(peer, socket, prefix, table):
+    warnings.simplefilter("ignore")  # pyarrow says of Plasma that it is deprecated
+    with open(table) as file:
+        rows = [(name, tuple(shape), offset) for name, shape, offset in json.load(file)]
+    before = time.perf_counter()
+    start = globals()[f"with_{peer}"](socket, prefix, rows)
+    imports = time.perf_counter() - before
+    worker.wait()
+    watch = worker.Stopwatch()
+    arrays, _client = start(watch)
+    total, steps = watch.total, dict(watch.steps)
+    digest = touch(arrays)
+    watch.step("touch")
+    worker.finish(
+        seconds=total, imports=imports, steps=steps, touch=watch.steps["touch"], digest=digest
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,84 @@
+"""The tables and the plot that a run's figures make."""
+
+import statistics
+
+from plot import svg
+
+
+def arrays(found):
+    """Milliseconds of one process, and of several at once."""
+    names = ["median", "best", "last", "connect", "ask", "arrays", "touch", "import"]
+    lines = [
+        "Milliseconds from connecting to arrays: 301 variables, 1 GiB, warm, fresh processes.",
+        "Of several at once: the median process of each repetition, and the last; then its steps.",
+        f"{'':16}{'processes':>10}" + "".join(f"{name:>9}" for name in names),
+    ]
+    for peer, count, runs in found:
+        each = [statistics.median(one["seconds"] for one in run) for run in runs]
+        last = [max(one["seconds"] for one in run) for run in runs]
+        row = [statistics.median(each), min(each), statistics.median(last)]
+        for step in ("connect", "ask", "arrays"):
+            row.append(middle(one["steps"].get(step, 0) for run in runs for one in run))
+        row.append(middle(one["touch"] for run in runs for one in run))
+        row.append(middle(one["imports"] for run in runs for one in run))
+        numbers = "".join(f"{1000 * value:9.2f}" for value in row)
+        lines.append(f"{peer:16}{count:>10}{numbers}")
+    return "\n".join(lines) + "\n"
+
+
+def middle(values):
+    return statistics.median(values)
+
+
+def training(found):
+    """Seconds until the last process has read every byte, and memory beyond TensorFlow's own."""
+    rows = summary(found)
+    lines = [
+        "Seconds until the last process has all variables and has read every byte,",
+        "and MiB of all processes beyond `import tensorflow`",
+        f"{'':12}{'mode':>8}{'processes':>10}{'median':>9}{'best':>9}{'PSS':>9}{'private':>9}",
+    ]
+    for row in rows:
+        lines.append(
+            f"{row['peer']:12}{row['mode']:>8}{row['processes']:>10}{row['median']:>9.2f}"
+            f"{row['best']:>9.2f}{row['Pss']:>9.0f}{row['Private_Dirty']:>9.0f}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def summary(found):
+    """The rows of the training's table, for the page and the plot as well."""
+    idle = {
+        count: {name: middle(memory[name] for _, memory in runs) for name in runs[0][1]}
+        for peer, _, count, runs in found
+        if peer == "nothing"
+    }
+    rows = []
+    for peer, mode, count, runs in found:
+        if peer == "nothing":
+            continue
+        walls = [max(one["wall"] for one in run) for run, _ in runs]
+        beyond = {
+            name: middle(memory[name] for _, memory in runs) - value
+            for name, value in idle[count].items()
+        }
+        rows.append(
+            {"peer": peer, "mode": mode, "processes": count, "median": middle(walls)}
+            | {"best": min(walls)} | beyond
+        )  # fmt: skip
+    return rows
+
+
+def plot(found):
+    """The eager mode's figures, as SVG."""
+    rows = [
+        {
+            "peer": row["peer"],
+            "jobs": row["processes"],
+            "seconds": row["median"],
+            "gibibytes": max(row["Pss"], 0) / 1024,
+        }
+        for row in summary(found)
+        if row["mode"] == "eager"
+    ]
+    return svg(rows, "Jobs that start from one checkpoint of 1 GiB")

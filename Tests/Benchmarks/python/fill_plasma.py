@@ -1,0 +1,32 @@
+"""Put the checkpoint's tensors into a Plasma store, as arrays and as bytes.
+
+usage: fill_plasma.py SOCKET PREFIX TABLE
+"""
+
+import json
+import sys
+import warnings
+
+import numpy as np
+
+from arrays import object_id
+
+
+def main(socket, prefix, table):
+    warnings.simplefilter("ignore")  # pyarrow says of Plasma that it is deprecated
+    from pyarrow import plasma
+
+    client = plasma.connect(socket)
+    stored = np.memmap(f"{prefix}.data-00000-of-00001", np.float32, "r")
+    with open(table) as file:
+        rows = json.load(file)
+    for name, shape, offset in rows:
+        value = np.array(stored[offset // 4 : offset // 4 + int(np.prod(shape))])
+        client.put(value.reshape(shape), plasma.ObjectID(object_id("array", name)))
+        whole = plasma.ObjectID(object_id("buffer", name))
+        np.frombuffer(client.create(whole, value.nbytes), np.float32)[:] = value
+        client.seal(whole)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

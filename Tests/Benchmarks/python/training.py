@@ -1,0 +1,88 @@
+"""One training process: it makes all variables, starts them from the checkpoint, reads every byte.
+
+usage: training.py PEER MODE SOCKET PREFIX TABLE
+
+PEER is `tensorflow`, `warmstart`, or `nothing`, which imports TensorFlow and stops there. MODE is
+`eager` or `graph`. But for the module whose functions they call, both peers run the same code.
+"""
+
+import json
+import os
+import sys
+import time
+
+import worker
+
+
+def eager(tf, train, prefix, rows):
+    """Variables without values, which are assigned: no peer pays for initial values."""
+    variables = {
+        name: tf.Variable(tf.raw_ops.Empty(shape=shape, dtype=tf.float32), name=name)
+        for name, shape in rows
+    }
+    yield "variables"
+    train.init_from_checkpoint(prefix, variables)
+    yield "assign"
+    total = sum(float(tf.reduce_sum(variable)) for variable in variables.values())
+    yield "read"
+    return total, variables
+
+
+def reader(tf, train, prefix, rows):
+    """Variables made of what load_checkpoint returns."""
+    checkpoint = train.load_checkpoint(prefix)
+    variables = [tf.Variable(checkpoint.get_tensor(name), name=name) for name, _ in rows]
+    yield "assign"
+    total = sum(float(tf.reduce_sum(variable)) for variable in variables)
+    yield "read"
+    return total, variables
+
+
+def graph(tf, train, prefix, rows):
+    """What a program for TensorFlow 1 does: a graph whose initializers are the checkpoint's."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default():
+        zeros = v1.zeros_initializer()
+        variables = [v1.get_variable(name, shape, tf.float32, zeros) for name, shape in rows]
+        sums = [tf.reduce_sum(variable) for variable in variables]
+        yield "variables"
+        train.init_from_checkpoint(prefix, {"/": "/"})
+        initializer = v1.global_variables_initializer()
+        session = v1.Session()
+        session.run(initializer)
+        yield "assign"
+        total = sum(float(value) for value in session.run(sums))
+        yield "read"
+    return total, session
+
+
+def main(peer, mode, socket, prefix, table):
+    os.environ["WARMSTART_SOCKET"] = socket
+    with open(table) as file:
+        rows = [(name, tuple(shape)) for name, shape, _ in json.load(file)]
+    before = time.perf_counter()
+    import tensorflow as tf
+
+    if peer == "warmstart":
+        import warmstart.tensorflow as train
+    else:
+        train = tf.train if mode == "reader" else tf.compat.v1.train
+    tf.reduce_sum(tf.zeros([1]))  # TensorFlow sets itself up at its first operation
+    imports = time.perf_counter() - before
+    worker.wait()
+    watch = worker.Stopwatch()
+    found = None
+    if peer != "nothing":
+        steps = globals()[mode](tf, train, prefix, rows)
+        while found is None:
+            try:
+                watch.step(next(steps))
+            except StopIteration as end:
+                found = end.value
+    worker.finish(
+        seconds=watch.total, imports=imports, steps=watch.steps, digest=found and found[0]
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

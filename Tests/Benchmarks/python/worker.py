@@ -1,0 +1,41 @@
+"""What all measured processes do: wait for each other, then say how long they took.
+
+A process prints "ready" when its imports are done, starts when its standard input ends, prints one
+line of JSON, and stays, so that its memory can be counted, until it is killed.
+"""
+
+import gc
+import json
+import signal
+import sys
+import time
+
+
+def wait():
+    """Wait until all processes are ready."""
+    gc.collect()  # What imports left behind is not the peers' to clear up.
+    print("ready", flush=True)
+    sys.stdin.read()
+
+
+def finish(**found):
+    """Print what was found, then keep all memory until killed."""
+    print(json.dumps({"ended": time.monotonic(), **found}), flush=True)
+    signal.pause()
+
+
+class Stopwatch:
+    """The seconds of each step, one after the other."""
+
+    def __init__(self):
+        self.steps = {}
+        self.started = self.last = time.perf_counter()
+
+    def step(self, name):
+        now = time.perf_counter()
+        self.steps[name] = now - self.last
+        self.last = now
+
+    @property
+    def total(self):
+        return self.last - self.started
