@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,16 +11,21 @@ import numpy as np
 from . import _dtypes
 from ._checkpoint import Checkpoint
 from ._client import Client, Path, default_client
+from ._errors import WarmstartError
 
 
 class CheckpointReader:
     """Reads tensors of a checkpoint, as the reader that `tf.train.load_checkpoint` returns.
 
-    Arrays are read-only views of memory that all jobs share.
+    Arrays are read-only views of memory that all jobs share. A reader that is asked for tensor after
+    tensor asks the daemon for more and more at once: for as many as it has, beside the one.
     """
 
     def __init__(self, path: Path, *, client: Client | None = None) -> None:
         self.checkpoint: Checkpoint = (client or default_client()).open(path)
+        self._arrays: dict[str, Any] = {}
+        # The names of tensors that were not asked for yet, and do not keep others from being read.
+        self._ahead: Iterator[str] | None = None
 
     def has_tensor(self, name: str) -> bool:
         return name in self.checkpoint.tensors
@@ -35,8 +42,27 @@ class CheckpointReader:
 
     def get_tensor(self, name: str) -> Any:
         """A tensor as an array; a scalar as numpy's scalar, or `bytes`. Raises TENSOR_NOT_FOUND."""
-        array = self.checkpoint.array(name)
+        array = self._arrays.get(name)
+        if array is None:
+            array = self._read(name)
         return array if array.shape else array[()]
+
+    def _read(self, name: str) -> Any:
+        if self._ahead is None:
+            tensors = self.checkpoint.tensors.values()
+            self._ahead = iter([t.name for t in tensors if t.dtype not in _WITHOUT_ARRAYS])
+        more = [
+            n for n in itertools.islice(self._ahead, len(self._arrays)) if n not in self._arrays
+        ]
+        if more:
+            try:
+                self._arrays.update(self.checkpoint.arrays([name, *more]))
+                return self._arrays[name]
+            except WarmstartError:
+                # Perhaps because of one that nobody wants.
+                self._ahead = iter([])
+        array = self._arrays[name] = self.checkpoint.array(name)
+        return array
 
     def debug_string(self) -> bytes:
         """A line for each tensor, with its dtype and shape."""
