@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import _dtypes
-from ._checkpoint import Checkpoint
+from ._checkpoint import Checkpoint, Tensor
 from ._client import Client, Path, default_client
 from ._errors import WarmstartError
 
@@ -18,14 +18,14 @@ class CheckpointReader:
     """Reads tensors of a checkpoint, as the reader that `tf.train.load_checkpoint` returns.
 
     Arrays are read-only views of memory that all jobs share. A reader that is asked for tensor after
-    tensor asks the daemon for more and more at once: for as many as it has, beside the one.
+    tensor asks the daemon for more and more at once: for as many as it has, and as many bytes.
     """
 
     def __init__(self, path: Path, *, client: Client | None = None) -> None:
         self.checkpoint: Checkpoint = (client or default_client()).open(path)
         self._arrays: dict[str, Any] = {}
-        # The names of tensors that were not asked for yet, and do not keep others from being read.
-        self._ahead: Iterator[str] | None = None
+        # Tensors that may be wanted next.
+        self._ahead: Iterator[Tensor] | None = None
 
     def has_tensor(self, name: str) -> bool:
         return name in self.checkpoint.tensors
@@ -50,10 +50,16 @@ class CheckpointReader:
     def _read(self, name: str) -> Any:
         if self._ahead is None:
             tensors = self.checkpoint.tensors.values()
-            self._ahead = iter([t.name for t in tensors if t.dtype not in _WITHOUT_ARRAYS])
-        more = [
-            n for n in itertools.islice(self._ahead, len(self._arrays)) if n not in self._arrays
-        ]
+            self._ahead = iter([t for t in tensors if t.dtype not in _WITHOUT_ARRAYS])
+        # No more tensors and bytes than were read so far: a large one that nobody wants may be cold.
+        room = max(_AHEAD, sum(array.nbytes for array in self._arrays.values()))
+        more = []
+        for tensor in itertools.islice(self._ahead, len(self._arrays)):
+            room -= tensor.byte_count
+            if room < 0:
+                break
+            if tensor.name not in self._arrays:
+                more.append(tensor.name)
         if more:
             try:
                 self._arrays.update(self.checkpoint.arrays([name, *more]))
@@ -74,6 +80,8 @@ class CheckpointReader:
 
 
 _WITHOUT_ARRAYS = ("variant", "resource")
+# So many bytes may be read that nobody asked for. Chosen, not tuned.
+_AHEAD = 16 << 20
 
 
 def _numpy(name: str) -> np.dtype[Any]:
