@@ -7,10 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-import shared_cases
-from shared_cases import Case
 from warmstart import _locate
 from warmstart._errors import WarmstartError
+
+import shared_cases
+from shared_cases import Case
 
 GIVEN = ("files", "states", "fifos", "path")
 EXPECTED = ("format", "prefix", "opens", "totals", "error", "hint", "says", "silent")

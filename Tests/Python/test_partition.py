@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import shared_cases
-from shared_cases import Case
 from warmstart import _partition
 from warmstart._errors import WarmstartError
 from warmstart._variables import Slice, Variable
+
+import shared_cases
+from shared_cases import Case
 
 CASES = shared_cases.load(
     "partitioners", ["partitioner", "dtype", "shape"], ["parts", "offsets", "count", "error"]
