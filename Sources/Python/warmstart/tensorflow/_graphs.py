@@ -13,10 +13,10 @@ import weakref
 from collections.abc import Sequence
 from typing import Any, Callable, NamedTuple
 
-import tensorflow as tf
 from tensorflow.python.client import session
 from tensorflow.python.eager import core
 from tensorflow.python.framework import errors_impl, ops
+from tensorflow.python.ops import gen_script_ops, script_ops
 
 from . import _failures
 
@@ -36,18 +36,23 @@ class Stands(NamedTuple):
 RESTORE = Stands("RestoreV2", "tensors", "dtypes", {})
 
 
-def add(
-    function: Callable[..., Any],
-    inputs: Sequence[Any],
-    dtypes: Sequence[Any],
-    stands: Stands,
-    name: str | None,
-) -> list[Any]:
+def register(graph: Any, function: Callable[..., Any], stands: Stands) -> str:
+    """Registers a function for operations of a graph; returns the token that they name it by."""
+    token: str = script_ops._py_funcs.insert(function)
+    _hooks.attach(graph, token, stands)
+    # TensorFlow refers weakly to functions; the graph that all run in keeps them.
+    outer = graph
+    while getattr(outer, "outer_graph", None) is not None:
+        outer = outer.outer_graph
+    if not hasattr(outer, "_py_funcs_used_in_graph"):
+        outer._py_funcs_used_in_graph = []
+    outer._py_funcs_used_in_graph.append(function)
+    return token
+
+
+def add(token: str, inputs: Sequence[Any], dtypes: Sequence[Any], name: str | None) -> list[Any]:
     """Adds an operation to the graph that is being built; returns its outputs."""
-    quiet = tf.autograph.experimental.do_not_convert(function)
-    outputs: list[Any] = tf.numpy_function(quiet, inputs, list(dtypes), name=name)
-    operation = outputs[0].op
-    _hooks.attach(operation.graph, operation.get_attr("token").decode(), stands)
+    outputs: list[Any] = gen_script_ops.py_func(inputs, token, list(dtypes), name=name)
     return outputs
 
 
@@ -64,9 +69,6 @@ class _Hooks:
     def attach(self, graph: Any, token: str, stands: Stands) -> None:
         with self._lock:
             self._tokens[token] = stands
-            # A function is called by others, and outlives the graph that it is traced in.
-            while getattr(graph, "outer_graph", None) is not None:
-                graph = graph.outer_graph
             if graph in self._graphs:
                 return
             self._graphs.add(graph)

@@ -162,27 +162,21 @@ class Restore:
         keys: Sequence[Key] | None,
         name: str | None,
     ) -> list[Any]:
+        graph = ops.get_default_graph()
+        made = _made.setdefault(graph, _MadeFor(graph))
         with ops.name_scope(name, "RestoreV2") as scope:
+            names = tf.convert_to_tensor(names, tf.string, name="tensor_names")
+            if not _is_local(names.device):
+                return _own(prefix, names, specs, types, scope)
             inputs = [
-                tf.convert_to_tensor(value, tf.string, name=label)
-                for value, label in (
-                    (prefix, "prefix"),
-                    (names, "tensor_names"),
-                    (specs, "shape_and_slices"),
-                )
+                made.constant(path, names.device) if path is not None else prefix,
+                names,
+                made.constant(tuple(key.spec for key in keys), names.device) if keys else specs,
             ]
-        if not _is_local(inputs[1].device):
-            return _own(inputs[0], inputs[1], inputs[2], types, name)
-        group = _group_of(inputs[1].graph, path)
-        if keys is not None:
-            group.add(keys)
-        settings = self._settings
-        dtypes = [dtype.name for dtype in types]
-
-        def restore(prefix: bytes, names: Any, specs: Any) -> list[Array]:
-            return _serve(settings, group, prefix, _decoded(names), _decoded(specs), dtypes)
-
-        outputs = _graphs.add(restore, inputs, types, _graphs.RESTORE, scope)
+        group = made.group(path)
+        group.add(keys or ())
+        token = made.token(self._settings, group, tuple(dtype.name for dtype in types))
+        outputs = _graphs.add(token, inputs, types, scope)
         for key, output in zip(keys or (), outputs):
             cut = cut_of(key.spec) if key.spec else None
             if cut is not None:
@@ -296,10 +290,39 @@ def _decode(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
 
 
-# What the operations of each graph will ask for, by the path that they were made with.
-_groups: weakref.WeakKeyDictionary[Any, dict[str | None, Group]] = weakref.WeakKeyDictionary()
+class _MadeFor:
+    """What the operations of one graph have in common."""
+
+    def __init__(self, graph: Any) -> None:
+        self._graph = weakref.ref(graph)
+        self._groups: dict[str | None, Group] = {}
+        self._tokens: dict[tuple[Settings, Group, tuple[str, ...]], str] = {}
+        self._constants: dict[tuple[Any, str], Any] = {}
+
+    def group(self, path: str | None) -> Group:
+        """What the graph asks for of a checkpoint, by the path that operations are made with."""
+        return self._groups.setdefault(path, Group())
+
+    def token(self, settings: Settings, group: Group, dtypes: tuple[str, ...]) -> str:
+        """The token of the function that restores tensors of these dtypes."""
+        key = (settings, group, dtypes)
+        if key not in self._tokens:
+
+            def restore(prefix: bytes, names: Any, specs: Any) -> list[Array]:
+                return _serve(settings, group, prefix, _decoded(names), _decoded(specs), dtypes)
+
+            self._tokens[key] = _graphs.register(self._graph(), restore, _graphs.RESTORE)
+        return self._tokens[key]
+
+    def constant(self, value: Any, device: str) -> Any:
+        """A constant, one for all operations on a device: a graph of 300 is much smaller then."""
+        graph: Any = self._graph()
+        if graph._get_control_flow_context() is not None:
+            return tf.constant(value, tf.string)
+        if (value, device) not in self._constants:
+            with ops.control_dependencies(None):
+                self._constants[value, device] = tf.constant(value, tf.string)
+        return self._constants[value, device]
 
 
-def _group_of(graph: Any, path: str | None) -> Group:
-    groups = _groups.setdefault(graph, {})
-    return groups.setdefault(path, Group())
+_made: weakref.WeakKeyDictionary[Any, _MadeFor] = weakref.WeakKeyDictionary()
