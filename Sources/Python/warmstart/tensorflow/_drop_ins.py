@@ -1,0 +1,125 @@
+"""TensorFlow's functions that read checkpoints, through Warmstart."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from .._client import Client
+from ._init import unmatched
+from ._install import temporarily
+from ._restore import restored_count
+
+
+class WarmstartWarning(UserWarning):
+    """What TensorFlow passes over in silence, and is seldom meant."""
+
+
+def init_from_checkpoint(
+    ckpt_dir_or_file: Any,
+    assignment_map: Any,
+    *,
+    client: Client | None = None,
+    fallback: bool = False,
+) -> None:
+    """Initializes variables from a checkpoint, as `tf.compat.v1.train.init_from_checkpoint`.
+
+    In a graph, variables get their values when their initializers run, from the daemon, and
+    resource variables share its memory; the graph holds no values. In eager mode they get them at
+    once, and share it too. Memory is copied where a variable is updated, and no other job
+    sees it. The map is a mapping or a list of pairs: from a tensor's name to a variable, its name
+    or the list of its partitions, or from "scope/" to "other/". `install` says what the options are.
+
+    Raises what TensorFlow's function raises: ValueError for a tensor that the checkpoint lacks, for
+    other shapes and for names that are no variables; `tf.errors.OpError` for what is wrong
+    with the checkpoint. Warns (`WarmstartWarning`) of pairs that matched no variable.
+    """
+    if isinstance(assignment_map, Iterator):
+        assignment_map = list(assignment_map)
+    with temporarily(client, fallback):
+        tf.compat.v1.train.init_from_checkpoint(ckpt_dir_or_file, assignment_map)
+    useless = unmatched(assignment_map)
+    if not useless and assignment_map:
+        return
+    if len(useless) == len(assignment_map):
+        _warn(f"init_from_checkpoint({ckpt_dir_or_file!r}) assigned nothing{_hint(useless)}")
+        return
+    for key, target in useless:
+        _warn(f"init_from_checkpoint: the pair {key!r}: {target!r} matched no variable")
+
+
+def warm_start(
+    ckpt_to_initialize_from: Any,
+    vars_to_warm_start: Any = ".*",
+    var_name_to_vocab_info: Any = None,
+    var_name_to_prev_var_name: Any = None,
+    *,
+    client: Client | None = None,
+    fallback: bool = False,
+) -> None:
+    """Warm-starts the variables of a graph, as `tf.compat.v1.train.warm_start`.
+
+    Takes and raises what that does, and warns (`WarmstartWarning`) if it found no variable: in
+    eager mode there are no collections to find any in. `install` says what the options are.
+    """
+    before = restored_count()
+    with temporarily(client, fallback):
+        tf.compat.v1.train.warm_start(
+            ckpt_to_initialize_from,
+            vars_to_warm_start,
+            var_name_to_vocab_info,
+            var_name_to_prev_var_name,
+        )
+    if restored_count() == before:
+        _warn(
+            f"warm_start({ckpt_to_initialize_from!r}, {vars_to_warm_start!r}) found no variable"
+            + ("; in eager mode it finds none by name" if tf.executing_eagerly() else "")
+        )
+
+
+def load_checkpoint(
+    ckpt_dir_or_file: Any, *, client: Client | None = None, fallback: bool = False
+) -> Any:
+    """A reader of a checkpoint, as `tf.train.load_checkpoint`.
+
+    Its arrays are in memory that all jobs share, and copied, for this process, where they are
+    written. Raises ValueError for a directory without a checkpoint, and `tf.errors.OpError`.
+    """
+    with temporarily(client, fallback):
+        return tf.train.load_checkpoint(ckpt_dir_or_file)
+
+
+def load_variable(
+    ckpt_dir_or_file: Any, name: str, *, client: Client | None = None, fallback: bool = False
+) -> Any:
+    """A tensor of a checkpoint as an array, as `tf.train.load_variable`."""
+    with temporarily(client, fallback):
+        return tf.train.load_variable(ckpt_dir_or_file, name)
+
+
+def list_variables(
+    ckpt_dir_or_file: Any, *, client: Client | None = None, fallback: bool = False
+) -> list[tuple[str, list[int]]]:
+    """The names and shapes of a checkpoint's tensors, sorted, as `tf.train.list_variables`."""
+    with temporarily(client, fallback):
+        listed: list[tuple[str, list[int]]] = tf.train.list_variables(ckpt_dir_or_file)
+        return listed
+
+
+checkpoints_iterator = tf.train.checkpoints_iterator
+"""TensorFlow's own, which reads no tensors."""
+
+
+def _hint(useless: list[tuple[Any, Any]]) -> str:
+    if not useless:
+        return ": the map is empty"
+    if tf.executing_eagerly():
+        return ": in eager mode names and scopes match nothing, only variables do"
+    return ": no variable matches " + ", ".join(repr(target) for _, target in useless)
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, WarmstartWarning, stacklevel=3)

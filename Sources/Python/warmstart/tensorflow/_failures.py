@@ -1,0 +1,76 @@
+"""Errors by the classes that TensorFlow's own restoring raises, with our messages."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tensorflow.python.framework import errors_impl
+
+from .._errors import CODES, WarmstartError
+
+# TensorFlow's reader raises Python's own classes for these codes; ours are of both kinds.
+
+
+class _ReaderInvalidArgument(errors_impl.InvalidArgumentError, ValueError):  # type: ignore[misc]
+    pass
+
+
+class _ReaderOutOfRange(errors_impl.OutOfRangeError, IndexError):  # type: ignore[misc]
+    pass
+
+
+class _ReaderResourceExhausted(errors_impl.ResourceExhaustedError, MemoryError):  # type: ignore[misc]
+    pass
+
+
+_OF_READER = {
+    "INVALID_ARGUMENT": _ReaderInvalidArgument,
+    "OUT_OF_RANGE": _ReaderOutOfRange,
+    "RESOURCE_EXHAUSTED": _ReaderResourceExhausted,
+}
+
+# A Python function that fails in a graph gives TensorFlow an error of no class, whose text has the
+# exception's; this part of it says which class is meant.
+_MARK = re.compile(r"\[warmstart:([A-Z_]+)\]")
+
+
+class FailureInGraph(Exception):
+    """What a Python function in a graph raises; `of_message` finds the class again."""
+
+
+def in_graph(error: WarmstartError) -> FailureInGraph:
+    """The exception to raise within a graph."""
+    return FailureInGraph(f"{error} [warmstart:{error.code}]")
+
+
+def in_eager_mode(error: WarmstartError) -> Exception:
+    """The exception to raise where an operation is executed at once."""
+    return _made(_class_of(error.code), error)
+
+
+def of_reader(error: WarmstartError) -> Exception:
+    """The exception to raise from a checkpoint reader."""
+    return _made(_OF_READER.get(error.code) or _class_of(error.code), error)
+
+
+def of_message(error: Any) -> Any:
+    """The error that a graph's `UnknownError` stands for, or the error itself."""
+    if type(error) is not errors_impl.UnknownError:
+        return error
+    match = _MARK.search(error.message)
+    if match is None:
+        return error
+    return _class_of(match[1])(error.node_def, error.op, error.message)
+
+
+def _made(kind: Any, error: WarmstartError) -> Exception:
+    made: Exception = kind(None, None, str(error))
+    made.__cause__ = error
+    return made
+
+
+def _class_of(code: str) -> Any:
+    if code not in CODES[1:]:
+        return errors_impl.UnknownError
+    return errors_impl.exception_type_from_error_code(CODES.index(code))

@@ -1,0 +1,142 @@
+"""Puts Warmstart in the place of the two functions by which TensorFlow reads checkpoints."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from typing import Any
+
+from tensorflow.python.ops import gen_io_ops, io_ops
+from tensorflow.python.training import checkpoint_utils, py_checkpoint_reader
+
+from .._client import Client
+from .._errors import WarmstartError
+from . import _failures, _init
+from ._reader import CheckpointReader
+from ._restore import Restore, Settings, restores_itself
+from ._sources import sources
+
+_own_restore: Any = io_ops.restore_v2
+_own_reader: Any = py_checkpoint_reader.NewCheckpointReader
+_own_init: Any = checkpoint_utils._init_from_checkpoint
+
+_lock = threading.RLock()
+_installed: list[Installation] = []
+
+
+class Installation:
+    """What `install` put in place; undone by `uninstall`, or at the end of a `with` block."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.restore = Restore(settings)
+
+    def uninstall(self) -> None:
+        """Undoes this installation, and none that is around it; no more than once."""
+        with _lock:
+            if self in _installed:
+                _installed.remove(self)
+                if not _installed:
+                    _put_back()
+
+    def __enter__(self) -> Installation:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.uninstall()
+
+
+def install(*, client: Client | None = None, fallback: bool = False) -> Installation:
+    """Has TensorFlow restore from the daemon, whatever the program calls.
+
+    Checkpoints are then read through `client`, or this process's, by `tf.train.Checkpoint`,
+    `tf.compat.v1.train.Saver`, `init_from_checkpoint`, `warm_start`, `load_checkpoint`, Keras, and
+    all else that restores variables or reads a checkpoint from Python, in eager mode, in graphs
+    and in functions. Operations that were put into a graph go on asking the daemon when
+    they run, also after `uninstall`. Errors have the classes that TensorFlow raises.
+
+    Where no daemon listens, restoring raises `tf.errors.UnavailableError` with how to start one.
+    With `fallback`, TensorFlow then restores by its own means, which the log ("warmstart") says
+    once. What Warmstart cannot share is always left to TensorFlow: variants (the state of
+    iterators), remote paths such as gs://, operations that are placed on another machine, and
+    graphs that were imported with their operations.
+
+    The result is a context manager; without `with`, `uninstall` undoes it.
+    """
+    installation = Installation(Settings(client, fallback))
+    with _lock:
+        _installed.append(installation)
+        if len(_installed) == 1:
+            _replace(_own_restore, restore_v2)
+            _replace(_own_reader, NewCheckpointReader)
+            checkpoint_utils._init_from_checkpoint = _init_from_checkpoint
+    return installation
+
+
+def uninstall() -> None:
+    """Undoes the latest `install`; nothing if there is none."""
+    with _lock:
+        if _installed:
+            _installed[-1].uninstall()
+
+
+def temporarily(
+    client: Client | None, fallback: bool
+) -> contextlib.AbstractContextManager[Installation | None]:
+    """An installation for one call; none if there is one and the call wants no other."""
+    if client is None and not fallback and _latest() is not None:
+        return contextlib.nullcontext()
+    return install(client=client, fallback=fallback)
+
+
+def _put_back() -> None:
+    _replace(restore_v2, _own_restore)
+    _replace(NewCheckpointReader, _own_reader)
+    if checkpoint_utils._init_from_checkpoint is _init_from_checkpoint:
+        checkpoint_utils._init_from_checkpoint = _own_init
+    sources.clear()
+
+
+def _replace(old: Any, new: Any) -> None:
+    """Replaces a function wherever a module has it under its name, as by `from … import`."""
+    name = old.__name__
+    for module in list(sys.modules.values()):
+        names = getattr(module, "__dict__", None)
+        if module is gen_io_ops or names is None or module.__name__ == __name__:
+            continue
+        if names.get(name) is old:
+            names[name] = new
+
+
+def _latest() -> Installation | None:
+    with _lock:
+        return _installed[-1] if _installed else None
+
+
+def restore_v2(
+    prefix: Any, tensor_names: Any, shape_and_slices: Any, dtypes: Any, name: str | None = None
+) -> Any:
+    """Restores tensors from a checkpoint, from the daemon."""
+    latest = _latest()
+    call = _own_restore if latest is None else latest.restore
+    return call(prefix, tensor_names, shape_and_slices, dtypes, name)
+
+
+def NewCheckpointReader(filepattern: Any) -> Any:
+    """Opens a checkpoint, from the daemon."""
+    latest = _latest()
+    path = filepattern.decode() if isinstance(filepattern, bytes) else str(filepattern)
+    if latest is None or restores_itself(path):
+        return _own_reader(filepattern)
+    try:
+        return CheckpointReader(sources.open(latest.settings.client, path))
+    except WarmstartError as error:
+        if latest.settings.falls_back(error):
+            return _own_reader(filepattern)
+        raise _failures.of_reader(error) from error
+
+
+def _init_from_checkpoint(ckpt_dir_or_file: Any, assignment_map: Any) -> Any:
+    with _init.expected(assignment_map):
+        return _own_init(ckpt_dir_or_file, assignment_map)

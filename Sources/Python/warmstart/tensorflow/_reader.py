@@ -1,0 +1,75 @@
+"""The reader that stands in for TensorFlow's."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from .. import _dtypes
+from .._checkpoint import Tensor
+from .._errors import WarmstartError
+from . import _failures
+from ._keys import Key
+from ._sources import Source
+
+
+class CheckpointReader:
+    """A checkpoint by the methods of `tf.compat.v1.train.NewCheckpointReader`.
+
+    Arrays are private copies of shared memory, page by page as they are written. Errors are
+    TensorFlow's classes.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        with _translated():
+            self._tensors: dict[str, Tensor] = source.checkpoint.tensors
+
+    def has_tensor(self, tensor_str: Any) -> bool:
+        return _text(tensor_str) in self._tensors
+
+    def get_variable_to_shape_map(self) -> dict[str, list[int]]:
+        return {name: list(tensor.shape) for name, tensor in self._tensors.items()}
+
+    def get_variable_to_dtype_map(self) -> dict[str, tf.DType]:
+        """TensorFlow's dtypes by the tensors' names."""
+        return {
+            name: tf.dtypes.as_dtype(_dtypes.NUMBERS[tensor.dtype])
+            for name, tensor in self._tensors.items()
+            if tensor.dtype in _dtypes.NUMBERS
+        }
+
+    def get_tensor(self, tensor_str: Any) -> Any:
+        """A tensor as an array; a scalar as numpy's scalar, or `bytes`. `NotFoundError`."""
+        name = _text(tensor_str)
+        with _translated():
+            if name not in self._tensors:
+                raise WarmstartError.of(
+                    "TENSOR_NOT_FOUND", f"{self._source.checkpoint.path} has no tensor {name}"
+                )
+            (array,) = self._source.fetch([Key(name, "", self._tensors[name].dtype)])
+        return array if array.shape else array[()]
+
+    def debug_string(self) -> bytes:
+        """A line for each tensor, with its dtype and shape."""
+        lines = [
+            f"{name} (DT_{tensor.dtype.upper()}) [{','.join(map(str, tensor.shape))}]"
+            for name, tensor in self._tensors.items()
+        ]
+        return "\n".join(lines).encode("utf-8", "surrogateescape")
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except WarmstartError as error:
+        raise _failures.of_reader(error) from error
+
+
+def _text(name: Any) -> str:
+    return os.fsdecode(name) if isinstance(name, (bytes, str)) else str(name)

@@ -1,0 +1,328 @@
+"""The function that stands in for TensorFlow's `restore_v2`."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.eager import context
+from tensorflow.python.framework import errors_impl, ops, tensor_util
+from tensorflow.python.ops import gen_io_ops
+
+from .. import _files
+from .._client import Client
+from .._connection import log
+from .._errors import CODES, WarmstartError
+from . import _failures, _graphs
+from ._keys import Key, cut_of, keys_of
+from ._sources import ALIGNMENT, Array, Group, sources
+
+# What says nothing of the checkpoint or of what is asked, but of the service: TensorFlow's own way
+# may be tried.
+_OF_SERVICE = frozenset(
+    ("CONNECTION", "DRAINING", "QUOTA", "BUDGET", "DEADLINE", "NOT_ALLOWED", "SYSTEM")
+)
+
+own_restore: Any = gen_io_ops.restore_v2
+
+
+class Settings(NamedTuple):
+    """Which client asks, and whether TensorFlow's own way is taken where the daemon cannot serve."""
+
+    client: Client | None
+    fallback: bool
+
+    def falls_back(self, error: WarmstartError) -> bool:
+        """Whether TensorFlow's own way is to be taken; says so in the log, once a reason."""
+        if not self.fallback or error.reason not in _OF_SERVICE:
+            return False
+        if error.reason not in _said:
+            _said.add(error.reason)
+            log.warning("restoring without the daemon, by TensorFlow's own means: %s", error)
+        return True
+
+
+_said: set[str] = set()
+
+
+def restores_itself(prefix: str) -> bool:
+    """Whether only TensorFlow can read the files: those of object stores and its own schemes."""
+    return _files.is_remote(_files.without_scheme(prefix))
+
+
+class _Local(threading.local):
+    group: Group | None = None
+    count = 0
+
+
+_local = _Local()
+
+
+@contextmanager
+def expecting(keys: Sequence[Key]) -> Iterator[None]:
+    """In eager mode: says what this thread will ask for, so that one call resolves all of it."""
+    outer, _local.group = _local.group, Group(keys)
+    try:
+        yield
+    finally:
+        _local.group = outer
+
+
+def restored_count() -> int:
+    """How many tensors this thread asked for or has made graphs ask for, ever."""
+    return _local.count
+
+
+def count(tensors: int) -> None:
+    _local.count += tensors
+
+
+class Restore:
+    """`restore_v2` that asks Warmstart, for one installation's settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def __call__(
+        self,
+        prefix: Any,
+        tensor_names: Any,
+        shape_and_slices: Any,
+        dtypes: Any,
+        name: str | None = None,
+    ) -> list[Any]:
+        """Restores tensors from a checkpoint: the same as TensorFlow's function of this name."""
+        types = [tf.dtypes.as_dtype(dtype).base_dtype for dtype in dtypes]
+        count(len(types))
+        names, specs = _texts(tensor_names), _texts(shape_and_slices)
+        paths = _texts([prefix])
+        path = paths[0] if paths else None
+        keys = None
+        if names is not None and specs is not None:
+            keys = keys_of(names, specs, [dtype.name for dtype in types])
+            # TensorFlow says what is wrong with it.
+            if keys is None:
+                return _own(prefix, tensor_names, shape_and_slices, dtypes, name)
+        served = [dtype not in (tf.variant, tf.resource) for dtype in types]
+        if not any(served) or (path is not None and restores_itself(path)):
+            return _own(prefix, tensor_names, shape_and_slices, dtypes, name)
+        if not all(served):
+            if names is None or specs is None:
+                return _own(prefix, tensor_names, shape_and_slices, dtypes, name)
+            return self._split(prefix, names, specs, types, served, name)
+        if not context.executing_eagerly():
+            return self._symbolic(prefix, path, tensor_names, shape_and_slices, types, keys, name)
+        if path is None or keys is None or not _is_local(context.context().device_name):
+            return _own(prefix, tensor_names, shape_and_slices, dtypes, name)
+        return self._eager(path, keys, types, name)
+
+    def _split(
+        self,
+        prefix: Any,
+        names: Sequence[str],
+        specs: Sequence[str],
+        types: Sequence[Any],
+        served: Sequence[bool],
+        name: str | None,
+    ) -> list[Any]:
+        """What only TensorFlow can read is read by its own operation."""
+        found: dict[int, Any] = {}
+        calls: tuple[tuple[Any, bool], ...] = ((self, True), (_own, False))
+        for call, wanted in calls:
+            chosen = [at for at, is_served in enumerate(served) if is_served is wanted]
+            columns = [[column[at] for at in chosen] for column in (names, specs, types)]
+            found.update(zip(chosen, call(prefix, *columns, name)))
+        return [found[at] for at in range(len(types))]
+
+    def _eager(
+        self, path: str, keys: Sequence[Key], types: Sequence[Any], name: str | None
+    ) -> list[Any]:
+        try:
+            arrays = sources.open(self._settings.client, path).fetch(keys, _local.group)
+        except WarmstartError as error:
+            if self._settings.falls_back(error):
+                names, specs = [key.tensor for key in keys], [key.spec for key in keys]
+                return _own(path, names, specs, types, name)
+            raise _failures.in_eager_mode(error) from error
+        with ops.device("/device:CPU:0"):
+            return [tensor_of(array, dtype) for array, dtype in zip(arrays, types)]
+
+    def _symbolic(
+        self,
+        prefix: Any,
+        path: str | None,
+        names: Any,
+        specs: Any,
+        types: Sequence[Any],
+        keys: Sequence[Key] | None,
+        name: str | None,
+    ) -> list[Any]:
+        graph = ops.get_default_graph()
+        made = _made.setdefault(graph, _MadeFor(graph))
+        with ops.name_scope(name, "RestoreV2") as scope:
+            names = tf.convert_to_tensor(names, tf.string, name="tensor_names")
+            if not _is_local(names.device):
+                return _own(prefix, names, specs, types, scope)
+            inputs = [
+                made.constant(path, names.device) if path is not None else prefix,
+                names,
+                made.constant(tuple(key.spec for key in keys), names.device) if keys else specs,
+            ]
+        group = made.group(path)
+        group.add(keys or ())
+        token = made.token(self._settings, group, tuple(dtype.name for dtype in types))
+        outputs = _graphs.add(token, inputs, types, scope)
+        for key, output in zip(keys or (), outputs):
+            cut = cut_of(key.spec) if key.spec else None
+            if cut is not None:
+                output.set_shape(cut.shape)
+        return outputs
+
+
+def tensor_of(array: Array, dtype: Any) -> Any:
+    """An eager tensor of an array, which shares its memory if that is aligned."""
+    if dtype == tf.string:
+        return tf.constant(array, tf.string)
+    if not _is_ready:
+        # The first operation of a process copies what it is given.
+        tf.stop_gradient(np.zeros(ALIGNMENT, np.uint8))
+        _is_ready.append(True)
+    tensor = tf.stop_gradient(array)
+    return tensor if tensor.dtype == dtype else tf.bitcast(tensor, dtype)
+
+
+_is_ready: list[bool] = []
+
+
+def _serve(
+    settings: Settings,
+    group: Group | None,
+    prefix: bytes,
+    names: Sequence[str],
+    specs: Sequence[str],
+    dtypes: Sequence[str],
+) -> list[Array]:
+    """What an operation of a graph does when it runs."""
+    path = prefix.decode("utf-8", "surrogateescape")
+    keys = keys_of(names, specs, dtypes)
+    if keys is None or restores_itself(path):
+        return own_arrays(path, names, specs, dtypes)
+    try:
+        arrays = sources.open(settings.client, path).fetch(keys, group)
+    except WarmstartError as error:
+        if settings.falls_back(error):
+            return own_arrays(path, names, specs, dtypes)
+        raise _failures.in_graph(error) from None
+    # TensorFlow's quantized types are structured ones of numpy's.
+    types = [tf.dtypes.as_dtype(dtype) for dtype in dtypes]
+    return [
+        array.view(dtype.as_numpy_dtype) if dtype.is_quantized else array
+        for array, dtype in zip(arrays, types)
+    ]
+
+
+def own_arrays(
+    path: str, names: Sequence[str], specs: Sequence[str], dtypes: Sequence[str]
+) -> list[Array]:
+    """Restores by TensorFlow's own operation, within a Python function of a graph."""
+    try:
+        with context.eager_mode(), ops.device("/device:CPU:0"):
+            tensors = own_restore(path, list(names), list(specs), list(dtypes))
+            return [tensor.numpy() for tensor in tensors]
+    except errors_impl.OpError as error:
+        raise _failures.in_graph(
+            WarmstartError(CODES[error.error_code], "", error.message)
+        ) from None
+
+
+def _own(prefix: Any, names: Any, specs: Any, dtypes: Any, name: str | None) -> list[Any]:
+    restored: list[Any] = own_restore(prefix, names, specs, dtypes, name)
+    return restored
+
+
+def _is_local(device: str | None) -> bool:
+    """Whether what is placed on a device runs in this process."""
+    if not device:
+        return True
+    if context.executing_eagerly() and context.is_custom_device(device):
+        return False
+    return tf.DeviceSpec.from_string(device).job in (None, "localhost")
+
+
+def _texts(values: Any) -> list[str] | None:
+    """The strings of a list or a tensor, if they are known before anything runs."""
+    if isinstance(values, (list, tuple)):
+        texts = []
+        for value in values:
+            if not isinstance(value, (str, bytes)):
+                value = _constant(value)
+                if not isinstance(value, (str, bytes)):
+                    return None
+            texts.append(value if isinstance(value, str) else _decode(value))
+        return texts
+    array = _constant(values)
+    return None if array is None else _decoded(np.asarray(array))
+
+
+def _constant(value: Any) -> Any:
+    if hasattr(value, "__fspath__"):
+        return value.__fspath__()
+    if isinstance(value, np.ndarray):
+        return value if value.shape else value[()]
+    if not tf.is_tensor(value):
+        return None
+    if isinstance(value, ops.EagerTensor):
+        return value.numpy()
+    array = tensor_util.constant_value(value)
+    return array if array is None or array.shape else array[()]
+
+
+def _decoded(names: Any) -> list[str]:
+    return [name if isinstance(name, str) else _decode(name) for name in names.reshape(-1)]
+
+
+def _decode(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
+
+
+class _MadeFor:
+    """What the operations of one graph have in common."""
+
+    def __init__(self, graph: Any) -> None:
+        self._graph = weakref.ref(graph)
+        self._groups: dict[str | None, Group] = {}
+        self._tokens: dict[tuple[Settings, Group, tuple[str, ...]], str] = {}
+        self._constants: dict[tuple[Any, str], Any] = {}
+
+    def group(self, path: str | None) -> Group:
+        """What the graph asks for of a checkpoint, by the path that operations are made with."""
+        return self._groups.setdefault(path, Group())
+
+    def token(self, settings: Settings, group: Group, dtypes: tuple[str, ...]) -> str:
+        """The token of the function that restores tensors of these dtypes."""
+        key = (settings, group, dtypes)
+        if key not in self._tokens:
+
+            def restore(prefix: bytes, names: Any, specs: Any) -> list[Array]:
+                return _serve(settings, group, prefix, _decoded(names), _decoded(specs), dtypes)
+
+            self._tokens[key] = _graphs.register(self._graph(), restore, _graphs.RESTORE)
+        return self._tokens[key]
+
+    def constant(self, value: Any, device: str) -> Any:
+        """A constant, one for all operations on a device: a graph of 300 is much smaller then."""
+        graph: Any = self._graph()
+        if graph._get_control_flow_context() is not None:
+            return tf.constant(value, tf.string)
+        if (value, device) not in self._constants:
+            with ops.control_dependencies(None):
+                self._constants[value, device] = tf.constant(value, tf.string)
+        return self._constants[value, device]
+
+
+_made: weakref.WeakKeyDictionary[Any, _MadeFor] = weakref.WeakKeyDictionary()

@@ -1,0 +1,161 @@
+"""The checkpoints that are being restored, and what was resolved of them in advance.
+
+TensorFlow restores variable by variable: a graph of 300 variables has 300 operations, and eager
+mode calls 300 times. Each would be a call of the daemon. A `Group` knows all that a graph, or one
+call of `init_from_checkpoint`, will ask for; the first that asks has all of it resolved in one call.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _files
+from .._checkpoint import Checkpoint
+from .._client import Client, default_client
+from .._errors import WarmstartError
+from .._locate import locate
+from ._keys import Key, declared
+
+# After so many seconds without a request, files are closed and leases given back. Chosen, not tuned.
+_IDLE = 5.0
+
+# TensorFlow shares memory from this alignment on.
+ALIGNMENT = 64
+
+Array = npt.NDArray[Any]
+
+
+class Group:
+    """Keys of one checkpoint that will be asked for one after the other."""
+
+    def __init__(self, keys: Sequence[Key] = ()) -> None:
+        self.keys = dict.fromkeys(keys)
+        # Whether they cannot be resolved together: one is at fault, and only its own error counts.
+        self.is_broken = False
+
+    def add(self, keys: Sequence[Key]) -> None:
+        self.keys.update(dict.fromkeys(keys))
+        self.is_broken = False
+
+
+class Source:
+    """An open checkpoint; it is closed with the last reference."""
+
+    def __init__(self, client: Client, prefix: str) -> None:
+        location = locate(prefix)
+        self._paths = [file.path for file in location.files]
+        self._stamp = self._stamps()
+        self._lock = threading.Lock()
+        self._ready: dict[Key, Array] = {}
+        self.client = client
+        self.checkpoint = Checkpoint(client, location)
+        self.last_use = time.monotonic()
+
+    def is_current(self) -> bool:
+        """Whether the files are those that were opened."""
+        return self._stamp is not None and self._stamp == self._stamps()
+
+    def fetch(self, keys: Sequence[Key], group: Group | None = None) -> list[Array]:
+        """The arrays of keys, in memory that is private to this process once it is written."""
+        with self._lock:
+            is_ready = all(key in self._ready for key in keys)
+            if is_ready or (group is not None and self._prepare(keys, group)):
+                return [self._ready[key] for key in keys]
+            return self._resolve(keys)
+
+    def gathered(self, key: Key, axes: Mapping[int, Any]) -> Array:
+        """Chosen rows or columns of a tensor, zeros where the index is -1."""
+        variables, pairs = declared([key])
+        resolved = self.checkpoint.resolve(
+            pairs, variables, alignment=ALIGNMENT, writable=True, gather={"0": axes}
+        )
+        return resolved["0"].view(np.ndarray)
+
+    def _prepare(self, keys: Sequence[Key], group: Group) -> bool:
+        """Resolves a whole group; returns whether that succeeded."""
+        wanted = [key for key in {**group.keys, **dict.fromkeys(keys)} if key not in self._ready]
+        if group.is_broken or len(wanted) <= len(keys):
+            return False
+        try:
+            self._ready.update(zip(wanted, self._resolve(wanted)))
+        except WarmstartError as error:
+            if error.reason == "CONNECTION":
+                raise
+            group.is_broken = True
+        return not group.is_broken
+
+    def _resolve(self, keys: Sequence[Key]) -> list[Array]:
+        variables, pairs = declared(keys)
+        resolved = self.checkpoint.resolve(pairs, variables, alignment=ALIGNMENT, writable=True)
+        # A subclass of numpy's array would not be shared by TensorFlow.
+        return [resolved[variable.name].view(np.ndarray) for variable in variables]
+
+    def _stamps(self) -> Any:
+        try:
+            states = [os.stat(path) for path in self._paths]
+        except OSError:
+            return None
+        return [(s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in states]
+
+
+class Sources:
+    """The checkpoints that were used last, by client and prefix."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sources: dict[tuple[str, str], Source] = {}
+        self._timer: threading.Timer | None = None
+
+    def open(self, client: Client | None, prefix: str) -> Source:
+        """Opens a checkpoint, or takes the open one if its files are still the same."""
+        client = client or default_client()
+        key = (client.socket, os.path.abspath(_files.without_scheme(prefix)))
+        with self._lock:
+            source = self._sources.get(key)
+        if source is None or source.client is not client or not source.is_current():
+            source = Source(client, prefix)
+        source.last_use = time.monotonic()
+        with self._lock:
+            self._sources[key] = source
+            self._watch()
+        return source
+
+    def clear(self) -> None:
+        """Forgets all: files are closed and leases given back where nothing else needs them."""
+        with self._lock:
+            dropped = list(self._sources.values())
+            self._sources.clear()
+        del dropped
+
+    def forget_timer(self) -> None:
+        """In a forked child, which has the parent's timer but not its thread."""
+        self._lock = threading.Lock()
+        self._timer = None
+        self._sources.clear()
+
+    def _watch(self) -> None:
+        if self._timer is None:
+            self._timer = threading.Timer(_IDLE, self._drop_idle)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _drop_idle(self) -> None:
+        with self._lock:
+            self._timer = None
+            oldest = time.monotonic() - _IDLE
+            idle = [key for key, source in self._sources.items() if source.last_use <= oldest]
+            dropped = [self._sources.pop(key) for key in idle]
+            if self._sources:
+                self._watch()
+        del dropped
+
+
+sources = Sources()
+os.register_at_fork(after_in_child=sources.forget_timer)
