@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -18,6 +20,36 @@ def private_bytes() -> int:
     """
     with open("/proc/self/smaps_rollup") as lines:
         return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
+
+
+def copied_bytes(addresses: Iterable[int]) -> int:
+    """How many bytes this process has copied by writing to the mappings of these addresses.
+
+    Fails if one of them is not in the mapping of a file: then all of it is a copy.
+    """
+    copied: dict[str, int] = {}
+    for address in addresses:
+        name, lines = _mapping(address)
+        assert name.split()[4] != "0", f"{address:x} is in memory of no file: {name}"
+        copied[name] = 1024 * sum(int(x.split()[1]) for x in lines if x.startswith("Anonymous:"))
+    return sum(copied.values())
+
+
+def _mapping(address: int) -> tuple[str, list[str]]:
+    """The line of /proc/self/smaps with the mapping of an address, and those that follow it."""
+    with open("/proc/self/smaps") as smaps:
+        found: tuple[str, list[str]] | None = None
+        for line in smaps:
+            match = re.match("([0-9a-f]+)-([0-9a-f]+) ", line)
+            if match is None:
+                if found is not None:
+                    found[1].append(line)
+            elif found is not None:
+                break
+            elif int(match[1], 16) <= address < int(match[2], 16):
+                found = line, []
+    assert found is not None, f"{address:x} is not mapped"
+    return found
 
 
 def in_fresh_process(program: str, *arguments: str) -> Any:
