@@ -15,7 +15,7 @@ Modules for frameworks: `warmstart.tensorflow`, `warmstart.torch`, `warmstart.ja
 from ._array import SharedArray
 from ._checkpoint import Checkpoint, Tensor
 from ._client import Client, check, default_client, list_variables, open, resolve
-from ._errors import Problem, WarmstartError
+from ._errors import Problem, WarmstartError, WarmstartWarning
 from ._locate import latest_checkpoint
 from ._options import ResolveOptions
 from ._partition import (
@@ -44,6 +44,7 @@ __all__ = [
     "Tensor",
     "Variable",
     "WarmstartError",
+    "WarmstartWarning",
     "check",
     "default_client",
     "fixed_size_partitioner",

@@ -68,6 +68,11 @@ def number_of(name: str) -> int:
         raise ValueError(f"unknown dtype {name!r}, expected one of {', '.join(NUMBERS)}") from None
 
 
+def plain(name: str) -> str:
+    """The type whose numbers a quantized type is stored as, or the type itself."""
+    return _PLAIN.get(name, name)
+
+
 def name_of(dtype: Any) -> str:
     """TensorFlow's name of a dtype: of its name, or of numpy's, TensorFlow's, JAX's or torch's type."""
     if isinstance(dtype, str) and dtype in NUMBERS:
@@ -107,7 +112,7 @@ def _find(number: int) -> np.dtype[Any]:
     name = NAMES.get(number, str(number))
     if number == STRING:
         return np.dtype(object)
-    name = _PLAIN.get(name, name)
+    name = plain(name)
     if not 0 <= number < len(WIDTHS) or not WIDTHS[number]:
         raise ValueError(f"elements of dtype {name} have no array")
     width = WIDTHS[number]

@@ -112,6 +112,10 @@ class WarmstartError(Exception):
         )
 
 
+class WarmstartWarning(UserWarning):
+    """What was done as asked, but perhaps not as it was meant, or dearer than it need be."""
+
+
 def contradiction(what: str) -> WarmstartError:
     """The daemon's answer contradicts itself: nothing of it may be used."""
     return WarmstartError.of("CONNECTION", f"the daemon's answer contradicts itself: {what}")

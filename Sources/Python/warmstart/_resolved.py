@@ -7,6 +7,7 @@ import math
 import mmap
 import os
 import sys
+import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
@@ -380,6 +381,12 @@ class Handles:
         start: int = data.__array_interface__["data"][0] + self._offsets[at]
         return start, start + self.byte_counts[at]
 
+    def keep(self, kept: object) -> None:
+        """Keeps an object for as long as anything is mapped."""
+        for memory in self._memory:
+            if isinstance(memory, mmap.mmap):
+                weakref.finalize(memory, lambda _: None, kept).atexit = False
+
     def _strings(self, at: int, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         memory = memoryview(self._memory[self._regions[at]])
         start = self._offsets[at]
@@ -442,6 +449,13 @@ class Resolved(Mapping[str, npt.NDArray[Any]]):
     def tensor(self, variable: str) -> str:
         """The name of the tensor that a variable got its value of."""
         return self._handles.tensor(self._index[variable])
+
+    def keep_lease(self) -> None:
+        """Keeps the lease until the arrays' memory is unmapped, even if this object ends before.
+
+        Without a lease the daemon may forget the checkpoint, and make another copy for later jobs.
+        """
+        self._handles.keep(self.checkpoint)
 
     def close(self) -> None:
         """Gives back the lease on the checkpoint; the arrays stay."""

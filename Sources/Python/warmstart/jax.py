@@ -1,0 +1,251 @@
+"""Checkpoints as arrays of JAX, in memory that all jobs of the machine share.
+
+    import warmstart.jax
+
+    params, report = warmstart.jax.load_into(params, "/models/bert", {"bert/": "encoder/"})
+
+On the CPU the arrays lie in the shared memory itself. Arrays of JAX never change, and what is
+donated to a compiled function (`donate_argnums`) is copied first, because the memory is not JAX's
+own: no job sees what another computes. On other devices they are copied to the device.
+
+What cannot be shared:
+
+- memory that is not aligned to 64 bytes; so that is what is asked of the daemon, unless
+  `alignment` says otherwise. The address of each array is looked at, and a `WarmstartWarning` says
+  what JAX has copied.
+- types of 4 and 2 bits, which JAX packs: it always copies them, without a warning.
+- int64, uint64, float64 and complex128, which JAX would turn into 32 bits in silence unless
+  `jax_enable_x64` is on: they are refused then, unless `narrow=True` asks for it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+import numpy.typing as npt
+
+from . import _dtypes, _frameworks
+from ._client import Client, Path
+from ._errors import WarmstartWarning
+from ._frameworks import Names, Rename
+from ._map import AssignmentMap
+from ._options import ResolveOptions
+from ._resolved import Report
+from ._variables import VariablesLike, variables_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+# JAX copies what begins elsewhere.
+_ALIGNMENT = 64
+_PACKED = ("int4", "uint4", "int2", "uint2", "float4_e2m1fn")
+_NARROW = {
+    "int64": "int32",
+    "uint64": "uint32",
+    "float64": "float32",
+    "complex128": "complex64",
+}
+
+
+def resolve(
+    path: Path,
+    assignment_map: AssignmentMap,
+    variables: VariablesLike,
+    *,
+    client: Client | None = None,
+    device: Any = None,
+    narrow: bool = False,
+    **options: Unpack[ResolveOptions],
+) -> dict[str, jax.Array]:
+    """Resolves an assignment map to arrays, by the names of the variables.
+
+    The map and the variables are those of `warmstart.Checkpoint.resolve`; `leaves` makes variables
+    of a tree of parameters. `device` is a device or sharding, as for `jax.device_put`. With
+    `narrow`, elements of 64 bits become 32 bits where x64 is off: floats are rounded, an integer
+    that does not fit is a ValueError. Variables that got nothing, such as new heads, are not in the
+    result.
+
+    Raises what `Checkpoint.resolve` does, and UNSUPPORTED for variables that JAX cannot hold:
+    strings, types that it lacks, and 64 bits without x64 and without `narrow`.
+    """
+    return _resolve(path, assignment_map, variables, client, device, narrow, options)[0]
+
+
+def load(
+    path: Path,
+    names: Names | None = None,
+    *,
+    rename: Rename | None = None,
+    client: Client | None = None,
+    device: Any = None,
+    narrow: bool = False,
+    **options: Unpack[ResolveOptions],
+) -> dict[str, jax.Array]:
+    """Loads tensors by name, all of them unless `names` says which.
+
+    The keys are the tensors' names. If `names` is a mapping, they are its values; `rename`, a
+    function, maps them further, and leaves out those for which it returns None. Without `names`,
+    what is no number (strings, variants, resources) is left out. `device` and `narrow` are those of
+    `resolve`. Raises TENSOR_NOT_FOUND, UNSUPPORTED, and what `Client.open` does.
+    """
+    options.setdefault("alignment", _ALIGNMENT)
+    arrays = _frameworks.load(path, names, rename, _refusal(narrow), client, options)
+    return _hand_over(arrays, device, 3)
+
+
+def load_into(
+    tree: Any,
+    path: Path,
+    assignment_map: AssignmentMap,
+    *,
+    client: Client | None = None,
+    device: Any = None,
+    narrow: bool = False,
+    **options: Unpack[ResolveOptions],
+) -> tuple[Any, Report]:
+    """Gives leaves of a tree their values, as `init_from_checkpoint` does.
+
+    The tree is any that JAX knows, of arrays or of `jax.ShapeDtypeStruct`, which cost no memory.
+    Returns a tree of the same structure, in which the leaves that the map assigns are replaced, and
+    what was assigned, skipped, not covered and not used. The names of leaves are those of `leaves`.
+    The rest is as for `resolve`.
+    """
+    arrays, report = _resolve(path, assignment_map, leaves(tree), client, device, narrow, options)
+    replaced = jax.tree_util.tree_map_with_path(
+        lambda keys, leaf: arrays.get(_name(keys), leaf), tree
+    )
+    return replaced, report
+
+
+def leaves(tree: Any) -> dict[str, Any]:
+    """The leaves of a tree that are arrays of numbers, by name: the path, joined by slashes.
+
+    The kernel in `{"encoder": [{"kernel": …}]}` is called `encoder/0/kernel`. ValueError if two
+    have one name.
+    """
+    found: dict[str, Any] = {}
+    for keys, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+        if not _is_variable(leaf):
+            continue
+        name = _name(keys)
+        if name in found:
+            raise ValueError(f"two leaves of the tree are called {name!r}")
+        found[name] = leaf
+    return found
+
+
+def _name(keys: Any) -> str:
+    return "/".join(str(_part(key)) for key in keys)
+
+
+def _part(key: Any) -> Any:
+    """What a key of a path is called: that of a dictionary, an index, or an attribute."""
+    for attribute in ("key", "idx", "name"):
+        if hasattr(key, attribute):
+            return getattr(key, attribute)
+    return key
+
+
+def _is_variable(leaf: Any) -> bool:
+    """Whether it has a shape, and a dtype that a checkpoint can have: random keys have none."""
+    if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
+        return False
+    try:
+        _dtypes.name_of(leaf.dtype)
+    except ValueError:
+        return False
+    return True
+
+
+def _resolve(
+    path: Path,
+    assignment_map: AssignmentMap,
+    variables: VariablesLike,
+    client: Client | None,
+    device: Any,
+    narrow: bool,
+    options: ResolveOptions,
+) -> tuple[dict[str, jax.Array], Report]:
+    options.setdefault("alignment", _ALIGNMENT)
+    resolved, arrays = _frameworks.resolve(
+        path, assignment_map, variables_of(variables), _refusal(narrow), client, options
+    )
+    return _hand_over(arrays, device, 4), resolved.report
+
+
+def _refusal(narrow: bool) -> _frameworks.Refusal:
+    def refusal(dtype: str) -> str | None:
+        if dtype in ("string", "variant", "resource"):
+            return "JAX has no such arrays"
+        if dtype in _NARROW and not _has_64_bits() and not narrow:
+            return (
+                f"JAX would make {_NARROW[dtype]} of it; set jax_enable_x64, pass narrow=True, "
+                "or leave it out"
+            )
+        if _dtypes.numpy_of(_dtypes.number_of(dtype)).type is np.void:
+            return "JAX has no such elements, or needs a newer ml_dtypes for them"
+        return None
+
+    return refusal
+
+
+def _has_64_bits() -> bool:
+    return bool(jax.dtypes.canonicalize_dtype(np.int64) == np.int64)
+
+
+def _hand_over(
+    arrays: Mapping[str, tuple[npt.NDArray[Any], str]], device: Any, user: int
+) -> dict[str, jax.Array]:
+    """Puts arrays where JAX wants them, and warns of those that it copied without need.
+
+    `user` is how many calls up the user's program is.
+    """
+    cut = not _has_64_bits()
+    plain: dict[str, npt.NDArray[Any]] = {}
+    narrowed: set[str] = set()
+    for name, (array, dtype) in arrays.items():
+        plain[name] = array.view(np.ndarray)
+        if cut and dtype in _NARROW:
+            plain[name] = _narrow(name, plain[name], _NARROW[dtype])
+            narrowed.add(name)
+    # One call for all is much faster than one for each.
+    results: dict[str, jax.Array] = jax.device_put(plain, device)
+    copied = [
+        name
+        for name, (array, dtype) in arrays.items()
+        if name not in narrowed
+        and dtype not in _PACKED
+        and array.size
+        and _is_copied(array, results[name])
+    ]
+    if copied:
+        size = sum(plain[name].nbytes for name in copied)
+        listed = ", ".join(copied[:3]) + (", …" if len(copied) > 3 else "")
+        warnings.warn(
+            f"JAX copied {len(copied)} of {len(plain)} arrays ({size} bytes) instead of sharing "
+            f"them, which it does only with contiguous memory at multiples of 64 bytes: {listed}",
+            WarmstartWarning,
+            stacklevel=user,
+        )
+    # In the order of the variables; JAX sorts the keys of a dictionary.
+    return {name: results[name] for name in plain}
+
+
+def _narrow(name: str, array: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
+    narrow = array.astype(dtype)
+    if narrow.dtype.kind in "iu" and not np.array_equal(narrow, array):
+        raise ValueError(f"{name}: not all of its numbers fit {dtype}; set jax_enable_x64")
+    return narrow
+
+
+def _is_copied(array: npt.NDArray[Any], result: jax.Array) -> bool:
+    """Whether an array on one CPU lies elsewhere; on other devices it always does."""
+    devices = result.devices()
+    if len(devices) != 1 or next(iter(devices)).platform != "cpu":
+        return False
+    start: int = array.__array_interface__["data"][0]
+    return bool(result.unsafe_buffer_pointer() != start)

@@ -1,0 +1,368 @@
+"""Checkpoints as tensors of torch."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import warmstart
+
+from daemons import Daemon, wait_until
+from memory import in_fresh_process
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+import warmstart.torch
+
+# What torch 2.13 lacks.
+LACKING = ("float8_e4m3b11fnuz", "float4_e2m1fn")
+EMBEDDINGS = "bert/embeddings/"
+
+
+class Encoder(torch.nn.Module):
+    """Named as the demo checkpoint is, with dots; and a head that it lacks."""
+
+    def __init__(self, device: str = "cpu") -> None:
+        super().__init__()
+        self.embeddings = torch.nn.Module()
+        self.embeddings.word_embeddings = torch.nn.Parameter(torch.zeros(8192, 256, device=device))
+        self.embeddings.LayerNorm = torch.nn.Module()
+        self.embeddings.LayerNorm.gamma = torch.nn.Parameter(torch.zeros(256, device=device))
+        self.embeddings.LayerNorm.register_buffer("beta", torch.zeros(256, device=device))
+        self.head = torch.nn.Linear(256, 3, device=device)
+
+
+@pytest.fixture
+def demo(golden: Path) -> str:
+    return str(golden / "demo")
+
+
+@pytest.fixture
+def arrays(demo: str) -> dict[str, np.ndarray]:
+    """What is stored, as numpy has it."""
+    return warmstart.open(demo).arrays()
+
+
+def bytes_of(tensor: torch.Tensor) -> bytes:
+    return tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+def test_every_dtype_has_the_stored_bytes(golden: Path) -> None:
+    checkpoint = warmstart.open(golden / "v2_dtypes" / "all")
+    held = [
+        name
+        for name, tensor in checkpoint.tensors.items()
+        if tensor.dtype not in (*LACKING, "string")
+    ]
+    tensors = warmstart.torch.load(golden / "v2_dtypes" / "all", held)
+    stored = checkpoint.arrays(held)
+    assert list(tensors) == held
+    for name, tensor in tensors.items():
+        dtype = name.split("/")[0]
+        # Quantized numbers are plain ones.
+        expected = dtype.removeprefix("q")
+        assert str(tensor.dtype) == f"torch.{expected}", name
+        assert tuple(tensor.shape) == stored[name].shape
+        assert bytes_of(tensor) == stored[name].tobytes()
+
+
+def test_numbers_are_those_that_were_stored(golden: Path) -> None:
+    path = golden / "v2_dtypes" / "all"
+    names = [f"{dtype}/mat" for dtype in ("bfloat16", "float8_e5m2", "int64", "float64")]
+    tensors = warmstart.torch.load(path, names)
+    for name, array in warmstart.open(path).arrays(names).items():
+        expected = array.astype(np.float64)
+        assert np.array_equal(tensors[name].to(torch.float64).numpy(), expected, equal_nan=True)
+
+
+def test_dtypes_that_torch_lacks_are_refused_all_at_once(golden: Path) -> None:
+    with pytest.raises(warmstart.WarmstartError) as caught:
+        warmstart.torch.load(golden / "v2_dtypes" / "all")
+    assert caught.value.reason == "UNSUPPORTED"
+    assert {problem.variable.split("/")[0] for problem in caught.value.problems} == set(LACKING)
+
+
+def test_strings_are_refused_if_they_are_named_and_left_out_otherwise(golden: Path) -> None:
+    path = golden / "tf2_object"
+    graph = "_CHECKPOINTABLE_OBJECT_GRAPH"
+    assert graph in warmstart.open(path).tensors
+    assert graph not in warmstart.torch.load(path)
+    with pytest.raises(warmstart.WarmstartError, match=f"{graph} has dtype string: torch has no"):
+        warmstart.torch.load(path, [graph])
+    with pytest.raises(warmstart.WarmstartError, match="torch has no such tensors"):
+        warmstart.torch.resolve(path, {graph: "graph"}, {"graph": ("string", [])})
+
+
+def test_a_variable_of_strings_that_gets_nothing_is_not_in_the_way(demo: str) -> None:
+    variables = {"beta": ("float32", [256]), "vocabulary": ("string", [3])}
+    tensors = warmstart.torch.resolve(demo, {EMBEDDINGS + "LayerNorm/beta": "beta"}, variables)
+    assert list(tensors) == ["beta"]
+
+
+def test_keys_are_renamed_by_a_map_or_a_function(demo: str) -> None:
+    beta, gamma = EMBEDDINGS + "LayerNorm/beta", EMBEDDINGS + "LayerNorm/gamma"
+    assert list(warmstart.torch.load(demo, {beta: "b", gamma: "g"})) == ["b", "g"]
+    renamed = warmstart.torch.load(
+        demo,
+        [beta, gamma],
+        rename=lambda name: name.replace("/", ".") if name.endswith("beta") else None,
+    )
+    assert list(renamed) == ["bert.embeddings.LayerNorm.beta"]
+    with pytest.raises(ValueError, match="'x' stands for two tensors"):
+        warmstart.torch.load(demo, {beta: "x", gamma: "x"})
+    with pytest.raises(TypeError, match="got the string"):
+        warmstart.torch.load(demo, beta)
+
+
+def test_names_that_no_tensor_has_are_refused_all_at_once(demo: str) -> None:
+    with pytest.raises(warmstart.WarmstartError) as caught:
+        warmstart.torch.load(demo, ["x", "global_step", "y"])
+    assert caught.value.reason == "TENSOR_NOT_FOUND"
+    assert [problem.tensor for problem in caught.value.problems] == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    "assignment_map",
+    [
+        {"bert/": "/"},
+        {"bert/embeddings/": "embeddings/"},
+        {"bert/embeddings/": "embeddings."},
+        {
+            "bert/embeddings/word_embeddings": "embeddings.word_embeddings",
+            "bert/embeddings/LayerNorm/": "embeddings/LayerNorm/",
+        },
+        {re.compile("bert/embeddings/(.*)"): r"embeddings.\1"},
+    ],
+    ids=["root", "slashes", "dots", "mixed", "pattern"],
+)
+def test_scopes_meet_dotted_names(
+    demo: str, arrays: dict[str, np.ndarray], assignment_map: dict[object, str]
+) -> None:
+    module = Encoder()
+    expected = {
+        "embeddings.word_embeddings",
+        "embeddings.LayerNorm.gamma",
+        "embeddings.LayerNorm.beta",
+    }
+    options = {"skip_missing": True}
+    for variables in (module, module.state_dict()):
+        tensors = warmstart.torch.resolve(demo, assignment_map, variables, **options)
+        assert set(tensors) == expected
+        for name, tensor in tensors.items():
+            assert np.array_equal(tensor.numpy(), arrays["bert/" + name.replace(".", "/")])
+    parameters = warmstart.torch.resolve(demo, assignment_map, module.named_parameters(), **options)
+    assert set(parameters) == expected - {"embeddings.LayerNorm.beta"}
+
+
+def test_another_separator_or_none_can_be_chosen(demo: str) -> None:
+    beta = {EMBEDDINGS + "LayerNorm/beta": "a/b"}
+    declared = ("float32", [256])
+    assert list(warmstart.torch.resolve(demo, beta, {"a::b": declared}, separator="::")) == ["a::b"]
+    assert list(warmstart.torch.resolve(demo, beta, {"a/b": declared}, separator=None)) == ["a/b"]
+    with pytest.raises(warmstart.WarmstartError) as caught:
+        warmstart.torch.resolve(demo, beta, {"a.b": declared}, separator=None)
+    assert caught.value.reason == "SCOPE_ONLY"
+
+
+def test_names_that_become_one_are_refused(demo: str) -> None:
+    declared = ("float32", [256])
+    with pytest.raises(ValueError, match="'a.b' and 'a/b' have one name"):
+        warmstart.torch.resolve(demo, {"x": "y"}, {"a.b": declared, "a/b": declared})
+
+
+def test_a_tensor_can_stand_in_the_map(demo: str, arrays: dict[str, np.ndarray]) -> None:
+    module = Encoder()
+    norm = module.embeddings.LayerNorm
+    tensors = warmstart.torch.resolve(
+        demo, {EMBEDDINGS + "LayerNorm/beta": (norm.gamma, "embeddings.LayerNorm.beta")}, module
+    )
+    assert set(tensors) == {"embeddings.LayerNorm.gamma", "embeddings.LayerNorm.beta"}
+    for tensor in tensors.values():
+        assert np.array_equal(tensor.numpy(), arrays[EMBEDDINGS + "LayerNorm/beta"])
+    with pytest.raises(ValueError, match="no variable"):
+        warmstart.torch.resolve(demo, {"x": torch.zeros(3)}, module)
+
+
+def test_partitions_are_tensors_too(demo: str, arrays: dict[str, np.ndarray]) -> None:
+    variables = warmstart.partitions(
+        "table.weight", "float32", [8192, 256], warmstart.fixed_size_partitioner(4)
+    )
+    word_embeddings = EMBEDDINGS + "word_embeddings"
+    for target in ("table.weight", "table/weight", variables):
+        parts = warmstart.torch.resolve(demo, {word_embeddings: target}, variables)
+        assert list(parts) == [f"table.weight/part_{number}" for number in range(4)]
+        whole = torch.cat(list(parts.values()))
+        assert np.array_equal(whole.numpy(), arrays[word_embeddings])
+
+
+def test_a_module_gets_its_values_and_stays_what_it_was(
+    demo: str, arrays: dict[str, np.ndarray]
+) -> None:
+    module = Encoder()
+    weight = module.embeddings.word_embeddings
+    head = module.head.weight.clone()
+    optimizer = torch.optim.SGD(module.parameters(), lr=1.0)
+    report = warmstart.torch.load_into(module, demo, {"bert/embeddings/": "embeddings."})
+    assert module.embeddings.word_embeddings is weight
+    assert weight.requires_grad
+    assert torch.equal(module.head.weight, head)
+    stored = torch.from_numpy(arrays[EMBEDDINGS + "word_embeddings"].copy())
+    assert torch.equal(weight, stored)
+    assert report.assigned == {
+        "embeddings.word_embeddings": EMBEDDINGS + "word_embeddings",
+        "embeddings.LayerNorm.gamma": EMBEDDINGS + "LayerNorm/gamma",
+        "embeddings.LayerNorm.beta": EMBEDDINGS + "LayerNorm/beta",
+    }
+    assert sorted(report.uncovered) == ["head.bias", "head.weight"]
+    # The optimizer was made before, and trains what the module computes with.
+    weight.sum().backward()
+    optimizer.step()
+    assert torch.equal(module.embeddings.word_embeddings, stored - 1.0)
+
+
+def test_what_a_trainer_writes_never_reaches_the_checkpoint(golden: Path, demo: str) -> None:
+    files = [*(golden / "demo").glob("model.ckpt*")]
+    before = [hashlib.sha256(file.read_bytes()).digest() for file in files]
+    module = Encoder()
+    warmstart.torch.load_into(module, demo, {"bert/embeddings/": "embeddings."})
+    for tensor in module.state_dict().values():
+        tensor.fill_(0.5)
+    again = warmstart.torch.load(demo, [EMBEDDINGS + "word_embeddings"])
+    assert not bool((again[EMBEDDINGS + "word_embeddings"] == 0.5).any())
+    assert [hashlib.sha256(file.read_bytes()).digest() for file in files] == before
+
+
+def test_tied_weights_stay_tied(demo: str) -> None:
+    for device in ("cpu", "meta"):
+        module = Encoder(device)
+        module.decoder = torch.nn.Linear(256, 8192, bias=False, device=device)
+        module.decoder.weight = module.embeddings.word_embeddings
+        warmstart.torch.load_into(module, demo, {"bert/embeddings/": "embeddings."})
+        assert module.decoder.weight is module.embeddings.word_embeddings
+        assert module.decoder.weight.device.type == "cpu"
+        with pytest.raises(ValueError, match="is tied to a variable that gets"):
+            warmstart.torch.load_into(
+                module,
+                demo,
+                {
+                    EMBEDDINGS + "word_embeddings": "embeddings.word_embeddings",
+                    EMBEDDINGS + "word_embeddings/adam_m": "decoder.weight",
+                },
+            )
+
+
+def test_a_module_without_memory_gets_some(demo: str, arrays: dict[str, np.ndarray]) -> None:
+    module = Encoder("meta")
+    module.embeddings.word_embeddings.requires_grad_(False)
+    warmstart.torch.load_into(module, demo, {"bert/embeddings/": "embeddings."})
+    weight, norm = module.embeddings.word_embeddings, module.embeddings.LayerNorm
+    assert isinstance(weight, torch.nn.Parameter) and not weight.requires_grad
+    assert isinstance(norm.gamma, torch.nn.Parameter) and norm.gamma.requires_grad
+    assert not isinstance(norm.beta, torch.nn.Parameter)
+    assert np.array_equal(norm.beta.numpy(), arrays[EMBEDDINGS + "LayerNorm/beta"])
+    # What got no value has no memory still.
+    assert module.head.weight.device.type == "meta"
+
+
+def test_nothing_is_changed_if_something_is_wrong(demo: str) -> None:
+    module = Encoder()
+    module.embeddings.extra = torch.nn.Parameter(torch.zeros(3))
+    with pytest.raises(warmstart.WarmstartError) as caught:
+        warmstart.torch.load_into(module, demo, {"bert/embeddings/": "embeddings."})
+    assert caught.value.reason == "TENSOR_NOT_FOUND"
+    assert not bool(module.embeddings.word_embeddings.any())
+    report = warmstart.torch.load_into(
+        module, demo, {"bert/embeddings/": "embeddings."}, skip_missing=True
+    )
+    assert [skipped.variable for skipped in report.skipped] == ["embeddings.extra"]
+    assert bool(module.embeddings.word_embeddings.any())
+
+
+def test_axes_can_be_permuted_without_a_copy(demo: str, arrays: dict[str, np.ndarray]) -> None:
+    module = torch.nn.Sequential()
+    module.add_module("output", torch.nn.Linear(1024, 256, bias=False))
+    kernel = "bert/encoder/layer_0/output/kernel"
+    pairs = {kernel: "output.weight"}
+    with pytest.raises(warmstart.WarmstartError) as caught:
+        warmstart.torch.load_into(module, demo, pairs)
+    assert caught.value.reason == "SHAPE_MISMATCH"
+    warmstart.torch.load_into(module, demo, pairs, permute={"output.weight": (1, 0)})
+    weight = module.output.weight
+    assert np.array_equal(weight.detach().numpy(), arrays[kernel].T)
+    assert weight.stride() == (1, 256)
+    inputs = torch.ones(2, 1024)
+    assert torch.allclose(module(inputs), inputs @ torch.from_numpy(arrays[kernel].copy()))
+    (tensor,) = warmstart.torch.resolve(
+        demo, {kernel: "w"}, {"w": ("float32", [256, 1024])}, permute={"w": [1, 0]}
+    ).values()
+    assert tensor.shape == (256, 1024)
+    for wrong in ((0, 0), (0,), (0, 1, 2)):
+        with pytest.raises(ValueError, match="order of the axes of output.weight"):
+            warmstart.torch.load_into(module, demo, pairs, permute={"output.weight": wrong})
+    with pytest.raises(ValueError, match="no variable x"):
+        warmstart.torch.load_into(module, demo, pairs, permute={"x": (1, 0)})
+
+
+def test_a_permuted_shape_is_declared_as_it_is_stored() -> None:
+    declared = warmstart.torch._Declared(
+        {"conv.weight": ("float32", [64, 3, 5, 7])}, ".", {"conv.weight": (3, 2, 0, 1)}
+    )
+    # [height, width, inputs, outputs] in the checkpoint.
+    assert declared.variables == [warmstart.Variable("conv/weight", "float32", (5, 7, 3, 64))]
+    assert torch.empty(5, 7, 3, 64).permute(3, 2, 0, 1).shape == (64, 3, 5, 7)
+
+
+def test_read_only_tensors_cannot_be_had(demo: str) -> None:
+    with pytest.raises(ValueError, match="no read-only tensors"):
+        warmstart.torch.load(demo, writable=False)
+    with pytest.raises(ValueError, match="no read-only tensors"):
+        warmstart.torch.resolve(demo, {"bert/": "/"}, Encoder(), writable=False)
+
+
+def test_the_lease_lasts_as_long_as_the_memory(demo: str, own_daemon: Daemon) -> None:
+    with warmstart.Client(own_daemon.socket) as client:
+        tensors = warmstart.torch.load(demo, client=client)
+        module = Encoder()
+        warmstart.torch.load_into(module, demo, {"bert/embeddings/": "embeddings."}, client=client)
+        assert client.status().lease_count == 2
+        part = tensors["bert/embeddings/word_embeddings"][5:9, 3]
+        del tensors
+        gc.collect()
+        assert client.status().lease_count == 2
+        del part
+        gc.collect()
+        assert wait_until(lambda: client.status().lease_count == 1)
+        del module
+        gc.collect()
+        assert wait_until(lambda: client.status().lease_count == 0)
+
+
+def test_nothing_is_copied_before_it_is_written(demo: str) -> None:
+    measured = in_fresh_process(
+        """
+        import json, sys
+        import torch
+        import warmstart.torch
+        from memory import private_bytes
+
+        torch.set_num_threads(1)
+        torch.ones(1 << 20).sum()
+        before = private_bytes()
+        tensors = warmstart.torch.load(sys.argv[1])
+        size = sum(tensor.nbytes for tensor in tensors.values())
+        total = sum(float(tensor.sum()) for tensor in tensors.values())
+        read = private_bytes() - before
+        for name in ("word_embeddings", "word_embeddings/adam_m"):
+            tensors["bert/embeddings/" + name].add_(1.0)
+        print(json.dumps([size, total, read, private_bytes() - before]))
+        """,
+        demo,
+    )
+    size, total, read, written = measured
+    assert total != 0
+    assert read < size / 4
+    assert 2 << 23 <= written < (2 << 23) + size / 4
