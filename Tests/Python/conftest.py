@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +25,10 @@ except ImportError:
         filter(None, (sources, os.environ.get("PYTHONPATH")))
     )
     import warmstart
+
+from warmstart import _array
+
+from impostor import Impostor, Peer
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -80,3 +87,50 @@ def client(daemon: Daemon) -> Iterator[warmstart.Client]:
 def golden() -> Path:
     """The checkpoints that TensorFlow wrote."""
     return REPOSITORY / "Tests" / "Golden"
+
+
+@pytest.fixture
+def impersonate(tmp_path: Path) -> Iterator[Callable[[Callable[[Peer], None]], Impostor]]:
+    """Starts servers that play the daemon's part."""
+    started: list[Impostor] = []
+
+    def start(play: Callable[[Peer], None]) -> Impostor:
+        directory = tmp_path / f"impostor-{len(started)}"
+        directory.mkdir()
+        started.append(Impostor(directory, play))
+        return started[-1]
+
+    yield start
+    for impostor in started:
+        impostor.close()
+
+
+@pytest.fixture(autouse=True)
+def descriptors_balanced(daemon: Daemon) -> Iterator[None]:
+    """No test leaves descriptors open, whatever fails in it."""
+    before = len(os.listdir("/proc/self/fd"))
+    yield
+    if len(os.listdir("/proc/self/fd")) == before:
+        return
+    # What is kept on purpose: the process's own client, and checkpoints of unpickled arrays.
+    _array._opened.clear()
+    gc.collect()
+    warmstart.default_client().close()
+    after = len(os.listdir("/proc/self/fd"))
+    assert after <= before, f"{after} descriptors are open, {before} were"
+
+
+@pytest.fixture
+def patience() -> Iterator[None]:
+    """Fails a test that hangs."""
+
+    def stop(number: int, where: Any) -> None:
+        raise AssertionError("the test hangs")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(60)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

@@ -22,7 +22,7 @@ from ._errors import WarmstartError, reading
 from ._locate import Location, open_file
 from ._map import AssignmentMap
 from ._options import Options, ResolveOptions
-from ._protocol import decode, message, read_column, read_names
+from ._protocol import decode, message, parse, read_column, read_names
 from ._resolve import check, resolve
 from ._resolved import Report, Resolved
 from ._variables import Slice, Variable, VariablesLike
@@ -133,7 +133,6 @@ class Checkpoint:
         `begin` runs before each try, `add` for each reply with its descriptors, which it must not
         keep.
         """
-        reply_type = message(method + "Reply")
 
         def prepare(connection: Connection) -> tuple[bytes, Sequence[int]]:
             begin()
@@ -142,8 +141,7 @@ class Checkpoint:
             return request.SerializeToString(), descriptors
 
         def receive(connection: Connection, response: bytes, received: Sequence[int]) -> None:
-            with reading():
-                reply = reply_type.FromString(response)
+            reply = parse(method + "Reply", response)
             opened = reply if method == "Open" else reply.checkpoint
             if opened.handle:
                 self._note(connection, opened)
@@ -339,7 +337,7 @@ def _attach(connection: Connection, descriptors: Sequence[int], deadline: Deadli
     for start in range(0, len(descriptors), MAXIMUM_DESCRIPTORS):
         batch = descriptors[start : start + MAXIMUM_DESCRIPTORS]
         for response, _ in connection.call(SERVICE + "Attach", b"", batch, (), deadline):
-            ids += message("AttachReply").FromString(response).ids
+            ids += parse("AttachReply", response).ids
     if len(ids) != len(descriptors):
         raise WarmstartError.of("SYSTEM", f"{len(ids)} ids for {len(descriptors)} files")
     return ids

@@ -23,7 +23,7 @@ from ._errors import WarmstartError
 from ._locate import locate
 from ._map import AssignmentMap
 from ._options import ResolveOptions
-from ._protocol import message
+from ._protocol import message, parse
 from ._resolved import Report, Resolved
 from ._variables import VariablesLike
 
@@ -106,7 +106,7 @@ class Client:
         states: list[int] = []
 
         def receive(connection: Connection, response: bytes, received: Sequence[int]) -> None:
-            states.append(message("grpc.health.v1.HealthCheckResponse").FromString(response).status)
+            states.append(parse("grpc.health.v1.HealthCheckResponse", response).status)
 
         self.call(_HEALTH, lambda connection: (request, ()), receive, (), Deadline(timeout))
         return states[-1:] == [1]
@@ -117,7 +117,7 @@ class Client:
         replies: list[Any] = []
 
         def receive(connection: Connection, response: bytes, received: Sequence[int]) -> None:
-            replies.append(message("StatusReply").FromString(response))
+            replies.append(parse("StatusReply", response))
 
         prepare = (request, ())
         self.call(SERVICE + "Status", lambda connection: prepare, receive, (), Deadline(timeout))

@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ._errors import CODES, Problem, WarmstartError, reading
-from ._protocol import decode, message
+from ._errors import CODES, Problem, WarmstartError, contradiction
+from ._protocol import decode, message, parse
 
 SERVICE = "/warmstart.v1.Warmstart/"
 MAXIMUM_DESCRIPTORS = 64
@@ -136,6 +136,8 @@ class Connection:
                 if reply.id != identifier:
                     raise ConnectionLost(f"a reply to call {reply.id}, expected {identifier}")
                 more = reply.more
+                if more and not reply.response:
+                    raise contradiction("a reply of nothing, and more to follow")
                 yield reply.response, received
             finally:
                 for descriptor in received:
@@ -185,9 +187,10 @@ class Connection:
 
     def _last_words(self, error: OSError) -> Exception:
         """Why nothing could be sent: a daemon that refuses a connection says so and closes it."""
+        deadline = Deadline(0.1)
         try:
             while True:
-                reply, received = self._receive(Deadline(0.1))
+                reply, received = self._receive(deadline)
                 for descriptor in received:
                     os.close(descriptor)
                 if reply.id == 0 and reply.HasField("status"):
@@ -206,8 +209,7 @@ class Connection:
             if flags or length > MAXIMUM_REPLY:
                 raise ConnectionLost(f"a frame of {length} bytes with flags {flags}")
             body = self._read(length, received, deadline)
-            with reading():
-                reply = message("Reply").FromString(bytes(body))
+            reply = parse("Reply", bytes(body))
             if reply.descriptor_count != len(received):
                 raise ConnectionLost(
                     f"{len(received)} descriptors, expected {reply.descriptor_count}"
@@ -267,18 +269,18 @@ def error_of(status: Any) -> WarmstartError:
     for detail in status.details:
         name = detail.type_url.rpartition("/")[2]
         if name == "google.rpc.ErrorInfo":
-            info = message(name).FromString(detail.value)
+            info = parse(name, detail.value)
             reason = info.reason if info.domain == "warmstart" else reason
         elif name == "warmstart.v1.Problems":
-            value = message("Problems").FromString(detail.value)
+            value = parse("Problems", detail.value)
             count = value.problem_count
             problems = [
                 Problem(p.reason, p.message, decode(p.key), decode(p.variable), decode(p.tensor))
                 for p in value.problems
             ]
         elif name == "google.rpc.RetryInfo":
-            delay = message(name).FromString(detail.value).retry_delay
-            retry_after = delay.seconds + delay.nanos / 1e9
+            delay = parse(name, detail.value).retry_delay
+            retry_after = max(0.0, delay.seconds + delay.nanos / 1e9)
     code = CODES[status.code] if 0 <= status.code < len(CODES) else str(status.code)
     return WarmstartError(code, reason, status.message, problems, count, retry_after)
 

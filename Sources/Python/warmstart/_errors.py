@@ -121,6 +121,12 @@ def contradiction(what: str) -> WarmstartError:
     return WarmstartError.of("CONNECTION", f"the daemon's answer contradicts itself: {what}")
 
 
+def system_error(what: str, error: Exception) -> WarmstartError:
+    """A system call that this process needs failed."""
+    text = getattr(error, "strerror", None) or str(error)
+    return WarmstartError.of("SYSTEM", f"cannot {what}: {text}")
+
+
 @contextlib.contextmanager
 def reading() -> Iterator[None]:
     """Turns what numpy, protobuf and indexing raise on a malformed answer into a contradiction."""

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf import descriptor_pb2, message_factory
 
+from ._errors import reading
+
 _WARMSTART = "warmstart.v1."
 _Field: Any = descriptor_pb2.FieldDescriptorProto
 _FIXED = (_Field.TYPE_FIXED32, _Field.TYPE_FIXED64, _Field.TYPE_SFIXED32, _Field.TYPE_SFIXED64)
@@ -43,6 +45,12 @@ _load()
 def message(name: str) -> Any:
     """The class of a message of the protocol, such as "Call" or "google.rpc.ErrorInfo"."""
     return _types.get(_WARMSTART + name) or _types[name]
+
+
+def parse(name: str, data: bytes) -> Any:
+    """Reads a message that the daemon sent; CONNECTION if it is none."""
+    with reading():
+        return message(name).FromString(data)
 
 
 def column(values: Any, dtype: str) -> bytes:

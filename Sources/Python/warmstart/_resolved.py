@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from . import _dtypes
 from ._array import Origin, Place, SharedArray
-from ._errors import contradiction, reading
+from ._errors import WarmstartError, contradiction, reading, system_error
 from ._map import Pair
 from ._protocol import decode, read_column, read_names
 from ._variables import Variable
@@ -33,6 +33,8 @@ _F_GET_SEALS = 1034
 _SEALS = 0x1 | 0x2 | 0x4 | 0x8
 _FILE, _ARENA = 1, 2
 _PAGE = mmap.PAGESIZE
+# numpy 2 has twice what it said before.
+_MOST_AXES = getattr(np, "MAXDIMS", 64)
 
 
 class Skipped(NamedTuple):
@@ -90,6 +92,7 @@ class Answer:
     def clear(self) -> None:
         """Forgets what was added: the call is made again."""
         self.close()
+        self._answered: set[int] = set()
         # Of each handle, in the order in which they came.
         self.variables: list[int] = []
         self.dtypes: list[int] = []
@@ -153,7 +156,11 @@ class Answer:
             descriptor = self._files[region.file]
         elif region.kind == _ARENA:
             descriptor = received[region.descriptor]
-            seals = fcntl.fcntl(descriptor, _F_GET_SEALS)
+            try:
+                seals = fcntl.fcntl(descriptor, _F_GET_SEALS)
+            except OSError:
+                # Of a pipe, or of a file on a disk.
+                seals = 0
             if seals & _SEALS != _SEALS:
                 raise contradiction("an arena that is not sealed")
         else:
@@ -161,7 +168,10 @@ class Answer:
         if region.byte_count > os.fstat(descriptor).st_size:
             raise contradiction("a region that is longer than its file")
         if region.kind == _ARENA:
-            descriptor = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 0)
+            try:
+                descriptor = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 0)
+            except OSError as error:
+                raise system_error("keep an arena", error) from None
         self.regions.append(_Region(region.kind, region.byte_count, descriptor, region.stability))
 
     def _add_handles(self, handles: Any) -> None:
@@ -177,6 +187,9 @@ class Answer:
             raise contradiction("columns of handles that differ in length")
         if max(variables, default=-1) >= len(self._variables):
             raise contradiction("a handle of no variable")
+        self._answered.update(variables)
+        if len(self._answered) != len(self.variables) + count:
+            raise contradiction("two handles of one variable")
         if max(regions, default=-1) >= len(self.regions) and not self._plan:
             raise contradiction("a handle in no region")
         first = len(self.shapes)
@@ -204,6 +217,12 @@ class Answer:
             shape = tuple(lengths[at:end])
             if len(shape) != rank:
                 raise contradiction("handles whose axes are not as many as their lengths")
+            if rank > _MOST_AXES:
+                raise WarmstartError.of(
+                    "UNSUPPORTED",
+                    f"variable {declared[variable].name} has {rank} axes, and numpy's arrays at "
+                    f"most {_MOST_AXES}",
+                )
             at = end
             known = declared[variable].shape
             if shape != known and not _fits(shape, known):
@@ -227,6 +246,9 @@ class Answer:
         for variable, dtype, shape, region, offset, byte_count in zip(
             variables, dtypes, shapes, regions, offsets, byte_counts
         ):
+            # numpy counts elements of empty arrays, too, by their other axes.
+            if not byte_count and math.prod(filter(None, shape)) >= 2**58:
+                raise contradiction("an empty handle that no array can be")
             if dtype != numbers[variable]:
                 raise contradiction("a handle of another dtype than its variable")
             if dtype == _dtypes.STRING:
@@ -245,6 +267,8 @@ class Answer:
         """Adds a number for each axis of some handles, which the column names by position."""
         values, at = _list(numbers, "<u8"), 0
         for position in _list(column, "<u4"):
+            if kept is self.strides and self.dtypes[first + position] == _dtypes.STRING:
+                raise contradiction("strings with strides")
             end = at + len(self.shapes[first + position])
             kept[first + position] = tuple(values[at:end])
             at = end
@@ -311,9 +335,15 @@ class Handles:
                 raise contradiction("a handle with strides that ends after its region")
             starts[at] -= starts[at] % _PAGE
             length = ends[at] - starts[at]
-            self._memory.append(
-                _mmap(region.descriptor, starts[at], length, self._writable) if ends[at] else b""
-            )
+            if not ends[at]:
+                self._memory.append(b"")
+                continue
+            try:
+                memory = _mmap(region.descriptor, starts[at], length, self._writable)
+            except (OSError, ValueError) as error:
+                # ValueError if the file was cut meanwhile.
+                raise system_error(f"map {length} bytes", error) from None
+            self._memory.append(memory)
         self._offsets = [offset - starts[place] for place, offset in zip(self._regions, offsets)]
 
     def _extent(self, at: int, strides: tuple[int, ...]) -> int:
