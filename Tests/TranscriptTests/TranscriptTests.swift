@@ -54,6 +54,13 @@ import WarmstartClient
         ["x": .variable("w")], [Variable("w", .float32, [5, 4], isInStore: false)], options)
       #expect(resolved.tensors.map(\.region.kind) == [.arena])
     },
+    "resolve-plan": { client in
+      let checkpoint = try client.open(Golden.path("v2_tiles/t"))
+      var options = Resolved.Options()
+      options.planOnly = true
+      let resolved = try checkpoint.resolve(["x": "w"], [Variable("w", .float32, [5, 4])], options)
+      #expect(resolved.tensors.map(\.byteCount) == [80])
+    },
     "resolve-path": { client in
       let map: AssignmentMap = ["bert/embeddings/LayerNorm/gamma": "gamma", "bert/": "other/"]
       var options = Resolved.Options()
@@ -99,7 +106,7 @@ import WarmstartClient
   ]
 
   @Test func `the transcripts are there`() {
-    #expect(Transcript.names().count >= 21)
+    #expect(Transcript.names().count >= 23)
     #expect(Set(Self.scripts.keys).isSubset(of: Transcript.names()))
   }
 
