@@ -4,6 +4,9 @@ import statistics
 
 from plot import svg
 
+# The steps of training.py.
+STEPS = ("variables", "assign", "read")
+
 
 def arrays(found):
     """Milliseconds of one process, and of several at once."""
@@ -32,17 +35,16 @@ def middle(values):
 
 def training(found):
     """Seconds until the last process has read every byte, and memory beyond TensorFlow's own."""
-    rows = summary(found)
+    names = ["median", "best", *STEPS, "PSS", "private"]
     lines = [
-        "Seconds until the last process has all variables and has read every byte,",
-        "and MiB of all processes beyond `import tensorflow`",
-        f"{'':12}{'mode':>8}{'processes':>10}{'median':>9}{'best':>9}{'PSS':>9}{'private':>9}",
+        "Seconds until the last process has all variables and has read every byte; the median of",
+        "each step; and MiB of all processes beyond `import tensorflow`, at the median.",
+        f"{'':12}{'mode':>8}{'processes':>10}" + "".join(f"{name:>10}" for name in names),
     ]
-    for row in rows:
-        lines.append(
-            f"{row['peer']:12}{row['mode']:>8}{row['processes']:>10}{row['median']:>9.2f}"
-            f"{row['best']:>9.2f}{row['Pss']:>9.0f}{row['Private_Dirty']:>9.0f}"
-        )
+    for row in summary(found):
+        numbers = [f"{row[name]:10.2f}" for name in ("median", "best", *STEPS)]
+        numbers += [f"{row[name]:10.0f}" for name in ("Pss", "Private_Dirty")]
+        lines.append(f"{row['peer']:12}{row['mode']:>8}{row['processes']:>10}" + "".join(numbers))
     return "\n".join(lines) + "\n"
 
 
@@ -62,10 +64,11 @@ def summary(found):
             name: middle(memory[name] for _, memory in runs) - value
             for name, value in idle[count].items()
         }
-        rows.append(
-            {"peer": peer, "mode": mode, "processes": count, "median": middle(walls)}
-            | {"best": min(walls)} | beyond
-        )  # fmt: skip
+        row = {"peer": peer, "mode": mode, "processes": count}
+        row |= {"median": middle(walls), "best": min(walls), **beyond}
+        for step in STEPS:
+            row[step] = middle(one["steps"].get(step, 0) for run, _ in runs for one in run)
+        rows.append(row)
     return rows
 
 

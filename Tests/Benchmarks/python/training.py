@@ -3,7 +3,8 @@
 usage: training.py PEER MODE SOCKET PREFIX TABLE
 
 PEER is `tensorflow`, `warmstart`, or `nothing`, which imports TensorFlow and stops there. MODE is
-`eager` or `graph`. But for the module whose functions they call, both peers run the same code.
+`eager`, `assign` or `graph`. Both peers run the same code, but for the module whose functions they
+call.
 """
 
 import json
@@ -15,25 +16,25 @@ import worker
 
 
 def eager(tf, train, prefix, rows):
-    """Variables without values, which are assigned: no peer pays for initial values."""
+    """Variables that are made of what load_checkpoint returns."""
+    checkpoint = train.load_checkpoint(prefix)
+    variables = [tf.Variable(checkpoint.get_tensor(name), name=kind(name)) for name, _ in rows]
+    yield "assign"
+    total = sum(float(tf.reduce_sum(variable)) for variable in variables)
+    yield "read"
+    return total, variables
+
+
+def assign(tf, train, prefix, rows):
+    """Variables without values, which init_from_checkpoint assigns: nobody pays for initial ones."""
     variables = {
-        name: tf.Variable(tf.raw_ops.Empty(shape=shape, dtype=tf.float32), name=name)
+        name: tf.Variable(tf.raw_ops.Empty(shape=shape, dtype=tf.float32), name=kind(name))
         for name, shape in rows
     }
     yield "variables"
     train.init_from_checkpoint(prefix, variables)
     yield "assign"
     total = sum(float(tf.reduce_sum(variable)) for variable in variables.values())
-    yield "read"
-    return total, variables
-
-
-def reader(tf, train, prefix, rows):
-    """Variables made of what load_checkpoint returns."""
-    checkpoint = train.load_checkpoint(prefix)
-    variables = [tf.Variable(checkpoint.get_tensor(name), name=name) for name, _ in rows]
-    yield "assign"
-    total = sum(float(tf.reduce_sum(variable)) for variable in variables)
     yield "read"
     return total, variables
 
@@ -56,6 +57,11 @@ def graph(tf, train, prefix, rows):
     return total, session
 
 
+def kind(name):
+    """What Keras calls a variable: its last name only."""
+    return name.rpartition("/")[2]
+
+
 def main(peer, mode, socket, prefix, table):
     os.environ["WARMSTART_SOCKET"] = socket
     with open(table) as file:
@@ -66,7 +72,7 @@ def main(peer, mode, socket, prefix, table):
     if peer == "warmstart":
         import warmstart.tensorflow as train
     else:
-        train = tf.train if mode == "reader" else tf.compat.v1.train
+        train = tf.train if mode == "eager" else tf.compat.v1.train
     tf.reduce_sum(tf.zeros([1]))  # TensorFlow sets itself up at its first operation
     imports = time.perf_counter() - before
     worker.wait()
