@@ -94,7 +94,7 @@ def refusal(error, at_run_time):
     return Refusal(type(error).__name__, message + said, at_run_time)
 
 
-def resolved(case):
+def resolved(case, train):
     with tf.Graph().as_default():
         objects, dtypes = {}, {}
         for variable in case.variables:
@@ -111,9 +111,9 @@ def resolved(case):
 
         try:
             if case.question == "warm_start":
-                tf1.train.warm_start(case.path)
+                train.warm_start(case.path)
             else:
-                tf1.train.init_from_checkpoint(case.path, [(k, target(v)) for k, v in case.pairs])
+                train.init_from_checkpoint(case.path, [(k, target(v)) for k, v in case.pairs])
         except Exception as error:  # Whatever it is, it is the answer.
             return refusal(error, False)
         reached = {name: made for name, made in objects.items() if is_reached(made)}
@@ -141,24 +141,24 @@ def resolved(case):
     return {name: flat(dtypes[name], value) for name, value in values.items()}
 
 
-def listed(case):
+def listed(case, train):
     """{name: (dtype, shape)}"""
     try:
-        reader = tf.train.load_checkpoint(case.path)
+        reader = train.load_checkpoint(case.path)
         shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
         return {name: (dtypes[name].name, list(shapes[name])) for name in shapes}
     except Exception as error:
         return refusal(error, False)
 
 
-def answer(case: Case):
-    """{part's name: value}, or a refusal."""
+def answer(case: Case, train=tf1.train):
+    """{part's name: value}, or a refusal; by TensorFlow's functions, or others of their names."""
     WARNINGS.said.clear()
     before = os.getcwd()
     try:
         if case.directory:
             os.chdir(case.directory)
-        return listed(case) if case.question == "list" else resolved(case)
+        return listed(case, train) if case.question == "list" else resolved(case, train)
     finally:
         os.chdir(before)
 
