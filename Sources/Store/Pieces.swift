@@ -92,6 +92,16 @@ final class Pieces: Sendable {
     }
   }
 
+  /// Which of the runs are verified, and which of the pieces made.
+  func areReady(_ runs: [Resident.Run], _ pieces: [Piece]) -> (runs: [Bool], pieces: [Bool]) {
+    state.withLock { state in
+      (
+        runs.map { state.isVerified[$0.position] },
+        pieces.map { if case .made = state.pieces[$0] { true } else { false } }
+      )
+    }
+  }
+
   /// Claims what is missing and not claimed: all of it, or the next of it if it is much.
   func claim(runs: [Resident.Run], pieces: [Piece]) -> Claim {
     // Before the lock, which everybody who wants a report waits for: slices may be many.
@@ -299,7 +309,7 @@ final class Pieces: Sendable {
 
 extension Checkpoint {
   /// The bytes that are read for a piece, or that it has if these are more.
-  fileprivate func byteCount(toMake piece: Piece) -> Int {
+  func byteCount(toMake piece: Piece) -> Int {
     let toRead = byteCount(toRead: [], [piece])
     // One row may go to many places.
     guard piece.gather != nil, let made = byteCount(of: piece) else { return toRead }

@@ -12,19 +12,23 @@ struct Work {
   private let lease: Lease
   private let files: FileSet
   private let caller: Caller
+  private let progress: Progress?
 
   private var store: Store { lease.store }
   private var resident: Resident { lease.resident }
   private var checkpoint: Checkpoint { lease.resident.checkpoint }
 
-  init(_ lease: Lease, _ files: FileSet, _ caller: Caller) {
+  /// Prepares to load; `progress` is kept for a client that wants to know.
+  init(_ lease: Lease, _ files: FileSet, _ caller: Caller, _ progress: Progress? = nil) {
     self.lease = lease
     self.files = files
     self.caller = caller
+    self.progress = progress
   }
 
   /// Loads what is claimed, and completes the claim; returns the number of the arena if one was made.
   func load(_ claim: Pieces.Claim) throws(Problem) -> UInt64? {
+    progress?.count()
     store.figures.count { $0.loads += 1 }
     var loading = begin(runs: claim.runs, claim.pieces) { claim.flight.isAwaited }
     let runs = claim.runs.map { (run: $0.position, tensor: $0.tensor) }
@@ -91,6 +95,8 @@ struct Work {
     return Loading(checkpoint, files, keepsCached: keepsCached) { [caller] () throws(Problem) in
       // The work goes on for others even if the one who began it has gone.
       if !isAwaited() { try caller.checkIn() }
+    } didRead: { [progress] byteCount in
+      progress?.add(byteCount)
     }
   }
 
