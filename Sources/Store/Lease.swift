@@ -66,7 +66,8 @@ package final class Lease: Sendable {
       }
       for flight in others {
         store.figures.count { $0.awaitedLoads += 1 }
-        try caller.wait(for: flight)
+        let look = progress.map { progress in { progress.count(with: flight) } }
+        try caller.wait(for: flight, look: look)
       }
       progress?.count()
     }

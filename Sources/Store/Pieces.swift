@@ -92,13 +92,26 @@ final class Pieces: Sendable {
     }
   }
 
-  /// Which of the runs are verified, and which of the pieces made.
-  func areReady(_ runs: [Resident.Run], _ pieces: [Piece]) -> (runs: [Bool], pieces: [Bool]) {
+  /// The bytes of what a call needs that are being loaded by a flight; without one, that are there.
+  func byteCount(of needed: Needed, on flight: Flight?) -> Int {
     state.withLock { state in
-      (
-        runs.map { state.isVerified[$0.position] },
-        pieces.map { if case .made = state.pieces[$0] { true } else { false } }
-      )
+      var sum = 0
+      for (run, byteCount) in needed.runs {
+        let counts =
+          flight == nil
+          ? state.isVerified[run.position] : state.verifying[run.position] === flight
+        if counts { sum = Needed.sum(sum, byteCount) }
+      }
+      for (piece, byteCount) in needed.pieces {
+        let counts =
+          switch state.pieces[piece] {
+          case .made: flight == nil
+          case .making(let other): other === flight
+          case nil: false
+          }
+        if counts { sum = Needed.sum(sum, byteCount) }
+      }
+      return sum
     }
   }
 

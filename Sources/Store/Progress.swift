@@ -2,12 +2,14 @@ import Checkpoint
 
 /// Counts how many of the bytes that a call needs are verified or made, while it waits for them.
 ///
-/// What other calls load counts when a claim of theirs is complete. Belongs to the call's thread.
+/// Belongs to the call's thread.
 final class Progress {
   private let pieces: Pieces
   private let needed: Pieces.Needed
   private let note: (_ readyByteCount: Int, _ totalByteCount: Int) -> Void
   private var readyByteCount = 0
+  /// The load of another call that is awaited, and how much of what it reads is needed.
+  private var awaited: (flight: Flight, byteCount: Int)?
 
   init(
     _ pieces: Pieces, _ needed: Pieces.Needed,
@@ -20,8 +22,18 @@ final class Progress {
 
   /// Counts again, and says, what is ready.
   func count() {
-    readyByteCount = pieces.readyByteCount(of: needed)
+    readyByteCount = pieces.byteCount(of: needed, on: nil)
     note(readyByteCount, needed.byteCount)
+  }
+
+  /// Says what is ready, with what another call has read so far.
+  func count(with flight: Flight) {
+    if awaited?.flight !== flight {
+      readyByteCount = pieces.byteCount(of: needed, on: nil)
+      awaited = (flight, pieces.byteCount(of: needed, on: flight))
+    }
+    let read = flight.readPart * Double(awaited?.byteCount ?? 0)
+    note(min(needed.byteCount, readyByteCount + Int(read)), needed.byteCount)
   }
 
   /// Says that so much was read of what the call's own thread loads.
@@ -35,27 +47,22 @@ final class Progress {
 extension Pieces {
   /// What a call needs, with the bytes of each, and of all.
   struct Needed {
-    fileprivate let runs: [(run: Resident.Run, byteCount: Int)]
-    fileprivate let pieces: [(piece: Piece, byteCount: Int)]
-    let byteCount: Int
+    /// Beyond that it does not matter; the sum of two is a number.
+    private static let maximumByteCount = Int.max / 2
+
+    let runs: [(run: Resident.Run, byteCount: Int)]
+    let pieces: [(piece: Piece, byteCount: Int)]
+    private(set) var byteCount = 0
 
     init(runs: [Resident.Run], pieces: [Piece], of checkpoint: Checkpoint) {
       self.runs = runs.map { ($0, max(0, checkpoint.stored[$0.position].byteCount)) }
       self.pieces = pieces.map { ($0, checkpoint.byteCount(toMake: $0)) }
-      byteCount = Needed.sum(self.runs.map(\.byteCount) + self.pieces.map(\.byteCount))
+      for (_, count) in self.runs { byteCount = Needed.sum(byteCount, count) }
+      for (_, count) in self.pieces { byteCount = Needed.sum(byteCount, count) }
     }
 
-    fileprivate static func sum(_ byteCounts: [Int]) -> Int {
-      // With room for a sum of two.
-      byteCounts.reduce(0) { min(.max / 2, $0 + min(.max / 2, $1)) }
+    static func sum(_ first: Int, _ second: Int) -> Int {
+      min(maximumByteCount, first + min(maximumByteCount, second))
     }
-  }
-
-  /// How many bytes of what a call needs are verified or made.
-  func readyByteCount(of needed: Needed) -> Int {
-    let (runs, pieces) = areReady(needed.runs.map(\.run), needed.pieces.map(\.piece))
-    return Needed.sum(
-      zip(needed.runs, runs).map { $1 ? $0.byteCount : 0 }
-        + zip(needed.pieces, pieces).map { $1 ? $0.byteCount : 0 })
   }
 }
