@@ -199,11 +199,13 @@ struct GatheredRuns {
     let outer = axes.count - 1
     for axis in 0..<outer { axes[axis].place = axes[axis].group.lowerBound }
     let first = last.chosen?.source(last.range.lowerBound) ?? last.range.lowerBound
+    let order = last.chosen?.order.span
+    let indices = last.chosen?.indices.span
     repeat {
       let base = axes[..<outer].reduce(targetStart) { $0 + $1.target }
       for place in last.range {
-        let (source, index) =
-          last.chosen.map { ($0.source(place), $0.order[place]) } ?? (place, place)
+        let index = order?[place] ?? place
+        let source = indices?[index] ?? place
         target.copy(
           chunk, from: start + (source - first) * last.sourceStep,
           to: base + index * last.targetStep, count: runByteCount)

@@ -52,7 +52,7 @@ package struct ResolveReply: Sendable {
     }
   }
 
-  /// How many of the bytes that a call needs are verified or made.
+  /// How many of the stored bytes that a call needs are verified, or pieces are made of them.
   package struct Progress: Sendable, Hashable {
     package var readyByteCount = 0
     package var totalByteCount = 0

@@ -17,6 +17,8 @@ final class ProgressNotes {
 
   /// Sends a reply if it is time, and if there is more to say.
   func note(_ progress: ResolveReply.Progress) {
+    // Of missing rows nothing is read.
+    guard progress.totalByteCount > 0 else { return }
     guard progress.readyByteCount > readyByteCount, due.hasPassed else { return }
     readyByteCount = progress.readyByteCount
     due = .after(milliseconds: ProgressNotes.intervalMilliseconds)

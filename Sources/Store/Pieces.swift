@@ -322,7 +322,7 @@ final class Pieces: Sendable {
 
 extension Checkpoint {
   /// The bytes that are read for a piece, or that it has if these are more.
-  func byteCount(toMake piece: Piece) -> Int {
+  fileprivate func byteCount(toMake piece: Piece) -> Int {
     let toRead = byteCount(toRead: [], [piece])
     // One row may go to many places.
     guard piece.gather != nil, let made = byteCount(of: piece) else { return toRead }

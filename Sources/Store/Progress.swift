@@ -1,6 +1,7 @@
 import Checkpoint
 
-/// Counts how many of the bytes that a call needs are verified or made, while it waits for them.
+/// Counts how many of the bytes that a call needs were read, to be verified or to make pieces of, while
+/// it waits for them.
 ///
 /// Belongs to the call's thread.
 final class Progress {
@@ -56,7 +57,7 @@ extension Pieces {
 
     init(runs: [Resident.Run], pieces: [Piece], of checkpoint: Checkpoint) {
       self.runs = runs.map { ($0, max(0, checkpoint.stored[$0.position].byteCount)) }
-      self.pieces = pieces.map { ($0, checkpoint.byteCount(toMake: $0)) }
+      self.pieces = pieces.map { ($0, checkpoint.byteCount(toRead: [], [$0])) }
       for (_, count) in self.runs { byteCount = Needed.sum(byteCount, count) }
       for (_, count) in self.pieces { byteCount = Needed.sum(byteCount, count) }
     }

@@ -36,7 +36,8 @@ import Testing
   }
 
   @Test func `a call that takes long says how far it is, before its answer`() throws {
-    let replies = try resolve(daemon.connect(), progress: true)
+    let peer = try daemon.connect()
+    let replies = try resolve(peer, progress: true)
     let notes = replies.compactMap(\.progress)
     #expect(notes.count == replies.count - 1)
     #expect(notes.allSatisfy { $0.totalByteCount == Self.byteCount })
@@ -48,8 +49,9 @@ import Testing
     let answer = try #require(replies.last)
     #expect(answer.progress == nil && answer.handles.count == 1 && answer.checkpoint != nil)
     #expect(replies.dropLast().allSatisfy { $0.checkpoint == nil && $0.handles.count == 0 })
-    // Now it is there.
+    // Now it is there, as long as one who has it is.
     #expect(try resolve(daemon.connect(), progress: true).count == 1)
+    withExtendedLifetime(peer) {}
   }
 
   @Test func `nobody else is told`() throws {

@@ -862,14 +862,17 @@ struct  Warmstart__V1__ResolveReply
 
 
 /*
- * How far a call is; the first ready bytes are those that were verified or made before.
+ * How far a call is.
  */
 struct  Warmstart__V1__Progress
 {
   ProtobufCMessage base;
+  /*
+   * Of the bytes below, those that are verified, or that pieces are made of.
+   */
   uint64_t ready_bytes;
   /*
-   * All that is to be verified or made before the call is answered.
+   * All stored bytes that the answer needs, whoever reads them.
    */
   uint64_t total_bytes;
 };
