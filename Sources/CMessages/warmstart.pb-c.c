@@ -1357,6 +1357,51 @@ void   warmstart__v1__resolve_reply__free_unpacked
   assert(message->base.descriptor == &warmstart__v1__resolve_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   warmstart__v1__progress__init
+                     (Warmstart__V1__Progress         *message)
+{
+  static const Warmstart__V1__Progress init_value = WARMSTART__V1__PROGRESS__INIT;
+  *message = init_value;
+}
+size_t warmstart__v1__progress__get_packed_size
+                     (const Warmstart__V1__Progress *message)
+{
+  assert(message->base.descriptor == &warmstart__v1__progress__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t warmstart__v1__progress__pack
+                     (const Warmstart__V1__Progress *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &warmstart__v1__progress__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t warmstart__v1__progress__pack_to_buffer
+                     (const Warmstart__V1__Progress *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &warmstart__v1__progress__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Warmstart__V1__Progress *
+       warmstart__v1__progress__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Warmstart__V1__Progress *)
+     protobuf_c_message_unpack (&warmstart__v1__progress__descriptor,
+                                allocator, len, data);
+}
+void   warmstart__v1__progress__free_unpacked
+                     (Warmstart__V1__Progress *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &warmstart__v1__progress__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   warmstart__v1__status_request__init
                      (Warmstart__V1__StatusRequest         *message)
 {
@@ -3074,7 +3119,7 @@ const ProtobufCMessageDescriptor warmstart__v1__slot_variables__descriptor =
   (ProtobufCMessageInit) warmstart__v1__slot_variables__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_descriptors[15] =
+static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_descriptors[16] =
 {
   {
     "checkpoint",
@@ -3256,6 +3301,18 @@ static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "progress",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ResolveRequest, progress),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = {
   3,   /* field[3] = alignment */
@@ -3266,6 +3323,7 @@ static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = 
   12,   /* field[12] = name_unused_tensors */
   7,   /* field[7] = object_names */
   14,   /* field[14] = plan_only */
+  15,   /* field[15] = progress */
   8,   /* field[8] = read_again */
   11,   /* field[11] = require_all */
   4,   /* field[4] = sealed */
@@ -3277,7 +3335,7 @@ static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = 
 static const ProtobufCIntRange warmstart__v1__resolve_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 15 }
+  { 0, 16 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor =
 {
@@ -3287,7 +3345,7 @@ const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor =
   "Warmstart__V1__ResolveRequest",
   "warmstart.v1",
   sizeof(Warmstart__V1__ResolveRequest),
-  15,
+  16,
   warmstart__v1__resolve_request__field_descriptors,
   warmstart__v1__resolve_request__field_indices_by_name,
   1,  warmstart__v1__resolve_request__number_ranges,
@@ -4062,7 +4120,7 @@ const ProtobufCMessageDescriptor warmstart__v1__skipped__descriptor =
   (ProtobufCMessageInit) warmstart__v1__skipped__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__resolve_reply__field_descriptors[8] =
+static const ProtobufCFieldDescriptor warmstart__v1__resolve_reply__field_descriptors[9] =
 {
   {
     "checkpoint",
@@ -4160,10 +4218,23 @@ static const ProtobufCFieldDescriptor warmstart__v1__resolve_reply__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "progress",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ResolveReply, progress),
+    &warmstart__v1__progress__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__resolve_reply__field_indices_by_name[] = {
   0,   /* field[0] = checkpoint */
   2,   /* field[2] = handles */
+  8,   /* field[8] = progress */
   1,   /* field[1] = regions */
   3,   /* field[3] = skipped */
   5,   /* field[5] = uncovered */
@@ -4174,7 +4245,7 @@ static const unsigned warmstart__v1__resolve_reply__field_indices_by_name[] = {
 static const ProtobufCIntRange warmstart__v1__resolve_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__resolve_reply__descriptor =
 {
@@ -4184,11 +4255,62 @@ const ProtobufCMessageDescriptor warmstart__v1__resolve_reply__descriptor =
   "Warmstart__V1__ResolveReply",
   "warmstart.v1",
   sizeof(Warmstart__V1__ResolveReply),
-  8,
+  9,
   warmstart__v1__resolve_reply__field_descriptors,
   warmstart__v1__resolve_reply__field_indices_by_name,
   1,  warmstart__v1__resolve_reply__number_ranges,
   (ProtobufCMessageInit) warmstart__v1__resolve_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor warmstart__v1__progress__field_descriptors[2] =
+{
+  {
+    "ready_bytes",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__Progress, ready_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "total_bytes",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__Progress, total_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned warmstart__v1__progress__field_indices_by_name[] = {
+  0,   /* field[0] = ready_bytes */
+  1,   /* field[1] = total_bytes */
+};
+static const ProtobufCIntRange warmstart__v1__progress__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor warmstart__v1__progress__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.Progress",
+  "Progress",
+  "Warmstart__V1__Progress",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__Progress),
+  2,
+  warmstart__v1__progress__field_descriptors,
+  warmstart__v1__progress__field_indices_by_name,
+  1,  warmstart__v1__progress__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__progress__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 #define warmstart__v1__status_request__field_descriptors NULL

@@ -1,7 +1,7 @@
 import Kernel
 import TensorModel
 
-/// The variable's indices on the axes of a gather, in the order in which the tensor has what they get.
+/// The variable's indices on the axes of a gather, sorted by the tensor's indices that they get.
 ///
 /// Sorted once for a piece, however many stored runs it takes from.
 struct GatherOrder {
@@ -42,12 +42,12 @@ struct GatherOrder {
   }
 }
 
-/// The contiguous runs of bytes in which one box of a tensor is copied to the rows or columns of a piece
-/// that get them, each maybe to several.
+/// The contiguous runs of bytes in which one box of a tensor is copied to the rows or columns of a
+/// piece that get them, each maybe to several.
 ///
-/// The box and the piece are dense arrays in C order. The runs come in ascending order of the source, so
-/// that a source can be streamed past once; they take as many steps as they copy, whatever else the lists
-/// have.
+/// The box and the piece are dense arrays in C order. The runs come in ascending order of the source,
+/// so that a source can be streamed past once; there are as many as are copied, whatever else the
+/// lists have.
 struct GatheredRuns {
   /// An axis on which there is more than one run.
   private struct Axis {
@@ -82,6 +82,12 @@ struct GatheredRuns {
       sourceStep * ((chosen?.source(group.lowerBound) ?? group.lowerBound) - start)
     }
 
+    /// The bytes of the source from the first index to the last one.
+    var distance: Int {
+      let (first, last) = (range.lowerBound, range.upperBound - 1)
+      return sourceStep * ((chosen?.source(last) ?? last) - (chosen?.source(first) ?? first))
+    }
+
     /// The offset in the target of the place that gets it.
     var target: Int { targetStep * (chosen?.order[place] ?? place) }
 
@@ -104,11 +110,13 @@ struct GatheredRuns {
   private var sourceOffset: Int
   private var isFinished = false
   private var uncheckedByteCount = 0
+  /// From the first run on the last axis to the end of the last one there.
+  private let rowByteCount: Int
 
   /// Plans to copy what the piece takes from the box; nil if that is nothing.
   ///
-  /// `shape` is the piece's, `targetOffset` where it begins in the bytes that are copied to, `width` an
-  /// element's size; sizes in bytes must have been proved to fit.
+  /// `shape` is the piece's, `targetOffset` where it begins in the bytes that are copied to, `width`
+  /// an element's size; sizes in bytes must have been proved to fit.
   init?(
     from box: Slice, _ order: GatherOrder, to shape: Shape, at targetOffset: Int, width: Int
   ) {
@@ -145,6 +153,7 @@ struct GatheredRuns {
     }
     sourceOffset = source
     targetStart = target
+    rowByteCount = (axes.last?.distance ?? 0) + runByteCount
   }
 
   /// Copies what a chunk of the source holds of the runs; chunks must come in order, without gaps.
@@ -156,6 +165,12 @@ struct GatheredRuns {
   ) throws(Problem) {
     let chunkEnd = chunkOffset + chunk.byteCount
     while !isFinished, sourceOffset < chunkEnd {
+      if let last = axes.last, last.group.lowerBound == last.range.lowerBound,
+        chunkOffset <= sourceOffset, rowByteCount <= chunkEnd - sourceOffset
+      {
+        try copyRow(last, chunk, sourceOffset - chunkOffset, to: &target, checkIn)
+        continue
+      }
       // A run that began in an earlier chunk goes on at the start of this one.
       let skipped = max(0, chunkOffset - sourceOffset)
       let end = min(sourceOffset + runByteCount, chunkEnd)
@@ -170,15 +185,47 @@ struct GatheredRuns {
           uncheckedByteCount = 0
           try checkIn()
         }
-      } while goOnInGroups()
+      } while goOnInGroups(of: axes.count)
       guard end == sourceOffset + runByteCount else { return }
       advance()
     }
   }
 
-  /// Goes on to the next place that gets what is copied just now; false if that was the last one.
-  private mutating func goOnInGroups() -> Bool {
-    for axis in axes.indices.reversed() {
+  /// Copies all runs on the last axis, which the chunk has: there may be millions of one element.
+  private mutating func copyRow(
+    _ last: Axis, _ chunk: RawSpan, _ start: Int, to target: inout MutableRawSpan,
+    _ checkIn: () throws(Problem) -> Void
+  ) throws(Problem) {
+    let outer = axes.count - 1
+    for axis in 0..<outer { axes[axis].place = axes[axis].group.lowerBound }
+    let first = last.chosen?.source(last.range.lowerBound) ?? last.range.lowerBound
+    let order = last.chosen?.order.span
+    let indices = last.chosen?.indices.span
+    repeat {
+      let base = axes[..<outer].reduce(targetStart) { $0 + $1.target }
+      for place in last.range {
+        let index = order?[place] ?? place
+        let source = indices?[index] ?? place
+        target.copy(
+          chunk, from: start + (source - first) * last.sourceStep,
+          to: base + index * last.targetStep, count: runByteCount)
+        uncheckedByteCount += runByteCount
+        if uncheckedByteCount >= GatheredRuns.byteCountBetweenCheckIns {
+          uncheckedByteCount = 0
+          try checkIn()
+        }
+      }
+    } while goOnInGroups(of: outer)
+    // On to the last run, and past it.
+    axes[outer].group = last.range.upperBound - 1..<last.range.upperBound
+    sourceOffset += last.distance
+    advance()
+  }
+
+  /// Goes on to the next place on the first axes that gets what is copied just now; false if that was
+  /// the last one.
+  private mutating func goOnInGroups(of count: Int) -> Bool {
+    for axis in axes[..<count].indices.reversed() {
       axes[axis].place += 1
       if axes[axis].place < axes[axis].group.upperBound { return true }
       axes[axis].place = axes[axis].group.lowerBound

@@ -33,6 +33,8 @@ package struct Loading {
   private let keepsCached: Bool
   /// Throws if nobody waits for the result any more; called between chunks.
   let checkIn: () throws(Problem) -> Void
+  /// Given the number of bytes of stored runs that were just read.
+  let didRead: (Int) -> Void
   /// How pieces of strings are filled, planned to learn how much room they take.
   private var plans: [Piece: StringPlan] = [:]
   /// The stored strings that the plans are about, by run: each is read once for all pieces.
@@ -48,12 +50,13 @@ package struct Loading {
 
   package init(
     _ checkpoint: Checkpoint, _ files: FileSet, keepsCached: Bool = true,
-    checkIn: @escaping () throws(Problem) -> Void
+    checkIn: @escaping () throws(Problem) -> Void, didRead: @escaping (Int) -> Void = { _ in }
   ) {
     self.keepsCached = keepsCached
     self.checkpoint = checkpoint
     self.files = files
     self.checkIn = checkIn
+    self.didRead = didRead
   }
 
   /// The bytes that a piece takes in an arena; reads and checks the lengths of strings to know.
@@ -109,12 +112,14 @@ package struct Loading {
           // Decoding the record verifies it.
           _ = try storedStrings(run, of: tensor)
           strings[run] = nil
+          didRead(checkpoint.stored[run].byteCount)
           continue
         }
         let numbers = try readNumbers(run, of: tensor, records)
         for var copy in copies(of: run, for: takers[run] ?? [], targets, orders) {
           try copy.copy(numbers.rawSpan, at: 0, to: &arena, checkIn)
         }
+        didRead(checkpoint.stored[run].byteCount)
       }
       return try expectFilesUnchanged(order + filled)
     }
@@ -264,6 +269,7 @@ package struct Loading {
         try copies[index].copy(chunk, at: done, to: &arena, checkIn)
       }
       done += count
+      didRead(count)
     }
     try expect(checksum, run, of: tensor)
   }

@@ -304,6 +304,7 @@ extension Loading {
         checksum.update(chunk)
         body(chunk, done)
         done += count
+        didRead(count)
       }
       try expect(checksum, run, of: tensor)
     }

@@ -52,12 +52,25 @@ package struct ResolveReply: Sendable {
     }
   }
 
+  /// How many of the stored bytes that a call needs are verified, or pieces are made of them.
+  package struct Progress: Sendable, Hashable {
+    package var readyByteCount = 0
+    package var totalByteCount = 0
+
+    package init(readyByteCount: Int = 0, totalByteCount: Int = 0) {
+      self.readyByteCount = readyByteCount
+      self.totalByteCount = totalByteCount
+    }
+  }
+
   /// In the first response, if the call opened the checkpoint.
   package private(set) var checkpoint: OpenReply?
   package private(set) var regions: [Region] = []
   /// Those of earlier responses to the call first.
   package private(set) var handles: Handles
   package private(set) var report = Report()
+  /// In a response that has nothing else.
+  package private(set) var progress: Progress?
 
   /// Unpacks a response, whose handles follow those of earlier ones.
   package init(
@@ -79,6 +92,7 @@ package struct ResolveReply: Sendable {
       case 5: report.unused += try ResolveReply.positions(contents, of: "unused pairs")
       case 6: report.uncovered += try ResolveReply.positions(contents, of: "uncovered variables")
       case 8: report.unusedTensors.names = try ResolveReply.names(contents)
+      case 9: progress = try Progress(unpacking: contents)
       default: break
       }
     }
@@ -135,6 +149,20 @@ package struct ResolveReply: Sendable {
         variable: Int(variables[index]), tensor: tensors[index],
         // Users count axes from 0, which a run of a longer buffer does not.
         storedShape: ranks[index] < 0 ? nil : Shape(Array(shapes[index].lengths)))
+    }
+  }
+}
+
+extension ResolveReply.Progress {
+  fileprivate init(unpacking bytes: RawSpan) throws(MessageError) {
+    self.init()
+    var reader = FieldReader(Span(_bytes: bytes))
+    while let field = try reader.next() {
+      switch (field.number, field.value) {
+      case (1, .varint(let value)): readyByteCount = Int(clamping: value)
+      case (2, .varint(let value)): totalByteCount = Int(clamping: value)
+      default: break
+      }
     }
   }
 }
@@ -210,6 +238,15 @@ extension OutgoingFrame {
       body(name.bytes.span)
     }
     prepend(field: 1, count: skipped.count) { UInt32(skipped[$0].variable) }
+  }
+
+  /// Begins a frame whose body is a response that only says how far the call is.
+  package mutating func begin(_ progress: ResolveReply.Progress) {
+    begin()
+    prepend(field: 9) { frame in
+      frame.prepend(field: 2, UInt64(progress.totalByteCount))
+      frame.prepend(field: 1, UInt64(progress.readyByteCount))
+    }
   }
 
   /// Begins a frame whose body is the fields of a response that were packed before.

@@ -22,6 +22,8 @@ package struct ResolveRequest: Sendable {
     package var namesUnusedTensors = false
     /// Nothing is read or made; the answer has handles without places.
     package var planOnly = false
+    /// Replies say how far the call is while it waits.
+    package var progress = false
 
     package init() {}
   }
@@ -80,6 +82,7 @@ extension ResolveRequest {
     options.readAgain = unsafe message.read_again != 0
     options.namesUnusedTensors = unsafe message.name_unused_tensors != 0
     options.planOnly = unsafe message.plan_only != 0
+    options.progress = unsafe message.progress != 0
   }
 
   private static func variables(
@@ -176,6 +179,7 @@ extension OutgoingFrame {
   package mutating func begin(_ request: ResolveRequest, _ scratch: Scratch) {
     begin(reserving: request.variables.wireByteCount)
     let resolution = request.options.resolution
+    prepend(field: 16, request.options.progress ? 1 : 0)
     prepend(field: 15, request.options.planOnly ? 1 : 0)
     if !request.variables.gathers.isEmpty {
       prepend(field: 14) { frame in frame.prepend(request.variables.gathers) }

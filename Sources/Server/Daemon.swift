@@ -13,6 +13,7 @@ package final class Daemon: Sendable {
   /// What calls may require.
   static let features = [
     "sealed", "strides", "object_names", "read_again", "require_all", "gather", "plan_only",
+    "progress",
   ]
 
   /// How the daemon tells whoever started it what it does.

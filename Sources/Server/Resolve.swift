@@ -43,7 +43,11 @@ extension Session {
     var places: [PiecePlace] = []
     do {
       if request.options.readAgain, !isPlan { try open.readAgain(placements, for: caller) }
-      if !isPlan { places = try open.acquire(placements, for: caller) }
+      if !isPlan {
+        let notes = request.options.progress ? progressNotes ?? ProgressNotes(reply) : nil
+        progressNotes = notes
+        places = try open.acquire(placements, for: caller, notes)
+      }
       try open.expectUnchanged(placements, for: caller)
     } catch {
       throw .status(CallStatus(error))
@@ -170,11 +174,14 @@ extension OpenCheckpoint {
 
   /// Waits until everything placed is verified or made; returns the places of the pieces, in order.
   fileprivate func acquire(
-    _ placements: Placements, for caller: Caller
+    _ placements: Placements, for caller: Caller, _ notes: ProgressNotes?
   ) throws(Problem) -> [PiecePlace] {
     try lease.acquire(
       runs: placements.runs.map { Resident.Run(position: $0.position, tensor: $0.tensor) },
-      pieces: placements.pieces, from: files, for: caller)
+      pieces: placements.pieces, from: files, for: caller,
+      note: notes.map { notes in
+        { notes.note(.init(readyByteCount: $0, totalByteCount: $1)) }
+      })
   }
 
   /// Throws CHECKPOINT_CHANGED if a file that serves something is no longer what it was.

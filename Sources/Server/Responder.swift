@@ -54,6 +54,17 @@ struct Responder {
     do { try connection.send(files, until: deadline) } catch { throw .wire(error) }
   }
 
+  /// Sends how far the call is, unless the client has no room for that now.
+  ///
+  /// What is wrong with the connection shows when the call is answered.
+  func note(_ progress: ResolveReply.Progress) {
+    connection.outgoing.begin(progress)
+    var reply = Reply(id: id)
+    reply.more = true
+    connection.outgoing.finish(reply)
+    _ = try? connection.sendAtOnce()
+  }
+
   /// Sends a failure.
   func fail(_ status: CallStatus) throws(WireError) {
     connection.outgoing.begin(status, connection.scratch)

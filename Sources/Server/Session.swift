@@ -50,6 +50,8 @@ final class Session {
   private var named: OpenCheckpoint?
   /// The files that the call that is being answered opens, unless some were attached before.
   private var passed: FileSet?
+  /// What the client was told of how far the call that is being answered is, if it wants to know.
+  var progressNotes: ProgressNotes?
   private var lastID: UInt64 = 0
   let share: RequestShare
   private let turn: Turn
@@ -138,6 +140,7 @@ final class Session {
     let caller = Caller(client.socket, until: deadline, turn: turn)
     try connection.expectDescriptors(call.descriptorCount)
     client.countCall()
+    progressNotes = nil
     let reply = Responder(connection, call.id, share, until: deadline)
     do throws(CallFailure) {
       do throws(Problem) {

@@ -49,19 +49,32 @@ package struct Caller: Sendable {
     }
   }
 
+  /// How often somebody who waits looks how far it is; chosen, not tuned.
+  private static let lookMilliseconds = 100
+
   /// Waits for the flight's end; throws as `checkIn` does.
-  func wait(for flight: Flight) throws(Problem) {
-    try pausing { () throws(Problem) in try wait(flight) }
+  ///
+  /// `look` is called now and then, if it is given.
+  func wait(for flight: Flight, look: (() -> Void)? = nil) throws(Problem) {
+    try pausing { () throws(Problem) in try wait(flight, look) }
   }
 
-  private func wait(_ flight: Flight) throws(Problem) {
+  private func wait(_ flight: Flight, _ look: (() -> Void)?) throws(Problem) {
     guard let event = try flight.join() else { return }
     defer { flight.leave() }
     var poll = Poll()
     poll.add(event.descriptor, for: .readable)
     if let socket { poll.add(socket.descriptor, for: .hangUp) }
     do {
-      _ = try poll.wait(until: deadline)
+      if let look {
+        while true {
+          let next = min(deadline, .after(milliseconds: Caller.lookMilliseconds))
+          if try poll.wait(until: next) || deadline.hasPassed { break }
+          look()
+        }
+      } else {
+        _ = try poll.wait(until: deadline)
+      }
     } catch {
       throw Problem(.system, "waiting for another client's load failed: \(error)")
     }

@@ -10,6 +10,9 @@ final class Flight: Sendable {
   private struct State {
     var hasEnded = false
     var waiterCount = 0
+    /// Of a load, the bytes that are to be read, and those that were.
+    var byteCount = 0
+    var readByteCount = 0
     // Made by the first who waits; most flights are over before anybody does.
     var event: Event?
   }
@@ -37,6 +40,24 @@ final class Flight: Sendable {
 
   func leave() {
     state.withLock { $0.waiterCount -= 1 }
+  }
+
+  /// Says how much is to be read.
+  func expect(_ byteCount: Int) {
+    state.withLock { $0.byteCount = byteCount }
+  }
+
+  /// Says that so much more was read.
+  func didRead(_ byteCount: Int) {
+    state.withLock { state in
+      // The same bytes may be read for several pieces.
+      state.readByteCount += min(byteCount, state.byteCount - state.readByteCount)
+    }
+  }
+
+  /// The part of what is to be read that was, from 0 to 1.
+  var readPart: Double {
+    state.withLock { $0.byteCount > 0 ? Double($0.readByteCount) / Double($0.byteCount) : 0 }
   }
 
   /// Whether anybody but the thread that does the work wants the result.

@@ -44,23 +44,32 @@ package final class Lease: Sendable {
   /// Makes sure that all stored runs are verified and all pieces made; waits for what others make.
   ///
   /// Returns where the pieces are, in their order, once everything is there. Throws the first problem.
+  /// `note` is given the bytes that are ready and all, again and again, unless everything is there.
   package func acquire(
-    runs: [Resident.Run], pieces: [Piece], from files: FileSet, for caller: Caller
+    runs: [Resident.Run], pieces: [Piece], from files: FileSet, for caller: Caller,
+    note: ((_ readyByteCount: Int, _ totalByteCount: Int) -> Void)? = nil
   ) throws(Problem) -> [PiecePlace] {
-    let work = Work(self, files, caller)
+    var progress: Progress?
     var pinned: [UInt64] = []
     defer { resident.pieces.unpin(pinned) }
     while true {
       // Mostly somebody was here before, and all that is left to do is to look.
       if let places = resident.pieces.find(runs: runs, pieces: pieces) { return places }
+      if let note, progress == nil {
+        let needed = Pieces.Needed(runs: runs, pieces: pieces, of: resident.checkpoint)
+        progress = Progress(resident.pieces, needed, note)
+      }
+      let work = Work(self, files, caller, progress)
       // The slot comes first: what is claimed is being loaded, and keeps nobody waiting in a queue.
       let others = try store.loadSlots.run(caller, of: account.uid) { () throws(Problem) in
         try claimAndLoad(runs: runs, pieces: pieces, work, &pinned)
       }
       for flight in others {
         store.figures.count { $0.awaitedLoads += 1 }
-        try caller.wait(for: flight)
+        let look = progress.map { progress in { progress.count(with: flight) } }
+        try caller.wait(for: flight, look: look)
       }
+      progress?.count()
     }
   }
 

@@ -92,6 +92,29 @@ final class Pieces: Sendable {
     }
   }
 
+  /// The bytes of what a call needs that are being loaded by a flight; without one, that are there.
+  func byteCount(of needed: Needed, on flight: Flight?) -> Int {
+    state.withLock { state in
+      var sum = 0
+      for (run, byteCount) in needed.runs {
+        let counts =
+          flight == nil
+          ? state.isVerified[run.position] : state.verifying[run.position] === flight
+        if counts { sum = Needed.sum(sum, byteCount) }
+      }
+      for (piece, byteCount) in needed.pieces {
+        let counts =
+          switch state.pieces[piece] {
+          case .made: flight == nil
+          case .making(let other): other === flight
+          case nil: false
+          }
+        if counts { sum = Needed.sum(sum, byteCount) }
+      }
+      return sum
+    }
+  }
+
   /// Claims what is missing and not claimed: all of it, or the next of it if it is much.
   func claim(runs: [Resident.Run], pieces: [Piece]) -> Claim {
     // Before the lock, which everybody who wants a report waits for: slices may be many.

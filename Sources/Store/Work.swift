@@ -8,25 +8,31 @@ struct Work {
   /// Arenas up to this size have their pieces put together once there are too many of them.
   private static let smallArenaByteCount = 64 << 10
   private static let maximumSmallArenaCount = 16
+  /// Whoever waits for a load is told of so much at a time; chosen, not tuned.
+  private static let saidByteCount = 1 << 20
 
   private let lease: Lease
   private let files: FileSet
   private let caller: Caller
+  private let progress: Progress?
 
   private var store: Store { lease.store }
   private var resident: Resident { lease.resident }
   private var checkpoint: Checkpoint { lease.resident.checkpoint }
 
-  init(_ lease: Lease, _ files: FileSet, _ caller: Caller) {
+  /// Prepares to load; `progress` is kept for a client that wants to know.
+  init(_ lease: Lease, _ files: FileSet, _ caller: Caller, _ progress: Progress? = nil) {
     self.lease = lease
     self.files = files
     self.caller = caller
+    self.progress = progress
   }
 
   /// Loads what is claimed, and completes the claim; returns the number of the arena if one was made.
   func load(_ claim: Pieces.Claim) throws(Problem) -> UInt64? {
+    progress?.count()
     store.figures.count { $0.loads += 1 }
-    var loading = begin(runs: claim.runs, claim.pieces) { claim.flight.isAwaited }
+    var loading = begin(runs: claim.runs, claim.pieces, for: claim.flight)
     let runs = claim.runs.map { (run: $0.position, tensor: $0.tensor) }
     guard !claim.pieces.isEmpty else {
       var none = MutableRawSpan()
@@ -74,7 +80,7 @@ struct Work {
   /// Reads runs and compares their checksums; keeps nothing.
   func verify(_ runs: [Resident.Run]) throws(Problem) {
     store.figures.count { $0.loads += 1 }
-    var loading = begin(runs: runs, []) { false }
+    var loading = begin(runs: runs, [])
     for member in files.members { member.file.dropCached(at: 0, byteCount: 0) }
     var none = MutableRawSpan()
     try loading.load(
@@ -83,14 +89,24 @@ struct Work {
   }
 
   private func begin(
-    runs: [Resident.Run], _ pieces: [Piece], isAwaited: @escaping () -> Bool
+    runs: [Resident.Run], _ pieces: [Piece], for flight: Flight? = nil
   ) -> Loading {
+    let byteCount = checkpoint.byteCount(toRead: runs.map(\.position), pieces)
     let (warm, overflow) = store.figures.holdings.verifiedByteCount.addingReportingOverflow(
-      checkpoint.byteCount(toRead: runs.map(\.position), pieces))
+      byteCount)
     let keepsCached = !overflow && warm <= store.warmFileLimit
+    flight?.expect(byteCount)
+    var unsaid = 0
     return Loading(checkpoint, files, keepsCached: keepsCached) { [caller] () throws(Problem) in
       // The work goes on for others even if the one who began it has gone.
-      if !isAwaited() { try caller.checkIn() }
+      if flight?.isAwaited != true { try caller.checkIn() }
+    } didRead: { [progress] byteCount in
+      progress?.add(byteCount)
+      unsaid += byteCount
+      // Small runs are many.
+      guard unsaid >= Work.saidByteCount else { return }
+      flight?.didRead(unsaid)
+      unsaid = 0
     }
   }
 

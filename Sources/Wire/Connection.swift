@@ -157,11 +157,36 @@ package final class Connection {
   package func send(
     _ files: [File] = [], until last: Deadline = .never
   ) throws(WireError) {
-    let bytes = outgoing.bytes
-    var sent = 0
-    var deadline = Deadline.never
     guard !isBroken else { throw .timedOut }
     isBroken = true
+    try sendRest(0, files, until: last)
+  }
+
+  /// Sends the outgoing frame, which has no descriptors, unless the peer has no room for it now.
+  ///
+  /// Returns whether it was sent.
+  package func sendAtOnce() throws(WireError) -> Bool {
+    guard !isBroken else { throw .timedOut }
+    let sent: Int
+    do {
+      sent = try socket.send(outgoing.bytes.rawSpan, descriptors: [], waiting: false)
+    } catch .wouldBlock {
+      return false
+    } catch {
+      throw .system(error)
+    }
+    isBroken = true
+    try sendRest(sent)
+    return true
+  }
+
+  /// Sends what follows the first bytes of the outgoing frame; then the connection is not broken.
+  private func sendRest(
+    _ start: Int, _ files: [File] = [], until last: Deadline = .never
+  ) throws(WireError) {
+    let bytes = outgoing.bytes
+    var sent = start
+    var deadline = Deadline.never
     while sent < bytes.count {
       do {
         // Once some bytes went, so did the descriptors: the rest goes without.

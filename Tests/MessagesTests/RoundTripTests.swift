@@ -75,6 +75,7 @@ import Testing
     options.strides = any.flag()
     options.objectNames = any.flag()
     options.planOnly = any.flag()
+    options.progress = any.flag()
     let variables = any.list { $0.variable() }
     var list = VariableList(variables)
     for position in variables.indices where any.flag() { list.gather(position, any.gather()) }
@@ -186,6 +187,18 @@ import Testing
     var frame = OutgoingFrame()
     frame.begin(handles, ResolveReply.Report())
     #expect(handles.count == 0 && handles.wireByteCount == 0 && frame.byteCount == 0)
+  }
+
+  @Test func `progress comes back, alone`() throws {
+    var frame = OutgoingFrame()
+    let progress = ResolveReply.Progress(readyByteCount: 5, totalByteCount: 1 << 40)
+    frame.begin(progress)
+    let bytes = Array(frame.bytes)
+    let read = try unpackResolveReply(bytes.rawSpan, Scratch())
+    #expect(read.progress == progress)
+    #expect(read.handles.count == 0 && read.regions.isEmpty && read.report == .init())
+    let none = [UInt8]()
+    #expect(try unpackResolveReply(none.rawSpan, Scratch()).progress == nil)
   }
 
   @Test(arguments: seeds) func `a status comes back`(seed: UInt64) throws {

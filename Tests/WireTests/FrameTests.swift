@@ -47,6 +47,29 @@ import Wire
     #expect(Array(receiver.message) == expected.bytes)
   }
 
+  @Test func `a frame that is sent only at once is left out if there is no room`() throws {
+    let connection = Connection(sender)
+    func begin(_ id: UInt64) {
+      connection.outgoing.begin(CloseRequest(handle: 3), connection.scratch)
+      connection.outgoing.finish(Call(id: id, .close))
+    }
+    var sent: UInt64 = 0
+    while true {
+      begin(sent + 1)
+      guard try connection.sendAtOnce() else { break }
+      sent += 1
+    }
+    #expect(sent > 0)
+    for id in 1...sent {
+      #expect(try receiver.receive(limit: 100))
+      #expect(try Call(parsing: receiver.message).id == id)
+    }
+    begin(1000)
+    try connection.send()
+    #expect(try receiver.receive(limit: 100))
+    #expect(try Call(parsing: receiver.message).id == 1000)
+  }
+
   @Test func `the end between two frames is an end`() throws {
     try send(RawMessage([1, 2, 3]).frame())
     halfClose(sender)

@@ -45,6 +45,7 @@ typedef struct Warmstart__V1__Region Warmstart__V1__Region;
 typedef struct Warmstart__V1__Handles Warmstart__V1__Handles;
 typedef struct Warmstart__V1__Skipped Warmstart__V1__Skipped;
 typedef struct Warmstart__V1__ResolveReply Warmstart__V1__ResolveReply;
+typedef struct Warmstart__V1__Progress Warmstart__V1__Progress;
 typedef struct Warmstart__V1__StatusRequest Warmstart__V1__StatusRequest;
 typedef struct Warmstart__V1__StatusReply Warmstart__V1__StatusReply;
 typedef struct Warmstart__V1__CheckpointStatus Warmstart__V1__CheckpointStatus;
@@ -567,10 +568,15 @@ struct  Warmstart__V1__ResolveRequest
    * made or waited for: the replies name no regions. Also name the feature "plan_only".
    */
   protobuf_c_boolean plan_only;
+  /*
+   * While the call waits for what is being read or made, it has replies that only say how far that is.
+   * Also name the feature "progress".
+   */
+  protobuf_c_boolean progress;
 };
 #define WARMSTART__V1__RESOLVE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__resolve_request__descriptor) \
-    , NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0 }
+    , NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0 }
 
 
 /*
@@ -845,10 +851,34 @@ struct  Warmstart__V1__ResolveReply
    */
   uint64_t unused_tensor_count;
   Warmstart__V1__Names *unused_tensors;
+  /*
+   * Alone in its reply.
+   */
+  Warmstart__V1__Progress *progress;
 };
 #define WARMSTART__V1__RESOLVE_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__resolve_reply__descriptor) \
-    , NULL, 0,NULL, NULL, NULL, 0,NULL, 0,NULL, 0, NULL }
+    , NULL, 0,NULL, NULL, NULL, 0,NULL, 0,NULL, 0, NULL, NULL }
+
+
+/*
+ * How far a call is.
+ */
+struct  Warmstart__V1__Progress
+{
+  ProtobufCMessage base;
+  /*
+   * Of the bytes below, those that are verified, or that pieces are made of.
+   */
+  uint64_t ready_bytes;
+  /*
+   * All stored bytes that the answer needs, whoever reads them.
+   */
+  uint64_t total_bytes;
+};
+#define WARMSTART__V1__PROGRESS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__progress__descriptor) \
+    , 0, 0 }
 
 
 struct  Warmstart__V1__StatusRequest
@@ -1551,6 +1581,25 @@ Warmstart__V1__ResolveReply *
 void   warmstart__v1__resolve_reply__free_unpacked
                      (Warmstart__V1__ResolveReply *message,
                       ProtobufCAllocator *allocator);
+/* Warmstart__V1__Progress methods */
+void   warmstart__v1__progress__init
+                     (Warmstart__V1__Progress         *message);
+size_t warmstart__v1__progress__get_packed_size
+                     (const Warmstart__V1__Progress   *message);
+size_t warmstart__v1__progress__pack
+                     (const Warmstart__V1__Progress   *message,
+                      uint8_t             *out);
+size_t warmstart__v1__progress__pack_to_buffer
+                     (const Warmstart__V1__Progress   *message,
+                      ProtobufCBuffer     *buffer);
+Warmstart__V1__Progress *
+       warmstart__v1__progress__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   warmstart__v1__progress__free_unpacked
+                     (Warmstart__V1__Progress *message,
+                      ProtobufCAllocator *allocator);
 /* Warmstart__V1__StatusRequest methods */
 void   warmstart__v1__status_request__init
                      (Warmstart__V1__StatusRequest         *message);
@@ -1776,6 +1825,9 @@ typedef void (*Warmstart__V1__Skipped_Closure)
 typedef void (*Warmstart__V1__ResolveReply_Closure)
                  (const Warmstart__V1__ResolveReply *message,
                   void *closure_data);
+typedef void (*Warmstart__V1__Progress_Closure)
+                 (const Warmstart__V1__Progress *message,
+                  void *closure_data);
 typedef void (*Warmstart__V1__StatusRequest_Closure)
                  (const Warmstart__V1__StatusRequest *message,
                   void *closure_data);
@@ -1929,6 +1981,7 @@ extern const ProtobufCEnumDescriptor    warmstart__v1__region__kind__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__handles__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__skipped__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__resolve_reply__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__progress__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__status_request__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__status_reply__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__checkpoint_status__descriptor;
