@@ -31,6 +31,10 @@ from warmstart import _array
 from impostor import Impostor, Peer
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "may_leak: descriptors are not counted")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def daemon() -> Iterator[Daemon]:
     """The daemon of all tests; clients find it by the environment.
@@ -51,7 +55,7 @@ def daemon() -> Iterator[Daemon]:
             warmstart.default_client().close()
             assert daemon.is_running(), daemon.log.read_text()
             assert wait_until(lambda: daemon.descriptor_count() <= idle), (
-                f"{daemon.descriptor_count()} descriptors are open in the daemon, {idle} expected"
+                f"the daemon has {daemon.descriptors()} open, {idle} are expected"
             )
         finally:
             if before is None:
@@ -106,14 +110,18 @@ def impersonate(tmp_path: Path) -> Iterator[Callable[[Callable[[Peer], None]], I
 
 
 @pytest.fixture(autouse=True)
-def descriptors_balanced(daemon: Daemon) -> Iterator[None]:
+def descriptors_balanced(daemon: Daemon, request: pytest.FixtureRequest) -> Iterator[None]:
     """No test leaves descriptors open, whatever fails in it."""
     before = len(os.listdir("/proc/self/fd"))
     yield
+    if request.node.get_closest_marker("may_leak"):
+        return
     if len(os.listdir("/proc/self/fd")) == before:
         return
     # What is kept on purpose: the process's own client, and checkpoints of unpickled arrays.
     _array._opened.clear()
+    # Before Python 3.13, what is mapped keeps a descriptor.
+    request.node.funcargs.clear()
     gc.collect()
     warmstart.default_client().close()
     after = len(os.listdir("/proc/self/fd"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Callable
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Longer than anything takes on a busy machine; only a test that fails waits for it.
@@ -64,9 +65,29 @@ class Daemon:
         """Ends it without a warning."""
         return self._end(signal.SIGKILL)
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Keeps it from doing anything."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
+
     def descriptor_count(self) -> int:
-        """How many descriptors the daemon has open."""
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        """How many files and sockets the daemon has open."""
+        return sum(not name.startswith("anon_inode:") for name in self.descriptors())
+
+    def descriptors(self) -> list[str]:
+        """What they are of."""
+        directory = f"/proc/{self.pid}/fd"
+        found = []
+        for name in os.listdir(directory):
+            # One that was listed may be closed by now.
+            with contextlib.suppress(FileNotFoundError):
+                found.append(os.readlink(os.path.join(directory, name)))
+        return found
 
     def complaints(self) -> list[str]:
         """Lines of its log that no daemon in health writes."""

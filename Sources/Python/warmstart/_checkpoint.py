@@ -292,6 +292,7 @@ class _Files:
         self._lock = threading.Lock()
         self._users = 0
         self._is_closed = False
+        _all_files.add(self)
         try:
             for file in location.files:
                 self._descriptors.append(open_file(file))
@@ -302,20 +303,29 @@ class _Files:
     @contextlib.contextmanager
     def using(self) -> Iterator[Sequence[int]]:
         """The descriptors, which stay open until the block ends; ValueError once they are closed."""
-        with self._lock:
-            if self._is_closed:
-                raise ValueError("the checkpoint is closed")
-            self._users += 1
+        is_used = False
         try:
+            with self._lock:
+                if self._is_closed:
+                    raise ValueError("the checkpoint is closed")
+                self._users += 1
+                # An interrupt may come as soon as the lock is released.
+                is_used = True
             yield self._descriptors
         finally:
-            with self._lock:
-                self._users -= 1
-            self._close_unused()
+            if is_used:
+                with self._lock:
+                    self._users -= self._users > 0
+                self._close_unused()
 
     def close(self) -> None:
         self._is_closed = True
         self._close_unused()
+
+    def forget_users(self) -> None:
+        """In a forked child: users, also one that has the lock, were the parent's other threads."""
+        self._lock = threading.Lock()
+        self._users = 0
 
     def _close_unused(self) -> None:
         with self._lock:
@@ -327,6 +337,17 @@ class _Files:
             os.close(descriptor)
         if lease is not None:
             lease.client.give_back(lease)
+
+
+_all_files: weakref.WeakSet[_Files] = weakref.WeakSet()
+
+
+def _forget_users() -> None:
+    for files in list(_all_files):
+        files.forget_users()
+
+
+os.register_at_fork(after_in_child=_forget_users)
 
 
 def _attach(connection: Connection, descriptors: Sequence[int], deadline: Deadline) -> list[int]:

@@ -54,6 +54,7 @@ class Client:
         self.label = label
         self._lock = threading.Lock()
         self._connection: Connection | None = None
+        self._has_connected = False
         # Leases that were given back; a finalizer may run while this very thread makes a call.
         self._given_back: collections.deque[Lease] = collections.deque()
         _clients.add(self)
@@ -195,8 +196,9 @@ class Client:
     ) -> None:
         connection = self._connection
         if connection is None:
-            connection = Connection(self.socket, next(_numbers), self.label, deadline)
-            self._connection = connection
+            number, is_first = next(_numbers), not self._has_connected
+            connection = Connection(self.socket, number, self.label, deadline, is_first=is_first)
+            self._connection, self._has_connected = connection, True
         is_whole = False
         try:
             request, descriptors = prepare(connection)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ._errors import CODES, Problem, WarmstartError, contradiction
+from ._errors import CODES, Problem, WarmstartError, contradiction, system_error
 from ._protocol import decode, message, parse
 
 SERVICE = "/warmstart.v1.Warmstart/"
@@ -28,6 +28,7 @@ _ROOM = socket.CMSG_SPACE(4 * MAXIMUM_DESCRIPTORS)
 _NO_SIGNAL = socket.MSG_NOSIGNAL
 # After this many seconds without an answer a person wants to know what is waited for.
 _PATIENCE = 1.0
+_YEAR = 365 * 86400.0
 # A daemon that is restarted without systemd may not listen for a moment.
 _REFUSED_PATIENCE = 2.0
 
@@ -44,7 +45,9 @@ class Deadline:
     def __init__(self, timeout: float | None) -> None:
         if timeout is not None and not timeout >= 0:
             raise ValueError(f"timeout: expected seconds from 0, got {timeout!r}")
-        self._end = None if timeout is None else time.monotonic() + timeout
+        # What is longer than a year is no limit; system calls refuse numbers that are too large.
+        is_endless = timeout is None or timeout > _YEAR
+        self._end = None if is_endless else time.monotonic() + (timeout or 0)
 
     def remaining(self) -> float | None:
         """Seconds, or None for no limit. Raises DEADLINE if there are none."""
@@ -80,7 +83,9 @@ class Connection:
     be closed: a late answer would be taken for another call's.
     """
 
-    def __init__(self, path: str, number: int, label: str, deadline: Deadline) -> None:
+    def __init__(
+        self, path: str, number: int, label: str, deadline: Deadline, *, is_first: bool = True
+    ) -> None:
         self.number = number
         self._path = path
         self._last_id = 0
@@ -88,7 +93,7 @@ class Connection:
         self._posted: list[int] = []
         self._hello = 0
         self._has_answered = False
-        self._socket = _connect(path, deadline)
+        self._socket = _connect(path, deadline, is_first)
         try:
             request = message("HelloRequest")(
                 version=1, label=label, command=" ".join(sys.argv[:1])[:256]
@@ -285,12 +290,20 @@ def error_of(status: Any) -> WarmstartError:
     return WarmstartError(code, reason, status.message, problems, count, retry_after)
 
 
-def _connect(path: str, deadline: Deadline) -> socket.socket:
-    """Connects; for a moment also if nobody listens though the socket is there."""
+def _connect(path: str, deadline: Deadline, is_first: bool) -> socket.socket:
+    """Connects; waits a moment for a daemon that is being restarted.
+
+    While it is, nobody listens at its socket, or the socket is not there. Where it never was, there
+    is no daemon.
+    """
+    absence = (errno.ECONNREFUSED,) if is_first else (errno.ECONNREFUSED, errno.ENOENT)
     until = time.monotonic() + _REFUSED_PATIENCE
     pause = 0.01
     while True:
-        connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        except OSError as error:
+            raise system_error("make a socket", error) from None
         try:
             connecting.settimeout(deadline.remaining())
             connecting.connect(path)
@@ -300,7 +313,10 @@ def _connect(path: str, deadline: Deadline) -> socket.socket:
             raise deadline_passed() from None
         except OSError as error:
             connecting.close()
-            if error.errno != errno.ECONNREFUSED or time.monotonic() + pause > until:
+            # With a deadline, a queue of clients that is full is not waited for, but refused.
+            is_full = error.errno == errno.EAGAIN
+            is_absent = error.errno in absence and time.monotonic() + pause <= until
+            if not is_full and not is_absent:
                 raise _cannot_connect(path, error) from None
         except BaseException:
             connecting.close()
