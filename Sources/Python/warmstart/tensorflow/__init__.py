@@ -7,7 +7,7 @@ One line puts a program on it that was written for TensorFlow alone:
     warmstart.tensorflow.install()
 
 Or call the functions here in the place of those of `tf.train` and `tf.compat.v1.train`:
-`init_from_checkpoint`, `warm_start`, `load_checkpoint`, `load_variable`, `list_variables`.
+`init_from_checkpoint`, `warm_start`, `load_checkpoint`, `load_variable`, `list_variables`. `load_tensors` gives tensors to make variables of.
 
 Variables share the checkpoint's memory in eager mode and, if they are resource variables, in
 graphs, until they are updated; then the process has a copy of its own. `tf.gather` of a
@@ -20,6 +20,7 @@ from ._drop_ins import (
     init_from_checkpoint,
     list_variables,
     load_checkpoint,
+    load_tensors,
     load_variable,
     warm_start,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "install",
     "list_variables",
     "load_checkpoint",
+    "load_tensors",
     "load_variable",
     "uninstall",
     "warm_start",

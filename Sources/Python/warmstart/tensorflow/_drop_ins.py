@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.ops import io_ops
+from tensorflow.python.training import checkpoint_utils
 
 from .._client import Client
 from ._init import unmatched
@@ -107,6 +109,34 @@ def list_variables(
     with temporarily(client, fallback):
         listed: list[tuple[str, list[int]]] = tf.train.list_variables(ckpt_dir_or_file)
         return listed
+
+
+def load_tensors(
+    ckpt_dir_or_file: Any,
+    names: Iterable[str] | None = None,
+    *,
+    client: Client | None = None,
+    fallback: bool = False,
+) -> dict[str, tf.Tensor]:
+    """Tensors of a checkpoint by name, all of them unless `names` says which; for eager mode.
+
+    They are in memory that all jobs share, and so is a variable that is made of one, until it is
+    updated: `tf.Variable(tensors["kernel"])` is the cheapest way to a variable, because no initial
+    value has to be made first. What has no array (variants, resources) is left out. Raises what
+    `load_checkpoint` does, and `tf.errors.NotFoundError` for a name that the checkpoint lacks.
+    """
+    with temporarily(client, fallback):
+        dtypes = tf.train.load_checkpoint(ckpt_dir_or_file).get_variable_to_dtype_map()
+        chosen = list(names) if names is not None else sorted(dtypes)
+        chosen = [name for name in chosen if dtypes.get(name) not in (tf.variant, tf.resource)]
+        if not chosen:
+            return {}
+        # A tensor that is missing is of any dtype, and the error is not about that.
+        types = [dtypes.get(name, tf.float32) for name in chosen]
+        path = checkpoint_utils._get_checkpoint_filename(ckpt_dir_or_file)
+        with tf.device("/device:CPU:0"):
+            tensors = io_ops.restore_v2(path, chosen, [""] * len(chosen), types)
+        return dict(zip(chosen, tensors))
 
 
 checkpoints_iterator = tf.train.checkpoints_iterator

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Callable, NamedTuple
 
 from tensorflow.python.client import session
-from tensorflow.python.eager import core
+from tensorflow.python.eager.polymorphic_function import atomic_function
 from tensorflow.python.framework import errors_impl, ops
 from tensorflow.python.ops import gen_script_ops, script_ops
 
@@ -86,7 +86,7 @@ class _Hooks:
 
     def _replace(self) -> None:
         own_call = session.BaseSession._do_call
-        own_exception = core._status_to_exception
+        own_exit = atomic_function.InterpolateRuntimeError.__exit__
         own_graph_def = ops.Graph._as_graph_def
 
         def do_call(this: Any, fn: Any, *args: Any) -> Any:
@@ -98,8 +98,12 @@ class _Hooks:
                     raise
                 raise known from None
 
-        def status_to_exception(status: Any) -> Any:
-            return _failures.of_message(own_exception(status))
+        def leave(this: Any, kind: Any, error: Any, traceback: Any) -> Any:
+            result = own_exit(this, kind, error, traceback)
+            known = _failures.of_message(error)
+            if known is error:
+                return result
+            raise known from None
 
         def as_graph_def(this: Any, *args: Any, **options: Any) -> Any:
             graph_def, version = own_graph_def(this, *args, **options)
@@ -108,7 +112,7 @@ class _Hooks:
 
         self._own = (
             (session.BaseSession, "_do_call", do_call, own_call),
-            (core, "_status_to_exception", status_to_exception, own_exception),
+            (atomic_function.InterpolateRuntimeError, "__exit__", leave, own_exit),
             (ops.Graph, "_as_graph_def", as_graph_def, own_graph_def),
         )
         for place, name, ours, _ in self._own:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from typing import Any
+from typing import Any, Callable, TypeVar
 
-from tensorflow.python.ops import gen_io_ops, io_ops
+import tensorflow as tf
+from tensorflow.python.ops import gen_io_ops
 from tensorflow.python.training import checkpoint_utils, py_checkpoint_reader
 
 from .._client import Client
@@ -17,7 +18,9 @@ from ._reader import CheckpointReader
 from ._restore import Restore, Settings, restores_itself
 from ._sources import sources
 
-_own_restore: Any = io_ops.restore_v2
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_own_restore: Any = gen_io_ops.restore_v2
 _own_reader: Any = py_checkpoint_reader.NewCheckpointReader
 _own_init: Any = checkpoint_utils._init_from_checkpoint
 
@@ -101,12 +104,25 @@ def _put_back() -> None:
 def _replace(old: Any, new: Any) -> None:
     """Replaces a function wherever a module has it under its name, as by `from … import`."""
     name = old.__name__
-    for module in list(sys.modules.values()):
-        names = getattr(module, "__dict__", None)
-        if module is gen_io_ops or names is None or module.__name__ == __name__:
-            continue
+    for names in _modules(name):
         if names.get(name) is old:
             names[name] = new
+
+
+# For a name, how many modules there were, and those that had it: looking costs milliseconds.
+_found: dict[str, tuple[int, list[dict[str, Any]]]] = {}
+
+
+def _modules(name: str) -> list[dict[str, Any]]:
+    """The names of the modules that have a name, but this one."""
+    count, places = _found.get(name, (0, []))
+    modules = list(sys.modules.values())
+    if count != len(modules):
+        # Some have no names, and some answer to all of them.
+        every = [getattr(module, "__dict__", {}) for module in modules]
+        places = [names for names in every if name in names and names is not globals()]
+        _found[name] = (len(modules), places)
+    return places
 
 
 def _latest() -> Installation | None:
@@ -114,6 +130,11 @@ def _latest() -> Installation | None:
         return _installed[-1] if _installed else None
 
 
+# AutoGraph would rewrite functions, and all that they call, where a `tf.function` is traced.
+_unconverted: Callable[[_Function], _Function] = tf.autograph.experimental.do_not_convert
+
+
+@_unconverted
 def restore_v2(
     prefix: Any, tensor_names: Any, shape_and_slices: Any, dtypes: Any, name: str | None = None
 ) -> Any:
@@ -123,6 +144,7 @@ def restore_v2(
     return call(prefix, tensor_names, shape_and_slices, dtypes, name)
 
 
+@_unconverted
 def NewCheckpointReader(filepattern: Any) -> Any:
     """Opens a checkpoint, from the daemon."""
     latest = _latest()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.core.framework import types_pb2
 
 from .. import _dtypes
 from .._checkpoint import Tensor
@@ -26,8 +27,7 @@ class CheckpointReader:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        with _translated():
-            self._tensors: dict[str, Tensor] = source.checkpoint.tensors
+        self._tensors: dict[str, Tensor] = source.checkpoint.tensors
 
     def has_tensor(self, tensor_str: Any) -> bool:
         return _text(tensor_str) in self._tensors
@@ -57,7 +57,7 @@ class CheckpointReader:
     def debug_string(self) -> bytes:
         """A line for each tensor, with its dtype and shape."""
         lines = [
-            f"{name} (DT_{tensor.dtype.upper()}) [{','.join(map(str, tensor.shape))}]"
+            f"{name} ({_enumerator(tensor.dtype)}) [{','.join(map(str, tensor.shape))}]"
             for name, tensor in self._tensors.items()
         ]
         return "\n".join(lines).encode("utf-8", "surrogateescape")
@@ -73,3 +73,8 @@ def _translated() -> Iterator[None]:
 
 def _text(name: Any) -> str:
     return os.fsdecode(name) if isinstance(name, (bytes, str)) else str(name)
+
+
+def _enumerator(dtype: str) -> str:
+    number = _dtypes.NUMBERS.get(dtype)
+    return dtype if number is None else str(types_pb2.DataType.Name(number))
