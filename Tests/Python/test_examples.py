@@ -1,0 +1,84 @@
+"""The examples run as they are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemons import REPOSITORY
+
+EXAMPLES = REPOSITORY / "Sources" / "Python" / "examples"
+PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py"))
+
+
+def run(name: str, directory: Path) -> str:
+    """Runs an example elsewhere than where it lies; returns what it printed."""
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / name)],
+        cwd=directory,
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == ""
+    return ended.stdout
+
+
+def test_all_examples_are_tested() -> None:
+    assert PROGRAMS == ["bert_fine_tuning.py", "partitioned_embeddings.py", "sweep.py"]
+
+
+def test_fine_tuning_starts_from_the_encoder_and_trains(tmp_path: Path) -> None:
+    lines = run("bert_fine_tuning.py", tmp_path).splitlines()
+    assert lines[1] == "new: head/kernel, head/bias"
+    losses = [float(line.split()[-1]) for line in lines if line.startswith("step")]
+    assert len(losses) == 5
+    assert losses == sorted(losses, reverse=True)
+    assert lines[-1] == "the layer norm was trained, and the checkpoint is what it was"
+
+
+def test_partitions_are_looked_up_on_eight_workers(tmp_path: Path) -> None:
+    lines = run("partitioned_embeddings.py", tmp_path).splitlines()
+    assert len(lines) == 9
+    assert all(int(line.split()[-2]) < 1024 for line in lines[:8])
+    assert lines[-1] == "1000 rows of 8 workers are those of the whole table"
+
+
+def test_a_sweep_shares_what_it_does_not_train(tmp_path: Path) -> None:
+    lines = run("sweep.py", tmp_path).splitlines()
+    jobs = [line.split() for line in lines[1:9]]
+    assert all(int(job[2]) == 16384 for job in jobs)
+    # Each has less of its own than an eighth of what it shares: together they have not one copy.
+    assert all(int(job[4]) < 2048 for job in jobs)
+
+
+def test_the_notebook_runs_from_top_to_bottom() -> None:
+    nbformat: Any = pytest.importorskip("nbformat", reason="nbclient is not installed")
+    nbclient: Any = pytest.importorskip("nbclient", reason="nbclient is not installed")
+    pytest.importorskip("ipykernel", reason="ipykernel is not installed")
+    notebook = nbformat.read(EXAMPLES / "notebook.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "clear what it printed"
+    notebook.metadata.kernelspec.name = "python3"
+    client = nbclient.NotebookClient(
+        notebook,
+        timeout=300,
+        resources={"metadata": {"path": str(EXAMPLES)}},
+        extra_arguments=["--HistoryManager.enabled=False"],
+    )
+    client.execute(env={**os.environ, "IPYTHONDIR": os.devnull})
+    printed = "".join(
+        output.get("text", "") or output.get("data", {}).get("text/plain", "")
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+    )
+    assert "embeddings" in printed.split("(TENSOR_NOT_FOUND)")[1]
+    assert "['head/kernel'])" in printed
+    assert "(2048, 256)" in printed
