@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from daemons import REPOSITORY
+from memory import in_fresh_process
 
 EXAMPLES = REPOSITORY / "Sources" / "Python" / "examples"
 PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py"))
@@ -19,7 +19,7 @@ PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py"))
 def run(name: str, directory: Path) -> str:
     """Runs an example elsewhere than where it lies; returns what it printed."""
     ended = subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / name)],
+        [sys.executable, str(EXAMPLES / name)],
         cwd=directory,
         capture_output=True,
         check=False,
@@ -59,26 +59,35 @@ def test_a_sweep_shares_what_it_does_not_train(tmp_path: Path) -> None:
     assert all(int(job[4]) < 2048 for job in jobs)
 
 
-def test_the_notebook_runs_from_top_to_bottom() -> None:
-    nbformat: Any = pytest.importorskip("nbformat", reason="nbclient is not installed")
-    nbclient: Any = pytest.importorskip("nbclient", reason="nbclient is not installed")
-    pytest.importorskip("ipykernel", reason="ipykernel is not installed")
-    notebook = nbformat.read(EXAMPLES / "notebook.ipynb", as_version=4)
-    assert not any(cell.get("outputs") for cell in notebook.cells), "clear what it printed"
-    notebook.metadata.kernelspec.name = "python3"
-    client = nbclient.NotebookClient(
-        notebook,
-        timeout=300,
-        resources={"metadata": {"path": str(EXAMPLES)}},
-        extra_arguments=["--HistoryManager.enabled=False"],
+def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    for module in ("nbclient", "ipykernel"):
+        pytest.importorskip(module, reason=f"{module} is not installed")
+    printed = in_fresh_process(
+        """
+        import json, os, sys
+        import nbclient, nbformat
+
+        path, directory = sys.argv[1:]
+        notebook = nbformat.read(path, as_version=4)
+        client = nbclient.NotebookClient(
+            notebook, timeout=300, resources={"metadata": {"path": os.path.dirname(path)}}
+        )
+        client.execute(env={**os.environ, "IPYTHONDIR": directory})
+        print(json.dumps([
+            output.get("text") or output["data"]["text/plain"]
+            for cell in notebook.cells
+            for output in cell.get("outputs", ())
+        ]))
+        """,
+        str(EXAMPLES / "notebook.ipynb"),
+        str(tmp_path),
     )
-    client.execute(env={**os.environ, "IPYTHONDIR": os.devnull})
-    printed = "".join(
-        output.get("text", "") or output.get("data", {}).get("text/plain", "")
-        for cell in notebook.cells
-        if cell.cell_type == "code"
-        for output in cell.outputs
-    )
-    assert "embeddings" in printed.split("(TENSOR_NOT_FOUND)")[1]
-    assert "['head/kernel'])" in printed
-    assert "(2048, 256)" in printed
+    text = "\n".join(printed)
+    assert "['head/kernel'])" in text
+    assert "nearest: bert/embeddings/LayerNorm/beta" in text
+    assert "[(2048, 256), (2048, 256), (2048, 256), (2048, 256)]" in text
+
+
+def test_the_notebook_has_nothing_printed_in_it() -> None:
+    notebook = json.loads((EXAMPLES / "notebook.ipynb").read_text())
+    assert not any(cell.get("outputs") for cell in notebook["cells"])

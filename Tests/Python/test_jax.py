@@ -33,10 +33,9 @@ def demo(golden: Path) -> str:
     return str(golden / "demo")
 
 
-@pytest.fixture
-def stored(demo: str) -> dict[str, np.ndarray]:
+def stored_in(path: str) -> dict[str, np.ndarray]:
     """What numpy has, at the addresses that JAX can share."""
-    return warmstart.open(demo).arrays(alignment=64)
+    return warmstart.open(path).arrays(alignment=64)
 
 
 def number_names(path: Path, without: tuple[str, ...] = ()) -> list[str]:
@@ -166,7 +165,9 @@ def test_keys_are_renamed_by_a_map_or_a_function(demo: str) -> None:
     assert list(upper) == [BETA.upper()]
 
 
-def test_donated_arrays_are_never_written(demo: str, stored: dict[str, np.ndarray]) -> None:
+def test_donated_arrays_are_never_written(demo: str) -> None:
+    stored = stored_in(demo)
+
     def programs() -> list[tuple[object, object]]:
         return [
             (lambda x: x + 1, lambda x: x + 1),
@@ -212,9 +213,8 @@ def test_leaves_are_named_by_their_paths() -> None:
         warmstart.jax.leaves({"a/b": np.zeros(1), "a": {"b": np.zeros(1)}})
 
 
-def test_a_tree_gets_its_values_and_keeps_its_structure(
-    demo: str, stored: dict[str, np.ndarray]
-) -> None:
+def test_a_tree_gets_its_values_and_keeps_its_structure(demo: str) -> None:
+    stored = stored_in(demo)
     before = tree()
     after, report = warmstart.jax.load_into(
         before, demo, {"bert/embeddings/LayerNorm/": "encoder/0/"}
