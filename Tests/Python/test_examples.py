@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from daemons import REPOSITORY
+from documents import example
 from memory import in_fresh_process
 
 EXAMPLES = REPOSITORY / "Sources" / "Python" / "examples"
@@ -91,3 +92,13 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
 def test_the_notebook_has_nothing_printed_in_it() -> None:
     notebook = json.loads((EXAMPLES / "notebook.ipynb").read_text())
     assert not any(cell.get("outputs") for cell in notebook["cells"])
+
+
+def test_the_first_example_in_the_documentation_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    exec(example("Start"), {})  # noqa: S102
+    assert capsys.readouterr().out == (
+        "student/LayerNorm/beta float32 (256,)\nstudent/LayerNorm/gamma float32 (256,)\n"
+    )

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import warmstart
 
-from daemons import Daemon, wait_until
+from daemons import REPOSITORY, Daemon, wait_until
+from documents import example
 from memory import in_fresh_process
 
 jax = pytest.importorskip("jax", reason="JAX is not installed")
@@ -269,3 +270,11 @@ def test_nothing_is_copied_before_it_is_computed_with(demo: str) -> None:
     )
     assert total > 0
     assert read < size / 2
+
+
+def test_the_example_in_the_documentation_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    exec(example("JAX"), {})  # noqa: S102
+    assert capsys.readouterr().out == "(256,) ['head/kernel']\n"

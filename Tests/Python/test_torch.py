@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import warmstart
 
-from daemons import Daemon, wait_until
+from daemons import REPOSITORY, Daemon, wait_until
+from documents import example
 from memory import in_fresh_process
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -367,3 +368,13 @@ def test_nothing_is_copied_before_it_is_written(demo: str) -> None:
     assert total != 0
     assert read < size / 4
     assert 2 << 23 <= written < (2 << 23) + size / 4
+
+
+def test_the_example_in_the_documentation_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    exec(example("torch"), {})  # noqa: S102
+    assert capsys.readouterr().out == (
+        "{'output.weight': 'bert/encoder/layer_0/output/kernel'} ['head.weight', 'head.bias']\n"
+    )
