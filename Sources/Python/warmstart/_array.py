@@ -56,13 +56,17 @@ class SharedArray(np.ndarray[Any, np.dtype[Any]]):
     def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
         """What TensorFlow makes of the array: a tensor in the same memory, if that is aligned.
 
-        TensorFlow calls this. In graphs, the tensor is a constant.
+        The array is read-only from then on: what was written to it would change the tensor. A part
+        of an array that can be written is copied. TensorFlow calls this. In graphs, the tensor is a
+        constant.
         """
         import tensorflow as tf
 
         plain = self.view(np.ndarray)
-        if not tf.executing_eagerly():
+        is_part = isinstance(self.base, np.ndarray) and self.flags.writeable
+        if not tf.executing_eagerly() or is_part:
             return tf.constant(plain, dtype=dtype, name=name)
+        self.flags.writeable = False
         tensor = tf.stop_gradient(plain)
         return tensor if dtype is None or tensor.dtype == dtype else tf.cast(tensor, dtype)
 

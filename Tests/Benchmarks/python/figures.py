@@ -5,7 +5,7 @@ import statistics
 from plot import svg
 
 # The steps of training.py.
-STEPS = ("variables", "assign", "read")
+STEPS = ("load", "read")
 
 
 def arrays(found):
@@ -35,14 +35,15 @@ def middle(values):
 
 def training(found):
     """Seconds until the last process has read every byte, and memory beyond TensorFlow's own."""
-    names = ["median", "best", *STEPS, "PSS", "private"]
+    names = ["median", "best", *STEPS, "build", "PSS", "private"]
     lines = [
-        "Seconds until the last process has all variables and has read every byte; the median of",
-        "each step; and MiB of all processes beyond `import tensorflow`, at the median.",
+        "Seconds from opening the checkpoint until the last process has read every byte; the median",
+        "of each step, and of what the program does before; MiB of all processes beyond those that",
+        "only import TensorFlow.",
         f"{'':12}{'mode':>8}{'processes':>10}" + "".join(f"{name:>10}" for name in names),
     ]
     for row in summary(found):
-        numbers = [f"{row[name]:10.2f}" for name in ("median", "best", *STEPS)]
+        numbers = [f"{row[name]:10.2f}" for name in ("median", "best", *STEPS, "build")]
         numbers += [f"{row[name]:10.0f}" for name in ("Pss", "Private_Dirty")]
         lines.append(f"{row['peer']:12}{row['mode']:>8}{row['processes']:>10}" + "".join(numbers))
     return "\n".join(lines) + "\n"
@@ -68,6 +69,7 @@ def summary(found):
         row |= {"median": middle(walls), "best": min(walls), **beyond}
         for step in STEPS:
             row[step] = middle(one["steps"].get(step, 0) for run, _ in runs for one in run)
+        row["build"] = middle(one["build"] for run, _ in runs for one in run)
         rows.append(row)
     return rows
 

@@ -1,10 +1,10 @@
-"""One training process: it makes all variables, starts them from the checkpoint, reads every byte.
+"""One training process: it starts all variables from the checkpoint, and reads every byte.
 
 usage: training.py PEER MODE SOCKET PREFIX TABLE
 
 PEER is `tensorflow`, `warmstart`, or `nothing`, which imports TensorFlow and stops there. MODE is
 `eager`, `assign` or `graph`. Both peers run the same code, but for the module whose functions they
-call.
+call. What they do before they open the checkpoint, such as making a graph, is timed apart.
 """
 
 import json
@@ -17,23 +17,21 @@ import worker
 
 def eager(tf, train, prefix, rows):
     """Variables that are made of what load_checkpoint returns."""
+    yield "built"
     checkpoint = train.load_checkpoint(prefix)
     variables = [tf.Variable(checkpoint.get_tensor(name), name=kind(name)) for name, _ in rows]
-    yield "assign"
+    yield "load"
     total = sum(float(tf.reduce_sum(variable)) for variable in variables)
     yield "read"
     return total, variables
 
 
 def assign(tf, train, prefix, rows):
-    """Variables without values, which init_from_checkpoint assigns: nobody pays for initial ones."""
-    variables = {
-        name: tf.Variable(tf.raw_ops.Empty(shape=shape, dtype=tf.float32), name=kind(name))
-        for name, shape in rows
-    }
-    yield "variables"
+    """Variables that have values, which init_from_checkpoint replaces."""
+    variables = {name: tf.Variable(tf.zeros(shape), name=kind(name)) for name, shape in rows}
+    yield "built"
     train.init_from_checkpoint(prefix, variables)
-    yield "assign"
+    yield "load"
     total = sum(float(tf.reduce_sum(variable)) for variable in variables.values())
     yield "read"
     return total, variables
@@ -46,12 +44,11 @@ def graph(tf, train, prefix, rows):
         zeros = v1.zeros_initializer()
         variables = [v1.get_variable(name, shape, tf.float32, zeros) for name, shape in rows]
         sums = [tf.reduce_sum(variable) for variable in variables]
-        yield "variables"
-        train.init_from_checkpoint(prefix, {"/": "/"})
-        initializer = v1.global_variables_initializer()
         session = v1.Session()
-        session.run(initializer)
-        yield "assign"
+        yield "built"
+        train.init_from_checkpoint(prefix, {"/": "/"})
+        session.run(v1.global_variables_initializer())
+        yield "load"
         total = sum(float(value) for value in session.run(sums))
         yield "read"
     return total, session
@@ -60,6 +57,11 @@ def graph(tf, train, prefix, rows):
 def kind(name):
     """What Keras calls a variable: its last name only."""
     return name.rpartition("/")[2]
+
+
+def nothing(*_):
+    yield "built"
+    return None, None
 
 
 def main(peer, mode, socket, prefix, table):
@@ -74,19 +76,21 @@ def main(peer, mode, socket, prefix, table):
     else:
         train = tf.train if mode == "eager" else tf.compat.v1.train
     tf.reduce_sum(tf.zeros([1]))  # TensorFlow sets itself up at its first operation
-    imports = time.perf_counter() - before
+    imported = time.perf_counter()
+    program = nothing if peer == "nothing" else globals()[mode]
+    steps = program(tf, train, prefix, rows)
+    next(steps)
+    built = time.perf_counter()
     worker.wait()
     watch = worker.Stopwatch()
     found = None
-    if peer != "nothing":
-        steps = globals()[mode](tf, train, prefix, rows)
-        while found is None:
-            try:
-                watch.step(next(steps))
-            except StopIteration as end:
-                found = end.value
+    while found is None:
+        try:
+            watch.step(next(steps))
+        except StopIteration as end:
+            found = end.value
     worker.finish(
-        seconds=watch.total, imports=imports, steps=watch.steps, digest=found and found[0]
+        imports=imported - before, build=built - imported, steps=watch.steps, digest=found[0]
     )
 
 

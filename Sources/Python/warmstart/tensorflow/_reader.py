@@ -11,22 +11,24 @@ import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 
 from .. import _dtypes
+from .._ahead import Ahead
 from .._checkpoint import Tensor
 from .._errors import WarmstartError
 from . import _failures
-from ._keys import Key
-from ._sources import Source
+from ._sources import ALIGNMENT, Source
 
 
 class CheckpointReader:
     """A checkpoint by the methods of `tf.compat.v1.train.NewCheckpointReader`.
 
-    Arrays are private copies of shared memory, page by page as they are written. Errors are
-    TensorFlow's classes.
+    Arrays are private copies of shared memory, page by page as they are written; what TensorFlow
+    makes of one shares its memory, and the array is read-only from then on. Errors are TensorFlow's
+    classes.
     """
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self._ahead = Ahead(source.checkpoint, {"alignment": ALIGNMENT, "writable": True})
         self._tensors: dict[str, Tensor] = source.checkpoint.tensors
 
     def has_tensor(self, tensor_str: Any) -> bool:
@@ -51,7 +53,7 @@ class CheckpointReader:
                 raise WarmstartError.of(
                     "TENSOR_NOT_FOUND", f"{self._source.checkpoint.path} has no tensor {name}"
                 )
-            (array,) = self._source.fetch([Key(name, "", self._tensors[name].dtype)])
+            array = self._ahead.take(name)
         return array if array.shape else array[()]
 
     def debug_string(self) -> bytes:

@@ -1,0 +1,70 @@
+"""Tensors that are read one after the other, of which more and more are asked for at once."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy.typing as npt
+
+from ._checkpoint import Checkpoint, Tensor
+from ._errors import WarmstartError
+from ._options import ResolveOptions
+
+WITHOUT_ARRAYS = ("variant", "resource")
+# So many bytes may be read that nobody asked for. Chosen, not tuned.
+_BYTES = 16 << 20
+
+
+class Ahead:
+    """The tensors of a checkpoint as arrays; each call of the daemon takes as long as many arrays.
+
+    A call that one tensor needs asks for as many others as were taken so far, and as many bytes:
+    they are taken next, or perhaps nobody wants them, and a large one may be cold.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, options: ResolveOptions) -> None:
+        self._checkpoint = checkpoint
+        self._options = options
+        self._lock = threading.Lock()
+        self._ready: dict[str, npt.NDArray[Any]] = {}
+        self._asked: set[str] = set()
+        self._taken_count = self._taken_bytes = 0
+        # Tensors that may be wanted next.
+        self._next: Iterator[Tensor] | None = None
+
+    def take(self, name: str) -> npt.NDArray[Any]:
+        """The array of a tensor, the caller's own. Raises what `Checkpoint.array` does."""
+        with self._lock:
+            if name not in self._ready:
+                self._read(name)
+            array = self._ready.pop(name)
+            self._taken_count += 1
+            self._taken_bytes += array.nbytes
+            return array
+
+    def _read(self, name: str) -> None:
+        names = [name, *self._others()]
+        self._asked.update(names)
+        if len(names) > 1:
+            try:
+                self._ready.update(self._checkpoint.arrays(names, **self._options))
+                return
+            except WarmstartError:
+                # Perhaps because of one that nobody wants.
+                self._next = iter([])
+        self._ready[name] = self._checkpoint.array(name, **self._options)
+
+    def _others(self) -> Iterator[str]:
+        if self._next is None:
+            tensors = self._checkpoint.tensors.values()
+            self._next = iter([t for t in tensors if t.dtype not in WITHOUT_ARRAYS])
+        room = max(_BYTES, self._taken_bytes)
+        for tensor in itertools.islice(self._next, self._taken_count):
+            room -= tensor.byte_count
+            if room < 0:
+                return
+            if tensor.name not in self._asked:
+                yield tensor.name
