@@ -15,6 +15,8 @@ TENSORFLOW_VENV ?= $(CACHE)/tensorflow-$(TENSORFLOW)
 # Another when other versions are required.
 REQUIREMENTS = Tests/Python/requirements.txt
 PYTHON_VENV ?= $(CACHE)/python-$(firstword $(shell cksum <$(REQUIREMENTS)))
+FRAMEWORKS = Tests/Python/frameworks.txt
+FRAMEWORKS_VENV ?= $(CACHE)/frameworks-$(firstword $(shell cat $(FRAMEWORKS) $(REQUIREMENTS) | cksum))
 # The interpreters of `make python-matrix`.
 PYTHONS ?= python3.9 python3.11 python3.13
 
@@ -36,12 +38,13 @@ PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev pkg-config
 # A Python that was not installed by Debian has what Debian keeps apart.
 PYTHON_PACKAGES = $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 
-.PHONY: help deps build system-deps python-deps test python-matrix attack system-test conformance bench bench-python bench-programs check demo fuzz sanitize install uninstall format clean
+.PHONY: help deps build system-deps python-deps test test-python-frameworks python-matrix attack system-test conformance bench bench-python bench-programs check demo fuzz sanitize install uninstall format clean
 
 help:
 	@echo 'make build      the release programs, in .build/release'
 	@echo 'make test       all tests that need no root'
 	@echo 'make python-matrix  Python'"'"'s tests with all that the package supports; PYTHONS=$(PYTHONS)'
+	@echo 'make test-python-frameworks  Python'"'"'s tests with JAX and torch'
 	@echo 'make check      format, imports, generated code, libraries, units, counts'
 	@echo 'make sanitize   the tests with ThreadSanitizer, then with AddressSanitizer'
 	@echo 'make fuzz       fuzzing, SECONDS=$(SECONDS) for each of TARGETS, by default all'
@@ -76,6 +79,11 @@ test: deps | $(PYTHON_VENV)
 	Tests/run
 	WARMSTARTD=$$($(SWIFT) build --show-bin-path)/warmstartd \
 	  $(PYTHON_VENV)/bin/python3 -m pytest --quiet Tests/Python
+
+# Frameworks are too large for `make test`.
+test-python-frameworks: build | $(FRAMEWORKS_VENV)
+	WARMSTARTD=.build/release/warmstartd $(FRAMEWORKS_VENV)/bin/python3 -m pytest --quiet \
+	  $(addprefix Tests/Python/test_,torch.py jax.py in_place.py imports.py)
 
 # Slow, and needs the network: each version of what the package needs, with each interpreter.
 python-matrix: build
@@ -113,8 +121,9 @@ attack: build
 
 $(TENSORFLOW_VENV): INSTALLED = tensorflow-cpu==$(TENSORFLOW)
 $(PYTHON_VENV): INSTALLED = --requirement $(REQUIREMENTS)
+$(FRAMEWORKS_VENV): INSTALLED = --requirement $(FRAMEWORKS)
 # Only a venv that is whole has its name.
-$(TENSORFLOW_VENV) $(PYTHON_VENV): | python-deps
+$(TENSORFLOW_VENV) $(PYTHON_VENV) $(FRAMEWORKS_VENV): | python-deps
 	rm -rf $@.part
 	python3 -m venv $@.part
 	$@.part/bin/python3 -m pip install --quiet --disable-pip-version-check $(INSTALLED)

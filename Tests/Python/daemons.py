@@ -76,6 +76,7 @@ class Daemon:
             os.kill(self.pid, signal.SIGCONT)
 
     def descriptor_count(self) -> int:
+<<<<<<< HEAD
         """How many files and sockets the daemon has open."""
         return sum(not name.startswith("anon_inode:") for name in self.descriptors())
 
@@ -88,6 +89,18 @@ class Daemon:
             with contextlib.suppress(FileNotFoundError):
                 found.append(os.readlink(os.path.join(directory, name)))
         return found
+=======
+        """How many descriptors the daemon has open, but for the one that watches arenas.
+
+        That one is made for the first arena, and kept.
+        """
+        directory = f"/proc/{self.pid}/fd"
+        count = 0
+        for number in os.listdir(directory):
+            with contextlib.suppress(FileNotFoundError):
+                count += os.readlink(f"{directory}/{number}") != "anon_inode:inotify"
+        return count
+>>>>>>> eb47048afa996e817be19dcdd70c5691e43d5063
 
     def complaints(self) -> list[str]:
         """Lines of its log that no daemon in health writes."""

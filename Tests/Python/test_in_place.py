@@ -12,6 +12,11 @@ import trainers
 from daemons import Daemon
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forking() -> None:
+    trainers.prepare()
+
+
 def digests(golden: Path) -> dict[str, bytes]:
     files = (golden / "demo").glob("model.ckpt*")
     return {file.name: hashlib.sha256(file.read_bytes()).digest() for file in files}

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import warmstart
 
-from daemons import Daemon, wait_until
+from daemons import REPOSITORY, Daemon, wait_until
+from documents import example
 from memory import in_fresh_process
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -41,10 +42,9 @@ def demo(golden: Path) -> str:
     return str(golden / "demo")
 
 
-@pytest.fixture
-def arrays(demo: str) -> dict[str, np.ndarray]:
+def stored_in(path: str) -> dict[str, np.ndarray]:
     """What is stored, as numpy has it."""
-    return warmstart.open(demo).arrays()
+    return warmstart.open(path).arrays()
 
 
 def bytes_of(tensor: torch.Tensor) -> bytes:
@@ -139,9 +139,8 @@ def test_names_that_no_tensor_has_are_refused_all_at_once(demo: str) -> None:
     ],
     ids=["root", "slashes", "dots", "mixed", "pattern"],
 )
-def test_scopes_meet_dotted_names(
-    demo: str, arrays: dict[str, np.ndarray], assignment_map: dict[object, str]
-) -> None:
+def test_scopes_meet_dotted_names(demo: str, assignment_map: dict[object, str]) -> None:
+    arrays = stored_in(demo)
     module = Encoder()
     expected = {
         "embeddings.word_embeddings",
@@ -174,7 +173,8 @@ def test_names_that_become_one_are_refused(demo: str) -> None:
         warmstart.torch.resolve(demo, {"x": "y"}, {"a.b": declared, "a/b": declared})
 
 
-def test_a_tensor_can_stand_in_the_map(demo: str, arrays: dict[str, np.ndarray]) -> None:
+def test_a_tensor_can_stand_in_the_map(demo: str) -> None:
+    arrays = stored_in(demo)
     module = Encoder()
     norm = module.embeddings.LayerNorm
     tensors = warmstart.torch.resolve(
@@ -187,7 +187,8 @@ def test_a_tensor_can_stand_in_the_map(demo: str, arrays: dict[str, np.ndarray])
         warmstart.torch.resolve(demo, {"x": torch.zeros(3)}, module)
 
 
-def test_partitions_are_tensors_too(demo: str, arrays: dict[str, np.ndarray]) -> None:
+def test_partitions_are_tensors_too(demo: str) -> None:
+    arrays = stored_in(demo)
     variables = warmstart.partitions(
         "table.weight", "float32", [8192, 256], warmstart.fixed_size_partitioner(4)
     )
@@ -199,9 +200,8 @@ def test_partitions_are_tensors_too(demo: str, arrays: dict[str, np.ndarray]) ->
         assert np.array_equal(whole.numpy(), arrays[word_embeddings])
 
 
-def test_a_module_gets_its_values_and_stays_what_it_was(
-    demo: str, arrays: dict[str, np.ndarray]
-) -> None:
+def test_a_module_gets_its_values_and_stays_what_it_was(demo: str) -> None:
+    arrays = stored_in(demo)
     module = Encoder()
     weight = module.embeddings.word_embeddings
     head = module.head.weight.clone()
@@ -255,7 +255,8 @@ def test_tied_weights_stay_tied(demo: str) -> None:
             )
 
 
-def test_a_module_without_memory_gets_some(demo: str, arrays: dict[str, np.ndarray]) -> None:
+def test_a_module_without_memory_gets_some(demo: str) -> None:
+    arrays = stored_in(demo)
     module = Encoder("meta")
     module.embeddings.word_embeddings.requires_grad_(False)
     warmstart.torch.load_into(module, demo, {"bert/embeddings/": "embeddings."})
@@ -282,7 +283,8 @@ def test_nothing_is_changed_if_something_is_wrong(demo: str) -> None:
     assert bool(module.embeddings.word_embeddings.any())
 
 
-def test_axes_can_be_permuted_without_a_copy(demo: str, arrays: dict[str, np.ndarray]) -> None:
+def test_axes_can_be_permuted_without_a_copy(demo: str) -> None:
+    arrays = stored_in(demo)
     module = torch.nn.Sequential()
     module.add_module("output", torch.nn.Linear(1024, 256, bias=False))
     kernel = "bert/encoder/layer_0/output/kernel"
@@ -366,3 +368,13 @@ def test_nothing_is_copied_before_it_is_written(demo: str) -> None:
     assert total != 0
     assert read < size / 4
     assert 2 << 23 <= written < (2 << 23) + size / 4
+
+
+def test_the_example_in_the_documentation_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    exec(example("torch"), {})  # noqa: S102
+    assert capsys.readouterr().out == (
+        "{'output.weight': 'bert/encoder/layer_0/output/kernel'} ['head.weight', 'head.bias']\n"
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import multiprocessing
 import traceback
+from multiprocessing import forkserver
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
@@ -45,12 +46,20 @@ class Meeting:
         self._barrier.wait(PATIENCE)
 
 
+def prepare() -> None:
+    """Starts the process of which trainers are forked: what it imports is not imported eight times.
+
+    It lasts as long as this process, which keeps descriptors for it, and for the first barrier.
+    """
+    frameworks = [name for name in ("torch", "jax") if importlib.util.find_spec(name)]
+    forkserver.set_forkserver_preload(["trainers", *frameworks])
+    forkserver.ensure_running()
+    multiprocessing.get_context("forkserver").Barrier(1)
+
+
 def train(kind: str, path: str, socket: str) -> list[Outcome]:
     """Has eight processes train with a framework at the same time."""
     context = multiprocessing.get_context("forkserver")
-    # What is imported before a process forks is not imported eight times.
-    frameworks = [name for name in ("torch", "jax") if importlib.util.find_spec(name)]
-    context.set_forkserver_preload(["trainers", *frameworks])
     barrier = context.Barrier(COUNT)
     results = context.SimpleQueue()
     processes = [

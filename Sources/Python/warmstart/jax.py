@@ -186,8 +186,10 @@ def _refusal(narrow: bool) -> _frameworks.Refusal:
                 f"JAX would make {_NARROW[dtype]} of it; set jax_enable_x64, pass narrow=True, "
                 "or leave it out"
             )
-        if _dtypes.numpy_of(_dtypes.number_of(dtype)).type is np.void:
-            return "JAX has no such elements, or needs a newer ml_dtypes for them"
+        try:
+            jax.eval_shape(lambda x: x, np.zeros((), _dtypes.numpy_of(_dtypes.number_of(dtype))))
+        except TypeError:
+            return f"JAX {jax.__version__} has no such elements"
         return None
 
     return refusal
