@@ -8,7 +8,7 @@ import mmap
 import os
 import sys
 import weakref
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -298,12 +298,12 @@ class Handles:
         variables: Sequence[Variable],
         origin: Origin,
         writable: bool,
-        gathered: Collection[str] = (),
+        gathered: Iterable[str] = (),
     ) -> None:
         self._variables = variables
         self._origin = origin
         self._writable = writable
-        self._gathered = gathered
+        self._gathered = frozenset(gathered)
         self._tensors = answer.tensors
         self._strides = answer.strides
         self._starts = answer.starts
@@ -395,9 +395,13 @@ class Handles:
         return made
 
     def place(self, at: int) -> Place | None:
-        """What another process needs to map the same bytes; None for rows that were chosen."""
+        """What another process needs to map the same bytes in the same order.
+
+        None where it could not: of rows that were chosen, of bytes that do not lie together, and
+        of memory that may have been written here.
+        """
         variable = self._variables[self._positions[at]]
-        if variable.name in self._gathered:
+        if self._writable or at in self._strides or variable.name in self._gathered:
             return None
         starts = self._starts.get(at)
         whole = variable.slice.full_shape if starts is not None and variable.slice else None
