@@ -80,13 +80,13 @@ class Answer:
     def __init__(
         self, variables: Sequence[Variable], pair_count: int, files: Sequence[int], plan: bool
     ) -> None:
+        self.regions: list[_Region] = []
         self._variables = variables
         self._pair_count = pair_count
         self._files = files
         # Whether handles say nothing of where the bytes are.
         self._plan = plan
         self._numbers = [_dtypes.NUMBERS[variable.dtype] for variable in variables]
-        self.regions: list[_Region] = []
         self.clear()
 
     def clear(self) -> None:
@@ -115,6 +115,9 @@ class Answer:
             if region.kind == _ARENA:
                 os.close(region.descriptor)
         self.regions = []
+
+    # An interrupt may come where nobody closes it.
+    __del__ = close
 
     def add(self, reply: Any, received: Sequence[int]) -> None:
         """Adds a `ResolveReply`, whose descriptors stay the caller's."""
