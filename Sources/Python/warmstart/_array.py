@@ -44,7 +44,8 @@ class SharedArray(np.ndarray[Any, np.dtype[Any]]):
     _place: Any
 
     def __array_finalize__(self, source: npt.NDArray[Any] | None) -> None:
-        self._place = getattr(source, "_place", None)
+        # A copy has memory of its own, and need not keep what it is a copy of.
+        self._place = None if self.base is None else getattr(source, "_place", None)
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
         if array is self:

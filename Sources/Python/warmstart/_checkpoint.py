@@ -22,7 +22,7 @@ from ._errors import WarmstartError, reading
 from ._locate import Location, open_file
 from ._map import AssignmentMap
 from ._options import Options, ResolveOptions
-from ._protocol import decode, message, parse, read_column, read_names
+from ._protocol import decode, message, parse, printable, read_column, read_names
 from ._resolve import check, resolve
 from ._resolved import Report, Resolved
 from ._variables import Slice, Variable, VariablesLike
@@ -67,6 +67,8 @@ class Checkpoint:
         """The path as the user wrote it."""
         self.path = location.prefix
         """The path as TensorFlow reports it: the prefix of a V2 checkpoint."""
+        self.full_path = _from_root(location.prefix)
+        """The path from the root, which leads there whatever becomes the working directory."""
         self._close = weakref.finalize(self, self._files.close)
         self._close.atexit = False
         self._tensors: dict[str, Tensor] | None = None
@@ -198,6 +200,8 @@ class Checkpoint:
         What has no array (variants, resources) is left out, unless it is named. Raises
         TENSOR_NOT_FOUND.
         """
+        if isinstance(names, str):
+            raise TypeError(f"names: expected several names, got the string {names!r}")
         if names is None:
             known = self.tensors.values()
             chosen = [tensor for tensor in known if tensor.dtype not in _WITHOUT_ARRAYS]
@@ -252,7 +256,7 @@ class Checkpoint:
         if lease is not None and lease.connection == connection.number:
             reference.handle = lease.handle
             return ()
-        reference.label = os.path.abspath(self.path)
+        reference.label = printable(self.full_path)
         attached = _attach(connection, descriptors, deadline)
         for position, file in enumerate(self._files.files):
             reference.files.add(role=file.role, shard=file.shard, shard_count=file.shard_count)
@@ -348,6 +352,17 @@ def _forget_users() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_users)
+
+
+def _from_root(path: str) -> str:
+    """A path from the root; as it is where the working directory was removed.
+
+    Dots stay: before them may be a symbolic link.
+    """
+    try:
+        return os.path.join(os.getcwd(), path)
+    except OSError:
+        return path
 
 
 def _attach(connection: Connection, descriptors: Sequence[int], deadline: Deadline) -> list[int]:

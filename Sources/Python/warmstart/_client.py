@@ -49,8 +49,8 @@ class Client:
     connection of its own. What was mapped stays mapped whatever happens to the client or the daemon.
     """
 
-    def __init__(self, socket: str | None = None, *, label: str = "") -> None:
-        self.socket = socket or standard_socket()
+    def __init__(self, socket: Path | None = None, *, label: str = "") -> None:
+        self.socket = os.fsdecode(socket) if socket else standard_socket()
         self.label = label
         self._lock = threading.Lock()
         self._connection: Connection | None = None

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ._errors import CODES, Problem, WarmstartError, contradiction, system_error
-from ._protocol import decode, message, parse
+from ._protocol import decode, message, parse, printable
 
 SERVICE = "/warmstart.v1.Warmstart/"
 MAXIMUM_DESCRIPTORS = 64
@@ -96,7 +96,10 @@ class Connection:
         self._socket = _connect(path, deadline, is_first)
         try:
             request = message("HelloRequest")(
-                version=1, label=label, command=" ".join(sys.argv[:1])[:256]
+                version=1,
+                label=printable(label),
+                # A program that embeds Python may have no arguments.
+                command=printable("".join(getattr(sys, "argv", [])[:1])[:256]),
             )
             self._hello = self.post(SERVICE + "Hello", request.SerializeToString())
         except BaseException:

@@ -86,7 +86,8 @@ def name_of(dtype: Any) -> str:
     if type(dtype).__module__ == "torch":
         return name_of(str(dtype).rpartition(".")[2])
     try:
-        numpy = np.dtype(dtype)
+        # numpy takes None for float64.
+        numpy = np.dtype("" if dtype is None else dtype)
     except TypeError:
         raise ValueError(f"unknown dtype {dtype!r}, expected one of {', '.join(NUMBERS)}") from None
     if numpy.kind in "OSUT":

@@ -36,6 +36,10 @@ def pairs_of(assignment_map: AssignmentMap) -> list[tuple[Any, Any]]:
     if isinstance(assignment_map, (dict, Mapping)):
         return list(assignment_map.items())
     pairs = []
+    if not isinstance(assignment_map, Iterable):
+        raise TypeError(
+            f"assignment map: expected a mapping or a list of pairs, got {assignment_map!r}"
+        )
     for item in assignment_map:
         if isinstance(item, str) or not isinstance(item, Sequence) or len(item) != 2:
             raise TypeError(f"assignment map: expected pairs of a key and a target, got {item!r}")
@@ -63,10 +67,20 @@ def expand(
     result: list[Pair] = []
     for key, target in pairs:
         if isinstance(key, re.Pattern):
+            if not isinstance(key.pattern, str) or not isinstance(target, str):
+                raise TypeError(
+                    f"pattern {key.pattern!r}: expected a pattern and a template of type str, "
+                    f"got template {target!r}"
+                )
             count = len(result)
             for tensor in tensors:
                 match = key.fullmatch(tensor)
-                name = match.expand(target) if match else None
+                try:
+                    name = match.expand(target) if match else None
+                except (re.error, IndexError) as error:
+                    raise ValueError(
+                        f"pattern {key.pattern!r}: template {target!r}: {error}"
+                    ) from None
                 if name in declared:
                     result.append(Pair(tensor, _NAME, (name,)))
             if len(result) == count and not lenient:

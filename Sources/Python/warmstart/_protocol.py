@@ -86,6 +86,11 @@ def read_names(source: Any) -> list[bytes]:
     return names
 
 
+def printable(text: str) -> str:
+    """A text that a message can hold for people: what is not Unicode becomes question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 # Names of tensors and variables are bytes; Python's str has those that are not UTF-8 as surrogates.
 def encode(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from . import _dtypes
 from ._array import Origin
@@ -37,11 +37,15 @@ def resolve(
             pairs, answer = _ask(
                 checkpoint, files, assignment_map, variables, options, progress=progress
             )
-        path = os.path.abspath(checkpoint.path)
-        generation = checkpoint.generation
-        origin = Origin(checkpoint.socket, path, generation, options.alignment, options.sealed)
         try:
-            handles = Handles(answer, variables, origin, options.writable, options.gather)
+            origin = Origin(
+                checkpoint.socket,
+                checkpoint.full_path,
+                checkpoint.generation,
+                options.alignment,
+                options.sealed,
+            )
+            handles = Handles(answer, variables, origin, options.writable, options.gather or ())
         finally:
             answer.close()
     report = report_of(answer, pairs, variables)
@@ -133,10 +137,10 @@ _FEATURES = {
 def request_of(pairs: Sequence[Pair], variables: Sequence[Variable], options: Options) -> Any:
     """A message `ResolveRequest` without its checkpoint."""
     alignment = options.alignment
-    if alignment < 0 or alignment > 4096 or alignment & (alignment - 1):
-        raise ValueError(f"alignment: expected a power of two up to 4096, or 0, got {alignment}")
+    if alignment not in (0, *(1 << bit for bit in range(13))):
+        raise ValueError(f"alignment: expected a power of two up to 4096, or 0, got {alignment!r}")
     request = message("ResolveRequest")(
-        alignment=alignment,
+        alignment=int(alignment),
         sealed=options.sealed,
         strides=options.strides,
         lenient=options.lenient,
@@ -181,14 +185,38 @@ def _write_variables(target: Any, variables: Sequence[Variable]) -> None:
 
 def _write_gather(target: Any, gather: Any, variables: Sequence[Variable]) -> None:
     positions = {variable.name: at for at, variable in enumerate(variables)}
+    if not isinstance(gather, Mapping) or not all(isinstance(v, Mapping) for v in gather.values()):
+        raise TypeError(
+            "gather: expected for each variable, by name, a mapping from axes to indices"
+        )
     rows: list[tuple[int, int, Any]] = []
     for name, axes in gather.items():
         if name not in positions:
             raise ValueError(f"gather: there is no variable {name}")
         for axis, indices in axes.items():
-            rows.append((positions[name], axis, np.asarray(indices, "<i8")))
+            rows.append((positions[name], _axis(name, axis), _indices(name, axis, indices)))
     rows.sort(key=lambda row: row[:2])
     target.variables = column([row[0] for row in rows], "<u4")
     target.axes = column([row[1] for row in rows], "<u4")
     target.counts = column([len(row[2]) for row in rows], "<u4")
     target.indices = b"".join(row[2].tobytes() for row in rows)
+
+
+def _axis(name: str, axis: Any) -> int:
+    # A number that the wire has room for; the daemon knows which axes there are.
+    if not isinstance(axis, (int, np.integer)) or not 0 <= axis < 1 << 31:
+        raise ValueError(f"gather: expected axes of {name} as numbers from 0, got {axis!r}")
+    return int(axis)
+
+
+def _indices(name: str, axis: Any, indices: Any) -> npt.NDArray[np.int64]:
+    found = np.asarray(indices)
+    if found.ndim == 1 and not found.size:
+        return found.astype("<i8")
+    # A mask is no list of indices, and what is not whole would be rounded.
+    if found.ndim != 1 or found.dtype.kind not in "iu" or found.max() >= 1 << 63:
+        raise ValueError(
+            f"gather: expected a list of whole numbers for axis {axis} of {name}, "
+            f"got elements of {found.dtype} in {found.ndim} dimensions"
+        )
+    return found.astype("<i8", copy=False)

@@ -8,7 +8,7 @@ import mmap
 import os
 import sys
 import weakref
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -80,13 +80,13 @@ class Answer:
     def __init__(
         self, variables: Sequence[Variable], pair_count: int, files: Sequence[int], plan: bool
     ) -> None:
+        self.regions: list[_Region] = []
         self._variables = variables
         self._pair_count = pair_count
         self._files = files
         # Whether handles say nothing of where the bytes are.
         self._plan = plan
         self._numbers = [_dtypes.NUMBERS[variable.dtype] for variable in variables]
-        self.regions: list[_Region] = []
         self.clear()
 
     def clear(self) -> None:
@@ -115,6 +115,9 @@ class Answer:
             if region.kind == _ARENA:
                 os.close(region.descriptor)
         self.regions = []
+
+    # An interrupt may come where nobody closes it.
+    __del__ = close
 
     def add(self, reply: Any, received: Sequence[int]) -> None:
         """Adds a `ResolveReply`, whose descriptors stay the caller's."""
@@ -298,12 +301,12 @@ class Handles:
         variables: Sequence[Variable],
         origin: Origin,
         writable: bool,
-        gathered: Collection[str] = (),
+        gathered: Iterable[str] = (),
     ) -> None:
         self._variables = variables
         self._origin = origin
         self._writable = writable
-        self._gathered = gathered
+        self._gathered = frozenset(gathered)
         self._tensors = answer.tensors
         self._strides = answer.strides
         self._starts = answer.starts
@@ -395,9 +398,13 @@ class Handles:
         return made
 
     def place(self, at: int) -> Place | None:
-        """What another process needs to map the same bytes; None for rows that were chosen."""
+        """What another process needs to map the same bytes in the same order.
+
+        None where it could not: of rows that were chosen, of bytes that do not lie together, and
+        of memory that may have been written here.
+        """
         variable = self._variables[self._positions[at]]
-        if variable.name in self._gathered:
+        if self._writable or at in self._strides or variable.name in self._gathered:
             return None
         starts = self._starts.get(at)
         whole = variable.slice.full_shape if starts is not None and variable.slice else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Union
@@ -39,9 +40,39 @@ class Variable:
     slice: Slice | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise TypeError(f"a variable's name: expected a string, got {self.name!r}")
         object.__setattr__(self, "dtype", _dtypes.name_of(self.dtype))
-        if self.shape is not None:
-            object.__setattr__(self, "shape", tuple(self.shape))
+        object.__setattr__(self, "shape", _shape(self.name, self.shape))
+        if self.slice is not None:
+            name, full_shape, offset = self.slice
+            full_shape = tuple(map(operator.index, full_shape))
+            offset = tuple(map(operator.index, offset))
+            object.__setattr__(self, "slice", Slice(name, full_shape, offset))
+
+
+def _shape(name: str, shape: Any) -> tuple[int | None, ...] | None:
+    # The rest takes longer, and a trainer has thousands.
+    if type(shape) is tuple and all(type(n) is int and 0 <= n < 1 << 63 for n in shape):
+        return shape
+    if hasattr(shape, "as_list"):
+        # TensorFlow's, which cannot be listed if its rank is unknown.
+        shape = None if shape.rank is None else shape.as_list()
+    if shape is None:
+        return None
+    try:
+        lengths = tuple([None if n is None else operator.index(n) for n in shape])
+    except TypeError:
+        raise TypeError(
+            f"variable {name}: expected a shape, lengths of axes or None, got {shape!r}"
+        ) from None
+    for length in lengths:
+        if length is not None and not 0 <= length < 1 << 63:
+            raise ValueError(
+                f"variable {name}: expected lengths from 0, or None for one that is unknown, "
+                f"got {shape!r}"
+            )
+    return lengths
 
 
 VariablesLike = Union[Iterable[Variable], Mapping[str, Any]]
@@ -55,7 +86,13 @@ def variables_of(declared: VariablesLike) -> list[Variable]:
     """
     # Whether something is a `Mapping` takes long to find out the first time.
     if isinstance(declared, (list, tuple)) or not isinstance(declared, Mapping):
-        variables = list(declared)
+        try:
+            variables = list(declared)
+        except TypeError:
+            raise TypeError(
+                "variables: expected a list of warmstart.Variable, or a mapping from names, "
+                f"got {declared!r}"
+            ) from None
         if set(map(type, variables)) <= {Variable}:
             return variables
         for variable in variables:
@@ -71,7 +108,7 @@ def variables_of(declared: VariablesLike) -> list[Variable]:
         elif isinstance(value, tuple) and len(value) == 2:
             variables.append(Variable(name, value[0], value[1]))
         elif hasattr(value, "dtype") and hasattr(value, "shape"):
-            variables.append(Variable(name, value.dtype, tuple(value.shape)))
+            variables.append(Variable(name, value.dtype, value.shape))
         else:
             raise TypeError(
                 f"variable {name!r}: expected (dtype, shape) or an array, "

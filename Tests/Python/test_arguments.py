@@ -1,0 +1,150 @@
+"""What callers get wrong: the error says which argument, and what was expected."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import warmstart
+from warmstart import _array
+
+import bundles
+from daemons import Daemon
+
+VALUES = bundles.floats(0, (8, 4))
+SHAPE = ("float32", [8, 4])
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return bundles.write(tmp_path / "model", {"w": VALUES})
+
+
+WRONG_SHAPES: dict[str, tuple[Any, str]] = {
+    "lengths that are not whole": ([8.5, 4], "expected a shape"),
+    "a string": ("84", "expected a shape"),
+    "a number": (8, "expected a shape"),
+    "a length below 0": ([-1, 4], "or None for one that is unknown"),
+    "a length that no tensor has": ([2**63, 4], "expected lengths"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_SHAPES)
+def test_a_shape_must_be_whole_numbers(wrong: str) -> None:
+    shape, words = WRONG_SHAPES[wrong]
+    with pytest.raises((TypeError, ValueError), match=f"variable w: .*{words}"):
+        warmstart.Variable("w", "float32", shape)
+
+
+def test_a_shape_may_be_of_numpys_numbers() -> None:
+    assert warmstart.Variable("w", "float32", np.array([8, 4])).shape == (8, 4)
+
+
+@pytest.mark.parametrize("name", [b"w", 5, None])
+def test_a_variables_name_must_be_a_string(name: Any) -> None:
+    with pytest.raises(TypeError, match="a variable's name: expected a string, got"):
+        warmstart.Variable(name, "float32", [8, 4])
+
+
+def test_no_dtype_is_not_a_dtype() -> None:
+    with pytest.raises(ValueError, match="unknown dtype None"):
+        warmstart.Variable("w", None, [8, 4])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("slice", [("w", (8, 4), (0.5, 0)), ("w", (8.0, 4), (0, 0))])
+def test_a_slice_must_be_of_whole_numbers(slice: Any) -> None:
+    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+        warmstart.Variable("w", "float32", [8, 4], slice=slice)
+
+
+WRONG_MAPS: dict[str, tuple[Any, str]] = {
+    "nothing": (None, "expected a mapping or a list of pairs, got None"),
+    "a template that is no string": ({re.compile("w"): None}, "got template None"),
+    "a pattern of bytes": ({re.compile(b"w"): "w"}, "expected a pattern and a template of type"),
+    "a template of no group": ({re.compile("w"): r"\3"}, "template .*group reference"),
+    "a template of no name": ({re.compile("w"): r"\g<n>"}, "template .*group name"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_MAPS)
+def test_a_wrong_map_says_what_is_wrong(wrong: str, client: warmstart.Client, model: Path) -> None:
+    given, words = WRONG_MAPS[wrong]
+    with pytest.raises((TypeError, ValueError), match=words):
+        client.resolve(model, given, {"w": SHAPE})
+
+
+def test_no_variables_are_not_variables(client: warmstart.Client, model: Path) -> None:
+    with pytest.raises(TypeError, match="variables: expected a list"):
+        client.resolve(model, {"w": "w"}, None)  # type: ignore[arg-type]
+
+
+WRONG_GATHERS: dict[str, tuple[Any, str]] = {
+    "a mask": ({"w": {0: [True] * 8}}, "whole numbers for axis 0 of w, got elements of bool"),
+    "numbers that are not whole": ({"w": {0: [0.5] * 8}}, "whole numbers for axis 0 of w"),
+    "numbers that no index is": ({"w": {0: [2**64 - 1] * 8}}, "whole numbers for axis 0 of w"),
+    "a matrix": ({"w": {0: [[0] * 8]}}, "whole numbers .* in 2 dimensions"),
+    "a number": ({"w": {0: np.int64(3)}}, "whole numbers .* in 0 dimensions"),
+    "an axis from the end": ({"w": {-1: [0] * 4}}, "axes of w as numbers from 0, got -1"),
+    "an axis by name": ({"w": {"0": [0] * 8}}, "axes of w as numbers from 0, got '0'"),
+    "no axes": ({"w": [0] * 8}, "a mapping from axes to indices"),
+    "another variable": ({"v": {0: [0] * 8}}, "there is no variable v"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_GATHERS)
+def test_indices_must_be_whole_numbers_by_axis(
+    wrong: str, client: warmstart.Client, model: Path
+) -> None:
+    gather, words = WRONG_GATHERS[wrong]
+    with pytest.raises((TypeError, ValueError), match=f"gather: .*{words}"):
+        client.resolve(model, {"w": "w"}, {"w": SHAPE}, gather=gather)
+
+
+def test_several_names_are_not_a_string(client: warmstart.Client, model: Path) -> None:
+    with client.open(model) as checkpoint, pytest.raises(TypeError, match="got the string 'w'"):
+        checkpoint.arrays("w")
+
+
+def test_the_socket_may_be_a_path(daemon: Daemon) -> None:
+    with warmstart.Client(Path(daemon.socket)) as client:
+        assert client.is_serving()
+
+
+@pytest.mark.parametrize("arguments", [["/opt/\udcff/train.py"], [], None])
+def test_any_program_is_served(
+    arguments: Any, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if arguments is None:
+        monkeypatch.delattr(sys, "argv")
+    else:
+        monkeypatch.setattr(sys, "argv", arguments)
+    with warmstart.Client(daemon.socket, label="\udcff") as client:
+        assert client.is_serving()
+
+
+def test_a_path_need_not_be_unicode(client: warmstart.Client, tmp_path: Path) -> None:
+    model = bundles.write(tmp_path / os.fsdecode(b"\xff") / "model", {"w": VALUES})
+    with client.open(model) as checkpoint:
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(checkpoint.array("w"))), VALUES)
+
+
+def test_a_handle_finds_the_files_from_any_directory(
+    client: warmstart.Client, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deep" / "down").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "deep" / "down")
+    bundles.write(tmp_path / "deep" / "other", {"w": VALUES + 1})
+    monkeypatch.chdir(tmp_path)
+    with client.open("model") as checkpoint, client.open("link/../other") as other:
+        monkeypatch.chdir("/")
+        data = pickle.dumps((checkpoint.array("w"), other.array("w")))
+    _array._opened.clear()
+    arrays = pickle.loads(data)
+    np.testing.assert_array_equal(arrays[0], VALUES)
+    np.testing.assert_array_equal(arrays[1], VALUES + 1)

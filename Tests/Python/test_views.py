@@ -1,0 +1,60 @@
+"""Views and copies of arrays: what they keep, and what of them travels."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import warmstart
+
+import bundles
+
+VALUES = bundles.floats(0, (64, 256))
+
+
+@pytest.fixture
+def checkpoint(client: warmstart.Client, tmp_path: Path) -> Any:
+    with client.open(bundles.write(tmp_path / "model", {"w": VALUES})) as checkpoint:
+        yield checkpoint
+
+
+def test_rows_of_a_partition_with_strides_travel_as_they_are(checkpoint: Any) -> None:
+    parts = warmstart.partitions("w", "float32", VALUES.shape, [1, 2])
+    array = checkpoint.resolve({"w": "w"}, parts, strides=True)["w/part_1"]
+    assert array.strides == (1024, 4)
+    for rows in (slice(0, 1), slice(1, 2), slice(2, 9, 3)):
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(array[rows])), VALUES[rows, 128:])
+
+
+def test_a_read_only_view_of_what_was_written_travels_as_it_is(checkpoint: Any) -> None:
+    array = checkpoint.array("w", writable=True)
+    array += 1
+    view = array[3:5]
+    view.flags.writeable = False
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(view)), VALUES[3:5] + 1)
+
+
+def test_chosen_rows_travel_as_they_are_whatever_becomes_of_the_list(checkpoint: Any) -> None:
+    gather = {"w": {0: range(63, -1, -1)}}
+    array = checkpoint.resolve({"w": "w"}, {"w": VALUES}, gather=gather)["w"]
+    gather.clear()
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(array)), VALUES[::-1])
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [np.copy, lambda a: a.copy(), lambda a: a.astype("float64"), np.unique, np.zeros_like],
+)
+def test_a_copy_does_not_keep_the_memory_mapped(copy: Any, checkpoint: Any) -> None:
+    array = checkpoint.array("w")
+    mapping = weakref.ref(array.base)
+    copied = copy(array)
+    del array
+    gc.collect()
+    assert mapping() is None
+    assert copied.size
