@@ -8,11 +8,11 @@ SEED ?=
 SCENARIOS ?= 500
 PATIENCE ?= 10
 BENCH ?=
-# TensorFlow is too large for the tree, and one of it serves all checkouts.
-TENSORFLOW = 2.21.0
 CACHE = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/warmstart
-TENSORFLOW_VENV ?= $(CACHE)/tensorflow-$(TENSORFLOW)
-# Another when other versions are required.
+# TensorFlow is too large for the tree, and one of it serves all checkouts; another when other versions
+# are required.
+TENSORFLOW = Tests/Python/with_tensorflow/requirements.txt
+TENSORFLOW_VENV ?= $(CACHE)/tensorflow-$(firstword $(shell cksum <$(TENSORFLOW)))
 REQUIREMENTS = Tests/Python/requirements.txt
 PYTHON_VENV ?= $(CACHE)/python-$(firstword $(shell cksum <$(REQUIREMENTS)))
 FRAMEWORKS = Tests/Python/frameworks.txt
@@ -38,12 +38,13 @@ PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev pkg-config
 # A Python that was not installed by Debian has what Debian keeps apart.
 PYTHON_PACKAGES = $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 
-.PHONY: help deps build system-deps python-deps test test-python-frameworks python-matrix attack system-test conformance bench bench-python bench-programs check demo fuzz sanitize install uninstall format clean
+.PHONY: help deps build system-deps python-deps test test-tensorflow test-python-frameworks python-matrix attack system-test conformance bench bench-python bench-programs check demo fuzz sanitize install uninstall format clean
 
 help:
 	@echo 'make build      the release programs, in .build/release'
 	@echo 'make test       all tests that need no root'
 	@echo 'make python-matrix  Python'"'"'s tests with all that the package supports; PYTHONS=$(PYTHONS)'
+	@echo 'make test-tensorflow  Python'"'"'s tests with TensorFlow'
 	@echo 'make test-python-frameworks  Python'"'"'s tests with JAX and torch'
 	@echo 'make check      format, imports, generated code, libraries, units, counts'
 	@echo 'make sanitize   the tests with ThreadSanitizer, then with AddressSanitizer'
@@ -85,6 +86,10 @@ test-python-frameworks: build | $(FRAMEWORKS_VENV)
 	WARMSTARTD=.build/release/warmstartd $(FRAMEWORKS_VENV)/bin/python3 -m pytest --quiet \
 	  $(addprefix Tests/Python/test_,torch.py jax.py in_place.py imports.py)
 
+test-tensorflow: build | $(TENSORFLOW_VENV)
+	WARMSTARTD=.build/release/warmstartd $(TENSORFLOW_VENV)/bin/python3 -m pytest --quiet \
+	  Tests/Python/with_tensorflow
+
 # Slow, and needs the network: each version of what the package needs, with each interpreter.
 python-matrix: build
 	Tests/Python/matrix .build/release/warmstartd $(PYTHONS)
@@ -119,7 +124,7 @@ system-test: system-deps build
 attack: build
 	Tests/Attacks/run .build/release --patience $(PATIENCE)
 
-$(TENSORFLOW_VENV): INSTALLED = tensorflow-cpu==$(TENSORFLOW)
+$(TENSORFLOW_VENV): INSTALLED = --requirement $(TENSORFLOW)
 $(PYTHON_VENV): INSTALLED = --requirement $(REQUIREMENTS)
 $(FRAMEWORKS_VENV): INSTALLED = --requirement $(FRAMEWORKS)
 # Only a venv that is whole has its name.
