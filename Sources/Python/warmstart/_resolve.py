@@ -109,10 +109,13 @@ def _ask(
         _write_gather(request.gathers, options.gather, variables)
         features.append("gather")
     answer = Answer(variables, len(pairs), files, plan)
+    total = 0
 
     def add(reply: Any, received: Sequence[int]) -> None:
+        nonlocal total
         if progress is not None and reply.HasField("progress"):
-            progress(reply.progress.ready_bytes, reply.progress.total_bytes)
+            total = reply.progress.total_bytes
+            progress(reply.progress.ready_bytes, total)
             return
         answer.add(reply, received)
 
@@ -121,6 +124,8 @@ def _ask(
     except BaseException:
         answer.close()
         raise
+    if progress is not None and total:
+        progress(total, total)
     return pairs, answer
 
 
