@@ -1134,6 +1134,31 @@ def make_frames():
             pair + field(3, field(1, field(1, "w") + field(2, fixed32s(2**32 - 1)))
                          + field(2, fixed32s(1)) + field(3, fixed32s(0))))
     resolve("column-cut", unparsed, pair + field(3, field(2, b"\1\0\0")))
+
+    def gathers(variables, axes, counts, indices):
+        return field(14, field(1, fixed32s(*variables)) + field(2, fixed32s(*axes))
+                     + field(3, fixed32s(*counts)) + field(4, fixed64s(indices)))
+
+    rows = variable("w", [-1, -1])
+    resolve("gathers-of-fewer-indices", unparsed, pair + rows + gathers([0], [0], [2**32 - 1], [1]))
+    resolve("gathers-of-more-indices", unparsed, pair + rows + gathers([0], [0], [1], [1, 2]))
+    resolve("gathers-of-fewer-axes", unparsed, pair + rows + gathers([0, 0], [0], [1, 1], [1, 2]))
+    resolve("gathers-of-no-variable", unparsed, pair + rows + gathers([2**32 - 1], [0], [1], [1]))
+    resolve("gathers-that-descend", unparsed, pair + rows + gathers([0, 0], [1, 0], [1, 1], [1, 2]))
+    resolve("gathers-of-one-axis-twice", unparsed, pair + rows + gathers([0, 0], [0, 0], [1, 1], [1, 2]))
+    resolve("gather-index-int64-max", invalid + "variable w, tensor x: index 9223372036854775807 on axis 0",
+            pair + rows + gathers([0], [0], [2], [4, INT64_MAX]))
+    resolve("gather-index-minus-2", invalid + "variable w, tensor x: index -2 on axis 1",
+            pair + rows + gathers([0, 0], [0, 1], [1, 2], [4, -1, -2]))
+    resolve("gather-axis-uint32-max", invalid + "variable w has indices on axis 4294967295",
+            pair + rows + gathers([0], [2**32 - 1], [1], [0]))
+    resolve("gather-of-a-partition", invalid + "variable w/part_0 is a partition",
+            pairs("x", [2], [1], ["w/part_0"])
+            + variable("w/part_0", [2, 4], 1, place("w", [5, 4], [0, 0]))
+            + gathers([0], [0], [2], [0, 1]))
+    resolve("gather-of-another-shape", "7 SHAPE_MISMATCH key x: shape",
+            pair + whole + gathers([0], [0], [2], [0, 1]))
+
     part = pairs("x", [2], [1], ["w/part_0"])
     resolve("partition-sum-overflows", "7 SHAPE_MISMATCH variable w/part_0",
             part + variable("w/part_0", [2, 4], 1, place("w", [5, 4], [INT64_MAX, 0])))
