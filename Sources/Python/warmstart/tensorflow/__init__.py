@@ -14,8 +14,8 @@ graphs, until they are updated; then the process has a copy of its own. `tf.gath
 variable makes TensorFlow copy it; `tf.gather(variable.value(), …)` does not.
 """
 
+from .._errors import WarmstartWarning
 from ._drop_ins import (
-    WarmstartWarning,
     checkpoints_iterator,
     init_from_checkpoint,
     list_variables,

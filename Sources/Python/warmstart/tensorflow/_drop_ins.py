@@ -11,13 +11,10 @@ from tensorflow.python.ops import io_ops
 from tensorflow.python.training import checkpoint_utils
 
 from .._client import Client
+from .._errors import WarmstartWarning
 from ._init import unmatched
 from ._install import temporarily
 from ._restore import restored_count
-
-
-class WarmstartWarning(UserWarning):
-    """What TensorFlow passes over in silence, and is seldom meant."""
 
 
 def init_from_checkpoint(

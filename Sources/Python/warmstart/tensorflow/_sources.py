@@ -76,6 +76,7 @@ class Source:
         resolved = self.checkpoint.resolve(
             pairs, variables, alignment=ALIGNMENT, writable=True, gather={"0": axes}
         )
+        resolved.keep_lease()
         return resolved["0"].view(np.ndarray)
 
     def _prepare(self, keys: Sequence[Key], group: Group) -> bool:
@@ -94,6 +95,7 @@ class Source:
     def _resolve(self, keys: Sequence[Key]) -> list[Array]:
         variables, pairs = declared(keys)
         resolved = self.checkpoint.resolve(pairs, variables, alignment=ALIGNMENT, writable=True)
+        resolved.keep_lease()
         # A subclass of numpy's array would not be shared by TensorFlow.
         return [resolved[variable.name].view(np.ndarray) for variable in variables]
 
