@@ -19,11 +19,15 @@ _NUMBERS = {"float32": FLOAT32, "float64": FLOAT64, "int32": INT32, "int64": INT
 _MAGIC = 0xDB4775248B80FB57
 
 
-def write(prefix: Path, tensors: Mapping[str, Value]) -> Path:
-    """Writes `prefix`.index and its one shard: arrays, and lists of strings; returns the prefix."""
-    data = bytearray()
-    entries = [(b"", _number(1, 1) + _text(3, _number(1, 1)))]
-    for name in sorted(tensors, key=_encoded):
+def write(prefix: Path, tensors: Mapping[str, Value], shards: int = 1) -> Path:
+    """Writes `prefix`.index and its shards: arrays, and lists of strings; returns the prefix.
+
+    Tensors go to the shards in turns, in the order of their names.
+    """
+    files = [bytearray() for _ in range(shards)]
+    entries = [(b"", _number(1, shards) + _text(3, _number(1, 1)))]
+    for position, name in enumerate(sorted(tensors, key=_encoded)):
+        data = files[position % shards]
         value = tensors[name]
         if isinstance(value, list):
             number, shape, stored, checksum = STRING, (len(value),), *_strings(value)
@@ -32,13 +36,15 @@ def write(prefix: Path, tensors: Mapping[str, Value]) -> Path:
             checksum = crc32c(stored)
         entry = _number(1, number)
         entry += _text(2, b"".join(_text(2, _number(1, length)) for length in shape))
-        entry += _number(4, len(data)) + _number(5, len(stored))
+        entry += _number(3, position % shards) + _number(4, len(data)) + _number(5, len(stored))
         entry += b"\x35" + struct.pack("<I", _masked(checksum))
         entries.append((_encoded(name), entry))
         data += stored
     prefix.parent.mkdir(parents=True, exist_ok=True)
     prefix.with_name(prefix.name + ".index").write_bytes(_table(entries))
-    prefix.with_name(prefix.name + ".data-00000-of-00001").write_bytes(data)
+    for shard, data in enumerate(files):
+        name = f"{prefix.name}.data-{shard:05}-of-{shards:05}"
+        prefix.with_name(name).write_bytes(data)
     return prefix
 
 

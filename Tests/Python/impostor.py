@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import fcntl
 import os
 import socket
 import struct
@@ -12,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from warmstart._protocol import message
+
+# F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW and F_SEAL_WRITE.
+SEALED = 0x1 | 0x2 | 0x4 | 0x8
+_F_ADD_SEALS = 1033
 
 
 class Peer:
@@ -24,6 +29,11 @@ class Peer:
 
     def call(self) -> Any:
         """The next call; None at the connection's end."""
+        body = self.body()
+        return None if body is None else message("Call").FromString(body)
+
+    def body(self) -> bytes | None:
+        """The next frame's message; None at the connection's end."""
         prefix = self._read(5)
         if prefix is None:
             return None
@@ -31,7 +41,7 @@ class Peer:
         assert flags == 0
         body = self._read(length)
         assert body is not None, "the connection ended within a frame"
-        return message("Call").FromString(body)
+        return body
 
     def send(self, data: bytes, descriptors: Sequence[int] = ()) -> None:
         """Sends bytes, with descriptors on the first."""
@@ -74,6 +84,14 @@ class Peer:
                 return None
             data += more
         return data
+
+
+def sealed_memory(data: bytes, seals: int = SEALED) -> int:
+    """An arena as the daemon makes it."""
+    descriptor = os.memfd_create("arena", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.pwrite(descriptor, data, 0)
+    fcntl.fcntl(descriptor, _F_ADD_SEALS, seals)
+    return descriptor
 
 
 def frame(body: bytes, flags: int = 0) -> bytes:

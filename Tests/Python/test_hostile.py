@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import struct
 import tempfile
@@ -17,7 +16,7 @@ from warmstart import _client
 from warmstart._protocol import column, message
 
 import bundles
-from impostor import Peer, frame, method, opened
+from impostor import SEALED, Peer, frame, method, opened, sealed_memory
 
 pytestmark = pytest.mark.usefixtures("patience")
 
@@ -29,8 +28,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 REASONS = {"CONNECTION", "SYSTEM"}
-SEALED = 0x1 | 0x2 | 0x4 | 0x8
-F_ADD_SEALS = 1033
 BYTE_COUNT = 4096
 
 
@@ -41,10 +38,7 @@ def checkpoint(tmp_path: Path) -> Path:
 
 def memory(byte_count: int = BYTE_COUNT, seals: int = SEALED) -> int:
     """An arena as the daemon makes it, or nearly."""
-    descriptor = os.memfd_create("arena", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.truncate(descriptor, byte_count)
-    fcntl.fcntl(descriptor, F_ADD_SEALS, seals)
-    return descriptor
+    return sealed_memory(bytes(byte_count), seals)
 
 
 def answer(
@@ -339,10 +333,7 @@ def test_strings_of_wrong_offsets_are_an_error(
     wrong: str, checkpoint: Path, impersonate: Any
 ) -> None:
     def arena() -> int:
-        descriptor = memory(24, 0)
-        os.pwrite(descriptor, np.array(STRINGS[wrong], "<u8").tobytes() + b"12345678", 0)
-        fcntl.fcntl(descriptor, F_ADD_SEALS, SEALED)
-        return descriptor
+        return sealed_memory(np.array(STRINGS[wrong], "<u8").tobytes() + b"12345678")
 
     region = {"kind": 2, "byte_count": 24}
     reply = answer(regions=[region], dtypes=[7], lengths=[1], byte_counts=[24])

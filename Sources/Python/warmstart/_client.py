@@ -169,7 +169,7 @@ class Client:
                     return self._try(method, prepare, receive, features, deadline)
                 except ConnectionLost as lost:
                     if repeats == _REPEATS:
-                        raise WarmstartError.of(
+                        raise lost.refusal or WarmstartError.of(
                             "CONNECTION", f"the connection was lost: {lost}"
                         ) from None
                     pause = 0.0 if repeats == 0 else 0.1 * repeats

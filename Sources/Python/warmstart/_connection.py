@@ -36,7 +36,14 @@ log = logging.getLogger("warmstart")
 
 
 class ConnectionLost(Exception):
-    """The connection is unusable; the call may be made again on another."""
+    """The connection is unusable; the call may be made again on another.
+
+    `refusal` is what a daemon said that is stopping, if it did.
+    """
+
+    def __init__(self, message: str, refusal: WarmstartError | None = None) -> None:
+        super().__init__(message)
+        self.refusal = refusal
 
 
 class Deadline:
@@ -139,7 +146,7 @@ class Connection:
                     error = error_of(reply.status)
                     error.is_answer = reply.id == identifier
                     if reply.id == 0 and error.reason == "DRAINING":
-                        raise ConnectionLost(error.message)
+                        raise ConnectionLost(error.message, error)
                     raise error
                 if reply.id != identifier:
                     raise ConnectionLost(f"a reply to call {reply.id}, expected {identifier}")
@@ -203,9 +210,9 @@ class Connection:
                     os.close(descriptor)
                 if reply.id == 0 and reply.HasField("status"):
                     refusal = error_of(reply.status)
-                    return (
-                        ConnectionLost(refusal.message) if refusal.reason == "DRAINING" else refusal
-                    )
+                    if refusal.reason == "DRAINING":
+                        return ConnectionLost(refusal.message, refusal)
+                    return refusal
         except (ConnectionLost, WarmstartError):
             return ConnectionLost(str(error))
 

@@ -64,6 +64,7 @@ def expand(
     `re.sub`, and a name that no variable has is passed over. PAIR_UNUSED if one gives no pair.
     """
     declared = {variable.name for variable in variables}
+    declared |= {variable.slice.full_name for variable in variables if variable.slice}
     result: list[Pair] = []
     for key, target in pairs:
         if isinstance(key, re.Pattern):
