@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Callable, Union
 
 from ._array import Origin
@@ -53,6 +54,8 @@ class Client:
         self.socket = os.fsdecode(socket) if socket else standard_socket()
         self.label = label
         self._lock = threading.Lock()
+        # The thread that has the lock for a call; 0 if there is none.
+        self._user = 0
         self._connection: Connection | None = None
         self._has_connected = False
         # Leases that were given back; a finalizer may run while this very thread makes a call.
@@ -125,8 +128,11 @@ class Client:
         return replies[-1]
 
     def close(self) -> None:
-        """Ends the connection, and with it all leases; a later call makes another. Arrays stay."""
-        with self._lock:
+        """Ends the connection, and with it all leases; a later call makes another. Arrays stay.
+
+        Waits until other threads' calls are done.
+        """
+        with self._turn(Deadline(None)):
             self._drop()
 
     def __enter__(self) -> Client:
@@ -156,13 +162,8 @@ class Client:
         Every call can be repeated with the same effect. `prepare` makes the request and the
         descriptors for a connection and must forget what `receive` gathered before.
         """
-        remaining = deadline.remaining()
-        if not self._lock.acquire(timeout=-1 if remaining is None else remaining):
-            raise WarmstartError.of(
-                "DEADLINE", "another thread's call on this client did not end in time"
-            )
-        try:
-            repeats = 0
+        repeats = 0
+        with self._turn(deadline):
             while True:
                 pause = 0.0
                 try:
@@ -182,9 +183,31 @@ class Client:
                         raise
                 repeats += 1
                 time.sleep(pause)
+
+    @contextlib.contextmanager
+    def _turn(self, deadline: Deadline) -> Iterator[None]:
+        """Waits until other threads' calls are done, and keeps others waiting while in the block."""
+        if self._user == threading.get_ident():
+            raise RuntimeError(
+                "this thread is in a call of this client already: functions for `progress` and "
+                "signal handlers need a client of their own"
+            )
+        remaining = deadline.remaining()
+        lock, is_taken = self._lock, False
+        try:
+            is_taken = lock.acquire(timeout=-1 if remaining is None else remaining)
+            if not is_taken:
+                raise WarmstartError.of(
+                    "DEADLINE", "another thread's call on this client did not end in time"
+                )
+            self._user = threading.get_ident()
+            yield
         finally:
-            self._close_given_back()
-            self._lock.release()
+            # An interrupt may come at any time, and the lock must be free in the end.
+            if is_taken:
+                self._user = 0
+                lock.release()
+                self._close_given_back()
 
     def _try(
         self,
@@ -223,13 +246,18 @@ class Client:
     def give_back(self, lease: Lease) -> None:
         """Closes a handle, now or after the call that is being made; never waits and never fails."""
         self._given_back.append(lease)
-        if self._lock.acquire(blocking=False):
-            try:
-                self._close_given_back()
-            finally:
-                self._lock.release()
+        self._close_given_back()
 
     def _close_given_back(self) -> None:
+        """Closes what was given back; while a call is made, that does it when it ends."""
+        while self._given_back and self._lock.acquire(blocking=False):
+            lock = self._lock
+            try:
+                self._post_closes()
+            finally:
+                lock.release()
+
+    def _post_closes(self) -> None:
         while self._given_back:
             lease = self._given_back.popleft()
             connection = self._connection
@@ -240,11 +268,16 @@ class Client:
                     connection.post(SERVICE + "Close", request.SerializeToString())
                 except (ConnectionLost, WarmstartError):
                     self._drop()
+                except BaseException:
+                    # An interrupt: nobody knows whether the call was made.
+                    self._drop()
+                    raise
 
     def _forget(self) -> None:
         """In a forked child: closes the descriptor; the connection is the parent's."""
         self._drop()
         self._lock = threading.Lock()
+        self._user = 0
         self._given_back.clear()
 
 
