@@ -13,7 +13,7 @@ import warmstart
 
 from daemons import REPOSITORY, Daemon, wait_until
 from documents import example
-from memory import in_fresh_process
+from memory import copied_bytes, in_fresh_process
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
@@ -22,6 +22,7 @@ import warmstart.torch
 # What torch 2.13 lacks.
 LACKING = ("float8_e4m3b11fnuz", "float4_e2m1fn")
 EMBEDDINGS = "bert/embeddings/"
+BETA, GAMMA = EMBEDDINGS + "LayerNorm/beta", EMBEDDINGS + "LayerNorm/gamma"
 
 
 class Encoder(torch.nn.Module):
@@ -209,6 +210,7 @@ def test_a_module_gets_its_values_and_stays_what_it_was(demo: str) -> None:
     report = warmstart.torch.load_into(module, demo, {"bert/embeddings/": "embeddings."})
     assert module.embeddings.word_embeddings is weight
     assert weight.requires_grad
+    assert copied_bytes([tensor.data_ptr() for tensor in (weight, weight[5:], weight.data)]) == 0
     assert torch.equal(module.head.weight, head)
     stored = torch.from_numpy(arrays[EMBEDDINGS + "word_embeddings"].copy())
     assert torch.equal(weight, stored)
@@ -341,6 +343,33 @@ def test_the_lease_lasts_as_long_as_the_memory(demo: str, own_daemon: Daemon) ->
         del module
         gc.collect()
         assert wait_until(lambda: client.status().lease_count == 0)
+
+
+def test_what_a_map_leaves_undone_has_the_names_of_the_trainer(demo: str) -> None:
+    variables = {"a.b": ("float32", [256]), "c.d": ("float32", [3]), "e.f": ("float32", [1])}
+    declared = warmstart.torch._Declared(variables, ".", None)
+    pairs = {BETA: "a.b", GAMMA: "c.d", "x/": "y."}
+    resolved = warmstart.resolve(
+        demo, declared.translated(pairs), declared.variables, lenient=True, skip_mismatched=True
+    )
+    report = declared.report(resolved.report)
+    assert report.assigned == {"a.b": BETA}
+    assert [skipped.variable for skipped in report.skipped] == ["c.d"]
+    assert report.uncovered == ["e.f"]
+    assert report.unused == [("x/", ("y/",))]
+
+
+def test_rows_can_be_gathered_for_dotted_names(demo: str) -> None:
+    rows = [8191, 3, -1, 3]
+    (tensor,) = warmstart.torch.resolve(
+        demo,
+        {EMBEDDINGS + "word_embeddings": "words.weight"},
+        {"words.weight": ("float32", [4, 256])},
+        gather={"words.weight": {0: rows}},
+    ).values()
+    stored = stored_in(demo)[EMBEDDINGS + "word_embeddings"]
+    expected = [stored[row] if row >= 0 else 0 * stored[0] for row in rows]
+    assert np.array_equal(tensor.numpy(), expected)
 
 
 def test_nothing_is_copied_before_it_is_written(demo: str) -> None:

@@ -197,6 +197,10 @@ class _Declared:
             assigned={names[name]: tensor for name, tensor in report.assigned.items()},
             skipped=[one._replace(variable=names[one.variable]) for one in report.skipped],
             uncovered=[names[name] for name in report.uncovered],
+            unused=[
+                (key, tuple(names.get(target, target) for target in targets))
+                for key, targets in report.unused
+            ],
         )
 
     def _declare(self, variable: Variable) -> Variable:
