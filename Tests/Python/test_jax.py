@@ -15,7 +15,7 @@ import warmstart
 
 from daemons import REPOSITORY, Daemon, wait_until
 from documents import example
-from memory import in_fresh_process
+from memory import copied_bytes, in_fresh_process
 
 jax = pytest.importorskip("jax", reason="JAX is not installed")
 
@@ -194,6 +194,16 @@ def test_donated_arrays_are_never_written(demo: str) -> None:
         jax.jit(program, donate_argnums=0)(donated).block_until_ready()
         assert np.array_equal(stored[WORDS], before)
         assert np.array_equal(warmstart.jax.load(demo, [WORDS])[WORDS], before)
+
+
+def test_torch_writes_to_a_private_copy_if_it_may_write(demo: str) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    array = warmstart.jax.load(demo, [BETA], writable=True)[BETA]
+    tensor = torch.from_dlpack(array)
+    assert tensor.data_ptr() == array.unsafe_buffer_pointer()
+    tensor.add_(1.0)
+    assert copied_bytes([tensor.data_ptr()]) > 0
+    assert np.array_equal(tensor.numpy(), warmstart.open(demo).array(BETA) + 1.0)
 
 
 class Norm(NamedTuple):

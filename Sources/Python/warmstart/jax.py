@@ -6,7 +6,9 @@
 
 On the CPU the arrays lie in the shared memory itself. Arrays of JAX never change, and what is
 donated to a compiled function (`donate_argnums`) is copied first, because the memory is not JAX's
-own: no job sees what another computes. On other devices they are copied to the device.
+own: no job sees what another computes. On other devices they are copied to the device. A framework
+that gets one of them by DLPack and writes to it anyway ends the process, for the memory is
+read-only; with `writable=True` it writes to a private copy, page by page.
 
 What cannot be shared:
 
