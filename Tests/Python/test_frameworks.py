@@ -115,3 +115,20 @@ def test_a_lease_can_be_kept_as_long_as_the_memory(golden: Path, own_daemon: Dae
         resolved.close()
         assert wait_until(lambda: client.status().lease_count == 0)
         assert array.shape == (256,)
+
+
+def test_more_results_than_a_connection_has_leases_can_be_kept(
+    golden: Path, own_daemon: Daemon
+) -> None:
+    with warmstart.Client(own_daemon.socket) as client:
+        arrays = []
+        for _ in range(80):
+            resolved = client.resolve(golden / "demo", {BETA: "beta"}, {"beta": ("float32", [256])})
+            resolved.keep_lease()
+            arrays.append(resolved["beta"])
+        del resolved
+        gc.collect()
+        assert client.status().lease_count == 32
+        del arrays
+        gc.collect()
+        assert wait_until(lambda: client.status().lease_count == 0)

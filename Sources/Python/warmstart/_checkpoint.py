@@ -84,6 +84,10 @@ class Checkpoint:
         """Where the daemon listens."""
         return self._client.socket
 
+    def is_kept(self) -> bool:
+        """Counts the checkpoint as kept for its arrays; False if the client keeps enough others."""
+        return self._client.keep(self)
+
     def using(self) -> contextlib.AbstractContextManager[Sequence[int]]:
         """The descriptors of the files, in the order in which the daemon gets them.
 

@@ -36,6 +36,8 @@ Path = Union[str, "os.PathLike[str]"]
 _HEALTH = "/grpc.health.v1.Health/Check"
 # How often a call is repeated on a new connection, or where the daemon says that waiting may help.
 _REPEATS = 3
+# Of the 64 checkpoints that a connection may have open.
+_KEPT_LEASES = 32
 _LONGEST_WAIT = 5.0
 _numbers = iter(range(1, 1 << 62))
 
@@ -54,6 +56,7 @@ class Client:
         self.socket = os.fsdecode(socket) if socket else standard_socket()
         self.label = label
         self._lock = threading.Lock()
+        self._kept: weakref.WeakSet[Checkpoint] = weakref.WeakSet()
         # The thread that has the lock for a call; 0 if there is none.
         self._user = 0
         self._connection: Connection | None = None
@@ -272,6 +275,12 @@ class Client:
                     # An interrupt: nobody knows whether the call was made.
                     self._drop()
                     raise
+
+    def keep(self, checkpoint: Checkpoint) -> bool:
+        """Whether a checkpoint is one of those whose leases last as long as their arrays."""
+        if len(self._kept) < _KEPT_LEASES:
+            self._kept.add(checkpoint)
+        return checkpoint in self._kept
 
     def _forget(self) -> None:
         """In a forked child: closes the descriptor; the connection is the parent's."""

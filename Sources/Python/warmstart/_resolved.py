@@ -491,8 +491,10 @@ class Resolved(Mapping[str, npt.NDArray[Any]]):
         """Keeps the lease until the arrays' memory is unmapped, even if this object ends before.
 
         Without a lease the daemon may forget the checkpoint, and make another copy for later jobs.
+        A client keeps no more than half of the 64 leases that a connection may have.
         """
-        self._handles.keep(self.checkpoint)
+        if self.checkpoint.is_kept():
+            self._handles.keep(self.checkpoint)
 
     def close(self) -> None:
         """Gives back the lease on the checkpoint; the arrays stay."""
