@@ -7,18 +7,18 @@ call of `init_from_checkpoint`, will ask for; the first that asks has all of it 
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import _files
-from .._checkpoint import Checkpoint, Tensor
+from .._ahead import Ahead
+from .._checkpoint import Checkpoint
 from .._client import Client, default_client
 from .._errors import WarmstartError
 from .._locate import locate
@@ -26,11 +26,6 @@ from ._keys import Key, declared
 
 # After so many seconds without a request, files are closed and leases given back. Chosen, not tuned.
 _IDLE = 5.0
-
-# So many bytes may be read that nobody asked for. Chosen, not tuned.
-_AHEAD = 16 << 20
-
-_WITHOUT_ARRAYS = ("variant", "resource", "string")
 
 # TensorFlow shares memory from this alignment on.
 ALIGNMENT = 64
@@ -60,13 +55,9 @@ class Source:
         self._stamp = self._stamps()
         self._lock = threading.Lock()
         self._ready: dict[Key, Array] = {}
-        # How much was given out, and the tensors that were not read ahead yet.
-        self._given_count = 0
-        self._given_bytes = 0
-        self._ahead: Iterator[Tensor] | None = None
-        self._reads_ahead = True
         self.client = client
         self.checkpoint = Checkpoint(client, location)
+        self._ahead = Ahead(self.checkpoint, {"alignment": ALIGNMENT, "writable": True})
         self.last_use = time.monotonic()
 
     def is_current(self) -> bool:
@@ -79,15 +70,18 @@ class Source:
         No array is given out twice.
         """
         with self._lock:
-            if any(key not in self._ready for key in keys):
-                more = [key for key in self._expected(keys, group) if key not in self._ready]
-                self._prepare(keys, more, group)
+            if all(key in self._ready for key in keys):
+                pass
+            elif group is not None and not group.is_broken and len(group.keys) > len(keys):
+                self._prepare(keys, group)
+            elif len(keys) == 1 and self._is_whole(keys[0]):
+                return [self._ahead.take(keys[0].tensor).view(np.ndarray)]
+            else:
+                return self._resolve(keys)
             # A key may be there twice.
             arrays = [self._ready[key] for key in keys]
             for key in keys:
                 self._ready.pop(key, None)
-            self._given_count += len(keys)
-            self._given_bytes += sum(array.nbytes for array in arrays)
             return arrays
 
     def gathered(self, key: Key, axes: Mapping[int, Any]) -> Array:
@@ -99,38 +93,21 @@ class Source:
         resolved.keep_lease()
         return resolved["0"].view(np.ndarray)
 
-    def _expected(self, keys: Sequence[Key], group: Group | None) -> Iterable[Key]:
-        """What will be asked for next: the group's keys, else tensors that follow by name.
+    def _is_whole(self, key: Key) -> bool:
+        """Whether a key is a tensor as it is stored, as one that is read ahead is."""
+        tensor = self.checkpoint.tensors.get(key.tensor)
+        return not key.spec and tensor is not None and tensor.dtype == key.dtype
 
-        Of these no more are read, and no more bytes, than were asked for so far.
-        """
-        if group is not None and not group.is_broken and group.keys:
-            return tuple(group.keys)
-        if len(keys) != 1 or keys[0].spec or not self._reads_ahead:
-            return ()
-        if self._ahead is None:
-            tensors = self.checkpoint.tensors.values()
-            self._ahead = iter([t for t in tensors if t.dtype not in _WITHOUT_ARRAYS])
-        room = max(_AHEAD, self._given_bytes)
-        found = []
-        for tensor in itertools.islice(self._ahead, self._given_count):
-            room -= tensor.byte_count
-            if room < 0:
-                break
-            found.append(Key(tensor.name, "", tensor.dtype))
-        return found
-
-    def _prepare(self, keys: Sequence[Key], more: Sequence[Key], group: Group | None) -> None:
-        """Resolves keys, and more if that succeeds; an error is about the keys alone."""
-        wanted = list(dict.fromkeys([*keys, *more]))
+    def _prepare(self, keys: Sequence[Key], group: Group) -> None:
+        """Resolves all of a group, or only the keys if that fails: an error is about them alone."""
+        wanted = list({**dict.fromkeys(keys), **group.keys})
+        wanted = [key for key in wanted if key not in self._ready]
         try:
             self._ready.update(zip(wanted, self._resolve(wanted)))
         except WarmstartError as error:
-            if not more or error.reason == "CONNECTION":
+            if error.reason == "CONNECTION":
                 raise
-            if group is not None:
-                group.is_broken = True
-            self._reads_ahead = False
+            group.is_broken = True
             self._ready.update(zip(keys, self._resolve(keys)))
 
     def _resolve(self, keys: Sequence[Key]) -> list[Array]:
