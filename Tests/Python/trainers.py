@@ -51,7 +51,7 @@ def prepare() -> None:
 
     It lasts as long as this process, which keeps descriptors for it, and for the first barrier.
     """
-    frameworks = [name for name in ("torch", "jax") if importlib.util.find_spec(name)]
+    frameworks = [name for name in ("torch", "jax", "tensorflow") if importlib.util.find_spec(name)]
     forkserver.set_forkserver_preload(["trainers", *frameworks])
     forkserver.ensure_running()
     multiprocessing.get_context("forkserver").Barrier(1)
@@ -180,9 +180,41 @@ def _train_jax(
     return Outcome(began_right, ended_right, read, copied_bytes(addresses))
 
 
+def _train_tensorflow(
+    client: Any, path: str, rank: int, before: dict[str, np.ndarray], meeting: Meeting
+) -> Outcome:
+    import tensorflow as tf
+    import warmstart.tensorflow
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tensors = warmstart.tensorflow.load_tensors(path, [TRAINED, FROZEN], client=client)
+    trained, frozen = (tf.Variable(tensors[name]) for name in (TRAINED, FROZEN))
+    began_right = np.array_equal(trained.numpy(), before[TRAINED])
+    began_right &= np.array_equal(frozen.numpy(), before[FROZEN])
+    # These alias the variables' memory; TensorFlow gives one that is updated a memory of its own.
+    views = [np.asarray(variable.value()) for variable in (trained, frozen)]
+    addresses = [view.__array_interface__["data"][0] for view in views]
+    read = copied_bytes(addresses)
+    meeting.wait()
+    optimizer = tf.keras.optimizers.SGD(0.25)
+    for _ in range(STEPS):
+        optimizer.apply_gradients([(tf.fill(trained.shape, float(rank)), trained)])
+    trained.scatter_nd_add([[rank], [rank]], tf.ones([2, 256]))
+    expected = before[TRAINED] - STEPS * 0.25 * rank
+    expected[rank] += 2.0
+    meeting.wait()
+    ended_right = np.array_equal(trained.numpy(), expected)
+    ended_right &= np.array_equal(frozen.numpy(), before[FROZEN])
+    # Nothing was written to what was shared, not even to this process's own pages of it.
+    ended_right &= np.array_equal(views[0], before[TRAINED])
+    return Outcome(began_right, ended_right, read, copied_bytes(addresses))
+
+
 _Trainer = Callable[[Any, str, int, "dict[str, np.ndarray]", Meeting], Outcome]
 _TRAINERS: dict[str, _Trainer] = {
     "numpy": _train_numpy,
     "torch": _train_torch,
     "jax": _train_jax,
+    "tensorflow": _train_tensorflow,
 }

@@ -24,12 +24,12 @@ from . import _failures
 class Stands(NamedTuple):
     """The operation that a Python function stands for: its type, its output and its attributes.
 
-    The attribute `types` has the dtypes of the outputs.
+    The attribute `types`, if there is one, has the dtypes of the outputs.
     """
 
     kind: str
     output: str
-    types: str
+    types: str | None
     attributes: dict[str, int]
 
 
@@ -148,9 +148,7 @@ class _Hooks:
         if stands is None:
             return None
         node.op = stands.kind
-        if stands.types == "T":
-            node.attr["T"].type = node.attr["Tout"].list.type[0]
-        else:
+        if stands.types is not None:
             node.attr[stands.types].CopyFrom(node.attr["Tout"])
         for name in ("token", "Tin", "Tout"):
             del node.attr[name]

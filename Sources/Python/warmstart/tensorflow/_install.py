@@ -1,4 +1,4 @@
-"""Puts Warmstart in the place of the two functions by which TensorFlow reads checkpoints."""
+"""Puts Warmstart in the place of the three functions by which TensorFlow reads checkpoints."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ import threading
 from typing import Any, Callable, TypeVar
 
 import tensorflow as tf
-from tensorflow.python.ops import gen_io_ops
+from tensorflow.python.ops import gen_checkpoint_ops, gen_io_ops
 from tensorflow.python.training import checkpoint_utils, py_checkpoint_reader
 
 from .._client import Client
 from .._errors import WarmstartError
 from . import _failures, _init
 from ._reader import CheckpointReader
+from ._remap import Remap
 from ._restore import Restore, Settings, restores_itself
 from ._sources import sources
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _own_restore: Any = gen_io_ops.restore_v2
+_own_remap: Any = gen_checkpoint_ops.load_and_remap_matrix
 _own_reader: Any = py_checkpoint_reader.NewCheckpointReader
 _own_init: Any = checkpoint_utils._init_from_checkpoint
 
@@ -34,6 +36,7 @@ class Installation:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.restore = Restore(settings)
+        self.remap = Remap(settings)
 
     def uninstall(self) -> None:
         """Undoes this installation, and none that is around it; no more than once."""
@@ -72,6 +75,7 @@ def install(*, client: Client | None = None, fallback: bool = False) -> Installa
         _installed.append(installation)
         if len(_installed) == 1:
             _replace(_own_restore, restore_v2)
+            _replace(_own_remap, load_and_remap_matrix)
             _replace(_own_reader, NewCheckpointReader)
             checkpoint_utils._init_from_checkpoint = _init_from_checkpoint
     return installation
@@ -95,6 +99,7 @@ def temporarily(
 
 def _put_back() -> None:
     _replace(restore_v2, _own_restore)
+    _replace(load_and_remap_matrix, _own_remap)
     _replace(NewCheckpointReader, _own_reader)
     if checkpoint_utils._init_from_checkpoint is _init_from_checkpoint:
         checkpoint_utils._init_from_checkpoint = _own_init
@@ -142,6 +147,14 @@ def restore_v2(
     latest = _latest()
     call = _own_restore if latest is None else latest.restore
     return call(prefix, tensor_names, shape_and_slices, dtypes, name)
+
+
+@_unconverted
+def load_and_remap_matrix(*arguments: Any, **options: Any) -> Any:
+    """Restores a matrix whose rows or columns vocabularies choose, from the daemon."""
+    latest = _latest()
+    call = _own_remap if latest is None else latest.remap
+    return call(*arguments, **options)
 
 
 @_unconverted

@@ -117,7 +117,7 @@ class Restore:
             return self._split(prefix, names, specs, types, served, name)
         if not context.executing_eagerly():
             return self._symbolic(prefix, path, tensor_names, shape_and_slices, types, keys, name)
-        if path is None or keys is None or not _is_local(context.context().device_name):
+        if path is None or keys is None or not is_local(context.context().device_name):
             return _own(prefix, tensor_names, shape_and_slices, dtypes, name)
         return self._eager(path, keys, types, name)
 
@@ -166,7 +166,7 @@ class Restore:
         made = _made.setdefault(graph, _MadeFor(graph))
         with ops.name_scope(name, "RestoreV2") as scope:
             names = tf.convert_to_tensor(names, tf.string, name="tensor_names")
-            if not _is_local(names.device):
+            if not is_local(names.device):
                 return _own(prefix, names, specs, types, scope)
             inputs = [
                 made.constant(path, names.device) if path is not None else prefix,
@@ -245,7 +245,7 @@ def _own(prefix: Any, names: Any, specs: Any, dtypes: Any, name: str | None) -> 
     return restored
 
 
-def _is_local(device: str | None) -> bool:
+def is_local(device: str | None) -> bool:
     """Whether what is placed on a device runs in this process."""
     if not device:
         return True

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _files
+from .._ahead import Ahead
 from .._checkpoint import Checkpoint
 from .._client import Client, default_client
 from .._errors import WarmstartError
@@ -56,6 +57,7 @@ class Source:
         self._ready: dict[Key, Array] = {}
         self.client = client
         self.checkpoint = Checkpoint(client, location)
+        self._ahead = Ahead(self.checkpoint, {"alignment": ALIGNMENT, "writable": True})
         self.last_use = time.monotonic()
 
     def is_current(self) -> bool:
@@ -63,12 +65,24 @@ class Source:
         return self._stamp is not None and self._stamp == self._stamps()
 
     def fetch(self, keys: Sequence[Key], group: Group | None = None) -> list[Array]:
-        """The arrays of keys, in memory that is private to this process once it is written."""
+        """The arrays of keys, in memory that is private to this process once it is written.
+
+        No array is given out twice.
+        """
         with self._lock:
-            is_ready = all(key in self._ready for key in keys)
-            if is_ready or (group is not None and self._prepare(keys, group)):
-                return [self._ready[key] for key in keys]
-            return self._resolve(keys)
+            if all(key in self._ready for key in keys):
+                pass
+            elif group is not None and not group.is_broken and len(group.keys) > len(keys):
+                self._prepare(keys, group)
+            elif len(keys) == 1 and self._is_whole(keys[0]):
+                return [self._ahead.take(keys[0].tensor).view(np.ndarray)]
+            else:
+                return self._resolve(keys)
+            # A key may be there twice.
+            arrays = [self._ready[key] for key in keys]
+            for key in keys:
+                self._ready.pop(key, None)
+            return arrays
 
     def gathered(self, key: Key, axes: Mapping[int, Any]) -> Array:
         """Chosen rows or columns of a tensor, zeros where the index is -1."""
@@ -79,18 +93,22 @@ class Source:
         resolved.keep_lease()
         return resolved["0"].view(np.ndarray)
 
-    def _prepare(self, keys: Sequence[Key], group: Group) -> bool:
-        """Resolves a whole group; returns whether that succeeded."""
-        wanted = [key for key in {**group.keys, **dict.fromkeys(keys)} if key not in self._ready]
-        if group.is_broken or len(wanted) <= len(keys):
-            return False
+    def _is_whole(self, key: Key) -> bool:
+        """Whether a key is a tensor as it is stored, as one that is read ahead is."""
+        tensor = self.checkpoint.tensors.get(key.tensor)
+        return not key.spec and tensor is not None and tensor.dtype == key.dtype
+
+    def _prepare(self, keys: Sequence[Key], group: Group) -> None:
+        """Resolves all of a group, or only the keys if that fails: an error is about them alone."""
+        wanted = list({**dict.fromkeys(keys), **group.keys})
+        wanted = [key for key in wanted if key not in self._ready]
         try:
             self._ready.update(zip(wanted, self._resolve(wanted)))
         except WarmstartError as error:
             if error.reason == "CONNECTION":
                 raise
             group.is_broken = True
-        return not group.is_broken
+            self._ready.update(zip(keys, self._resolve(keys)))
 
     def _resolve(self, keys: Sequence[Key]) -> list[Array]:
         variables, pairs = declared(keys)
