@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from warmstart._protocol import message
 
 import bundles
 from daemons import Daemon, wait_until
+from impostor import Peer, method, opened
 
 pytestmark = pytest.mark.usefixtures("patience")
 
@@ -87,3 +89,23 @@ def test_an_error_as_a_lease_is_given_back_leaves_the_client_usable(
     assert client.is_serving(timeout=5)
     assert wait_until(lambda: client.status().lease_count == 0)
     client.close()
+
+
+def test_a_deadline_is_that_of_the_whole_call(model: Path, impersonate: Any) -> None:
+    def serve(peer: Peer) -> None:
+        while (call := peer.call()) is not None:
+            if method(call) != "List":
+                peer.reply(call.id, opened() if method(call) == "Open" else b"")
+
+    with warmstart.Client(impersonate(serve).socket) as client, client.open(model) as checkpoint:
+        calls: list[Callable[[], Any]] = [
+            lambda: checkpoint.arrays(timeout=0.05),
+            lambda: checkpoint.array("w", timeout=0.05),
+            lambda: checkpoint.resolve(
+                {re.compile("w"): "w"}, {"w": ("float32", [8, 4])}, timeout=0.05
+            ),
+        ]
+        for call in calls:
+            with pytest.raises(warmstart.WarmstartError) as raised:
+                call()
+            assert raised.value.reason == "DEADLINE"

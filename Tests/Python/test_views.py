@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import warmstart
+from warmstart._resolved import _mmap
 
 import bundles
 
@@ -58,3 +59,13 @@ def test_a_copy_does_not_keep_the_memory_mapped(copy: Any, checkpoint: Any) -> N
     gc.collect()
     assert mapping() is None
     assert copied.size
+
+
+def test_a_private_mapping_may_be_larger_than_the_memory(tmp_path: Path) -> None:
+    byte_count = 1 << 42
+    with open(tmp_path / "sparse", "w+b") as file:
+        file.truncate(byte_count)
+        mapping = _mmap(file.fileno(), 0, byte_count, True)
+    mapping[-1] = 7
+    assert (mapping[0], mapping[-1]) == (0, 7)
+    mapping.close()

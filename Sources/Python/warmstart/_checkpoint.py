@@ -98,8 +98,12 @@ class Checkpoint:
     @property
     def tensors(self) -> dict[str, Tensor]:
         """The tensors by name, in the order of their names; asked for once."""
+        return self.known_tensors(Deadline(None))
+
+    def known_tensors(self, deadline: Deadline) -> dict[str, Tensor]:
+        """`tensors`, if they are known before the deadline."""
         if self._tensors is None:
-            self._tensors = self.list_tensors()
+            self._tensors = self.list_tensors(deadline.remaining())
         return self._tensors
 
     def list_tensors(self, timeout: float | None = None) -> dict[str, Tensor]:
@@ -206,14 +210,16 @@ class Checkpoint:
         """
         if isinstance(names, str):
             raise TypeError(f"names: expected several names, got the string {names!r}")
+        deadline = Deadline(options.get("timeout"))
+        known = self.known_tensors(deadline)
         if names is None:
-            known = self.tensors.values()
-            chosen = [tensor for tensor in known if tensor.dtype not in _WITHOUT_ARRAYS]
+            chosen = [tensor for tensor in known.values() if tensor.dtype not in _WITHOUT_ARRAYS]
         else:
             chosen = [self._tensor(name) for name in dict.fromkeys(names)]
         variables = [Variable(tensor.name, tensor.dtype, tensor.shape) for tensor in chosen]
         pairs = [(variable.name, variable) for variable in variables]
         options.setdefault("lenient", True)
+        options["timeout"] = deadline.remaining()
         return self.resolve(pairs, variables, **options).arrays()
 
     def array(self, name: str, **options: Unpack[ResolveOptions]) -> npt.NDArray[Any]:

@@ -8,6 +8,7 @@ from typing import Any, Union
 import numpy.typing as npt
 
 from ._client import Client, Path, default_client
+from ._connection import Deadline
 from ._errors import Problem, WarmstartError
 from ._map import AssignmentMap
 from ._options import ResolveOptions
@@ -38,8 +39,9 @@ def load(
     """
     if isinstance(names, str):
         raise TypeError(f"names: expected several names, got the string {names!r}")
-    checkpoint = (client or default_client()).open(path, timeout=options.get("timeout"))
-    tensors = checkpoint.tensors
+    deadline = Deadline(options.get("timeout"))
+    checkpoint = (client or default_client()).open(path, timeout=deadline.remaining())
+    tensors = checkpoint.known_tensors(deadline)
     if names is None:
         keys = {name: name for name in tensors if tensors[name].dtype not in _NEVER_LOADED}
     elif isinstance(names, Mapping):
@@ -61,6 +63,7 @@ def load(
         ]
         raise WarmstartError("NOT_FOUND", "TENSOR_NOT_FOUND", problems[0].message, problems)
     options.setdefault("lenient", True)
+    options["timeout"] = deadline.remaining()
     pairs = [(variable.name, variable) for variable in variables]
     resolved = checkpoint.resolve(pairs, variables, **options)
     resolved.keep_lease()

@@ -95,7 +95,7 @@ def _ask(
     if needs_names(given):
         if options.object_names:
             raise ValueError("regular expressions match keys, so object_names is not for them")
-        tensors = list(checkpoint.tensors)
+        tensors = list(checkpoint.known_tensors(deadline))
     pairs = expand(given, tensors, variables, options.lenient)
     request = request_of(pairs, variables, options)
     features = [name for name in _FEATURES if getattr(options, _FEATURES[name])]

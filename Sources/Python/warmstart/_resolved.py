@@ -33,6 +33,12 @@ _F_GET_SEALS = 1034
 _SEALS = 0x1 | 0x2 | 0x4 | 0x8
 _FILE, _ARENA = 1, 2
 _PAGE = mmap.PAGESIZE
+# Python has it from 3.13 on. On other machines it is another number.
+_NORESERVE: int = getattr(
+    mmap,
+    "MAP_NORESERVE",
+    0x4000 if os.uname().machine in ("x86_64", "aarch64", "riscv64", "s390x") else 0,
+)
 # numpy 2 has twice what it said before.
 _MOST_AXES = getattr(np, "MAXDIMS", 64)
 
@@ -542,9 +548,8 @@ def report_of(answer: Answer, pairs: Sequence[Pair], variables: Sequence[Variabl
 
 def _mmap(descriptor: int, start: int, length: int, writable: bool) -> mmap.mmap:
     if writable:
-        flags, protection = mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE
         # Pages that are never written need no room in memory or swap.
-        flags |= getattr(mmap, "MAP_NORESERVE", 0)
+        flags, protection = mmap.MAP_PRIVATE | _NORESERVE, mmap.PROT_READ | mmap.PROT_WRITE
     else:
         flags, protection = mmap.MAP_SHARED, mmap.PROT_READ
     if sys.version_info >= (3, 13):

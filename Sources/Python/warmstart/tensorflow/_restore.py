@@ -163,7 +163,7 @@ class Restore:
         name: str | None,
     ) -> list[Any]:
         graph = ops.get_default_graph()
-        made = _made.setdefault(graph, _MadeFor(graph))
+        made = _MadeFor.of(graph)
         with ops.name_scope(name, "RestoreV2") as scope:
             names = tf.convert_to_tensor(names, tf.string, name="tensor_names")
             if not is_local(names.device):
@@ -291,7 +291,17 @@ def _decode(name: bytes) -> str:
 
 
 class _MadeFor:
-    """What the operations of one graph have in common."""
+    """What the operations of one graph have in common.
+
+    Only the graph has it: its constants have the graph, which would never end otherwise.
+    """
+
+    @classmethod
+    def of(cls, graph: Any) -> _MadeFor:
+        made: _MadeFor | None = getattr(graph, "_made_by_warmstart", None)
+        if made is None:
+            made = graph._made_by_warmstart = cls(graph)
+        return made
 
     def __init__(self, graph: Any) -> None:
         self._graph = weakref.ref(graph)
@@ -323,6 +333,3 @@ class _MadeFor:
             with ops.control_dependencies(None):
                 self._constants[value, device] = tf.constant(value, tf.string)
         return self._constants[value, device]
-
-
-_made: weakref.WeakKeyDictionary[Any, _MadeFor] = weakref.WeakKeyDictionary()

@@ -1,0 +1,28 @@
+"""What becomes of graphs that restore."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+tf = pytest.importorskip("tensorflow", reason="needs TensorFlow")
+
+import warmstart.tensorflow as wt
+from checkpoints import initialized
+
+
+def test_a_graph_ends_with_its_last_reference(written: Path) -> None:
+    def build() -> Any:
+        with tf.Graph().as_default() as graph:
+            variable = tf.compat.v1.get_variable("large", [100, 100], use_resource=True)
+            wt.init_from_checkpoint(str(written), {"large": variable})
+            initialized(variable)
+            return weakref.ref(graph)
+
+    graph = build()
+    gc.collect()
+    assert graph() is None
