@@ -17,6 +17,8 @@ REQUIREMENTS = Tests/Python/requirements.txt
 PYTHON_VENV ?= $(CACHE)/python-$(firstword $(shell cksum <$(REQUIREMENTS)))
 FRAMEWORKS = Tests/Python/frameworks.txt
 FRAMEWORKS_VENV ?= $(CACHE)/frameworks-$(firstword $(shell cat $(FRAMEWORKS) $(REQUIREMENTS) | cksum))
+# In a process of their own: JAX has threads, and other tests fork.
+FRAMEWORK_TESTS = $(addprefix Tests/Python/test_,torch.py jax.py in_place.py imports.py)
 # The interpreters of `make python-matrix`.
 PYTHONS ?= python3.9 python3.11 python3.13
 
@@ -79,12 +81,14 @@ test: deps | $(PYTHON_VENV)
 	$(SWIFT) build --build-tests
 	Tests/run
 	WARMSTARTD=$$($(SWIFT) build --show-bin-path)/warmstartd \
-	  $(PYTHON_VENV)/bin/python3 -m pytest --quiet Tests/Python
+	  $(PYTHON_VENV)/bin/python3 -m pytest --quiet $(FRAMEWORK_TESTS:%=--ignore=%) Tests/Python
+	WARMSTARTD=$$($(SWIFT) build --show-bin-path)/warmstartd \
+	  $(PYTHON_VENV)/bin/python3 -m pytest --quiet $(FRAMEWORK_TESTS)
 
-# Frameworks are too large for `make test`.
+# Torch is too large for `make test`.
 test-python-frameworks: build | $(FRAMEWORKS_VENV)
 	WARMSTARTD=.build/release/warmstartd $(FRAMEWORKS_VENV)/bin/python3 -m pytest --quiet \
-	  $(addprefix Tests/Python/test_,torch.py jax.py in_place.py imports.py)
+	  $(FRAMEWORK_TESTS)
 
 test-tensorflow: build | $(TENSORFLOW_VENV)
 	WARMSTARTD=.build/release/warmstartd $(TENSORFLOW_VENV)/bin/python3 -m pytest --quiet \
