@@ -180,7 +180,32 @@ def test_reading_a_resource_variable_adds_nothing_to_the_graph(written: Path, gr
     before = {op.name for op in graph.get_operations()}
     wt.init_from_checkpoint(str(written), {"row": row})
     kinds = [node.op for node in graph.as_graph_def().node if node.name not in before]
-    assert sorted(set(kinds)) == ["AssignVariableOp", "Const", "Identity", "RestoreV2"]
+    assert sorted(set(kinds)) == ["AssignVariableOp", "Const", "RestoreV2"]
+
+
+def test_one_operation_restores_all_variables_of_a_graph(written: Path, graph: Any) -> None:
+    for name, value in VALUES.items():
+        zeros(name, value.shape)
+    wt.init_from_checkpoint(str(written), {"/": "/"})
+    (restore,) = [node for node in graph.as_graph_def().node if node.op == "RestoreV2"]
+    assert restore.name == "checkpoint_initializer"
+    assert len(restore.attr["dtypes"].list.type) == len(VALUES)
+
+
+def test_what_was_assigned_before_an_error_stays(written: Path, graph: Any) -> None:
+    row, square = zeros("row", [1, 10]), zeros("square", [2])
+    with pytest.raises(ValueError, match="square"):
+        wt.init_from_checkpoint(str(written), {"row": row, "square": square})
+    np.testing.assert_array_equal(initialized(row)[0], VALUES["row"])
+
+
+def test_the_last_pair_for_a_variable_counts(tmp_path: Path, graph: Any) -> None:
+    ones, twos = np.ones(3, np.float32), np.full(3, 2, np.float32)
+    path = checkpoints.save(tmp_path, {"first": ones, "second": twos})
+    v = zeros("v", [3])
+    # In the order of the tensors' names.
+    wt.init_from_checkpoint(path, [("second", v), ("first", "v")])
+    assert initialized(v)[0].tolist() == [2, 2, 2]
 
 
 def test_another_dtype_is_refused_when_the_initializer_runs(written: Path, graph: Any) -> None:

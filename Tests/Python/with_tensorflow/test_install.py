@@ -57,6 +57,7 @@ def seams() -> tuple[Any, ...]:
         training.NewCheckpointReader,
         v1.train.NewCheckpointReader,
         checkpoint_utils._init_from_checkpoint,
+        checkpoint_utils._set_checkpoint_initializer,
         gen_checkpoint_ops.load_and_remap_matrix,
         session.BaseSession._do_call,
         atomic_function.InterpolateRuntimeError.__exit__,

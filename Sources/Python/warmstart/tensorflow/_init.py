@@ -1,17 +1,29 @@
-"""What a call of `init_from_checkpoint` will ask for, and what it leaves out in silence."""
+"""A call of `init_from_checkpoint` as a whole: what it will ask for, and what it leaves out.
+
+In a graph, TensorFlow makes an operation that restores for each variable, and most of the time of
+a start goes into making and preparing these. One operation restores all of them here; the rest
+of TensorFlow's own code runs as always.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
-from typing import Any
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
-from tensorflow.python.ops import variable_scope
+from tensorflow.python.framework import ops
+from tensorflow.python.ops import (
+    gen_resource_variable_ops,
+    ref_variable,
+    resource_variable_ops,
+    variable_scope,
+)
 from tensorflow.python.training import checkpoint_utils
 
-from ._keys import Key
-from ._restore import expecting
+from ._keys import Key, cut_of
+from ._restore import Restore, expecting, giving, is_local
 
 
 def expected(assignment_map: Any) -> contextlib.AbstractContextManager[None]:
@@ -33,6 +45,102 @@ def expected(assignment_map: Any) -> contextlib.AbstractContextManager[None]:
             spec = "" if info is None else info.spec
             keys.append(Key(pair[0], spec, variable.dtype.base_dtype.name))
     return expecting(keys)
+
+
+class _Initializer(NamedTuple):
+    """The arguments of `_set_checkpoint_initializer`."""
+
+    variable: Any
+    path: str
+    tensor: str
+    spec: str
+    name: str = "checkpoint_initializer"
+
+    @property
+    def key(self) -> Key:
+        return Key(self.tensor, self.spec, self.variable.dtype.base_dtype.name)
+
+
+class _Local(threading.local):
+    # What the call that this thread makes has set so far, if it makes one.
+    noted: list[_Initializer] | None = None
+
+
+_local = _Local()
+
+_own_set: Any = checkpoint_utils._set_checkpoint_initializer
+
+
+def set_initializer(*arguments: Any, **options: Any) -> None:
+    """Stands in for `_set_checkpoint_initializer`."""
+    if _local.noted is None:
+        _own_set(*arguments, **options)
+    else:
+        _local.noted.append(_Initializer(*arguments, **options))
+
+
+def init_all(own_init: Any, restore: Restore, ckpt_dir_or_file: Any, assignment_map: Any) -> None:
+    """Runs TensorFlow's function, in a graph with one operation for all variables."""
+    if tf.executing_eagerly():
+        with expected(assignment_map):
+            own_init(ckpt_dir_or_file, assignment_map)
+        return
+    noted = _local.noted = []
+    try:
+        own_init(ckpt_dir_or_file, assignment_map)
+    finally:
+        # After an error, too: TensorFlow has set those before it by then.
+        _local.noted = None
+        _set_all(noted, restore)
+
+
+def _set_all(noted: Sequence[_Initializer], restore: Restore) -> None:
+    together: dict[tuple[str, str, str], list[int]] = {}
+    for at, each in enumerate(noted):
+        if _can_be_together(each, restore):
+            place = (each.path, each.variable.device, each.name)
+            together.setdefault(place, []).append(at)
+    restored: dict[int, Any] = {}
+    for (path, device, name), chosen in together.items():
+        names, specs, dtypes = map(list, zip(*(noted[at].key for at in chosen)))
+        # The devices are nested as in TensorFlow's function.
+        with ops.device(device), ops.device("/cpu:0"):
+            restored.update(zip(chosen, restore(path, names, specs, dtypes, name)))
+    for at, each in enumerate(noted):
+        tensor = restored.get(at)
+        if tensor is not None and type(each.variable) is resource_variable_ops.ResourceVariable:
+            _set(each.variable, tensor)
+        else:
+            with giving(tensor):
+                _own_set(*each)
+
+
+def _set(variable: Any, tensor: Any) -> None:
+    """Makes a tensor the initial value of a variable, by one operation."""
+    with ops.device(variable.device):
+        variable._initializer_op = gen_resource_variable_ops.assign_variable_op(
+            variable.handle, tensor
+        )
+    tensor.set_shape(variable.shape)
+    variable._initial_value = tensor
+
+
+def _can_be_together(each: _Initializer, restore: Restore) -> bool:
+    """Whether restoring a variable can be expected to succeed, and costs nothing that is not used.
+
+    An error of one variable must not be one of the others.
+    """
+    if type(each.variable) not in _PLAIN or not is_local(each.variable.device):
+        return False
+    tensor = restore.tensors(each.path).get(each.tensor)
+    if tensor is None or tensor.dtype != each.key.dtype or tensor.dtype in _COSTLY:
+        return False
+    cut = cut_of(each.spec) if each.spec else None
+    return not each.spec or (cut is not None and cut.full_shape == tensor.shape)
+
+
+_PLAIN = (resource_variable_ops.ResourceVariable, ref_variable.RefVariable)
+_COSTLY = ("string", "variant", "resource")
 
 
 def unmatched(assignment_map: Any) -> list[tuple[Any, Any]]:

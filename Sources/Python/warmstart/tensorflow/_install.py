@@ -25,6 +25,7 @@ _own_restore: Any = gen_io_ops.restore_v2
 _own_remap: Any = gen_checkpoint_ops.load_and_remap_matrix
 _own_reader: Any = py_checkpoint_reader.NewCheckpointReader
 _own_init: Any = checkpoint_utils._init_from_checkpoint
+_own_set: Any = checkpoint_utils._set_checkpoint_initializer
 
 _lock = threading.RLock()
 _installed: list[Installation] = []
@@ -78,6 +79,7 @@ def install(*, client: Client | None = None, fallback: bool = False) -> Installa
             _replace(_own_remap, load_and_remap_matrix)
             _replace(_own_reader, NewCheckpointReader)
             checkpoint_utils._init_from_checkpoint = _init_from_checkpoint
+            checkpoint_utils._set_checkpoint_initializer = _init.set_initializer
     return installation
 
 
@@ -103,6 +105,8 @@ def _put_back() -> None:
     _replace(NewCheckpointReader, _own_reader)
     if checkpoint_utils._init_from_checkpoint is _init_from_checkpoint:
         checkpoint_utils._init_from_checkpoint = _own_init
+    if checkpoint_utils._set_checkpoint_initializer is _init.set_initializer:
+        checkpoint_utils._set_checkpoint_initializer = _own_set
     sources.clear()
 
 
@@ -173,5 +177,7 @@ def NewCheckpointReader(filepattern: Any) -> Any:
 
 
 def _init_from_checkpoint(ckpt_dir_or_file: Any, assignment_map: Any) -> Any:
-    with _init.expected(assignment_map):
+    latest = _latest()
+    if latest is None:
         return _own_init(ckpt_dir_or_file, assignment_map)
+    return _init.init_all(_own_init, latest.restore, ckpt_dir_or_file, assignment_map)

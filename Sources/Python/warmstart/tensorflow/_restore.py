@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from tensorflow.python.framework import errors_impl, ops, tensor_util
 from tensorflow.python.ops import gen_io_ops
 
 from .. import _files
+from .._checkpoint import Tensor
 from .._client import Client
 from .._connection import log
 from .._errors import CODES, WarmstartError
@@ -57,6 +58,8 @@ def restores_itself(prefix: str) -> bool:
 
 class _Local(threading.local):
     group: Group | None = None
+    # What the next restoring of one tensor returns, if it was restored already.
+    given: Any = None
     count = 0
 
 
@@ -71,6 +74,16 @@ def expecting(keys: Sequence[Key]) -> Iterator[None]:
         yield
     finally:
         _local.group = outer
+
+
+@contextmanager
+def giving(tensor: Any) -> Iterator[None]:
+    """Has this thread's next call return a tensor that was restored together with others."""
+    _local.given = tensor
+    try:
+        yield
+    finally:
+        _local.given = None
 
 
 def restored_count() -> int:
@@ -97,6 +110,9 @@ class Restore:
         name: str | None = None,
     ) -> list[Any]:
         """Restores tensors from a checkpoint: the same as TensorFlow's function of this name."""
+        if _local.given is not None:
+            given, _local.given = _local.given, None
+            return [given]
         types = [tf.dtypes.as_dtype(dtype).base_dtype for dtype in dtypes]
         count(len(types))
         names, specs = _texts(tensor_names), _texts(shape_and_slices)
@@ -120,6 +136,15 @@ class Restore:
         if path is None or keys is None or not is_local(context.context().device_name):
             return _own(prefix, tensor_names, shape_and_slices, dtypes, name)
         return self._eager(path, keys, types, name)
+
+    def tensors(self, path: str) -> Mapping[str, Tensor]:
+        """The tensors of a checkpoint; none if the daemon cannot say."""
+        if restores_itself(path):
+            return {}
+        try:
+            return sources.open(self._settings.client, path).checkpoint.tensors
+        except WarmstartError:
+            return {}
 
     def _split(
         self,
