@@ -59,6 +59,14 @@ class Peer:
         reply = message("Reply")(id=call, response=response, **fields)
         self.send(frame(reply.SerializeToString()), descriptors)
 
+    def fail(self, call: int, code: int, text: str, *details: tuple[str, bytes]) -> None:
+        """Sends a failure, with details of types."""
+        reply = message("Reply")(id=call)
+        reply.status.code, reply.status.message = code, text
+        for kind, value in details:
+            reply.status.details.add(type_url=f"type.googleapis.com/{kind}", value=value)
+        self.send(frame(reply.SerializeToString()))
+
     def close(self) -> None:
         self._forget()
         self.socket.close()

@@ -156,17 +156,9 @@ def many_descriptors(count: int, said: int) -> Played:
     return respond
 
 
-def failing(type_url: str, value: bytes) -> Played:
-    """Fails a call with a detail."""
-
-    def respond(peer: Peer, call: int) -> None:
-        reply = message("Reply")(id=call)
-        reply.status.code = 13
-        reply.status.message = "odd"
-        reply.status.details.add(type_url=type_url, value=value)
-        peer.send(frame(reply.SerializeToString()))
-
-    return respond
+def failing(kind: str, value: bytes) -> Played:
+    """Fails a call with a detail of a type."""
+    return lambda peer, call: peer.fail(call, 13, "odd", (kind, value))
 
 
 HUGE = 2**64 - 1
@@ -255,9 +247,9 @@ WRONG: dict[str, Played] = {
     "an unused pair of no position": says(answer(unused=column([7], "<u4"))),
     "a column that is cut": says(answer(unused=b"\0\0\0")),
     # Failures.
-    "a problem that is no message": failing("type.googleapis.com/warmstart.v1.Problems", b"\xff"),
-    "a reason that is no message": failing("type.googleapis.com/google.rpc.ErrorInfo", b"\xff"),
-    "a delay that is no message": failing("type.googleapis.com/google.rpc.RetryInfo", b"\xff"),
+    "a problem that is no message": failing("warmstart.v1.Problems", b"\xff"),
+    "a reason that is no message": failing("google.rpc.ErrorInfo", b"\xff"),
+    "a delay that is no message": failing("google.rpc.RetryInfo", b"\xff"),
 }
 
 
@@ -275,7 +267,7 @@ def test_a_wrong_answer_is_an_error(wrong: str, checkpoint: Path, impersonate: A
 def test_a_delay_before_now_is_no_delay(checkpoint: Path, impersonate: Any) -> None:
     delay = message("google.rpc.RetryInfo")()
     delay.retry_delay.seconds = -(2**40)
-    respond = failing("type.googleapis.com/google.rpc.RetryInfo", delay.SerializeToString())
+    respond = failing("google.rpc.RetryInfo", delay.SerializeToString())
     impostor = impersonate(play(respond))
     client = warmstart.Client(impostor.socket)
     with pytest.raises(warmstart.WarmstartError) as raised:

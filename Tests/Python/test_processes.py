@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import pickle
 import resource
 import signal
 import socket
@@ -19,6 +20,8 @@ from typing import Any
 import numpy as np
 import pytest
 import warmstart
+from warmstart import _array
+from warmstart._connection import Deadline
 from warmstart._protocol import message
 
 import bundles
@@ -274,12 +277,13 @@ def interrupting(seconds: float) -> Iterator[None]:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    patience, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, patience)
 
 
 def test_an_interrupted_client_is_usable(own_daemon: Daemon, model: Path) -> None:
@@ -401,6 +405,125 @@ def test_no_time_at_all_is_a_deadline(client: warmstart.Client, model: Path) -> 
     assert raised.value.reason == "DEADLINE"
 
 
+# What a call leaves behind
+
+
+def test_a_call_within_a_call_is_refused(client: warmstart.Client, model: Path) -> None:
+    seen: list[str] = []
+
+    def call(checkpoint: warmstart.Checkpoint) -> None:
+        calls: list[Callable[[], Any]] = [checkpoint.list_tensors, client.close, client.status]
+        for within in calls:
+            with pytest.raises(RuntimeError, match="in a call of this client already"):
+                within()
+            seen.append("refused")
+        # That gives the lease back when the call has ended.
+        checkpoint.close()
+
+    with client.open(model) as checkpoint:
+        checkpoint.call(
+            "List",
+            message("ListRequest")(),
+            (),
+            Deadline(None),
+            lambda: None,
+            lambda *_: call(checkpoint),
+        )
+    assert seen == ["refused"] * 3
+    assert client.is_serving()
+
+
+def test_what_garbage_collection_closes_amid_a_call_is_closed_after_it(
+    own_daemon: Daemon, model: Path
+) -> None:
+    with warmstart.Client(own_daemon.socket) as client:
+        kept = client.open(model)
+        for _ in range(5):
+            cycle: list[Any] = [client.open(model)]
+            cycle.append(cycle)
+            del cycle
+            thresholds = gc.get_threshold()
+            gc.set_threshold(1)
+            try:
+                assert is_right(kept.arrays())
+            finally:
+                gc.set_threshold(*thresholds)
+        gc.collect()
+        assert leases(client) == 1
+        kept.close()
+
+
+def test_a_failed_call_keeps_no_lease(model: Path, impersonate: Any) -> None:
+    handles: list[int] = []
+
+    def serve(peer: Peer) -> None:
+        while (call := peer.call()) is not None:
+            request = message("ListRequest").FromString(call.request)
+            if method(call) != "Hello":
+                handles.append(request.checkpoint.handle)
+            if method(call) == "Resolve":
+                # As the daemon, which gives back what a call that fails opened.
+                reply = message("ResolveReply")(checkpoint=opened(5))
+                peer.reply(call.id, reply, more=True)
+                peer.fail(call.id, 8, "it failed", ("google.rpc.RetryInfo", b""))
+            else:
+                peer.reply(call.id, opened() if method(call) == "Open" else b"")
+
+    client = warmstart.Client(impersonate(serve).socket)
+    checkpoint = client.open(model)
+    client.close()
+    with pytest.raises(warmstart.WarmstartError, match="it failed"):
+        checkpoint.resolve({"/": "/"}, VARIABLES)
+    checkpoint.list_tensors()
+    # Once to open it, some tries, and the list; none of them by a handle that was given back.
+    assert len(handles) > 3 and set(handles) == {0}
+    checkpoint.close()
+    client.close()
+
+
+def test_a_request_that_is_too_long_is_refused(client: warmstart.Client, model: Path) -> None:
+    checkpoint = client.open(model)
+    variables = {f"{at}{'x' * (1 << 20)}": ("float32", [1]) for at in range(17)}
+    with pytest.raises(warmstart.WarmstartError) as raised:
+        checkpoint.resolve({"/": "/"}, variables)
+    assert raised.value.reason == "INVALID_REQUEST"
+    assert "16777216" in raised.value.message
+    assert is_right(checkpoint.arrays())
+    checkpoint.close()
+
+
+def test_a_relative_path_stays_what_it_was(
+    client: warmstart.Client, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(model.parent)
+    checkpoint = client.open(model.name)
+    monkeypatch.chdir(tmp_path)
+    arrays = checkpoint.arrays()
+    _array._opened.clear()
+    assert is_right(pickle.loads(pickle.dumps(arrays)))
+    checkpoint.close()
+
+
+def test_a_process_that_ends_says_nothing(model: Path) -> None:
+    script = """if True:
+        import pickle, sys, warmstart
+        checkpoint = warmstart.open(sys.argv[1])
+        resolved = warmstart.resolve(sys.argv[1], {"/": "/"}, {"layer_1/kernel": ("float32", None)})
+        arrays = checkpoint.arrays(sealed=True)
+        restored = pickle.loads(pickle.dumps(arrays))
+        other = warmstart.Client()
+        kept = [other.open(sys.argv[1])]
+        kept.append(kept)
+    """
+    ended = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", script, str(model)],
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert (ended.returncode, ended.stdout) == (0, b"")
+
+
 # Limits of this process
 
 
@@ -466,9 +589,10 @@ def test_a_checkpoint_that_is_changed_while_the_daemon_is_away_is_noticed(
             os.utime(file, (1, 1))
         bundles.write(path, changed)
         own_daemon.start()
-        with pytest.raises(warmstart.WarmstartError) as raised:
-            checkpoint.arrays()
-        assert raised.value.reason == "CHECKPOINT_CHANGED"
+        for _ in range(2):
+            with pytest.raises(warmstart.WarmstartError) as raised:
+                checkpoint.arrays()
+            assert raised.value.reason == "CHECKPOINT_CHANGED"
         checkpoint.close()
         gc.collect()
         assert settles(lambda: leases(client) == 0)

@@ -144,21 +144,35 @@ class Checkpoint:
         keep.
         """
 
+        noted: Lease | None = None
+
+        def forget() -> None:
+            # A call that fails keeps nothing: the daemon gave back what it opened.
+            if noted is not None and self._files.lease is noted:
+                self._files.lease = None
+
         def prepare(connection: Connection) -> tuple[bytes, Sequence[int]]:
+            forget()
             begin()
             request.ClearField("checkpoint")
             descriptors = self._refer(request.checkpoint, files, connection, deadline)
             return request.SerializeToString(), descriptors
 
         def receive(connection: Connection, response: bytes, received: Sequence[int]) -> None:
+            nonlocal noted
             reply = parse(method + "Reply", response)
             opened = reply if method == "Open" else reply.checkpoint
             if opened.handle:
-                self._note(connection, opened)
+                noted = self._files.lease = Lease(self._client, connection.number, opened.handle)
+                self._note(opened)
             add(reply, received)
 
         with self.using() as files:
-            self._client.call(SERVICE + method, prepare, receive, features, deadline)
+            try:
+                self._client.call(SERVICE + method, prepare, receive, features, deadline)
+            except BaseException:
+                forget()
+                raise
 
     def resolve(
         self,
@@ -276,9 +290,8 @@ class Checkpoint:
                 reference.files[-1].descriptor = position
         return () if attached else descriptors
 
-    def _note(self, connection: Connection, reply: Any) -> None:
+    def _note(self, reply: Any) -> None:
         """Takes note of an `OpenReply`; CHECKPOINT_CHANGED if the files are not what they were."""
-        self._files.lease = Lease(self._client, connection.number, reply.handle)
         if self.generation and reply.generation != self.generation:
             raise WarmstartError.of(
                 "CHECKPOINT_CHANGED",

@@ -55,7 +55,7 @@ class Client:
     def __init__(self, socket: Path | None = None, *, label: str = "") -> None:
         self.socket = os.fsdecode(socket) if socket else standard_socket()
         self.label = label
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._kept: weakref.WeakSet[Checkpoint] = weakref.WeakSet()
         # The thread that has the lock for a call; 0 if there is none.
         self._user = 0
@@ -195,22 +195,21 @@ class Client:
                 "this thread is in a call of this client already: functions for `progress` and "
                 "signal handlers need a client of their own"
             )
-        remaining = deadline.remaining()
-        lock, is_taken = self._lock, False
+        me, lock, remaining = threading.get_ident(), self._lock, deadline.remaining()
         try:
-            is_taken = lock.acquire(timeout=-1 if remaining is None else remaining)
-            if not is_taken:
+            # An interrupt may come as soon as the lock is taken.
+            if not lock.acquire(timeout=-1 if remaining is None else remaining):
                 raise WarmstartError.of(
                     "DEADLINE", "another thread's call on this client did not end in time"
                 )
-            self._user = threading.get_ident()
+            self._user = me
             yield
         finally:
-            # An interrupt may come at any time, and the lock must be free in the end.
-            if is_taken:
+            # Nothing is called before the lock is free, because an interrupt would come there.
+            if self._user == me:
                 self._user = 0
-                lock.release()
-                self._close_given_back()
+            _release(lock)
+            self._close_given_back()
 
     def _try(
         self,
@@ -253,12 +252,18 @@ class Client:
 
     def _close_given_back(self) -> None:
         """Closes what was given back; while a call is made, that does it when it ends."""
-        while self._given_back and self._lock.acquire(blocking=False):
-            lock = self._lock
+        me, lock = threading.get_ident(), self._lock
+        is_free = True
+        while self._given_back and self._user != me and is_free:
             try:
-                self._post_closes()
+                is_free = lock.acquire(blocking=False)
+                if is_free:
+                    self._user = me
+                    self._post_closes()
             finally:
-                lock.release()
+                if self._user == me:
+                    self._user = 0
+                _release(lock)
 
     def _post_closes(self) -> None:
         while self._given_back:
@@ -285,9 +290,17 @@ class Client:
     def _forget(self) -> None:
         """In a forked child: closes the descriptor; the connection is the parent's."""
         self._drop()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._user = 0
         self._given_back.clear()
+
+
+def _release(lock: threading.RLock) -> None:
+    """Releases a lock, if this thread has it."""
+    try:
+        lock.release()
+    except RuntimeError:
+        pass
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
