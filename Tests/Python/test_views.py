@@ -69,3 +69,43 @@ def test_a_private_mapping_may_be_larger_than_the_memory(tmp_path: Path) -> None
     mapping[-1] = 7
     assert (mapping[0], mapping[-1]) == (0, 7)
     mapping.close()
+
+
+PARTS = warmstart.partitions("parts", "float32", VALUES.shape, [2, 1])
+COLUMNS = warmstart.partitions("columns", "float32", VALUES.shape, [1, 2])
+
+
+@pytest.mark.parametrize("strides", [False, True])
+def test_what_is_written_to_a_variable_is_in_no_other_of_the_same_tensor(
+    strides: bool, checkpoint: Any
+) -> None:
+    whole = [warmstart.Variable(name, "float32", VALUES.shape) for name in ("a", "b")]
+    arrays = checkpoint.resolve(
+        [("w", ("a", "b", PARTS)), ("w", COLUMNS)],
+        [*whole, *PARTS, *COLUMNS],
+        writable=True,
+        strides=strides,
+    ).arrays()
+    assert len(arrays) == 6
+    expected = {name: array.copy() for name, array in arrays.items()}
+    for number, (name, array) in enumerate(arrays.items()):
+        array += number
+        expected[name] += number
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, expected[name])
+    np.testing.assert_array_equal(checkpoint.array("w"), VALUES)
+
+
+def test_variables_of_different_tensors_have_one_writable_mapping(
+    client: warmstart.Client, tmp_path: Path
+) -> None:
+    values = {f"v{at}": VALUES + at for at in range(8)}
+    with client.open(bundles.write(tmp_path / "several", values)) as checkpoint:
+        arrays = checkpoint.arrays(writable=True)
+    assert len({id(array.base) for array in arrays.values()}) == 1
+
+
+def test_what_can_only_be_read_is_mapped_once(checkpoint: Any) -> None:
+    variables = {"a": ("float32", VALUES.shape), "b": ("float32", VALUES.shape)}
+    arrays = checkpoint.resolve({"w": ("a", "b")}, variables)
+    assert arrays["a"].base is arrays["b"].base

@@ -14,7 +14,7 @@ class ResolveOptions(TypedDict, total=False):
     """The options of `resolve`.
 
     - `writable`: the arrays can be written; what is written is this process's own copy, page by
-      page. Otherwise they are read-only.
+      page, and seen in no other array. Otherwise they are read-only.
     - `alignment`: every array's address is a multiple of this power of two, at most 4096; 0 for the
       element's size. What lies otherwise in the file is copied once, for all jobs. TensorFlow and
       JAX want 64.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import heapq
 import math
 import mmap
 import os
@@ -326,18 +327,18 @@ class Handles:
 
     def _map(self, regions: Sequence[_Region], offsets: Sequence[int]) -> None:
         """Maps of each region what the handles need of it."""
+        limits = [offset + count for offset, count in zip(offsets, self.byte_counts)]
+        for at, strides in self._strides.items():
+            if self.byte_counts[at]:
+                limits[at] = offsets[at] + self._extent(at, strides)
+        if self._writable:
+            regions = self._part(regions, offsets, limits)
         starts = [region.byte_count for region in regions]
         ends = [0] * len(regions)
-        for at, (place, offset, byte_count) in enumerate(
-            zip(self._regions, offsets, self.byte_counts)
-        ):
-            if not byte_count:
-                continue
-            end = offset + byte_count
-            if at in self._strides:
-                end = offset + self._extent(at, self._strides[at])
-            starts[place] = min(starts[place], offset)
-            ends[place] = max(ends[place], end)
+        for place, offset, end in zip(self._regions, offsets, limits):
+            if end > offset:
+                starts[place] = min(starts[place], offset)
+                ends[place] = max(ends[place], end)
         self._memory: list[Any] = []
         for at, region in enumerate(regions):
             if ends[at] > region.byte_count:
@@ -354,6 +355,33 @@ class Handles:
                 raise system_error(f"map {length} bytes", error) from None
             self._memory.append(memory)
         self._offsets = [offset - starts[place] for place, offset in zip(self._regions, offsets)]
+
+    def _part(
+        self, regions: Sequence[_Region], offsets: Sequence[int], limits: Sequence[int]
+    ) -> list[_Region]:
+        """Repeats regions so that no two handles have a byte of the same mapping.
+
+        Otherwise what is written to a variable would be seen in another that has the same tensor.
+        """
+        parted, self._regions = list(regions), list(self._regions)
+        order = sorted(range(len(offsets)), key=lambda at: (self._regions[at], offsets[at]))
+        current = -1
+        # Where the last handle of each of the region's mappings ends, the first to end first.
+        taken: list[tuple[int, int]] = []
+        for at in order:
+            if limits[at] == offsets[at]:
+                continue
+            if self._regions[at] != current:
+                current = self._regions[at]
+                taken = [(0, current)]
+            if taken[0][0] <= offsets[at]:
+                place = heapq.heappop(taken)[1]
+            else:
+                place = len(parted)
+                parted.append(regions[current])
+            self._regions[at] = place
+            heapq.heappush(taken, (limits[at], place))
+        return parted
 
     def _extent(self, at: int, strides: tuple[int, ...]) -> int:
         """The bytes from the first element of a handle with strides to the end of its last."""
