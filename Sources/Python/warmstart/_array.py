@@ -112,8 +112,9 @@ def _restore(
     checkpoint = _opened.get(place.origin)
     if checkpoint is None:
         checkpoint = open_origin(place.origin)
-        while len(_opened) >= _KEPT:
-            _opened.pop(next(iter(_opened)), None)
+        # Other threads may do the same.
+        for oldest in list(_opened)[: 1 - _KEPT]:
+            _opened.pop(oldest, None)
         _opened[place.origin] = checkpoint
     array: npt.NDArray[Any] = checkpoint.restore(place)
     if (offset, shape, strides, dtype) == (0, array.shape, array.strides, array.dtype):

@@ -63,14 +63,14 @@ class Checkpoint:
     def __init__(self, client: Client, location: Location) -> None:
         self._client = client
         self._files = _Files(location)
+        self._close = weakref.finalize(self, self._files.close)
+        self._close.atexit = False
         self.label = location.label
         """The path as the user wrote it."""
         self.path = location.prefix
         """The path as TensorFlow reports it: the prefix of a V2 checkpoint."""
         self.full_path = _from_root(location.prefix)
         """The path from the root, which leads there whatever becomes the working directory."""
-        self._close = weakref.finalize(self, self._files.close)
-        self._close.atexit = False
         self._tensors: dict[str, Tensor] | None = None
         self.generation = ""
         """The identity of the checkpoint's bytes: files that change get another."""

@@ -29,7 +29,8 @@ class ResolveOptions(TypedDict, total=False):
     - `strides`: arrays need not be contiguous, which saves copies of partitions along inner axes.
     - `verify`: what is needed is read again and compared with its checksums, whoever has done so.
     - `progress`: True for a progress bar while the checkpoint is read (of the package tqdm, where it
-      is installed), or a function that is called with the bytes that are ready and all bytes.
+      is installed), or a function that is called with the bytes that are ready and all bytes. It is
+      called amid the call, so it cannot call the same client.
     - `timeout`: seconds for the whole call; None waits as long as it takes.
     - `gather`: for variables, by name, the rows or columns of the tensor that they get: a mapping
       from axes to lists of indices; -1 stands for what the tensor lacks, and gives zeros.

@@ -46,10 +46,10 @@ class CheckpointReader:
     def debug_string(self) -> bytes:
         """A line for each tensor, with its dtype and shape."""
         lines = [
-            f"{name} (DT_{tensor.dtype.upper()}) [{','.join(map(str, tensor.shape))}]"
+            f"{name} (DT_{tensor.dtype.upper()}) [{','.join(map(str, tensor.shape))}]\n"
             for name, tensor in self.checkpoint.tensors.items()
         ]
-        return "\n".join(lines).encode("utf-8", "surrogateescape")
+        return "".join(lines).encode("utf-8", "surrogateescape")
 
 
 def _numpy(name: str) -> np.dtype[Any]:

@@ -59,10 +59,10 @@ class CheckpointReader:
     def debug_string(self) -> bytes:
         """A line for each tensor, with its dtype and shape."""
         lines = [
-            f"{name} ({_enumerator(tensor.dtype)}) [{','.join(map(str, tensor.shape))}]"
+            f"{name} ({_enumerator(tensor.dtype)}) [{','.join(map(str, tensor.shape))}]\n"
             for name, tensor in self._tensors.items()
         ]
-        return "\n".join(lines).encode("utf-8", "surrogateescape")
+        return "".join(lines).encode("utf-8", "surrogateescape")
 
 
 @contextlib.contextmanager
