@@ -111,6 +111,11 @@ def test_several_names_are_not_a_string(client: warmstart.Client, model: Path) -
         checkpoint.arrays("w")
 
 
+def test_progress_must_be_something_to_call(client: warmstart.Client, model: Path) -> None:
+    with pytest.raises(TypeError, match="progress: expected True, False or a function, got 5"):
+        client.resolve(model, {"w": "w"}, {"w": SHAPE}, progress=5)  # type: ignore[arg-type]
+
+
 def test_the_socket_may_be_a_path(daemon: Daemon) -> None:
     with warmstart.Client(Path(daemon.socket)) as client:
         assert client.is_serving()

@@ -21,6 +21,8 @@ def showing(progress: Progress, path: str) -> Iterator[Callable[[int, int], None
         yield None
         return
     if progress is not True:
+        if not callable(progress):
+            raise TypeError(f"progress: expected True, False or a function, got {progress!r}")
         yield progress
         return
     try:
