@@ -134,17 +134,20 @@ def training(directory: str) -> dict[str, Any]:
 
 
 def replicas(directory: str) -> dict[str, Any]:
-    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         v = tf.Variable(tf.zeros(SHAPE))
         wt.init_from_checkpoint(directory + "/model", {"large": v})
-        shared = [shares(strategy.experimental_local_results(v)[0].value())]
-        strategy.run(lambda: v.assign_add(tf.ones(SHAPE)))
-    value = strategy.experimental_local_results(v)[0].value()
-    return {
-        "shared": [*shared, shares(value)],
-        "is right": bool((value == LARGE + 1).numpy().all()),
-    }
+    first, second = (replica.value() for replica in strategy.experimental_local_results(v))
+    shared = [shares(first), shares(second)]
+    # A replica's update is not the other's.
+    strategy.experimental_local_results(v)[0].assign_add(tf.ones(SHAPE))
+    third, fourth = (replica.value() for replica in strategy.experimental_local_results(v))
+    shared += [shares(third), shares(fourth)]
+    is_right = bool((third == LARGE + 1).numpy().all() and (fourth == LARGE).numpy().all())
+    return {"shared": shared, "is right": is_right}
 
 
 def graph(directory: str) -> dict[str, Any]:

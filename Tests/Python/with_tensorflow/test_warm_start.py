@@ -170,6 +170,60 @@ def test_an_expression_chooses_among_trainable_variables(tmp_path: Path, graph: 
     assert [value[0] for value in initialized(*made)] == [1, 0, 0]
 
 
+def column_of_words(words: dict[str, str], old_or_new: str) -> Any:
+    return tf.feature_column.categorical_column_with_vocabulary_file(
+        "word", words[old_or_new], len(OLD_WORDS if old_or_new == "old" else NEW_WORDS)
+    )
+
+
+def test_linear_models_of_feature_columns_start(
+    tmp_path: Path, graph: Any, words: dict[str, str]
+) -> None:
+    def predictions(old_or_new: str, listed: list[str], numbers: list[int]) -> Any:
+        columns = [
+            column_of_words(words, old_or_new),
+            tf.feature_column.categorical_column_with_identity("number", 3),
+        ]
+        inputs = {"word": tf.constant(listed), "number": tf.constant(numbers)}
+        return v1.feature_column.linear_model(inputs, columns)
+
+    with tf.Graph().as_default(), v1.Session() as session:
+        predictions("old", ["apple"], [0])
+        session.run(v1.global_variables_initializer())
+        made = {variable.shape[0]: variable for variable in v1.trainable_variables()}
+        made[4].load(np.array([[1], [2], [3], [4]], np.float32), session)
+        made[3].load(np.array([[10], [20], [30]], np.float32), session)
+        made[1].load(np.array([100], np.float32), session)
+        path = v1.train.Saver().save(session, str(tmp_path / "linear"))
+    predicted = predictions("new", ["orange", "raspberry", "apple"], [1, 0, 2])
+    wt.warm_start(path, var_name_to_vocab_info={made[4].op.name: of_rows(words)})
+    with v1.Session() as session:
+        session.run([v1.global_variables_initializer(), v1.tables_initializer()])
+        assert session.run(predicted).tolist() == [[124], [110], [131]]
+
+
+def test_embeddings_of_feature_columns_start(
+    tmp_path: Path, graph: Any, words: dict[str, str]
+) -> None:
+    def embedded(old_or_new: str) -> Any:
+        column = tf.feature_column.embedding_column(column_of_words(words, old_or_new), 2)
+        inputs = {"word": tf.constant([["orange"], ["raspberry"]])}
+        return v1.feature_column.input_layer(inputs, [column])
+
+    with tf.Graph().as_default(), v1.Session() as session:
+        embedded("old")
+        session.run(v1.global_variables_initializer())
+        (weights,) = v1.trainable_variables()
+        weights.load(OLD, session)
+        path, name = v1.train.Saver().save(session, str(tmp_path / "deep")), weights.op.name
+    layer = embedded("new")
+    info = of_rows(words, backup_initializer=v1.ones_initializer())
+    wt.warm_start(path, var_name_to_vocab_info={name: info})
+    with v1.Session() as session:
+        session.run([v1.global_variables_initializer(), v1.tables_initializer()])
+        np.testing.assert_array_equal(session.run(layer), [NEW[0], [1, 1]])
+
+
 def test_two_variables_start_from_one_tensor(tmp_path: Path, graph: Any) -> None:
     path = save(tmp_path, {"old": np.array([1, 2], np.float32)})
     one, two = zeros("one", [2]), zeros("two", [2])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import threading
 from typing import Any, Callable, TypeVar
@@ -90,12 +89,11 @@ def uninstall() -> None:
             _installed[-1].uninstall()
 
 
-def temporarily(
-    client: Client | None, fallback: bool
-) -> contextlib.AbstractContextManager[Installation | None]:
-    """An installation for one call; none if there is one and the call wants no other."""
-    if client is None and not fallback and _latest() is not None:
-        return contextlib.nullcontext()
+def temporarily(client: Client | None, fallback: bool) -> Installation:
+    """An installation for one call, by the settings of the latest if the call has none."""
+    latest = _latest()
+    if client is None and not fallback and latest is not None:
+        client, fallback = latest.settings
     return install(client=client, fallback=fallback)
 
 
