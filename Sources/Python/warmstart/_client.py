@@ -57,8 +57,9 @@ class Client:
         self.label = label
         self._lock = threading.RLock()
         self._kept: weakref.WeakSet[Checkpoint] = weakref.WeakSet()
-        # The thread that has the lock for a call; 0 if there is none.
-        self._user = 0
+        # Whose turn it is. Weak, so that it is nobody's any more even if an interrupt kept the end of a
+        # call from saying so.
+        self._turn_of: Callable[[], _Turn | None] = _nobody
         self._connection: Connection | None = None
         self._has_connected = False
         # Leases that were given back; a finalizer may run while this very thread makes a call.
@@ -190,24 +191,23 @@ class Client:
     @contextlib.contextmanager
     def _turn(self, deadline: Deadline) -> Iterator[None]:
         """Waits until other threads' calls are done, and keeps others waiting while in the block."""
-        if self._user == threading.get_ident():
+        if self._has_turn():
             raise RuntimeError(
                 "this thread is in a call of this client already: functions for `progress` and "
                 "signal handlers need a client of their own"
             )
-        me, lock, remaining = threading.get_ident(), self._lock, deadline.remaining()
+        lock, turn, remaining = self._lock, _Turn(), deadline.remaining()
         try:
             # An interrupt may come as soon as the lock is taken.
             if not lock.acquire(timeout=-1 if remaining is None else remaining):
                 raise WarmstartError.of(
                     "DEADLINE", "another thread's call on this client did not end in time"
                 )
-            self._user = me
+            self._turn_of = weakref.ref(turn)
             yield
         finally:
-            # Nothing is called before the lock is free, because an interrupt would come there.
-            if self._user == me:
-                self._user = 0
+            if self._has_turn():
+                self._turn_of = _nobody
             _release(lock)
             self._close_given_back()
 
@@ -252,18 +252,21 @@ class Client:
 
     def _close_given_back(self) -> None:
         """Closes what was given back; while a call is made, that does it when it ends."""
-        me, lock = threading.get_ident(), self._lock
-        is_free = True
-        while self._given_back and self._user != me and is_free:
+        lock, turn, is_free = self._lock, _Turn(), True
+        while self._given_back and is_free and not self._has_turn():
             try:
                 is_free = lock.acquire(blocking=False)
                 if is_free:
-                    self._user = me
+                    self._turn_of = weakref.ref(turn)
                     self._post_closes()
             finally:
-                if self._user == me:
-                    self._user = 0
+                if self._has_turn():
+                    self._turn_of = _nobody
                 _release(lock)
+
+    def _has_turn(self) -> bool:
+        turn = self._turn_of()
+        return turn is not None and turn.thread == threading.get_ident()
 
     def _post_closes(self) -> None:
         while self._given_back:
@@ -291,14 +294,28 @@ class Client:
         """In a forked child: closes the descriptor; the connection is the parent's."""
         self._drop()
         self._lock = threading.RLock()
-        self._user = 0
+        self._turn_of = _nobody
         self._given_back.clear()
 
 
+class _Turn:
+    """A call that a thread makes."""
+
+    __slots__ = ("__weakref__", "thread")
+
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
+
+
+def _nobody() -> _Turn | None:
+    return None
+
+
 def _release(lock: threading.RLock) -> None:
-    """Releases a lock, if this thread has it."""
+    """Releases a lock, if this thread has it; also if an interrupt kept it from doing so before."""
     try:
-        lock.release()
+        while True:
+            lock.release()
     except RuntimeError:
         pass
 
