@@ -644,7 +644,6 @@ TRAINER = """if True:
     for step in range(15):
         if sys.argv[2] == "again":
             client.close()
-            client = warmstart.Client()
         for sealed in (False, True):
             resolved = client.resolve(sys.argv[1], {"/": "/"}, variables, sealed=sealed)
             for at in range(8):
@@ -675,7 +674,8 @@ def test_trainers_get_their_bytes_while_the_daemon_comes_and_goes(
         # Of those that may, some start in the middle of it.
         if trainer.stdout and (how == "once" or at < 3):
             assert trainer.stdout.readline() == b"ready\n"
-    for _ in range(6):
+    # A call is repeated three times: on the slowest machine all may meet the same one.
+    for _ in range(3):
         time.sleep(0.1)
         end(own_daemon)
         own_daemon.start()

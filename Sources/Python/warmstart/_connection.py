@@ -30,7 +30,7 @@ _NO_SIGNAL = socket.MSG_NOSIGNAL
 _PATIENCE = 1.0
 _YEAR = 365 * 86400.0
 # A daemon that is restarted without systemd may not listen for a moment.
-_REFUSED_PATIENCE = 2.0
+_REFUSED_PATIENCE, _RESTART_PATIENCE = 2.0, 10.0
 
 log = logging.getLogger("warmstart")
 
@@ -307,7 +307,7 @@ def _connect(path: str, deadline: Deadline, is_first: bool) -> socket.socket:
     is no daemon.
     """
     absence = (errno.ECONNREFUSED,) if is_first else (errno.ECONNREFUSED, errno.ENOENT)
-    until = time.monotonic() + _REFUSED_PATIENCE
+    until = time.monotonic() + (_REFUSED_PATIENCE if is_first else _RESTART_PATIENCE)
     pause = 0.01
     while True:
         try:
