@@ -153,3 +153,12 @@ def test_a_handle_finds_the_files_from_any_directory(
     arrays = pickle.loads(data)
     np.testing.assert_array_equal(arrays[0], VALUES)
     np.testing.assert_array_equal(arrays[1], VALUES + 1)
+
+
+def test_an_error_can_be_printed_whatever_it_is_about(
+    client: warmstart.Client, tmp_path: Path
+) -> None:
+    model = bundles.write(tmp_path / os.fsdecode(b"\xff") / "model", {"w": VALUES})
+    with client.open(model) as checkpoint, pytest.raises(warmstart.WarmstartError) as raised:
+        checkpoint.array("\udcfe")
+    assert "/?/model has no tensor ?" in str(raised.value).encode().decode()

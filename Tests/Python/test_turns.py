@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -109,3 +111,17 @@ def test_a_deadline_is_that_of_the_whole_call(model: Path, impersonate: Any) -> 
             with pytest.raises(warmstart.WarmstartError) as raised:
                 call()
             assert raised.value.reason == "DEADLINE"
+
+
+def test_a_child_reads_what_a_thread_of_its_parent_is_reading(daemon: Daemon, model: Path) -> None:
+    reader = warmstart.CheckpointReader(model)
+    expected = bundles.floats(0, (8, 4))
+    with reader._ahead._lock:
+        child = os.fork()
+        if child == 0:
+            # Ends a child that waits for ever.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(10)
+            is_right = (reader.get_tensor("w") == expected).all()
+            os._exit(0 if is_right else 1)
+    assert os.waitpid(child, 0)[1] == 0

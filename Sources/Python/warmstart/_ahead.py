@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +36,11 @@ class Ahead:
         self._taken_count = self._taken_bytes = 0
         # Tensors that may be wanted next.
         self._next: Iterator[Tensor] | None = None
+        _all.add(self)
+
+    def forget_reader(self) -> None:
+        """In a forked child: who reads was another thread of the parent."""
+        self._lock = threading.Lock()
 
     def take(self, name: str) -> npt.NDArray[Any]:
         """The array of a tensor, the caller's own. Raises what `Checkpoint.array` does."""
@@ -68,3 +75,14 @@ class Ahead:
                 return
             if tensor.name not in self._asked:
                 yield tensor.name
+
+
+_all: weakref.WeakSet[Ahead] = weakref.WeakSet()
+
+
+def _forget_readers() -> None:
+    for ahead in list(_all):
+        ahead.forget_reader()
+
+
+os.register_at_fork(after_in_child=_forget_readers)

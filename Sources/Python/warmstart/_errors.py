@@ -98,7 +98,8 @@ class WarmstartError(Exception):
         more = self.problem_count - min(len(self.problems), _LISTED_PROBLEMS)
         if more > 0:
             lines.append(f"  and {more} more problem{'s' if more > 1 else ''}")
-        return "\n".join(lines)
+        # Paths and names need not be Unicode, and a message must be printable.
+        return "\n".join(lines).encode("utf-8", "replace").decode("utf-8")
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The subclasses have the same arguments.
