@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -137,8 +138,9 @@ class Restore:
             return _own(prefix, tensor_names, shape_and_slices, dtypes, name)
         return self._eager(path, keys, types, name)
 
-    def tensors(self, path: str) -> Mapping[str, Tensor]:
+    def tensors(self, path: str | bytes) -> Mapping[str, Tensor]:
         """The tensors of a checkpoint; none if the daemon cannot say."""
+        path = os.fsdecode(path)
         if restores_itself(path):
             return {}
         try:
