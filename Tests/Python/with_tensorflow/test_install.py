@@ -18,6 +18,8 @@ import warmstart
 import warmstart.tensorflow as wt
 from checkpoints import MATRIX, VALUES, v1, zeros
 
+from daemons import Daemon
+
 
 @pytest.fixture
 def resolved(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -202,6 +204,22 @@ def test_a_saver_restores_a_graph(written: Path, graph: Any, resolved: list[str]
     assert resolved == [path]
 
 
+def test_an_object_checkpoint_is_restored_in_a_graph(
+    tmp_path: Path, graph: Any, resolved: list[str], installed: None
+) -> None:
+    with tf.Graph().as_default(), v1.Session() as session:
+        saved = v1.train.Checkpoint(v=zeros("v", [3], initializer=v1.ones_initializer()))
+        session.run(saved.v.initializer)
+        path = saved.save(str(tmp_path / "model"), session=session)
+    fresh = v1.train.Checkpoint(v=zeros("other", [3]))
+    status = fresh.restore(path)
+    resolved.clear()
+    with v1.Session() as session:
+        status.assert_consumed().run_restore_ops(session)
+        assert session.run(fresh.v).tolist() == [1, 1, 1]
+    assert set(resolved) == {path}
+
+
 def test_a_saver_restores_partitions(partitioned: Path, graph: Any, installed: None) -> None:
     with v1.variable_scope("scope"):
         matrix = zeros("matrix", [100, 100], partitioner=v1.fixed_size_partitioner(3))
@@ -376,6 +394,13 @@ def test_without_a_daemon_tensorflows_own_way_is_taken_if_that_is_wanted(
         np.testing.assert_array_equal(tf.train.load_variable(written, "large"), MATRIX)
     said = [record for record in caplog.records if record.name == "warmstart"]
     assert len(said) == 1 and "TensorFlow's own" in said[0].getMessage()
+
+
+def test_a_reader_falls_back_where_the_daemon_is_gone(written: Path, own_daemon: Daemon) -> None:
+    with warmstart.Client(own_daemon.socket) as client:
+        reader = wt.load_checkpoint(written, client=client, fallback=True)
+        own_daemon.stop()
+        np.testing.assert_array_equal(reader.get_tensor("large"), MATRIX)
 
 
 def test_a_map_at_fault_is_no_reason_to_fall_back(written: Path) -> None:

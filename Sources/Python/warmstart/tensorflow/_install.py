@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from typing import Any, Callable, TypeVar
@@ -116,19 +117,20 @@ def _replace(old: Any, new: Any) -> None:
             names[name] = new
 
 
-# For a name, how many modules there were, and those that had it: looking costs milliseconds.
-_found: dict[str, tuple[int, list[dict[str, Any]]]] = {}
+# For a name, how many modules there were and the last, and those that had it: looking costs
+# milliseconds.
+_found: dict[str, tuple[tuple[int, str], list[dict[str, Any]]]] = {}
 
 
 def _modules(name: str) -> list[dict[str, Any]]:
     """The names of the modules that have a name, but this one."""
-    count, places = _found.get(name, (0, []))
-    modules = list(sys.modules.values())
-    if count != len(modules):
+    state = len(sys.modules), next(reversed(sys.modules))
+    known, places = _found.get(name, (None, []))
+    if known != state:
         # Some have no names, and some answer to all of them.
-        every = [getattr(module, "__dict__", {}) for module in modules]
+        every = [getattr(module, "__dict__", {}) for module in list(sys.modules.values())]
         places = [names for names in every if name in names and names is not globals()]
-        _found[name] = (len(modules), places)
+        _found[name] = (state, places)
     return places
 
 
@@ -163,11 +165,12 @@ def load_and_remap_matrix(*arguments: Any, **options: Any) -> Any:
 def NewCheckpointReader(filepattern: Any) -> Any:
     """Opens a checkpoint, from the daemon."""
     latest = _latest()
-    path = filepattern.decode() if isinstance(filepattern, bytes) else str(filepattern)
+    path = os.fsdecode(filepattern)
     if latest is None or restores_itself(path):
         return _own_reader(filepattern)
     try:
-        return CheckpointReader(sources.open(latest.settings.client, path))
+        source = sources.open(latest.settings.client, path)
+        return CheckpointReader(source, latest.settings)
     except WarmstartError as error:
         if latest.settings.falls_back(error):
             return _own_reader(filepattern)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.core.framework import types_pb2
+from tensorflow.python.training import py_checkpoint_reader
 
 from .. import _dtypes
 from .._ahead import Ahead
 from .._checkpoint import Tensor
 from .._errors import WarmstartError
 from . import _failures
+from ._restore import Settings
 from ._sources import ALIGNMENT, Source
+
+own_reader: Any = py_checkpoint_reader.NewCheckpointReader
 
 
 class CheckpointReader:
@@ -26,8 +28,9 @@ class CheckpointReader:
     classes.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, settings: Settings) -> None:
         self._source = source
+        self._settings = settings
         self._ahead = Ahead(source.checkpoint, {"alignment": ALIGNMENT, "writable": True})
         self._tensors: dict[str, Tensor] = source.checkpoint.tensors
 
@@ -47,13 +50,15 @@ class CheckpointReader:
 
     def get_tensor(self, tensor_str: Any) -> Any:
         """A tensor as an array; a scalar as numpy's scalar, or `bytes`. `NotFoundError`."""
-        name = _text(tensor_str)
-        with _translated():
+        name, path = _text(tensor_str), self._source.checkpoint.path
+        try:
             if name not in self._tensors:
-                raise WarmstartError.of(
-                    "TENSOR_NOT_FOUND", f"{self._source.checkpoint.path} has no tensor {name}"
-                )
+                raise WarmstartError.of("TENSOR_NOT_FOUND", f"{path} has no tensor {name}")
             array = self._ahead.take(name)
+        except WarmstartError as error:
+            if self._settings.falls_back(error):
+                return own_reader(path).get_tensor(tensor_str)
+            raise _failures.of_reader(error) from error
         return array if array.shape else array[()]
 
     def debug_string(self) -> bytes:
@@ -63,14 +68,6 @@ class CheckpointReader:
             for name, tensor in self._tensors.items()
         ]
         return "".join(lines).encode("utf-8", "surrogateescape")
-
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except WarmstartError as error:
-        raise _failures.of_reader(error) from error
 
 
 def _text(name: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import context
-from tensorflow.python.framework import errors_impl, ops, tensor_util
+from tensorflow.python.framework import errors_impl, ops
 from tensorflow.python.ops import gen_io_ops
 
 from .. import _files
@@ -200,8 +200,9 @@ class Restore:
                 names,
                 made.constant(tuple(key.spec for key in keys), names.device) if keys else specs,
             ]
-        group = made.group(path)
-        group.add(keys or ())
+        group = None if path is None or keys is None else made.group(path)
+        if group is not None:
+            group.add(keys or ())
         token = made.token(self._settings, group, tuple(dtype.name for dtype in types))
         outputs = _graphs.add(token, inputs, types, scope)
         for key, output in zip(keys or (), outputs):
@@ -301,12 +302,8 @@ def _constant(value: Any) -> Any:
         return value.__fspath__()
     if isinstance(value, np.ndarray):
         return value if value.shape else value[()]
-    if not tf.is_tensor(value):
-        return None
-    if isinstance(value, ops.EagerTensor):
-        return value.numpy()
-    array = tensor_util.constant_value(value)
-    return array if array is None or array.shape else array[()]
+    # A constant of a graph may be fed another value: tf.train.Checkpoint has such a prefix.
+    return value.numpy() if isinstance(value, ops.EagerTensor) else None
 
 
 def _decoded(names: Any) -> list[str]:
@@ -332,15 +329,15 @@ class _MadeFor:
 
     def __init__(self, graph: Any) -> None:
         self._graph = weakref.ref(graph)
-        self._groups: dict[str | None, Group] = {}
-        self._tokens: dict[tuple[Settings, Group, tuple[str, ...]], str] = {}
+        self._groups: dict[str, Group] = {}
+        self._tokens: dict[tuple[Settings, Group | None, tuple[str, ...]], str] = {}
         self._constants: dict[tuple[Any, str], Any] = {}
 
-    def group(self, path: str | None) -> Group:
-        """What the graph asks for of a checkpoint, by the path that operations are made with."""
+    def group(self, path: str) -> Group:
+        """What the graph asks for of a checkpoint."""
         return self._groups.setdefault(path, Group())
 
-    def token(self, settings: Settings, group: Group, dtypes: tuple[str, ...]) -> str:
+    def token(self, settings: Settings, group: Group | None, dtypes: tuple[str, ...]) -> str:
         """The token of the function that restores tensors of these dtypes."""
         key = (settings, group, dtypes)
         if key not in self._tokens:
