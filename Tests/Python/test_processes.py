@@ -516,7 +516,7 @@ def test_a_process_that_ends_says_nothing(model: Path) -> None:
         kept.append(kept)
     """
     ended = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", script, str(model)],
+        [sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-c", script, str(model)],
         check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -604,6 +604,24 @@ def test_no_daemon_is_an_error_that_says_how_to_start_one(tmp_path: Path, model:
         client.open(model)
     assert raised.value.reason == "CONNECTION"
     assert f"warmstartd --socket {nowhere}" in raised.value.message
+
+
+def test_a_socket_that_is_replaced_is_found(own_daemon: Daemon, model: Path) -> None:
+    away = own_daemon.socket + ".away"
+    own_daemon.kill()
+
+    def replace() -> None:
+        # The old one is there, then none, then a new one.
+        time.sleep(0.1)
+        os.rename(own_daemon.socket, away)
+        time.sleep(0.3)
+        own_daemon.start()
+
+    replacer = threading.Thread(target=replace)
+    replacer.start()
+    with warmstart.Client(own_daemon.socket) as client:
+        assert is_right(client.open(model).arrays())
+    replacer.join()
 
 
 def test_a_full_backlog_is_waited_for(tmp_path: Path) -> None:

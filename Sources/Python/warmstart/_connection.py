@@ -30,7 +30,7 @@ _NO_SIGNAL = socket.MSG_NOSIGNAL
 _PATIENCE = 1.0
 _YEAR = 365 * 86400.0
 # A daemon that is restarted without systemd may not listen for a moment.
-_REFUSED_PATIENCE, _RESTART_PATIENCE = 2.0, 10.0
+_REFUSED_PATIENCE, _RESTART_PATIENCE, _ABSENT_PATIENCE = 2.0, 10.0, 0.02
 
 log = logging.getLogger("warmstart")
 
@@ -304,10 +304,12 @@ def _connect(path: str, deadline: Deadline, is_first: bool) -> socket.socket:
     """Connects; waits a moment for a daemon that is being restarted.
 
     While it is, nobody listens at its socket, or the socket is not there. Where it never was, there
-    is no daemon.
+    is no daemon; one that finds an old socket takes it away just before it makes its own.
     """
-    absence = (errno.ECONNREFUSED,) if is_first else (errno.ECONNREFUSED, errno.ENOENT)
-    until = time.monotonic() + (_REFUSED_PATIENCE if is_first else _RESTART_PATIENCE)
+    start, longest = time.monotonic(), _REFUSED_PATIENCE if is_first else _RESTART_PATIENCE
+    patience = {errno.ECONNREFUSED: longest, errno.ENOENT: longest}
+    if is_first:
+        patience[errno.ENOENT] = _ABSENT_PATIENCE
     pause = 0.01
     while True:
         try:
@@ -325,8 +327,10 @@ def _connect(path: str, deadline: Deadline, is_first: bool) -> socket.socket:
             connecting.close()
             # With a deadline, a queue of clients that is full is not waited for, but refused.
             is_full = error.errno == errno.EAGAIN
-            is_absent = error.errno in absence and time.monotonic() + pause <= until
-            if not is_full and not is_absent:
+            if error.errno == errno.ECONNREFUSED:
+                patience[errno.ENOENT] = longest
+            left = start + patience.get(error.errno or 0, 0.0) - time.monotonic()
+            if not is_full and left < pause:
                 raise _cannot_connect(path, error) from None
         except BaseException:
             connecting.close()
