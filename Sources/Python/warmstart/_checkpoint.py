@@ -21,7 +21,7 @@ from ._connection import MAXIMUM_DESCRIPTORS, SERVICE, Connection, Deadline
 from ._errors import WarmstartError, reading
 from ._locate import Location, open_file
 from ._map import AssignmentMap
-from ._options import Options, ResolveOptions
+from ._options import ResolveOptions, options_of
 from ._protocol import decode, message, parse, printable, read_column, read_names
 from ._resolve import check, resolve
 from ._resolved import Report, Resolved
@@ -200,7 +200,7 @@ class Checkpoint:
         NOTHING_ASSIGNED and others; what is wrong with the files; BUDGET, QUOTA, DEADLINE or
         CONNECTION.
         """
-        return resolve(self, assignment_map, variables, Options(**options))
+        return resolve(self, assignment_map, variables, options_of(options))
 
     def check(
         self,
@@ -212,7 +212,7 @@ class Checkpoint:
 
         Raises what can be known without reading the tensors' bytes.
         """
-        return check(self, assignment_map, variables, Options(**options))
+        return check(self, assignment_map, variables, options_of(options))
 
     def arrays(
         self, names: Iterable[str] | None = None, **options: Unpack[ResolveOptions]

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ._errors import CODES, Problem, WarmstartError, contradiction, system_error
+from ._errors import CODES, Problem, WarmstartError, brief, contradiction, system_error
 from ._protocol import decode, message, parse, printable
 
 SERVICE = "/warmstart.v1.Warmstart/"
@@ -50,7 +50,11 @@ class Deadline:
     """When a call's time is over; never if it has no timeout."""
 
     def __init__(self, timeout: float | None) -> None:
-        if timeout is not None and not timeout >= 0:
+        try:
+            is_wrong = timeout is not None and not timeout >= 0
+        except TypeError:
+            raise TypeError(f"timeout: expected seconds or None, got {brief(timeout)}") from None
+        if is_wrong:
             raise ValueError(f"timeout: expected seconds from 0, got {timeout!r}")
         # What is longer than a year is no limit; system calls refuse numbers that are too large.
         is_endless = timeout is None or timeout > _YEAR
