@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import socket
+import stat
 import struct
 import sys
 import time
@@ -342,6 +343,8 @@ def _connect(path: str, deadline: Deadline, is_first: bool) -> socket.socket:
 
 def _cannot_connect(path: str, error: OSError) -> WarmstartError:
     group = _GROUPS.get(path)
+    if error.errno == errno.ECONNREFUSED and not _is_socket(path):
+        return WarmstartError.of("CONNECTION", f"{path} is not a socket: expected a daemon's")
     if error.errno in (errno.ENOENT, errno.ECONNREFUSED):
         start = (
             "start it with: sudo systemctl start warmstartd.socket"
@@ -350,6 +353,16 @@ def _cannot_connect(path: str, error: OSError) -> WarmstartError:
         )
         return WarmstartError.of("CONNECTION", f"no daemon listens at {path}; {start}")
     if error.errno == errno.EACCES:
-        member = f"; it must be in the group {group}" if group else ""
+        # Both are needed: the groups of a session are those of its beginning.
+        join = f'sudo usermod -aG {group} "$USER", and log in again'
+        member = f"; it must be in the group {group}: {join}" if group else ""
         return WarmstartError.of("NOT_ALLOWED", f"this user may not connect to {path}{member}")
     return WarmstartError.of("CONNECTION", f"cannot connect to {path}: {error.strerror or error}")
+
+
+def _is_socket(path: str) -> bool:
+    """False only for what is certainly something else: it may have gone meanwhile."""
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return True
