@@ -224,3 +224,14 @@ def test_a_number_is_no_partitioner() -> None:
     parts: Any = 4
     with pytest.raises(TypeError, match="variable w: expected the number of parts .* got 4"):
         warmstart.partitions("w", "float32", [8, 4], parts)
+
+
+@pytest.mark.parametrize("name, words", [("kernl", "; nearest: kernel"), ("other", "tensor other")])
+def test_a_tensor_that_is_misspelt_is_answered_with_the_nearest(
+    name: str, words: str, client: warmstart.Client, tmp_path: Path
+) -> None:
+    path = bundles.write(tmp_path / "model", {"kernel": VALUES, "bias": VALUES})
+    with client.open(path) as checkpoint, pytest.raises(warmstart.WarmstartError) as raised:
+        checkpoint.array(name)
+    assert raised.value.reason == "TENSOR_NOT_FOUND"
+    assert raised.value.message.endswith(words)
