@@ -162,3 +162,85 @@ def test_an_error_can_be_printed_whatever_it_is_about(
     with client.open(model) as checkpoint, pytest.raises(warmstart.WarmstartError) as raised:
         checkpoint.array("\udcfe")
     assert "/?/model has no tensor ?" in str(raised.value).encode().decode()
+
+
+WRONG_ARGUMENTS: dict[str, tuple[tuple[Any, Any, Any], str]] = {
+    "a dtype that is misspelt": (
+        ("model", {"w": "w"}, {"w": ("flaot32", [8, 4])}),
+        "variable w: unknown dtype 'flaot32'; did you mean float32?",
+    ),
+    "shape and dtype swapped": (
+        ("model", {"w": "w"}, {"w": ([8, 4], "float32")}),
+        "variable 'w': expected a tuple (dtype, shape) or an array, got ([8, 4], 'float32')",
+    ),
+    "a list instead of a tuple": (
+        ("model", {"w": "w"}, {"w": ["float32", [8, 4]]}),
+        "variable 'w': expected a tuple (dtype, shape) or an array, got ['float32', [8, 4]]",
+    ),
+    "map and variables swapped": (
+        ("model", {"w": SHAPE}, {"w": "w"}),
+        "got 'w'; the assignment map comes before the variables",
+    ),
+    "path and map swapped": (
+        ({"w": "w"}, "model", {"w": SHAPE}),
+        "checkpoint: expected a path, got {'w': 'w'}",
+    ),
+    "a string for the map": (
+        ("model", "w", {"w": SHAPE}),
+        "assignment map: expected a mapping or a list of pairs, got 'w'",
+    ),
+    "a string for the variables": (
+        ("model", {"w": "w"}, "w"),
+        "a mapping from names to (dtype, shape) or arrays, got 'w'",
+    ),
+    "arrays without names": (
+        ("model", {"w": "w"}, [VALUES]),
+        "a mapping from names to (dtype, shape) or arrays, got array([[",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_ARGUMENTS)
+def test_a_wrong_argument_is_named(
+    wrong: str, client: warmstart.Client, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments, words = WRONG_ARGUMENTS[wrong]
+    monkeypatch.chdir(model.parent)
+    with pytest.raises((TypeError, ValueError), match=re.escape(words)):
+        client.resolve(*arguments)
+
+
+def test_a_large_value_is_shown_in_part(client: warmstart.Client, model: Path) -> None:
+    with pytest.raises(TypeError, match="key 'w': expected the name of a variable") as raised:
+        client.resolve(model, {"w": np.zeros((100, 9))}, {"w": SHAPE})
+    assert str(raised.value).endswith("…")
+    assert "\n" not in str(raised.value)
+
+
+def test_an_option_that_is_misspelt_is_named(client: warmstart.Client, model: Path) -> None:
+    options: Any = {"skip_mising": True}
+    with pytest.raises(TypeError, match="no option 'skip_mising'; did you mean skip_missing"):
+        client.resolve(model, {"w": "w"}, {"w": SHAPE}, **options)
+
+
+def test_a_timeout_must_be_a_number(client: warmstart.Client, model: Path) -> None:
+    timeout: Any = "5"
+    with pytest.raises(TypeError, match="timeout: expected seconds or None, got '5'"):
+        client.resolve(model, {"w": "w"}, {"w": SHAPE}, timeout=timeout)
+
+
+def test_a_number_is_no_partitioner() -> None:
+    parts: Any = 4
+    with pytest.raises(TypeError, match="variable w: expected the number of parts .* got 4"):
+        warmstart.partitions("w", "float32", [8, 4], parts)
+
+
+@pytest.mark.parametrize("name, words", [("kernl", "; nearest: kernel"), ("other", "tensor other")])
+def test_a_tensor_that_is_misspelt_is_answered_with_the_nearest(
+    name: str, words: str, client: warmstart.Client, tmp_path: Path
+) -> None:
+    path = bundles.write(tmp_path / "model", {"kernel": VALUES, "bias": VALUES})
+    with client.open(path) as checkpoint, pytest.raises(warmstart.WarmstartError) as raised:
+        checkpoint.array(name)
+    assert raised.value.reason == "TENSOR_NOT_FOUND"
+    assert raised.value.message.endswith(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import pickle
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 import warmstart
-from warmstart import _array
+from warmstart import _array, _connection
 from warmstart._connection import Deadline
 from warmstart._protocol import message
 
@@ -622,6 +623,20 @@ def test_a_socket_that_is_replaced_is_found(own_daemon: Daemon, model: Path) -> 
     with warmstart.Client(own_daemon.socket) as client:
         assert is_right(client.open(model).arrays())
     replacer.join()
+
+
+def test_what_is_no_socket_is_not_taken_for_one_of_a_daemon(tmp_path: Path, model: Path) -> None:
+    with warmstart.Client(tmp_path) as client, pytest.raises(warmstart.WarmstartError) as raised:
+        client.open(model)
+    assert raised.value.reason == "CONNECTION"
+    assert raised.value.message == f"{tmp_path} is not a socket: expected a daemon's"
+
+
+def test_who_may_not_connect_reads_how_to_join_the_group() -> None:
+    system = "/run/warmstart/warmstart.sock"
+    error = _connection._cannot_connect(system, PermissionError(errno.EACCES, "no"))
+    assert error.reason == "NOT_ALLOWED"
+    assert 'sudo usermod -aG warmstart-clients "$USER"' in error.message
 
 
 def test_a_full_backlog_is_waited_for(tmp_path: Path) -> None:

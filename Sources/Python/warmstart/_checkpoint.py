@@ -21,7 +21,8 @@ from ._connection import MAXIMUM_DESCRIPTORS, SERVICE, Connection, Deadline
 from ._errors import WarmstartError, reading
 from ._locate import Location, open_file
 from ._map import AssignmentMap
-from ._options import Options, ResolveOptions
+from ._neighbours import nearest_name
+from ._options import ResolveOptions, options_of
 from ._protocol import decode, message, parse, printable, read_column, read_names
 from ._resolve import check, resolve
 from ._resolved import Report, Resolved
@@ -200,7 +201,7 @@ class Checkpoint:
         NOTHING_ASSIGNED and others; what is wrong with the files; BUDGET, QUOTA, DEADLINE or
         CONNECTION.
         """
-        return resolve(self, assignment_map, variables, Options(**options))
+        return resolve(self, assignment_map, variables, options_of(options))
 
     def check(
         self,
@@ -212,7 +213,7 @@ class Checkpoint:
 
         Raises what can be known without reading the tensors' bytes.
         """
-        return check(self, assignment_map, variables, Options(**options))
+        return check(self, assignment_map, variables, options_of(options))
 
     def arrays(
         self, names: Iterable[str] | None = None, **options: Unpack[ResolveOptions]
@@ -264,13 +265,16 @@ class Checkpoint:
         resolved = self.resolve(pairs, [variable], alignment=origin.alignment, sealed=origin.sealed)
         return resolved[variable.name]
 
+    def lacks(self, name: str, hint: bool = True) -> str:
+        """The message about a tensor that is not there, with the name that is nearest."""
+        near = nearest_name(name, self.tensors) if hint else None
+        return f"{self.path} has no tensor {name}" + (f"; nearest: {near}" if near else "")
+
     def _tensor(self, name: str) -> Tensor:
         try:
             return self.tensors[name]
         except KeyError:
-            raise WarmstartError.of(
-                "TENSOR_NOT_FOUND", f"{self.path} has no tensor {name}"
-            ) from None
+            raise WarmstartError.of("TENSOR_NOT_FOUND", self.lacks(name)) from None
 
     def _refer(
         self, reference: Any, descriptors: Sequence[int], connection: Connection, deadline: Deadline

@@ -83,7 +83,12 @@ class Client:
         variables: VariablesLike,
         **options: Unpack[ResolveOptions],
     ) -> Resolved:
-        """Opens a checkpoint and resolves an assignment map in one call; see `Checkpoint.resolve`."""
+        """Opens a checkpoint and resolves an assignment map in one call.
+
+        `path` is as for `open`; `Checkpoint.resolve` says what the map and the variables may be, and
+        which errors there are, `ResolveOptions` which options. Returns a mapping from the names of
+        the variables that the map assigns to numpy arrays; the arrays outlive the client.
+        """
         return Checkpoint(self, locate(path)).resolve(assignment_map, variables, **options)
 
     def check(
@@ -367,7 +372,18 @@ def resolve(
     variables: VariablesLike,
     **options: Unpack[ResolveOptions],
 ) -> Resolved:
-    """Resolves an assignment map by this process's client; see `Checkpoint.resolve`."""
+    """Resolves an assignment map to arrays, by this process's client.
+
+    `path` is a directory with a file `checkpoint`, the prefix of a V2 checkpoint, or a file or
+    pattern of a V1 checkpoint. `assignment_map` is what TensorFlow's `init_from_checkpoint` takes,
+    and `variables` are all that the trainer has, such as `{"w": ("float32", [8, 4])}`;
+    `Checkpoint.resolve` says what both may be, and which errors there are, `ResolveOptions` which
+    options.
+
+    Returns a mapping from the names of the variables that the map assigns to numpy arrays, in
+    memory that all jobs share. The arrays live as long as anybody has them, and are read-only
+    without `writable=True`. `report` says what else there is to know.
+    """
     return default_client().resolve(path, assignment_map, variables, **options)
 
 

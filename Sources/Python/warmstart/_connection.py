@@ -7,13 +7,14 @@ import errno
 import logging
 import os
 import socket
+import stat
 import struct
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ._errors import CODES, Problem, WarmstartError, contradiction, system_error
+from ._errors import CODES, Problem, WarmstartError, brief, contradiction, system_error
 from ._protocol import decode, message, parse, printable
 
 SERVICE = "/warmstart.v1.Warmstart/"
@@ -50,7 +51,11 @@ class Deadline:
     """When a call's time is over; never if it has no timeout."""
 
     def __init__(self, timeout: float | None) -> None:
-        if timeout is not None and not timeout >= 0:
+        try:
+            is_wrong = timeout is not None and not timeout >= 0
+        except TypeError:
+            raise TypeError(f"timeout: expected seconds or None, got {brief(timeout)}") from None
+        if is_wrong:
             raise ValueError(f"timeout: expected seconds from 0, got {timeout!r}")
         # What is longer than a year is no limit; system calls refuse numbers that are too large.
         is_endless = timeout is None or timeout > _YEAR
@@ -342,6 +347,8 @@ def _connect(path: str, deadline: Deadline, is_first: bool) -> socket.socket:
 
 def _cannot_connect(path: str, error: OSError) -> WarmstartError:
     group = _GROUPS.get(path)
+    if error.errno == errno.ECONNREFUSED and not _is_socket(path):
+        return WarmstartError.of("CONNECTION", f"{path} is not a socket: expected a daemon's")
     if error.errno in (errno.ENOENT, errno.ECONNREFUSED):
         start = (
             "start it with: sudo systemctl start warmstartd.socket"
@@ -350,6 +357,16 @@ def _cannot_connect(path: str, error: OSError) -> WarmstartError:
         )
         return WarmstartError.of("CONNECTION", f"no daemon listens at {path}; {start}")
     if error.errno == errno.EACCES:
-        member = f"; it must be in the group {group}" if group else ""
+        # Both are needed: the groups of a session are those of its beginning.
+        join = f'sudo usermod -aG {group} "$USER", and log in again'
+        member = f"; it must be in the group {group}: {join}" if group else ""
         return WarmstartError.of("NOT_ALLOWED", f"this user may not connect to {path}{member}")
     return WarmstartError.of("CONNECTION", f"cannot connect to {path}: {error.strerror or error}")
+
+
+def _is_socket(path: str) -> bool:
+    """False only for what is certainly something else: it may have gone meanwhile."""
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return True

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ._errors import brief, did_you_mean
+
 # The numbers of TensorFlow's `DataType`.
 NAMES: dict[int, str] = {
     1: "float32",
@@ -65,7 +67,13 @@ def number_of(name: str) -> int:
     try:
         return NUMBERS[name]
     except KeyError:
-        raise ValueError(f"unknown dtype {name!r}, expected one of {', '.join(NUMBERS)}") from None
+        raise _unknown(name) from None
+
+
+def _unknown(dtype: Any) -> ValueError:
+    hint = did_you_mean(dtype, NUMBERS) if isinstance(dtype, str) else ""
+    hint = hint or f", expected one of {', '.join(NUMBERS)}"
+    return ValueError(f"unknown dtype {brief(dtype)}{hint}")
 
 
 def plain(name: str) -> str:
@@ -89,7 +97,7 @@ def name_of(dtype: Any) -> str:
         # numpy takes None for float64.
         numpy = np.dtype("" if dtype is None else dtype)
     except TypeError:
-        raise ValueError(f"unknown dtype {dtype!r}, expected one of {', '.join(NUMBERS)}") from None
+        raise _unknown(dtype) from None
     if numpy.kind in "OSUT":
         return "string"
     name = str(numpy.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -126,6 +126,20 @@ def system_error(what: str, error: Exception) -> WarmstartError:
     """A system call that this process needs failed."""
     text = getattr(error, "strerror", None) or str(error)
     return WarmstartError.of("SYSTEM", f"cannot {what}: {text}")
+
+
+def brief(value: Any) -> str:
+    """A value in a message: on one line, and no more than its beginning."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """The end of a message about a name that is unknown: the one that it is like, if there is one."""
+    import difflib
+
+    near = difflib.get_close_matches(name, names, 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 @contextlib.contextmanager

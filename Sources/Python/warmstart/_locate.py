@@ -11,7 +11,7 @@ import os
 from typing import NamedTuple, Union
 
 from . import _files, _hint, _pattern, _state_file
-from ._errors import WarmstartError
+from ._errors import WarmstartError, brief
 
 # What a file is for, by the wire's numbers.
 INDEX = 1
@@ -55,7 +55,10 @@ def locate(path: StrPath, *, needs_data: bool = True) -> Location:
 
     Raises WarmstartError: CHECKPOINT_NOT_FOUND, CHECKPOINT_STATE_INVALID, NOT_ALLOWED or SYSTEM.
     """
-    label = os.fsdecode(path)
+    try:
+        label = os.fsdecode(path)
+    except TypeError:
+        raise TypeError(f"checkpoint: expected a path, got {brief(path)}") from None
     try:
         return _locate(label, needs_data)
     except _files.LocateError as error:

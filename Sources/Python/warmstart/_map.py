@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Union
 
-from ._errors import WarmstartError
+from ._errors import WarmstartError, brief
 from ._protocol import column, write_names
 from ._variables import Variable
 
@@ -36,13 +36,15 @@ def pairs_of(assignment_map: AssignmentMap) -> list[tuple[Any, Any]]:
     if isinstance(assignment_map, (dict, Mapping)):
         return list(assignment_map.items())
     pairs = []
-    if not isinstance(assignment_map, Iterable):
+    if isinstance(assignment_map, str) or not isinstance(assignment_map, Iterable):
         raise TypeError(
-            f"assignment map: expected a mapping or a list of pairs, got {assignment_map!r}"
+            f"assignment map: expected a mapping or a list of pairs, got {brief(assignment_map)}"
         )
     for item in assignment_map:
         if isinstance(item, str) or not isinstance(item, Sequence) or len(item) != 2:
-            raise TypeError(f"assignment map: expected pairs of a key and a target, got {item!r}")
+            raise TypeError(
+                f"assignment map: expected pairs of a key and a target, got {brief(item)}"
+            )
         pairs.append((item[0], item[1]))
     return pairs
 
@@ -71,7 +73,7 @@ def expand(
             if not isinstance(key.pattern, str) or not isinstance(target, str):
                 raise TypeError(
                     f"pattern {key.pattern!r}: expected a pattern and a template of type str, "
-                    f"got template {target!r}"
+                    f"got template {brief(target)}"
                 )
             count = len(result)
             for tensor in tensors:
@@ -92,7 +94,7 @@ def expand(
                 )
             continue
         if not isinstance(key, str):
-            raise TypeError(f"assignment map: expected a name as key, got {key!r}")
+            raise TypeError(f"assignment map: expected a name as key, got {brief(key)}")
         for part in target if isinstance(target, tuple) else (target,):
             result.append(_pair(key, part))
     return result
@@ -107,7 +109,7 @@ def _pair(key: str, target: Any) -> Pair:
         return Pair(key, _VARIABLES, tuple(part.name for part in target))
     raise TypeError(
         f"key {key!r}: expected the name of a variable or scope, a warmstart.Variable, a list of "
-        f"its partitions, or a tuple of these, got {target!r}"
+        f"its partitions, or a tuple of these, got {brief(target)}"
     )
 
 

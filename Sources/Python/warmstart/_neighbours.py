@@ -74,7 +74,7 @@ class Neighbours:
             count = "" if self._are_cut else f" of {len(longer)}"
             return f"'{self._directory}{longer[0]}' is the latest{count} there"
         all_names = [neighbour.name for neighbour in self._latest_first]
-        found = longer[0] if longer else _nearest_name(name, all_names)
+        found = longer[0] if longer else nearest_name(name, all_names)
         if found is None and len(all_names) == 1:
             found = all_names[0]
         return None if found is None else f"'{self._directory}{found}' is there"
@@ -136,7 +136,7 @@ _MAXIMUM_EDITS = 8
 _MAXIMUM_CELLS = 400_000
 
 
-def _nearest_name(sought: str, candidates: Iterable[str]) -> str | None:
+def nearest_name(sought: str, candidates: Iterable[str]) -> str | None:
     """Returns the first name that the fewest edits make the sought one; None if none is near."""
     wanted = os.fsencode(sought)
     cells = _MAXIMUM_CELLS

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Callable, TypedDict, Union
 
+from ._errors import did_you_mean
+
 # Whether to show a progress bar, or what is called with the bytes that are ready and all bytes.
 Progress = Union[bool, Callable[[int, int], None]]
 
@@ -49,6 +51,15 @@ class ResolveOptions(TypedDict, total=False):
     progress: Progress
     timeout: float | None
     gather: Mapping[str, Mapping[int, Any]]
+
+
+def options_of(given: ResolveOptions) -> Options:
+    """The options that a caller gave, and the defaults; TypeError if there is no such option."""
+    for name in given:
+        if name not in ResolveOptions.__annotations__:
+            near = did_you_mean(name, ResolveOptions.__annotations__)
+            raise TypeError(f"there is no option {name!r}{near}")
+    return Options(**given)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from operator import index
 from typing import Any
 
 from . import _dtypes
-from ._errors import WarmstartError
+from ._errors import WarmstartError, brief
 from ._variables import Slice, Variable
 
 # The most partitions of one variable; more than a request has room for.
@@ -112,8 +112,13 @@ def partitions(
         lengths = _lengths(shape)
         if callable(counts_or_partitioner):
             counts = [index(count) for count in counts_or_partitioner(shape=shape, dtype=dtype)]
-        else:
+        elif isinstance(counts_or_partitioner, Iterable):
             counts = [index(count) for count in counts_or_partitioner]
+        else:
+            raise TypeError(
+                f"variable {name}: expected the number of parts of each axis, or a partitioner, "
+                f"got {brief(counts_or_partitioner)}"
+            )
         axis = _cut(lengths, counts)
     except ValueError as error:
         raise WarmstartError.of(

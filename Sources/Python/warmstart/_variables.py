@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Union
 
 from . import _dtypes
+from ._errors import brief
 
 
 class Slice(NamedTuple):
@@ -42,7 +43,10 @@ class Variable:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
             raise TypeError(f"a variable's name: expected a string, got {self.name!r}")
-        object.__setattr__(self, "dtype", _dtypes.name_of(self.dtype))
+        try:
+            object.__setattr__(self, "dtype", _dtypes.name_of(self.dtype))
+        except ValueError as error:
+            raise ValueError(f"variable {self.name}: {error}") from None
         object.__setattr__(self, "shape", _shape(self.name, self.shape))
         if self.slice is not None:
             name, full_shape, offset = self.slice
@@ -64,13 +68,13 @@ def _shape(name: str, shape: Any) -> tuple[int | None, ...] | None:
         lengths = tuple([None if n is None else operator.index(n) for n in shape])
     except TypeError:
         raise TypeError(
-            f"variable {name}: expected a shape, lengths of axes or None, got {shape!r}"
+            f"variable {name}: expected a shape, lengths of axes or None, got {brief(shape)}"
         ) from None
     for length in lengths:
         if length is not None and not 0 <= length < 1 << 63:
             raise ValueError(
                 f"variable {name}: expected lengths from 0, or None for one that is unknown, "
-                f"got {shape!r}"
+                f"got {brief(shape)}"
             )
     return lengths
 
@@ -89,29 +93,34 @@ def variables_of(declared: VariablesLike) -> list[Variable]:
         try:
             variables = list(declared)
         except TypeError:
-            raise TypeError(
-                "variables: expected a list of warmstart.Variable, or a mapping from names, "
-                f"got {declared!r}"
-            ) from None
+            raise _not_variables(declared) from None
         if set(map(type, variables)) <= {Variable}:
             return variables
         for variable in variables:
             if not isinstance(variable, Variable):
-                raise TypeError(
-                    f"expected warmstart.Variable, got {type(variable).__name__}: {variable!r}"
-                )
+                raise _not_variables(declared if isinstance(declared, str) else variable)
         return variables
     variables = []
     for name, value in declared.items():
         if isinstance(value, Variable):
             variables.append(value)
-        elif isinstance(value, tuple) and len(value) == 2:
+        elif (
+            isinstance(value, tuple) and len(value) == 2 and not isinstance(value[0], (list, tuple))
+        ):
             variables.append(Variable(name, value[0], value[1]))
         elif hasattr(value, "dtype") and hasattr(value, "shape"):
             variables.append(Variable(name, value.dtype, value.shape))
         else:
+            hint = "; the assignment map comes before the variables"
             raise TypeError(
-                f"variable {name!r}: expected (dtype, shape) or an array, "
-                f"got {type(value).__name__}"
+                f"variable {name!r}: expected a tuple (dtype, shape) or an array, "
+                f"got {brief(value)}{hint if isinstance(value, str) else ''}"
             )
     return variables
+
+
+def _not_variables(given: Any) -> TypeError:
+    return TypeError(
+        "variables: expected a list of warmstart.Variable, or a mapping from names to "
+        f"(dtype, shape) or arrays, got {brief(given)}"
+    )

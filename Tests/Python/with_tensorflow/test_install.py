@@ -408,6 +408,11 @@ def test_a_map_at_fault_is_no_reason_to_fall_back(written: Path) -> None:
         wt.load_variable(written, "column", fallback=True)
 
 
+def test_several_names_are_not_a_string(written: Path) -> None:
+    with pytest.raises(TypeError, match="names: expected several names, got the string 'column'"):
+        wt.load_tensors(written, "column")
+
+
 # What is damaged
 
 

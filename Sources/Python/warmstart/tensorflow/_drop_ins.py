@@ -122,6 +122,8 @@ def load_tensors(
     value has to be made first. What has no array (variants, resources) is left out. Raises what
     `load_checkpoint` does, and `tf.errors.NotFoundError` for a name that the checkpoint lacks.
     """
+    if isinstance(names, str):
+        raise TypeError(f"names: expected several names, got the string {names!r}")
     with temporarily(client, fallback):
         dtypes = tf.train.load_checkpoint(ckpt_dir_or_file).get_variable_to_dtype_map()
         chosen = list(names) if names is not None else sorted(dtypes)
