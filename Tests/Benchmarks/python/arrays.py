@@ -112,11 +112,16 @@ def main(peer, socket, prefix, table):
     worker.wait()
     watch = worker.Stopwatch()
     arrays, _client = start(watch)
-    total, steps = watch.total, dict(watch.steps)
+    total, steps, cpu = watch.total, dict(watch.steps), watch.cpu
     digest = touch(arrays)
     watch.step("touch")
     worker.finish(
-        seconds=total, imports=imports, steps=steps, touch=watch.steps["touch"], digest=digest
+        seconds=total,
+        cpu=cpu,
+        imports=imports,
+        steps=steps,
+        touch=watch.steps["touch"],
+        digest=digest,
     )
 
 

@@ -10,16 +10,18 @@ STEPS = ("load", "read")
 
 def arrays(found):
     """Milliseconds of one process, and of several at once."""
-    names = ["median", "best", "last", "connect", "ask", "arrays", "touch", "import"]
+    names = ["median", "best", "last", "cpu", "connect", "ask", "arrays", "touch", "import"]
     lines = [
         "Milliseconds from connecting to arrays: 301 variables, 1 GiB, warm, fresh processes.",
-        "Of several at once: the median process of each repetition, and the last; then its steps.",
+        "Of several at once: the median process of each repetition, and the last; then the median",
+        "of the processor's time, and of each step.",
         f"{'':16}{'processes':>10}" + "".join(f"{name:>9}" for name in names),
     ]
     for peer, count, runs in found:
         each = [statistics.median(one["seconds"] for one in run) for run in runs]
         last = [max(one["seconds"] for one in run) for run in runs]
         row = [statistics.median(each), min(each), statistics.median(last)]
+        row.append(middle(one["cpu"] for run in runs for one in run))
         for step in ("connect", "ask", "arrays"):
             row.append(middle(one["steps"].get(step, 0) for run in runs for one in run))
         row.append(middle(one["touch"] for run in runs for one in run))
@@ -35,15 +37,15 @@ def middle(values):
 
 def training(found):
     """Seconds until the last process has read every byte, and memory beyond TensorFlow's own."""
-    names = ["median", "best", *STEPS, "build", "PSS", "private"]
+    names = ["median", "best", "cpu", *STEPS, "build", "PSS", "private"]
     lines = [
-        "Seconds from opening the checkpoint until the last process has read every byte; the median",
-        "of each step, and of what the program does before; MiB of all processes beyond those that",
-        "only import TensorFlow.",
+        "Seconds from opening the checkpoint until the last process has read every byte; the",
+        "processor's seconds of all; the median process's seconds of each step, and of what the",
+        "program does before; MiB of all processes beyond those that only import TensorFlow.",
         f"{'':12}{'mode':>8}{'processes':>10}" + "".join(f"{name:>10}" for name in names),
     ]
     for row in summary(found):
-        numbers = [f"{row[name]:10.2f}" for name in ("median", "best", *STEPS, "build")]
+        numbers = [f"{row[name]:10.2f}" for name in ("median", "best", "cpu", *STEPS, "build")]
         numbers += [f"{row[name]:10.0f}" for name in ("Pss", "Private_Dirty")]
         lines.append(f"{row['peer']:12}{row['mode']:>8}{row['processes']:>10}" + "".join(numbers))
     return "\n".join(lines) + "\n"
@@ -69,6 +71,7 @@ def summary(found):
         row |= {"median": middle(walls), "best": min(walls), **beyond}
         for step in STEPS:
             row[step] = middle(one["steps"].get(step, 0) for run, _ in runs for one in run)
+        row["cpu"] = middle(sum(one["cpu"] for one in run) for run, _ in runs)
         row["build"] = middle(one["build"] for run, _ in runs for one in run)
         rows.append(row)
     return rows

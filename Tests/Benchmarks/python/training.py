@@ -90,7 +90,11 @@ def main(peer, mode, socket, prefix, table):
         except StopIteration as end:
             found = end.value
     worker.finish(
-        imports=imported - before, build=built - imported, steps=watch.steps, digest=found[0]
+        imports=imported - before,
+        build=built - imported,
+        steps=watch.steps,
+        cpu=watch.cpu,
+        digest=found[0],
     )
 
 

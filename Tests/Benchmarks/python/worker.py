@@ -25,16 +25,18 @@ def finish(**found):
 
 
 class Stopwatch:
-    """The seconds of each step, one after the other."""
+    """The seconds of each step, one after the other, and the processor's seconds of all."""
 
     def __init__(self):
-        self.steps = {}
+        self.steps, self.cpu = {}, 0.0
+        self.cpu_before = time.process_time()
         self.started = self.last = time.perf_counter()
 
     def step(self, name):
         now = time.perf_counter()
         self.steps[name] = now - self.last
         self.last = now
+        self.cpu = time.process_time() - self.cpu_before
 
     @property
     def total(self):
