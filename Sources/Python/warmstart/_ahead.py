@@ -6,7 +6,7 @@ import itertools
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -24,12 +24,16 @@ class Ahead:
     """The tensors of a checkpoint as arrays; each call of the daemon takes as long as many arrays.
 
     A call that one tensor needs asks for as many others as were taken so far, and as many bytes:
-    they are taken next, or perhaps nobody wants them, and a large one may be cold.
+    they are taken next, or perhaps nobody wants them, and a large one may be cold. With
+    `keeps_lease` the lease lasts as long as the arrays' memory, whatever becomes of the checkpoint.
     """
 
-    def __init__(self, checkpoint: Checkpoint, options: ResolveOptions) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, options: ResolveOptions, keeps_lease: bool = False
+    ) -> None:
         self._checkpoint = checkpoint
         self._options = options
+        self._keeps_lease = keeps_lease
         self._lock = threading.Lock()
         self._ready: dict[str, npt.NDArray[Any]] = {}
         self._asked: set[str] = set()
@@ -57,12 +61,20 @@ class Ahead:
         self._asked.update(names)
         if len(names) > 1:
             try:
-                self._ready.update(self._checkpoint.arrays(names, **self._options))
-                return
+                return self._resolve(names)
             except WarmstartError:
                 # Perhaps because of one that nobody wants.
                 self._next = iter([])
-        self._ready[name] = self._checkpoint.array(name, **self._options)
+        self._resolve([name])
+
+    def _resolve(self, names: Sequence[str]) -> None:
+        arrays = self._checkpoint.arrays(names, **self._options)
+        self._ready.update(arrays)
+        # All have the same handles; strings and empty arrays have none.
+        places = (getattr(array, "_place", None) for array in arrays.values())
+        place = next((place for place in places if place is not None), None)
+        if self._keeps_lease and place is not None and self._checkpoint.is_kept():
+            place[0].keep(self._checkpoint)
 
     def _others(self) -> Iterator[str]:
         if self._next is None:

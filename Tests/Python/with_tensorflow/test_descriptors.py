@@ -11,6 +11,7 @@ import pytest
 
 tf = pytest.importorskip("tensorflow", reason="needs TensorFlow")
 
+import warmstart
 import warmstart.tensorflow as wt
 from checkpoints import VALUES, v1, zeros
 from warmstart.tensorflow._sources import sources
@@ -62,3 +63,21 @@ def test_files_are_closed_when_no_variable_needs_them(written: Path) -> None:
 def test_files_are_closed_soon_after_a_reader_is_gone(written: Path) -> None:
     assert wt.load_variable(written, "row").shape == (1, 10)
     assert of_checkpoints(written) == [path for path in of_checkpoints(written) if "memfd" in path]
+
+
+def test_the_lease_lasts_as_long_as_a_variable_has_the_memory(written: Path) -> None:
+    def leases() -> int:
+        return sum(
+            checkpoint.lease_count
+            for checkpoint in warmstart.default_client().status().checkpoints
+            if str(written) in checkpoint.label
+        )
+
+    let_go()
+    variables = [tf.Variable(wt.load_checkpoint(written).get_tensor("large"))]
+    sources.clear()
+    gc.collect()
+    assert leases() == 1
+    variables.clear()
+    let_go()
+    assert leases() == 0

@@ -15,7 +15,7 @@ from .._checkpoint import Tensor
 from .._errors import WarmstartError
 from . import _failures
 from ._restore import Settings
-from ._sources import ALIGNMENT, Source
+from ._sources import OPTIONS, Source
 
 own_reader: Any = py_checkpoint_reader.NewCheckpointReader
 
@@ -31,7 +31,7 @@ class CheckpointReader:
     def __init__(self, source: Source, settings: Settings) -> None:
         self._source = source
         self._settings = settings
-        self._ahead = Ahead(source.checkpoint, {"alignment": ALIGNMENT, "writable": True})
+        self._ahead = Ahead(source.checkpoint, OPTIONS, keeps_lease=True)
         self._tensors: dict[str, Tensor] = source.checkpoint.tensors
 
     def has_tensor(self, tensor_str: Any) -> bool:

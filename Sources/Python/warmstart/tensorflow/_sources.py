@@ -22,6 +22,7 @@ from .._checkpoint import Checkpoint
 from .._client import Client, default_client
 from .._errors import WarmstartError
 from .._locate import locate
+from .._options import ResolveOptions
 from ._keys import Key, declared
 
 # After so many seconds without a request, files are closed and leases given back. Chosen, not tuned.
@@ -29,6 +30,8 @@ _IDLE = 5.0
 
 # TensorFlow shares memory from this alignment on.
 ALIGNMENT = 64
+# Written to are only private pages: no other job sees them, and TensorFlow copies before it writes.
+OPTIONS: ResolveOptions = {"alignment": ALIGNMENT, "writable": True}
 
 Array = npt.NDArray[Any]
 
@@ -57,7 +60,7 @@ class Source:
         self._ready: dict[Key, Array] = {}
         self.client = client
         self.checkpoint = Checkpoint(client, location)
-        self._ahead = Ahead(self.checkpoint, {"alignment": ALIGNMENT, "writable": True})
+        self._ahead = Ahead(self.checkpoint, OPTIONS, keeps_lease=True)
         self.last_use = time.monotonic()
 
     def is_current(self) -> bool:
@@ -112,7 +115,7 @@ class Source:
 
     def _resolve(self, keys: Sequence[Key]) -> list[Array]:
         variables, pairs = declared(keys)
-        resolved = self.checkpoint.resolve(pairs, variables, alignment=ALIGNMENT, writable=True)
+        resolved = self.checkpoint.resolve(pairs, variables, **OPTIONS)
         resolved.keep_lease()
         # A subclass of numpy's array would not be shared by TensorFlow.
         return [resolved[variable.name].view(np.ndarray) for variable in variables]
