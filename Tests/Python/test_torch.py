@@ -6,6 +6,7 @@ import gc
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -397,6 +398,12 @@ def test_nothing_is_copied_before_it_is_written(demo: str) -> None:
     assert total != 0
     assert read < size / 4
     assert 2 << 23 <= written < (2 << 23) + size / 4
+
+
+@pytest.mark.parametrize("wrong", ["a path", torch.nn.Linear(2, 2).parameters(), None, 5])
+def test_what_has_no_names_is_not_taken_for_variables(wrong: Any, demo: str) -> None:
+    with pytest.raises(TypeError, match="variables: expected a module"):
+        warmstart.torch.resolve(demo, {BETA: "beta"}, wrong)
 
 
 def test_the_example_in_the_documentation_runs(

@@ -39,7 +39,7 @@ import torch
 
 from . import _dtypes, _frameworks
 from ._client import Client, Path
-from ._errors import contradiction
+from ._errors import brief, contradiction
 from ._frameworks import Names, Rename
 from ._map import AssignmentMap, pairs_of
 from ._options import ResolveOptions
@@ -241,7 +241,17 @@ def _named(variables: Variables) -> dict[str, Any]:
         state = variables.state_dict(keep_vars=True).items()
         return {name: value for name, value in state if isinstance(value, torch.Tensor)}
     items = variables.items() if isinstance(variables, Mapping) else variables
-    return dict((item.name, item) if isinstance(item, Variable) else item for item in items)
+    try:
+        named = dict((item.name, item) if isinstance(item, Variable) else item for item in items)
+    except (TypeError, ValueError):
+        named = None
+    # A tensor of two rows is taken for a pair, too.
+    if named is None or not all(isinstance(name, str) for name in named):
+        raise TypeError(
+            "variables: expected a module, its state_dict() or named_parameters(), or a mapping from "
+            f"names to tensors or (dtype, shape), got {brief(variables)}"
+        )
+    return named
 
 
 def _resolve(
