@@ -312,6 +312,20 @@ def test_axes_can_be_permuted_without_a_copy(demo: str) -> None:
         warmstart.torch.load_into(module, demo, pairs, permute={"x": (1, 0)})
 
 
+def test_a_kernel_of_tensorflows_layout_is_answered_with_its_order(demo: str) -> None:
+    kernel = "bert/encoder/layer_0/output/kernel"
+    module = torch.nn.ModuleDict({"output": torch.nn.Linear(1024, 256, bias=False)})
+    with pytest.raises(warmstart.WarmstartError) as raised:
+        warmstart.torch.load_into(module, demo, {kernel: "output.weight"})
+    assert raised.value.reason == "SHAPE_MISMATCH"
+    assert raised.value.message.endswith("permute={'output.weight': (1, 0)}")
+    for shape, permute in (([256, 1000], {}), ([1024, 256], {"w": (1, 0)})):
+        declared = {"w": ("float32", shape)}
+        with pytest.raises(warmstart.WarmstartError) as raised:
+            warmstart.torch.resolve(demo, {kernel: "w"}, declared, permute=permute)
+        assert "permute" not in raised.value.message
+
+
 def test_a_permuted_shape_is_declared_as_it_is_stored() -> None:
     declared = warmstart.torch._Declared(
         {"conv.weight": ("float32", [64, 3, 5, 7])}, ".", {"conv.weight": (3, 2, 0, 1)}
