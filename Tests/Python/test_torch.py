@@ -6,6 +6,7 @@ import gc
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -311,6 +312,20 @@ def test_axes_can_be_permuted_without_a_copy(demo: str) -> None:
         warmstart.torch.load_into(module, demo, pairs, permute={"x": (1, 0)})
 
 
+def test_a_kernel_of_tensorflows_layout_is_answered_with_its_order(demo: str) -> None:
+    kernel = "bert/encoder/layer_0/output/kernel"
+    module = torch.nn.ModuleDict({"output": torch.nn.Linear(1024, 256, bias=False)})
+    with pytest.raises(warmstart.WarmstartError) as raised:
+        warmstart.torch.load_into(module, demo, {kernel: "output.weight"})
+    assert raised.value.reason == "SHAPE_MISMATCH"
+    assert raised.value.message.endswith("permute={'output.weight': (1, 0)}")
+    for shape, permute in (([256, 1000], {}), ([1024, 256], {"w": (1, 0)})):
+        declared = {"w": ("float32", shape)}
+        with pytest.raises(warmstart.WarmstartError) as raised:
+            warmstart.torch.resolve(demo, {kernel: "w"}, declared, permute=permute)
+        assert "permute" not in raised.value.message
+
+
 def test_a_permuted_shape_is_declared_as_it_is_stored() -> None:
     declared = warmstart.torch._Declared(
         {"conv.weight": ("float32", [64, 3, 5, 7])}, ".", {"conv.weight": (3, 2, 0, 1)}
@@ -397,6 +412,12 @@ def test_nothing_is_copied_before_it_is_written(demo: str) -> None:
     assert total != 0
     assert read < size / 4
     assert 2 << 23 <= written < (2 << 23) + size / 4
+
+
+@pytest.mark.parametrize("wrong", ["a path", torch.nn.Linear(2, 2).parameters(), None, 5])
+def test_what_has_no_names_is_not_taken_for_variables(wrong: Any, demo: str) -> None:
+    with pytest.raises(TypeError, match="variables: expected a module"):
+        warmstart.torch.resolve(demo, {BETA: "beta"}, wrong)
 
 
 def test_the_example_in_the_documentation_runs(

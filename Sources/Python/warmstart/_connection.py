@@ -351,7 +351,8 @@ def _cannot_connect(path: str, error: OSError) -> WarmstartError:
         return WarmstartError.of("CONNECTION", f"{path} is not a socket: expected a daemon's")
     if error.errno in (errno.ENOENT, errno.ECONNREFUSED):
         start = (
-            "start it with: sudo systemctl start warmstartd.socket"
+            "start it with: sudo systemctl start warmstartd.socket, "
+            "or say in WARMSTART_SOCKET where another listens"
             if group
             else f"start it with: warmstartd --socket {path}"
         )

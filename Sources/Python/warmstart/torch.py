@@ -39,7 +39,7 @@ import torch
 
 from . import _dtypes, _frameworks
 from ._client import Client, Path
-from ._errors import contradiction
+from ._errors import Problem, WarmstartError, brief, contradiction
 from ._frameworks import Names, Rename
 from ._map import AssignmentMap, pairs_of
 from ._options import ResolveOptions
@@ -55,6 +55,9 @@ Variables = Union[
     "torch.nn.Module", Mapping[str, Any], Iterable[tuple[str, Any]], Iterable[Variable]
 ]
 Permute = Mapping[str, Sequence[int]]
+
+# From TensorFlow's layouts of kernels to torch's: of `Linear`, `Conv1d` and `Conv2d`.
+_LAYOUTS = ((1, 0), (2, 1, 0), (3, 2, 0, 1))
 
 # numpy has no such elements without ml_dtypes, and torch takes none from it: they are handed over
 # as integers of the same width. torch stores types of 4 and 2 bits in a byte each, as we do.
@@ -190,6 +193,37 @@ class _Declared:
     def axes(self, name: str) -> Sequence[int] | None:
         return self._permute.get(self.names[name])
 
+    def explained(self, error: WarmstartError) -> WarmstartError:
+        """The error, with what `permute` may have to be for variables of another shape."""
+        if error.reason != "SHAPE_MISMATCH":
+            return error
+        shapes = {
+            variable.name: variable.shape
+            for variable in self.variables
+            if self.axes(variable.name) is None
+        }
+        problems = [self._explained(problem, shapes) for problem in error.problems]
+        return type(error)(
+            error.code,
+            error.reason,
+            problems[0].message,
+            problems,
+            error.problem_count,
+            error.retry_after,
+        )
+
+    def _explained(self, problem: Problem, shapes: Mapping[str, Any]) -> Problem:
+        shape = shapes.get(problem.variable) or ()
+        for axes in _LAYOUTS:
+            if len(axes) != len(shape) or problem.reason != "SHAPE_MISMATCH":
+                continue
+            stored = [shape[axes.index(axis)] for axis in range(len(axes))]
+            if f"shape {stored} of tensor" in problem.message:
+                name = self.names[problem.variable]
+                hint = f"if it is stored as TensorFlow does: permute={{{name!r}: {axes}}}"
+                return problem._replace(message=f"{problem.message}; {hint}")
+        return problem
+
     def report(self, report: Report) -> Report:
         """The report with the names that the user knows."""
         names = self.names
@@ -241,7 +275,17 @@ def _named(variables: Variables) -> dict[str, Any]:
         state = variables.state_dict(keep_vars=True).items()
         return {name: value for name, value in state if isinstance(value, torch.Tensor)}
     items = variables.items() if isinstance(variables, Mapping) else variables
-    return dict((item.name, item) if isinstance(item, Variable) else item for item in items)
+    try:
+        named = dict((item.name, item) if isinstance(item, Variable) else item for item in items)
+    except (TypeError, ValueError):
+        named = None
+    # A tensor of two rows is taken for a pair, too.
+    if named is None or not all(isinstance(name, str) for name in named):
+        raise TypeError(
+            "variables: expected a module, its state_dict() or named_parameters(), or a mapping from "
+            f"names to tensors or (dtype, shape), got {brief(variables)}"
+        )
+    return named
 
 
 def _resolve(
@@ -256,9 +300,12 @@ def _resolve(
         gather = options["gather"]
         options["gather"] = {declared.translate(name): axes for name, axes in gather.items()}
     pairs = declared.translated(assignment_map)
-    resolved, arrays = _frameworks.resolve(
-        path, pairs, declared.variables, _refusal, client, options
-    )
+    try:
+        resolved, arrays = _frameworks.resolve(
+            path, pairs, declared.variables, _refusal, client, options
+        )
+    except WarmstartError as error:
+        raise declared.explained(error) from None
     tensors: dict[str, torch.Tensor] = {}
     for name, (array, dtype) in arrays.items():
         tensor, axes = _tensor(array, dtype), declared.axes(name)

@@ -413,6 +413,18 @@ def test_several_names_are_not_a_string(written: Path) -> None:
         wt.load_tensors(written, "column")
 
 
+@pytest.mark.parametrize("is_eager", [True, False])
+def test_another_dtype_is_said_of_the_tensor_by_its_name(written: Path, is_eager: bool) -> None:
+    from tensorflow.python.ops import io_ops
+
+    def read() -> Any:
+        return io_ops.restore_v2(str(written), ["large"], [""], [tf.float16])[0]
+
+    words = r"DTYPE_MISMATCH\): tensor large: expected dtype float16 .* float32"
+    with wt.install(), pytest.raises(tf.errors.InvalidArgumentError, match=words):
+        read() if is_eager else tf.function(read)()
+
+
 # What is damaged
 
 

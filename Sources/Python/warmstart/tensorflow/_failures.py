@@ -41,7 +41,7 @@ class FailureInGraph(Exception):
 
 def in_graph(error: WarmstartError) -> FailureInGraph:
     """The exception to raise within a graph."""
-    return FailureInGraph(f"{error} [warmstart:{error.code}]")
+    return FailureInGraph(f"{_text(error)} [warmstart:{error.code}]")
 
 
 def in_eager_mode(error: WarmstartError) -> Exception:
@@ -65,9 +65,14 @@ def of_message(error: Any) -> Any:
 
 
 def _made(kind: Any, error: WarmstartError) -> Exception:
-    made: Exception = kind(None, None, str(error))
+    made: Exception = kind(None, None, _text(error))
     made.__cause__ = error
     return made
+
+
+def _text(error: WarmstartError) -> str:
+    """What an error says, without our variables, which are named by their positions."""
+    return re.sub(r"\bvariable \d+, (?=tensor )", "", str(error))
 
 
 def _class_of(code: str) -> Any:
