@@ -244,3 +244,13 @@ def test_a_tensor_that_is_misspelt_is_answered_with_the_nearest(
         checkpoint.array(name)
     assert raised.value.reason == "TENSOR_NOT_FOUND"
     assert raised.value.message.endswith(words)
+
+
+def test_an_error_names_the_checkpoint_that_it_is_about(
+    client: warmstart.Client, model: Path
+) -> None:
+    with pytest.raises(warmstart.WarmstartError) as raised:
+        client.resolve(model, {"other": "w"}, {"w": SHAPE})
+    for error in (raised.value, pickle.loads(pickle.dumps(raised.value))):
+        assert error.checkpoint == str(model)
+        assert str(error).startswith(f"NOT_FOUND (TENSOR_NOT_FOUND): {model}: key other: ")

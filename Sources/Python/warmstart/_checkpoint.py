@@ -171,8 +171,10 @@ class Checkpoint:
         with self.using() as files:
             try:
                 self._client.call(SERVICE + method, prepare, receive, features, deadline)
-            except BaseException:
+            except BaseException as error:
                 forget()
+                if isinstance(error, WarmstartError) and error.is_answer:
+                    error.checkpoint = self.label
                 raise
 
     def resolve(

@@ -65,7 +65,8 @@ class WarmstartError(Exception):
     `code` is gRPC's name of the kind ("NOT_FOUND"), `reason` a word that programs can compare
     ("TENSOR_NOT_FOUND"; the protocol page lists all), `message` is for people. `problems` are all
     problems that were found, the deciding one first; `problem_count` is how many there are if not
-    all are listed. `retry_after` is in seconds, where waiting may help, else None.
+    all are listed. `retry_after` is in seconds, where waiting may help, else None. `checkpoint` is
+    the path of the checkpoint that the daemon says it of, as the caller wrote it, or empty.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class WarmstartError(Exception):
         self.problems = tuple(problems) or (Problem(reason, message),)
         self.problem_count = max(problem_count, len(self.problems))
         self.retry_after = retry_after
+        self.checkpoint = ""
         # Whether the daemon answered a call with it, which leaves the connection as it is.
         self.is_answer = False
 
@@ -93,7 +95,9 @@ class WarmstartError(Exception):
         return cls(_CODE_OF_REASON[reason], reason, message)
 
     def __str__(self) -> str:
-        lines = [f"{self.code} ({self.reason}): {self.message}" if self.reason else self.message]
+        kind = f"{self.code} ({self.reason})" if self.reason else self.code
+        about = f"{self.checkpoint}: " if self.checkpoint else ""
+        lines = [f"{kind}: {about}{self.message}"]
         lines += [f"  {problem.message}" for problem in self.problems[1:_LISTED_PROBLEMS]]
         more = self.problem_count - min(len(self.problems), _LISTED_PROBLEMS)
         if more > 0:
@@ -103,7 +107,7 @@ class WarmstartError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The subclasses have the same arguments.
-        return type(self), (
+        arguments = (
             self.code,
             self.reason,
             self.message,
@@ -111,6 +115,7 @@ class WarmstartError(Exception):
             self.problem_count,
             self.retry_after,
         )
+        return type(self), arguments, {"checkpoint": self.checkpoint}
 
 
 class WarmstartWarning(UserWarning):
