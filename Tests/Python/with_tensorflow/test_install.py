@@ -479,3 +479,15 @@ def test_damage_raises_the_class_that_tensorflow_raises(tmp_path: Path, kind: st
         assert isinstance(ours.value, theirs.type), call.__name__
         if call is not read:
             assert ours.type is theirs.type, call.__name__
+
+
+def test_names_and_shapes_need_no_data_files(tmp_path: Path) -> None:
+    path = tf.train.Checkpoint(v=tf.Variable([1.0, 2.0])).write(str(tmp_path / "model"))
+    data = path + ".data-00000-of-00001"
+    os.remove(data)
+    os.mkdir(data)
+    key = "v/.ATTRIBUTES/VARIABLE_VALUE"
+    assert (key, [2]) in wt.list_variables(path)
+    reader = wt.load_checkpoint(path)
+    with pytest.raises(tf.errors.NotFoundError, match="data-00000-of-00001"):
+        reader.get_tensor(key)

@@ -53,7 +53,11 @@ class Source:
     """An open checkpoint; it is closed with the last reference."""
 
     def __init__(self, client: Client, prefix: str) -> None:
-        location = locate(prefix)
+        try:
+            location = locate(prefix)
+        except WarmstartError:
+            # Names and shapes are in the index alone, and perhaps nothing else is wanted.
+            location = locate(prefix, needs_data=False)
         self._paths = [file.path for file in location.files]
         self._stamp = self._stamps()
         self._lock = threading.Lock()
