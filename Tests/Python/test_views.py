@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import warmstart
-from warmstart._resolved import _mmap
+from warmstart._handles import _mmap
 
 import bundles
 

@@ -12,6 +12,7 @@ with numpy arrays in memory that `warmstartd` holds once for all jobs:
 Modules for frameworks: `warmstart.tensorflow`, `warmstart.torch`, `warmstart.jax`.
 """
 
+from ._answer import Report, Skipped
 from ._array import SharedArray
 from ._checkpoint import Checkpoint, Tensor
 from ._client import Client, check, default_client, list_variables, open, resolve
@@ -25,7 +26,7 @@ from ._partition import (
     variable_axis_size_partitioner,
 )
 from ._reader import CheckpointReader
-from ._resolved import Report, Resolved, Skipped
+from ._resolved import Resolved
 from ._variables import Slice, Variable
 
 __version__: str = "0.1.0"

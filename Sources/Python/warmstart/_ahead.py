@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy.typing as npt
 
+from . import _dtypes
 from ._checkpoint import Checkpoint, Tensor
 from ._errors import WarmstartError
 from ._options import ResolveOptions
 
-WITHOUT_ARRAYS = ("variant", "resource")
 # So many bytes may be read that nobody asked for. Chosen, not tuned.
 _BYTES = 16 << 20
 
@@ -79,7 +79,7 @@ class Ahead:
     def _others(self) -> Iterator[str]:
         if self._next is None:
             tensors = self._checkpoint.tensors.values()
-            self._next = iter([t for t in tensors if t.dtype not in WITHOUT_ARRAYS])
+            self._next = iter([t for t in tensors if t.dtype not in _dtypes.WITHOUT_ARRAYS])
         room = max(_BYTES, self._taken_bytes)
         for tensor in itertools.islice(self._next, self._taken_count):
             room -= tensor.byte_count

@@ -17,6 +17,7 @@ from typing import (
 import numpy.typing as npt
 
 from . import _dtypes
+from ._answer import Report
 from ._connection import MAXIMUM_DESCRIPTORS, SERVICE, Connection, Deadline
 from ._errors import WarmstartError, reading
 from ._locate import Location, open_file
@@ -25,7 +26,7 @@ from ._neighbours import nearest_name
 from ._options import ResolveOptions, options_of
 from ._protocol import decode, message, parse, printable, read_column, read_names
 from ._resolve import check, resolve
-from ._resolved import Report, Resolved
+from ._resolved import Resolved
 from ._variables import Slice, Variable, VariablesLike
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 
     from ._array import Place
     from ._client import Client
-
-# Types of which no array can be made.
-_WITHOUT_ARRAYS = ("variant", "resource")
 
 
 class Tensor(NamedTuple):
@@ -230,7 +228,9 @@ class Checkpoint:
         deadline = Deadline(options.get("timeout"))
         known = self.known_tensors(deadline)
         if names is None:
-            chosen = [tensor for tensor in known.values() if tensor.dtype not in _WITHOUT_ARRAYS]
+            chosen = [
+                tensor for tensor in known.values() if tensor.dtype not in _dtypes.WITHOUT_ARRAYS
+            ]
         else:
             chosen = [self._tensor(name) for name in dict.fromkeys(names)]
         variables = [Variable(tensor.name, tensor.dtype, tensor.shape) for tensor in chosen]
@@ -257,7 +257,7 @@ class Checkpoint:
         return f"<Checkpoint {self.path}: {self.tensor_count} tensors>"
 
     def restore(self, place: Place) -> npt.NDArray[Any]:
-        """The array of a place that another process told of."""
+        """The array of a place that came from another process."""
         whole = place.full_shape
         cut = None if whole is None else Slice(place.tensor, whole, place.starts)
         variable = Variable("restored", place.dtype, place.shape, False, cut)

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Callable, Union
 
+from ._answer import Report
 from ._array import Origin
 from ._checkpoint import Checkpoint, Lease, Tensor
 from ._connection import (
@@ -25,7 +26,7 @@ from ._locate import locate
 from ._map import AssignmentMap
 from ._options import ResolveOptions
 from ._protocol import message, parse
-from ._resolved import Report, Resolved
+from ._resolved import Resolved
 from ._variables import VariablesLike
 
 if TYPE_CHECKING:

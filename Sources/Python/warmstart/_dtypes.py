@@ -46,6 +46,8 @@ NAMES: dict[int, str] = {
 }
 NUMBERS: dict[str, int] = {name: number for number, name in NAMES.items()}
 STRING = NUMBERS["string"]
+# Types of which no array can be made.
+WITHOUT_ARRAYS = ("variant", "resource")
 
 # How many bytes an element has in memory; types of 4 and 2 bits take a whole byte.
 _WIDTHS = {1: 4, 2: 8, 3: 4, 4: 1, 5: 2, 6: 1, 8: 8, 9: 8, 10: 1, 11: 1, 12: 1, 13: 4, 14: 2, 15: 2}

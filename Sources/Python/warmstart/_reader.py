@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import _dtypes
-from ._ahead import WITHOUT_ARRAYS, Ahead
+from ._ahead import Ahead
 from ._checkpoint import Checkpoint
 from ._client import Client, Path, default_client
 
@@ -32,7 +32,7 @@ class CheckpointReader:
     def get_variable_to_dtype_map(self) -> dict[str, Any]:
         """numpy's dtypes by the tensors' names; `object` for strings; None for what has no array."""
         return {
-            name: None if tensor.dtype in WITHOUT_ARRAYS else _numpy(tensor.dtype)
+            name: None if tensor.dtype in _dtypes.WITHOUT_ARRAYS else _numpy(tensor.dtype)
             for name, tensor in self.checkpoint.tensors.items()
         }
 

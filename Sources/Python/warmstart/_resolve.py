@@ -10,13 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _dtypes
+from ._answer import Answer, Report, report_of
 from ._array import Origin
 from ._connection import Deadline, log
+from ._handles import Handles
 from ._map import AssignmentMap, Pair, expand, needs_names, pairs_of, write_map
 from ._options import Options
 from ._progress import showing
 from ._protocol import column, message, write_names
-from ._resolved import Answer, Handles, Report, Resolved, report_of
+from ._resolved import Resolved
 from ._variables import Variable, VariablesLike, variables_of
 
 if TYPE_CHECKING:

@@ -31,12 +31,12 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _dtypes, _frameworks
+from ._answer import Report
 from ._client import Client, Path
 from ._errors import WarmstartWarning
 from ._frameworks import Names, Rename
 from ._map import AssignmentMap
 from ._options import ResolveOptions
-from ._resolved import Report
 from ._variables import VariablesLike, variables_of
 
 if TYPE_CHECKING:

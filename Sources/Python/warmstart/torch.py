@@ -38,12 +38,12 @@ import numpy.typing as npt
 import torch
 
 from . import _dtypes, _frameworks
+from ._answer import Report
 from ._client import Client, Path
 from ._errors import Problem, WarmstartError, brief, contradiction
 from ._frameworks import Names, Rename
 from ._map import AssignmentMap, pairs_of
 from ._options import ResolveOptions
-from ._resolved import Report
 from ._variables import Variable, variables_of
 
 if TYPE_CHECKING:

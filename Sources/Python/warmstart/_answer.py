@@ -1,0 +1,296 @@
+"""The replies to one call that resolves a map, checked as they come."""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import _dtypes
+from ._errors import WarmstartError, contradiction, reading, system_error
+from ._map import Pair
+from ._protocol import decode, read_column, read_names
+from ._variables import Variable
+
+_F_GET_SEALS = 1034
+# F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW and F_SEAL_WRITE.
+_SEALS = 0x1 | 0x2 | 0x4 | 0x8
+_FILE, _ARENA = 1, 2
+# numpy 2 has twice what it said before.
+_MOST_AXES = getattr(np, "MAXDIMS", 64)
+
+
+class Skipped(NamedTuple):
+    """A variable that a pair matches but that gets nothing.
+
+    `stored_shape` is the shape of its tensor, which differs from the variable's, or None if the
+    checkpoint has no such tensor.
+    """
+
+    variable: str
+    tensor: str
+    stored_shape: tuple[int, ...] | None
+
+
+class Report(NamedTuple):
+    """What a map came to.
+
+    `assigned` has for each variable that got a value the name of its tensor. `skipped` are those
+    that a pair matches but that got none. `uncovered` are those that no pair matches, such as new
+    heads. `unused` are the keys and the names of the targets of pairs that matched no variable.
+    `unused_tensor_count` is how many tensors of the checkpoint no variable got anything of, and
+    `unused_tensors` the first names of these.
+    """
+
+    assigned: dict[str, str]
+    skipped: list[Skipped]
+    uncovered: list[str]
+    unused: list[tuple[str, tuple[str, ...]]]
+    unused_tensor_count: int
+    unused_tensors: list[str]
+
+
+class Region(NamedTuple):
+    """A run of memory to map."""
+
+    kind: int
+    byte_count: int
+    # A descriptor that this answer owns until it is mapped; a file's is the checkpoint's.
+    descriptor: int
+
+
+class Answer:
+    """Gathers the replies to one call; owns the descriptors of arenas until it is closed."""
+
+    def __init__(
+        self, variables: Sequence[Variable], pair_count: int, files: Sequence[int], plan: bool
+    ) -> None:
+        self.regions: list[Region] = []
+        self._variables = variables
+        self._pair_count = pair_count
+        self._files = files
+        # Whether handles say nothing of where the bytes are.
+        self._plan = plan
+        self._numbers = [_dtypes.NUMBERS[variable.dtype] for variable in variables]
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets what was added: the call is made again."""
+        self.close()
+        self._answered: set[int] = set()
+        # Of each handle, in the order in which they came.
+        self.variables: list[int] = []
+        self.dtypes: list[int] = []
+        self.shapes: list[tuple[int, ...]] = []
+        self.places: list[int] = []
+        self.offsets: list[int] = []
+        self.byte_counts: list[int] = []
+        # Of those handles that have them, by position.
+        self.tensors: dict[int, str] = {}
+        self.strides: dict[int, tuple[int, ...]] = {}
+        self.starts: dict[int, tuple[int, ...]] = {}
+        self.skipped: list[Skipped] = []
+        self.uncovered: list[int] = []
+        self.unused: list[int] = []
+        self.unused_tensor_count = 0
+        self.unused_tensors: list[str] = []
+
+    def close(self) -> None:
+        for region in self.regions:
+            if region.kind == _ARENA:
+                os.close(region.descriptor)
+        self.regions = []
+
+    # An interrupt may come where nobody closes it.
+    __del__ = close
+
+    def add(self, reply: Any, received: Sequence[int]) -> None:
+        """Adds a `ResolveReply`, whose descriptors stay the caller's."""
+        with reading():
+            for region in reply.regions:
+                self._add_region(region, received)
+            self._add_handles(reply.handles)
+            self._add_report(reply)
+
+    def _add_report(self, reply: Any) -> None:
+        skipped = reply.skipped
+        positions = self._positions(skipped.variables)
+        ranks = read_column(skipped.ranks, "<i4")
+        lengths = read_column(skipped.lengths, "<u8").tolist()
+        names = read_names(skipped.tensors)
+        if not len(positions) == len(ranks) == len(names):
+            raise contradiction("columns of skipped variables that differ in length")
+        at = 0
+        for position, rank, name in zip(positions, ranks.tolist(), names):
+            shape = None if rank < 0 else tuple(lengths[at : at + rank])
+            at += max(rank, 0)
+            self.skipped.append(Skipped(self._variables[position].name, decode(name), shape))
+        self.uncovered += self._positions(reply.uncovered)
+        self.unused += read_column(reply.unused, "<u4").tolist()
+        if self.unused and max(self.unused) >= self._pair_count:
+            raise contradiction("a position that no pair has")
+        self.unused_tensor_count = reply.unused_tensor_count
+        self.unused_tensors += map(decode, read_names(reply.unused_tensors))
+
+    def _positions(self, column: bytes) -> list[int]:
+        positions = read_column(column, "<u4")
+        if len(positions) and positions.max() >= len(self._variables):
+            raise contradiction("a position that no variable has")
+        found: list[int] = positions.tolist()
+        return found
+
+    def _add_region(self, region: Any, received: Sequence[int]) -> None:
+        if region.kind == _FILE:
+            descriptor = self._files[region.file]
+        elif region.kind == _ARENA:
+            descriptor = received[region.descriptor]
+            try:
+                seals = fcntl.fcntl(descriptor, _F_GET_SEALS)
+            except OSError:
+                # Of a pipe, or of a file on a disk.
+                seals = 0
+            if seals & _SEALS != _SEALS:
+                raise contradiction("an arena that is not sealed")
+        else:
+            raise contradiction(f"a region of unknown kind {region.kind}")
+        if region.byte_count > os.fstat(descriptor).st_size:
+            raise contradiction("a region that is longer than its file")
+        if region.kind == _ARENA:
+            try:
+                descriptor = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 0)
+            except OSError as error:
+                raise system_error("keep an arena", error) from None
+        self.regions.append(Region(region.kind, region.byte_count, descriptor))
+
+    def _add_handles(self, handles: Any) -> None:
+        variables, dtypes = _list(handles.variables, "<u4"), _list(handles.dtypes, "<u4")
+        ranks, lengths = _list(handles.ranks, "<i4"), _list(handles.lengths, "<u8")
+        byte_counts, count = _list(handles.byte_counts, "<u8"), len(variables)
+        if self._plan:
+            regions = offsets = [0] * count
+        else:
+            regions, offsets = _list(handles.regions, "<u4"), _list(handles.offsets, "<u8")
+        columns = (dtypes, ranks, regions, offsets, byte_counts)
+        if any(len(column) != count for column in columns):
+            raise contradiction("columns of handles that differ in length")
+        if max(variables, default=-1) >= len(self._variables):
+            raise contradiction("a handle of no variable")
+        self._answered.update(variables)
+        if len(self._answered) != len(self.variables) + count:
+            raise contradiction("two handles of one variable")
+        if max(regions, default=-1) >= len(self.regions) and not self._plan:
+            raise contradiction("a handle in no region")
+        first = len(self.shapes)
+        self._add_shapes(variables, ranks, lengths)
+        self._check(variables, dtypes, regions, offsets, byte_counts)
+        self.variables += variables
+        self.dtypes += dtypes
+        self.places += regions
+        self.offsets += offsets
+        self.byte_counts += byte_counts
+        self._add_axes(self.strides, first, handles.strided, handles.strides)
+        self._add_axes(self.starts, first, handles.sliced, handles.starts)
+        if len(handles.tensors.lengths) != 4 * count:
+            raise contradiction("names of handles that differ in number")
+        if handles.tensors.text:
+            for position, name in enumerate(read_names(handles.tensors), first):
+                if name:
+                    self.tensors[position] = decode(name)
+
+    def _add_shapes(self, variables: list[int], ranks: list[int], lengths: list[int]) -> None:
+        """Adds the handles' shapes, which are their variables' as far as these are known."""
+        declared, shapes, at = self._variables, self.shapes, 0
+        for variable, rank in zip(variables, ranks):
+            end = at + rank
+            shape = tuple(lengths[at:end])
+            if len(shape) != rank:
+                raise contradiction("handles whose axes are not as many as their lengths")
+            if rank > _MOST_AXES:
+                raise WarmstartError.of(
+                    "UNSUPPORTED",
+                    f"variable {declared[variable].name} has {rank} axes, and numpy's arrays at "
+                    f"most {_MOST_AXES}",
+                )
+            at = end
+            known = declared[variable].shape
+            if shape != known and not _fits(shape, known):
+                raise contradiction("a handle of another shape than its variable")
+            shapes.append(shape)
+        if at != len(lengths):
+            raise contradiction("handles whose axes are not as many as their lengths")
+
+    def _check(
+        self,
+        variables: list[int],
+        dtypes: list[int],
+        regions: list[int],
+        offsets: list[int],
+        byte_counts: list[int],
+    ) -> None:
+        """What must hold before memory that another process made is used."""
+        numbers, widths, is_plan = self._numbers, _dtypes.WIDTHS, self._plan
+        rooms = [region.byte_count for region in self.regions]
+        shapes = self.shapes[len(self.shapes) - len(variables) :]
+        for variable, dtype, shape, region, offset, byte_count in zip(
+            variables, dtypes, shapes, regions, offsets, byte_counts
+        ):
+            # numpy counts elements of empty arrays, too, by their other axes.
+            if not byte_count and math.prod(filter(None, shape)) >= 2**58:
+                raise contradiction("an empty handle that no array can be")
+            if dtype != numbers[variable]:
+                raise contradiction("a handle of another dtype than its variable")
+            if dtype == _dtypes.STRING:
+                if byte_count < 8 * (math.prod(shape) + 1) and not is_plan:
+                    raise contradiction("a handle of strings without their offsets")
+            elif not widths[dtype]:
+                raise contradiction("a handle of a dtype that has no bytes")
+            elif byte_count != math.prod(shape) * widths[dtype]:
+                raise contradiction("a handle whose bytes are not what its shape needs")
+            if not is_plan and offset + byte_count > rooms[region]:
+                raise contradiction("a handle that ends after its region")
+
+    def _add_axes(
+        self, kept: dict[int, tuple[int, ...]], first: int, column: bytes, numbers: bytes
+    ) -> None:
+        """Adds a number for each axis of some handles, which the column names by position."""
+        values, at = _list(numbers, "<u8"), 0
+        for position in _list(column, "<u4"):
+            if kept is self.strides and self.dtypes[first + position] == _dtypes.STRING:
+                raise contradiction("strings with strides")
+            end = at + len(self.shapes[first + position])
+            kept[first + position] = tuple(values[at:end])
+            at = end
+        if at != len(values):
+            raise contradiction("columns of slices that differ in length")
+
+
+def _list(column: bytes, dtype: str) -> list[int]:
+    values: list[int] = read_column(column, dtype).tolist()
+    return values
+
+
+def _fits(shape: tuple[int, ...], known: tuple[int | None, ...] | None) -> bool:
+    """Whether a shape is one that is known in part."""
+    return known is None or (
+        len(shape) == len(known)
+        and all(length in (None, found) for length, found in zip(known, shape))
+    )
+
+
+def report_of(answer: Answer, pairs: Sequence[Pair], variables: Sequence[Variable]) -> Report:
+    """What the replies to a call say of its map."""
+    names = [variables[position].name for position in answer.variables]
+    assigned = dict(zip(names, names))
+    assigned.update((names[at], tensor) for at, tensor in answer.tensors.items())
+    return Report(
+        assigned,
+        answer.skipped,
+        [variables[position].name for position in answer.uncovered],
+        [(pairs[position].key, pairs[position].names) for position in answer.unused],
+        answer.unused_tensor_count,
+        answer.unused_tensors,
+    )
