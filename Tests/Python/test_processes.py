@@ -716,3 +716,15 @@ def test_trainers_get_their_bytes_while_the_daemon_comes_and_goes(
     assert [out[-6:] for out, _ in results] == [b"right\n"] * 8, results
     with warmstart.Client(own_daemon.socket) as client:
         assert settles(lambda: leases(client) == 0)
+
+
+def test_a_daemon_that_stays_away_is_named_when_the_time_is_over(
+    own_daemon: Daemon, model: Path
+) -> None:
+    with warmstart.Client(own_daemon.socket) as client:
+        client.open(model)
+        own_daemon.kill()
+        with pytest.raises(warmstart.WarmstartError) as raised:
+            client.open(model, timeout=0.3)
+    assert raised.value.reason == "CONNECTION"
+    assert f"no daemon listens at {own_daemon.socket}" in raised.value.message

@@ -188,8 +188,7 @@ class Client:
                     if error.retry_after is None or repeats == _REPEATS:
                         raise
                     pause = min(error.retry_after, _LONGEST_WAIT)
-                    remaining = deadline.remaining()
-                    if remaining is not None and remaining <= pause:
+                    if deadline.ends_within(pause):
                         raise
                 repeats += 1
                 time.sleep(pause)

@@ -70,6 +70,10 @@ class Deadline:
             raise deadline_passed()
         return left
 
+    def ends_within(self, seconds: float) -> bool:
+        """Whether it ends before that time is over."""
+        return self._end is not None and self._end - time.monotonic() <= seconds
+
 
 def deadline_passed() -> WarmstartError:
     return WarmstartError.of("DEADLINE", "the daemon did not answer in time")
@@ -335,7 +339,8 @@ def _connect(path: str, deadline: Deadline, is_first: bool) -> socket.socket:
             if error.errno == errno.ECONNREFUSED:
                 patience[errno.ENOENT] = longest
             left = start + patience.get(error.errno or 0, 0.0) - time.monotonic()
-            if not is_full and left < pause:
+            # That nobody listens says more than that the time is over.
+            if not is_full and (left < pause or deadline.ends_within(pause)):
                 raise _cannot_connect(path, error) from None
         except BaseException:
             connecting.close()
