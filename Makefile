@@ -29,7 +29,7 @@ STATIC = .build/static
 RELEASE = -c release --static-swift-stdlib --disable-local-rpath -Xswiftc -use-ld=lld \
   -Xlinker -L$(STATIC) -Xlinker -lgcc_eh \
   -Xlinker --no-export-dynamic -Xlinker -z -Xlinker pack-relative-relocs
-PRODUCTS = warmstartd warmstartctl demo-trainer
+PRODUCTS = warmstartd warmstartctl warmstart-demo-trainer
 UNITS = warmstartd.service warmstartd.socket warmstart-admin.socket
 
 # What Debian calls what we need, beside Swift 6.3: libraries, protoc-c for `make check`,
@@ -103,7 +103,7 @@ check: deps | $(PYTHON_VENV)
 
 # What runs on one thread, or asks one question at a time, has no races to find, and is slowest under
 # ThreadSanitizer.
-SINGLE_THREADED = ^(CheckpointTests|LocateTests|MessagesTests|TableTests|TensorModelTests)\.|\.(CorpusTests|GoldenTests)/
+SINGLE_THREADED = ^Warmstart(Checkpoint|Locate|Messages|Table|TensorModel)Tests\.|\.(CorpusTests|GoldenTests)/
 
 sanitize: deps
 	$(SWIFT) build --build-tests --sanitize thread --scratch-path .build-thread
@@ -121,12 +121,12 @@ fuzz: deps
 system-test: system-deps build
 	rm -rf .build/installed
 	$(MAKE) install DESTDIR=$(CURDIR)/.build/installed PREFIX=/usr
-	Tests/System/run .build/installed .build/system
+	Tests/System/Container/run .build/installed .build/system
 
 # Real processes of two users; without root all of it is skipped. The victim's times count as far as
 # a machine that does other work can tell: where it is quiet, --patience 3 is what is wanted.
 attack: build
-	Tests/Attacks/run .build/release --patience $(PATIENCE)
+	Tests/System/Attacks/run .build/release --patience $(PATIENCE)
 
 $(TENSORFLOW_VENV): INSTALLED = --requirement $(TENSORFLOW)
 $(PYTHON_VENV): INSTALLED = --requirement $(REQUIREMENTS)
@@ -139,7 +139,7 @@ $(TENSORFLOW_VENV) $(PYTHON_VENV) $(FRAMEWORKS_VENV): | python-deps
 	mv $@.part $@
 
 conformance: build | $(TENSORFLOW_VENV)
-	$(TENSORFLOW_VENV)/bin/python3 Tests/Conformance/run .build/release \
+	$(TENSORFLOW_VENV)/bin/python3 Tests/System/Conformance/run .build/release \
 	  --scenarios $(SCENARIOS) $(if $(SEED),--seed $(SEED))
 
 $(STATIC):
@@ -148,14 +148,14 @@ $(STATIC):
 	  ln -s $$(clang -print-file-name=lib$$library.a) $@/ || exit 1; done
 
 bench: bench-programs
-	.build/release/benchmarks
+	.build/release/warmstart-benchmarks
 
 # Needs memory for eight copies of a checkpoint of 1 GiB, and a Python that pyarrow 11 runs on.
 bench-python: build | $(TENSORFLOW_VENV)
 	Tests/Benchmarks/python/run .build/release --tensorflow $(TENSORFLOW_VENV) $(BENCH)
 
 bench-programs: deps $(STATIC)
-	@for product in warmstartd benchmarks; do \
+	@for product in warmstartd warmstart-benchmarks; do \
 	  $(SWIFT) build $(RELEASE) --product $$product || exit 1; done
 	clang -O2 -Wall -Werror -shared -fPIC -o .build/release/allocations.so \
 	  Tests/Benchmarks/allocations.c
@@ -163,7 +163,7 @@ bench-programs: deps $(STATIC)
 	  -lsystemd
 
 demo: build
-	Tests/Demo/demo .build/release
+	Tests/System/Demo/demo .build/release
 
 install:
 	@test -x .build/release/warmstartd || { echo 'run make build first' >&2; exit 1; }

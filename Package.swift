@@ -2,6 +2,20 @@
 
 import PackageDescription
 
+// Every module has the project's stem, for SwiftPM refuses two modules of one name in a build, and a
+// trainer may well have a `Checkpoint` or a `Server` of its own. Folders go without the stem.
+
+/// The module in a folder: `Store` has `WarmstartStore`, `CLinux` has `CWarmstartLinux`.
+func module(_ folder: String) -> String {
+  let isC = folder.hasPrefix("C") && folder.dropFirst().first?.isUppercase == true
+  return isC ? "CWarmstart\(folder.dropFirst())" : "Warmstart\(folder)"
+}
+
+/// Dependencies on the modules in folders, and on `others`.
+func modules(_ folders: [String], _ others: [Target.Dependency] = []) -> [Target.Dependency] {
+  folders.map { .byName(name: module($0)) } + others
+}
+
 let strict: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
   .strictMemorySafety(),
@@ -16,14 +30,51 @@ let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-
 let arguments: Target.Dependency = .product(
   name: "ArgumentParser", package: "swift-argument-parser")
 
-/// A target of ours; the arrows of the design page are the dependency lists below.
-func target(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+/// A library in a system header, found where the system keeps libraries: pkg-config would put that
+/// place before the one where make offers static ones.
+func systemLibrary(_ folder: String) -> Target {
+  .systemLibrary(name: module(folder), path: "Sources/\(folder)")
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+func target(_ folder: String, _ folders: [String], _ others: [Target.Dependency] = []) -> Target {
+  .target(
+    name: module(folder), dependencies: modules(folders, others), path: "Sources/\(folder)",
+    swiftSettings: strict)
+}
+
+func program(_ name: String, _ folders: [String], _ others: [Target.Dependency] = []) -> Target {
+  .executableTarget(
+    name: name, dependencies: modules(folders, others), path: "Sources/\(name)",
+    swiftSettings: strict)
+}
+
+// MARK: Tests
+
+/// What tests share: less strict, for it stays here.
+func support(_ folder: String, _ folders: [String], _ others: [Target.Dependency] = []) -> Target {
+  .target(
+    name: module(folder), dependencies: modules(folders, others), path: "Tests/Support/\(folder)",
+    swiftSettings: [.swiftLanguageMode(.v6)])
+}
+
+/// The tests of a module.
+func unitTests(_ folder: String, _ folders: [String], _ programs: [String] = []) -> Target {
+  tests("Unit", folder, folders, programs)
+}
+
+/// The tests of whole programs.
+func systemTests(_ folder: String, _ folders: [String], _ programs: [String] = []) -> Target {
+  tests("System", folder, folders, programs)
+}
+
+private func tests(
+  _ kind: String, _ folder: String, _ folders: [String], _ programs: [String]
+) -> Target {
   .testTarget(
-    name: "\(name)Tests", dependencies: dependencies + ["TestSupport"], swiftSettings: strict)
+    name: "\(module(folder))Tests",
+    dependencies: modules(
+      folders + ["TestSupport"], programs.map { .byName(name: $0) } + [system]),
+    path: "Tests/\(kind)/\(folder)", swiftSettings: strict)
 }
 
 let package = Package(
@@ -38,89 +89,79 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
   ],
   targets: [
-    // Found where the system keeps libraries: pkg-config would put that place before the one where
-    // make offers static ones.
-    .systemLibrary(name: "CProtobufC"),
-    .systemLibrary(name: "CSystemd"),
-    .systemLibrary(name: "CSnappy"),
-    .systemLibrary(name: "CISAL"),
-    .target(name: "CLinux"),
-    .target(name: "CMessages", dependencies: ["CProtobufC"]),
+    systemLibrary("CProtobufC"),
+    systemLibrary("CSystemd"),
+    systemLibrary("CSnappy"),
+    systemLibrary("CISAL"),
+    .target(name: module("CLinux"), path: "Sources/CLinux"),
+    .target(
+      name: module("CMessages"), dependencies: modules(["CProtobufC"]), path: "Sources/CMessages"),
 
-    target("Kernel", ["CLinux", system]),
+    // The dependencies are the arrows of the design page.
+    target("Kernel", ["CLinux"], [system]),
     target("Table", ["CISAL", "CSnappy"]),
     target("TensorModel", []),
-    target("Messages", ["CMessages", "TensorModel"]),
-    target("Systemd", ["CSystemd", "Kernel", system]),
-    target("Locate", ["Kernel", "TensorModel", system]),
-    target("Checkpoint", ["Kernel", "Table", "TensorModel", "Messages", system]),
-    target("Wire", ["Kernel", "TensorModel", "Messages", system]),
-    target("Store", ["Checkpoint", "Kernel", "TensorModel", system]),
-    target("Server", ["Store", "Checkpoint", "Wire", "Messages", "Kernel", "TensorModel", system]),
-    target("WarmstartClient", ["Wire", "Messages", "Locate", "Kernel", "TensorModel", system]),
-    .executableTarget(
-      name: "warmstartd", dependencies: ["Server", "Store", "Systemd", "Kernel", system],
-      swiftSettings: strict),
-    .executableTarget(
-      name: "warmstartctl",
-      dependencies: ["WarmstartClient", "TensorModel", "Kernel", system, arguments],
-      swiftSettings: strict),
-    .executableTarget(
-      name: "demo-trainer", dependencies: ["WarmstartClient", "Digest", system],
-      path: "Tests/Demo/Trainer",
-      swiftSettings: strict),
+    target("Protobuf", ["CProtobufC"]),
+    target("Messages", ["CMessages", "CProtobufC", "Protobuf", "TensorModel"]),
+    target("Systemd", ["CSystemd", "Kernel"], [system]),
+    target("Locate", ["Kernel", "TensorModel"], [system]),
+    target("Checkpoint", ["Kernel", "Table", "TensorModel", "Messages", "Protobuf"], [system]),
+    target("Wire", ["Kernel", "Protobuf"], [system]),
+    target("Store", ["Checkpoint", "Kernel", "TensorModel"], [system]),
+    target(
+      "Server",
+      ["Store", "Checkpoint", "Wire", "Messages", "Protobuf", "Kernel", "TensorModel"], [system]),
+    target(
+      "Client", ["Wire", "Messages", "Protobuf", "Locate", "Kernel", "TensorModel"], [system]),
+    program("warmstartd", ["Server", "Store", "Systemd", "Kernel"], [system]),
+    program("warmstartctl", ["Client", "TensorModel", "Kernel"], [system, arguments]),
 
-    .target(name: "Digest", path: "Tests/Digest", swiftSettings: [.swiftLanguageMode(.v6)]),
-    .target(
-      name: "TestSupport", dependencies: ["Kernel", system], path: "Tests/Support",
-      swiftSettings: [.swiftLanguageMode(.v6)]),
-    .target(
-      name: "Harness",
-      dependencies: [
-        "TestSupport", "Server", "Store", "Wire", "Messages", "Kernel", "CLinux", system,
-      ],
-      path: "Tests/Harness", swiftSettings: [.swiftLanguageMode(.v6)]),
-    .target(
-      name: "CFloor", path: "Tests/Benchmarks/Floor", linkerSettings: [.linkedLibrary("isal")]),
+    support("TestSupport", ["Kernel"], [system]),
+    support("Digest", []),
+    support(
+      "Harness",
+      ["TestSupport", "Server", "Store", "Wire", "Messages", "Protobuf", "Kernel", "CLinux"],
+      [system]),
     .executableTarget(
-      name: "benchmarks",
-      dependencies: [
-        "WarmstartClient", "Wire", "Messages", "Kernel", "TensorModel", "TestSupport", "CFloor",
-        system,
-      ],
+      name: "warmstart-activated", dependencies: modules(["Systemd", "Kernel"], [system]),
+      path: "Tests/Support/Activated", swiftSettings: strict),
+    .executableTarget(
+      name: "warmstart-demo-trainer", dependencies: modules(["Client", "Digest"], [system]),
+      path: "Tests/System/Demo/Trainer", swiftSettings: strict),
+    .target(
+      name: module("CFloor"), path: "Tests/Benchmarks/Floor",
+      linkerSettings: [.linkedLibrary("isal")]),
+    .executableTarget(
+      name: "warmstart-benchmarks",
+      dependencies: modules(
+        [
+          "Client", "Wire", "Messages", "Protobuf", "Kernel", "TensorModel", "TestSupport",
+          "CFloor",
+        ],
+        [system]),
       path: "Tests/Benchmarks/Program", swiftSettings: [.swiftLanguageMode(.v6)]),
-    tests("Table", ["Table", "Kernel"]),
-    tests("TensorModel", ["TensorModel"]),
-    .executableTarget(
-      name: "activated", dependencies: ["Systemd", "Kernel", system], path: "Tests/Activated",
-      swiftSettings: strict),
-    tests("Systemd", ["Harness", "Systemd", "Kernel", "activated", system]),
-    tests("Locate", ["Locate", "Messages", "Kernel", system]),
-    tests("Messages", ["Harness", "Messages", "Kernel", "TensorModel"]),
-    tests("Wire", ["Harness", "Wire", "Messages", "Kernel", system]),
-    tests(
+
+    unitTests("Kernel", ["Kernel"]),
+    unitTests("Table", ["Table", "Kernel"]),
+    unitTests("TensorModel", ["TensorModel"]),
+    unitTests("Systemd", ["Harness", "Systemd", "Kernel"], ["warmstart-activated"]),
+    unitTests("Locate", ["Locate", "Messages", "Kernel"]),
+    unitTests("Messages", ["Harness", "Wire", "Messages", "Protobuf", "Kernel", "TensorModel"]),
+    unitTests("Wire", ["Harness", "Wire", "Messages", "Protobuf", "Kernel"]),
+    unitTests("Checkpoint", ["Checkpoint", "Table", "Kernel", "TensorModel"]),
+    unitTests("Store", ["Store", "Checkpoint", "Kernel", "Table", "TensorModel"]),
+    unitTests(
       "Server",
       [
-        "Harness", "Server", "Store", "Checkpoint", "Wire", "Messages", "Kernel", "TensorModel",
-        system,
+        "Harness", "Server", "Store", "Checkpoint", "Wire", "Messages", "Protobuf", "Kernel",
+        "TensorModel",
       ]),
-    tests(
-      "Transcript", ["Harness", "Server", "WarmstartClient", "Kernel", "TensorModel", system]),
-    tests("Kernel", ["Kernel", system]),
-    tests("Checkpoint", ["Checkpoint", "Table", "Kernel", "TensorModel", system]),
-    tests("Store", ["Store", "Checkpoint", "Kernel", "Table", "TensorModel", system]),
-    tests(
-      "WarmstartClient",
-      [
-        "WarmstartClient", "Messages", "TensorModel", "Digest", "warmstartd", "warmstartctl",
-        system,
-      ]),
-    tests(
-      "Hostile",
-      [
-        "Harness", "WarmstartClient", "Messages", "Kernel", "TensorModel", "warmstartd",
-        "warmstartctl", system,
-      ]),
-    tests("warmstartctl", ["warmstartctl", "warmstartd", "TensorModel", "Kernel", system]),
+    systemTests("Transcript", ["Harness", "Server", "Client", "Kernel", "TensorModel"]),
+    systemTests(
+      "Client", ["Client", "Messages", "TensorModel", "Digest"], ["warmstartd", "warmstartctl"]),
+    systemTests(
+      "Hostile", ["Harness", "Client", "Messages", "Kernel", "TensorModel"],
+      ["warmstartd", "warmstartctl"]),
+    systemTests("Ctl", ["TensorModel", "Kernel"], ["warmstartctl", "warmstartd"]),
   ]
 )

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "CLinux.h"
+#include "CWarmstartLinux.h"
 
 #include <dirent.h>
 #include <errno.h>

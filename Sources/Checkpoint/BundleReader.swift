@@ -1,8 +1,9 @@
-import Kernel
-import Messages
 import SystemPackage
-import Table
-package import TensorModel
+import WarmstartKernel
+import WarmstartMessages
+import WarmstartProtobuf
+import WarmstartTable
+package import WarmstartTensorModel
 
 /// Parses the index of a V2 checkpoint ("tensor bundle") into a `Checkpoint`.
 ///

@@ -1,4 +1,4 @@
-import TensorModel
+import WarmstartTensorModel
 
 /// Counts the steps of long work, and asks at every so many of them whether anybody still waits.
 struct CheckedSteps {

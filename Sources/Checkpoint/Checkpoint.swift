@@ -1,4 +1,4 @@
-package import TensorModel
+package import WarmstartTensorModel
 
 /// The index of a checkpoint, parsed: what it holds, and where the bytes of each tensor are.
 ///

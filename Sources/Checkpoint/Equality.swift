@@ -1,5 +1,5 @@
-import Kernel
-package import TensorModel
+import WarmstartKernel
+package import WarmstartTensorModel
 
 extension Checkpoint {
   /// Whether tensors of one dtype, shape and list of slices have the same bytes, as stored.

@@ -1,6 +1,6 @@
-package import Kernel
 import SystemPackage
-package import TensorModel
+package import WarmstartKernel
+package import WarmstartTensorModel
 
 /// The open files of a checkpoint, as one client passed them, and what each is for.
 ///

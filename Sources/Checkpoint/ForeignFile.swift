@@ -1,5 +1,5 @@
-import Kernel
-import TensorModel
+import WarmstartKernel
+import WarmstartTensorModel
 
 /// Recognizes files of other formats, and files that Git LFS has not fetched, by their first bytes.
 ///

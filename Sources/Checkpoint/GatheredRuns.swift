@@ -1,5 +1,5 @@
-import Kernel
-import TensorModel
+import WarmstartKernel
+import WarmstartTensorModel
 
 /// The variable's indices on the axes of a gather, sorted by the tensor's indices that they get.
 ///

@@ -1,6 +1,6 @@
-package import Kernel
 import SystemPackage
-package import TensorModel
+package import WarmstartKernel
+package import WarmstartTensorModel
 
 /// The identity of a checkpoint's bytes: its files in order, and which state of each.
 ///

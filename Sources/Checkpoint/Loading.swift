@@ -1,7 +1,7 @@
-import Kernel
 import SystemPackage
-import Table
-package import TensorModel
+import WarmstartKernel
+import WarmstartTable
+package import WarmstartTensorModel
 
 /// Reads stored runs once: compares their checksums and fills pieces of an arena on the way.
 ///

@@ -1,5 +1,5 @@
-import Kernel
-package import TensorModel
+import WarmstartKernel
+package import WarmstartTensorModel
 
 extension FileSet {
   /// Adds the names of missing V1 tables to the message of the first problem that they may explain.

@@ -1,6 +1,7 @@
-import Kernel
-import Messages
-package import TensorModel
+import WarmstartKernel
+import WarmstartMessages
+import WarmstartProtobuf
+package import WarmstartTensorModel
 
 extension Checkpoint {
   /// The tensor that has the object graph, in checkpoints that TF2 saved of objects.

@@ -1,6 +1,6 @@
-import Kernel
 import SystemPackage
-package import TensorModel
+import WarmstartKernel
+package import WarmstartTensorModel
 
 extension Checkpoint {
   /// Reads the index of a V2 checkpoint, or the lists of a V1 checkpoint's tables.

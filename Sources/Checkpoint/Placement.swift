@@ -1,5 +1,5 @@
-import Kernel
-package import TensorModel
+import WarmstartKernel
+package import WarmstartTensorModel
 
 /// What an arena holds for one tensor, slice and alignment: the unit that clients share.
 package struct Piece: Sendable, Hashable {

@@ -1,4 +1,4 @@
-import Table
+import WarmstartTable
 
 /// The entry of a tensor that is stored whole, parsed without allocating anything.
 ///

@@ -1,7 +1,8 @@
-import Kernel
-import Messages
-import Table
-import TensorModel
+import WarmstartKernel
+import WarmstartMessages
+import WarmstartProtobuf
+import WarmstartTable
+import WarmstartTensorModel
 
 /// Where in their tables the slices of a V1 checkpoint are.
 struct Records: Sendable {

@@ -1,5 +1,5 @@
-import Kernel
-import TensorModel
+import WarmstartKernel
+import WarmstartTensorModel
 
 /// The contiguous runs of bytes in which one box of a tensor is copied into another.
 ///

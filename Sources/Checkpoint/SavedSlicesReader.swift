@@ -1,8 +1,9 @@
-import Kernel
-import Messages
 import SystemPackage
-import Table
-package import TensorModel
+import WarmstartKernel
+import WarmstartMessages
+import WarmstartProtobuf
+import WarmstartTable
+package import WarmstartTensorModel
 
 /// Reads what the tables of a V1 checkpoint list into a `Checkpoint`, without reading the tensors.
 ///

@@ -1,6 +1,6 @@
-import Kernel
-import Table
-package import TensorModel
+import WarmstartKernel
+import WarmstartTable
+package import WarmstartTensorModel
 
 /// The strings of one stored run: where each ends, and where their bytes are.
 struct StringRun: Sendable {

@@ -1,4 +1,4 @@
-import CLinux
+import CWarmstartLinux
 package import SystemPackage
 
 /// Anonymous memory that the daemon fills and then seals for clients to map.

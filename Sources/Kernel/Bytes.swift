@@ -1,4 +1,4 @@
-import CLinux
+import CWarmstartLinux
 
 extension MutableRawSpan {
   /// Copies bytes of another span into this one; traps if either run is out of bounds.

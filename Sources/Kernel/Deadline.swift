@@ -1,4 +1,4 @@
-import CLinux
+import CWarmstartLinux
 
 /// A moment on the monotonic clock by which something must have happened.
 ///

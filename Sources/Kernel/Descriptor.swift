@@ -1,4 +1,4 @@
-import CLinux
+import CWarmstartLinux
 package import SystemPackage
 
 /// A file descriptor that this value owns: closed when the value ends, passed on by moving it.

@@ -1,4 +1,4 @@
-import CLinux
+import CWarmstartLinux
 package import SystemPackage
 
 /// Something that happens once and that any number of threads can poll for.

@@ -1,4 +1,4 @@
-import CLinux
+import CWarmstartLinux
 package import SystemPackage
 
 /// An open file, shared by whoever refers to it and closed after the last of them.

@@ -1,4 +1,4 @@
-import CLinux
+import CWarmstartLinux
 package import SystemPackage
 
 /// A run of a file's bytes in this process's memory, unmapped after the last reference to it.

@@ -1,4 +1,4 @@
-import CLinux
+import CWarmstartLinux
 
 /// State that one thread at a time may see, and a condition to wait on.
 ///

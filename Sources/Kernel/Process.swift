@@ -1,4 +1,4 @@
-import CLinux
+import CWarmstartLinux
 package import SystemPackage
 
 /// Signals that are read from a descriptor instead of interrupting a thread.

@@ -1,4 +1,4 @@
-import CLinux
+import CWarmstartLinux
 package import SystemPackage
 
 /// A Unix stream socket: bytes, and descriptors that ride on them.

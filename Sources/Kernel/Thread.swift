@@ -1,4 +1,4 @@
-import CLinux
+import CWarmstartLinux
 package import SystemPackage
 
 /// Starts threads; what a thread owns is captured by its body and ends with it.

@@ -1,5 +1,5 @@
-package import Kernel
 package import SystemPackage
+package import WarmstartKernel
 
 /// The files that a checkpoint's path leads to, opened with this user's rights.
 ///

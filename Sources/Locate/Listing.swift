@@ -1,5 +1,5 @@
-import Kernel
 import SystemPackage
+import WarmstartKernel
 
 /// The names in a directory that somebody asks for.
 enum Listing {

@@ -1,5 +1,5 @@
-import Kernel
 import SystemPackage
+import WarmstartKernel
 
 extension CheckpointFiles {
   /// Finds and opens the files of a checkpoint, waiting for the file system at most.

@@ -1,5 +1,5 @@
 import SystemPackage
-import TensorModel
+import WarmstartTensorModel
 
 /// The checkpoints that lie in a directory, found by the names of their files alone.
 struct Neighbours {

@@ -1,5 +1,5 @@
-import Kernel
 import SystemPackage
+import WarmstartKernel
 
 /// A file that is there and that this user may read, whatever kind it is.
 struct OpenFile {

@@ -1,5 +1,5 @@
-import Kernel
 import SystemPackage
+import WarmstartKernel
 
 /// A pattern of file names, in the dialect that TensorFlow finds V1 files with.
 ///

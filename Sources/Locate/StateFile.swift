@@ -1,5 +1,5 @@
-import Kernel
 import SystemPackage
+import WarmstartKernel
 
 /// The file `checkpoint` of a directory, which names the directory's latest checkpoint.
 struct StateFile {

@@ -1,5 +1,6 @@
-internal import CMessages
-internal import CProtobufC
+internal import CWarmstartMessages
+internal import CWarmstartProtobufC
+package import WarmstartProtobuf
 
 /// The response of `Attach`: an id for each of the frame's files.
 ///
@@ -19,7 +20,7 @@ package struct AttachReply: Sendable, Hashable {
   }
 }
 
-extension OutgoingFrame {
+extension FieldWriter {
   /// Begins a frame whose body is a message without fields.
   package mutating func beginEmpty() {
     begin()

@@ -1,5 +1,6 @@
-internal import CMessages
-internal import CProtobufC
+internal import CWarmstartMessages
+internal import CWarmstartProtobufC
+package import WarmstartProtobuf
 
 /// The header of a V2 checkpoint's index: `BundleHeaderProto`.
 package struct BundleHeader: Sendable, Hashable {

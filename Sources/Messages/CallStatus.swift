@@ -1,6 +1,7 @@
-internal import CMessages
-internal import CProtobufC
-package import TensorModel
+internal import CWarmstartMessages
+internal import CWarmstartProtobufC
+package import WarmstartProtobuf
+package import WarmstartTensorModel
 
 /// Why a call failed: what the daemon reports to a client, and the client to its caller.
 ///
@@ -172,7 +173,7 @@ extension CallStatus {
   }
 }
 
-extension OutgoingFrame {
+extension FieldWriter {
   /// Begins a frame whose body is the status.
   package mutating func begin(_ status: CallStatus, _ scratch: Scratch) {
     begin()
@@ -198,7 +199,7 @@ extension OutgoingFrame {
 
   /// Puts a detail of a status in front, a `google.protobuf.Any`.
   private mutating func prepend(
-    _ detail: CallStatus.Detail, _ contents: (inout OutgoingFrame) -> Void
+    _ detail: CallStatus.Detail, _ contents: (inout FieldWriter) -> Void
   ) {
     prepend(field: 3) { frame in
       frame.prepend(field: 2, message: contents)

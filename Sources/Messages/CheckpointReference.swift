@@ -1,5 +1,6 @@
-internal import CMessages
-internal import CProtobufC
+internal import CWarmstartMessages
+internal import CWarmstartProtobufC
+package import WarmstartProtobuf
 
 /// Which checkpoint a call is about.
 package enum CheckpointReference: Sendable, Hashable {

@@ -1,6 +1,7 @@
-internal import CMessages
-internal import CProtobufC
-import TensorModel
+internal import CWarmstartMessages
+internal import CWarmstartProtobufC
+import WarmstartProtobuf
+import WarmstartTensorModel
 
 // Columns on the wire are packed fields of fixed width: protobuf-c copies each in one piece.
 
@@ -72,7 +73,7 @@ extension Scratch {
   }
 }
 
-extension OutgoingFrame {
+extension FieldWriter {
   /// Puts a list of names in front as the message `Names`.
   mutating func prepend(field: UInt64, _ names: NameList) {
     prepend(field: field) { frame in

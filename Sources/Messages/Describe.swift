@@ -1,4 +1,5 @@
-internal import CMessages
+internal import CWarmstartMessages
+package import WarmstartProtobuf
 
 /// The response of `Describe`: the protocol, as a `google.protobuf.FileDescriptorSet`.
 package enum Description {
@@ -10,7 +11,7 @@ package enum Description {
   }
 }
 
-extension OutgoingFrame {
+extension FieldWriter {
   /// Begins a frame whose body is the response of `Describe`.
   package mutating func beginDescription() {
     let bytes = Description.descriptorSet

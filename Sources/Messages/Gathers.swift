@@ -1,5 +1,6 @@
-internal import CMessages
-import TensorModel
+internal import CWarmstartMessages
+import WarmstartProtobuf
+import WarmstartTensorModel
 
 // The message `Gathers` of a request, both halves.
 
@@ -36,7 +37,7 @@ extension VariableList {
   }
 }
 
-extension OutgoingFrame {
+extension FieldWriter {
   /// Puts in front what the variables at some positions are made of.
   mutating func prepend(_ gathers: [Int: Gather]) {
     let rows = gathers.sorted { $0.key < $1.key }.flatMap { position, gather in

@@ -1,4 +1,5 @@
-package import TensorModel
+package import WarmstartProtobuf
+package import WarmstartTensorModel
 
 /// The bytes that one variable needs.
 package struct Handle: Sendable, Hashable {
@@ -485,7 +486,7 @@ package struct OutgoingHandles: Sendable {
   }
 
   /// Puts the fields of the message in front.
-  func prepend(to frame: inout OutgoingFrame) {
+  func prepend(to frame: inout FieldWriter) {
     let starts = slices.flatMap(\.starts)
     let lengths = lengths()
     frame.prepend(field: 12, column: starts.span)

@@ -1,3 +1,5 @@
+package import WarmstartProtobuf
+
 /// The request of gRPC's health protocol: about which service.
 package struct HealthRequest: Sendable, Hashable {
   /// Empty for the daemon as a whole.
@@ -42,7 +44,7 @@ package enum Health: UInt64, Sendable, Hashable {
   }
 }
 
-extension OutgoingFrame {
+extension FieldWriter {
   /// Begins a frame whose body is the request.
   package mutating func begin(_ request: HealthRequest, _ scratch: Scratch) {
     begin()

@@ -1,5 +1,6 @@
-internal import CMessages
-internal import CProtobufC
+internal import CWarmstartMessages
+internal import CWarmstartProtobufC
+package import WarmstartProtobuf
 
 /// The version of the protocol that this code speaks.
 package let protocolVersion = 1
@@ -58,7 +59,7 @@ package struct HelloReply: Sendable, Hashable {
   }
 }
 
-extension OutgoingFrame {
+extension FieldWriter {
   /// Begins a frame whose body is the request.
   package mutating func begin(_ request: HelloRequest, _ scratch: Scratch) {
     scratch.begin()

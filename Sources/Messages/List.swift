@@ -1,6 +1,7 @@
-internal import CMessages
-internal import CProtobufC
-package import TensorModel
+internal import CWarmstartMessages
+internal import CWarmstartProtobufC
+package import WarmstartProtobuf
+package import WarmstartTensorModel
 
 /// A response of `List`: some of the tensors, in the order of their names.
 ///
@@ -49,11 +50,12 @@ package struct ListReply: Sendable {
   }
 
   private static func tensors(_ message: Warmstart__V1__Tensors) throws(MessageError) -> [Tensor] {
-    let dtypes = try unsafe Messages.dtypes(message.dtypes, message.n_dtypes, of: "a tensor")
+    let dtypes = try unsafe WarmstartMessages.dtypes(
+      message.dtypes, message.n_dtypes, of: "a tensor")
     let names = try unsafe NameList(message.names, count: dtypes.count, of: "tensors")
     let ranks = unsafe column(message.ranks, message.n_ranks)
     try expect(ranks.count, dtypes.count, of: "tensors", "ranks")
-    let shapes = try unsafe Messages.shapes(
+    let shapes = try unsafe WarmstartMessages.shapes(
       column(message.lengths, message.n_lengths), ranks: ranks,
       of: "tensors")
     let byteCounts: [Int] = unsafe column(message.byte_counts, message.n_byte_counts)
@@ -71,9 +73,9 @@ package struct ListReply: Sendable {
       throw .malformed("slices of no tensor")
     }
     let sliceRanks = sliced.map { ranks[Int($0)] }
-    let starts = try unsafe Messages.shapes(
+    let starts = try unsafe WarmstartMessages.shapes(
       column(message.starts, message.n_starts), ranks: sliceRanks, of: "slices")
-    let counts = try unsafe Messages.shapes(
+    let counts = try unsafe WarmstartMessages.shapes(
       column(message.counts, message.n_counts), ranks: sliceRanks, of: "slices")
     for (index, position) in sliced.enumerated() {
       tensors[Int(position)].slices.append(
@@ -96,7 +98,7 @@ extension [ListReply.Tensor] {
   }
 }
 
-extension OutgoingFrame {
+extension FieldWriter {
   /// Begins a frame whose body is the response.
   ///
   /// A slice must have as many axes as its tensor.

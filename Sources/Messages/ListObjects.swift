@@ -1,6 +1,7 @@
-internal import CMessages
-internal import CProtobufC
-package import TensorModel
+internal import CWarmstartMessages
+internal import CWarmstartProtobufC
+package import WarmstartProtobuf
+package import WarmstartTensorModel
 
 /// A response of `ListObjects`: some rows of the object graph, in their order.
 ///
@@ -48,7 +49,7 @@ package struct ListObjectsReply: Sendable {
       guard number == 0 || dtype != nil else { throw .malformed("an attribute of dtype \(number)") }
       dtypes.append(dtype)
     }
-    shapes = try unsafe Messages.shapes(
+    shapes = try unsafe WarmstartMessages.shapes(
       column(message.lengths, message.n_lengths), ranks: ranks, of: "attributes")
   }
 }
@@ -87,7 +88,7 @@ extension ObjectGraph.SlotVariables {
   }
 }
 
-extension OutgoingFrame {
+extension FieldWriter {
   /// Begins a frame whose body is the response.
   package mutating func begin(_ reply: ListObjectsReply, _ scratch: Scratch) {
     let graph = reply.graph

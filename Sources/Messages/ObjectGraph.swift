@@ -1,6 +1,7 @@
-internal import CMessages
-internal import CProtobufC
-package import TensorModel
+internal import CWarmstartMessages
+internal import CWarmstartProtobufC
+package import WarmstartProtobuf
+package import WarmstartTensorModel
 
 extension ObjectGraph {
   /// The memory that it takes to unpack a graph of so many bytes, at most about.

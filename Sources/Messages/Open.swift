@@ -1,5 +1,6 @@
-internal import CMessages
-internal import CProtobufC
+internal import CWarmstartMessages
+internal import CWarmstartProtobufC
+package import WarmstartProtobuf
 
 /// The request of `Open`, and of other calls that are about a checkpoint and nothing more.
 package struct OpenRequest: Sendable, Hashable {
@@ -86,7 +87,7 @@ package struct CloseRequest: Sendable, Hashable {
   }
 }
 
-extension OutgoingFrame {
+extension FieldWriter {
   /// Begins a frame whose body is the request.
   package mutating func begin(_ request: OpenRequest, _ scratch: Scratch) {
     scratch.begin()

@@ -1,6 +1,7 @@
-internal import CMessages
-internal import CProtobufC
-package import TensorModel
+internal import CWarmstartMessages
+internal import CWarmstartProtobufC
+package import WarmstartProtobuf
+package import WarmstartTensorModel
 
 /// A response of `Resolve`: some regions, and handles into regions that have been named so far.
 package struct ResolveReply: Sendable {
@@ -141,7 +142,7 @@ package struct ResolveReply: Sendable {
     let tensors = try unsafe NameList(message.pointee.tensors, count: variables.count, of: what)
     let ranks = unsafe column(message.pointee.ranks, message.pointee.n_ranks)
     try expect(ranks.count, variables.count, of: what, "ranks")
-    let shapes = try unsafe Messages.shapes(
+    let shapes = try unsafe WarmstartMessages.shapes(
       column(message.pointee.lengths, message.pointee.n_lengths), ranks: ranks, areKnown: false,
       of: what)
     return variables.indices.map { index in
@@ -195,7 +196,7 @@ extension ResolveReply.Region {
   }
 }
 
-extension OutgoingFrame {
+extension FieldWriter {
   private mutating func prepend(_ region: ResolveReply.Region) {
     var stability = region.stability
     stability.withUTF8 { unsafe prepend(field: 6, Span(_unsafeElements: $0)) }
@@ -214,7 +215,7 @@ extension OutgoingFrame {
   }
 }
 
-extension OutgoingFrame {
+extension FieldWriter {
   /// Begins a frame whose body is a response, less what the connection makes different.
   package mutating func begin(
     _ handles: OutgoingHandles, _ report: ResolveReply.Report

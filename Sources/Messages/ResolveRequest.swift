@@ -1,6 +1,7 @@
-internal import CMessages
-internal import CProtobufC
-package import TensorModel
+internal import CWarmstartMessages
+internal import CWarmstartProtobufC
+package import WarmstartProtobuf
+package import WarmstartTensorModel
 
 /// The request of `Resolve`: an assignment map, and the variables that it may initialize.
 package struct ResolveRequest: Sendable {
@@ -88,11 +89,12 @@ extension ResolveRequest {
   private static func variables(
     _ message: Warmstart__V1__Variables
   ) throws(MessageError) -> VariableList {
-    let dtypes = try unsafe Messages.dtypes(message.dtypes, message.n_dtypes, of: "a variable")
+    let dtypes = try unsafe WarmstartMessages.dtypes(
+      message.dtypes, message.n_dtypes, of: "a variable")
     let names = try unsafe NameList(message.names, count: dtypes.count, of: "variables")
     let ranks = unsafe column(message.ranks, message.n_ranks)
     try expect(ranks.count, dtypes.count, of: "variables", "ranks")
-    let shapes = try unsafe Messages.shapes(
+    let shapes = try unsafe WarmstartMessages.shapes(
       column(message.lengths, message.n_lengths), ranks: ranks, areKnown: false,
       of: "variables")
     var variables = VariableList(names, dtypes, shapes, ranks: ranks)
@@ -115,9 +117,9 @@ extension VariableList {
     let names = try unsafe NameList(message.full_names, count: count, of: "partitions")
     let ranks = unsafe column(message.ranks, message.n_ranks)
     try expect(ranks.count, count, of: "partitions", "ranks")
-    let shapes = try unsafe Messages.shapes(
+    let shapes = try unsafe WarmstartMessages.shapes(
       column(message.full_lengths, message.n_full_lengths), ranks: ranks, of: "partitions")
-    let offsets = try unsafe Messages.shapes(
+    let offsets = try unsafe WarmstartMessages.shapes(
       column(message.offsets, message.n_offsets), ranks: ranks, of: "partitions")
     for index in 0..<count {
       let position = unsafe Int(message.variables[index])
@@ -172,7 +174,7 @@ extension AssignmentMap.Target {
   }
 }
 
-extension OutgoingFrame {
+extension FieldWriter {
   /// Begins a frame whose body is the request.
   ///
   /// The offset of each partition must have as many axes as the full shape.

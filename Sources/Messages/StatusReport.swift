@@ -1,5 +1,6 @@
-internal import CMessages
-internal import CProtobufC
+internal import CWarmstartMessages
+internal import CWarmstartProtobufC
+package import WarmstartProtobuf
 
 /// The response of `Status`: what the daemon holds, and for whom.
 ///
@@ -185,7 +186,7 @@ extension StatusReport.Client {
   }
 }
 
-extension OutgoingFrame {
+extension FieldWriter {
   /// Begins a frame whose body is the response.
   package mutating func begin(_ report: StatusReport, _ scratch: Scratch) {
     scratch.begin()

@@ -1,7 +1,7 @@
-package import Kernel
-package import Store
 import SystemPackage
-import TensorModel
+package import WarmstartKernel
+package import WarmstartStore
+import WarmstartTensorModel
 
 /// Which of the daemon's sockets a client came by, which decides what it may do.
 package enum Endpoint: Sendable, Hashable {

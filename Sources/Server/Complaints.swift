@@ -1,4 +1,4 @@
-import Kernel
+import WarmstartKernel
 
 /// What an operator is told about clients: as much as somebody reads, whatever clients do.
 struct Complaints {

@@ -1,10 +1,10 @@
-import Checkpoint
-package import Kernel
-import Messages
-package import Store
 package import SystemPackage
-import TensorModel
-package import Wire
+import WarmstartCheckpoint
+package import WarmstartKernel
+import WarmstartMessages
+package import WarmstartStore
+import WarmstartTensorModel
+package import WarmstartWire
 
 /// The daemon: accepts connections, admits them within limits, and answers their calls.
 package final class Daemon: Sendable {

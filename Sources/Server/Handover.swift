@@ -1,4 +1,4 @@
-import Kernel
+import WarmstartKernel
 
 /// A connection on its way from the main loop to the thread that will close it.
 ///

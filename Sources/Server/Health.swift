@@ -1,8 +1,8 @@
-import Kernel
-import Messages
-import Store
-import TensorModel
-import Wire
+import WarmstartKernel
+import WarmstartMessages
+import WarmstartStore
+import WarmstartTensorModel
+import WarmstartWire
 
 extension Session {
   /// Answers `Check` of gRPC's health protocol.

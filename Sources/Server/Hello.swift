@@ -1,5 +1,5 @@
-import Messages
-import Wire
+import WarmstartMessages
+import WarmstartWire
 
 extension Session {
   /// Answers `Hello`: remembers who calls, and tells what the daemon can do.

@@ -1,7 +1,8 @@
-import Checkpoint
-import Messages
-import Store
-import TensorModel
+import WarmstartCheckpoint
+import WarmstartMessages
+import WarmstartStore
+import WarmstartTensorModel
+import WarmstartWire
 
 extension Session {
   /// Answers `List`: all tensors by name, in chunks, which also divide the slices of one tensor.

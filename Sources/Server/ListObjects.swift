@@ -1,7 +1,8 @@
-import Checkpoint
-import Messages
-import Store
-import TensorModel
+import WarmstartCheckpoint
+import WarmstartMessages
+import WarmstartStore
+import WarmstartTensorModel
+import WarmstartWire
 
 extension Session {
   /// Answers `ListObjects`: the rows of the object graph, in chunks.

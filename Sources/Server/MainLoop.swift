@@ -1,7 +1,7 @@
-package import Kernel
-import Store
 package import SystemPackage
-import TensorModel
+package import WarmstartKernel
+import WarmstartStore
+import WarmstartTensorModel
 
 /// The main thread: accepts, watches for signals, keeps the status line and the store tidy.
 package struct MainLoop {

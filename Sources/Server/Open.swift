@@ -1,5 +1,6 @@
-import Messages
-import Store
+import WarmstartMessages
+import WarmstartStore
+import WarmstartWire
 
 extension Session {
   /// Answers `Attach`: keeps the frame's files under new ids.

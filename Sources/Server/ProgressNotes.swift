@@ -1,5 +1,5 @@
-import Kernel
-import Messages
+import WarmstartKernel
+import WarmstartMessages
 
 /// Tells a client that asked for it how far its call is: seldom, and never less than before.
 final class ProgressNotes {

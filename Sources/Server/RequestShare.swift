@@ -1,7 +1,7 @@
-import Kernel
-import Store
-import TensorModel
-import Wire
+import WarmstartKernel
+import WarmstartStore
+import WarmstartTensorModel
+import WarmstartWire
 
 /// What a call takes of its user's messages and files in flight until it is answered.
 ///

@@ -1,9 +1,10 @@
-import Checkpoint
-import Kernel
-import Messages
-import Store
-import TensorModel
-import Wire
+import WarmstartCheckpoint
+import WarmstartKernel
+import WarmstartMessages
+import WarmstartProtobuf
+import WarmstartStore
+import WarmstartTensorModel
+import WarmstartWire
 
 extension Session {
   /// Answers `Resolve`: resolves the map, makes what is missing, and sends handles in chunks.

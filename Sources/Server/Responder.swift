@@ -1,7 +1,8 @@
-import Kernel
-import Messages
-import TensorModel
-import Wire
+import WarmstartKernel
+import WarmstartMessages
+import WarmstartProtobuf
+import WarmstartTensorModel
+import WarmstartWire
 
 /// Sends the replies to one call.
 struct Responder {
@@ -30,7 +31,7 @@ struct Responder {
   ///
   /// Fails, and sends nothing, if no client would take so long a frame.
   func send(
-    more: Bool = false, files: [File] = [], _ begin: (inout OutgoingFrame, Scratch) -> Void
+    more: Bool = false, files: [File] = [], _ begin: (inout FieldWriter, Scratch) -> Void
   ) throws(CallFailure) {
     begin(&connection.outgoing, connection.scratch)
     var reply = Reply(id: id)
@@ -39,7 +40,7 @@ struct Responder {
     connection.outgoing.finish(reply)
     // Only the frame waits for a client that does not read.
     connection.scratch.giveBack()
-    let byteCount = connection.outgoing.byteCount - OutgoingFrame.prefixByteCount
+    let byteCount = connection.outgoing.byteCount - Connection.prefixByteCount
     guard byteCount <= Connection.maximumReplyByteCount else {
       throw .status(
         CallStatus(

@@ -1,10 +1,11 @@
-import Checkpoint
-import Kernel
-import Messages
-import Store
 import SystemPackage
-import TensorModel
-import Wire
+import WarmstartCheckpoint
+import WarmstartKernel
+import WarmstartMessages
+import WarmstartProtobuf
+import WarmstartStore
+import WarmstartTensorModel
+import WarmstartWire
 
 /// A checkpoint that a connection has open: its lease, and the files to read it through.
 struct OpenCheckpoint {
@@ -198,8 +199,9 @@ final class Session {
       throw .status(
         CallStatus(.unsupported, "this daemon does not have the feature \(Client.capped(feature))"))
     }
-    guard let method = call.knownMethod else {
-      let name = Client.capped(call.method)
+    let path = connection.message[call.path]
+    guard let method = Method(path: path) else {
+      let name = Client.capped(String(decoding: path, as: UTF8.self))
       let hint = name.hasPrefix("/") ? "" : ", expected a path such as \(Method.hello.rawValue)"
       throw .status(CallStatus(.unsupported, "this daemon does not have the call \(name)\(hint)"))
     }

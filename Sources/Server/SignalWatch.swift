@@ -1,5 +1,5 @@
-import Kernel
 import SystemPackage
+import WarmstartKernel
 
 /// Takes signals on a thread of its own, so that the process ends even if the main loop hangs.
 final class SignalWatch: Sendable {

@@ -1,8 +1,8 @@
-import Checkpoint
-import Kernel
-import Messages
-import Store
-import TensorModel
+import WarmstartCheckpoint
+import WarmstartKernel
+import WarmstartMessages
+import WarmstartStore
+import WarmstartTensorModel
 
 extension Session {
   /// At most this many checkpoints and clients are listed; the totals count all.

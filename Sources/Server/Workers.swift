@@ -1,6 +1,6 @@
-import Kernel
 import SystemPackage
-import Wire
+import WarmstartKernel
+import WarmstartWire
 
 /// Threads that serve one connection after another; a few wait for the next one.
 final class Workers: Sendable {

@@ -1,5 +1,5 @@
-import Kernel
-package import TensorModel
+import WarmstartKernel
+package import WarmstartTensorModel
 
 /// What users take of the daemon, each thing with a limit of its own.
 package enum Resource: Int, Sendable, CaseIterable {

@@ -1,4 +1,4 @@
-import Kernel
+import WarmstartKernel
 
 /// The answer to a question that one job asked of a checkpoint, for the next job that asks the same.
 ///

@@ -1,5 +1,5 @@
-package import Kernel
 package import SystemPackage
+package import WarmstartKernel
 
 /// A sealed arena that calls can refer to, what it is charged, and its number.
 package final class ArenaHolder: Sendable {

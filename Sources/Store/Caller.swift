@@ -1,5 +1,5 @@
-package import Kernel
-package import TensorModel
+package import WarmstartKernel
+package import WarmstartTensorModel
 
 /// Who waits for an answer, and for how long.
 ///

@@ -1,4 +1,4 @@
-import Kernel
+import WarmstartKernel
 
 /// What the store has now, and what happened since the daemon started.
 ///

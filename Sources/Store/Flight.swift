@@ -1,6 +1,6 @@
-import Kernel
 import SystemPackage
-import TensorModel
+import WarmstartKernel
+import WarmstartTensorModel
 
 /// Work that one thread does and others may wait for, so that it is done once.
 ///

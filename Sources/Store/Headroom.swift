@@ -1,4 +1,4 @@
-import Kernel
+import WarmstartKernel
 
 /// What memory there is beside the budget: the budget may be more than the machine has left.
 final class Headroom: Sendable {

@@ -1,5 +1,5 @@
-import Checkpoint
-import Kernel
+import WarmstartCheckpoint
+import WarmstartKernel
 
 /// Files of one client that a resident keeps open, so that their inodes and devices stay theirs.
 ///

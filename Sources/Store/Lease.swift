@@ -1,6 +1,6 @@
-package import Checkpoint
-import Kernel
-package import TensorModel
+package import WarmstartCheckpoint
+import WarmstartKernel
+package import WarmstartTensorModel
 
 /// A connection's hold on a resident checkpoint, and whose account pays for what is made for it.
 ///

@@ -1,6 +1,6 @@
-package import Checkpoint
-import Kernel
-package import TensorModel
+package import WarmstartCheckpoint
+import WarmstartKernel
+package import WarmstartTensorModel
 
 /// The object graph of a checkpoint, as its resident remembers it.
 package final class Objects: Sendable {

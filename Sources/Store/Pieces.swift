@@ -1,6 +1,6 @@
-import Checkpoint
-import Kernel
-import TensorModel
+import WarmstartCheckpoint
+import WarmstartKernel
+import WarmstartTensorModel
 
 /// Where a piece is.
 package struct PiecePlace: Sendable {

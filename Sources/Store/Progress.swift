@@ -1,4 +1,4 @@
-import Checkpoint
+import WarmstartCheckpoint
 
 /// Counts how many of the bytes that a call needs were read, to be verified or to make pieces of, while
 /// it waits for them.

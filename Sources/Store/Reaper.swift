@@ -1,5 +1,5 @@
-import Kernel
 import SystemPackage
+import WarmstartKernel
 
 /// Touches clients' files for threads that must not: a file system that does not answer, one that a user
 /// runs or a server that is gone, makes even closing a file hang.

@@ -1,6 +1,6 @@
-import Checkpoint
-import Kernel
-import TensorModel
+import WarmstartCheckpoint
+import WarmstartKernel
+import WarmstartTensorModel
 
 /// Which checkpoints are resident, and who leases each.
 final class Residency: Sendable {

@@ -1,6 +1,6 @@
-package import Checkpoint
-import Kernel
-import TensorModel
+package import WarmstartCheckpoint
+import WarmstartKernel
+import WarmstartTensorModel
 
 /// A checkpoint that is held: its parsed index, what of it was verified, and the pieces made of it.
 ///

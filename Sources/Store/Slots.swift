@@ -1,5 +1,5 @@
-import Kernel
-import TensorModel
+import WarmstartKernel
+import WarmstartTensorModel
 
 /// Which calls, or loads, may run: a few of each user at a time, the others of that user wait in turn.
 ///

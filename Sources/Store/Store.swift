@@ -1,6 +1,6 @@
-package import Checkpoint
-import Kernel
-package import TensorModel
+package import WarmstartCheckpoint
+import WarmstartKernel
+package import WarmstartTensorModel
 
 /// Keeps checkpoints warm: one resident for each generation, whoever asks.
 ///

@@ -1,5 +1,5 @@
-import Kernel
-import TensorModel
+import WarmstartKernel
+import WarmstartTensorModel
 
 /// What is charged for things that one user had made, on an account that may change.
 ///

@@ -1,5 +1,5 @@
-import Kernel
-package import TensorModel
+import WarmstartKernel
+package import WarmstartTensorModel
 
 /// A connection's turn among its user's calls: held while a call uses the processor, and given up while
 /// it waits for anything, or touches a file that may not answer.

@@ -1,7 +1,7 @@
-import Checkpoint
-import Kernel
 import SystemPackage
-import TensorModel
+import WarmstartCheckpoint
+import WarmstartKernel
+import WarmstartTensorModel
 
 /// What one call loads for a lease, through its own files.
 struct Work {

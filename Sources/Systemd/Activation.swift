@@ -1,6 +1,6 @@
-internal import CSystemd
-package import Kernel
+internal import CWarmstartSystemd
 package import SystemPackage
+package import WarmstartKernel
 
 /// The sockets that the service manager opened for this process.
 package struct Activation {

@@ -1,5 +1,5 @@
-package import Kernel
 import SystemPackage
+package import WarmstartKernel
 
 /// Where lines for the operator go: they are written only where there is room for them.
 ///

@@ -1,6 +1,6 @@
-internal import CSystemd
-import Kernel
+internal import CWarmstartSystemd
 import SystemPackage
+import WarmstartKernel
 
 /// Tells the service manager what this service does.
 ///

@@ -1,4 +1,4 @@
-import CISAL
+import CWarmstartISAL
 
 /// A running CRC-32C (Castagnoli), at memory speed.
 ///

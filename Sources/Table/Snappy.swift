@@ -1,4 +1,4 @@
-import CSnappy
+import CWarmstartSnappy
 
 /// Raw snappy blocks (not the framed format), as tables of old or foreign writers hold them.
 enum Snappy {

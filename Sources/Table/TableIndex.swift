@@ -53,7 +53,7 @@ package struct TableIndex: Sendable {
   /// Reads the index, whose bytes lie at an offset of the file.
   package init(_ bytes: RawSpan, at offset: Int) throws(TableError) {
     var allowance = Allowance(fileByteCount: bytes.byteCount)
-    let block = try Table.Block(stored: bytes, at: offset, allowance: &allowance)
+    let block = try WarmstartTable.Block(stored: bytes, at: offset, allowance: &allowance)
     var entries = Entries()
     try entries.start(block)
     var last = 0

@@ -1,4 +1,4 @@
-import Kernel
+import WarmstartKernel
 
 /// The frames that were read while another was being sent, in order.
 struct Backlog {

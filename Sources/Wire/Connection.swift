@@ -1,6 +1,6 @@
-package import Kernel
-package import Messages
 import SystemPackage
+package import WarmstartKernel
+package import WarmstartProtobuf
 
 /// One end of a connection: frames in both directions, and the descriptors that ride on them.
 ///
@@ -20,6 +20,8 @@ package final class Connection {
     case files(Int)
   }
 
+  /// The bytes in front of a frame's message: flags and length.
+  package static let prefixByteCount = 5
   /// The most descriptors on one frame.
   package static let maximumDescriptors = 64
   /// The longest request: some 150,000 variables.
@@ -41,7 +43,7 @@ package final class Connection {
   /// Memory for the message that is being packed or unpacked.
   package let scratch: Scratch
   /// The frame that is being made.
-  package var outgoing: OutgoingFrame
+  package var outgoing: FieldWriter
   /// The last frame, or what has come of the next.
   private var current: IncomingFrame
   /// The frames that were read ahead.
@@ -80,7 +82,7 @@ package final class Connection {
     scratch = memory.scratch
     outgoing = memory.outgoing
     current = IncomingFrame(memory.buffer)
-    (memory.outgoing, memory.buffer) = (OutgoingFrame(), [])
+    (memory.outgoing, memory.buffer) = (FieldWriter(), [])
   }
 
   deinit {
@@ -91,7 +93,7 @@ package final class Connection {
   /// What a connection needs beside its socket: the next one on a thread need not ask for it again.
   package final class Memory {
     fileprivate let scratch = Scratch()
-    fileprivate var outgoing = OutgoingFrame()
+    fileprivate var outgoing = FieldWriter()
     fileprivate var buffer = IncomingFrame.smallBuffer
 
     package init() {}

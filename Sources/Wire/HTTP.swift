@@ -1,5 +1,5 @@
-import Kernel
-import Messages
+import WarmstartKernel
+import WarmstartProtobuf
 
 /// What a client that speaks HTTP is answered, in words that its own library shows.
 private enum HTTP {
@@ -87,7 +87,7 @@ extension Connection {
 
     /// Waits for the first request of HTTP/2, whose preface was read in part; returns its stream.
     mutating func takeStream() -> [UInt8]? {
-      guard take(HTTP.preface.count - OutgoingFrame.prefixByteCount) != nil else { return nil }
+      guard take(HTTP.preface.count - Connection.prefixByteCount) != nil else { return nil }
       while let head = take(HTTP.headByteCount) {
         if head[3] == HTTP.headers { return Array(head[5...]) }
         let length = head[..<3].reduce(0) { $0 << 8 | Int($1) }

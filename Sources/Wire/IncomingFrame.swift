@@ -1,5 +1,5 @@
-import Kernel
-import Messages
+import WarmstartKernel
+import WarmstartProtobuf
 
 /// A frame that is coming in: its prefix, then its message, and the descriptors that came with it.
 struct IncomingFrame {
@@ -34,7 +34,7 @@ struct IncomingFrame {
 
   /// Makes room for more of the part that is coming; returns where it goes, nowhere if it has all come.
   mutating func room() -> Range<Int> {
-    let goal = isInMessage ? messageByteCount : OutgoingFrame.prefixByteCount
+    let goal = isInMessage ? messageByteCount : Connection.prefixByteCount
     if receivedByteCount == buffer.count, goal > buffer.count {
       let more = min(goal - buffer.count, max(3 * buffer.count, IncomingFrame.smallBuffer.count))
       buffer.append(addingCapacity: more) { bytes in bytes.append(repeating: 0, count: more) }
@@ -54,7 +54,7 @@ struct IncomingFrame {
     }
     let flags = buffer[0]
     let length = buffer[1...4].reduce(0) { $0 << 8 | Int($1) }
-    guard flags == 0 else { throw WireError(prefix: buffer[0..<OutgoingFrame.prefixByteCount]) }
+    guard flags == 0 else { throw WireError(prefix: buffer[0..<Connection.prefixByteCount]) }
     guard length <= limit else { throw .tooLong(byteCount: length, limit: limit) }
     messageByteCount = length
     receivedByteCount = 0

@@ -1,4 +1,4 @@
-import TensorModel
+import WarmstartTensorModel
 
 /// Rows of a table for people, each column as wide as its widest cell.
 struct Columns {

@@ -1,4 +1,4 @@
-import TensorModel
+import WarmstartTensorModel
 
 /// A name that is no dtype's, and the dtype that it was probably meant for.
 struct DTypeName {

@@ -1,7 +1,7 @@
 import ArgumentParser
 import SystemPackage
-import TensorModel
 import WarmstartClient
+import WarmstartTensorModel
 
 /// Why the command ends with 1: what the daemon or the client said, or what is wrong with a file.
 struct Failure: Error {

@@ -1,6 +1,6 @@
 import ArgumentParser
-import TensorModel
 import WarmstartClient
+import WarmstartTensorModel
 
 /// `health`: whether the daemon serves, for scripts and schedulers.
 struct Health: ParsableCommand {

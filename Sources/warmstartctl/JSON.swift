@@ -1,4 +1,4 @@
-import TensorModel
+import WarmstartTensorModel
 
 /// A value of the command's output for scripts: one line, keys in the order in which they are given.
 indirect enum JSON {

@@ -1,4 +1,4 @@
-import TensorModel
+import WarmstartTensorModel
 
 /// A value in a file of JSON that knows its place there: what is wrong with it is noted with the place.
 ///

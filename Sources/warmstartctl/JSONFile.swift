@@ -1,6 +1,6 @@
-import Kernel
 import SystemPackage
-import TensorModel
+import WarmstartKernel
+import WarmstartTensorModel
 
 /// A file of JSON that a person wrote, and all that is found to be wrong with it.
 ///

@@ -1,6 +1,6 @@
 import ArgumentParser
-import TensorModel
 import WarmstartClient
+import WarmstartTensorModel
 
 /// `list`: the tensors of a checkpoint, or the objects that it was saved of.
 struct List: ParsableCommand {

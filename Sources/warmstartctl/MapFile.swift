@@ -1,4 +1,4 @@
-import TensorModel
+import WarmstartTensorModel
 
 /// The file of an assignment map: a list of pairs, or an object.
 ///

@@ -1,7 +1,7 @@
-import Kernel
 import SystemPackage
-import TensorModel
 import WarmstartClient
+import WarmstartKernel
+import WarmstartTensorModel
 
 /// A directory that gets variables as files that NumPy loads.
 ///

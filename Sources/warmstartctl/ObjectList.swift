@@ -1,5 +1,5 @@
-import TensorModel
 import WarmstartClient
+import WarmstartTensorModel
 
 /// What `list --objects` prints: what a TF2 checkpoint was saved of.
 struct ObjectList {

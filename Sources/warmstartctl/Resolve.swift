@@ -1,6 +1,6 @@
 import ArgumentParser
-import TensorModel
 import WarmstartClient
+import WarmstartTensorModel
 
 /// `resolve`: what an assignment map gives each variable, and its bytes on request.
 struct Resolve: ParsableCommand {

@@ -1,6 +1,6 @@
 import ArgumentParser
-import TensorModel
 import WarmstartClient
+import WarmstartTensorModel
 
 /// `status`: what the daemon holds, and for whom.
 struct Status: ParsableCommand {

@@ -1,4 +1,4 @@
-import TensorModel
+import WarmstartTensorModel
 
 /// The file that declares a trainer's variables: `{"variables": [{"name", "dtype", "shape", …}]}`.
 ///

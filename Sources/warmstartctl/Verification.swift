@@ -1,5 +1,5 @@
-import TensorModel
 import WarmstartClient
+import WarmstartTensorModel
 
 /// What `list --verify` finds: the daemon reads all that is stored and compares its checksums.
 ///

@@ -1,7 +1,7 @@
 import ArgumentParser
-import Kernel
-import TensorModel
 import WarmstartClient
+import WarmstartKernel
+import WarmstartTensorModel
 
 /// The command: what people and scripts ask the daemon with.
 @main

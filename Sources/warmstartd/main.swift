@@ -1,8 +1,8 @@
-import Kernel
-import Server
-import Store
 import SystemPackage
-import Systemd
+import WarmstartKernel
+import WarmstartServer
+import WarmstartStore
+import WarmstartSystemd
 
 /// Why the daemon cannot start, for people.
 struct StartError: Error {

@@ -17,33 +17,48 @@ let c: [CSetting] = [.unsafeFlags(["-fsanitize=fuzzer-no-link,address"])]
 
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 
-func target(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: swift)
+/// The modules in folders, which have the project's stem, as in the repository's package.
+func modules(_ folders: [String]) -> [Target.Dependency] {
+  folders.map { .byName(name: "Warmstart\($0)") }
+}
+
+func target(_ folder: String, _ folders: [String], _ others: [Target.Dependency] = []) -> Target {
+  .target(
+    name: "Warmstart\(folder)", dependencies: modules(folders) + others,
+    path: "Sources/\(folder)", swiftSettings: swift)
+}
+
+func systemLibrary(_ name: String, _ pkgConfig: String) -> Target {
+  .systemLibrary(name: "CWarmstart\(name)", path: "Sources/C\(name)", pkgConfig: pkgConfig)
 }
 
 let package = Package(
   name: "fuzz",
   dependencies: [.package(url: "https://github.com/apple/swift-system", from: "1.8.0")],
   targets: [
-    .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c"),
-    .systemLibrary(name: "CSnappy", pkgConfig: "snappy"),
-    .systemLibrary(name: "CISAL", pkgConfig: "libisal"),
-    .target(name: "CLinux", cSettings: c),
-    .target(name: "CMessages", dependencies: ["CProtobufC"], cSettings: c),
-    target("Kernel", ["CLinux", system]),
-    target("Table", ["CISAL", "CSnappy"]),
+    systemLibrary("ProtobufC", "libprotobuf-c"),
+    systemLibrary("Snappy", "snappy"),
+    systemLibrary("ISAL", "libisal"),
+    .target(name: "CWarmstartLinux", path: "Sources/CLinux", cSettings: c),
+    .target(
+      name: "CWarmstartMessages", dependencies: ["CWarmstartProtobufC"], path: "Sources/CMessages",
+      cSettings: c),
+    target("Kernel", [], ["CWarmstartLinux", system]),
+    target("Table", [], ["CWarmstartISAL", "CWarmstartSnappy"]),
     target("TensorModel", []),
-    target("Messages", ["CMessages", "TensorModel"]),
-    target("Checkpoint", ["Kernel", "Table", "TensorModel", "Messages", system]),
-    target("Locate", ["Kernel", system]),
-    target("Wire", ["Kernel", "TensorModel", "Messages", system]),
+    target("Protobuf", [], ["CWarmstartProtobufC"]),
+    target(
+      "Messages", ["TensorModel", "Protobuf"], ["CWarmstartMessages", "CWarmstartProtobufC"]),
+    target("Checkpoint", ["Kernel", "Table", "TensorModel", "Messages", "Protobuf"], [system]),
+    target("Locate", ["Kernel", "TensorModel"], [system]),
+    target("Wire", ["Kernel", "Protobuf"], [system]),
     .systemLibrary(name: "CFuzzer", path: "CFuzzer"),
     .executableTarget(
       name: "fuzz",
-      dependencies: [
-        "CFuzzer", "Checkpoint", "Locate", "Table", "Wire", "Messages", "Kernel", "TensorModel",
-        system,
-      ],
+      dependencies: ["CFuzzer", system]
+        + modules([
+          "Checkpoint", "Locate", "Table", "Wire", "Messages", "Protobuf", "Kernel", "TensorModel",
+        ]),
       path: "Program", swiftSettings: swift,
       // The gold linker, which is the default, crashes on instrumented Swift.
       linkerSettings: [

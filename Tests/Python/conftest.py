@@ -90,7 +90,7 @@ def client(daemon: Daemon) -> Iterator[warmstart.Client]:
 @pytest.fixture
 def golden() -> Path:
     """The checkpoints that TensorFlow wrote."""
-    return REPOSITORY / "Tests" / "Golden"
+    return REPOSITORY / "Tests" / "Data" / "Golden"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The cases of ``Tests/Cases``, which the tests of every language read."""
+"""The cases of ``Tests/Data/Cases``, which the tests of every language read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-CASES = Path(__file__).resolve().parent.parent / "Cases"
+CASES = Path(__file__).resolve().parent.parent / "Data" / "Cases"
 
 Case = dict[str, Any]
 

@@ -15,7 +15,7 @@ import warmstart
 
 from daemons import REPOSITORY
 
-GOLDEN = REPOSITORY / "Tests" / "Golden"
+GOLDEN = REPOSITORY / "Tests" / "Data" / "Golden"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
 CHECKPOINTS: dict[str, Any] = EXPECTED["checkpoints"]
 

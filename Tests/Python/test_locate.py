@@ -27,7 +27,7 @@ CODES = {
     "NOT_ALLOWED": "PERMISSION_DENIED",
     "SYSTEM": "INTERNAL",
 }
-GOLDEN = Path(__file__).resolve().parent.parent / "Golden"
+GOLDEN = Path(__file__).resolve().parent.parent / "Data" / "Golden"
 
 
 def write(directory: Path, *names: str, data: bytes = b"") -> None:

@@ -15,7 +15,7 @@ import warmstart
 import bundles
 from daemons import REPOSITORY
 
-CASES = REPOSITORY / "Tests" / "Cases"
+CASES = REPOSITORY / "Tests" / "Data" / "Cases"
 FIELDS = {
     *("name", "tensors", "variables", "map", "options"),
     *("assigned", "skipped", "unused", "uncovered", "problems", "first"),

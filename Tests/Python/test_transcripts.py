@@ -16,8 +16,8 @@ from impostor import Peer, sealed_memory
 
 pytestmark = pytest.mark.usefixtures("patience")
 
-TRANSCRIPTS = REPOSITORY / "Tests" / "Transcripts"
-GOLDEN = REPOSITORY / "Tests" / "Golden"
+TRANSCRIPTS = REPOSITORY / "Tests" / "Data" / "Transcripts"
+GOLDEN = REPOSITORY / "Tests" / "Data" / "Golden"
 PLAIN = GOLDEN / "v2_plain_resource" / "model.ckpt-1000"
 
 

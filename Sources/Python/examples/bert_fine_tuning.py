@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 import warmstart
 
-DEMO = Path(__file__).resolve().parents[3] / "Tests" / "Golden" / "demo"
+DEMO = Path(__file__).resolve().parents[3] / "Tests" / "Data" / "Golden" / "demo"
 WIDTH, VOCABULARY, CLASSES = 256, 8192, 2
 # The numbers in the checkpoint are large, up to 30.
 RATE = 1e-5

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 import warmstart
 
-DEMO = Path(__file__).resolve().parents[3] / "Tests" / "Golden" / "demo"
+DEMO = Path(__file__).resolve().parents[3] / "Tests" / "Data" / "Golden" / "demo"
 TENSOR = "bert/embeddings/word_embeddings"
 WORKERS, ROWS, WIDTH = 8, 8192, 256
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 import warmstart
 
-DEMO = Path(__file__).resolve().parents[3] / "Tests" / "Golden" / "demo"
+DEMO = Path(__file__).resolve().parents[3] / "Tests" / "Data" / "Golden" / "demo"
 RATES = [2.0**-power for power in range(4, 12)]
 ROWS, WIDTH = 8192, 256
 

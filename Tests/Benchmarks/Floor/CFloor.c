@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "CFloor.h"
+#include "CWarmstartFloor.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
-import CFloor
-import TensorModel
-import TestSupport
+import CWarmstartFloor
 import WarmstartClient
+import WarmstartTensorModel
+import WarmstartTestSupport
 
 extension Operation {
   /// From a socket that nobody serves yet to the first answer: the daemon starts, says Hello.

@@ -1,6 +1,6 @@
-import CFloor
+import CWarmstartFloor
 import Foundation
-import TestSupport
+import WarmstartTestSupport
 
 /// A daemon to run operations on, and the floors beside them.
 ///

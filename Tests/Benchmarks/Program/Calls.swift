@@ -1,7 +1,7 @@
-import CFloor
+import CWarmstartFloor
 import Foundation
-import TensorModel
 import WarmstartClient
+import WarmstartTensorModel
 
 extension Operation {
   /// One variable on a live connection, beside a ping-pong of 64 bytes.

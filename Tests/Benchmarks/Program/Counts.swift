@@ -1,5 +1,5 @@
 import Foundation
-import TestSupport
+import WarmstartTestSupport
 
 /// What one request of an operation takes, in numbers that do not depend on the machine.
 ///
@@ -47,7 +47,7 @@ struct Counts {
     try Bench.prepare(daemon)
     try FileManager.default.createSymbolicLink(
       at: daemon.directory.appending(path: "benchmarks"),
-      withDestinationURL: RunningDaemon.products.appending(path: "benchmarks"))
+      withDestinationURL: RunningDaemon.products.appending(path: "warmstart-benchmarks"))
     client.currentDirectoryURL = daemon.directory
     client.arguments = clientTrace.command + ["./benchmarks", "--repeat", operation.name]
     // Whether what is freed lies at the heap's end, and goes back to the kernel, is chance: it stays.

@@ -1,8 +1,8 @@
-import CFloor
+import CWarmstartFloor
 import Foundation
-import TensorModel
-import TestSupport
 import WarmstartClient
+import WarmstartTensorModel
+import WarmstartTestSupport
 
 extension Study {
   static var hostile: Study { Study(name: "hostile", run: measureHostile) }

@@ -1,4 +1,4 @@
-import CFloor
+import CWarmstartFloor
 
 extension Operation {
   private static let memoryByteCount = 256 << 20

@@ -1,12 +1,12 @@
-import CFloor
+import CWarmstartFloor
 import Foundation
-import Kernel
-import Messages
 import SystemPackage
-import TensorModel
-import TestSupport
 import WarmstartClient
-import Wire
+import WarmstartKernel
+import WarmstartMessages
+import WarmstartTensorModel
+import WarmstartTestSupport
+import WarmstartWire
 
 /// Checkpoints and maps of the greatest sizes that are meant to work, through a real daemon.
 ///
@@ -178,9 +178,9 @@ final class Scale {
     let files = try [bundle.index, bundle.shards[0]].map { try File(opening: FilePath($0)) }
     let roles = [CheckpointFile(.index, .descriptor(0)), .init(.shard(0, of: 1), .descriptor(1))]
     connection.outgoing.begin(OpenRequest(.files(roles, label: "")), connection.scratch)
-    var call = Call(id: 1, .open)
+    var call = Call(id: 1)
     call.descriptorCount = files.count
-    connection.outgoing.finish(call)
+    connection.outgoing.finish(call, path: Method.open.path)
     try connection.send(files)
     let response = try receive(connection).response
     let opened = try connection.withMessage(response, OpenReply.init(unpacking:_:))
@@ -192,13 +192,13 @@ final class Scale {
     for _ in 0..<5 {
       received = 0
       connection.outgoing.begin(request, connection.scratch)
-      connection.outgoing.finish(Call(id: 2, .resolve))
+      connection.outgoing.finish(Call(id: 2), path: Method.resolve.path)
       sent = connection.outgoing.byteCount
       let start = floor_now()
       try connection.send()
       while true {
         let reply = try receive(connection)
-        received += connection.message.count + OutgoingFrame.prefixByteCount
+        received += connection.message.count + Connection.prefixByteCount
         if !reply.more { break }
       }
       best = min(best, floor_now() - start)

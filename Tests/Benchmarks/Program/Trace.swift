@@ -1,5 +1,5 @@
 import Foundation
-import TestSupport
+import WarmstartTestSupport
 
 /// What a process asked of the kernel and of malloc, thread by thread.
 ///

@@ -2,8 +2,8 @@ import Foundation
 
 // Measures operations beside what the kernel makes one pay for them in C, in the same run.
 //
-// usage: benchmarks [--counts] [NAME,...]
-//        COUNT=N benchmarks --repeat NAME   (how it calls itself)
+// usage: warmstart-benchmarks [--counts] [NAME,...]
+//        COUNT=N warmstart-benchmarks --repeat NAME   (how it calls itself)
 //
 // With --counts it takes no times and prints the counts as JSON.
 
@@ -13,7 +13,7 @@ switch arguments.first {
 case "--repeat":
   guard let operation = Operation.wanted(arguments.dropFirst().first).first,
     let count = ProcessInfo.processInfo.environment["COUNT"].flatMap({ Int($0) })
-  else { fatalError("usage: COUNT=N benchmarks --repeat NAME") }
+  else { fatalError("usage: COUNT=N warmstart-benchmarks --repeat NAME") }
   let body = try operation.prepare(Bench(besideDaemon: ()))
   for _ in 0..<count { _ = try body() }
   print(PageFaults().report)

@@ -1,4 +1,4 @@
-import TensorModel
+import WarmstartTensorModel
 
 private typealias Tensor = (name: Name, dtype: DataType, shape: Shape, slices: [Slice])
 

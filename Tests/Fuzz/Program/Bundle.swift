@@ -1,7 +1,7 @@
-import Checkpoint
-import Kernel
 import SystemPackage
-import TensorModel
+import WarmstartCheckpoint
+import WarmstartKernel
+import WarmstartTensorModel
 
 /// Stands for each file of a checkpoint: this program, of which nothing is read.
 private let file: File? = try? File(opening: "/proc/self/exe")

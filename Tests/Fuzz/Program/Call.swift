@@ -1,5 +1,7 @@
-import Kernel
-import Messages
+import WarmstartKernel
+import WarmstartMessages
+import WarmstartProtobuf
+import WarmstartWire
 
 /// Unpacks any bytes but the first as the message that the first says; what they come to must survive
 /// being packed and unpacked again.
@@ -40,14 +42,14 @@ private func resolved(_ bytes: [UInt8], _ scratch: Scratch) {
 private func again<Message>(
   _ bytes: [UInt8], _ scratch: Scratch,
   _ unpack: (RawSpan, Scratch) throws(MessageError) -> Message,
-  _ begin: (inout OutgoingFrame, Message) -> Void
+  _ begin: (inout FieldWriter, Message) -> Void
 ) {
   guard let message = try? unpack(bytes.rawSpan, scratch) else { return }
-  var first = OutgoingFrame()
+  var first = FieldWriter()
   begin(&first, message)
   do {
     let message = try unpack(Array(first.bytes).rawSpan, scratch)
-    var second = OutgoingFrame()
+    var second = FieldWriter()
     begin(&second, message)
     check(first.bytes == second.bytes, "the same \(Message.self) again")
   } catch {
@@ -59,11 +61,13 @@ private func again<Message>(
 private func call(_ bytes: [UInt8]) {
   guard var call = try? Call(parsing: bytes[...]) else { return }
   check(call.request.clamped(to: bytes.indices) == call.request, "a request in its frame")
-  var frame = OutgoingFrame()
+  check(call.path.clamped(to: bytes.indices) == call.path, "a path in its frame")
+  var frame = FieldWriter()
   frame.beginEmpty()
-  frame.finish(call)
-  call.request = 0..<0
-  check(call == (try? Call(parsing: message(of: frame))), "the same call again")
+  frame.finish(call, path: Array(bytes[call.path]))
+  guard var again = try? Call(parsing: message(of: frame)) else { fatalError("no call again") }
+  (call.path, call.request, again.path) = (0..<0, 0..<0, 0..<0)
+  check(call == again, "the same call again")
 }
 
 private func reply(_ bytes: [UInt8]) {
@@ -71,13 +75,13 @@ private func reply(_ bytes: [UInt8]) {
   check(reply.response.clamped(to: bytes.indices) == reply.response, "a response in its frame")
   let status = reply.status ?? 0..<0
   check(status.clamped(to: bytes.indices) == status, "a status in its frame")
-  var frame = OutgoingFrame()
+  var frame = FieldWriter()
   frame.beginEmpty()
   frame.finish(reply)
   (reply.response, reply.status) = (0..<0, nil)
   check(reply == (try? Reply(parsing: message(of: frame))), "the same reply again")
 }
 
-private func message(of frame: OutgoingFrame) -> ArraySlice<UInt8> {
-  Array(frame.bytes.dropFirst(OutgoingFrame.prefixByteCount))[...]
+private func message(of frame: FieldWriter) -> ArraySlice<UInt8> {
+  Array(frame.bytes.dropFirst(Connection.prefixByteCount))[...]
 }

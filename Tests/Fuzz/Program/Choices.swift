@@ -1,4 +1,4 @@
-import TensorModel
+import WarmstartTensorModel
 
 /// Values made of a fuzzer's bytes: the same for the same bytes, the first of each kind once they end.
 struct Choices {

@@ -1,7 +1,7 @@
-import Kernel
-import Messages
 import SystemPackage
-import Wire
+import WarmstartKernel
+import WarmstartMessages
+import WarmstartWire
 
 private let file: File? = try? File(opening: "/dev/null")
 

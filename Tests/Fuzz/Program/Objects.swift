@@ -1,6 +1,7 @@
-import Kernel
-import Messages
-import TensorModel
+import WarmstartKernel
+import WarmstartMessages
+import WarmstartProtobuf
+import WarmstartTensorModel
 
 /// Unpacks any bytes as an object graph, walks it, resolves the names it has, and sends it.
 func fuzzObjects(_ bytes: [UInt8]) {
@@ -22,7 +23,7 @@ private func sendAgain(_ graph: ObjectGraph, _ scratch: Scratch) {
     reply.dtypes.append(row % 2 == 0 ? .float32 : nil)
     reply.shapes.append(row % 2 == 0 ? [row] : [])
   }
-  var frame = OutgoingFrame()
+  var frame = FieldWriter()
   frame.begin(reply, scratch)
   do {
     let read = try ListObjectsReply(unpacking: Array(frame.bytes).rawSpan, scratch)

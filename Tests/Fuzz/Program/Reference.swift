@@ -1,1 +1,1 @@
-../../TensorModelTests/Reference.swift
+../../Unit/TensorModel/Reference.swift

@@ -1,8 +1,8 @@
-import Checkpoint
 import Glibc
-import Kernel
 import SystemPackage
-import TensorModel
+import WarmstartCheckpoint
+import WarmstartKernel
+import WarmstartTensorModel
 
 /// The file that takes each input in turn; it has no name.
 private let number: CInt = {

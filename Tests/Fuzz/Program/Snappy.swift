@@ -1,5 +1,5 @@
-import Kernel
-import Table
+import WarmstartKernel
+import WarmstartTable
 
 /// Expands any bytes as a compressed block of a table.
 func fuzzSnappy(_ bytes: [UInt8]) {

@@ -1,5 +1,5 @@
-import Kernel
-import Table
+import WarmstartKernel
+import WarmstartTable
 
 /// Walks any bytes as a table, twice.
 func fuzzTable(_ bytes: [UInt8]) {

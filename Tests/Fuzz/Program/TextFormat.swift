@@ -1,4 +1,4 @@
-import Locate
+import WarmstartLocate
 
 /// Parses any bytes as a state file; what it names is named again by a text that is made of it.
 func fuzzTextFormat(_ bytes: [UInt8]) {

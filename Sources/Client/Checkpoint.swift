@@ -1,0 +1,168 @@
+import SystemPackage
+import WarmstartKernel
+import WarmstartLocate
+import WarmstartMessages
+import WarmstartProtobuf
+public import WarmstartTensorModel
+import WarmstartWire
+
+/// A checkpoint that is open, and leased as long as this object and its client live.
+public final class Checkpoint: Sendable {
+  /// A tensor that the checkpoint holds.
+  public struct StoredTensor: Sendable, Hashable {
+    /// The name in the checkpoint.
+    public let name: Name
+    /// The element type.
+    public let dtype: DataType
+    /// The shape of the whole tensor.
+    public let shape: Shape
+    /// The bytes as stored.
+    public let byteCount: Int
+    /// The slices that the checkpoint stores it in; none if it stores it whole.
+    public let slices: [Slice]
+  }
+
+  /// The path as TensorFlow reports it: the prefix that a directory's state file names.
+  public let path: String
+  /// The identity of the checkpoint's bytes: changes when a file changes.
+  public let generation: String
+  /// `v2` or `v1`.
+  public let format: String
+  /// The number of tensors.
+  public let tensorCount: Int
+  /// The bytes of all tensors.
+  public let byteCount: Int
+
+  let client: Client
+  private let files: LocatedFiles
+  // The handle, and the session that it belongs to.
+  private let handle: Monitor<(session: Int, handle: UInt64)>
+  // Whole files that were mapped read-only, by position.
+  private let mappings = Monitor<[Int: Mapping]>([:])
+
+  convenience init(
+    _ path: String, _ client: Client, until deadline: Deadline, needsData: Bool = true
+  ) throws(WarmstartError) {
+    let files = try LocatedFiles(path, needsData: needsData)
+    var opened: OpenReply?
+    let session = try WarmstartError.calling(about: files.path) { () throws(WarmstartError) in
+      try client.call(.open, until: deadline) { session throws(SessionError) in
+        let (reference, passed) = try files.reference(on: session, until: deadline)
+        return Client.PreparedCall(files: passed) { frame, scratch in
+          frame.begin(OpenRequest(reference), scratch)
+        }
+      } each: { bytes, scratch, _ throws(MessageError) in
+        opened = try OpenReply(unpacking: bytes, scratch)
+      }
+    }
+    try self.init(files, opened, client, session)
+  }
+
+  /// Takes over what a call on a session opened.
+  init(
+    _ files: LocatedFiles, _ opened: OpenReply?, _ client: Client, _ session: Int
+  ) throws(WarmstartError) {
+    guard let opened else { throw WarmstartError(.connection, "the daemon's answer is empty") }
+    self.client = client
+    self.files = files
+    path = files.path
+    generation = opened.generation
+    format = opened.format
+    tensorCount = opened.tensorCount
+    byteCount = opened.byteCount
+    handle = Monitor((session, opened.handle))
+  }
+
+  deinit {
+    // The lease ends with the connection at the latest.
+    let (session, handle) = handle.withLock { $0 }
+    client.giveBack(handle, session: session)
+  }
+
+  /// Lists all tensors by name, in the order of their bytes.
+  public func list(timeout: Duration? = nil) throws(WarmstartError) -> [StoredTensor] {
+    var tensors: [ListReply.Tensor] = []
+    try call(.list, until: Deadline(timeout), starting: { tensors = [] }) { reference, files in
+      Client.PreparedCall(files: files) { frame, scratch in
+        frame.begin(OpenRequest(reference), scratch)
+      }
+    } each: { bytes, scratch, _ throws(MessageError) in
+      let reply = try ListReply(unpacking: bytes, scratch)
+      try tensors.join(reply.tensors)
+      return reply.checkpoint
+    }
+    return tensors.map(StoredTensor.init)
+  }
+
+  /// The tables of a V1 checkpoint that are missing by the names of the others; nil if none is.
+  ///
+  /// A path that names one table asks for no other.
+  package var missingTables: Problem? {
+    guard format == "v1", files.parts.map(\.path.string) != [path] else { return nil }
+    let names = files.parts.compactMap(\.path.lastComponent).map { Name($0.string) }
+    return TableNames(names).message.map { Problem(.checkpointNotFound, $0) }
+  }
+
+  /// The open file at a position of the reference, which file regions name.
+  func part(_ position: Int) -> CheckpointFiles.Part? {
+    files.parts.indices.contains(position) ? files.parts[position] : nil
+  }
+
+  /// The read-only mapping of the file at a position, made when it is first asked for.
+  func mapping(
+    _ position: Int, _ make: () throws(WarmstartError) -> Mapping
+  ) throws(WarmstartError) -> Mapping {
+    try mappings.withLock { mappings throws(WarmstartError) in
+      if let mapping = mappings[position] { return mapping }
+      let mapping = try make()
+      mappings[position] = mapping
+      return mapping
+    }
+  }
+
+  /// Makes a call about this checkpoint, by its handle if the session knows it, else by its files.
+  func call(
+    _ method: Method, until deadline: Deadline, starting: () -> Void,
+    _ prepare: (CheckpointReference, [File]) -> Client.PreparedCall,
+    each: (RawSpan, Scratch, [File]) throws(MessageError) -> OpenReply?
+  ) throws(WarmstartError) {
+    var opened: OpenReply?
+    let session = try WarmstartError.calling(about: path) { () throws(WarmstartError) in
+      try client.call(method, until: deadline) { session throws(SessionError) in
+        starting()
+        opened = nil
+        let known = handle.withLock { $0 }
+        guard known.session != session.number else { return prepare(.handle(known.handle), []) }
+        let (reference, passed) = try files.reference(on: session, until: deadline)
+        return prepare(reference, passed)
+      } each: { bytes, scratch, files throws(MessageError) in
+        if let reply = try each(bytes, scratch, files) { opened = reply }
+      }
+    }
+    guard let opened else { return }
+    guard opened.generation == generation else {
+      // This call opened what is there now: nobody would ever close it.
+      client.giveBack(opened.handle, session: session)
+      throw WarmstartError(
+        .checkpointChanged, "\(path) has changed since it was opened; open it again")
+    }
+    let isKept = handle.withLock { known in
+      guard known.session < session else { return false }
+      known = (session, opened.handle)
+      return true
+    }
+    // Another thread was faster: of two handles, one is enough.
+    if !isKept { client.giveBack(opened.handle, session: session) }
+  }
+}
+
+extension Checkpoint.StoredTensor {
+  fileprivate init(_ tensor: ListReply.Tensor) {
+    name = tensor.name
+    dtype = tensor.dtype
+    // Users count axes from 0, which a run of a longer buffer does not.
+    shape = Shape(Array(tensor.shape.lengths))
+    byteCount = tensor.byteCount
+    slices = tensor.slices
+  }
+}

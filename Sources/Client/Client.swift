@@ -1,0 +1,265 @@
+import SystemPackage
+import WarmstartKernel
+public import WarmstartMessages
+import WarmstartProtobuf
+import WarmstartTensorModel
+import WarmstartWire
+
+/// A trainer's way to the daemon of its machine.
+///
+/// Connects when the first call needs it, and again by itself when the daemon was restarted: what was
+/// mapped stays mapped, and checkpoints that were opened stay usable. Several threads may use one
+/// client; their calls take turns.
+public final class Client: Sendable {
+  private struct State {
+    /// The connection, unless it is lost or a call has it.
+    var session: Session?
+    /// Whether a call has its turn.
+    var isTaken = false
+    var sessionCount = 0
+    /// Handles that were given back while a call had its turn, with their sessions.
+    var closing: [(session: Int, handle: UInt64)] = []
+  }
+
+  /// Where the daemon listens.
+  public let socketPath: String
+  private let label: String
+  private let whileWaiting: (@Sendable () -> Void)?
+  // Invariant: only the call whose turn it is has the session; a session in the state is between
+  // calls. Calls of one connection are answered one after the other anyway.
+  private let state = Monitor(State())
+
+  /// Makes a client; `label` is what the daemon's status calls it.
+  ///
+  /// Without a path the client takes `$WARMSTART_SOCKET`, else `/run/warmstart/warmstart.sock`, else
+  /// the socket in the user's runtime directory. Nothing is connected yet.
+  public convenience init(socket path: String? = nil, label: String = "") {
+    self.init(socket: path, label: label, whileWaiting: nil)
+  }
+
+  /// Makes a client that calls `whileWaiting` if a daemon does not begin to answer within a second.
+  package init(socket path: String?, label: String, whileWaiting: (@Sendable () -> Void)?) {
+    socketPath = path ?? SocketPath.standard
+    self.label = label
+    self.whileWaiting = whileWaiting
+  }
+
+  /// Opens a checkpoint as TensorFlow finds it and takes a lease on it.
+  ///
+  /// The path is a directory with a `checkpoint` file or a prefix; its files are opened with this
+  /// process's rights. Waits while the daemon reads the index. Throws CHECKPOINT_NOT_FOUND,
+  /// CHECKPOINT_STATE_INVALID, NOT_ALLOWED, what the daemon finds wrong with the index, or
+  /// CONNECTION.
+  public func open(
+    _ path: String, timeout: Duration? = nil
+  ) throws(WarmstartError) -> Checkpoint {
+    try Checkpoint(path, self, until: Deadline(timeout))
+  }
+
+  /// Opens a checkpoint to list its tensors, as above: its data files need not be readable.
+  package func openToList(
+    _ path: String, timeout: Duration? = nil
+  ) throws(WarmstartError) -> Checkpoint {
+    try Checkpoint(path, self, until: Deadline(timeout), needsData: false)
+  }
+
+  /// What the daemon holds, and for whom of this user.
+  public func status(timeout: Duration? = nil) throws(WarmstartError) -> StatusReport {
+    var report = StatusReport()
+    try call(.status, until: Deadline(timeout)) { _ in
+      PreparedCall { frame, _ in frame.beginEmpty() }
+    } each: { bytes, scratch, _ throws(MessageError) in
+      report = try StatusReport(unpacking: bytes, scratch)
+    }
+    return report
+  }
+
+  /// Whether the daemon serves; false while it is stopping.
+  ///
+  /// Throws CONNECTION if no daemon listens, or DEADLINE. See gRPC's health protocol.
+  public func isServing(timeout: Duration? = nil) throws(WarmstartError) -> Bool {
+    var health = Health.unknown
+    try call(.checkHealth, until: Deadline(timeout)) { _ in
+      PreparedCall { frame, scratch in frame.begin(HealthRequest(), scratch) }
+    } each: { bytes, scratch, _ throws(MessageError) in
+      health = try Health(unpacking: bytes, scratch)
+    }
+    return health == .serving
+  }
+
+  /// What a call sends on a given session.
+  struct PreparedCall {
+    var files: [File] = []
+    var features: [String] = []
+    let begin: (inout FieldWriter, Scratch) -> Void
+
+    init(
+      files: [File] = [], features: [String] = [],
+      _ begin: @escaping (inout FieldWriter, Scratch) -> Void
+    ) {
+      self.files = files
+      self.features = features
+      self.begin = begin
+    }
+  }
+
+  /// Makes a call, once more on a new connection if this one turns out to be lost.
+  ///
+  /// Every call can be made twice with the same effect. `prepare` runs for each try and must forget
+  /// what `each` gathered before. Returns the number of the session that answered.
+  @discardableResult
+  func call(
+    _ method: Method, until deadline: Deadline,
+    _ prepare: (Session) throws(SessionError) -> PreparedCall,
+    each: (RawSpan, Scratch, [File]) throws(MessageError) -> Void
+  ) throws(WarmstartError) -> Int {
+    try takingTurn(until: deadline) { session throws(WarmstartError) in
+      var isRetry = false
+      while true {
+        do throws(SessionError) {
+          let current: Session
+          if let session { current = session } else { current = try connect(until: deadline) }
+          session = current
+          let call = try prepare(current)
+          try current.call(
+            method, files: call.files, features: call.features, until: deadline, call.begin, each)
+          return current.number
+        } catch {
+          if case .failed(let status) = error { throw WarmstartError(status) }
+          session = nil
+          guard error.mayRetry, !isRetry, !deadline.hasPassed else {
+            throw WarmstartError(error)
+          }
+          isRetry = true
+        }
+      }
+    }
+  }
+
+  /// Closes a handle if its session still lives; a lost session has closed it already.
+  ///
+  /// Does not wait for a call that has its turn: that call closes the handle when it is done.
+  func giveBack(_ handle: UInt64, session number: Int) {
+    let session = state.withLock { state -> Session? in
+      guard !state.isTaken else {
+        state.closing.append((number, handle))
+        return nil
+      }
+      guard let session = state.session, session.number == number else { return nil }
+      state.isTaken = true
+      state.closing.append((number, handle))
+      return session
+    }
+    if let session { endTurn(session) }
+  }
+
+  /// Runs the body with the session, if there is one, when other threads' calls are done.
+  private func takingTurn<Result>(
+    until deadline: Deadline, _ body: (inout Session?) throws(WarmstartError) -> Result
+  ) throws(WarmstartError) -> Result {
+    let taken = state.wait(until: deadline) { state -> Session?? in
+      guard !state.isTaken else { return nil }
+      state.isTaken = true
+      let session = state.session
+      state.session = nil
+      return .some(session)
+    }
+    guard var session = taken else {
+      throw WarmstartError(
+        .deadline, "another thread's call on this client did not end in time")
+    }
+    defer { endTurn(session) }
+    return try body(&session)
+  }
+
+  /// Gives the next call its turn, after what was given back meanwhile is closed.
+  private func endTurn(_ session: Session?) {
+    var session = session
+    while true {
+      let closing = state.notifyingOne { state -> [(session: Int, handle: UInt64)] in
+        let closing = session == nil ? [] : state.closing
+        state.closing = []
+        guard closing.isEmpty else { return closing }
+        state.session = session
+        state.isTaken = false
+        return []
+      }
+      if closing.isEmpty { return }
+      for handle in closing where handle.session == session?.number {
+        do throws(SessionError) {
+          try session?.post(.close) { frame, scratch in
+            frame.begin(CloseRequest(handle: handle.handle), scratch)
+          }
+        } catch {
+          // What a lost connection held is given back by the daemon.
+          session = nil
+        }
+      }
+    }
+  }
+
+  private func connect(until deadline: Deadline) throws(SessionError) -> Session {
+    let number = state.withLock { state in
+      state.sessionCount += 1
+      return state.sessionCount
+    }
+    return try Session(
+      socketPath, number: number, label: label, until: deadline, whileWaiting: whileWaiting)
+  }
+}
+
+extension SessionError {
+  /// Whether another connection may do better.
+  fileprivate var mayRetry: Bool {
+    switch self {
+    case .lost(.tooLong): false
+    case .lost: true
+    case .refused(let status): status.reason == Reason.draining.rawValue
+    case .cannotConnect, .failed, .deadlinePassed: false
+    }
+  }
+}
+
+extension WarmstartError {
+  fileprivate init(_ error: SessionError) {
+    switch error {
+    case .failed(let status), .refused(let status): self.init(status)
+    case .deadlinePassed:
+      self.init(.deadline, "the daemon did not answer in time")
+    case .cannotConnect("", let errno):
+      self.init(.connection, "the path of the daemon's socket is empty", underlying: errno)
+    case .cannotConnect(let path, let errno)
+    where errno == .noSuchFileOrDirectory || errno == .connectionRefused:
+      let unit = SocketPath.group(of: path) == nil ? "warmstartd" : "its socket unit"
+      self.init(
+        .connection, "no daemon listens at \(path) (is \(unit) started?)", underlying: errno)
+    case .cannotConnect(let path, .permissionDenied):
+      let group = SocketPath.group(of: path).map { " (is it in the group \($0)?)" } ?? ""
+      self.init(
+        .notAllowed, "this user may not connect to \(path)\(group)", underlying: .permissionDenied)
+    case .cannotConnect(let path, let errno):
+      self.init(.connection, "cannot connect to \(path): \(errno)", underlying: errno)
+    case .lost(.tooLong(let count, let limit))
+    where limit == Connection.maximumRequestByteCount:
+      self.init(
+        .invalidRequest,
+        "the request has \(count) bytes, expected at most \(limit) (some 150,000 variables)")
+    case .lost(let error): self.init(.connection, "the connection was lost: \(error)")
+    }
+  }
+}
+
+extension Deadline {
+  /// The deadline of a timeout that begins now; `never` for nil.
+  init(_ timeout: Duration?) {
+    guard let timeout else {
+      self = .never
+      return
+    }
+    let (seconds, attoseconds) = timeout.components
+    let (whole, overflow) = Int(seconds).multipliedReportingOverflow(by: 1000)
+    let (sum, isLate) = whole.addingReportingOverflow(Int(attoseconds / 1_000_000_000_000_000))
+    let isForever = (overflow || isLate) && seconds > 0
+    self = isForever ? .never : .after(milliseconds: overflow ? 0 : sum)
+  }
+}

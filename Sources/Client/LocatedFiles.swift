@@ -1,0 +1,76 @@
+import WarmstartKernel
+import WarmstartLocate
+import WarmstartMessages
+import WarmstartProtobuf
+import WarmstartWire
+
+/// The files of a checkpoint, found and opened with this process's rights.
+struct LocatedFiles {
+  /// The path as TensorFlow reports it.
+  let path: String
+  let parts: [CheckpointFiles.Part]
+
+  /// Finds and opens the files as TensorFlow finds them; for its index alone, data files that can be.
+  init(_ path: String, needsData: Bool = true) throws(WarmstartError) {
+    do throws(LocateError) {
+      let files = try CheckpointFiles.locate(path)
+      self.path = files.prefix
+      parts = try files.openParts(needsData: needsData)
+    } catch {
+      throw WarmstartError(error)
+    }
+  }
+
+  /// Refers to the files: those that fit ride on the call itself, more are attached before.
+  func reference(
+    on session: Session, until deadline: Deadline
+  ) throws(SessionError) -> (CheckpointReference, [File]) {
+    // For the daemon's status, which others read.
+    let label = CheckpointFiles.absolute(path)
+    guard parts.count > Connection.maximumDescriptors else {
+      let files = parts.enumerated().map { position, part in
+        CheckpointFile(CheckpointFile.Role(part.role), .descriptor(position))
+      }
+      return (.files(files, label: label), parts.map(\.file))
+    }
+    var files: [CheckpointFile] = []
+    for start in stride(from: 0, to: parts.count, by: Connection.maximumDescriptors) {
+      let batch = parts[start..<min(start + Connection.maximumDescriptors, parts.count)]
+      var ids: [UInt64] = []
+      try session.call(.attach, files: batch.map(\.file), until: deadline) { frame, _ in
+        frame.beginEmpty()
+      } _: { bytes, scratch, _ throws(MessageError) in
+        ids = try AttachReply(unpacking: bytes, scratch).ids
+      }
+      guard ids.count == batch.count else {
+        throw .lost(.malformed("\(ids.count) ids for \(batch.count) files"))
+      }
+      files += zip(batch, ids).map { CheckpointFile(CheckpointFile.Role($0.role), .attached($1)) }
+    }
+    return (.files(files, label: label), [])
+  }
+}
+
+extension CheckpointFiles {
+  /// The files that the daemon needs: the index and its shards, or the tables.
+  ///
+  /// Which total is right if there are several only the index says: all go.
+  fileprivate func openParts(needsData: Bool) throws(LocateError) -> [Part] {
+    var parts = opened
+    guard format == .v2 else { return parts }
+    for total in totals.isEmpty ? [1] : totals {
+      parts += try openShards(total: total, leavingOutUnusable: !needsData)
+    }
+    return parts
+  }
+}
+
+extension CheckpointFile.Role {
+  fileprivate init(_ role: CheckpointFiles.Role) {
+    switch role {
+    case .index: self = .index
+    case .shard(let shard, of: let total): self = .shard(shard, of: total)
+    case .table: self = .table
+    }
+  }
+}

@@ -1,0 +1,160 @@
+package import CWarmstartProtobufC
+
+/// Writes the fields of a message from the last to the first, and whatever goes in front of it.
+///
+/// The length of a message precedes it: writing backwards, it is known when it is due. A frame's
+/// envelope and prefix follow its body in the same way, which saves two copies of every reply.
+package struct FieldWriter: Sendable {
+  /// Room for an envelope and the prefix; longer ones move the body.
+  private static let headroom = 256
+  /// Enough for most frames.
+  private static let smallestByteCount = 16 << 10
+
+  @usableFromInline var storage: [UInt8] = []
+  /// Where the frame begins; it ends with the storage.
+  @usableFromInline var start = 0
+
+  package init() {}
+
+  /// What there is of the frame.
+  package var bytes: ArraySlice<UInt8> { storage[start...] }
+
+  /// The number of bytes so far.
+  package var byteCount: Int { storage.count - start }
+
+  /// Begins a frame with an empty body, whose fields are then put in front of each other.
+  ///
+  /// `byteCount` is about how long it will be.
+  package mutating func begin(reserving byteCount: Int = 0) {
+    let needed = FieldWriter.headroom + byteCount
+    if storage.count < needed {
+      let count = max(needed, FieldWriter.smallestByteCount)
+      // Nothing in front of the start is read, and whoever moves the start writes what it uncovers.
+      storage = unsafe Array(unsafeUninitializedCapacity: count) { $1 = count }
+    }
+    start = storage.count
+  }
+
+  /// Begins a frame whose body is the message.
+  package mutating func begin(_ message: UnsafePointer<ProtobufCMessage>) {
+    begin()
+    unsafe prepend(message)
+  }
+
+  /// Gives the buffer back if it has become larger than most frames need, or than that many bytes.
+  package mutating func shrink(to byteCount: Int) {
+    guard storage.count > min(byteCount, 128 << 10) else { return }
+    self = FieldWriter()
+  }
+
+  // MARK: Fields, last first
+
+  @inlinable
+  package mutating func prepend(varint value: UInt64) {
+    guard value >= 0x80 || start == 0 else {
+      start -= 1
+      storage[start] = UInt8(truncatingIfNeeded: value)
+      return
+    }
+    let count = max(1, (64 - value.leadingZeroBitCount + 6) / 7)
+    unsafe prepend(byteCount: count) { place in
+      for index in 0..<count {
+        let group = UInt8(truncatingIfNeeded: value >> (7 * UInt64(index))) & 0x7f
+        unsafe place.storeBytes(
+          of: index < count - 1 ? group | 0x80 : group, toByteOffset: index, as: UInt8.self)
+      }
+    }
+  }
+
+  /// Turns everything so far into the contents of a length-delimited field.
+  package mutating func wrap(field: UInt64) {
+    guard byteCount > 0 else { return }
+    prepend(varint: UInt64(byteCount))
+    prepend(varint: field << 3 | 2)
+  }
+
+  package mutating func prepend(field: UInt64, _ value: UInt64) {
+    guard value != 0 else { return }
+    prepend(varint: value)
+    prepend(varint: field << 3)
+  }
+
+  /// Puts a field in front that is the bytes.
+  package mutating func prepend(field: UInt64, _ bytes: Span<UInt8>) {
+    prepend(bytes)
+    prepend(varint: UInt64(bytes.count))
+    prepend(varint: field << 3 | 2)
+  }
+
+  /// Puts bytes in front, which may be whole fields.
+  package mutating func prepend(_ bytes: Span<UInt8>) {
+    unsafe prepend(byteCount: bytes.count) { place in
+      unsafe bytes.withUnsafeBytes { bytes in
+        guard let source = bytes.baseAddress else { return }
+        unsafe place.copyMemory(from: source, byteCount: bytes.count)
+      }
+    }
+  }
+
+  /// Puts the fields of a message in front.
+  package mutating func prepend(_ message: UnsafePointer<ProtobufCMessage>) {
+    let count = unsafe protobuf_c_message_get_packed_size(message)
+    unsafe prepend(byteCount: count) { place in
+      let packed = unsafe protobuf_c_message_pack(
+        message, place.assumingMemoryBound(to: UInt8.self))
+      precondition(packed == count)
+    }
+  }
+
+  /// Puts a field in front that is the message whose fields the body puts in front.
+  package mutating func prepend(field: UInt64, message body: (inout FieldWriter) -> Void) {
+    let after = byteCount
+    body(&self)
+    prepend(varint: UInt64(byteCount - after))
+    prepend(varint: field << 3 | 2)
+  }
+
+  /// Puts a packed field of fixed width in front; nothing if it has no elements.
+  package mutating func prepend<Value: BitwiseCopyable>(field: UInt64, column: Span<Value>) {
+    guard !column.isEmpty else { return }
+    let bytes = unsafe column.bytes
+    prepend(field: field, Span(_bytes: bytes))
+  }
+
+  /// Puts a packed field of fixed width in front, whose elements are computed.
+  @inlinable
+  package mutating func prepend<Value: BitwiseCopyable>(
+    field: UInt64, count: Int, _ element: (Int) -> Value
+  ) {
+    guard count > 0 else { return }
+    let width = MemoryLayout<Value>.size
+    unsafe prepend(byteCount: count * width) { place in
+      for position in 0..<count {
+        unsafe place.storeBytes(
+          of: element(position), toByteOffset: position * width, as: Value.self)
+      }
+    }
+    prepend(varint: UInt64(count * width))
+    prepend(varint: field << 3 | 2)
+  }
+
+  /// Puts bytes in front that the body writes, all of them.
+  @inlinable
+  package mutating func prepend(byteCount: Int, _ write: (UnsafeMutableRawPointer) -> Void) {
+    guard byteCount > 0 else { return }
+    makeRoom(byteCount)
+    start -= byteCount
+    let start = start
+    unsafe storage.withUnsafeMutableBytes { bytes in
+      // There is room for so much behind the start.
+      unsafe write(bytes.baseAddress.unsafelyUnwrapped + start)
+    }
+  }
+
+  @usableFromInline mutating func makeRoom(_ count: Int) {
+    guard count > start else { return }
+    let room = count + max(byteCount, FieldWriter.headroom)
+    storage.insert(contentsOf: repeatElement(0, count: room), at: 0)
+    start += room
+  }
+}

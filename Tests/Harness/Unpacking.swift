@@ -1,8 +1,0 @@
-package import Messages
-
-/// Unpacks a response of `Resolve` that is the first to its call.
-package func unpackResolveReply(
-  _ bytes: RawSpan, _ scratch: Scratch
-) throws(MessageError) -> ResolveReply {
-  try ResolveReply(unpacking: bytes, scratch)
-}

@@ -1,0 +1,17 @@
+// Says what a service manager passed to it: a line for each descriptor, or the error.
+
+import Glibc
+import SystemPackage
+import WarmstartKernel
+import WarmstartSystemd
+
+do throws(Errno) {
+  for passed in try Activation().inherited {
+    let number = passed.socket.descriptor.borrowedNumber()
+    let isInherited = fcntl(number, F_GETFD) & FD_CLOEXEC == 0
+    print(number, "'\(passed.name)'", isInherited ? "inherited" : "close-on-exec")
+  }
+} catch {
+  print(error == .invalidArgument ? "EINVAL" : error == .badFileDescriptor ? "EBADF" : "\(error)")
+}
+if unsafe getenv("LISTEN_FDS") != nil { print("LISTEN_FDS") }

@@ -1,0 +1,41 @@
+import Foundation
+import Testing
+import WarmstartClient
+import WarmstartTensorModel
+import WarmstartTestSupport
+
+/// The example of the documentation, as it stands there.
+@Suite struct ExampleTests {
+  @Test func `the documented example runs`() throws {
+    let daemon = try RunningDaemon()
+    let socketPath = daemon.socketPath
+    let path = Golden.path("demo")
+    var printed = 0
+    func print(_ name: Name, _ shape: Shape, _ first: Float) { printed += 1 }
+
+    let client = Client(socket: socketPath, label: "fine-tune")
+    let variables = try Partitioner.fixedSize(shards: 4)
+      .partitions(of: "student/embeddings/word_embeddings", .float32, [8192, 256])
+    let resolved = try client.resolve(
+      path, ["bert/embeddings/": "student/embeddings/"], variables)
+    for tensor in resolved.tensors {
+      let weights = try tensor.elements(as: Float.self)
+      print(tensor.variable.name, tensor.shape, weights[0])
+    }
+
+    #expect(printed == 4)
+  }
+
+  @Test func `the documentation has the example that is tested`() throws {
+    let sources = Golden.repository
+    let page = try String(
+      contentsOf: sources.appending(
+        path: "Sources/Client/WarmstartClient.docc/WarmstartClient.md"), encoding: .utf8)
+    let test = try String(contentsOf: URL(filePath: #filePath), encoding: .utf8)
+    let shown = try #require(
+      page.split(separator: "```swift\n").last?.split(separator: "```").first)
+    for line in shown.split(separator: "\n") {
+      #expect(test.contains(line.trimmingCharacters(in: .whitespaces)), "\(line)")
+    }
+  }
+}

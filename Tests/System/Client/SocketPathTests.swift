@@ -1,0 +1,24 @@
+import Foundation
+import Testing
+import WarmstartTestSupport
+
+@testable import WarmstartClient
+
+/// The groups that the units let connect are those that a refused user is told of.
+@Suite struct SocketPathTests {
+  @Test(arguments: ["warmstartd.socket", "warmstart-admin.socket"])
+  func `the client knows whom each unit lets connect`(unit: String) throws {
+    let text = try String(contentsOfFile: Golden.path("../../../systemd/\(unit)"), encoding: .utf8)
+    func value(_ key: String) -> String? {
+      text.split(separator: "\n").first { $0.hasPrefix("\(key)=") }
+        .map { String($0.dropFirst(key.utf8.count + 1)) }
+    }
+    let path = try #require(value("ListenStream"))
+    #expect(SocketPath.group(of: path) == value("SocketGroup"))
+    #expect(SocketPath.group(of: path) != nil)
+  }
+
+  @Test func `who may connect elsewhere is not known`() {
+    #expect(SocketPath.group(of: "/tmp/s") == nil)
+  }
+}

@@ -1,0 +1,53 @@
+/// A trainer of the demo: it starts from a checkpoint that others start from at the same time.
+///
+/// usage: warmstart-demo-trainer CHECKPOINT
+///
+/// Prints a line for each variable and a checksum of what it got, then `ready`, and keeps its
+/// memory until its standard input ends. On a line `check` it looks at its memory again, on `resolve`
+/// it asks the daemon again, and says whether it found the same. `Student.swift` says what it gets.
+
+import Glibc
+import SystemPackage
+import WarmstartClient
+
+func train(_ path: String) throws {
+  let client = Client(label: "demo")
+  let resolved = try client.resolve(path, Student.map, Student.variables())
+
+  let digests = Student.checksums(resolved.tensors)
+  var report = ""
+  let width = resolved.tensors.map { $0.variable.name.description.count }.max() ?? 0
+  for tensor in resolved.tensors {
+    let name = tensor.variable.name.description
+    let filling = String(repeating: " ", count: width - name.count)
+    report += "\(name)\(filling) ← \(tensor.tensor) \(tensor.dtype.name) \(tensor.shape) "
+    report += "\(tensor.region.kind.rawValue)\n"
+  }
+  for (tensor, digest) in digests {
+    report += "sha256 \(tensor) \(digest)\n"
+  }
+  report += "ready \(resolved.tensors.reduce(0) { $0 + $1.byteCount })\n"
+  // Not `print`, which keeps what goes to a pipe until the end.
+  try FileDescriptor.standardOutput.writeAll(report.utf8)
+
+  // A real trainer would train now, with its variables in memory that nobody had to copy.
+  while let line = readLine() {
+    let tensors =
+      line == "resolve"
+      ? try resolved.checkpoint.resolve(Student.map, Student.variables()).tensors
+      : resolved.tensors
+    let isSame = Student.checksums(tensors).elementsEqual(digests, by: ==)
+    try FileDescriptor.standardOutput.writeAll("\(line): \(isSame ? "the same" : "other")\n".utf8)
+  }
+  withExtendedLifetime(resolved) {}
+}
+
+guard CommandLine.arguments.count == 2 else {
+  fatalError("usage: warmstart-demo-trainer CHECKPOINT")
+}
+do {
+  try train(CommandLine.arguments[1])
+} catch {
+  try FileDescriptor.standardError.writeAll("warmstart-demo-trainer: \(error)\n".utf8)
+  exit(1)
+}

@@ -1,0 +1,114 @@
+import SystemPackage
+import Testing
+import WarmstartCheckpoint
+import WarmstartKernel
+import WarmstartTensorModel
+import WarmstartTestSupport
+
+/// What tells a file, or one state of its bytes, from another: each thing by itself.
+@Suite struct IdentityTests {
+  /// What may differ between two looks at a file.
+  enum Difference: CaseIterable {
+    case device, inode, size, modified, changed
+
+    func applied(to status: FileStatus) -> FileStatus {
+      switch self {
+      case .device: status.changing(device: status.device + 1)
+      case .inode: status.changing(inode: status.inode + 1)
+      case .size: status.changing(size: status.size + 1)
+      case .modified: status.changing(modified: status.modified + 1)
+      case .changed: status.changing(changed: status.changed + 1)
+      }
+    }
+  }
+
+  private let opened: Opened
+
+  init() throws {
+    var writer = BundleWriter()
+    writer.add("a", dtype: 1, [4], floats(4))
+    opened = try Opened(writer)
+  }
+
+  @Test(arguments: Difference.allCases)
+  func `each difference makes other bytes`(_ difference: Difference) {
+    let status = opened.files.members[0].status
+    #expect(Generation.isSameBytes(status, status))
+    #expect(!Generation.isSameBytes(difference.applied(to: status), status))
+  }
+
+  @Test func `a time of change counts also when names came or went`() {
+    let status = opened.files.members[0].status
+    let linked = status.changing(changed: status.changed + 1, linkCount: status.linkCount + 1)
+    #expect(!Generation.isSameBytes(linked, status))
+    #expect(Generation.isRelinked(linked, since: status))
+  }
+
+  @Test(arguments: Difference.allCases)
+  func `only names differ if nothing else does but the time of change`(_ difference: Difference) {
+    let status = opened.files.members[0].status
+    let linked = status.changing(linkCount: status.linkCount + 1)
+    #expect(
+      Generation.isRelinked(difference.applied(to: linked), since: status)
+        == (difference == .changed))
+    #expect(!Generation.isRelinked(difference.applied(to: status), since: status))
+  }
+
+  @Test(arguments: Difference.allCases, [0, 1])
+  func `each difference of each file makes another generation`(
+    _ difference: Difference, _ position: Int
+  ) throws {
+    var members = opened.files.members
+    let generation = try Generation(members, openedBy: 1000)
+    #expect(generation == opened.files.generation)
+    let member = members[position]
+    members[position] = .init(
+      role: member.role, file: member.file, status: difference.applied(to: member.status))
+    #expect(try Generation(members, openedBy: 1000) != generation)
+  }
+
+  @Test func `another user's files are others where users can make up what a file system says`()
+    throws
+  {
+    // A regular file on a file system that is not one of those that are trusted.
+    let file = try File(opening: "/proc/version")
+    let strange = FileSet.Member(role: .index, file: file, status: try file.status())
+    let members = opened.files.members
+    #expect(try Generation(members, openedBy: 1) == Generation(members, openedBy: 2))
+    for index in [[strange, members[1]], [members[0], strange]] {
+      #expect(try Generation(index, openedBy: 1) != Generation(index, openedBy: 2))
+      #expect(try Generation(index, openedBy: 1) == Generation(index, openedBy: 1))
+    }
+  }
+
+  @Test(arguments: [0x794c_7630, 0x6573_5546, 0x6969, 0x0102_1997, 0x8584_58f6] as [Int64])
+  func `neither stacked nor foreign file systems are trusted`(_ number: Int64) {
+    // overlay, FUSE, NFS, 9p, ramfs.
+    #expect(!Generation.trustedFileSystems.contains(number))
+  }
+
+  @Test func `a file of each other device is kept open, and the index`() throws {
+    let members = opened.files.members
+    #expect(opened.files.onePerOtherDevice.isEmpty)
+    let elsewhere = try File(opening: "/proc/version")
+    let set = try FileSet(
+      [
+        (.index, members[0].file), (.shard(0, of: 3), elsewhere),
+        (.shard(1, of: 3), try File(opening: "/proc/version")),
+        (.shard(2, of: 3), members[1].file),
+      ], openedBy: 1000)
+    #expect(set.onePerOtherDevice.count == 1)
+    #expect(set.onePerOtherDevice.first?.file === elsewhere)
+  }
+
+  @Test func `a file that changed just now is looked at until its time has passed`() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/young"
+    try BundleFile.write([(0, [1, 2, 3])], byteCount: nil, to: path)
+    let file = try File(opening: FilePath(path))
+    let set = try FileSet([(.index, file)], openedBy: 1000)
+    // Whatever is written from here on shows.
+    try BundleFile.overwrite(path, at: 0, [4])
+    #expect(!Generation.isSameBytes(try file.status(), set.members[0].status))
+  }
+}

@@ -1,0 +1,52 @@
+import Testing
+import WarmstartLocate
+import WarmstartTestSupport
+
+/// What `Tests/Data/Cases/state-files.json` says of one text.
+private struct StateFileCase: SharedCase {
+  let name: String
+  let text: EscapedText
+  let path: EscapedText?
+  let error: String?
+  let line: Int?
+  let column: Int?
+  let says: String?
+}
+
+/// Every text went through TensorFlow 2.21's own reader, which says what must come of it.
+@Suite struct TextFormatTests {
+  @Test(arguments: try SharedCases.load("state-files", as: StateFileCase.self))
+  private func `what TensorFlow reads is read as it does, and refused where it refuses`(
+    given: StateFileCase
+  ) throws {
+    let scratch = try Scratch()
+    try scratch.write("checkpoint", bytes: given.text.bytes)
+    let error = try refusal(of: scratch.path)
+    switch error {
+    case .statePathEmpty(let state, _):
+      #expect(given.path?.bytes == [] && state == scratch("checkpoint"))
+    case .stateTargetMissing(_, let target, _):
+      let path = try #require(given.path)
+      #expect(Array(target.utf8) == Array(scratch("").utf8) + path.bytes)
+    case .stateMalformed(_, let line, let column, _, _):
+      #expect(given.path == nil && given.error == error.kind.reason)
+      #expect(given.line ?? line == line && given.column ?? column == column)
+      #expect(error.description.contains(":\(line):\(column): expected "))
+      #expect(error.description.contains(given.says ?? ""))
+    default:
+      throw error
+    }
+  }
+}
+
+extension LocateError.Kind {
+  /// The wire's name of the reason.
+  var reason: String {
+    switch self {
+    case .checkpointNotFound: "CHECKPOINT_NOT_FOUND"
+    case .checkpointStateInvalid: "CHECKPOINT_STATE_INVALID"
+    case .notAllowed: "NOT_ALLOWED"
+    case .system: "SYSTEM"
+    }
+  }
+}

@@ -1,0 +1,113 @@
+import Testing
+import WarmstartHarness
+import WarmstartKernel
+import WarmstartMessages
+import WarmstartProtobuf
+import WarmstartTensorModel
+import WarmstartTestSupport
+
+/// What is unpacked as an object graph, and what is not.
+@Suite struct ObjectGraphTests {
+  private typealias Object = ObjectGraphWriter.Object
+
+  private let scratch = Scratch()
+
+  private func unpack(_ objects: [Object]) throws(MessageError) -> ObjectGraph {
+    try ObjectGraph(unpacking: ObjectGraphWriter(objects).bytes, scratch)
+  }
+
+  @Test func `a graph is unpacked into rows in the order of its objects`() throws {
+    let graph = try unpack([
+      Object().child("v", 1).child("opt", 2), Object().variable("net/v", at: "v"),
+      Object().child("root", 0).slot("momentum", of: 1, 3), Object().attribute("", "", "k"),
+    ])
+    #expect(graph.count == 4)
+    #expect(graph.children.objects == [0, 0, 2])
+    #expect(graph.children.children == [1, 2, 0])
+    #expect((0..<3).map { graph.children.names[$0] } == ["v", "opt", "root"])
+    #expect(graph.attributes.objects == [1, 3])
+    #expect((0..<2).map { graph.attributes.names[$0] } == ["VARIABLE_VALUE", ""])
+    #expect((0..<2).map { graph.attributes.fullNames[$0] } == ["net/v", ""])
+    #expect(
+      (0..<2).map { graph.attributes.keys[$0] } == ["v/.ATTRIBUTES/VARIABLE_VALUE", "k"])
+    #expect(graph.slotVariables.objects == [2])
+    #expect(graph.slotVariables.variables == [1])
+    #expect(graph.slotVariables.slots == [3])
+    #expect(graph.slotVariables.names[0] == "momentum")
+    #expect(graph.fault == nil)
+  }
+
+  @Test func `a graph without objects is one`() throws {
+    #expect(try ObjectGraph(unpacking: [], scratch) == ObjectGraph())
+  }
+
+  @Test func `unknown fields are ignored`() throws {
+    let saver = RawMessage().adding(1, "saver").bytes
+    let object = Object().child("a", 0).adding(4, saver).adding(5, [8, 1])
+    let bytes = ObjectGraphWriter([object]).bytes + RawMessage().adding(9, 9).bytes
+    let graph = try ObjectGraph(unpacking: bytes, scratch)
+    #expect(graph.count == 1)
+    #expect(graph.children.children == [0])
+  }
+
+  @Test func `names are bytes, NUL and what is not UTF-8 included`() throws {
+    let child: [UInt8] = [0x12, 3, 0xff, 0, 0x41]
+    let graph = try unpack([Object().adding(1, child)])
+    #expect(graph.children.names[0] == Name([0xff, 0, 0x41]))
+  }
+
+  @Test func `an object below 0 is none`() throws {
+    #expect(try unpack([Object().child("a", -1)]).fault == "it refers to object -1 of 1")
+  }
+
+  @Test(arguments: [
+    Array("not a protobuf".utf8), [0x0a, 5], [0x0a, 2, 0x0a, 9], [8, 1], [0x0a], [0x0b],
+    [0x0a, 4, 0x0a, 2, 0x12, 9], [0, 0], [0xff],
+  ])
+  func `what does not parse is malformed`(_ bytes: [UInt8]) {
+    #expect(throws: MessageError.self) { try ObjectGraph(unpacking: bytes, scratch) }
+  }
+
+  @Test func `a name that is too long is malformed`() {
+    let name = String(repeating: "n", count: ObjectGraph.maximumNameByteCount + 1)
+    for object in [
+      Object().child(name, 0), Object().attribute(name, "", ""), Object().attribute("", name, ""),
+      Object().attribute("", "", name), Object().slot(name, of: 0, 0),
+    ] {
+      #expect(throws: MessageError.self) { try unpack([object]) }
+    }
+  }
+
+  /// Two bytes each, of which a row has 12 to 28 and protobuf-c's struct more.
+  @Test(arguments: [1, 2, 3])
+  func `rows of nothing are refused for what they would take`(_ field: Int) {
+    var object = Object()
+    for _ in 0..<1 << 16 { object = object.adding(field, []) }
+    let bytes = ObjectGraphWriter([object]).bytes
+    #expect(throws: MessageError.tooLarge(limit: ObjectGraph.unpackByteCount(bytes.count))) {
+      try ObjectGraph(unpacking: bytes, scratch)
+    }
+  }
+
+  @Test func `more objects than there may be are malformed`() {
+    var bytes: [UInt8] = [0x0a, 0]
+    while bytes.count <= ObjectGraph.maximumCount * 2 { bytes += bytes }
+    #expect(throws: MessageError.self) { try ObjectGraph(unpacking: bytes, scratch) }
+  }
+
+  @Test func `an honest graph of a hundred thousand variables is taken`() throws {
+    let count = 100_000
+    var root = Object().child("optimizer", count + 1)
+    var optimizer = Object()
+    var variables: [Object] = []
+    for number in 0..<count {
+      root = root.child("\(number)", number + 1)
+      optimizer = optimizer.slot("m", of: number + 1, number + 1)
+      variables.append(Object().variable("Variable", at: "\(number)"))
+    }
+    let graph = try unpack([root] + variables + [optimizer])
+    #expect(graph.count == count + 2)
+    #expect(graph.fault == nil)
+    #expect(graph.attributes.objects.count == count)
+  }
+}

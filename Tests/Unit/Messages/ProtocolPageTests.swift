@@ -1,0 +1,18 @@
+import Foundation
+import Testing
+import WarmstartTensorModel
+import WarmstartTestSupport
+
+/// The protocol's page says what the code does, as far as a test can see it.
+@Suite struct ProtocolPageTests {
+  @Test func `the page lists every reason with its code`() throws {
+    let sources = Golden.repository
+    let page = try String(
+      contentsOf: sources.appending(path: "Sources/Server/Server.docc/Protocol.md"),
+      encoding: .utf8)
+    for reason in Reason.allCases {
+      let row = "| `\(reason.rawValue)` | \(reason.code.name) |"
+      #expect(page.contains(row), "the page lacks \(row)")
+    }
+  }
+}

@@ -1,0 +1,69 @@
+import SystemPackage
+import Testing
+import WarmstartHarness
+import WarmstartKernel
+import WarmstartMessages
+import WarmstartServer
+import WarmstartTensorModel
+import WarmstartTestSupport
+
+/// An operator learns that files are damaged, and not each time that somebody asks for them.
+@Suite(.serialized, .descriptorsBalanced) struct DamageTests {
+  @Test func `each damaged checkpoint is told once`() throws {
+    let daemon = try ServedDaemon()
+    let directory = try TemporaryDirectory()
+    var writer = BundleWriter()
+    writer.add("t", dtype: 4, [3], [1, 2, 3])
+    writer.add("u", dtype: 4, [3], [4, 5, 6])
+    for key in ["t", "u"] as [BundleWriter.Key] { writer.change(key) { $0.checksum ^= 1 } }
+    for name in ["one", "two"] {
+      let prefix = try writer.write(to: directory.path, named: name).prefix
+      for _ in 0..<2 {
+        let peer = try daemon.connect()
+        let passed = try PassedFiles(prefix, label: "a\u{1b}/\(name)")
+        let handle = try peer.handle(passed)
+        for tensor in ["t", "u"] as [Name] {
+          try peer.resolve(
+            .handle(handle), AssignmentMap([AssignmentMap.Pair(tensor, .name("w"))]),
+            [Variable("w", .uint8, [3])])
+          #expect(try peer.answer().reason == "CHECKSUM_MISMATCH")
+        }
+      }
+    }
+    let told = daemon.warnings
+    #expect(told.count == 2)
+    for (warning, name) in zip(told, ["one", "two"]) {
+      #expect(
+        warning.hasPrefix("checkpoint a\\u{1B}/\(name), opened by user "), "\(warning)")
+      #expect(warning.contains("DATA_LOSS (CHECKSUM_MISMATCH): "))
+    }
+  }
+
+  @Test func `an index that cannot be read is told, other refusals are not`() throws {
+    let daemon = try ServedDaemon()
+    let peer = try daemon.connect()
+    let files = try PassedFiles.golden().files
+    let data = [CheckpointFile(.index, .descriptor(0))]
+    #expect(try peer.open([files[1]], .files(data, label: "l")).reason == "CORRUPT")
+    #expect(daemon.warnings.count == 1)
+    try peer.resolve(.handle(7), [:], [])
+    #expect(try peer.answer().reason == "INVALID_REQUEST")
+    let handle = try peer.handle(try PassedFiles.golden())
+    let nothing = AssignmentMap([AssignmentMap.Pair("none", .name("w"))])
+    try peer.resolve(.handle(handle), nothing, [Variable("w", .float32, [3])])
+    #expect(try peer.answer().reason == "TENSOR_NOT_FOUND")
+    #expect(daemon.warnings.count == 1)
+  }
+
+  @Test func `a file of another format is its client's mistake, and no operator is told`() throws {
+    let daemon = try ServedDaemon()
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/model.h5"
+    try BundleFile.write([(0, [0x89] + Array("HDF\r\n\u{1a}\n".utf8))], byteCount: 2048, to: path)
+    let file = try File(opening: FilePath(path))
+    let peer = try daemon.connect()
+    let table = [CheckpointFile(.table, .descriptor(0))]
+    #expect(try peer.open([file], .files(table, label: "l")).reason == "UNSUPPORTED")
+    #expect(daemon.warnings.isEmpty)
+  }
+}
