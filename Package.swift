@@ -99,7 +99,7 @@ let package = Package(
 
     // The dependencies are the arrows of the design page.
     target("Kernel", ["CLinux"], [system]),
-    target("Table", ["CISAL", "CSnappy"]),
+    target("Table", ["CISAL", "CSnappy", "TensorModel"]),
     target("TensorModel", []),
     target("Protobuf", ["CProtobufC"]),
     target("Messages", ["CMessages", "CProtobufC", "Protobuf", "TensorModel"]),

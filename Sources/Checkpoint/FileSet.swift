@@ -179,18 +179,12 @@ package struct FileSet: Sendable {
   ///
   /// A checkpoint that was saved again with another number of shards leaves files of both totals.
   package func position(ofShard shard: Int32, of total: Int) -> Int? {
-    var range = shards.indices
-    while !range.isEmpty {
-      let middle = range.lowerBound + range.count / 2
-      let found = shards[middle]
-      if found.total == total, found.shard == Int(shard) { return found.position }
-      if (found.total, found.shard) < (total, Int(shard)) {
-        range = middle + 1..<range.upperBound
-      } else {
-        range = range.lowerBound..<middle
-      }
+    let wanted = (total, Int(shard))
+    let place = shards.partitioningIndex { ($0.total, $0.shard) >= wanted }
+    guard place < shards.count, (shards[place].total, shards[place].shard) == wanted else {
+      return nil
     }
-    return nil
+    return shards[place].position
   }
 
   /// What to call a shard, or a V1 table, in a message: by its file, also if that is missing.

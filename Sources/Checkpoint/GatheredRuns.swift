@@ -17,14 +17,7 @@ struct GatherOrder {
 
     /// The first place of an index of the tensor that is at least as large.
     func place(of source: Int) -> Int {
-      var range = order.indices
-      while !range.isEmpty {
-        let middle = range.lowerBound + range.count / 2
-        range =
-          self.source(middle) >= source
-          ? range.lowerBound..<middle : middle + 1..<range.upperBound
-      }
-      return range.lowerBound
+      order.partitioningIndex { indices[$0] >= source }
     }
   }
 

@@ -30,8 +30,8 @@ struct Records: Sendable {
   /// The number of runs that are in the block of one.
   func count(inBlockOf run: Int, _ stored: [Checkpoint.StoredBytes]) -> Int {
     let wanted = (stored[run].shard, stored[run].offset)
-    let first = order.place { (stored[$0].shard, stored[$0].offset) < wanted }
-    return order.place { (stored[$0].shard, stored[$0].offset) <= wanted } - first
+    let first = order.partitioningIndex { (stored[$0].shard, stored[$0].offset) >= wanted }
+    return order.partitioningIndex { (stored[$0].shard, stored[$0].offset) > wanted } - first
   }
 
   /// Finds the values of all runs of a block in its contents.
@@ -39,8 +39,8 @@ struct Records: Sendable {
     in contents: [UInt8], ofBlockOf run: Int, _ stored: [Checkpoint.StoredBytes]
   ) throws(TableError) -> [Int: Range<Int>] {
     let wanted = stored[run]
-    var place = order.place {
-      (stored[$0].shard, stored[$0].offset) < (wanted.shard, wanted.offset)
+    var place = order.partitioningIndex {
+      (stored[$0].shard, stored[$0].offset) >= (wanted.shard, wanted.offset)
     }
     var values: [Int: Range<Int>] = [:]
     var block = try DataBlock(contents.rawSpan, at: wanted.offset)

@@ -1,3 +1,5 @@
+import WarmstartTensorModel
+
 /// A table of which only the index is in memory, so that single entries of a large file can be read.
 ///
 /// Who has the file reads the bytes, in this order: the last `footerByteCount`, which say where the
@@ -75,17 +77,11 @@ package struct TableIndex: Sendable {
 
   /// The block that holds a key if the table has it; nil if the table ends before.
   package func block(of key: [UInt8]) -> Block? {
-    var range = blocks.indices
-    while !range.isEmpty {
-      let middle = range.lowerBound + range.count / 2
-      let start = middle == 0 ? 0 : keyEnds[middle - 1]
-      if Key.precedes(keys.span.extracting(start..<keyEnds[middle]), key.span) {
-        range = middle + 1..<range.upperBound
-      } else {
-        range = range.lowerBound..<middle
-      }
+    let place = blocks.indices.partitioningIndex { block in
+      let start = block == 0 ? 0 : keyEnds[block - 1]
+      return !Key.precedes(keys.span.extracting(start..<keyEnds[block]), key.span)
     }
-    return range.lowerBound < blocks.count ? blocks[range.lowerBound] : nil
+    return place < blocks.count ? blocks[place] : nil
   }
 }
 
