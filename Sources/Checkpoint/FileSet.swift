@@ -7,21 +7,13 @@ package import WarmstartTensorModel
 /// Every read goes through the descriptors of the client that waits for it: what a client does to its
 /// descriptions, or a file system to its reads, is that client's failure alone.
 package struct FileSet: Sendable {
-  /// What a file is for.
-  package enum Role: Sendable, Hashable {
-    case index
-    case shard(Int, of: Int)
-    /// A table of a V1 checkpoint.
-    case table
-  }
-
   /// A file, and what it was when the client passed it.
   package struct Member: Sendable {
-    package let role: Role
+    package let role: FileRole
     package let file: File
     package let status: FileStatus
 
-    package init(role: Role, file: File, status: FileStatus) {
+    package init(role: FileRole, file: File, status: FileStatus) {
       self.role = role
       self.file = file
       self.status = status
@@ -44,7 +36,7 @@ package struct FileSet: Sendable {
   /// it may read the bytes and nothing more. Waits for files that changed just now; `checkIn` throws if
   /// nobody waits for the result any more.
   package init(
-    _ files: [(role: Role, file: File)], openedBy uid: UInt32,
+    _ files: [(role: FileRole, file: File)], openedBy uid: UInt32,
     checkIn: () throws(Problem) -> Void = {}
   ) throws(Problem) {
     var members: [Member] = []
@@ -101,7 +93,7 @@ package struct FileSet: Sendable {
   /// A file that changed within the clock's last step could change again without a trace, as in git's
   /// index. Throws `checkpointChanged` if it does not come to rest.
   private static func settled(
-    _ file: File, _ first: FileStatus, as role: Role, since began: inout Int64?,
+    _ file: File, _ first: FileStatus, as role: FileRole, since began: inout Int64?,
     _ checkIn: () throws(Problem) -> Void
   ) throws(Problem) -> FileStatus {
     var status = first
@@ -192,16 +184,9 @@ package struct FileSet: Sendable {
     if let position = position(ofShard: shard, of: total) { return "\(members[position])" }
     let suffix = ".index".utf8
     guard !isTables, let name = index.file.name, name.suffix(suffix.count).elementsEqual(suffix)
-    else { return "\(Role.shard(Int(shard), of: total))" }
+    else { return "\(FileRole.shard(Int(shard), of: total))" }
     let prefix = Name(name.dropLast(suffix.count))
-    return "data file \(prefix).data-\(FileSet.padded(Int(shard)))-of-\(FileSet.padded(total))"
-  }
-
-  /// A number in five places, as TensorFlow formats it for a file's name.
-  private static func padded(_ number: Int) -> String {
-    let digits = String(number.magnitude)
-    let sign = number < 0 ? "-" : ""
-    return sign + String(repeating: "0", count: max(0, 5 - sign.count - digits.count)) + digits
+    return "data file \(prefix).data-\(ShardName(number: Int(shard), total: total).text)"
   }
 
   /// Whether the files may be the same but for their names, some of which have come or gone.
@@ -241,15 +226,5 @@ extension FileSet.Member: CustomStringConvertible {
       case .table: "V1 table"
       }
     return "\(kind) \(Name(name[...]))"
-  }
-}
-
-extension FileSet.Role: CustomStringConvertible {
-  package var description: String {
-    switch self {
-    case .index: "index file"
-    case .shard(let shard, of: let total): "data file of shard \(shard) of \(total)"
-    case .table: "V1 table"
-    }
   }
 }

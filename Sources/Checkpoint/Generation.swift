@@ -8,7 +8,7 @@ package import WarmstartTensorModel
 /// only while somebody holds it open; the store holds the index.
 package struct Generation: Sendable, Hashable {
   private struct Member: Sendable, Hashable {
-    let role: FileSet.Role
+    let role: FileRole
     let device: UInt64
     let inode: UInt64
     let size: Int

@@ -1,5 +1,6 @@
 package import SystemPackage
 package import WarmstartKernel
+package import WarmstartTensorModel
 
 /// The files that a checkpoint's path leads to, opened with this user's rights.
 ///
@@ -15,23 +16,12 @@ package struct CheckpointFiles: Sendable {
     case v2
   }
 
-  /// What a file is for.
-  package enum Role: Sendable, Hashable {
-    case index
-    case shard(Int, of: Int)
-    /// A table of a V1 checkpoint.
-    case table
-  }
-
   /// One open file of a checkpoint.
   package struct Part: Sendable {
-    package let role: Role
+    package let role: FileRole
     package let path: FilePath
     package let file: File
   }
-
-  /// The most files that a checkpoint may have: the wire takes no more for one.
-  package static let maximumFileCount = 4096
 
   package let format: Format
 
@@ -66,8 +56,8 @@ package struct CheckpointFiles: Sendable {
   ) throws(LocateError) -> [Part] {
     let there = listed.map { $0.filter { $0.total == total }.map(\.number).sorted() }
     // Of those that are there if that is known: not all need be.
-    guard (there?.count ?? total) < Self.maximumFileCount else {
-      throw .tooManyFiles(path: prefix, limit: Self.maximumFileCount)
+    guard (there?.count ?? total) < maximumCheckpointFiles else {
+      throw .tooManyFiles(path: prefix, limit: maximumCheckpointFiles)
     }
     let numbers = there ?? Array(0..<max(0, total))
     var parts: [Part] = []
