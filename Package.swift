@@ -105,7 +105,7 @@ let package = Package(
     target("Messages", ["CMessages", "CProtobufC", "Protobuf", "TensorModel"]),
     target("Systemd", ["CSystemd", "Kernel"], [system]),
     target("Locate", ["Kernel", "TensorModel"], [system]),
-    target("Checkpoint", ["Kernel", "Table", "TensorModel", "Messages", "Protobuf"], [system]),
+    target("Checkpoint", ["Kernel", "Table", "TensorModel", "Protobuf"], [system]),
     target("Wire", ["Kernel", "Protobuf"], [system]),
     target("Store", ["Checkpoint", "Kernel", "TensorModel"], [system]),
     target(
@@ -148,7 +148,7 @@ let package = Package(
     unitTests("Locate", ["Locate", "Kernel", "TensorModel"]),
     unitTests("Messages", ["Harness", "Wire", "Messages", "Protobuf", "Kernel", "TensorModel"]),
     unitTests("Wire", ["Harness", "Wire", "Messages", "Protobuf", "Kernel"]),
-    unitTests("Checkpoint", ["Checkpoint", "Table", "Kernel", "TensorModel"]),
+    unitTests("Checkpoint", ["Checkpoint", "Table", "Kernel", "TensorModel", "Protobuf"]),
     unitTests("Store", ["Store", "Checkpoint", "Kernel", "Table", "TensorModel"]),
     unitTests(
       "Server",

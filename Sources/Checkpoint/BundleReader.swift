@@ -1,6 +1,5 @@
 import SystemPackage
 import WarmstartKernel
-import WarmstartMessages
 import WarmstartProtobuf
 import WarmstartTable
 package import WarmstartTensorModel
@@ -139,31 +138,35 @@ package struct BundleReader {
   // MARK: Entries
 
   private mutating func readEntries(_ bytes: [UInt8]) throws(Problem) {
-    let scratch = Scratch()
-    var lengths: [Int] = []
+    var entry = BundleEntry()
     var table = try openTable(bytes.rawSpan, file)
     while try advance(&table, file) {
       try steps.step()
-      if header != nil, try takePlain(table.key, table.value, &lengths) { continue }
-      let key = Array(table.key)
+      let key = Span<UInt8>(_bytes: table.key)
+      let value = Span<UInt8>(_bytes: table.value)
       if header == nil {
-        header = try header(key, table.value, scratch)
+        header = try header(key, value)
+      } else if key[0] == 0 {
+        // It is kept, with its arrays.
+        var entry = BundleEntry()
+        try parse(value, of: key, into: &entry)
+        try takeCoded(Array(table.key), entry)
       } else {
-        try take(key, try entry(key, table.value, scratch))
+        try parse(value, of: key, into: &entry)
+        try spend(keyByteCount: key.count, entry, 96)
+        try append(key, entry)
       }
     }
     guard header != nil else { throw isEmpty }
   }
 
-  private func header(
-    _ key: [UInt8], _ value: RawSpan, _ scratch: Scratch
-  ) throws(Problem) -> BundleHeader {
+  private func header(_ key: Span<UInt8>, _ value: Span<UInt8>) throws(Problem) -> BundleHeader {
     guard key.isEmpty else {
-      throw Problem(.corrupt, "\(file()) has no header before \(Name(key[...]).inMessage)")
+      throw Problem(.corrupt, "\(file()) has no header before \(Name(copying: key).inMessage)")
     }
     let header: BundleHeader
     do {
-      header = try BundleHeader(unpacking: value, scratch)
+      header = try BundleHeader(parsing: value)
     } catch {
       throw Problem(
         .corrupt, "the header of \(file()) is not parseable, expected a BundleHeaderProto")
@@ -172,57 +175,36 @@ package struct BundleReader {
     return header
   }
 
-  private func entry(
-    _ key: [UInt8], _ value: RawSpan, _ scratch: Scratch
-  ) throws(Problem) -> BundleEntry {
+  private func parse(
+    _ value: Span<UInt8>, of key: Span<UInt8>, into entry: inout BundleEntry
+  ) throws(Problem) {
     do {
-      return try BundleEntry(unpacking: value, scratch, limit: allowance)
+      try entry.parse(value, limit: allowance)
     } catch .tooLarge {
       throw isTooLarge
     } catch {
+      let name = Name(copying: key)
       throw Problem(
         .corrupt,
-        "the entry of tensor \(Name(key[...]).inMessage) in \(file()) is not parseable, "
-          + "expected a BundleEntryProto", tensor: Name(key[...]))
+        "the entry of tensor \(name.inMessage) in \(file()) is not parseable, "
+          + "expected a BundleEntryProto", tensor: name)
     }
   }
 
-  /// Takes the entry of a tensor that is stored whole; false if this one has to be looked at closely.
-  private mutating func takePlain(
-    _ key: RawSpan, _ value: RawSpan, _ lengths: inout [Int]
-  ) throws(Problem) -> Bool {
-    let name = Span<UInt8>(_bytes: key)
-    guard !name.isEmpty, name[0] != 0, let entry = PlainEntry(value, lengths: &lengths),
-      let dtype = DataType(rawValue: entry.dtype), dtype != .resource,
-      lengths.count <= BundleReader.maximumRank, Shape(lengths).elementCount != nil
-    else { return false }
-    try expectRoom()
-    try spend(name.count + lengths.count * 8 + 96)
-    stored.append(
-      Checkpoint.StoredBytes(
-        shard: max(Checkpoint.StoredBytes.missing + 1, entry.shard),
-        maskedChecksum: entry.maskedChecksum, offset: entry.offset, byteCount: entry.byteCount))
-    storedEnds.append(stored.count)
-    catalog.append(name, dtype, lengths.span)
-    return true
-  }
-
-  private mutating func take(_ key: [UInt8], _ entry: BundleEntry) throws(Problem) {
-    try spend(key, entry)
-    if key.first == 0 {
-      codedPositions[key] = codedEntries.count
-      codedEntries.append((key, entry))
-    } else {
-      try append(key, entry)
-    }
+  private mutating func takeCoded(_ key: [UInt8], _ entry: BundleEntry) throws(Problem) {
+    try spend(keyByteCount: key.count, entry, 256)
+    codedPositions[key] = codedEntries.count
+    codedEntries.append((key, entry))
   }
 
   /// Takes what is held of an entry from the allowance; throws if that is more than is left.
-  private mutating func spend(_ key: [UInt8], _ entry: BundleEntry) throws(Problem) {
-    // Arrays and dictionaries of entries, by the sizes of their elements.
-    let own = key.count + entry.shape.count * 8 + (key.first == 0 ? 256 : 96)
+  ///
+  /// `own` is what arrays and dictionaries take for it, by the sizes of their elements.
+  private mutating func spend(
+    keyByteCount: Int, _ entry: BundleEntry, _ own: Int
+  ) throws(Problem) {
     let slices = entry.slices.reduce(0) { $0 + 128 + $1.count * 16 }
-    try spend(own + slices)
+    try spend(keyByteCount + entry.shape.count * 8 + own + slices)
   }
 
   private mutating func spend(_ byteCount: Int) throws(Problem) {
@@ -251,29 +233,35 @@ package struct BundleReader {
     }
   }
 
-  private mutating func append(_ key: [UInt8], _ entry: BundleEntry) throws(Problem) {
+  private mutating func append(_ key: Span<UInt8>, _ entry: BundleEntry) throws(Problem) {
     try expectRoom()
-    let name = Name(key[...])
     guard let dtype = DataType(rawValue: entry.dtype), dtype != .resource else {
-      throw .unknownDtype(entry.dtype, of: name, in: file())
+      throw .unknownDtype(entry.dtype, of: Name(copying: key), in: file())
     }
     let shape = Shape(entry.shape)
     guard shape.rank <= BundleReader.maximumRank, shape.elementCount != nil else {
-      throw .invalidShape(entry.shape, of: name, in: file())
+      throw .invalidShape(entry.shape, of: Name(copying: key), in: file())
     }
-    guard !entry.slices.isEmpty else {
+    if entry.slices.isEmpty {
       stored.append(entry.storedBytes)
       storedEnds.append(stored.count)
-      catalog.append(name, dtype, shape)
-      return
+      catalog.append(key, dtype, entry.shape.span)
+    } else {
+      try appendSliced(Name(copying: key), dtype, shape, entry)
     }
+  }
+
+  /// Takes a tensor that is stored in slices, whose entries have come before.
+  private mutating func appendSliced(
+    _ name: Name, _ dtype: DataType, _ shape: Shape, _ entry: BundleEntry
+  ) throws(Problem) {
     var slices: [Slice] = []
     for extents in entry.slices {
       try steps.step()
       slices.append(try slice(extents, of: name, shape))
-      try spendKey(key.count)
+      try spendKey(name.bytes.count)
       let coded = SliceKey.encode(
-        name: key[...], extents: extents.map { ($0.start, $0.length) })
+        name: name.bytes, extents: extents.map { ($0.start, $0.length) })
       if let position = codedPositions[coded] {
         listed.insert(position)
         let slice = codedEntries[position].entry
@@ -343,7 +331,7 @@ package struct BundleReader {
     }
     for position in codedEntries.indices where !listed.contains(position) {
       try steps.step()
-      try append(codedEntries[position].key, codedEntries[position].entry)
+      try append(codedEntries[position].key.span, codedEntries[position].entry)
     }
     let shift = stored.count
     stored += others.1
@@ -360,33 +348,9 @@ package struct BundleReader {
 extension BundleEntry {
   fileprivate var storedBytes: Checkpoint.StoredBytes {
     Checkpoint.StoredBytes(
-      shard: max(Checkpoint.StoredBytes.missing + 1, Int32(clamping: shard)),
+      shard: max(Checkpoint.StoredBytes.missing + 1, shard),
       maskedChecksum: maskedChecksum,
       offset: offset, byteCount: byteCount)
-  }
-}
-
-extension BundleHeader.Version {
-  /// The version of the formats that the readers here are, as TensorFlow counts.
-  private static let current = 1
-
-  /// Throws if the writer says that readers of this version must not read the checkpoint.
-  func expectReadable(_ file: () -> String) throws(Problem) {
-    let current = Self.current
-    func refusal(_ fault: String) -> Problem { Problem(.versionMismatch, "\(file()): \(fault)") }
-    if producer < 0 {
-      throw refusal(
-        "checkpoint producer version \(producer) below min producer 0 supported; save it again")
-    }
-    if minimumConsumer > current {
-      throw refusal(
-        "checkpoint min consumer version \(minimumConsumer) above current version \(current); "
-          + "it takes a newer reader")
-    }
-    if badConsumers.contains(current) {
-      throw refusal(
-        "checkpoint disallows consumer version \(current), the one there is; save it again")
-    }
   }
 }
 
@@ -447,5 +411,12 @@ extension Problem {
       "tensor \(tensor.inMessage) has the invalid shape [\(text)] in \(file), expected at most "
         + "\(BundleReader.maximumRank) axes, none negative, and less than 2^63 elements",
       tensor: tensor)
+  }
+}
+
+extension Name {
+  /// Makes a name of bytes that belong to somebody else.
+  init(copying bytes: Span<UInt8>) {
+    self.init(Array(RawSpan(_elements: bytes))[...])
   }
 }

@@ -1,6 +1,4 @@
 import WarmstartKernel
-import WarmstartMessages
-import WarmstartProtobuf
 package import WarmstartTensorModel
 
 extension Checkpoint {
@@ -38,9 +36,10 @@ extension Checkpoint {
 
   /// The memory that it takes to read the object graph in a stored run, in bytes, at most about.
   package func objectGraphReadingByteCount(_ run: Int) -> Int {
-    // The bytes, and those that are read; unpacked, and kept in columns, also of axes.
+    // The bytes, and those that are read; the graph, and the axes of its tensors.
     let byteCount = max(0, stored[run].byteCount)
-    return 2 * byteCount + 3 * ObjectGraph.unpackByteCount(byteCount)
+    return 2 * byteCount + ObjectGraph.memoryByteCount(ofMessage: byteCount)
+      + ObjectGraph.maximumAxisCount(ofMessage: byteCount) * MemoryLayout<Int>.stride
   }
 }
 
@@ -56,11 +55,11 @@ extension Loading {
     }
     let graph: ObjectGraph
     do {
-      graph = try ObjectGraph(unpacking: bytes, Scratch())
+      graph = try ObjectGraph(parsing: bytes.span)
     } catch {
       throw checkpoint.problem(tensor, .corrupt, "is no object graph: \(error)")
     }
-    let limit = ObjectGraph.unpackByteCount(bytes.count) / MemoryLayout<Int>.stride
+    let limit = ObjectGraph.maximumAxisCount(ofMessage: bytes.count)
     let fault = graph.fault ?? graph.excess(in: checkpoint.catalog, overAxes: limit)
     if let fault { throw checkpoint.problem(tensor, .corrupt, "is no object graph: \(fault)") }
     return graph
@@ -68,6 +67,11 @@ extension Loading {
 }
 
 extension ObjectGraph {
+  /// The most axes that the tensors of a graph may have in all, by the bytes of its message.
+  fileprivate static func maximumAxisCount(ofMessage byteCount: Int) -> Int {
+    2 * byteCount + 8192
+  }
+
   /// What is wrong if the attributes' tensors have more axes in all than are allowed.
   ///
   /// A row of ten bytes may name a tensor of 254 axes, and the next row the same again.

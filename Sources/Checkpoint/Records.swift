@@ -1,5 +1,4 @@
 import WarmstartKernel
-import WarmstartMessages
 import WarmstartProtobuf
 import WarmstartTable
 import WarmstartTensorModel

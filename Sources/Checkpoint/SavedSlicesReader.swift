@@ -1,6 +1,5 @@
 import SystemPackage
 import WarmstartKernel
-import WarmstartMessages
 import WarmstartProtobuf
 import WarmstartTable
 package import WarmstartTensorModel
@@ -162,28 +161,22 @@ package struct SavedSlicesReader {
   private mutating func takeTensor(
     _ bytes: Span<UInt8>, from source: Source, _ table: Int32, _ index: TableIndex
   ) throws(Problem) {
-    var nameBytes: [UInt8] = []
+    try steps.step()
+    var nameRange = 0..<0
     var lengths: [Int] = []
     var type: Int32 = 0
-    var slices: [[StoredExtent]] = []
     var reader = FieldReader(bytes)
-    try steps.step()
     while let field = try source.next(&reader) {
       switch field {
-      case (1, .bytes(let range)):
-        try source.expectName(ofByteCount: range.count)
-        nameBytes = copied(bytes.extracting(range))
-      case (2, .bytes(let range)): lengths += try source.lengths(bytes.extracting(range))
+      case (1, .bytes(let range)): nameRange = range
+      case (2, .bytes(let range)):
+        try source.append(parsing: bytes.extracting(range), to: &lengths, within: allowance)
       case (3, .varint(let value)): type = Int32(truncatingIfNeeded: value)
-      case (4, .bytes(let range)):
-        let extents = try source.extents(bytes.extracting(range))
-        try steps.step()
-        try spend(extents.count * 40 + 240)
-        slices.append(extents)
       default: break
       }
     }
-    let name = Name(nameBytes[...])
+    try source.expectName(ofByteCount: nameRange.count)
+    let name = Name(copying: bytes.extracting(nameRange))
     guard let dtype = DataType(rawValue: type), dtype != .resource else {
       throw .unknownDtype(type, of: name, in: source.name())
     }
@@ -191,48 +184,58 @@ package struct SavedSlicesReader {
     guard shape.rank <= BundleReader.maximumRank, shape.elementCount != nil else {
       throw .invalidShape(lengths, of: name, in: source.name())
     }
-    try spend(nameBytes.count + lengths.count * 8 + 160)
+    try spend(name.bytes.count + lengths.count * 8 + 160)
     if let known = tensors[name], known.dtype != dtype || known.shape != shape {
       throw source.problem(
         name, "is \(dtype.name) \(shape), but \(known.dtype.name) \(known.shape) before it")
     }
     var found: [StoredSlice] = []
-    for extents in slices {
+    // Once more, for the slices, of which only one at a time is not in its final form.
+    reader = FieldReader(bytes)
+    while let field = try source.next(&reader) {
+      guard case (4, .bytes(let range)) = field else { continue }
       try steps.step()
-      guard extents.count == shape.rank else {
-        throw source.problem(
-          name, "has a slice of \(extents.count) axes, expected \(shape.rank)")
-      }
-      for extent in extents where !extent.isSound {
-        throw source.problem(
-          name,
-          "has a slice of \(extent.length.map(String.init) ?? "all") elements from \(extent.start)")
-      }
-      let key = SliceKey.encode(
-        name: nameBytes[...], extents: extents.map { ($0.start, $0.length) })
-      try spend(key.count)
-      let slice = Slice(
-        starts: extents.map(\.start), counts: zip(extents, lengths).map { $0.length ?? $1 })
-      let block = index.block(of: key)
-      // What does not fit the tensor is refused when it is read; it has no bytes that count.
-      var byteCount = 0
-      if slice.fits(shape), let width = dtype.byteCount {
-        guard let count = slice.shape.byteCount(ofWidth: width) else {
-          throw source.problem(name, "has a slice of more than 2^63 bytes")
-        }
-        byteCount = count
-      }
-      found.append(
-        StoredSlice(
-          slice: slice, key: key,
-          stored: Checkpoint.StoredBytes(
-            shard: block == nil ? Checkpoint.StoredBytes.missing : table, maskedChecksum: 0,
-            offset: block?.offset ?? 0, byteCount: byteCount),
-          block: block ?? TableIndex.Block(offset: 0, byteCount: 0)))
+      let extents = try source.extents(parsing: bytes.extracting(range), within: allowance)
+      found.append(try slice(extents, of: name, dtype, shape, in: source, table, index))
     }
     // A tensor without a slice is not there. In place: one may be listed many times.
     guard !found.isEmpty else { return }
     tensors[name, default: Tensor(dtype: dtype, shape: shape)].slices += found
+  }
+
+  /// Checks a slice of a tensor, and finds the block that its record is in.
+  private mutating func slice(
+    _ extents: [StoredExtent], of name: Name, _ dtype: DataType, _ shape: Shape,
+    in source: Source, _ table: Int32, _ index: TableIndex
+  ) throws(Problem) -> StoredSlice {
+    guard extents.count == shape.rank else {
+      throw source.problem(name, "has a slice of \(extents.count) axes, expected \(shape.rank)")
+    }
+    for extent in extents where !extent.isSound {
+      throw source.problem(
+        name,
+        "has a slice of \(extent.length.map(String.init) ?? "all") elements from \(extent.start)")
+    }
+    let key = SliceKey.encode(
+      name: name.bytes, extents: extents.map { ($0.start, $0.length) })
+    try spend(extents.count * 40 + 240 + key.count)
+    let slice = Slice(
+      starts: extents.map(\.start), counts: zip(extents, shape.lengths).map { $0.length ?? $1 })
+    let block = index.block(of: key)
+    // What does not fit the tensor is refused when it is read; it has no bytes that count.
+    var byteCount = 0
+    if slice.fits(shape), let width = dtype.byteCount {
+      guard let count = slice.shape.byteCount(ofWidth: width) else {
+        throw source.problem(name, "has a slice of more than 2^63 bytes")
+      }
+      byteCount = count
+    }
+    return StoredSlice(
+      slice: slice, key: key,
+      stored: Checkpoint.StoredBytes(
+        shard: block == nil ? Checkpoint.StoredBytes.missing : table, maskedChecksum: 0,
+        offset: block?.offset ?? 0, byteCount: byteCount),
+      block: block ?? TableIndex.Block(offset: 0, byteCount: 0))
   }
 
   private mutating func spend(_ byteCount: Int) throws(Problem) {
@@ -279,11 +282,40 @@ extension SavedSlicesReader.Source {
   fileprivate func next(
     _ reader: inout FieldReader
   ) throws(Problem) -> (UInt64, FieldReader.Value)? {
-    do { return try reader.next() } catch {
-      throw Problem(
-        .corrupt,
-        "the list of tensors of \(name()) is not parseable, expected a SavedTensorSliceMeta")
+    do { return try reader.next() } catch { throw problem(error) }
+  }
+
+  fileprivate func append(
+    parsing shape: Span<UInt8>, to lengths: inout [Int], within allowance: Int
+  ) throws(Problem) {
+    var allowance = allowance
+    do { try lengths.append(parsing: shape, within: &allowance) } catch { throw problem(error) }
+  }
+
+  fileprivate func extents(
+    parsing slice: Span<UInt8>, within allowance: Int
+  ) throws(Problem) -> [StoredExtent] {
+    var allowance = allowance
+    do {
+      return try [StoredExtent](parsing: slice, within: &allowance)
+    } catch {
+      throw problem(error)
     }
+  }
+
+  fileprivate func checkVersion(_ bytes: Span<UInt8>) throws(Problem) {
+    var version = WriterVersion()
+    do { try version.merge(parsing: bytes) } catch { throw problem(error) }
+    try version.expectReadable(name)
+  }
+
+  private func problem(_ error: MessageError) -> Problem {
+    guard case .malformed = error else {
+      return Problem(.corrupt, "the list of tensors of \(name()) expands to more than it may take")
+    }
+    return Problem(
+      .corrupt,
+      "the list of tensors of \(name()) is not parseable, expected a SavedTensorSliceMeta")
   }
 
   fileprivate var listLacks: Problem {
@@ -303,73 +335,6 @@ extension SavedSlicesReader.Source {
   fileprivate func problem(_ tensor: Name, _ message: String) -> Problem {
     Problem(.corrupt, "tensor \(tensor.inMessage) in \(name()) \(message)", tensor: tensor)
   }
-
-  /// TensorShapeProto: its dim{size}s.
-  fileprivate func lengths(_ bytes: Span<UInt8>) throws(Problem) -> [Int] {
-    var lengths: [Int] = []
-    var reader = FieldReader(bytes)
-    while let field = try next(&reader) {
-      guard case (2, .bytes(let range)) = field else { continue }
-      var length = 0
-      var dim = FieldReader(bytes.extracting(range))
-      while let field = try next(&dim) {
-        if case (1, .varint(let value)) = field { length = Int(truncatingIfNeeded: value) }
-      }
-      lengths.append(length)
-      // One too many is enough to refuse the shape.
-      guard lengths.count <= BundleReader.maximumRank else { break }
-    }
-    return lengths
-  }
-
-  /// TensorSliceProto: its extent{start, length}s.
-  fileprivate func extents(_ bytes: Span<UInt8>) throws(Problem) -> [StoredExtent] {
-    var extents: [StoredExtent] = []
-    var reader = FieldReader(bytes)
-    while let field = try next(&reader) {
-      guard case (1, .bytes(let range)) = field else { continue }
-      var stored = StoredExtent(start: 0, length: nil)
-      var extent = FieldReader(bytes.extracting(range))
-      while let field = try next(&extent) {
-        switch field {
-        case (1, .varint(let value)): stored.start = Int(truncatingIfNeeded: value)
-        case (2, .varint(let value)): stored.length = Int(truncatingIfNeeded: value)
-        default: break
-        }
-      }
-      extents.append(stored)
-      guard extents.count <= BundleReader.maximumRank else { break }
-    }
-    return extents
-  }
-
-  /// VersionDef: as that of a V2 checkpoint's header.
-  fileprivate func checkVersion(_ bytes: Span<UInt8>) throws(Problem) {
-    var version = BundleHeader.Version()
-    var reader = FieldReader(bytes)
-    while let field = try next(&reader) {
-      switch field {
-      case (1, .varint(let value)): version.producer = Int(Int32(truncatingIfNeeded: value))
-      case (2, .varint(let value)): version.minimumConsumer = Int(Int32(truncatingIfNeeded: value))
-      case (3, .varint(let value)):
-        version.badConsumers.append(Int(Int32(truncatingIfNeeded: value)))
-      case (3, .bytes(let range)):
-        // Packed: a number after the other, each as the contents of no field.
-        var numbers = FieldReader(bytes.extracting(range))
-        do {
-          while let number = try numbers.nextVarint() {
-            version.badConsumers.append(Int(Int32(truncatingIfNeeded: number)))
-          }
-        } catch {
-          throw Problem(
-            .corrupt,
-            "the list of tensors of \(name()) is not parseable, expected a SavedTensorSliceMeta")
-        }
-      default: break
-      }
-    }
-    try version.expectReadable(name)
-  }
 }
 
 extension StoredExtent {
@@ -377,11 +342,5 @@ extension StoredExtent {
   fileprivate var isSound: Bool {
     guard let length else { return start == 0 }
     return start >= 0 && length > 0 && !start.addingReportingOverflow(length).overflow
-  }
-}
-
-private func copied(_ bytes: Span<UInt8>) -> [UInt8] {
-  [UInt8](capacity: bytes.count) { output in
-    for index in bytes.indices { output.append(bytes[index]) }
   }
 }

@@ -1,0 +1,84 @@
+import WarmstartProtobuf
+
+/// The header of a V2 checkpoint's index, TensorFlow's `BundleHeaderProto`: the value of the empty key.
+package struct BundleHeader {
+  /// The number of data files.
+  let shardCount: Int
+  let isBigEndian: Bool
+  let version: WriterVersion
+
+  /// Parses the header.
+  package init(parsing message: Span<UInt8>) throws(MessageError) {
+    var shardCount: Int32 = 0
+    var endianness: Int32 = 0
+    var version = WriterVersion()
+    var reader = FieldReader(message)
+    while let field = try reader.next() {
+      switch field {
+      case (1, .varint(let value)): shardCount = Int32(truncatingIfNeeded: value)
+      case (2, .varint(let value)): endianness = Int32(truncatingIfNeeded: value)
+      case (3, .bytes(let range)): try version.merge(parsing: message.extracting(range))
+      default: break
+      }
+    }
+    self.shardCount = Int(shardCount)
+    isBigEndian = endianness == 1
+    self.version = version
+  }
+}
+
+/// The entry of a tensor or a slice in a V2 checkpoint's index, TensorFlow's `BundleEntryProto`.
+///
+/// Nothing but protobuf's own structure is checked. One value parses all entries of an index in turn,
+/// so that an entry allocates nothing unless it has slices.
+package struct BundleEntry {
+  /// What parsing takes for one slice beside its extents, in bytes.
+  private static let sliceByteCount = 128
+  /// The longest shape whose room is kept for the next entry: the longest that a tensor may have.
+  private static let keptRank = BundleReader.maximumRank
+
+  /// TensorFlow's number of the dtype, which need not exist.
+  private(set) var dtype: Int32 = 0
+  /// The lengths of the axes.
+  private(set) var shape: [Int] = []
+  /// The number of the data file.
+  private(set) var shard: Int32 = 0
+  /// Where the tensor's bytes begin in the data file.
+  private(set) var offset = 0
+  private(set) var byteCount = 0
+  /// Masked CRC-32C; 0 if absent.
+  private(set) var maskedChecksum: UInt32 = 0
+  /// The slices that the tensor is stored in; none if this entry has the bytes.
+  private(set) var slices: [[StoredExtent]] = []
+
+  package init() {}
+
+  /// Parses an entry in place of the one before.
+  ///
+  /// - Parameters:
+  ///   - limit: The bytes that parsing may take.
+  /// - Throws: `tooLarge` if it would take more, `malformed` if the bytes are no message.
+  package mutating func parse(_ message: Span<UInt8>, limit: Int = .max) throws(MessageError) {
+    (dtype, shard, offset, byteCount, maskedChecksum) = (0, 0, 0, 0, 0)
+    shape.removeAll(keepingCapacity: shape.count <= BundleEntry.keptRank)
+    if !slices.isEmpty { slices = [] }
+    var allowance = limit
+    var reader = FieldReader(message)
+    while let field = try reader.next() {
+      switch field {
+      case (1, .varint(let value)): dtype = Int32(truncatingIfNeeded: value)
+      case (2, .bytes(let range)):
+        try shape.append(parsing: message.extracting(range), within: &allowance)
+      case (3, .varint(let value)): shard = Int32(truncatingIfNeeded: value)
+      case (4, .varint(let value)): offset = Int(truncatingIfNeeded: value)
+      case (5, .varint(let value)): byteCount = Int(truncatingIfNeeded: value)
+      case (6, .fixed32(let value)): maskedChecksum = value
+      case (7, .bytes(let range)):
+        try allowance.spend(BundleEntry.sliceByteCount)
+        slices.append(
+          try [StoredExtent](parsing: message.extracting(range), within: &allowance))
+      default: break
+      }
+    }
+  }
+}

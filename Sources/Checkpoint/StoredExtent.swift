@@ -1,0 +1,77 @@
+import WarmstartProtobuf
+
+/// One axis of a slice as a checkpoint spells it.
+package struct StoredExtent: Sendable, Hashable {
+  package var start = 0
+  /// nil for the whole axis; the key of a slice differs by whether its length is spelled out.
+  package var length: Int?
+}
+
+// MARK: - TensorSliceProto and TensorShapeProto
+
+extension [StoredExtent] {
+  /// What parsing takes for one extent, in bytes: an array that grows holds its elements three times.
+  private static let byteCountWhileParsing = 3 * MemoryLayout<StoredExtent>.stride
+
+  /// Parses a `TensorSliceProto`.
+  ///
+  /// - Parameters:
+  ///   - allowance: The bytes that parsing may take; reduced by what it took.
+  /// - Throws: `tooLarge` if the allowance does not suffice.
+  init(parsing slice: Span<UInt8>, within allowance: inout Int) throws(MessageError) {
+    self = []
+    var reader = FieldReader(slice)
+    while let field = try reader.next() {
+      guard case (1, .bytes(let range)) = field else { continue }
+      try allowance.spend(Self.byteCountWhileParsing)
+      append(try StoredExtent(parsing: slice.extracting(range)))
+    }
+  }
+}
+
+extension StoredExtent {
+  fileprivate init(parsing extent: Span<UInt8>) throws(MessageError) {
+    var reader = FieldReader(extent)
+    while let field = try reader.next() {
+      switch field {
+      case (1, .varint(let value)): start = Int(truncatingIfNeeded: value)
+      case (2, .varint(let value)): length = Int(truncatingIfNeeded: value)
+      default: break
+      }
+    }
+  }
+}
+
+extension [Int] {
+  /// What parsing takes for one length, in bytes: an array that grows holds its elements three times.
+  private static let byteCountWhileParsing = 3 * MemoryLayout<Int>.stride
+
+  /// Parses a `TensorShapeProto` and appends the lengths of its axes, whatever they are.
+  ///
+  /// - Parameters:
+  ///   - allowance: The bytes that parsing may take; reduced by what it took.
+  /// - Throws: `tooLarge` if the allowance does not suffice.
+  mutating func append(
+    parsing shape: Span<UInt8>, within allowance: inout Int
+  ) throws(MessageError) {
+    var reader = FieldReader(shape)
+    while let field = try reader.next() {
+      guard case (2, .bytes(let range)) = field else { continue }
+      try allowance.spend(Self.byteCountWhileParsing)
+      var length = 0
+      var axis = FieldReader(shape.extracting(range))
+      while let field = try axis.next() {
+        if case (1, .varint(let value)) = field { length = Int(truncatingIfNeeded: value) }
+      }
+      append(length)
+    }
+  }
+}
+
+extension Int {
+  /// Takes bytes from an allowance; throws `tooLarge` if it has fewer.
+  mutating func spend(_ byteCount: Int) throws(MessageError) {
+    guard byteCount <= self else { throw .tooLarge(limit: self) }
+    self -= byteCount
+  }
+}
