@@ -172,7 +172,7 @@ package struct FileSet: Sendable {
   /// A checkpoint that was saved again with another number of shards leaves files of both totals.
   package func position(ofShard shard: Int32, of total: Int) -> Int? {
     let wanted = (total, Int(shard))
-    let place = shards.partitioningIndex { ($0.total, $0.shard) >= wanted }
+    let place = shards.indices.firstPosition { (shards[$0].total, shards[$0].shard) >= wanted }
     guard place < shards.count, (shards[place].total, shards[place].shard) == wanted else {
       return nil
     }

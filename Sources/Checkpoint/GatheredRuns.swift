@@ -17,7 +17,7 @@ struct GatherOrder {
 
     /// The first place of an index of the tensor that is at least as large.
     func place(of source: Int) -> Int {
-      order.partitioningIndex { indices[$0] >= source }
+      order.indices.firstPosition { self.source($0) >= source }
     }
   }
 

@@ -29,8 +29,11 @@ struct Records: Sendable {
   /// The number of runs that are in the block of one.
   func count(inBlockOf run: Int, _ stored: [Checkpoint.StoredBytes]) -> Int {
     let wanted = (stored[run].shard, stored[run].offset)
-    let first = order.partitioningIndex { (stored[$0].shard, stored[$0].offset) >= wanted }
-    return order.partitioningIndex { (stored[$0].shard, stored[$0].offset) > wanted } - first
+    func place(_ position: Int) -> (Int32, Int) {
+      (stored[order[position]].shard, stored[order[position]].offset)
+    }
+    let first = order.indices.firstPosition { place($0) >= wanted }
+    return order.indices.firstPosition { place($0) > wanted } - first
   }
 
   /// Finds the values of all runs of a block in its contents.
@@ -38,8 +41,8 @@ struct Records: Sendable {
     in contents: [UInt8], ofBlockOf run: Int, _ stored: [Checkpoint.StoredBytes]
   ) throws(TableError) -> [Int: Range<Int>] {
     let wanted = stored[run]
-    var place = order.partitioningIndex {
-      (stored[$0].shard, stored[$0].offset) >= (wanted.shard, wanted.offset)
+    var place = order.indices.firstPosition {
+      (stored[order[$0]].shard, stored[order[$0]].offset) >= (wanted.shard, wanted.offset)
     }
     var values: [Int: Range<Int>] = [:]
     var block = try DataBlock(contents.rawSpan, at: wanted.offset)

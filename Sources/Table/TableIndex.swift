@@ -77,7 +77,7 @@ package struct TableIndex: Sendable {
 
   /// The block that holds a key if the table has it; nil if the table ends before.
   package func block(of key: [UInt8]) -> Block? {
-    let place = blocks.indices.partitioningIndex { block in
+    let place = blocks.indices.firstPosition { block in
       let start = block == 0 ? 0 : keyEnds[block - 1]
       return !Key.precedes(keys.span.extracting(start..<keyEnds[block]), key.span)
     }

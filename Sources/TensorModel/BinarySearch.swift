@@ -1,25 +1,18 @@
-extension RandomAccessCollection {
-  /// Returns the index of the first element that satisfies the condition, by binary search.
+extension Range<Int> {
+  /// Finds the first position for which a condition holds, by halving the range.
   ///
-  /// Every element that fails the condition must come before all that satisfy it, as in a sorted
-  /// collection with the condition `$0 >= sought`. To search other numbered things, call it on the
-  /// range of their positions.
-  ///
-  /// - Returns: The index, or `endIndex` if no element satisfies the condition.
+  /// The condition must hold for all positions after one for which it holds. Returns the end of the
+  /// range if it holds for none. The only binary search of the project.
   @inlinable
-  package func partitioningIndex(where isBehind: (Element) -> Bool) -> Index {
-    var start = startIndex
-    var count = count
-    while count > 0 {
-      let half = count / 2
-      let middle = index(start, offsetBy: half)
-      if isBehind(self[middle]) {
-        count = half
-      } else {
-        start = index(after: middle)
-        count -= half + 1
-      }
+  package func firstPosition<Failure>(
+    where holds: (Int) throws(Failure) -> Bool
+  ) throws(Failure) -> Int {
+    var (low, high) = (lowerBound, upperBound)
+    while low < high {
+      // No sum of both: it could overflow.
+      let middle = low + (high - low) / 2
+      if try holds(middle) { high = middle } else { low = middle + 1 }
     }
-    return start
+    return low
   }
 }

@@ -103,8 +103,8 @@ package struct FullNames: Sendable {
   /// The keys that a name stands for, ascending; none for a name that no variable had.
   func keys(of name: Name) -> some RandomAccessCollection<Name> {
     let names = attributes.fullNames
-    let lower = rows.partitioningIndex { !names.span(Int($0)).precedes(name.bytes.span) }
-    let upper = rows.partitioningIndex { name.bytes.span.precedes(names.span(Int($0))) }
+    let lower = rows.indices.firstPosition { !names.span(Int(rows[$0])).precedes(name.bytes.span) }
+    let upper = rows.indices.firstPosition { name.bytes.span.precedes(names.span(Int(rows[$0]))) }
     return rows[lower..<upper].lazy.map { attributes.keys[Int($0)] }
   }
 

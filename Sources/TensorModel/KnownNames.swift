@@ -35,7 +35,7 @@ struct KnownNames {
 
   /// Whether a name is known, or, if it ends in a slash, a name that begins with it.
   func has(_ name: Name) -> Bool {
-    let place = (0..<names.count).partitioningIndex {
+    let place = (0..<names.count).firstPosition {
       !bytes($0).span.precedes(name.bytes.span)
     }
     guard place < names.count else { return false }

@@ -35,8 +35,8 @@ package struct SliceIndex: Sendable {
   package func candidates(for box: Slice) -> ArraySlice<Int> {
     let start = box.starts[axis]
     let end = SliceIndex.end(of: box, on: axis)
-    let upper = starts.partitioningIndex { $0 >= end }
-    let lower = ends.partitioningIndex { $0 > start }
+    let upper = starts.indices.firstPosition { starts[$0] >= end }
+    let lower = ends.indices.firstPosition { ends[$0] > start }
     return order[min(lower, upper)..<upper]
   }
 

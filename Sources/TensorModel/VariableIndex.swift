@@ -38,7 +38,7 @@ struct VariableIndex {
     let names = variables.names
     if let table { return table.position(of: name.bytes.span, in: names) }
     guard let order = order?.indexes else { return nil }
-    let place = order.partitioningIndex { names[$0] >= name }
+    let place = order.indices.firstPosition { names[order[$0]] >= name }
     guard place < order.count, names[order[place]] == name else { return nil }
     return order[place]
   }
