@@ -3,8 +3,8 @@ import WarmstartProtobuf
 /// The header of a V2 checkpoint's index, TensorFlow's `BundleHeaderProto`: the value of the empty key.
 package struct BundleHeader {
   /// The number of data files.
-  let shardCount: Int
-  let isBigEndian: Bool
+  package let shardCount: Int
+  package let isBigEndian: Bool
   let version: WriterVersion
 
   /// Parses the header.
@@ -38,18 +38,18 @@ package struct BundleEntry {
   private static let keptRank = BundleReader.maximumRank
 
   /// TensorFlow's number of the dtype, which need not exist.
-  private(set) var dtype: Int32 = 0
+  package private(set) var dtype: Int32 = 0
   /// The lengths of the axes.
-  private(set) var shape: [Int] = []
+  package private(set) var shape: [Int] = []
   /// The number of the data file.
-  private(set) var shard: Int32 = 0
+  package private(set) var shard: Int32 = 0
   /// Where the tensor's bytes begin in the data file.
-  private(set) var offset = 0
-  private(set) var byteCount = 0
+  package private(set) var offset = 0
+  package private(set) var byteCount = 0
   /// Masked CRC-32C; 0 if absent.
-  private(set) var maskedChecksum: UInt32 = 0
+  package private(set) var maskedChecksum: UInt32 = 0
   /// The slices that the tensor is stored in; none if this entry has the bytes.
-  private(set) var slices: [[StoredExtent]] = []
+  package private(set) var slices: [[StoredExtent]] = []
 
   package init() {}
 

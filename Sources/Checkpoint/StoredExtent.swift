@@ -2,9 +2,14 @@ import WarmstartProtobuf
 
 /// One axis of a slice as a checkpoint spells it.
 package struct StoredExtent: Sendable, Hashable {
-  package var start = 0
+  package var start: Int
   /// nil for the whole axis; the key of a slice differs by whether its length is spelled out.
   package var length: Int?
+
+  package init(start: Int = 0, length: Int? = nil) {
+    self.start = start
+    self.length = length
+  }
 }
 
 // MARK: - TensorSliceProto and TensorShapeProto
@@ -31,6 +36,7 @@ extension [StoredExtent] {
 
 extension StoredExtent {
   fileprivate init(parsing extent: Span<UInt8>) throws(MessageError) {
+    self.init()
     var reader = FieldReader(extent)
     while let field = try reader.next() {
       switch field {
