@@ -1,4 +1,3 @@
-import SystemPackage
 import WarmstartKernel
 import WarmstartProtobuf
 import WarmstartTable
@@ -47,106 +46,72 @@ package struct BundleReader {
   private var keyAllowance: Int
   private var steps: CheckedSteps
 
-  /// What messages call the file, which takes a system call to learn.
-  private let file: () -> String
-
   private init(
-    _ file: @escaping () -> String, indexByteCount: Int, expanding expanded: Int,
-    checkIn: @escaping () throws(Problem) -> Void
+    indexByteCount: Int, expanding expanded: Int, checkIn: @escaping () throws(Problem) -> Void
   ) {
-    self.file = file
     steps = CheckedSteps(checkIn)
     limit = BundleReader.memoryByteCount(ofIndex: indexByteCount, expanding: expanded)
     allowance = limit
     keyAllowance = BundleReader.keyByteCount(ofIndex: indexByteCount + expanded)
   }
 
-  /// Reads and parses the index of the files; every problem names the index file.
+  /// Reads and parses an index.
   ///
-  /// `reserve` is told how much memory that takes in all, before it is taken; it may say no.
-  /// `checkIn` throws if nobody waits for the result any more; it is called every so many entries.
-  package static func read(
-    _ files: FileSet, reserving reserve: (Int) throws(Problem) -> Void = { _ in },
-    checkIn: @escaping () throws(Problem) -> Void = {}
-  ) throws(Problem) -> Checkpoint {
-    let index = files.index
-    guard index.status.size <= maximumIndexByteCount else {
-      throw Problem(
-        .unsupported,
-        "\(index) has \(index.status.size) bytes, expected at most \(maximumIndexByteCount)")
+  /// - Parameters:
+  ///   - reserve: Is given the memory that reading takes in all, before it is taken; may refuse it.
+  ///   - checkIn: Throws if nobody waits for the result any more.
+  static func read(
+    _ file: TableFile, reserving reserve: (Int) throws(Problem) -> Void,
+    checkIn: @escaping () throws(Problem) -> Void
+  ) throws(IndexError) -> Checkpoint {
+    guard file.byteCount <= maximumIndexByteCount else {
+      throw .tooLong(part: "an index", byteCount: file.byteCount, limit: maximumIndexByteCount)
     }
     // Nothing is reserved for what is no index: a file of any size costs its owner nothing.
-    try expectFooter(of: index)
-    try reserve(memoryByteCount(ofIndex: index.status.size))
-    var bytes = [UInt8](repeating: 0, count: index.status.size)
-    do {
-      let count = try index.file.read(at: 0, into: &bytes, checkIn: checkIn)
-      guard count == bytes.count else {
-        throw Problem(.truncated, "\(index) ended after \(count) of \(bytes.count) bytes")
+    _ = try file.indexRange()
+    do { try reserve(memoryByteCount(ofIndex: file.byteCount)) } catch { throw .stopped(error) }
+    let bytes = try file.read(0..<file.byteCount)
+    let expanded = TableReader.expandedByteCount(of: bytes.rawSpan)
+    if expanded > 0 {
+      do {
+        try reserve(memoryByteCount(ofIndex: bytes.count, expanding: expanded))
+      } catch {
+        throw .stopped(error)
       }
-    } catch let problem as Problem {
-      throw problem
-    } catch {
-      throw Problem(.system, "\(index) cannot be read: \(error)")
     }
-    let expanded = TableReader.expandedByteCount(of: bytes.rawSpan)
-    if expanded > 0 { try reserve(memoryByteCount(ofIndex: bytes.count, expanding: expanded)) }
-    // A file that is being written looks corrupt: that it changed is the better answer.
-    let parsed = parsing(bytes, expanding: expanded, of: { "\(index)" }, checkIn)
-    try files.expectUnchanged(index)
-    return try parsed.get()
+    return try parse(bytes, expanding: expanded, checkIn)
   }
 
-  /// Throws unless a file ends as a table does.
-  private static func expectFooter(of index: FileSet.Member) throws(Problem) {
-    let size = index.status.size
-    var end = [UInt8](repeating: 0, count: min(size, TableIndex.footerByteCount))
-    do {
-      let count = try index.file.read(at: size - end.count, into: &end, range: 0..<end.count)
-      // One that has become shorter meanwhile is told from others when it is read.
-      guard count == end.count else { return }
-    } catch {
-      throw Problem(.system, "\(index) cannot be read: \(error)")
-    }
-    do throws(TableError) {
-      _ = try TableIndex.range(footer: end.rawSpan, fileByteCount: size)
-    } catch {
-      throw Problem(error, in: "\(index)")
-    }
-  }
-
-  private static func parsing(
-    _ bytes: [UInt8], expanding expanded: Int, of file: @escaping () -> String,
-    _ checkIn: @escaping () throws(Problem) -> Void
-  ) -> Result<Checkpoint, Problem> {
-    do {
-      var reader = BundleReader(
-        file, indexByteCount: bytes.count, expanding: expanded, checkIn: checkIn)
-      try reader.readEntries(bytes)
-      return .success(try reader.finish())
-    } catch {
-      return .failure(error)
-    }
-  }
-
-  /// Parses an index that is in memory, as `read` does.
+  /// Parses an index that is in memory.
   package static func parse(_ bytes: [UInt8]) throws(Problem) -> Checkpoint {
-    let expanded = TableReader.expandedByteCount(of: bytes.rawSpan)
-    return try parsing(bytes, expanding: expanded, of: { "index file" }, {}).get()
+    do throws(IndexError) {
+      return try parse(bytes, expanding: TableReader.expandedByteCount(of: bytes.rawSpan), {})
+    } catch {
+      throw Problem(error, in: "index file")
+    }
+  }
+
+  private static func parse(
+    _ bytes: [UInt8], expanding expanded: Int, _ checkIn: @escaping () throws(Problem) -> Void
+  ) throws(IndexError) -> Checkpoint {
+    var reader = BundleReader(
+      indexByteCount: bytes.count, expanding: expanded, checkIn: checkIn)
+    try reader.readEntries(bytes)
+    return try reader.finish()
   }
 
   // MARK: Entries
 
-  private mutating func readEntries(_ bytes: [UInt8]) throws(Problem) {
+  private mutating func readEntries(_ bytes: [UInt8]) throws(IndexError) {
     var entry = BundleEntry()
-    var table = try openTable(bytes.rawSpan, file)
-    while try advance(&table, file) {
+    var table = try openTable(bytes.rawSpan)
+    while try advance(&table) {
       try steps.step()
       let key = Span<UInt8>(_bytes: table.key)
       let value = Span<UInt8>(_bytes: table.value)
       if header == nil {
         header = try header(key, value)
-      } else if key[0] == 0 {
+      } else if !key.isEmpty, key[0] == 0 {
         // It is kept, with its arrays.
         var entry = BundleEntry()
         try parse(value, of: key, into: &entry)
@@ -157,41 +122,30 @@ package struct BundleReader {
         try append(key, entry)
       }
     }
-    guard header != nil else { throw isEmpty }
+    guard header != nil else { throw .noEntries }
   }
 
-  private func header(_ key: Span<UInt8>, _ value: Span<UInt8>) throws(Problem) -> BundleHeader {
-    guard key.isEmpty else {
-      throw Problem(.corrupt, "\(file()) has no header before \(Name(copying: key).inMessage)")
-    }
+  private func header(_ key: Span<UInt8>, _ value: Span<UInt8>) throws(IndexError) -> BundleHeader {
+    guard key.isEmpty else { throw .headerMissing(before: Name(copying: key)) }
     let header: BundleHeader
-    do {
-      header = try BundleHeader(parsing: value)
-    } catch {
-      throw Problem(
-        .corrupt, "the header of \(file()) is not parseable, expected a BundleHeaderProto")
-    }
-    try header.version.expectReadable(file)
+    do { header = try BundleHeader(parsing: value) } catch { throw .headerMalformed }
+    if let fault = header.version.fault { throw .unsupportedVersion(fault) }
     return header
   }
 
   private func parse(
     _ value: Span<UInt8>, of key: Span<UInt8>, into entry: inout BundleEntry
-  ) throws(Problem) {
+  ) throws(IndexError) {
     do {
       try entry.parse(value, limit: allowance)
     } catch .tooLarge {
-      throw isTooLarge
+      throw .tooLarge(limit: limit)
     } catch {
-      let name = Name(copying: key)
-      throw Problem(
-        .corrupt,
-        "the entry of tensor \(name.inMessage) in \(file()) is not parseable, "
-          + "expected a BundleEntryProto", tensor: name)
+      throw .entryMalformed(Name(copying: key))
     }
   }
 
-  private mutating func takeCoded(_ key: [UInt8], _ entry: BundleEntry) throws(Problem) {
+  private mutating func takeCoded(_ key: [UInt8], _ entry: BundleEntry) throws(IndexError) {
     try spend(keyByteCount: key.count, entry, 256)
     codedPositions[key] = codedEntries.count
     codedEntries.append((key, entry))
@@ -202,45 +156,32 @@ package struct BundleReader {
   /// `own` is what arrays and dictionaries take for it, by the sizes of their elements.
   private mutating func spend(
     keyByteCount: Int, _ entry: BundleEntry, _ own: Int
-  ) throws(Problem) {
+  ) throws(IndexError) {
     let slices = entry.slices.reduce(0) { $0 + 128 + $1.count * 16 }
     try spend(keyByteCount + entry.shape.count * 8 + own + slices)
   }
 
-  private mutating func spend(_ byteCount: Int) throws(Problem) {
-    guard byteCount <= allowance else { throw isTooLarge }
+  private mutating func spend(_ byteCount: Int) throws(IndexError) {
+    guard byteCount <= allowance else { throw .tooLarge(limit: limit) }
     allowance -= byteCount
   }
 
   /// Takes the name in a slice's key, which has to be looked up whole.
-  private mutating func spendKey(_ byteCount: Int) throws(Problem) {
-    guard byteCount <= keyAllowance else {
-      throw Problem(.corrupt, "\(file()) lists more slices of long names than it has keys")
-    }
+  private mutating func spendKey(_ byteCount: Int) throws(IndexError) {
+    guard byteCount <= keyAllowance else { throw .tooManySliceKeys }
     keyAllowance -= byteCount
   }
 
-  private var isEmpty: Problem { Problem(.corrupt, "\(file()) has no entries, expected a header") }
-
-  private var isTooLarge: Problem {
-    Problem(.corrupt, "\(file()) expands to more than \(limit) bytes")
-  }
-
-  private func expectRoom() throws(Problem) {
+  private mutating func append(_ key: Span<UInt8>, _ entry: BundleEntry) throws(IndexError) {
     guard catalog.count < Catalog.maximumCount else {
-      throw Problem(
-        .unsupported, "\(file()) has more than \(Catalog.maximumCount) tensors")
+      throw .tooManyTensors(limit: Catalog.maximumCount)
     }
-  }
-
-  private mutating func append(_ key: Span<UInt8>, _ entry: BundleEntry) throws(Problem) {
-    try expectRoom()
     guard let dtype = DataType(rawValue: entry.dtype), dtype != .resource else {
-      throw .unknownDtype(entry.dtype, of: Name(copying: key), in: file())
+      throw .unknownDtype(entry.dtype, Name(copying: key))
     }
     let shape = Shape(entry.shape)
     guard shape.rank <= BundleReader.maximumRank, shape.elementCount != nil else {
-      throw .invalidShape(entry.shape, of: Name(copying: key), in: file())
+      throw .invalidShape(entry.shape, Name(copying: key))
     }
     if entry.slices.isEmpty {
       stored.append(entry.storedBytes)
@@ -254,7 +195,7 @@ package struct BundleReader {
   /// Takes a tensor that is stored in slices, whose entries have come before.
   private mutating func appendSliced(
     _ name: Name, _ dtype: DataType, _ shape: Shape, _ entry: BundleEntry
-  ) throws(Problem) {
+  ) throws(IndexError) {
     var slices: [Slice] = []
     for extents in entry.slices {
       try steps.step()
@@ -266,16 +207,11 @@ package struct BundleReader {
         listed.insert(position)
         let slice = codedEntries[position].entry
         guard slice.dtype == entry.dtype else {
-          throw Problem(
-            .corrupt,
-            "tensor \(name.inMessage) has a slice of dtype number \(slice.dtype) in \(file()), "
-              + "expected \(entry.dtype)", tensor: name)
+          throw .sliceDtype(slice.dtype, expected: entry.dtype, name)
         }
-        guard slice.shape == slices[slices.count - 1].counts else {
-          throw Problem(
-            .corrupt,
-            "tensor \(name.inMessage) has a slice of shape \(Shape(slice.shape).inMessage) in "
-              + "\(file()), expected \(slices[slices.count - 1].shape.inMessage)", tensor: name)
+        let expected = slices[slices.count - 1].shape
+        guard slice.shape[...] == expected.lengths else {
+          throw .sliceShape(Shape(slice.shape), expected: expected, name)
         }
         stored.append(slice.storedBytes)
       } else {
@@ -290,12 +226,9 @@ package struct BundleReader {
 
   private func slice(
     _ extents: [StoredExtent], of name: Name, _ shape: Shape
-  ) throws(Problem) -> Slice {
+  ) throws(IndexError) -> Slice {
     guard extents.count == shape.rank else {
-      throw Problem(
-        .corrupt,
-        "tensor \(name.inMessage) has a slice of \(extents.count) axes in \(file()), "
-          + "expected \(shape.rank)", tensor: name)
+      throw .sliceRank(extents.count, expected: shape.rank, name)
     }
     return Slice(
       starts: extents.map(\.start),
@@ -304,17 +237,17 @@ package struct BundleReader {
 
   // MARK: Result
 
-  private mutating func finish() throws(Problem) -> Checkpoint {
+  private mutating func finish() throws(IndexError) -> Checkpoint {
     if listed.count < codedEntries.count { try insertTensorsNamedWithZero() }
     catalog.index()
-    guard let header else { throw isEmpty }
+    guard let header else { throw .noEntries }
     return Checkpoint(
       catalog: catalog, shardCount: header.shardCount, isBigEndian: header.isBigEndian,
       stored: stored, storedEnds: storedEnds)
   }
 
   /// Puts entries that no tensor lists as its slices where they belong: before all others.
-  private mutating func insertTensorsNamedWithZero() throws(Problem) {
+  private mutating func insertTensorsNamedWithZero() throws(IndexError) {
     let others = (catalog, stored, storedEnds)
     catalog = Catalog()
     stored = []
@@ -354,64 +287,16 @@ extension BundleEntry {
   }
 }
 
-// MARK: - The table's errors
+// MARK: - The table
 
 @_lifetime(copy bytes)
-private func openTable(_ bytes: RawSpan, _ file: () -> String) throws(Problem) -> TableReader {
-  do {
-    return try TableReader(bytes)
-  } catch {
-    throw Problem(error, in: file())
-  }
+private func openTable(_ bytes: RawSpan) throws(IndexError) -> TableReader {
+  do { return try TableReader(bytes) } catch { throw .table(error) }
 }
 
 @_lifetime(table: copy table)
-private func advance(_ table: inout TableReader, _ file: () -> String) throws(Problem) -> Bool {
-  do {
-    return try table.next()
-  } catch {
-    throw Problem(error, in: file())
-  }
-}
-
-extension Problem {
-  /// What is wrong with a table, or a block of one.
-  init(_ error: TableError, in table: String) {
-    let reason: Reason =
-      switch error {
-      case .truncated: .truncated
-      case .checksumMismatch: .checksumMismatch
-      default: .corrupt
-      }
-    let fault =
-      switch error {
-      case .tooShort(0): "is empty"
-      case .tooShort, .badMagic: "is damaged, or is no checkpoint"
-      default: "is damaged"
-      }
-    self.init(reason, "\(table) \(fault): \(error)")
-  }
-
-  /// A tensor's dtype is none of TensorFlow's, or one that has no bytes.
-  static func unknownDtype(_ number: Int32, of tensor: Name, in file: String) -> Problem {
-    Problem(
-      .corrupt,
-      "tensor \(tensor.inMessage) has the unknown dtype \(number) in \(file), "
-        + "expected 1 to \(DataType.allCases.map(\.rawValue).max() ?? 0) and not "
-        + "\(DataType.resource.rawValue) (resource)", tensor: tensor)
-  }
-
-  /// A tensor's shape is none.
-  static func invalidShape(_ lengths: [Int], of tensor: Name, in file: String) -> Problem {
-    let shown = 32
-    let more = lengths.count > shown ? ", … (\(lengths.count) axes)" : ""
-    let text = lengths.prefix(shown).map(String.init).joined(separator: ", ") + more
-    return Problem(
-      .corrupt,
-      "tensor \(tensor.inMessage) has the invalid shape [\(text)] in \(file), expected at most "
-        + "\(BundleReader.maximumRank) axes, none negative, and less than 2^63 elements",
-      tensor: tensor)
-  }
+private func advance(_ table: inout TableReader) throws(IndexError) -> Bool {
+  do { return try table.next() } catch { throw .table(error) }
 }
 
 extension Name {

@@ -13,11 +13,11 @@ struct CheckedSteps {
     self.checkIn = checkIn
   }
 
-  /// Takes a step; throws what `checkIn` throws.
-  mutating func step() throws(Problem) {
+  /// Takes a step; throws `stopped` if `checkIn` throws.
+  mutating func step() throws(IndexError) {
     count += 1
     guard count == CheckedSteps.stepsBetweenCheckIns else { return }
     count = 0
-    try checkIn()
+    do { try checkIn() } catch { throw .stopped(error) }
   }
 }

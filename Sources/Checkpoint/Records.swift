@@ -302,7 +302,7 @@ extension Loading {
         values: try records.values(in: contents, ofBlockOf: run, checkpoint.stored))
     } catch {
       try expectUnchanged(run)
-      let problem = Problem(error, in: fileName(run))
+      let problem = Problem(.table(error), in: fileName(run))
       let name = checkpoint.catalog.name(tensor)
       throw Problem(problem.reason, "tensor \(name): \(problem.message)", tensor: name)
     }

@@ -10,24 +10,7 @@ package import WarmstartTensorModel
 /// slices of them that are in this very table; each slice has a record of its own, under the key
 /// that slices of V2 checkpoints have. A tensor that is not partitioned is one slice. What is read
 /// of a table is its footer, its index and its first data block.
-package struct SavedSlicesReader {
-  /// A table: its length, and how a range of it is read, all of it or nothing.
-  package struct Source {
-    /// What messages call it.
-    package let name: () -> String
-    package let byteCount: Int
-    package let read: (Range<Int>) throws(Problem) -> [UInt8]
-
-    package init(
-      name: @autoclosure @escaping () -> String, byteCount: Int,
-      read: @escaping (Range<Int>) throws(Problem) -> [UInt8]
-    ) {
-      self.name = name
-      self.byteCount = byteCount
-      self.read = read
-    }
-  }
-
+struct SavedSlicesReader {
   private struct StoredSlice {
     let slice: Slice
     let key: [UInt8]
@@ -45,158 +28,155 @@ package struct SavedSlicesReader {
   private static let maximumByteCount = BundleReader.maximumIndexByteCount
 
   private var tensors: [Name: Tensor] = [:]
-  private let reserve: (Int) throws(Problem) -> Void
+  private let mayReserve: (Int) throws(Problem) -> Void
   /// What was reserved for what is kept of all tables, and what is left of it.
   private var reserved = 0
   private var allowance = 0
   private var steps: CheckedSteps
 
-  /// Reads the lists of all tables; `reserve` is told how much memory all takes, before it is taken.
+  /// Begins before the first table.
   ///
-  /// `checkIn` throws if nobody waits for the result any more; it is called between tables, and
-  /// every so many tensors and slices.
-  package static func read(
-    _ sources: [Source], reserving reserve: @escaping (Int) throws(Problem) -> Void,
-    checkIn: @escaping () throws(Problem) -> Void = {}
-  ) throws(Problem) -> Checkpoint {
-    var reader = SavedSlicesReader(reserve: reserve, checkIn: checkIn)
-    for position in sources.indices {
-      if position > 0 { try checkIn() }
-      try reader.read(sources[position], Int32(position))
-    }
-    return reader.finish(tableCount: sources.count)
-  }
-
-  private init(
-    reserve: @escaping (Int) throws(Problem) -> Void,
+  /// - Parameters:
+  ///   - reserve: Is given the memory that reading takes in all, before it is taken; may refuse it.
+  ///   - checkIn: Throws if nobody waits for the result any more.
+  init(
+    reserving reserve: @escaping (Int) throws(Problem) -> Void,
     checkIn: @escaping () throws(Problem) -> Void
   ) {
-    self.reserve = reserve
+    mayReserve = reserve
     steps = CheckedSteps(checkIn)
   }
 
   // MARK: One table
 
-  private mutating func read(_ source: Source, _ position: Int32) throws(Problem) {
-    let tail = max(0, source.byteCount - TableIndex.footerByteCount)..<source.byteCount
-    let footer = try source.read(tail)
-    let range = try source.checked { () throws(TableError) in
-      try TableIndex.range(footer: footer.rawSpan, fileByteCount: source.byteCount)
-    }
-    let indexBytes = try read(range, of: source)
-    let index = try source.checked { () throws(TableError) in
-      try TableIndex(indexBytes.rawSpan, at: range.lowerBound)
-    }
-    guard let first = index.blocks.first else { throw source.listLacks }
+  /// Reads the list of tensors of a table, whose position among the tables is given.
+  mutating func read(_ file: TableFile, _ position: Int32) throws(IndexError) {
+    let range = try file.indexRange()
+    let index = try tableIndex(try read(range, of: file), at: range.lowerBound)
+    guard let first = index.blocks.first else { throw .listMissing }
     // The index is held until the list is taken.
     reserved += index.memoryByteCount
     defer { reserved -= index.memoryByteCount }
-    let firstBytes = try read(first.offset..<first.offset + first.byteCount, of: source)
-    let contents = try source.checked { () throws(TableError) in
-      try DataBlock.contents(of: firstBytes, at: first.offset)
-    }
-    let list = try source.checked { () throws(TableError) -> Range<Int>? in
-      var block = try DataBlock(contents.rawSpan, at: first.offset)
-      return try block.next() && block.key.isEmpty ? block.value : nil
-    }
-    guard let list else { throw source.listLacks }
+    let block = try read(first.offset..<first.offset + first.byteCount, of: file)
+    let (contents, list) = try firstValue(ofBlock: block, at: first.offset)
     // A slice of eight bytes, the least that an honest one has, takes some 300.
     let room = 40 * list.count + (64 << 10)
     allowance += room
     reserved += room
     try reserve(reserved + contents.count)
-    try take(contents.span.extracting(list), from: source, position, index)
+    try take(contents.span.extracting(list), position, index)
+  }
+
+  private func reserve(_ byteCount: Int) throws(IndexError) {
+    do { try mayReserve(byteCount) } catch { throw .stopped(error) }
   }
 
   /// Reads a block, once there is room for it and for what it may expand to.
-  private func read(_ range: Range<Int>, of source: Source) throws(Problem) -> [UInt8] {
+  private func read(_ range: Range<Int>, of file: TableFile) throws(IndexError) -> [UInt8] {
     guard range.count <= SavedSlicesReader.maximumByteCount else {
-      throw Problem(
-        .unsupported,
-        "\(source.name()) has an index or a list of tensors of \(range.count) bytes, "
-          + "expected at most \(SavedSlicesReader.maximumByteCount)")
+      throw .tooLong(
+        part: "an index or a list of tensors", byteCount: range.count,
+        limit: SavedSlicesReader.maximumByteCount)
     }
-    let type = try source.read(range.upperBound - 5..<range.upperBound - 4)[0]
+    let type = try file.read(range.upperBound - 5..<range.upperBound - 4)[0]
     let limit = DataBlock.contentsLimit(
       byteCount: range.count, isCompressed: DataBlock.isCompressed(type: type))
     // Beside the contents, an index is held in its own way.
     try reserve(reserved + range.count + TableIndex.memoryByteCount(ofContents: limit))
-    let bytes = try source.read(range)
+    let bytes = try file.read(range)
     // What was reserved is for the type that it had.
-    guard bytes[bytes.count - 5] == type else {
-      throw Problem(.checkpointChanged, "\(source.name()) is being written")
-    }
+    guard bytes[bytes.count - 5] == type else { throw .beingWritten }
     return bytes
+  }
+
+  private func tableIndex(_ bytes: [UInt8], at offset: Int) throws(IndexError) -> TableIndex {
+    do { return try TableIndex(bytes.rawSpan, at: offset) } catch { throw .table(error) }
+  }
+
+  /// Expands a block and finds the value of the empty key, which must be the first.
+  private func firstValue(
+    ofBlock bytes: [UInt8], at offset: Int
+  ) throws(IndexError) -> (contents: [UInt8], list: Range<Int>) {
+    do throws(TableError) {
+      let contents = try DataBlock.contents(of: bytes, at: offset)
+      var block = try DataBlock(contents.rawSpan, at: offset)
+      if try block.next(), block.key.isEmpty { return (contents, block.value) }
+    } catch {
+      throw .table(error)
+    }
+    throw .listMissing
   }
 
   // MARK: The list of tensors
 
   private mutating func take(
-    _ list: Span<UInt8>, from source: Source, _ table: Int32, _ index: TableIndex
-  ) throws(Problem) {
+    _ list: Span<UInt8>, _ table: Int32, _ index: TableIndex
+  ) throws(IndexError) {
     var isListed = false
     var reader = FieldReader(list)
-    while let field = try source.next(&reader) {
+    while let field = try reader.nextOfList() {
       guard case (1, .bytes(let range)) = field else { continue }
       isListed = true
-      try takeMeta(list.extracting(range), from: source, table, index)
+      try takeMeta(list.extracting(range), table, index)
     }
-    guard isListed else { throw source.listLacks }
+    guard isListed else { throw .listMissing }
   }
 
   private mutating func takeMeta(
-    _ meta: Span<UInt8>, from source: Source, _ table: Int32, _ index: TableIndex
-  ) throws(Problem) {
+    _ meta: Span<UInt8>, _ table: Int32, _ index: TableIndex
+  ) throws(IndexError) {
     var reader = FieldReader(meta)
-    while let field = try source.next(&reader) {
+    while let field = try reader.nextOfList() {
       switch field {
       case (1, .bytes(let range)):
-        try takeTensor(meta.extracting(range), from: source, table, index)
-      case (2, .bytes(let range)): try source.checkVersion(meta.extracting(range))
+        try takeTensor(meta.extracting(range), table, index)
+      case (2, .bytes(let range)): try checkVersion(meta.extracting(range))
       default: break
       }
     }
   }
 
   private mutating func takeTensor(
-    _ bytes: Span<UInt8>, from source: Source, _ table: Int32, _ index: TableIndex
-  ) throws(Problem) {
+    _ bytes: Span<UInt8>, _ table: Int32, _ index: TableIndex
+  ) throws(IndexError) {
     try steps.step()
     var nameRange = 0..<0
     var lengths: [Int] = []
     var type: Int32 = 0
     var reader = FieldReader(bytes)
-    while let field = try source.next(&reader) {
+    while let field = try reader.nextOfList() {
       switch field {
       case (1, .bytes(let range)): nameRange = range
       case (2, .bytes(let range)):
-        try source.append(parsing: bytes.extracting(range), to: &lengths, within: allowance)
+        try append(parsing: bytes.extracting(range), to: &lengths)
       case (3, .varint(let value)): type = Int32(truncatingIfNeeded: value)
       default: break
       }
     }
-    try source.expectName(ofByteCount: nameRange.count)
+    let limit = TableIndex.maximumKeyByteCount
+    guard nameRange.count <= limit else {
+      throw .nameTooLong(byteCount: nameRange.count, limit: limit)
+    }
     let name = Name(copying: bytes.extracting(nameRange))
     guard let dtype = DataType(rawValue: type), dtype != .resource else {
-      throw .unknownDtype(type, of: name, in: source.name())
+      throw .unknownDtype(type, name)
     }
     let shape = Shape(lengths)
     guard shape.rank <= BundleReader.maximumRank, shape.elementCount != nil else {
-      throw .invalidShape(lengths, of: name, in: source.name())
+      throw .invalidShape(lengths, name)
     }
     try spend(name.bytes.count + lengths.count * 8 + 160)
     if let known = tensors[name], known.dtype != dtype || known.shape != shape {
-      throw source.problem(
-        name, "is \(dtype.name) \(shape), but \(known.dtype.name) \(known.shape) before it")
+      throw .listedDifferently(dtype, shape, before: known.dtype, known.shape, name)
     }
     var found: [StoredSlice] = []
     // Once more, for the slices, of which only one at a time is not in its final form.
     reader = FieldReader(bytes)
-    while let field = try source.next(&reader) {
+    while let field = try reader.nextOfList() {
       guard case (4, .bytes(let range)) = field else { continue }
       try steps.step()
-      let extents = try source.extents(parsing: bytes.extracting(range), within: allowance)
-      found.append(try slice(extents, of: name, dtype, shape, in: source, table, index))
+      let extents = try extents(parsing: bytes.extracting(range))
+      found.append(try slice(extents, of: name, dtype, shape, table, index))
     }
     // A tensor without a slice is not there. In place: one may be listed many times.
     guard !found.isEmpty else { return }
@@ -206,15 +186,13 @@ package struct SavedSlicesReader {
   /// Checks a slice of a tensor, and finds the block that its record is in.
   private mutating func slice(
     _ extents: [StoredExtent], of name: Name, _ dtype: DataType, _ shape: Shape,
-    in source: Source, _ table: Int32, _ index: TableIndex
-  ) throws(Problem) -> StoredSlice {
+    _ table: Int32, _ index: TableIndex
+  ) throws(IndexError) -> StoredSlice {
     guard extents.count == shape.rank else {
-      throw source.problem(name, "has a slice of \(extents.count) axes, expected \(shape.rank)")
+      throw .sliceRank(extents.count, expected: shape.rank, name)
     }
     for extent in extents where !extent.isSound {
-      throw source.problem(
-        name,
-        "has a slice of \(extent.length.map(String.init) ?? "all") elements from \(extent.start)")
+      throw .sliceExtent(extent, name)
     }
     let key = SliceKey.encode(
       name: name.bytes, extents: extents.map { ($0.start, $0.length) })
@@ -226,7 +204,7 @@ package struct SavedSlicesReader {
     var byteCount = 0
     if slice.fits(shape), let width = dtype.byteCount {
       guard let count = slice.shape.byteCount(ofWidth: width) else {
-        throw source.problem(name, "has a slice of more than 2^63 bytes")
+        throw .sliceTooLarge(name)
       }
       byteCount = count
     }
@@ -238,16 +216,43 @@ package struct SavedSlicesReader {
       block: block ?? TableIndex.Block(offset: 0, byteCount: 0))
   }
 
-  private mutating func spend(_ byteCount: Int) throws(Problem) {
-    guard byteCount <= allowance else {
-      throw Problem(.corrupt, "the lists of tensors expand to more than \(reserved) bytes")
-    }
+  private mutating func spend(_ byteCount: Int) throws(IndexError) {
+    guard byteCount <= allowance else { throw .tooLarge(limit: reserved) }
     allowance -= byteCount
+  }
+
+  // MARK: Messages that others have too
+
+  /// Parses lengths within what is left of the allowance, which pays only for what is kept.
+  private func append(parsing shape: Span<UInt8>, to lengths: inout [Int]) throws(IndexError) {
+    var left = allowance
+    do {
+      try lengths.append(parsing: shape, within: &left)
+    } catch {
+      throw error.isTooLarge ? .tooLarge(limit: reserved) : .listMalformed
+    }
+  }
+
+  /// Parses a slice within what is left of the allowance, which pays only for what is kept.
+  private func extents(parsing slice: Span<UInt8>) throws(IndexError) -> [StoredExtent] {
+    var left = allowance
+    do {
+      return try [StoredExtent](parsing: slice, within: &left)
+    } catch {
+      throw error.isTooLarge ? .tooLarge(limit: reserved) : .listMalformed
+    }
+  }
+
+  private func checkVersion(_ message: Span<UInt8>) throws(IndexError) {
+    var version = WriterVersion()
+    do { try version.merge(parsing: message) } catch { throw .listMalformed }
+    if let fault = version.fault { throw .unsupportedVersion(fault) }
   }
 
   // MARK: Result
 
-  private func finish(tableCount: Int) -> Checkpoint {
+  /// Makes the checkpoint of all tables that were read.
+  func finish(tableCount: Int) -> Checkpoint {
     var catalog = Catalog()
     var stored: [Checkpoint.StoredBytes] = []
     var storedEnds: [Int] = []
@@ -272,68 +277,16 @@ package struct SavedSlicesReader {
   }
 }
 
-extension SavedSlicesReader.Source {
-  fileprivate func checked<Result>(
-    _ body: () throws(TableError) -> Result
-  ) throws(Problem) -> Result {
-    do { return try body() } catch { throw Problem(error, in: name()) }
+extension FieldReader {
+  @_lifetime(self: copy self)
+  fileprivate mutating func nextOfList() throws(IndexError) -> (UInt64, FieldReader.Value)? {
+    do { return try next() } catch { throw .listMalformed }
   }
+}
 
-  fileprivate func next(
-    _ reader: inout FieldReader
-  ) throws(Problem) -> (UInt64, FieldReader.Value)? {
-    do { return try reader.next() } catch { throw problem(error) }
-  }
-
-  fileprivate func append(
-    parsing shape: Span<UInt8>, to lengths: inout [Int], within allowance: Int
-  ) throws(Problem) {
-    var allowance = allowance
-    do { try lengths.append(parsing: shape, within: &allowance) } catch { throw problem(error) }
-  }
-
-  fileprivate func extents(
-    parsing slice: Span<UInt8>, within allowance: Int
-  ) throws(Problem) -> [StoredExtent] {
-    var allowance = allowance
-    do {
-      return try [StoredExtent](parsing: slice, within: &allowance)
-    } catch {
-      throw problem(error)
-    }
-  }
-
-  fileprivate func checkVersion(_ bytes: Span<UInt8>) throws(Problem) {
-    var version = WriterVersion()
-    do { try version.merge(parsing: bytes) } catch { throw problem(error) }
-    try version.expectReadable(name)
-  }
-
-  private func problem(_ error: MessageError) -> Problem {
-    guard case .malformed = error else {
-      return Problem(.corrupt, "the list of tensors of \(name()) expands to more than it may take")
-    }
-    return Problem(
-      .corrupt,
-      "the list of tensors of \(name()) is not parseable, expected a SavedTensorSliceMeta")
-  }
-
-  fileprivate var listLacks: Problem {
-    Problem(.corrupt, "\(name()) does not begin with a list of the tensors that it holds")
-  }
-
-  /// Throws if a name is so long that no table could have it, or a slice of it, as a key.
-  fileprivate func expectName(ofByteCount byteCount: Int) throws(Problem) {
-    guard byteCount <= TableIndex.maximumKeyByteCount else {
-      throw Problem(
-        .unsupported,
-        "\(name()) lists a tensor whose name has \(byteCount) bytes, "
-          + "expected at most \(TableIndex.maximumKeyByteCount)")
-    }
-  }
-
-  fileprivate func problem(_ tensor: Name, _ message: String) -> Problem {
-    Problem(.corrupt, "tensor \(tensor.inMessage) in \(name()) \(message)", tensor: tensor)
+extension MessageError {
+  fileprivate var isTooLarge: Bool {
+    if case .tooLarge = self { true } else { false }
   }
 }
 

@@ -1,10 +1,9 @@
 import WarmstartProtobuf
-import WarmstartTensorModel
 
 /// Which readers the writer of a checkpoint had in mind: TensorFlow's `VersionDef`.
 struct WriterVersion {
   /// The version of the formats that this module reads, as TensorFlow counts.
-  private static let current: Int32 = 1
+  fileprivate static let current: Int32 = 1
 
   private var producer: Int32 = 0
   private var minimumConsumer: Int32 = 0
@@ -31,22 +30,36 @@ struct WriterVersion {
     if Int32(truncatingIfNeeded: consumer) == WriterVersion.current { excludesCurrent = true }
   }
 
-  /// Throws if the writer says that readers of the current version must not read the checkpoint.
-  func expectReadable(_ file: () -> String) throws(Problem) {
+  /// Why readers of the current version must not read the checkpoint; nil if they may.
+  var fault: Fault? {
+    if producer < 0 { return .producer(producer) }
+    if minimumConsumer > WriterVersion.current { return .minimumConsumer(minimumConsumer) }
+    return excludesCurrent ? .excluded : nil
+  }
+
+  /// Why a checkpoint must not be read.
+  enum Fault {
+    /// No writer has a version below 0.
+    case producer(Int32)
+    /// Only readers of this later version may read the checkpoint.
+    case minimumConsumer(Int32)
+    /// The current version is one that must not read the checkpoint.
+    case excluded
+  }
+}
+
+extension WriterVersion.Fault: CustomStringConvertible {
+  /// The fault in TensorFlow's words, and what helps.
+  var description: String {
     let current = WriterVersion.current
-    func refusal(_ fault: String) -> Problem { Problem(.versionMismatch, "\(file()): \(fault)") }
-    if producer < 0 {
-      throw refusal(
-        "checkpoint producer version \(producer) below min producer 0 supported; save it again")
-    }
-    if minimumConsumer > current {
-      throw refusal(
-        "checkpoint min consumer version \(minimumConsumer) above current version \(current); "
-          + "it takes a newer reader")
-    }
-    if excludesCurrent {
-      throw refusal(
-        "checkpoint disallows consumer version \(current), the one there is; save it again")
+    return switch self {
+    case .producer(let version):
+      "checkpoint producer version \(version) below min producer 0 supported; save it again"
+    case .minimumConsumer(let version):
+      "checkpoint min consumer version \(version) above current version \(current); "
+        + "it takes a newer reader"
+    case .excluded:
+      "checkpoint disallows consumer version \(current), the one there is; save it again"
     }
   }
 }

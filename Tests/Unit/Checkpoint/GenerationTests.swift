@@ -105,7 +105,7 @@ import WarmstartTestSupport
     let opened = try Opened(Self.writer)
     try settle()
     try BundleFile.flip(opened.bundle.index, at: 3)
-    let problem = #expect(throws: Problem.self) { try BundleReader.read(opened.files) }
+    let problem = #expect(throws: Problem.self) { try Checkpoint.read(opened.files) }
     #expect(problem?.reason == .checkpointChanged)
   }
 
@@ -177,7 +177,7 @@ import WarmstartTestSupport
     let bundle = try Self.writer.write(to: directory.path)
     func open() throws -> Int {
       let files = try FileSet(opening: bundle)
-      _ = try BundleReader.read(files)
+      _ = try Checkpoint.read(files)
       return files.members.count
     }
     #expect(try open() == 3)

@@ -21,7 +21,7 @@ struct Opened {
     bundle = try writer.write(to: directory.path)
     try damage(bundle)
     files = try FileSet(opening: bundle, without: missing)
-    checkpoint = try BundleReader.read(files)
+    checkpoint = try Checkpoint.read(files)
   }
 
   /// Writes and opens a V1 checkpoint.
