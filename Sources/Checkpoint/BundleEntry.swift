@@ -1,4 +1,4 @@
-import WarmstartProtobuf
+package import WarmstartProtobuf
 
 /// The header of a V2 checkpoint's index, TensorFlow's `BundleHeaderProto`: the value of the empty key.
 package struct BundleHeader {

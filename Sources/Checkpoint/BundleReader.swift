@@ -264,7 +264,8 @@ package struct BundleReader {
     }
     for position in codedEntries.indices where !listed.contains(position) {
       try steps.step()
-      try append(codedEntries[position].key.span, codedEntries[position].entry)
+      let (key, entry) = codedEntries[position]
+      try append(key.span, entry)
     }
     let shift = stored.count
     stored += others.1
@@ -291,7 +292,11 @@ extension BundleEntry {
 
 @_lifetime(copy bytes)
 private func openTable(_ bytes: RawSpan) throws(IndexError) -> TableReader {
-  do { return try TableReader(bytes) } catch { throw .table(error) }
+  do {
+    return try TableReader(bytes)
+  } catch {
+    throw .table(error)
+  }
 }
 
 @_lifetime(table: copy table)

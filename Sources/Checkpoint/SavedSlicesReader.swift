@@ -2,7 +2,7 @@ import SystemPackage
 import WarmstartKernel
 import WarmstartProtobuf
 import WarmstartTable
-package import WarmstartTensorModel
+import WarmstartTensorModel
 
 /// Reads what the tables of a V1 checkpoint list into a `Checkpoint`, without reading the tensors.
 ///
