@@ -77,80 +77,6 @@ package struct FileSet: Sendable {
     generation = try Generation(members, openedBy: uid)
   }
 
-  /// The coarsest step of the clock that file systems take times from: 100 Hz, in nanoseconds.
-  ///
-  /// Linux 6.13 and later have finer times for files that somebody looks at.
-  private static let clockStep: Int64 = 10_000_000
-  /// The step of file systems that keep whole seconds (ext4 with small inodes), and one more.
-  private static let wholeStep: Int64 = 2_000_000_000
-  /// How many steps of their clock all files together have to come to rest, and some to spare.
-  private static let patience: Int64 = 10
-  /// How long a wait may be without a look at whether anybody still waits for the result.
-  private static let sliceMilliseconds = 50
-
-  /// Waits until another write would give a file another time; returns what it is then.
-  ///
-  /// A file that changed within the clock's last step could change again without a trace, as in git's
-  /// index. Throws `checkpointChanged` if it does not come to rest.
-  private static func settled(
-    _ file: File, _ first: FileStatus, as role: FileRole, since began: inout Int64?,
-    _ checkIn: () throws(Problem) -> Void
-  ) throws(Problem) -> FileStatus {
-    var status = first
-    while let wait = youth(of: status, file) {
-      let now = MonotonicClock.nanoseconds()
-      let waited = now - (began ?? now)
-      began = began ?? now
-      let isWhole = status.changed % 1_000_000_000 == 0
-      guard waited < (isWhole ? wholeStep : 0) + patience * clockStep else {
-        throw Problem(
-          .checkpointChanged, "the \(role) is being written; open it again when it is not")
-      }
-      try checkIn()
-      Thread.sleep(milliseconds: min(sliceMilliseconds, Int(wait / 1_000_000) + 1))
-      do { status = try file.status() } catch {
-        throw Problem(.system, "the \(role) cannot be examined: \(error)")
-      }
-    }
-    return status
-  }
-
-  /// How long a file can still change without a trace, in nanoseconds; nil if it cannot.
-  private static func youth(of status: FileStatus, _ file: File) -> Int64? {
-    // A finer time is a whole second once in a thousand million.
-    let isWhole = status.changed % 1_000_000_000 == 0
-    let step = isWhole ? wholeStep : clockStep
-    let (age, overflow) = RealTimeClock.nanoseconds().subtractingReportingOverflow(status.changed)
-    // A time to come, of another machine's clock, is not waited for.
-    guard !overflow, age < step, age > -step else { return nil }
-    return !isWhole && hasFineTimes(file) ? nil : step - age
-  }
-
-  /// Whether a file that has been looked at gets a time of its own by the next write.
-  private static func hasFineTimes(_ file: File) -> Bool {
-    guard Process.kernelHasFineTimes, let fileSystem = try? file.fileSystem() else { return false }
-    // Those of Linux 6.13 that have them are those that are trusted in other ways.
-    return Generation.trustedFileSystems.contains(fileSystem)
-  }
-
-  /// Examines a file, which must be a regular one that can be read and not written.
-  package static func accept(_ file: File, as role: String) throws(Problem) -> FileStatus {
-    do {
-      guard try file.isReadOnly() else {
-        throw Problem(.notAllowed, "the \(role) must be opened read-only (and without O_PATH)")
-      }
-      let status = try file.status()
-      guard status.isRegular else {
-        throw Problem(.notAllowed, "the \(role) is not a regular file")
-      }
-      return status
-    } catch let problem as Problem {
-      throw problem
-    } catch {
-      throw Problem(.system, "the \(role) cannot be examined: \(error)")
-    }
-  }
-
   /// The index file, or the first V1 table.
   package var index: Member { members[indexPosition] }
 
@@ -212,6 +138,21 @@ package struct FileSet: Sendable {
       throw Problem(
         .checkpointChanged, "\(member) has changed since it was opened; open it again")
     }
+  }
+}
+
+extension FileSet {
+  /// Adds the names of missing V1 tables to the first problem that they may explain.
+  package func explained(_ problems: [Problem]) -> [Problem] {
+    let causes: Set<Reason> = [.tensorNotFound, .slicesIncomplete]
+    guard isTables, let first = problems.firstIndex(where: { causes.contains($0.reason) }) else {
+      return problems
+    }
+    let names = members.compactMap { member in member.file.name.map { Name($0[...]) } }
+    guard let message = TableNames(names).message else { return problems }
+    var problems = problems
+    problems[first].message += "; \(message)"
+    return problems
   }
 }
 

@@ -58,11 +58,9 @@ enum ForeignFile {
   }
 
   /// Describes a file that Git LFS has not fetched; nil for any other file.
-  ///
-  /// See Git LFS's specification, "The Pointer": text of less than 1024 bytes.
   static func pointer(_ member: FileSet.Member) -> Problem? {
-    guard member.status.size < 1024, let head = head(of: member),
-      head.starts(with: "version https://git-lfs.github.com/spec/".utf8)
+    guard member.status.size < GitLFS.pointerLimit, let head = head(of: member),
+      GitLFS.isPointer(head)
     else { return nil }
     return Problem(
       .checkpointNotFound,

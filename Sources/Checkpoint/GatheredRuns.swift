@@ -1,40 +1,6 @@
 import WarmstartKernel
 import WarmstartTensorModel
 
-/// The variable's indices on the axes of a gather, sorted by the tensor's indices that they get.
-///
-/// Sorted once for a piece, however many stored runs it takes from.
-struct GatherOrder {
-  fileprivate struct Axis {
-    let axis: Int
-    /// The tensor's index for each of the variable's.
-    let indices: [Int]
-    /// The variable's indices that get something, by the tensor's.
-    var order: [Int]
-
-    /// The tensor's index at a place in the order.
-    func source(_ place: Int) -> Int { indices[order[place]] }
-
-    /// The first place of an index of the tensor that is at least as large.
-    func place(of source: Int) -> Int {
-      order.indices.firstPosition { self.source($0) >= source }
-    }
-  }
-
-  fileprivate let axes: [Axis]
-
-  init(_ gather: Gather) {
-    axes = gather.axes.map { axis in
-      let indices = axis.indices
-      var order: [Int] = []
-      order.reserveCapacity(indices.count)
-      for index in indices.indices where indices[index] >= 0 { order.append(index) }
-      order.sort { (indices[$0], $0) < (indices[$1], $1) }
-      return Axis(axis: axis.axis, indices: indices, order: order)
-    }
-  }
-}
-
 /// The contiguous runs of bytes in which one box of a tensor is copied to the rows or columns of a
 /// piece that get them, each maybe to several.
 ///
@@ -236,26 +202,5 @@ struct GatheredRuns {
       if !isOver { return }
     }
     isFinished = true
-  }
-}
-
-/// What of a stored run is copied to one piece, as the run streams past.
-enum Copies {
-  case box(Runs)
-  case gathered(GatheredRuns)
-
-  /// Copies what a chunk of the run has; chunks must come in order, without gaps.
-  mutating func copy(
-    _ chunk: RawSpan, at offset: Int, to arena: inout MutableRawSpan,
-    _ checkIn: () throws(Problem) -> Void
-  ) throws(Problem) {
-    switch self {
-    case .box(var runs):
-      runs.copy(chunk, at: offset, to: &arena)
-      self = .box(runs)
-    case .gathered(var runs):
-      try runs.copy(chunk, at: offset, to: &arena, checkIn)
-      self = .gathered(runs)
-    }
   }
 }

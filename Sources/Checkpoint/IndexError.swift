@@ -147,7 +147,7 @@ extension IndexError {
         "1 to \(last) and not \(DataType.resource.rawValue) (resource)")
     case .invalidShape(let lengths, let name):
       return problem(
-        name, "the invalid shape \(IndexError.text(of: lengths))",
+        name, "the invalid shape \(Shape(lengths).inMessage)",
         "at most \(BundleReader.maximumRank) axes, none negative, and less than 2^63 elements")
     case .listedDifferently(let dtype, let shape, let known, let knownShape, let name):
       return problem(
@@ -168,12 +168,5 @@ extension IndexError {
       return problem(name, "a slice of 2^63 bytes or more", "less")
     default: return nil
     }
-  }
-
-  /// A shape that may have any number of axes.
-  private static func text(of lengths: [Int]) -> String {
-    let shown = 32
-    let more = lengths.count > shown ? ", … (\(lengths.count) axes)" : ""
-    return "[" + lengths.prefix(shown).map(String.init).joined(separator: ", ") + more + "]"
   }
 }

@@ -2,8 +2,6 @@ import WarmstartKernel
 package import WarmstartTensorModel
 
 extension Checkpoint {
-  /// The tensor that has the object graph, in checkpoints that TF2 saved of objects.
-  package static let objectGraphKey: Name = "_CHECKPOINTABLE_OBJECT_GRAPH"
   /// The longest graph that is read; chosen, not tuned.
   package static let maximumObjectGraphByteCount = 64 << 20
 
@@ -11,12 +9,12 @@ extension Checkpoint {
   ///
   /// Throws TENSOR_NOT_FOUND for a checkpoint that was saved by variables' names.
   package func objectGraphRun() throws(Problem) -> (run: Int, tensor: Int) {
-    guard records == nil, let tensor = catalog.position(of: Checkpoint.objectGraphKey) else {
+    guard records == nil, let tensor = catalog.position(of: ObjectGraph.key) else {
       throw Problem(
         .tensorNotFound,
-        "tensor \(Checkpoint.objectGraphKey) is not found: this is a name-based checkpoint, not one "
+        "tensor \(ObjectGraph.key) is not found: this is a name-based checkpoint, not one "
           + "that TF2 saved of objects",
-        tensor: Checkpoint.objectGraphKey)
+        tensor: ObjectGraph.key)
     }
     guard catalog.dtype(tensor) == .string, catalog.shape(tensor).rank == 0,
       !catalog.isSliced(tensor)

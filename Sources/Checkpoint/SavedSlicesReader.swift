@@ -78,14 +78,16 @@ struct SavedSlicesReader {
         part: "an index or a list of tensors", byteCount: range.count,
         limit: SavedSlicesReader.maximumByteCount)
     }
-    let type = try file.read(range.upperBound - 5..<range.upperBound - 4)[0]
+    let typeOffset = DataBlock.typeOffset(inBlockOf: range.count)
+    let typePlace = range.lowerBound + typeOffset
+    let type = try file.read(typePlace..<typePlace + 1)[0]
     let limit = DataBlock.contentsLimit(
       byteCount: range.count, isCompressed: DataBlock.isCompressed(type: type))
     // Beside the contents, an index is held in its own way.
     try reserve(reserved + range.count + TableIndex.memoryByteCount(ofContents: limit))
     let bytes = try file.read(range)
     // What was reserved is for the type that it had.
-    guard bytes[bytes.count - 5] == type else { throw .beingWritten }
+    guard bytes[typeOffset] == type else { throw .beingWritten }
     return bytes
   }
 
