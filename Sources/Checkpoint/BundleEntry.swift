@@ -32,8 +32,8 @@ package struct BundleHeader {
 /// Nothing but protobuf's own structure is checked. One value parses all entries of an index in turn,
 /// so that an entry allocates nothing unless it has slices.
 package struct BundleEntry {
-  /// What parsing takes for one slice beside its extents, in bytes.
-  private static let sliceByteCount = 128
+  /// What parsing takes for one slice beside its extents, in bytes: an array, and its place in another.
+  private static let sliceByteCount = 64
   /// The longest shape whose room is kept for the next entry: the longest that a tensor may have.
   private static let keptRank = BundleReader.maximumRank
 

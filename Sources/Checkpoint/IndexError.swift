@@ -152,7 +152,7 @@ extension IndexError {
     case .listedDifferently(let dtype, let shape, let known, let knownShape, let name):
       return problem(
         name, "dtype \(dtype.name) and shape \(shape)",
-        "\(known.name) \(knownShape) as where it is listed before")
+        "\(known.name) \(knownShape) as listed before")
     case .sliceRank(let rank, let expected, let name):
       return problem(name, "a slice of \(rank) axes", "\(expected)")
     case .sliceDtype(let dtype, let expected, let name):

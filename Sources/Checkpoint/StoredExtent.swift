@@ -15,8 +15,8 @@ package struct StoredExtent: Sendable, Hashable {
 // MARK: - TensorSliceProto and TensorShapeProto
 
 extension [StoredExtent] {
-  /// What parsing takes for one extent, in bytes: an array that grows holds its elements three times.
-  private static let byteCountWhileParsing = 3 * MemoryLayout<StoredExtent>.stride
+  /// What parsing takes for one extent, in bytes: an array grows by doubling.
+  private static let byteCountWhileParsing = 2 * MemoryLayout<StoredExtent>.stride
 
   /// Parses a `TensorSliceProto`.
   ///

@@ -801,21 +801,20 @@ def make_v1_lists():
         saved.tensors["f"] = (dtype, list(shape), list(slices))
         opening_v1(name, saved.table().finish(), reason, message)
 
-    where = "tensor f in V1 table model"
     tensor("v1-shape-negative", "CORRUPT", f"tensor f has the invalid shape [-7, 3]", shape=(-7, 3))
     tensor("v1-shape-overflow", "CORRUPT", f"tensor f has the invalid shape", shape=(2**40, 2**40))
-    tensor("v1-bytes-overflow", "CORRUPT", f"{where} has a slice of more than 2^63 bytes", dtype=18,
+    tensor("v1-bytes-overflow", "CORRUPT", "tensor f has a slice of 2^63 bytes or more in V1 table model", dtype=18,
            shape=(2**60,), slices=[[None]])
     tensor("v1-shape-rank-255", "CORRUPT", f"tensor f has the invalid shape", shape=[1] * 255,
            slices=[[None] * 255])
     tensor("v1-dtype-invalid", "CORRUPT", f"tensor f has the unknown dtype 0", dtype=0)
     tensor("v1-dtype-99", "CORRUPT", f"tensor f has the unknown dtype 99", dtype=99)
     tensor("v1-dtype-resource", "CORRUPT", f"tensor f has the unknown dtype 20", dtype=20)
-    tensor("v1-slice-of-another-rank", "CORRUPT", f"{where} has a slice of 1 axes, expected 2",
+    tensor("v1-slice-of-another-rank", "CORRUPT", "tensor f has a slice of 1 axes in V1 table model, expected 2",
            slices=[[None]])
-    tensor("v1-slice-length-zero", "CORRUPT", f"{where} has a slice of 0 elements from 0",
+    tensor("v1-slice-length-zero", "CORRUPT", "tensor f has a slice of 0 elements from 0 in V1 table model",
            slices=[[(0, 0), None]])
-    tensor("v1-slice-start-negative", "CORRUPT", f"{where} has a slice of 2 elements from -1",
+    tensor("v1-slice-start-negative", "CORRUPT", "tensor f has a slice of 2 elements from -1 in V1 table model",
            slices=[[(-1, 2), None]])
 
     def version(name, versions, message):
