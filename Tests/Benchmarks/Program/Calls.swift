@@ -13,10 +13,10 @@ extension Operation {
     return Operation(name: "resolve-one", calls: 500, counted: 500, floor: floor) { bench in
       let client = Client(socket: bench.socketPath)
       let checkpoint = try client.open("Golden/v2_plain_resource/model.ckpt-1000")
-      let variables = [Variable("w", .float32, [16, 8])]
+      let variables = [Variable("w", dtype: .float32, shape: [16, 8])]
       let map: AssignmentMap = ["bert/embeddings/kernel": "w"]
-      _ = try checkpoint.resolve(map, variables)
-      return { try timed { _ = try checkpoint.resolve(map, variables) } }
+      _ = try checkpoint.resolve(assigning: map, to: variables)
+      return { try timed { _ = try checkpoint.resolve(assigning: map, to: variables) } }
     }
   }
 
@@ -32,12 +32,13 @@ extension Operation {
       let warm = Client(socket: bench.socketPath)
       let checkpoint = try warm.open("Golden/v2_many/many")
       let names = try checkpoint.list().prefix(300).map(\.name)
-      let variables = names.map { Variable($0, .float32, [2]) }
-      _ = try checkpoint.resolve(["/": "/"], variables)
+      let variables = names.map { Variable($0, dtype: .float32, shape: [2]) }
+      _ = try checkpoint.resolve(assigning: ["/": "/"], to: variables)
       return {
         try timed {
           let client = Client(socket: bench.socketPath)
-          let resolved = try client.resolve("Golden/v2_many/many", ["/": "/"], variables)
+          let resolved = try client.resolve(
+            "Golden/v2_many/many", assigning: ["/": "/"], to: variables)
           let tensor = resolved.tensors[0]
           let values = try tensor.elements(as: Float.self)
           precondition(values[1] == 1)
