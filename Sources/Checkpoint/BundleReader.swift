@@ -196,7 +196,7 @@ package struct BundleReader {
   private mutating func appendSliced(
     _ name: Name, _ dtype: DataType, _ shape: Shape, _ entry: BundleEntry
   ) throws(IndexError) {
-    var slices: [Slice] = []
+    var slices: [TensorSlice] = []
     for extents in entry.slices {
       try steps.step()
       slices.append(try slice(extents, of: name, shape))
@@ -226,11 +226,11 @@ package struct BundleReader {
 
   private func slice(
     _ extents: [StoredExtent], of name: Name, _ shape: Shape
-  ) throws(IndexError) -> Slice {
+  ) throws(IndexError) -> TensorSlice {
     guard extents.count == shape.rank else {
       throw .sliceRank(extents.count, expected: shape.rank, name)
     }
-    return Slice(
+    return TensorSlice(
       starts: extents.map(\.start),
       counts: zip(extents, shape.lengths).map { $0.length ?? $1 })
   }

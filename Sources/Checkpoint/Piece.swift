@@ -8,7 +8,7 @@ package struct Piece: Sendable, Hashable {
   /// The position in the catalog.
   package let tensor: Int
   /// What is cut out; nil for the whole tensor.
-  package let slice: Slice?
+  package let slice: TensorSlice?
   /// The rows or columns that are chosen; then nothing is cut out.
   package let gather: Gather?
   /// A power of two, at least `Piece.alignment`.
@@ -20,7 +20,7 @@ package struct Piece: Sendable, Hashable {
 
 extension Checkpoint {
   /// The shape of a tensor, or of a slice of it.
-  package func shape(of tensor: Int, _ slice: Slice?) -> Shape {
+  package func shape(of tensor: Int, _ slice: TensorSlice?) -> Shape {
     slice?.shape ?? catalog.shape(tensor)
   }
 
@@ -42,7 +42,7 @@ extension Checkpoint {
   }
 
   /// The stored runs that a tensor or a slice of it takes bytes from, by position in `stored`.
-  package func runs(of tensor: Int, _ slice: Slice?) -> [Int] {
+  package func runs(of tensor: Int, _ slice: TensorSlice?) -> [Int] {
     let range = storedRange(tensor)
     guard let slice, range.count > 1 else { return Array(range) }
     let slices = catalog.slices(tensor)
@@ -56,9 +56,9 @@ extension Checkpoint {
   }
 
   /// The box that a stored run of a tensor covers.
-  func box(ofRun run: Int, of tensor: Int) -> Slice {
+  func box(ofRun run: Int, of tensor: Int) -> TensorSlice {
     let slices = catalog.slices(tensor)
-    guard !slices.isEmpty else { return Slice(whole: catalog.shape(tensor)) }
+    guard !slices.isEmpty else { return TensorSlice(whole: catalog.shape(tensor)) }
     return slices[run - storedRange(tensor).lowerBound]
   }
 

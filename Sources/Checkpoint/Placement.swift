@@ -33,7 +33,7 @@ extension Checkpoint {
   /// asked, and contiguous or described by strides. Everything else is a piece of an arena. Throws if
   /// the files cannot hold what the index says.
   package func placement(
-    of tensor: Int, _ slice: Slice?, gather: Gather? = nil, _ options: PlacementOptions,
+    of tensor: Int, _ slice: TensorSlice?, gather: Gather? = nil, _ options: PlacementOptions,
     in files: FileSet
   ) throws(Problem) -> Placement {
     let dtype = catalog.dtype(tensor)
@@ -77,10 +77,10 @@ extension Checkpoint {
 
   /// Finds a stored run that has all the bytes, the first one's offset in it, and strides if needed.
   private func storedPlace(
-    of tensor: Int, _ slice: Slice?, width: Int
+    of tensor: Int, _ slice: TensorSlice?, width: Int
   ) -> (run: Int, offset: Int, strides: [Int])? {
     if slice == nil, !catalog.isSliced(tensor) { return (storedRange(tensor).lowerBound, 0, []) }
-    let wanted = slice ?? Slice(whole: catalog.shape(tensor))
+    let wanted = slice ?? TensorSlice(whole: catalog.shape(tensor))
     for run in runs(of: tensor, slice) {
       let box = box(ofRun: run, of: tensor)
       guard wanted.intersects(box), wanted.intersection(box) == wanted else { continue }
@@ -95,7 +95,7 @@ extension Checkpoint {
   }
 
   /// Whether all axes before the last one that is cut have length 1.
-  private static func isContiguous(_ slice: Slice, in box: Slice) -> Bool {
+  private static func isContiguous(_ slice: TensorSlice, in box: TensorSlice) -> Bool {
     guard let cut = slice.counts.indices.last(where: { slice.counts[$0] != box.counts[$0] })
     else { return true }
     return slice.counts[..<cut].allSatisfy { $0 == 1 }

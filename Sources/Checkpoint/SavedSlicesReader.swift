@@ -12,7 +12,7 @@ import WarmstartTensorModel
 /// of a table is its footer, its index and its first data block.
 struct SavedSlicesReader {
   private struct StoredSlice {
-    let slice: Slice
+    let slice: TensorSlice
     let key: [UInt8]
     let stored: Checkpoint.StoredBytes
     let block: TableIndex.Block
@@ -199,7 +199,7 @@ struct SavedSlicesReader {
     let key = SliceKey.encode(
       name: name.bytes, extents: extents.map { ($0.start, $0.length) })
     try spend(extents.count * 40 + 240 + key.count)
-    let slice = Slice(
+    let slice = TensorSlice(
       starts: extents.map(\.start), counts: zip(extents, shape.lengths).map { $0.length ?? $1 })
     let block = index.block(of: key)
     // What does not fit the tensor is refused when it is read; it has no bytes that count.
@@ -263,7 +263,7 @@ struct SavedSlicesReader {
     for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
       let slices = tensor.slices.map(\.slice)
       // Stored whole, it is one slice.
-      let isWhole = slices == [Slice(whole: tensor.shape)]
+      let isWhole = slices == [TensorSlice(whole: tensor.shape)]
       for slice in tensor.slices {
         stored.append(slice.stored)
         keys.append(slice.key)
