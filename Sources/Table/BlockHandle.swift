@@ -6,7 +6,7 @@ struct BlockHandle: Hashable {
 
   /// Reads a handle of a block that lies, with its trailer, before the limit.
   ///
-  /// Throws `badHandle` if the bytes are no two numbers, and `truncated` if the block does not fit.
+  /// - Throws: `badHandle` if the bytes are not two numbers, `truncated` if the block does not fit.
   init(_ role: BlockRole, from cursor: inout Cursor, limit: Int) throws(TableError) {
     let numbers: (offset: UInt64, byteCount: UInt64)
     do throws(TableError) {
@@ -27,7 +27,8 @@ struct BlockHandle: Hashable {
   /// The offset of the first byte behind the block and its trailer.
   var end: Int { offset + byteCount + BlockHandle.trailerByteCount }
 
-  /// What the block says that it expands to, if it is compressed: snappy begins with that number.
+  /// The expanded size that a compressed block claims, which snappy writes first; 0 for other
+  /// blocks.
   func expandedByteCount(in file: RawSpan) -> Int {
     guard Span<UInt8>(_bytes: file)[offset + byteCount] == Block.snappy else { return 0 }
     var cursor = Cursor(file.extracting(offset..<offset + byteCount))

@@ -1,10 +1,10 @@
-/// A walk over the entries of one data block, in order, each once.
+/// Walks over the entries of one data block, in order.
 package struct DataBlock: ~Copyable, ~Escapable {
   private let block: Block
   private var entries = Entries()
   private var allowance: Allowance
 
-  /// Where the type of a block is, by the block's length with its trailer.
+  /// The offset of a block's type, from the length of the block with its trailer.
   package static func typeOffset(inBlockOf byteCount: Int) -> Int {
     byteCount - BlockHandle.trailerByteCount
   }
@@ -17,7 +17,8 @@ package struct DataBlock: ~Copyable, ~Escapable {
     isCompressed ? Allowance.expansionLimit(fileByteCount: byteCount) : byteCount
   }
 
-  /// Verifies the checksum of a block, whose bytes end in its trailer, and returns its contents.
+  /// Verifies the checksum of a block, whose bytes end in its trailer, and returns its contents,
+  /// expanded.
   package static func contents(
     of bytes: consuming [UInt8], at offset: Int
   ) throws(TableError) -> [UInt8] {
@@ -37,7 +38,7 @@ package struct DataBlock: ~Copyable, ~Escapable {
     return block.takeExpanded()
   }
 
-  /// Starts before the first entry of contents that were verified.
+  /// Starts before the first entry of verified contents.
   @_lifetime(copy contents)
   package init(_ contents: RawSpan, at offset: Int) throws(TableError) {
     block = Block(verified: contents, at: offset)
@@ -51,12 +52,12 @@ package struct DataBlock: ~Copyable, ~Escapable {
     try entries.next(in: block, allowance: &allowance)
   }
 
-  /// The key of the entry that `next` went to.
+  /// The key of the current entry.
   package var key: Span<UInt8> {
     @_lifetime(borrow self)
     borrowing get { entries.key.bytes }
   }
 
-  /// Where in the contents the value of that entry is.
+  /// Where the value of the current entry lies in the contents.
   package var value: Range<Int> { entries.value }
 }

@@ -1,16 +1,16 @@
-/// The last bytes of a table: where its index is, and that it is a table at all.
+/// The last bytes of a table: the handles of its index and metaindex, and a magic number.
 struct Footer {
   let metaindex: BlockHandle
   let index: BlockHandle
 
   /// Reads the footer of a whole file.
   ///
-  /// The metaindex is only checked to lie in the file; like TensorFlow, nothing reads it.
+  /// The metaindex must lie in the file. Like TensorFlow, this module does not read it.
   init(of file: RawSpan) throws(TableError) {
     try self.init(endOf: file, fileByteCount: file.byteCount)
   }
 
-  /// Reads the footer of a file of which only the end is there.
+  /// Reads the footer from the end of a file of a given length.
   init(endOf file: RawSpan, fileByteCount: Int) throws(TableError) {
     guard file.byteCount >= Footer.byteCount else { throw .tooShort(byteCount: fileByteCount) }
     let limit = fileByteCount - Footer.byteCount
