@@ -30,7 +30,7 @@ package enum TableError: Error, Hashable {
   case badMagic
   /// A handle is not two numbers, or they cannot be an offset and a size in a file.
   case badHandle(BlockRole)
-  /// A handle reaches past the end of the file, or into the footer.
+  /// A handle does not fit in the file, or into the footer.
   case truncated(BlockRole, offset: Int, byteCount: Int)
   /// A data block shares bytes with an earlier one or with the index, or comes before an earlier one.
   case overlappingBlocks(block: Int)
@@ -71,30 +71,30 @@ extension TableError: CustomStringConvertible {
     case .badHandle(let role):
       "bad block handle (\(role)), expected an offset and a size as varints"
     case .truncated(let role, let offset, let byteCount):
-      "truncated: \(role) block of \(byteCount) bytes at \(offset) is not all there"
+      "truncated: \(role) block of \(byteCount) bytes at \(offset) does not fit in the file"
     case .overlappingBlocks(let block):
-      "overlapping blocks at \(block), expected each behind the one before"
+      "overlapping blocks at \(block), expected each after the one before"
     case .checksumMismatch(let block, let stored, let computed):
       "block checksum mismatch at \(block): stored \(stored) vs. calculated \(computed)"
     case .badBlockType(let block, let type):
       "bad block type \(type) at \(block), expected 0 (plain) or 1 (snappy)"
     case .corruptCompression(let block):
-      "corrupted compressed block contents at \(block), expected what snappy makes"
+      "corrupted compressed block contents at \(block), expected snappy data"
     case .expansionTooLarge(let block, let byteCount, let limit):
       "compressed block at \(block) is too large: \(byteCount) bytes, limit \(limit)"
     case .badRestarts(let block):
-      "bad restart offsets in block at \(block), expected 0 and then ascending ones of entries"
+      "bad restart offsets in block at \(block), expected 0, then ascending offsets of entries"
     case .badEntry(let block, let entry):
-      "bad entry at \(entry) in block at \(block), expected three lengths of bytes that are there"
+      "bad entry at \(entry) in block at \(block), expected three lengths, and as many bytes"
     case .keyTooLong(let block, let entry, let byteCount):
       "key of \(byteCount) bytes is too long, entry at \(entry) in block at \(block), "
         + "expected at most \(Key.maximumByteCount)"
     case .keysTooLarge(let limit): "keys expand to more than \(limit) bytes"
     case .keysOutOfOrder(let block, let entry):
-      "keys out of order, entry at \(entry) in block at \(block), expected ascending ones"
+      "keys out of order, entry at \(entry) in block at \(block), expected ascending keys"
     case .badIndexKey(let block):
-      "bad index key of block at \(block), expected none less than the block's last"
-    case .endOfBytes(let offset): "bytes end too early, at \(offset)"
+      "bad index key of block at \(block), expected no less than the last key of the block"
+    case .endOfBytes(let offset): "unexpected end of bytes at \(offset)"
     case .badVarint(let offset): "bad varint at \(offset)"
     }
   }

@@ -319,7 +319,7 @@ def make_footers():
     opening("index-47-bytes", sound[-47:], "CORRUPT", short)
     opening("index-zeros", bytes(4096), "CORRUPT", "not an sstable (bad magic number)")
     opening("index-short-by-one", sound[:-1], "CORRUPT", "not an sstable (bad magic number)")
-    opening("index-without-its-start", sound[100:], "TRUNCATED", "is not all there")
+    opening("index-without-its-start", sound[100:], "TRUNCATED", "does not fit in the file")
     opening(
         "magic-wrong", Bundle().table().finish(magic=0xDB4775248B80FB56), "CORRUPT",
         "not an sstable (bad magic number)")
@@ -334,12 +334,12 @@ def make_footers():
     footer("footer-size-2-to-64", lambda m, i: m + varint(0) + varint(-1), "CORRUPT",
            "bad block handle (index)")
     footer("footer-offset-past-end", lambda m, i: m + varint(2**20) + varint(8), "TRUNCATED",
-           f"index block of 8 bytes at {2**20} is not all there")
+           f"index block of 8 bytes at {2**20} does not fit in the file")
     size = len(sound)
     footer("footer-index-in-footer", lambda m, i: m + varint(size - 56) + varint(8), "TRUNCATED",
-           f"index block of 8 bytes at {size - 56} is not all there")
+           f"index block of 8 bytes at {size - 56} does not fit in the file")
     footer("footer-metaindex-past-end", lambda m, i: varint(2**40) + varint(8) + i, "TRUNCATED",
-           f"metaindex block of 8 bytes at {2**40} is not all there")
+           f"metaindex block of 8 bytes at {2**40} does not fit in the file")
 
 
 def make_indexes():
