@@ -29,15 +29,16 @@ package struct BundleHeader {
 
 /// The entry of a tensor or a slice in a V2 checkpoint's index, TensorFlow's `BundleEntryProto`.
 ///
-/// Nothing but protobuf's own structure is checked. One value parses all entries of an index in turn,
-/// so that an entry allocates nothing unless it has slices.
+/// Parsing checks only protobuf's own structure. The reader parses all entries of an index into one
+/// value, so that an entry allocates memory only if it has slices.
 package struct BundleEntry {
-  /// What parsing takes for one slice beside its extents, in bytes: an array, and its place in another.
+  /// The memory that one slice takes beside its extents, in bytes: an array, and its place in the
+  /// list.
   private static let sliceByteCount = 64
-  /// The longest shape whose room is kept for the next entry: the longest that a tensor may have.
+  /// The longest shape whose memory is reused for the next entry: the longest valid one.
   private static let keptRank = BundleReader.maximumRank
 
-  /// TensorFlow's number of the dtype, which need not exist.
+  /// TensorFlow's number of the dtype, which may be unknown.
   package private(set) var dtype: Int32 = 0
   /// The lengths of the axes.
   package private(set) var shape: [Int] = []
@@ -48,16 +49,16 @@ package struct BundleEntry {
   package private(set) var byteCount = 0
   /// Masked CRC-32C; 0 if absent.
   package private(set) var maskedChecksum: UInt32 = 0
-  /// The slices that the tensor is stored in; none if this entry has the bytes.
+  /// The slices that the tensor is stored in; empty if this entry has the bytes.
   package private(set) var slices: [[StoredExtent]] = []
 
   package init() {}
 
-  /// Parses an entry in place of the one before.
+  /// Replaces the entry by the one in a message.
   ///
   /// - Parameters:
-  ///   - limit: The bytes that parsing may take.
-  /// - Throws: `tooLarge` if it would take more, `malformed` if the bytes are no message.
+  ///   - limit: The memory that parsing may take, in bytes.
+  /// - Throws: `tooLarge` above the limit, `malformed` if the bytes are not a message.
   package mutating func parse(_ message: Span<UInt8>, limit: Int = .max) throws(MessageError) {
     (dtype, shard, offset, byteCount, maskedChecksum) = (0, 0, 0, 0, 0)
     shape.removeAll(keepingCapacity: shape.count <= BundleEntry.keptRank)

@@ -5,28 +5,31 @@ package import WarmstartTensorModel
 
 /// Parses the index of a V2 checkpoint ("tensor bundle") into a `Checkpoint`.
 ///
-/// The entry of the empty key is the header. A tensor that is stored in slices has an entry with
-/// their list and no bytes; each slice has an entry with bytes under a key in OrderedCode, which
-/// begins with a zero byte and therefore sorts before all usual names.
+/// The entry of the empty key is the header. A tensor that is stored in slices has an entry that
+/// lists them and has no bytes. Each slice has an entry with bytes. Its key is in OrderedCode,
+/// which begins with a zero byte, so slices sort before tensors, unless a tensor's name begins with
+/// a zero byte too.
 package struct BundleReader {
-  /// The longest index that is read: some 4 million tensors.
-  ///
-  /// Chosen, not tuned.
+  /// The longest index that is read, in bytes: some 4 million tensors; chosen, not tuned.
   package static let maximumIndexByteCount = 256 << 20
-  /// TensorFlow's limit of a shape's axes.
+  /// The most axes of a shape, as in TensorFlow.
   static let maximumRank = 254
 
-  /// The memory that an index of a size may take while it is read, if its blocks expand to so much.
+  /// The most memory that reading an index may take, in bytes.
   ///
-  /// A tensor takes some 30 bytes of an honest index, a slice 45, and names of any length a
-  /// sixteenth of their bytes: less than fifteen times that is held. A hostile index has entries of
-  /// six bytes.
+  /// In an honest index a tensor takes some 30 bytes, a slice 45, and a name a sixteenth of its
+  /// length or more, for which the reader holds less than fifteen times as much. Entries of a
+  /// hostile index have six bytes.
+  ///
+  /// - Parameters:
+  ///   - byteCount: The length of the file.
+  ///   - expanded: The length to which its compressed blocks expand.
   package static func memoryByteCount(ofIndex byteCount: Int, expanding expanded: Int = 0) -> Int {
     (min(byteCount, maximumIndexByteCount) + expanded) * 16 + (64 << 10)
   }
 
-  /// The keys of slices that an index of a size may list, in bytes: writers store every 16th key
-  /// whole, so that honest ones come to less than 17 times their bytes; doubled.
+  /// The most bytes that the keys of listed slices may have. Writers store every 16th key whole, so
+  /// honest keys are less than 17 times as long as stored; doubled.
   private static func keyByteCount(ofIndex byteCount: Int) -> Int {
     byteCount * 32 + (1 << 20)
   }
@@ -35,14 +38,14 @@ package struct BundleReader {
   private var catalog = Catalog()
   private var stored: [Checkpoint.StoredBytes] = []
   private var storedEnds: [Int] = []
-  /// Entries whose keys begin with a zero byte: slices, unless no tensor lists them.
+  /// Entries whose keys begin with a zero byte: slices, or tensors with odd names.
   private var codedEntries: [(key: [UInt8], entry: BundleEntry)] = []
   private var codedPositions: [[UInt8]: Int] = [:]
   private var listed: Set<Int> = []
   private let limit: Int
-  /// What is left of the limit.
+  /// What is left of `limit`.
   private var allowance: Int
-  /// What is left of the bytes that keys of listed slices may have.
+  /// What is left of the bytes that the keys of listed slices may have.
   private var keyAllowance: Int
   private var steps: CheckedSteps
 
@@ -58,8 +61,9 @@ package struct BundleReader {
   /// Reads and parses an index.
   ///
   /// - Parameters:
-  ///   - reserve: Is given the memory that reading takes in all, before it is taken; may refuse it.
-  ///   - checkIn: Throws if nobody waits for the result any more.
+  ///   - reserve: Gets the memory that reading takes in all, before it is taken; throws to refuse
+  ///     it.
+  ///   - checkIn: Throws if no client waits for the result any more; called between steps.
   static func read(
     _ file: TableFile, reserving reserve: (Int) throws(Problem) -> Void,
     checkIn: @escaping () throws(Problem) -> Void
@@ -67,7 +71,8 @@ package struct BundleReader {
     guard file.byteCount <= maximumIndexByteCount else {
       throw .tooLong(part: "an index", byteCount: file.byteCount, limit: maximumIndexByteCount)
     }
-    // Nothing is reserved for what is no index: a file of any size costs its owner nothing.
+    // Reserve nothing for a file that is not a table: a file of any size then costs its owner
+    // nothing.
     _ = try file.indexRange()
     do { try reserve(memoryByteCount(ofIndex: file.byteCount)) } catch { throw .stopped(error) }
     let bytes = try file.read(0..<file.byteCount)
@@ -112,7 +117,7 @@ package struct BundleReader {
       if header == nil {
         header = try header(key, value)
       } else if !key.isEmpty, key[0] == 0 {
-        // It is kept, with its arrays.
+        // A value of its own: it is kept, with its arrays.
         var entry = BundleEntry()
         try parse(value, of: key, into: &entry)
         try takeCoded(Array(table.key), entry)
@@ -151,9 +156,10 @@ package struct BundleReader {
     codedEntries.append((key, entry))
   }
 
-  /// Takes what is held of an entry from the allowance; throws if that is more than is left.
+  /// Subtracts the memory that an entry takes from the allowance; throws `tooLarge` if less is
+  /// left.
   ///
-  /// `own` is what arrays and dictionaries take for it, by the sizes of their elements.
+  /// `own` is the entry's share of the reader's arrays and dictionaries.
   private mutating func spend(
     keyByteCount: Int, _ entry: BundleEntry, _ own: Int
   ) throws(IndexError) {
@@ -166,7 +172,7 @@ package struct BundleReader {
     allowance -= byteCount
   }
 
-  /// Takes the name in a slice's key, which has to be looked up whole.
+  /// Subtracts the length of the name in a slice's key, which has to be built to look the slice up.
   private mutating func spendKey(_ byteCount: Int) throws(IndexError) {
     guard byteCount <= keyAllowance else { throw .tooManySliceKeys }
     keyAllowance -= byteCount
@@ -192,7 +198,7 @@ package struct BundleReader {
     }
   }
 
-  /// Takes a tensor that is stored in slices, whose entries have come before.
+  /// Adds a tensor that is stored in slices. The entries of its slices were read before.
   private mutating func appendSliced(
     _ name: Name, _ dtype: DataType, _ shape: Shape, _ entry: BundleEntry
   ) throws(IndexError) {
@@ -246,13 +252,14 @@ package struct BundleReader {
       stored: stored, storedEnds: storedEnds)
   }
 
-  /// Puts entries that no tensor lists as its slices where they belong: before all others.
+  /// Adds the entries that no tensor lists as slices: tensors whose names begin with a zero byte,
+  /// which come before all others.
   private mutating func insertTensorsNamedWithZero() throws(IndexError) {
     let others = (catalog, stored, storedEnds)
     catalog = Catalog()
     stored = []
     storedEnds = []
-    // An entry here may itself be a tensor in slices, whose keys follow it.
+    // Such a tensor may itself be stored in slices, whose keys follow its own.
     for position in codedEntries.indices where !codedEntries[position].entry.slices.isEmpty {
       let (key, entry) = codedEntries[position]
       for extents in entry.slices {
@@ -305,7 +312,7 @@ private func advance(_ table: inout TableReader) throws(IndexError) -> Bool {
 }
 
 extension Name {
-  /// Makes a name of bytes that belong to somebody else.
+  /// Makes a name from bytes, which it copies.
   init(copying bytes: Span<UInt8>) {
     self.init(Array(RawSpan(_elements: bytes))[...])
   }

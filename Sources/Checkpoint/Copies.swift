@@ -1,12 +1,12 @@
 import WarmstartKernel
 import WarmstartTensorModel
 
-/// What of a stored run is copied to one piece, as the run streams past.
+/// The bytes of a stored run that go to one piece, copied while the run streams past.
 enum Copies {
   case box(Runs)
   case gathered(GatheredRuns)
 
-  /// Copies what a chunk of the run has; chunks must come in order, without gaps.
+  /// Copies the wanted bytes of a chunk. Chunks must come in order, without gaps.
   mutating func copy(
     _ chunk: RawSpan, at offset: Int, to arena: inout MutableRawSpan,
     _ checkIn: () throws(Problem) -> Void

@@ -1,13 +1,13 @@
 package import WarmstartKernel
 package import WarmstartTensorModel
 
-// A file is accepted if it is what a checkpoint's file must be, and if another write would leave a
-// trace. File systems take times from a clock that stands still for some milliseconds: a file that
-// changed within its last step could change again and keep its time, as in git's index. Such a file
-// is looked at again until the clock has moved.
+// A file of a checkpoint must be regular, readable and not writable, and at rest. File systems take
+// times from a clock that stands still for some milliseconds, so a file that changed within the
+// clock's last step could change again and keep its time (git's index has the same problem). The
+// daemon waits until the clock has moved, and examines the file again.
 
 extension FileSet {
-  /// Examines a file, which must be a regular one that can be read and not written.
+  /// Examines a file, which must be regular, readable and not writable.
   package static func accept(_ file: File, as role: String) throws(Problem) -> FileStatus {
     do {
       guard try file.isReadOnly() else {
@@ -25,21 +25,21 @@ extension FileSet {
     }
   }
 
-  /// The coarsest step of the clock that file systems take times from: 100 Hz, in nanoseconds.
+  /// The coarsest step of the clock that file systems take times from, in nanoseconds: 100 Hz.
   ///
-  /// Linux 6.13 and later have finer times for files that somebody looks at.
+  /// Linux 6.13 and later give a file that was examined a finer time at its next change.
   private static let clockStep: Int64 = 10_000_000
-  /// The step of file systems that keep whole seconds (ext4 with small inodes), and one more.
+  /// The step of file systems that keep whole seconds (ext4 with small inodes), doubled.
   private static let wholeStep: Int64 = 2_000_000_000
-  /// How many steps of their clock all files together have to come to rest, and some to spare.
+  /// How many clock steps the daemon waits for all files together to come to rest; chosen, not
+  /// tuned.
   private static let patience: Int64 = 10
-  /// How long a wait may be without a look at whether anybody still waits for the result.
+  /// How long the daemon sleeps at most before it calls `checkIn` again.
   private static let sliceMilliseconds = 50
 
-  /// Waits until another write would give a file another time; returns what it is then.
+  /// Waits until the next write would change a file's time; returns the file's status then.
   ///
-  /// A file that changed within the clock's last step could change again without a trace, as in git's
-  /// index. Throws `checkpointChanged` if it does not come to rest.
+  /// Throws `checkpointChanged` if the file does not come to rest.
   static func settled(
     _ file: File, _ first: FileStatus, as role: FileRole, since began: inout Int64?,
     _ checkIn: () throws(Problem) -> Void
@@ -63,21 +63,21 @@ extension FileSet {
     return status
   }
 
-  /// How long a file can still change without a trace, in nanoseconds; nil if it cannot.
+  /// How long a file may still change without a new time, in nanoseconds; nil if it cannot.
   private static func youth(of status: FileStatus, _ file: File) -> Int64? {
-    // A finer time is a whole second once in a thousand million.
+    // One in 1,000,000,000 finer times is a whole second by chance.
     let isWhole = status.changed % 1_000_000_000 == 0
     let step = isWhole ? wholeStep : clockStep
     let (age, overflow) = RealTimeClock.nanoseconds().subtractingReportingOverflow(status.changed)
-    // A time to come, of another machine's clock, is not waited for.
+    // A time in the future comes from another machine's clock: waiting does not help.
     guard !overflow, age < step, age > -step else { return nil }
     return !isWhole && hasFineTimes(file) ? nil : step - age
   }
 
-  /// Whether a file that has been looked at gets a time of its own by the next write.
+  /// Whether the next write gives an examined file a new time.
   private static func hasFineTimes(_ file: File) -> Bool {
     guard Process.kernelHasFineTimes, let fileSystem = try? file.fileSystem() else { return false }
-    // Those of Linux 6.13 that have them are those that are trusted in other ways.
+    // The file systems with finer times in Linux 6.13 are those whose identities are trusted.
     return Generation.trustedFileSystems.contains(fileSystem)
   }
 }

@@ -2,12 +2,12 @@ import SystemPackage
 package import WarmstartKernel
 package import WarmstartTensorModel
 
-/// The open files of a checkpoint, as one client passed them, and what each is for.
+/// The open files of a checkpoint, as one client passed them, and the role of each.
 ///
-/// Every read goes through the descriptors of the client that waits for it: what a client does to its
-/// descriptions, or a file system to its reads, is that client's failure alone.
+/// Every read goes through the descriptors of the client that waits for it. What a client does to
+/// its descriptors, or its file system to reads, can fail only that client's calls.
 package struct FileSet: Sendable {
-  /// A file, and what it was when the client passed it.
+  /// A file, and its status when the client passed it.
   package struct Member: Sendable {
     package let role: FileRole
     package let file: File
@@ -20,27 +20,30 @@ package struct FileSet: Sendable {
     }
   }
 
-  /// The files in the client's order, which regions refer to.
+  /// The files in the client's order; regions refer to their positions.
   package let members: [Member]
   /// The identity of the bytes.
   package let generation: Generation
-  /// The user who opened them.
+  /// The user who passed them.
   package let openedBy: UInt32
-  /// The positions of shards among the members, ascending by total and shard.
+  /// The positions of the shards among the members, in ascending order of total and shard.
   private let shards: [(total: Int, shard: Int, position: Int)]
   private let indexPosition: Int
 
-  /// Accepts files, or says which is not what a checkpoint's file must be.
+  /// Accepts the files of a checkpoint, and waits for those that have just changed.
   ///
-  /// A file must be a regular one that can be read and not written, for the client proves with it that
-  /// it may read the bytes and nothing more. Waits for files that changed just now; `checkIn` throws if
-  /// nobody waits for the result any more.
+  /// A file must be regular, readable and not writable: by passing it the client proves that it may
+  /// read the bytes, and grants no more.
+  ///
+  /// - Parameters:
+  ///   - checkIn: Throws if no client waits for the result any more.
+  /// - Throws: Which file cannot be accepted, and why.
   package init(
     _ files: [(role: FileRole, file: File)], openedBy uid: UInt32,
     checkIn: () throws(Problem) -> Void = {}
   ) throws(Problem) {
     var members: [Member] = []
-    // When waiting began, for all files together.
+    // When the wait for all files together began.
     var began: Int64?
     var shards: [(total: Int, shard: Int, position: Int)] = []
     var index: Int?
@@ -58,7 +61,7 @@ package struct FileSet: Sendable {
         index = position
       case .shard(let shard, of: let total): shards.append((total, shard, position))
       case .table:
-        // The first stands for all where one file does.
+        // The first table takes the index's place.
         index = index ?? position
         shards.append((tableCount, position, position))
       }
@@ -80,8 +83,8 @@ package struct FileSet: Sendable {
   /// The index file, or the first V1 table.
   package var index: Member { members[indexPosition] }
 
-  /// One file on each device but the index's: while they are open, no other file system is given the
-  /// numbers of these devices.
+  /// One file on each device but the index's. While they are open, the kernel gives the numbers of
+  /// these devices to no other file system.
   package var onePerOtherDevice: [Member] {
     var found: [Member] = []
     for member in members where member.status.device != index.status.device {
@@ -93,7 +96,8 @@ package struct FileSet: Sendable {
   /// Whether the files are tables of a V1 checkpoint.
   var isTables: Bool { index.role == .table }
 
-  /// Where a shard, or a V1 table, is among the members, or nil if the client did not pass it.
+  /// The position of a shard, or of a V1 table, among the members; nil if the client did not pass
+  /// it.
   ///
   /// A checkpoint that was saved again with another number of shards leaves files of both totals.
   package func position(ofShard shard: Int32, of total: Int) -> Int? {
@@ -105,7 +109,7 @@ package struct FileSet: Sendable {
     return shards[place].position
   }
 
-  /// What to call a shard, or a V1 table, in a message: by its file, also if that is missing.
+  /// What messages call a shard or a V1 table: the name of its file, even if the file is missing.
   package func name(ofShard shard: Int32, of total: Int) -> String {
     if let position = position(ofShard: shard, of: total) { return "\(members[position])" }
     let suffix = ".index".utf8
@@ -115,9 +119,10 @@ package struct FileSet: Sendable {
     return "data file \(prefix).data-\(ShardName(number: Int(shard), total: total).text)"
   }
 
-  /// Whether the files may be the same but for their names, some of which have come or gone.
+  /// Whether the files may have changed in nothing but their names: links that were added or
+  /// removed.
   ///
-  /// Then they can be opened again, which reads and verifies them anew.
+  /// Then the caller can open them again, and must verify them again.
   package var areOnlyRelinked: Bool {
     members.allSatisfy { member in
       guard let now = try? member.file.status() else { return false }
@@ -126,7 +131,7 @@ package struct FileSet: Sendable {
     }
   }
 
-  /// Throws `checkpointChanged` if a file is no longer what it was when it was passed.
+  /// Throws `checkpointChanged` if a file has changed since the client passed it.
   package func expectUnchanged(_ member: Member) throws(Problem) {
     let now: FileStatus
     do {
@@ -142,7 +147,7 @@ package struct FileSet: Sendable {
 }
 
 extension FileSet {
-  /// Adds the names of missing V1 tables to the first problem that they may explain.
+  /// Adds the names of missing V1 tables to the first problem that their absence may explain.
   package func explained(_ problems: [Problem]) -> [Problem] {
     let causes: Set<Reason> = [.tensorNotFound, .slicesIncomplete]
     guard isTables, let first = problems.firstIndex(where: { causes.contains($0.reason) }) else {
@@ -157,7 +162,7 @@ extension FileSet {
 }
 
 extension FileSet.Member: CustomStringConvertible {
-  /// What the file is for, and its name if the system tells: `index file model.index`.
+  /// The role of the file, and its name if the kernel reports one: `index file model.index`.
   package var description: String {
     guard let name = file.name else { return "\(role)" }
     let kind =

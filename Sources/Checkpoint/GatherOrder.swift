@@ -1,20 +1,21 @@
 import WarmstartTensorModel
 
-/// The variable's indices on the axes of a gather, sorted by the tensor's indices that they get.
+/// The indices of a variable on the gathered axes, sorted by the tensor's indices that they
+/// receive.
 ///
-/// Sorted once for a piece, however many stored runs it takes from.
+/// Sorted once for a piece, for all its stored runs.
 struct GatherOrder {
   struct Axis {
     let axis: Int
-    /// The tensor's index for each of the variable's.
+    /// The tensor's index for each index of the variable.
     let indices: [Int]
-    /// The variable's indices that get something, by the tensor's.
+    /// The variable's indices that receive anything, in ascending order of the tensor's indices.
     var order: [Int]
 
-    /// The tensor's index at a place in the order.
+    /// The tensor's index at a position in the order.
     func source(_ place: Int) -> Int { indices[order[place]] }
 
-    /// The first place of an index of the tensor that is at least as large.
+    /// The first position in the order whose tensor's index is this one or greater.
     func place(of source: Int) -> Int {
       order.indices.firstPosition { self.source($0) >= source }
     }

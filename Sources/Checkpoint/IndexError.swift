@@ -4,26 +4,27 @@ import WarmstartTensorModel
 
 /// Why the index of a V2 checkpoint, or the lists of a V1 checkpoint's tables, cannot be read.
 ///
-/// The readers throw it; `Problem(_:in:)` alone turns it into what a client gets, with the file.
+/// The readers throw it. Only `Problem(_:in:)` words it for the client, and adds the name of the
+/// file.
 enum IndexError: Error {
-  /// The caller refused the memory, or no longer waits: what it threw.
+  /// The caller refused the memory, or no longer waits; the problem that it threw.
   case stopped(Problem)
 
   // MARK: The file
 
   /// The system cannot read the file.
   case unreadable(Errno)
-  /// The file ended before the length that it had when it was opened.
+  /// The file ended before its length at the time when it was opened.
   case endsEarly(at: Int, expected: Int)
   /// The file was written to while it was read.
   case beingWritten
-  /// The file as a table, or a block of it, is damaged.
+  /// The table in the file is damaged.
   case table(TableError)
-  /// A part of the file is longer than what is read: `an index`, say.
+  /// A part of the file exceeds what is read; `part` is a noun: `an index`.
   case tooLong(part: String, byteCount: Int, limit: Int)
-  /// What the file lists takes more memory than a file of its size may.
+  /// The contents take more memory than those of a file of this size may.
   case tooLarge(limit: Int)
-  /// The writer of the file says that this reader must not read it.
+  /// The writer excluded readers of this version.
   case unsupportedVersion(WriterVersion.Fault)
 
   // MARK: The index of a V2 checkpoint
@@ -33,7 +34,7 @@ enum IndexError: Error {
   case headerMalformed
   case entryMalformed(Name)
   case tooManyTensors(limit: Int)
-  /// The names in the keys of slices are longer together than a file of this size may have.
+  /// The names in the keys of slices exceed what a file of this size may list.
   case tooManySliceKeys
 
   // MARK: The list of tensors in a V1 table
@@ -44,24 +45,24 @@ enum IndexError: Error {
 
   // MARK: One tensor
 
-  /// TensorFlow has no dtype of this number, or one whose tensors have no bytes.
+  /// TensorFlow has no dtype of this number, or its tensors have no bytes.
   case unknownDtype(Int32, Name)
   case invalidShape([Int], Name)
-  /// Two V1 tables, or one twice, list a tensor differently.
+  /// A tensor is listed twice in V1 tables, with different dtypes or shapes.
   case listedDifferently(DataType, Shape, before: DataType, Shape, Name)
-  /// A slice has another number of axes than its tensor.
+  /// The number of a slice's axes is not the tensor's.
   case sliceRank(Int, expected: Int, Name)
-  /// A slice's own entry has another dtype than the tensor's.
+  /// The dtype in a slice's entry is not the tensor's.
   case sliceDtype(Int32, expected: Int32, Name)
-  /// A slice's own entry has another shape than the tensor's list gives it.
+  /// The shape in a slice's entry is not the one that the tensor lists.
   case sliceShape(Shape, expected: Shape, Name)
-  /// A slice has an axis that is empty, or begins or ends where no axis can.
+  /// A slice is empty on an axis, or lies outside all axes.
   case sliceExtent(StoredExtent, Name)
   case sliceTooLarge(Name)
 }
 
 extension Problem {
-  /// Describes why the index in a file cannot be read.
+  /// Describes for a client why an index cannot be read.
   ///
   /// - Parameters:
   ///   - file: What messages call the file: `index file model.index`.
@@ -92,7 +93,7 @@ extension Problem {
       }()
   }
 
-  /// Describes what is wrong with a table, or a block of one.
+  /// Describes what is wrong with a table, or with a block of one.
   private init(_ error: TableError, in table: String) {
     let reason: Reason =
       switch error {
@@ -111,7 +112,7 @@ extension Problem {
 }
 
 extension IndexError {
-  /// What is corrupt in a file, as a sentence.
+  /// Describes what is corrupt in a file, in a sentence.
   fileprivate func corruption(of file: String) -> String {
     switch self {
     case .tooLarge(let limit): "\(file) expands to more than \(limit) bytes"
@@ -127,7 +128,7 @@ extension IndexError {
     }
   }
 
-  /// Describes what is wrong with one tensor; nil for what is wrong with a whole file.
+  /// Describes what is wrong with one tensor; nil if the fault is not one tensor's.
   fileprivate func problemOfTensor(in file: String) -> Problem? {
     func problem(_ name: Name, _ fault: String, _ expected: String) -> Problem {
       Problem(

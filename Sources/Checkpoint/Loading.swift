@@ -3,15 +3,15 @@ import WarmstartKernel
 import WarmstartTable
 package import WarmstartTensorModel
 
-/// Reads stored runs once: compares their checksums and fills pieces of an arena on the way.
+/// Reads stored runs, each once: verifies their checksums and fills pieces of an arena on the way.
 ///
-/// The bytes that fill a piece are the bytes that were checksummed: they pass through a private
-/// buffer, and the arena is sealed only if every checksum matched.
+/// All bytes pass through a private buffer, so that the bytes that fill a piece are those that were
+/// verified. The caller seals the arena only if every checksum matched.
 package struct Loading {
-  /// Where a piece goes in the arena.
+  /// A piece, and its place in the arena.
   package struct Target: Sendable {
     package let piece: Piece
-    /// The first byte in the arena; a multiple of the piece's alignment.
+    /// The offset in the arena, a multiple of the piece's alignment.
     package let offset: Int
     package let byteCount: Int
 
@@ -22,27 +22,28 @@ package struct Loading {
     }
   }
 
-  /// Bytes that are read, summed and copied at a time; the buffer stays in the second-level cache.
+  /// The bytes that are read, verified and copied at a time, so that the buffer stays in the
+  /// second-level cache.
   static let chunkByteCount = 512 << 10
 
   let checkpoint: Checkpoint
   let files: FileSet
-  /// Whether what is read stays in the page cache.
+  /// Whether the bytes that were read stay in the page cache.
   let keepsCached: Bool
-  /// Throws if nobody waits for the result any more; called between chunks.
+  /// Throws if no client waits for the result any more; called between chunks.
   let checkIn: () throws(Problem) -> Void
-  /// Given the number of bytes of stored runs that were just read.
+  /// Receives the number of bytes of stored runs after each read.
   let didRead: (Int) -> Void
-  /// How pieces of strings are filled, planned to learn how much room they take.
+  /// The plans for pieces of strings, made when their size was asked for.
   private var plans: [Piece: StringPlan] = [:]
-  /// The stored strings that the plans are about, by run: each is read once for all pieces.
+  /// The stored strings that the plans refer to, by run, so that each run is read once.
   var strings: [Int: StringRun] = [:]
   /// The block of a V1 table that was read last.
   var block: RecordBlock?
-  /// Which blocks of V1 tables said that they are compressed, when memory was charged for them.
+  /// Whether blocks of V1 tables were compressed when memory was charged for them.
   var compressed: [RecordBlock.Place: Bool] = [:]
   var buffer: [UInt8] = []
-  /// What the front of the buffer holds for several runs, and of which data file.
+  /// The range of a data file that the front of the buffer holds, for several runs; and which file.
   var ahead = 0..<0
   var aheadShard = Checkpoint.StoredBytes.missing
 
@@ -57,7 +58,7 @@ package struct Loading {
     self.didRead = didRead
   }
 
-  /// The bytes that a piece takes in an arena; reads and checks the lengths of strings to know.
+  /// The bytes that a piece takes in an arena. For strings, reads and verifies their lengths.
   package mutating func byteCount(of piece: Piece) throws(Problem) -> Int {
     if checkpoint.catalog.dtype(piece.tensor).byteCount != nil {
       guard let count = checkpoint.byteCount(of: piece) else {
@@ -74,16 +75,16 @@ package struct Loading {
     return byteCount
   }
 
-  /// Reads the runs, each with its tensor, and those that the targets need, into the arena's bytes.
+  /// Verifies runs, each given with its tensor, and fills the targets in an arena.
   ///
-  /// Throws the first problem; the bytes of the arena are then worthless.
+  /// - Throws: The first problem. The bytes of the arena are then worthless.
   package mutating func load(
     verifying runs: [(run: Int, tensor: Int)], filling targets: [Target],
     of arena: inout MutableRawSpan
   ) throws(Problem) {
     let filled = try fillStrings(targets, &arena)
     var work = runs
-    // What goes where is worked out when the run is read: there may be many pairs.
+    // The copies are planned when their run is read: there may be many pairs of runs and targets.
     var takers: [Int: [Int]] = [:]
     var orders: [Int: GatherOrder] = [:]
     for (index, target) in targets.enumerated() {
@@ -135,7 +136,7 @@ package struct Loading {
     try expectFilesUnchanged(order + filled)
   }
 
-  /// What is copied of a stored run to each of the targets that take from it.
+  /// The copies from a stored run to the targets that take from it.
   private func copies(
     of run: Int, for takers: [Int], _ targets: [Target], _ orders: [Int: GatherOrder]
   ) -> [Copies] {
@@ -154,7 +155,7 @@ package struct Loading {
     }
   }
 
-  /// Fills the targets that are strings; returns the runs that they are of, each with its tensor.
+  /// Fills the targets of strings; returns the runs that were read for them, each with its tensor.
   private mutating func fillStrings(
     _ targets: [Target], _ arena: inout MutableRawSpan
   ) throws(Problem) -> [(run: Int, tensor: Int)] {
@@ -181,7 +182,7 @@ package struct Loading {
     return order
   }
 
-  /// The runs by file and offset, each once.
+  /// The runs in the order of their files and offsets, without duplicates.
   func inOrderOfDisk(_ work: [(run: Int, tensor: Int)]) -> [(run: Int, tensor: Int)] {
     let sorted = work.sorted { first, second in
       let (left, right) = (checkpoint.stored[first.run], checkpoint.stored[second.run])

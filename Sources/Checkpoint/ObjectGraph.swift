@@ -2,12 +2,12 @@ import WarmstartKernel
 package import WarmstartTensorModel
 
 extension Checkpoint {
-  /// The longest graph that is read; chosen, not tuned.
+  /// The longest stored graph that is read, in bytes; chosen, not tuned.
   package static let maximumObjectGraphByteCount = 64 << 20
 
   /// The stored run with the object graph, and its tensor.
   ///
-  /// Throws TENSOR_NOT_FOUND for a checkpoint that was saved by variables' names.
+  /// - Throws: `tensorNotFound` for a checkpoint that was saved by names of variables.
   package func objectGraphRun() throws(Problem) -> (run: Int, tensor: Int) {
     guard records == nil, let tensor = catalog.position(of: ObjectGraph.key) else {
       throw Problem(
@@ -32,9 +32,9 @@ extension Checkpoint {
     return (run, tensor)
   }
 
-  /// The memory that it takes to read the object graph in a stored run, in bytes, at most about.
+  /// The most memory that reading the object graph in a stored run takes, in bytes, approximately.
   package func objectGraphReadingByteCount(_ run: Int) -> Int {
-    // The bytes, and those that are read; the graph, and the axes of its tensors.
+    // The string, and a copy of its bytes; the graph; and the axes of its tensors.
     let byteCount = max(0, stored[run].byteCount)
     return 2 * byteCount + ObjectGraph.memoryByteCount(ofMessage: byteCount)
       + ObjectGraph.maximumAxisCount(ofMessage: byteCount) * MemoryLayout<Int>.stride
@@ -42,7 +42,7 @@ extension Checkpoint {
 }
 
 extension Loading {
-  /// Reads, checks and parses the object graph.
+  /// Reads, verifies and parses the object graph.
   package mutating func readObjectGraph() throws(Problem) -> ObjectGraph {
     let (run, tensor) = try checkpoint.objectGraphRun()
     let strings = try readLengths(run, of: tensor)
@@ -65,14 +65,14 @@ extension Loading {
 }
 
 extension ObjectGraph {
-  /// The most axes that the tensors of a graph may have in all, by the bytes of its message.
+  /// The most axes that the tensors of a graph may have together, from the length of its message.
   fileprivate static func maximumAxisCount(ofMessage byteCount: Int) -> Int {
     2 * byteCount + 8192
   }
 
-  /// What is wrong if the attributes' tensors have more axes in all than are allowed.
+  /// Why the tensors of the attributes have too many axes together; nil if they do not.
   ///
-  /// A row of ten bytes may name a tensor of 254 axes, and the next row the same again.
+  /// A row of ten bytes may name a tensor of 254 axes, and the next row the same tensor again.
   fileprivate func excess(in catalog: Catalog, overAxes limit: Int) -> String? {
     var axisCount = 0
     for row in attributes.objects.indices {

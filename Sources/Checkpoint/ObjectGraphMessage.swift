@@ -2,14 +2,14 @@ package import WarmstartProtobuf
 package import WarmstartTensorModel
 
 // TensorFlow stores an object graph as a `TrackableObjectGraph`: a list of objects, each with its
-// children, attributes and slot variables. The messages nest; an `ObjectGraph` has them in columns.
-// Memory is bounded while it grows, since a row of nothing takes two bytes of the message.
+// children, attributes and slot variables. An `ObjectGraph` has their rows in columns. A hostile
+// message has empty rows of two bytes, so memory is checked for each row.
 
 extension ObjectGraph {
-  /// The most memory that a graph may take whose message has a number of bytes, in bytes.
+  /// The most memory that a graph may take, in bytes, from the length of its message.
   ///
-  /// An honest child has seven bytes or more, for which a graph holds 17, and twice that while its
-  /// columns grow.
+  /// An honest child takes seven bytes or more in the message and 17 in the graph, twice that while
+  /// the columns grow.
   package static func memoryByteCount(ofMessage byteCount: Int) -> Int {
     let (product, overflow) = byteCount.multipliedReportingOverflow(by: 8)
     return overflow ? .max : product + (64 << 10)
@@ -17,10 +17,10 @@ extension ObjectGraph {
 
   /// Parses a `TrackableObjectGraph`.
   ///
-  /// Only protobuf's own structure is checked, not what the numbers refer to.
+  /// Checks protobuf's own structure, not what the numbers refer to.
   ///
-  /// - Throws: `tooLarge` if the graph would take more than `memoryByteCount(ofMessage:)`, `malformed`
-  ///   if the bytes are no such message, or have too many objects or too long a name.
+  /// - Throws: `tooLarge` above `memoryByteCount(ofMessage:)`; `malformed` if the bytes are not
+  ///   such a message, or if it has too many objects or too long a name.
   package init(parsing message: Span<UInt8>) throws(MessageError) {
     self.init()
     var room = Room(limit: ObjectGraph.memoryByteCount(ofMessage: message.count))
@@ -125,10 +125,10 @@ extension ObjectGraph.SlotVariables {
   }
 }
 
-/// What the columns of a graph may still take.
+/// The memory that the columns of a graph may still take.
 private struct Room {
   private let limit: Int
-  /// In bytes; half of the limit, since a column that grows holds its rows twice.
+  /// In bytes. Starts with half of the limit, since a column that grows holds its rows twice.
   private var left: Int
 
   init(limit: Int) {
@@ -136,7 +136,7 @@ private struct Room {
     left = limit / 2
   }
 
-  /// Takes the room of a row, which has numbers of four bytes and names.
+  /// Subtracts the memory of a row, which has numbers of four bytes and names.
   mutating func takeRow(numberCount: Int, names: [Range<Int>]) throws(MessageError) {
     var byteCount = numberCount * MemoryLayout<UInt32>.stride
     for name in names {

@@ -2,16 +2,16 @@ import WarmstartKernel
 package import WarmstartTensorModel
 
 extension Checkpoint {
-  /// Reads the index of a V2 checkpoint, or the lists of a V1 checkpoint's tables.
-  ///
-  /// A file of another format is `unsupported`, and one that Git LFS has not fetched
-  /// `checkpointNotFound`, rather than damaged. A file that changed since the client passed it is
-  /// `checkpointChanged`, whatever is wrong with it.
+  /// Reads the index of a V2 checkpoint, or the lists in a V1 checkpoint's tables.
   ///
   /// - Parameters:
-  ///   - reserve: Is given the memory that reading takes in all, before it is taken; may refuse it.
-  ///   - checkIn: Throws if nobody waits for the result any more: an index may have millions of
-  ///     entries, and a checkpoint thousands of tables.
+  ///   - reserve: Gets the memory that reading takes in all, before it is taken; throws to refuse
+  ///     it.
+  ///   - checkIn: Throws if no client waits for the result any more. Called between steps, since an
+  ///     index may have millions of entries, and a checkpoint thousands of tables.
+  /// - Throws: What is wrong. A file that has changed since the client passed it is
+  ///   `checkpointChanged`, whatever it contains; a file of another format is `unsupported`, and
+  ///   one that Git LFS has not fetched is `checkpointNotFound`.
   package static func read(
     _ files: FileSet, reserving reserve: @escaping (Int) throws(Problem) -> Void = { _ in },
     checkIn: @escaping () throws(Problem) -> Void = {}
@@ -61,7 +61,8 @@ extension Checkpoint {
     return reader.finish(tableCount: files.members.count)
   }
 
-  /// Describes an error; throws instead if a file has changed, which makes it look corrupt.
+  /// Describes an error. Throws `checkpointChanged` instead if a file has changed, since such a
+  /// file looks corrupt.
   private static func problem(
     _ error: IndexError, with member: FileSet.Member, of files: FileSet
   ) throws(Problem) -> Problem {

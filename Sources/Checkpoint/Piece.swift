@@ -1,20 +1,20 @@
 package import WarmstartTensorModel
 
-/// What an arena holds for one tensor, slice and alignment: the unit that clients share.
+/// One tensor, or a part of one, at one alignment in an arena: the unit that clients share.
 package struct Piece: Sendable, Hashable {
-  /// The start of every piece in its arena: what TensorFlow, JAX and DLPack need.
+  /// The alignment of every piece in its arena, in bytes: what TensorFlow, JAX and DLPack need.
   package static let alignment = 64
 
   /// The position in the catalog.
   package let tensor: Int
-  /// What is cut out; nil for the whole tensor.
+  /// The slice that is cut out; nil for the whole tensor.
   package let slice: TensorSlice?
-  /// The rows or columns that are chosen; then nothing is cut out.
+  /// The rows or columns that are gathered, from the whole tensor.
   package let gather: Gather?
   /// A power of two, at least `Piece.alignment`.
   package let alignment: Int
 
-  /// The bytes of the lists of indices, which are kept as long as the piece.
+  /// The memory of the gathered indices, in bytes, which lasts as long as the piece.
   package var listByteCount: Int { gather.map { 8 * $0.indexCount + 100 * $0.axes.count } ?? 0 }
 }
 
@@ -30,7 +30,7 @@ extension Checkpoint {
     return Shape(gather.lengths(from: catalog.lengths(piece.tensor)))
   }
 
-  /// The bytes of a piece; nil for strings, whose lengths have to be read, and for more than 2^63.
+  /// The length of a piece in bytes; nil for strings, whose lengths must be read, and from 2^63 on.
   package func byteCount(of piece: Piece) -> Int? {
     catalog.dtype(piece.tensor).byteCount.flatMap { shape(of: piece).byteCount(ofWidth: $0) }
   }

@@ -1,21 +1,21 @@
 import WarmstartKernel
 package import WarmstartTensorModel
 
-/// Where the bytes that a variable needs are, or are to be made.
+/// Where a variable's bytes are, or where they will be made.
 package enum Placement: Sendable, Hashable {
-  /// In a data file, as they are; `strides` is empty if they are contiguous.
+  /// In a data file, as stored; `strides` is empty if the bytes are contiguous.
   case file(stored: Int, offset: Int, byteCount: Int, strides: [Int])
-  /// In an arena.
+  /// In a piece of an arena.
   case piece(Piece)
 }
 
-/// What a client asks of the bytes.
+/// What a client requires of the bytes.
 package struct PlacementOptions: Sendable, Hashable {
-  /// A power of two that divides the address; 0 for the element's size.
+  /// A power of two that divides the address; 0 for the length of an element.
   package var alignment: Int
-  /// Only bytes that can never change.
+  /// Whether the bytes must be unable to change.
   package var sealed: Bool
-  /// Bytes that are not contiguous will do.
+  /// Whether the bytes need not be contiguous.
   package var strides: Bool
 
   package init(alignment: Int = 0, sealed: Bool = false, strides: Bool = false) {
@@ -26,12 +26,12 @@ package struct PlacementOptions: Sendable, Hashable {
 }
 
 extension Checkpoint {
-  /// Decides where a tensor, a slice that fits it, or rows or columns that it has are served from;
-  /// reads nothing.
+  /// Decides where a tensor is served from, or a slice or gather that fits it; reads nothing.
   ///
-  /// File regions serve bytes that lie ready: in this machine's order, in one stored run, aligned as
-  /// asked, and contiguous or described by strides. Everything else is a piece of an arena. Throws if
-  /// the files cannot hold what the index says.
+  /// A data file serves bytes that are ready in it: in this machine's byte order, in one stored
+  /// run, aligned as required, and contiguous or described by strides. An arena serves all others.
+  ///
+  /// - Throws: What is wrong if the files cannot hold what the index says.
   package func placement(
     of tensor: Int, _ slice: TensorSlice?, gather: Gather? = nil, _ options: PlacementOptions,
     in files: FileSet
@@ -67,7 +67,7 @@ extension Checkpoint {
       let (run, offset, strides) = storedPlace(of: tensor, slice, width: width),
       strides.isEmpty || options.strides
     else { return .piece(piece) }
-    // No bytes lie nowhere: an empty tensor's offset may be any number, and was not checked.
+    // An empty tensor may have any offset, which was not checked.
     let bytes = self.stored[run]
     let place = bytes.byteCount == 0 ? 0 : bytes.offset + offset
     guard place & (max(options.alignment, width) - 1) == 0 else { return .piece(piece) }
@@ -75,7 +75,8 @@ extension Checkpoint {
     return .file(stored: run, offset: place, byteCount: byteCount, strides: strides)
   }
 
-  /// Finds a stored run that has all the bytes, the first one's offset in it, and strides if needed.
+  /// Finds a stored run that contains all bytes, the offset of the first one in it, and strides if
+  /// they are needed.
   private func storedPlace(
     of tensor: Int, _ slice: TensorSlice?, width: Int
   ) -> (run: Int, offset: Int, strides: [Int])? {
@@ -94,14 +95,15 @@ extension Checkpoint {
     return nil
   }
 
-  /// Whether all axes before the last one that is cut have length 1.
+  /// Whether a slice of a box is contiguous: all axes before the last one that is cut have length
+  /// 1.
   private static func isContiguous(_ slice: TensorSlice, in box: TensorSlice) -> Bool {
     guard let cut = slice.counts.indices.last(where: { slice.counts[$0] != box.counts[$0] })
     else { return true }
     return slice.counts[..<cut].allSatisfy { $0 == 1 }
   }
 
-  /// Throws unless the files have all bytes of a stored run, and as many as its shape needs.
+  /// Throws unless the files contain a stored run, and the run is as long as its shape requires.
   func expectReadable(
     _ index: Int, of tensor: Int, in files: FileSet
   ) throws(Problem) {
@@ -122,7 +124,7 @@ extension Checkpoint {
         tensor, .checkpointNotFound,
         "is in \(files.name(ofShard: run.shard, of: shardCount)), which is missing")
     }
-    // A record is looked for in its block, wherever that is.
+    // A V1 record is looked up in its block, wherever the block is.
     guard records == nil else { return }
     let member = files.members[position]
     if let width = catalog.dtype(tensor).byteCount {

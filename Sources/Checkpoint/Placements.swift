@@ -1,13 +1,13 @@
 import WarmstartKernel
 package import WarmstartTensorModel
 
-/// Where what a call assigns is served from, by the assignments' positions.
+/// Where a call's assignments are served from, by the positions of the assignments.
 package struct Placements: Sendable {
-  /// For each assignment the position of its file among the members; negative for a piece.
+  /// For each assignment, the position of its file among the members; negative for a piece.
   package private(set) var members: [Int32] = []
-  /// For each assignment where its bytes begin in the file; 0 for a piece.
+  /// For each assignment, the offset of its bytes in the file; 0 for a piece.
   package private(set) var offsets: [Int] = []
-  /// For each assignment its bytes in the file; 0 for a piece.
+  /// For each assignment, the number of its bytes in the file; 0 for a piece.
   package private(set) var byteCounts: [Int] = []
   /// The strides of those assignments that are not contiguous.
   package private(set) var strides: [Int: [Int]] = [:]
@@ -48,19 +48,24 @@ package struct Placements: Sendable {
 }
 
 extension Checkpoint {
-  /// Decides where each assignment is served from; hands what is wrong with one to `refuse`.
+  /// Decides where each assignment is served from.
   ///
-  /// `gathers` are the rows or columns that some variables choose, by the variables' positions.
-  /// The result is of use only if nothing was refused. Throws what is wrong with a whole data file,
-  /// and what `checkIn` throws, which is asked whether anybody still waits: of many slices of many
-  /// tensors each is looked at.
+  /// The result is valid only if `refuse` was not called.
+  ///
+  /// - Parameters:
+  ///   - gathers: The rows or columns that some variables choose, by the positions of the
+  ///     variables.
+  ///   - checkIn: Throws if no client waits for the result any more; called from time to time,
+  ///     since many tensors may have many slices.
+  ///   - refuse: Receives what is wrong with one assignment.
+  /// - Throws: What is wrong with a whole data file.
   package func place(
     _ assignments: [Resolution.Assignment], gathers: [Int: Gather] = [:],
     _ options: PlacementOptions, in files: FileSet, checkIn: () throws(Problem) -> Void,
     refuse: (Problem) -> Void
   ) throws(Problem) -> Placements {
     var placements = Placements(count: assignments.count)
-    // Most tensors follow one another in one file, stored whole and ready to be mapped.
+    // Most tensors follow one another in one file, whole and ready to be mapped.
     var (shard, member): (Int32, Int32) = (StoredBytes.missing, -1)
     var fileByteCount = 0
     for index in assignments.indices {
@@ -93,7 +98,7 @@ extension Checkpoint {
         }
         placements.append(placement, of: tensor, in: member)
       } catch {
-        // What is wrong with a whole file is said once.
+        // A fault of a whole file is reported once.
         guard error.tensor != nil else { throw error }
         refuse(error)
       }
@@ -101,10 +106,11 @@ extension Checkpoint {
     return placements
   }
 
-  /// Chosen, not tuned.
+  /// How many assignments are placed between two calls of `checkIn`; chosen, not tuned.
   private static let assignmentsBetweenCheckIns = 64
 
-  /// Whether all of a tensor lies in a file as it is wanted: what `placement` finds of most tensors.
+  /// Whether a file serves a whole tensor as it is: a fast path for what `placement` decides for
+  /// most.
   private func isReady(
     _ tensor: Int, _ position: Int, _ options: PlacementOptions, fileByteCount: Int
   ) -> Bool {

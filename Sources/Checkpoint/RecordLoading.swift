@@ -3,7 +3,7 @@ import WarmstartTable
 import WarmstartTensorModel
 
 extension Loading {
-  /// The memory that it takes to read and decode the pieces' records, in bytes, at most about.
+  /// The most memory that reading and decoding the pieces' records takes, in bytes, approximately.
   mutating func recordByteCount(of pieces: [Piece], _ records: Records) throws(Problem) -> Int {
     var withStrings: Set<RecordBlock.Place> = []
     var counted: Set<RecordBlock.Place> = []
@@ -25,23 +25,24 @@ extension Loading {
           compressed[place] = isCompressed
         }
         if counted.insert(place).inserted {
-          // In a dictionary that grows: the old one beside one of up to two and a half times as many.
+          // A dictionary that grows holds the old table beside one of up to two and a half times
+          // its size.
           values = max(values, 96 * records.count(inBlockOf: run, checkpoint.stored))
         }
         let limit = DataBlock.contentsLimit(
           byteCount: stored.byteCount, isCompressed: isCompressed)
         block = max(block, stored.byteCount + limit)
         guard isString, withStrings.insert(place).inserted else { continue }
-        // The bytes, and an offset for each element of two bytes at least, each in an array that
-        // grows. More than any memory is enough: sums stay numbers.
+        // The bytes, and an offset for each element of at least two bytes, each in an array that
+        // grows. The cap exceeds any memory, and keeps sums from overflowing.
         strings = min(strings + 2 * limit + limit / 2 * 16, 1 << 50)
       }
     }
-    // A byte of a record is an element of eight bytes at most.
+    // One byte of a record is at most one element of eight bytes.
     return block + values + min(slice, 8 * block) + strings
   }
 
-  /// Decodes the numbers of one stored slice, which are checked with the block that they are in.
+  /// Decodes the numbers of one stored slice. Its block's checksum covers them.
   mutating func readNumbers(
     _ run: Int, of tensor: Int, _ records: Records
   ) throws(Problem) -> [UInt8] {
@@ -67,7 +68,7 @@ extension Loading {
     return strings
   }
 
-  /// Reads and verifies the block of a run, unless it is the one that was read last.
+  /// Reads and verifies the block of a run, unless it was read last.
   private mutating func readBlock(
     of run: Int, of tensor: Int, _ records: Records
   ) throws(Problem) {
@@ -76,7 +77,7 @@ extension Loading {
     if let block, block.place == place { return }
     block = nil
     let bytes = try readTable(run, of: tensor, 0..<records.block(of: run).byteCount)
-    // What was charged for it was for what it said before.
+    // The memory was charged for a block of the earlier type.
     let isCompressed = DataBlock.isCompressed(
       type: bytes[DataBlock.typeOffset(inBlockOf: bytes.count)])
     guard compressed[place] ?? isCompressed == isCompressed else {
@@ -95,7 +96,7 @@ extension Loading {
     }
   }
 
-  /// The file that a stored run is in, as messages call it.
+  /// What messages call the file of a stored run.
   func fileName(_ run: Int) -> String {
     files.name(ofShard: checkpoint.stored[run].shard, of: checkpoint.shardCount)
   }

@@ -2,13 +2,13 @@ import WarmstartKernel
 import WarmstartTable
 import WarmstartTensorModel
 
-/// Where in their tables the slices of a V1 checkpoint are.
+/// The places of a V1 checkpoint's slices in their tables.
 struct Records: Sendable {
   /// The key of each stored run.
   private let keys: [[UInt8]]
-  /// The data block of each stored run, its trailer included; nothing for one that is nowhere.
+  /// The data block of each stored run, including its trailer; empty for a run that is in no table.
   private let blocks: [TableIndex.Block]
-  /// The positions of all runs by table, block and key: as the tables have them.
+  /// The positions of all runs in the order of tables, blocks and keys.
   private let order: [Int]
 
   init(_ keys: [[UInt8]], _ blocks: [TableIndex.Block], of stored: [Checkpoint.StoredBytes]) {
@@ -25,7 +25,7 @@ struct Records: Sendable {
 
   func block(of run: Int) -> TableIndex.Block { blocks[run] }
 
-  /// The number of runs that are in the block of one.
+  /// The number of runs in the block of a run.
   func count(inBlockOf run: Int, _ stored: [Checkpoint.StoredBytes]) -> Int {
     let wanted = (stored[run].shard, stored[run].offset)
     func place(_ position: Int) -> (Int32, Int) {
@@ -35,7 +35,7 @@ struct Records: Sendable {
     return order.indices.firstPosition { place($0) > wanted } - first
   }
 
-  /// Finds the values of all runs of a block in its contents.
+  /// Finds the values of all runs in a block, in the block's contents.
   func values(
     in contents: [UInt8], ofBlockOf run: Int, _ stored: [Checkpoint.StoredBytes]
   ) throws(TableError) -> [Int: Range<Int>] {
@@ -46,7 +46,7 @@ struct Records: Sendable {
     var values: [Int: Range<Int>] = [:]
     var block = try DataBlock(contents.rawSpan, at: wanted.offset)
     while try block.next() {
-      // Both ascend. Two runs may have one key: a slice that is listed twice.
+      // Both sequences ascend. Two runs have one key if a slice is listed twice.
       while place < order.count, stored[order[place]].shard == wanted.shard,
         stored[order[place]].offset == wanted.offset
       {
@@ -64,13 +64,13 @@ struct Records: Sendable {
     return values
   }
 
-  /// The memory that this value takes, in bytes, about.
+  /// The memory that this value takes, in bytes, approximately.
   var memoryByteCount: Int { keys.reduce(0) { $0 + $1.count + 40 } + keys.count * 24 }
 }
 
-/// A data block of a V1 table, verified, and where the values of stored runs are in it.
+/// A verified data block of a V1 table, and the values of stored runs in it.
 struct RecordBlock {
-  /// Which block it is.
+  /// The identity of a block.
   struct Place: Hashable {
     let table: Int32
     let offset: Int

@@ -2,14 +2,15 @@ import WarmstartKernel
 import WarmstartTable
 import WarmstartTensorModel
 
-// How stored runs are read from their files: through one buffer, small neighbours at once, and with
-// an error that says what has become of the file.
+// Stored runs are read through one buffer; small runs that are neighbours in a file are read at
+// once. An error says what happened to the file: it has changed, it is missing or cut off, or Git
+// LFS has not fetched it.
 
 extension Loading {
-  /// Bytes between two runs that are read along rather than skipped by a second read.
+  /// The longest gap between two runs that is read too, to save a second read.
   private static let gapByteCount = Mapping.pageByteCount
 
-  /// Makes the buffer as long as what is to be read, but no longer than a chunk.
+  /// Makes the buffer as long as a number of bytes, but no longer than a chunk.
   mutating func reserveBuffer(_ byteCount: Int) {
     let count = min(Loading.chunkByteCount, max(byteCount, 1))
     guard buffer.count < count else { return }
@@ -17,15 +18,15 @@ extension Loading {
     ahead = 0..<0
   }
 
-  /// Whether the buffer has all bytes of a run.
+  /// Whether the buffer already has all bytes of a run.
   func isAhead(_ run: Checkpoint.StoredBytes) -> Bool {
     run.shard == aheadShard && run.offset >= ahead.lowerBound
       && run.offset <= ahead.upperBound && run.byteCount <= ahead.upperBound - run.offset
   }
 
-  /// Reads what small runs that follow one another in a file need, at once.
+  /// Reads several small runs that follow one another in a file at once.
   ///
-  /// What is not read, for whatever reason, is missed and told of when the run is streamed.
+  /// Ignores errors: bytes that are missing are read again, and reported, with their run.
   mutating func readAhead(
     _ order: ArraySlice<(run: Int, tensor: Int)>
   ) throws(Problem) {
@@ -37,7 +38,7 @@ extension Loading {
     var count = 0
     for (run, _) in order {
       let run = checkpoint.stored[run]
-      // Sorted by offset; placed, so that it lies in its file, unless it has no bytes.
+      // The runs are sorted by offset. Those with bytes were placed, so they lie in their file.
       guard run.shard == first.shard, run.byteCount > 0, run.offset - end <= Loading.gapByteCount,
         run.byteCount <= buffer.count - (run.offset - first.offset)
       else { break }
@@ -55,7 +56,7 @@ extension Loading {
     aheadShard = first.shard
   }
 
-  /// Reads bytes of a run into the buffer's front.
+  /// Reads bytes of a run into the front of the buffer.
   mutating func read(
     _ run: Checkpoint.StoredBytes, of tensor: Int, from start: Int, count: Int
   ) throws(Problem) {
@@ -83,7 +84,7 @@ extension Loading {
     }
   }
 
-  /// Reads bytes of the block of a V1 record, counted from the block's start.
+  /// Reads bytes of a V1 record's block; the range counts from the start of the block.
   func readTable(
     _ run: Int, of tensor: Int, _ range: Range<Int>
   ) throws(Problem) -> [UInt8] {
@@ -119,7 +120,7 @@ extension Loading {
     return bytes
   }
 
-  /// Throws if the file of a run is no longer what it was.
+  /// Throws `checkpointChanged` if the file of a run has changed.
   func expectUnchanged(_ run: Int) throws(Problem) {
     let shard = checkpoint.stored[run].shard
     guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else { return }
@@ -130,7 +131,7 @@ extension Loading {
     _ checksum: Checksum, _ run: Checkpoint.StoredBytes, of tensor: Int
   ) throws(Problem) {
     guard checksum.masked != run.maskedChecksum else { return }
-    // A file that is being written looks damaged: that it changed is the better answer.
+    // A file that is being written looks damaged; that it changed is the better answer.
     if let position = files.position(ofShard: run.shard, of: checkpoint.shardCount) {
       try files.expectUnchanged(files.members[position])
     }
@@ -142,7 +143,7 @@ extension Loading {
         + "stored \(Checksum.unmask(run.maskedChecksum)), calculated \(checksum.value)")
   }
 
-  /// Throws if a run's file is one that Git LFS has not fetched.
+  /// Throws `checkpointNotFound` if Git LFS has not fetched the file of a run.
   func expectNoPointer(_ run: Checkpoint.StoredBytes) throws(Problem) {
     guard let position = files.position(ofShard: run.shard, of: checkpoint.shardCount),
       let problem = ForeignFile.pointer(files.members[position])
@@ -150,7 +151,7 @@ extension Loading {
     throw problem
   }
 
-  /// Throws if a file that one of the runs is in is no longer what it was.
+  /// Throws `checkpointChanged` if the file of one of the runs has changed.
   func expectFilesUnchanged(_ runs: [(run: Int, tensor: Int)]) throws(Problem) {
     for shard in Set(runs.map { checkpoint.stored[$0.run].shard }) {
       guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else {

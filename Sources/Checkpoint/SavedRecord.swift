@@ -2,12 +2,12 @@ import WarmstartKernel
 import WarmstartProtobuf
 import WarmstartTensorModel
 
-/// The elements of one slice, as a V1 record has them: a `SavedSlice` with a `TensorProto`.
+/// Decodes the elements of one slice in a V1 table: a `SavedSlice` with a `TensorProto`.
 ///
-/// Only the repeated field of the element type counts, packed or not; `tensor_content` and a single
-/// value for all elements are not what `RestoreV2` reads.
+/// Like `RestoreV2`, it reads only the repeated field of the element type, packed or not, and
+/// neither `tensor_content` nor a single value for all elements.
 struct SavedRecord {
-  /// Which field of TensorProto has the elements of a type, and how they are encoded there.
+  /// The field of TensorProto that has the elements of a type, and their encoding.
   private enum Encoding {
     case fixed32(field: UInt64)
     case fixed64(field: UInt64)
@@ -26,7 +26,7 @@ struct SavedRecord {
       case .bool: self = .bool(field: 11)
       case .complex128: self = .fixed64(field: 12)
       case .float16: self = .varint(field: 13, width: 2)
-      // TensorFlow writes neither, but reads both.
+      // TensorFlow reads both, but writes neither.
       case .uint32: self = .varint(field: 16, width: 4)
       case .uint64: self = .varint(field: 17, width: 8)
       default: return nil
@@ -40,16 +40,16 @@ struct SavedRecord {
     }
   }
 
-  /// Whether V1 checkpoints can hold the type.
+  /// Whether V1 checkpoints can store the type.
   static func canHold(_ dtype: DataType) -> Bool { dtype == .string || Encoding(dtype) != nil }
 
-  /// Decodes numbers in this machine's order; nil if they are not just so many bytes.
+  /// Decodes numbers to this machine's byte order; nil if their length is not the expected one.
   static func numbers(
     _ contents: [UInt8], _ value: Range<Int>, _ dtype: DataType, byteCount: Int
   ) -> [UInt8]? {
     guard let encoding = Encoding(dtype) else { return nil }
     var bytes: [UInt8] = []
-    // A byte of a record is an element of eight bytes at most.
+    // One byte of a record is at most one element of eight bytes.
     bytes.reserveCapacity(min(byteCount, value.count * 8))
     do throws(MessageError) {
       try forEachTensorField(contents, value) { field throws(MessageError) in
@@ -62,7 +62,7 @@ struct SavedRecord {
     return bytes.count == byteCount ? bytes : nil
   }
 
-  /// Decodes strings; nil if they are not just so many.
+  /// Decodes strings; nil if their number is not the expected one.
   static func strings(_ contents: [UInt8], _ value: Range<Int>, count: Int) -> StringRun? {
     var offsets = [0]
     var bytes: [UInt8] = []
@@ -79,7 +79,7 @@ struct SavedRecord {
     return StringRun(offsets: offsets, place: .memory(bytes))
   }
 
-  /// Adds the elements of one field; stops once there are more bytes than expected.
+  /// Appends the elements of one field; stops when there are more bytes than expected.
   private static func append(
     _ value: FieldReader.Value, _ encoding: Encoding, of contents: [UInt8],
     to bytes: inout [UInt8], upTo byteCount: Int
@@ -105,7 +105,7 @@ struct SavedRecord {
     }
   }
 
-  /// Hands the fields of the record's TensorProto to the body; ranges are in the contents.
+  /// Passes the fields of the record's TensorProto to the body; ranges refer to `contents`.
   private static func forEachTensorField(
     _ contents: [UInt8], _ value: Range<Int>,
     _ body: ((number: UInt64, value: FieldReader.Value)) throws(MessageError) -> Void
@@ -124,7 +124,7 @@ struct SavedRecord {
 }
 
 extension [UInt8] {
-  /// Adds a number's low bytes, low byte first.
+  /// Appends the low bytes of a number, low byte first.
   fileprivate mutating func append(_ number: UInt64, width: Int) {
     for shift in stride(from: UInt64(0), to: UInt64(width) * 8, by: 8) {
       append(UInt8(truncatingIfNeeded: number >> shift))

@@ -4,12 +4,12 @@ import WarmstartProtobuf
 import WarmstartTable
 import WarmstartTensorModel
 
-/// Reads what the tables of a V1 checkpoint list into a `Checkpoint`, without reading the tensors.
+/// Reads the lists of tensors in a V1 checkpoint's tables into a `Checkpoint`.
 ///
-/// Each table begins, under the empty key, with a `SavedTensorSlices` that lists tensors and the
-/// slices of them that are in this very table; each slice has a record of its own, under the key
-/// that slices of V2 checkpoints have. A tensor that is not partitioned is one slice. What is read
-/// of a table is its footer, its index and its first data block.
+/// Each table begins with a `SavedTensorSlices` under the empty key, which lists tensors and those
+/// of their slices that are in this table. Each slice has a record under a key as in V2
+/// checkpoints. A tensor that is not partitioned is one slice. The reader reads the footer, the
+/// index and the first data block of each table, and no records.
 struct SavedSlicesReader {
   private struct StoredSlice {
     let slice: TensorSlice
@@ -24,12 +24,12 @@ struct SavedSlicesReader {
     var slices: [StoredSlice] = []
   }
 
-  /// The longest index, and the longest list of tensors, of one table.
+  /// The longest index, and the longest list of tensors, of one table, in bytes.
   private static let maximumByteCount = BundleReader.maximumIndexByteCount
 
   private var tensors: [Name: Tensor] = [:]
   private let mayReserve: (Int) throws(Problem) -> Void
-  /// What was reserved for what is kept of all tables, and what is left of it.
+  /// The memory that was reserved for the lists of all tables, and what is left of it.
   private var reserved = 0
   private var allowance = 0
   private var steps: CheckedSteps
@@ -37,8 +37,9 @@ struct SavedSlicesReader {
   /// Begins before the first table.
   ///
   /// - Parameters:
-  ///   - reserve: Is given the memory that reading takes in all, before it is taken; may refuse it.
-  ///   - checkIn: Throws if nobody waits for the result any more.
+  ///   - reserve: Gets the memory that reading takes in all, before it is taken; throws to refuse
+  ///     it.
+  ///   - checkIn: Throws if no client waits for the result any more; called between steps.
   init(
     reserving reserve: @escaping (Int) throws(Problem) -> Void,
     checkIn: @escaping () throws(Problem) -> Void
@@ -49,17 +50,17 @@ struct SavedSlicesReader {
 
   // MARK: One table
 
-  /// Reads the list of tensors of a table, whose position among the tables is given.
+  /// Reads the list of tensors of a table; `position` is the table's place among all tables.
   mutating func read(_ file: TableFile, _ position: Int32) throws(IndexError) {
     let range = try file.indexRange()
     let index = try tableIndex(try read(range, of: file), at: range.lowerBound)
     guard let first = index.blocks.first else { throw .listMissing }
-    // The index is held until the list is taken.
+    // The index stays in memory until the list is parsed.
     reserved += index.memoryByteCount
     defer { reserved -= index.memoryByteCount }
     let block = try read(first.offset..<first.offset + first.byteCount, of: file)
     let (contents, list) = try firstValue(ofBlock: block, at: first.offset)
-    // A slice of eight bytes, the least that an honest one has, takes some 300.
+    // An honest slice has at least eight bytes, and takes some 300 in memory.
     let room = 40 * list.count + (64 << 10)
     allowance += room
     reserved += room
@@ -71,7 +72,7 @@ struct SavedSlicesReader {
     do { try mayReserve(byteCount) } catch { throw .stopped(error) }
   }
 
-  /// Reads a block, once there is room for it and for what it may expand to.
+  /// Reads a block after reserving memory for it and for its expanded contents.
   private func read(_ range: Range<Int>, of file: TableFile) throws(IndexError) -> [UInt8] {
     guard range.count <= SavedSlicesReader.maximumByteCount else {
       throw .tooLong(
@@ -83,10 +84,10 @@ struct SavedSlicesReader {
     let type = try file.read(typePlace..<typePlace + 1)[0]
     let limit = DataBlock.contentsLimit(
       byteCount: range.count, isCompressed: DataBlock.isCompressed(type: type))
-    // Beside the contents, an index is held in its own way.
+    // An index takes memory in its parsed form too.
     try reserve(reserved + range.count + TableIndex.memoryByteCount(ofContents: limit))
     let bytes = try file.read(range)
-    // What was reserved is for the type that it had.
+    // The memory was reserved for a block of the earlier type.
     guard bytes[typeOffset] == type else { throw .beingWritten }
     return bytes
   }
@@ -95,7 +96,7 @@ struct SavedSlicesReader {
     do { return try TableIndex(bytes.rawSpan, at: offset) } catch { throw .table(error) }
   }
 
-  /// Expands a block and finds the value of the empty key, which must be the first.
+  /// Expands a block and finds the value of the empty key, which must come first.
   private func firstValue(
     ofBlock bytes: [UInt8], at offset: Int
   ) throws(IndexError) -> (contents: [UInt8], list: Range<Int>) {
@@ -172,7 +173,8 @@ struct SavedSlicesReader {
       throw .listedDifferently(dtype, shape, before: known.dtype, known.shape, name)
     }
     var found: [StoredSlice] = []
-    // Once more, for the slices, of which only one at a time is not in its final form.
+    // A second pass over the slices, so that only one at a time is in memory as the table spells
+    // it.
     reader = FieldReader(bytes)
     while let field = try reader.nextOfList() {
       guard case (4, .bytes(let range)) = field else { continue }
@@ -180,12 +182,13 @@ struct SavedSlicesReader {
       let extents = try extents(parsing: bytes.extracting(range))
       found.append(try slice(extents, of: name, dtype, shape, table, index))
     }
-    // A tensor without a slice is not there. In place: one may be listed many times.
+    // Like TensorFlow, ignore a tensor without slices. In place, since one tensor may be listed
+    // many times.
     guard !found.isEmpty else { return }
     tensors[name, default: Tensor(dtype: dtype, shape: shape)].slices += found
   }
 
-  /// Checks a slice of a tensor, and finds the block that its record is in.
+  /// Checks a slice of a tensor, and finds the block of its record.
   private mutating func slice(
     _ extents: [StoredExtent], of name: Name, _ dtype: DataType, _ shape: Shape,
     _ table: Int32, _ index: TableIndex
@@ -202,7 +205,8 @@ struct SavedSlicesReader {
     let slice = TensorSlice(
       starts: extents.map(\.start), counts: zip(extents, shape.lengths).map { $0.length ?? $1 })
     let block = index.block(of: key)
-    // What does not fit the tensor is refused when it is read; it has no bytes that count.
+    // A slice that does not fit its tensor is refused when it is read; until then it counts as
+    // empty.
     var byteCount = 0
     if slice.fits(shape), let width = dtype.byteCount {
       guard let count = slice.shape.byteCount(ofWidth: width) else {
@@ -225,7 +229,8 @@ struct SavedSlicesReader {
 
   // MARK: Messages that others have too
 
-  /// Parses lengths within what is left of the allowance, which pays only for what is kept.
+  /// Parses lengths. They may take what is left of the allowance, which pays for them later if they
+  /// are kept.
   private func append(parsing shape: Span<UInt8>, to lengths: inout [Int]) throws(IndexError) {
     var left = allowance
     do {
@@ -235,7 +240,8 @@ struct SavedSlicesReader {
     }
   }
 
-  /// Parses a slice within what is left of the allowance, which pays only for what is kept.
+  /// Parses a slice. It may take what is left of the allowance, which pays for it later if it is
+  /// kept.
   private func extents(parsing slice: Span<UInt8>) throws(IndexError) -> [StoredExtent] {
     var left = allowance
     do {
@@ -253,7 +259,7 @@ struct SavedSlicesReader {
 
   // MARK: Result
 
-  /// Makes the checkpoint of all tables that were read.
+  /// Makes a checkpoint from all tables that were read.
   func finish(tableCount: Int) -> Checkpoint {
     var catalog = Catalog()
     var stored: [Checkpoint.StoredBytes] = []
@@ -262,7 +268,7 @@ struct SavedSlicesReader {
     var blocks: [TableIndex.Block] = []
     for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
       let slices = tensor.slices.map(\.slice)
-      // Stored whole, it is one slice.
+      // A tensor that is stored whole is one slice.
       let isWhole = slices == [TensorSlice(whole: tensor.shape)]
       for slice in tensor.slices {
         stored.append(slice.stored)
@@ -293,7 +299,8 @@ extension MessageError {
 }
 
 extension StoredExtent {
-  /// Whether TensorFlow takes it: all of an axis, or a run that is not empty and has an end.
+  /// Whether TensorFlow accepts the extent: a whole axis, or a range that is not empty and does not
+  /// overflow.
   fileprivate var isSound: Bool {
     guard let length else { return start == 0 }
     return start >= 0 && length > 0 && !start.addingReportingOverflow(length).overflow

@@ -3,7 +3,7 @@ import WarmstartProtobuf
 /// One axis of a slice as a checkpoint spells it.
 package struct StoredExtent: Sendable, Hashable {
   package var start: Int
-  /// nil for the whole axis; the key of a slice differs by whether its length is spelled out.
+  /// nil for the whole axis. The key of a slice depends on whether its length is spelled out.
   package var length: Int?
 
   package init(start: Int = 0, length: Int? = nil) {
@@ -15,14 +15,14 @@ package struct StoredExtent: Sendable, Hashable {
 // MARK: - TensorSliceProto and TensorShapeProto
 
 extension [StoredExtent] {
-  /// What parsing takes for one extent, in bytes: an array grows by doubling.
+  /// The memory that one extent takes, in bytes: an array grows by doubling.
   private static let byteCountWhileParsing = 2 * MemoryLayout<StoredExtent>.stride
 
   /// Parses a `TensorSliceProto`.
   ///
   /// - Parameters:
-  ///   - allowance: The bytes that parsing may take; reduced by what it took.
-  /// - Throws: `tooLarge` if the allowance does not suffice.
+  ///   - allowance: The memory that parsing may take, in bytes; reduced by what it took.
+  /// - Throws: `tooLarge` if the allowance is too small.
   init(parsing slice: Span<UInt8>, within allowance: inout Int) throws(MessageError) {
     self = []
     var reader = FieldReader(slice)
@@ -49,14 +49,15 @@ extension StoredExtent {
 }
 
 extension [Int] {
-  /// What parsing takes for one length, in bytes: an array that grows holds its elements three times.
+  /// The memory that one length takes, in bytes: an array that grows holds its elements three
+  /// times.
   private static let byteCountWhileParsing = 3 * MemoryLayout<Int>.stride
 
   /// Parses a `TensorShapeProto` and appends the lengths of its axes, whatever they are.
   ///
   /// - Parameters:
-  ///   - allowance: The bytes that parsing may take; reduced by what it took.
-  /// - Throws: `tooLarge` if the allowance does not suffice.
+  ///   - allowance: The memory that parsing may take, in bytes; reduced by what it took.
+  /// - Throws: `tooLarge` if the allowance is too small.
   mutating func append(
     parsing shape: Span<UInt8>, within allowance: inout Int
   ) throws(MessageError) {
@@ -75,7 +76,7 @@ extension [Int] {
 }
 
 extension Int {
-  /// Takes bytes from an allowance; throws `tooLarge` if it has fewer.
+  /// Subtracts a number of bytes; throws `tooLarge` if fewer are left.
   mutating func spend(_ byteCount: Int) throws(MessageError) {
     guard byteCount <= self else { throw .tooLarge(limit: self) }
     self -= byteCount

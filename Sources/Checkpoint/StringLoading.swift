@@ -3,7 +3,8 @@ import WarmstartTable
 package import WarmstartTensorModel
 
 extension Loading {
-  /// The memory that it takes to plan pieces and to decode V1 records, in bytes, at most about.
+  /// The most memory that planning the pieces and decoding V1 records takes, in bytes,
+  /// approximately.
   package mutating func decodingByteCount(of pieces: [Piece]) throws(Problem) -> Int {
     var sum = 0
     func add(_ count: Int, of byteCount: Int) {
@@ -14,12 +15,12 @@ extension Loading {
     var strings: Set<Int> = []
     for piece in pieces {
       let runs = checkpoint.runs(of: piece)
-      // Where each chosen row or column goes, and room to sort that.
+      // The position of each gathered row or column, and room to sort them.
       add(piece.gather?.indexCount ?? 0, of: 16)
-      // Which runs a piece takes from.
+      // The runs that a piece takes from.
       add(runs.count, of: 24)
       guard checkpoint.catalog.dtype(piece.tensor) == .string else { continue }
-      // Each element has a byte at least, and an offset in its run.
+      // Each element has at least one byte, and an offset in its run.
       var elementCount = 0
       for run in runs {
         let block = checkpoint.records?.block(of: run).byteCount
@@ -33,7 +34,7 @@ extension Loading {
         if checkpoint.records == nil, strings.insert(run).inserted { add(count, of: 8) }
       }
       guard piece.slice != nil || runs.count > 1 else { continue }
-      // Where the run is cut, one in the piece, and a copy.
+      // The cuts of the run, an offset in the piece, and a copy.
       let shape = checkpoint.shape(of: piece.tensor, piece.slice)
       add(min(elementCount, shape.elementCount ?? elementCount), of: 40)
     }
@@ -41,7 +42,7 @@ extension Loading {
     return sum
   }
 
-  /// Reads the lengths of the strings among the pieces, in the order in which they lie.
+  /// Reads the lengths of the pieces' strings, in the order of the files.
   package mutating func readStrings(of pieces: [Piece]) throws(Problem) {
     var work: [(run: Int, tensor: Int)] = []
     for piece in pieces where checkpoint.catalog.dtype(piece.tensor) == .string {
@@ -50,7 +51,7 @@ extension Loading {
     for (run, tensor) in inOrderOfDisk(work) { _ = try storedStrings(run, of: tensor) }
   }
 
-  /// What one stored run of strings is, read unless it was read before.
+  /// The strings of one stored run; their lengths are read at the first call.
   mutating func storedStrings(_ run: Int, of tensor: Int) throws(Problem) -> StringRun {
     if let known = strings[run] { return known }
     let read = try readLengths(run, of: tensor)
@@ -58,7 +59,7 @@ extension Loading {
     return read
   }
 
-  /// Reads the lengths of a tensor's strings, or of a slice's, and plans where their bytes go.
+  /// Plans how to fill a piece of strings; reads their lengths if they are not known.
   mutating func planStrings(_ piece: Piece) throws(Problem) -> StringPlan {
     let tensor = piece.tensor
     let positions = checkpoint.runs(of: tensor, piece.slice)
@@ -70,7 +71,8 @@ extension Loading {
     }
     let wanted = piece.slice ?? TensorSlice(whole: checkpoint.catalog.shape(tensor))
     var runs: [(position: Int, strings: StringRun, elements: Runs)] = []
-    // Counted by what the runs have: the shape may claim any number of elements, the bytes not.
+    // Counted from the runs: a shape may claim any number of elements, but their bytes are in the
+    // file.
     var count = 0
     for position in positions {
       let box = checkpoint.box(ofRun: position, of: tensor)
@@ -96,7 +98,7 @@ extension Loading {
     return StringPlan(offsets: offsets, parts: parts)
   }
 
-  /// Where each wanted element begins in the piece, by the lengths of those of the runs.
+  /// The offset of each wanted element in the piece, from the lengths in the runs.
   private func offsets(
     of tensor: Int, count: Int, _ runs: [(strings: StringRun, elements: Runs)]
   ) throws(Problem) -> [Int] {
@@ -124,10 +126,11 @@ extension Loading {
     return offsets
   }
 
-  /// Reads and checks the lengths of one stored run of strings; of a V1 record, all of it.
+  /// Reads and verifies the lengths of one stored run of strings; decodes a V1 record whole.
   ///
-  /// The checksum of lengths is of their 32-bit values (64-bit for those that need it), not of the
-  /// varints; the whole checksum goes on with that word and the bytes.
+  /// The checksum of the lengths covers their 32-bit values (64-bit values from 4 GiB on), not the
+  /// varints. The checksum of the whole run continues with the stored checksum of the lengths and
+  /// with the bytes.
   mutating func readLengths(_ position: Int, of tensor: Int) throws(Problem) -> StringRun {
     if let records = checkpoint.records {
       try checkIn()
@@ -152,7 +155,7 @@ extension Loading {
     reserveBuffer(run.byteCount)
     var start = 0
     var isWhole = false
-    // Past any file, it stays there.
+    // Saturates, beyond the end of any file.
     var end = 0
     while !isWhole {
       try checkIn()
@@ -162,7 +165,7 @@ extension Loading {
       var cursor = Cursor(buffer.rawSpan.extracting(0..<available))
       var fault: String?
       do throws(TableError) {
-        // A length has ten bytes at most, the word behind the last one four.
+        // A length has at most ten bytes, the checksum behind the last length four.
         while !isWhole, isLast || cursor.remainingCount >= 14 {
           guard offsets.count <= count else {
             let word = try cursor.fixed32()
@@ -207,9 +210,10 @@ extension Loading {
     return StringRun(offsets: offsets, place: .file(start: start, checksum))
   }
 
-  /// Hands the strings' bytes of a stored run to the body, in order, each with its place among them.
+  /// Passes the bytes of a stored run of strings to the body, in order, each chunk with its offset.
   ///
-  /// Throws if they are not what was stored: then what the body was given is worthless.
+  /// - Throws: What is wrong if the bytes are not those that were stored. What the body got is then
+  ///   worthless.
   mutating func stream(
     _ strings: StringRun, at position: Int, of tensor: Int, _ body: (RawSpan, Int) -> Void
   ) throws(Problem) {

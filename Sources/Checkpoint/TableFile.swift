@@ -3,24 +3,24 @@ import WarmstartKernel
 import WarmstartTable
 import WarmstartTensorModel
 
-/// A file that is a table, of which ranges are read: an index, or a table of a V1 checkpoint.
+/// A file with a table, of which ranges are read: an index, or a table of a V1 checkpoint.
 struct TableFile {
-  /// Bytes that are read between two calls of `checkIn`; chosen, not tuned.
+  /// The bytes that are read between two calls of `checkIn`; chosen, not tuned.
   private static let chunkByteCount = 4 << 20
 
   private let member: FileSet.Member
   private let checkIn: () throws(Problem) -> Void
 
-  /// Takes a file of a checkpoint; `checkIn` throws if nobody waits for what is read any more.
+  /// Wraps a file of a checkpoint; `checkIn` throws if no client waits for the bytes any more.
   init(_ member: FileSet.Member, checkIn: @escaping () throws(Problem) -> Void) {
     self.member = member
     self.checkIn = checkIn
   }
 
-  /// The length that the file had when it was opened.
+  /// The length of the file when it was opened.
   var byteCount: Int { member.status.size }
 
-  /// Reads a range, all of it.
+  /// Reads a whole range.
   func read(_ range: Range<Int>) throws(IndexError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: range.count)
     var done = 0
@@ -43,7 +43,7 @@ struct TableFile {
     return bytes
   }
 
-  /// Reads where the table's own index is, its trailer included, from the end of the file.
+  /// Reads from the end of the file where the table's own index is, including its trailer.
   func indexRange() throws(IndexError) -> Range<Int> {
     let footer = try read(max(0, byteCount - TableIndex.footerByteCount)..<byteCount)
     do throws(TableError) {

@@ -1,16 +1,17 @@
 import WarmstartProtobuf
 
-/// Which readers the writer of a checkpoint had in mind: TensorFlow's `VersionDef`.
+/// The readers for which a checkpoint was written: TensorFlow's `VersionDef`.
 struct WriterVersion {
   /// The version of the formats that this module reads, as TensorFlow counts.
   fileprivate static let current: Int32 = 1
 
   private var producer: Int32 = 0
   private var minimumConsumer: Int32 = 0
-  /// Whether the current version is among those that must not read the checkpoint.
+  /// Whether the writer excluded readers of the current version.
   private var excludesCurrent = false
 
-  /// Parses a `VersionDef`; what it has replaces what an earlier one had, as protobuf merges messages.
+  /// Parses a `VersionDef`. Its fields replace those of an earlier one, as protobuf merges
+  /// messages.
   mutating func merge(parsing message: Span<UInt8>) throws(MessageError) {
     var reader = FieldReader(message)
     while let field = try reader.next() {
@@ -30,7 +31,7 @@ struct WriterVersion {
     if Int32(truncatingIfNeeded: consumer) == WriterVersion.current { excludesCurrent = true }
   }
 
-  /// Why readers of the current version must not read the checkpoint; nil if they may.
+  /// Why this reader must not read the checkpoint; nil if it may.
   var fault: Fault? {
     if producer < 0 { return .producer(producer) }
     if minimumConsumer > WriterVersion.current { return .minimumConsumer(minimumConsumer) }
@@ -39,17 +40,17 @@ struct WriterVersion {
 
   /// Why a checkpoint must not be read.
   enum Fault {
-    /// No writer has a version below 0.
+    /// The writer has a version below 0, which no writer has.
     case producer(Int32)
-    /// Only readers of this later version may read the checkpoint.
+    /// The writer requires readers of this later version.
     case minimumConsumer(Int32)
-    /// The current version is one that must not read the checkpoint.
+    /// The writer excluded readers of the current version.
     case excluded
   }
 }
 
 extension WriterVersion.Fault: CustomStringConvertible {
-  /// The fault in TensorFlow's words, and what helps.
+  /// The fault in TensorFlow's words, and a remedy.
   var description: String {
     let current = WriterVersion.current
     return switch self {
