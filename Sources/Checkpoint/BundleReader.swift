@@ -28,8 +28,10 @@ package struct BundleReader {
     (min(byteCount, maximumIndexByteCount) + expanded) * 16 + (64 << 10)
   }
 
-  /// The most bytes that the keys of listed slices may have. Writers store every 16th key whole, so
-  /// honest keys are less than 17 times as long as stored; doubled.
+  /// The most bytes that the keys of listed slices may have.
+  ///
+  /// Writers store every 16th key whole, so honest keys are less than 17 times as long as stored;
+  /// doubled.
   private static func keyByteCount(ofIndex byteCount: Int) -> Int {
     byteCount * 32 + (1 << 20)
   }
@@ -198,7 +200,9 @@ package struct BundleReader {
     }
   }
 
-  /// Adds a tensor that is stored in slices. The entries of its slices were read before.
+  /// Adds a tensor that is stored in slices.
+  ///
+  /// The entries of its slices were read before.
   private mutating func appendSliced(
     _ name: Name, _ dtype: DataType, _ shape: Shape, _ entry: BundleEntry
   ) throws(IndexError) {

@@ -20,7 +20,9 @@ package struct Checkpoint: Sendable {
     ///
     /// For a V1 record, the offset of its block.
     package let offset: Int
-    /// The length as stored. For a V1 record, the length of its elements; 0 for strings.
+    /// The length as stored.
+    ///
+    /// For a V1 record, the length of its elements; 0 for strings.
     package let byteCount: Int
   }
 

@@ -6,7 +6,9 @@ enum Copies {
   case box(Runs)
   case gathered(GatheredRuns)
 
-  /// Copies the wanted bytes of a chunk. Chunks must come in order, without gaps.
+  /// Copies the wanted bytes of a chunk.
+  ///
+  /// Chunks must come in order, without gaps.
   mutating func copy(
     _ chunk: RawSpan, at offset: Int, to arena: inout MutableRawSpan,
     _ checkIn: () throws(Problem) -> Void

@@ -83,8 +83,9 @@ package struct FileSet: Sendable {
   /// The index file, or the first V1 table.
   package var index: Member { members[indexPosition] }
 
-  /// One file on each device but the index's. While they are open, the kernel gives the numbers of
-  /// these devices to no other file system.
+  /// One file on each device but the index's.
+  ///
+  /// While they are open, the kernel gives the numbers of these devices to no other file system.
   package var onePerOtherDevice: [Member] {
     var found: [Member] = []
     for member in members where member.status.device != index.status.device {

@@ -108,8 +108,9 @@ enum ForeignFile {
     return count == head.count ? head : nil
   }
 
-  /// What messages call a file. The client takes any file without an index for a V1 table, so that
-  /// word is left out.
+  /// What messages call a file.
+  ///
+  /// The client takes any file without an index for a V1 table, so that word is left out.
   private static func name(of member: FileSet.Member) -> String {
     guard member.role == .table else { return "\(member)" }
     return member.file.name.map { "file \(Name($0[...]))" } ?? "the file"

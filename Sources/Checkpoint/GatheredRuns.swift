@@ -118,7 +118,9 @@ struct GatheredRuns {
     rowByteCount = (axes.last?.distance ?? 0) + runByteCount
   }
 
-  /// Copies the wanted bytes of a chunk. Chunks must come in order, without gaps.
+  /// Copies the wanted bytes of a chunk.
+  ///
+  /// Chunks must come in order, without gaps.
   ///
   /// One chunk may go to many places, so `checkIn` is called from time to time; what it throws is
   /// thrown.

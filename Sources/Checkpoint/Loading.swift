@@ -58,7 +58,9 @@ package struct Loading {
     self.didRead = didRead
   }
 
-  /// The bytes that a piece takes in an arena. For strings, reads and verifies their lengths.
+  /// The bytes that a piece takes in an arena.
+  ///
+  /// For strings, reads and verifies their lengths.
   package mutating func byteCount(of piece: Piece) throws(Problem) -> Int {
     if checkpoint.catalog.dtype(piece.tensor).byteCount != nil {
       guard let count = checkpoint.byteCount(of: piece) else {

@@ -128,7 +128,9 @@ extension ObjectGraph.SlotVariables {
 /// The memory that the columns of a graph may still take.
 private struct Room {
   private let limit: Int
-  /// In bytes. Starts with half of the limit, since a column that grows holds its rows twice.
+  /// In bytes.
+  ///
+  /// Starts with half of the limit, since a column that grows holds its rows twice.
   private var left: Int
 
   init(limit: Int) {

@@ -61,8 +61,9 @@ extension Checkpoint {
     return reader.finish(tableCount: files.members.count)
   }
 
-  /// Describes an error. Throws `checkpointChanged` instead if a file has changed, since such a
-  /// file looks corrupt.
+  /// Describes an error.
+  ///
+  /// Throws `checkpointChanged` instead if a file has changed, since such a file looks corrupt.
   private static func problem(
     _ error: IndexError, with member: FileSet.Member, of files: FileSet
   ) throws(Problem) -> Problem {

@@ -42,7 +42,9 @@ extension Loading {
     return block + values + min(slice, 8 * block) + strings
   }
 
-  /// Decodes the numbers of one stored slice. Its block's checksum covers them.
+  /// Decodes the numbers of one stored slice.
+  ///
+  /// Its block's checksum covers them.
   mutating func readNumbers(
     _ run: Int, of tensor: Int, _ records: Records
   ) throws(Problem) -> [UInt8] {

@@ -63,7 +63,9 @@ struct Runs {
     return steps
   }
 
-  /// Copies the wanted bytes of a chunk. Chunks must come in order, without gaps.
+  /// Copies the wanted bytes of a chunk.
+  ///
+  /// Chunks must come in order, without gaps.
   mutating func copy(_ chunk: RawSpan, at chunkOffset: Int, to target: inout MutableRawSpan) {
     let chunkEnd = chunkOffset + chunk.byteCount
     while !isFinished, sourceOffset < chunkEnd {

@@ -229,8 +229,9 @@ struct SavedSlicesReader {
 
   // MARK: Messages that others have too
 
-  /// Parses lengths. They may take what is left of the allowance, which pays for them later if they
-  /// are kept.
+  /// Parses lengths.
+  ///
+  /// They may take what is left of the allowance, which pays for them later if they are kept.
   private func append(parsing shape: Span<UInt8>, to lengths: inout [Int]) throws(IndexError) {
     var left = allowance
     do {
@@ -240,8 +241,9 @@ struct SavedSlicesReader {
     }
   }
 
-  /// Parses a slice. It may take what is left of the allowance, which pays for it later if it is
-  /// kept.
+  /// Parses a slice.
+  ///
+  /// It may take what is left of the allowance, which pays for it later if it is kept.
   private func extents(parsing slice: Span<UInt8>) throws(IndexError) -> [StoredExtent] {
     var left = allowance
     do {

@@ -3,7 +3,9 @@ import WarmstartProtobuf
 /// One axis of a slice as a checkpoint spells it.
 package struct StoredExtent: Sendable, Hashable {
   package var start: Int
-  /// nil for the whole axis. The key of a slice depends on whether its length is spelled out.
+  /// nil for the whole axis.
+  ///
+  /// The key of a slice depends on whether its length is spelled out.
   package var length: Int?
 
   package init(start: Int = 0, length: Int? = nil) {

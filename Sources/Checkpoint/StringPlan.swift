@@ -63,7 +63,9 @@ struct StringCopies {
     self.base = base
   }
 
-  /// Copies the wanted bytes of a chunk. Chunks must come in order, without gaps.
+  /// Copies the wanted bytes of a chunk.
+  ///
+  /// Chunks must come in order, without gaps.
   mutating func copy(_ chunk: RawSpan, at offset: Int, to arena: inout MutableRawSpan) {
     let held = offset..<offset + chunk.byteCount
     while next < copies.count, copies[next].source.lowerBound < held.upperBound {
