@@ -10,8 +10,9 @@ struct WriterVersion {
   /// Whether the writer excluded readers of the current version.
   private var excludesCurrent = false
 
-  /// Parses a `VersionDef`. Its fields replace those of an earlier one, as protobuf merges
-  /// messages.
+  /// Parses a `VersionDef`.
+  ///
+  /// Its fields replace those of an earlier one, as protobuf merges messages.
   mutating func merge(parsing message: Span<UInt8>) throws(MessageError) {
     var reader = FieldReader(message)
     while let field = try reader.next() {

@@ -8,8 +8,9 @@ struct Allowance {
   private var keyByteCount: Int
   private var expandedByteCount: Int
 
-  /// Starts with what a file of this size may expand. A file in memory is far below 2^58 bytes, so
-  /// no product overflows.
+  /// Starts with what a file of this size may expand.
+  ///
+  /// A file in memory is far below 2^58 bytes, so no product overflows.
   init(fileByteCount: Int) {
     keyLimit = fileByteCount * Allowance.keyFactor + Allowance.keyBase
     keyByteCount = keyLimit

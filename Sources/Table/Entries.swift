@@ -95,7 +95,9 @@ struct Entries: ~Copyable {
     return true
   }
 
-  /// Throws unless every restart was an entry. An empty block lists one restart, at 0.
+  /// Throws unless every restart was an entry.
+  ///
+  /// An empty block lists one restart, at 0.
   private func checkEnd(_ block: borrowing Block) throws(TableError) {
     guard restartsSeen == restartCount || (end == 0 && restartCount == 1)
     else { throw .badRestarts(block: block.offset) }
