@@ -116,7 +116,7 @@ import WarmstartTensorModel
   func `no dtype is made up for a name that is like none`(text: String) {
     #expect(
       DTypeName(text).fault
-        == "unknown dtype \"\(text)\", expected a name of TensorFlow's such as float32")
+        == "unknown dtype \"\(text)\", expected one of TensorFlow's names, such as float32")
   }
 
   @Test func `of very many problems the first are said, and their number`() throws {

@@ -54,7 +54,7 @@ private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"vari
       (
         #"{"a":{"scope":"b"}}"#, "1:7: a.scope: unknown field, expected variable, variables"
       ),
-      (#"{"a":"b","a":"c"}"#, "1:10: a: the key is there twice; a list of pairs may have it twice"),
+      (#"{"a":"b","a":"c"}"#, "1:10: a: the key occurs twice, which only a list of pairs allows"),
       (#"[["a",{"variable":"b","variable":"c"}]]"#, "1:7: [0][1]: " + aTarget),
       ("[\n", "2:1: expected a value"),
     ])
@@ -118,10 +118,10 @@ private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"vari
         #"{"variables":[{"name":"","dtype":"bool","shape":[1]}]}"#,
         "1:15: variables[0]: expected a name, not an empty one"
       ),
-      (#"{"variables":[],"variables":[]}"#, "1:17: variables: the field is there twice"),
+      (#"{"variables":[],"variables":[]}"#, "1:17: variables: the field occurs twice"),
       (
         #"{"variables":[{"name":"a","name":"b","dtype":"bool","shape":[1]}]}"#,
-        "1:27: variable a: name: the field is there twice"
+        "1:27: variable a: name: the field occurs twice"
       ),
       (
         #"{"variables":[{"name":"a","dtype":"bool","shape":[1],"slice":{"full_name":"b"}}]}"#,

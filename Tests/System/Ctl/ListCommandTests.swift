@@ -109,16 +109,18 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: [
-    (["statu"], "'statu', only list, resolve, status, health; did you mean status?"),
-    (["--socket", "list", "bogus"], "'bogus', only list, resolve, status, health\n"),
-    (["lost", "a", "--json"], "'lost', only list, resolve, status, health; did you mean list?"),
+    (["statu"], "'statu', expected list, resolve, status, health; did you mean status?"),
+    (["--socket", "list", "bogus"], "'bogus', expected list, resolve, status, health\n"),
+    (
+      ["lost", "a", "--json"], "'lost', expected list, resolve, status, health; did you mean list?"
+    ),
   ])
   func `a subcommand that is none is said with those that are`(
     arguments: [String], message: String
   ) throws {
     let command = try Command("warmstartctl", arguments)
     #expect(command.status == 64)
-    #expect(command.errors.hasPrefix("Error: there is no subcommand \(message)"))
+    #expect(command.errors.hasPrefix("Error: unknown subcommand \(message)"))
   }
 
   @Test(arguments: [["list"], ["--bogus"], ["help", "bogus"], ["--socket"], ["status", "x"]])

@@ -65,7 +65,7 @@ import WarmstartSystemd
     #expect((1..<20).contains(written.count))
     #expect(written.allSatisfy { $0 == "warmstartd: " + text })
     sink.write(.information, "again")
-    let missing = "warmstartd: \(20 - written.count) messages are missing here: nobody read the log"
+    let missing = "warmstartd: \(20 - written.count) messages dropped because the log was full"
     #expect(try read() == [missing, "warmstartd: again"])
     sink.write(.information, "and again")
     #expect(try read() == ["warmstartd: and again"])
@@ -77,7 +77,7 @@ import WarmstartSystemd
     #expect(try read().count == 1)
     try inTime { [sink] in sink.write(.information, text) }
     let lines = try read()
-    #expect(lines[0] == "warmstartd: 1 message is missing here: nobody read the log")
+    #expect(lines[0] == "warmstartd: 1 message dropped because the log was full")
     #expect(lines[1].hasSuffix("x…"))
     #expect(lines.map { $0.utf8.count + 1 }.reduce(0, +) == LogSink.maximumByteCount)
   }
