@@ -58,7 +58,7 @@ private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"vari
       (#"[["a",{"variable":"b","variable":"c"}]]"#, "1:7: [0][1]: " + aTarget),
       ("[\n", "2:1: expected a value"),
     ])
-  func `what is wrong with a map is said with its place`(text: String, message: String) throws {
+  func `problems of a map are reported with their places`(text: String, message: String) throws {
     try withFile(text) { path in
       let failure = #expect(throws: Failure.self) { try MapFile.read(path) }
       #expect(failure?.message == "\(path):\(message)")
@@ -66,7 +66,7 @@ private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"vari
     }
   }
 
-  @Test func `variables are declared, cut or given as slices`() throws {
+  @Test func `variables are declared whole, in partitions or as slices`() throws {
     let text = #"""
       {"variables": [
         {"name": "v", "dtype": "bfloat16", "shape": [null, -1, 3], "store": false},
@@ -128,7 +128,7 @@ private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"vari
         "1:62: variable a: slice: lacks full_shape"
       ),
     ])
-  func `what is wrong with variables is said with its place`(
+  func `problems of variables are reported with their places`(
     text: String, message: String
   ) throws {
     try withFile(text) { path in
@@ -137,7 +137,7 @@ private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"vari
     }
   }
 
-  @Test func `a file that is not there is an invalid request`() {
+  @Test func `a missing file is an invalid request`() {
     let failure = #expect(throws: Failure.self) { try MapFile.read("/nonexistent") }
     #expect(failure?.reason == "INVALID_REQUEST")
   }

@@ -61,7 +61,7 @@ import WarmstartTestSupport
     return try original.descriptor.duplicate()
   }
 
-  @Test func `closing a descriptor that somebody else closed ends the process`() async {
+  @Test func `closing a descriptor that was already closed ends the process`() async {
     await #expect(processExitsWith: .failure) {
       let number = unsafe open("/dev/null", O_RDONLY)
       let descriptor = Descriptor(adopting: number)
@@ -84,7 +84,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: [-1, Int.min, Int.max])
-  func `an offset that no file has is refused`(_ offset: Int) throws {
+  func `an impossible offset is refused`(_ offset: Int) throws {
     var buffer = [UInt8](repeating: 0, count: 100)
     let file = try file()
     #expect(throws: Errno.invalidArgument) {
@@ -102,7 +102,7 @@ import WarmstartTestSupport
     #expect(try file.readAll(limit: 10) == Array(Self.contents[..<10]))
   }
 
-  @Test func `what a file is can be told`() throws {
+  @Test func `a file's kind is known`() throws {
     #expect(try file().isReadOnly())
     #expect(try !File(creating: FilePath(path + "2")).isReadOnly())
     // O_PATH
@@ -126,21 +126,21 @@ import WarmstartTestSupport
   @Test(arguments: [
     (0, 10_000), (1, 1), (4095, 2), (4096, 100), (4097, 5_000), (9_999, 1), (77, 0),
   ])
-  func `a run is mapped wherever it begins`(_ offset: Int, _ count: Int) throws {
+  func `a run is mapped at any offset`(_ offset: Int, _ count: Int) throws {
     let mapping = try Mapping(
       file().descriptor, offset: offset, byteCount: count, access: .readOnly)
     #expect(Array(mapping.bytes(0..<count)) == Array(Self.contents[offset..<offset + count]))
   }
 
   @Test(arguments: [(-1, 1), (0, -1), (0, Int.max), (4095, Int.max), (Int.max, 1), (Int.min, 1)])
-  func `a run that no file has is refused`(_ offset: Int, _ count: Int) throws {
+  func `an impossible run is refused`(_ offset: Int, _ count: Int) throws {
     let file = try file()
     #expect(throws: Errno.self) {
       _ = try Mapping(file.descriptor, offset: offset, byteCount: count, access: .readOnly)
     }
   }
 
-  @Test func `what is written to a copy is not in the file, nor in another's copy`() throws {
+  @Test func `a write to a copy changes neither the file nor another copy`() throws {
     let file = try file()
     let mine = try Mapping(file.descriptor, offset: 3, byteCount: 9000, access: .copyOnWrite)
     let other = try Mapping(file.descriptor, offset: 3, byteCount: 9000, access: .copyOnWrite)
@@ -202,7 +202,7 @@ import WarmstartTestSupport
     #expect(throws: Errno.invalidArgument) { _ = try Arena(named: "test", byteCount: -1) }
   }
 
-  @Test func `an arena larger than all memory is refused, not killed for`() async {
+  @Test func `an arena larger than all memory is refused, and the process survives`() async {
     await #expect(processExitsWith: .success) {
       // If it is not refused, a signal must end it before the machine's memory does.
       var limit = rlimit(rlim_cur: 1 << 30, rlim_max: 1 << 30)
@@ -213,7 +213,7 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `only what has all four seals is sealed`() throws {
+  @Test func `only a file with all four seals counts as sealed`() throws {
     let plain = try file()
     let isPlainSealed = SealedArena.isSealed(plain.descriptor)
     #expect(!isPlainSealed)
@@ -222,7 +222,7 @@ import WarmstartTestSupport
     #expect(isSealed)
   }
 
-  @Test func `an arena that is given up leaves nothing`() throws {
+  @Test func `an abandoned arena leaves nothing`() throws {
     func make() throws {
       let name = "given-up"
       _ = try Arena(named: name, byteCount: 100)

@@ -6,7 +6,7 @@ import WarmstartTestSupport
 
 /// What ends a process, and what no longer does.
 @Suite struct ProcessTests {
-  @Test func `what calls report does not end the process too`() async throws {
+  @Test func `signals whose error a call reports do not end the process`() async throws {
     let directory = try TemporaryDirectory()
     let path = directory.path + "/file"
     await #expect(processExitsWith: .success) { [path = path as String] in
