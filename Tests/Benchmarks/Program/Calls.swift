@@ -14,10 +14,10 @@ extension Operation {
       bench in
       let client = Client(socket: bench.socketPath)
       let checkpoint = try client.open("Golden/v2_plain_resource/model.ckpt-1000")
-      let variables = [Variable("w", .float32, [16, 8])]
+      let variables = [Variable("w", dtype: .float32, shape: [16, 8])]
       let map: AssignmentMap = ["bert/embeddings/kernel": "w"]
-      _ = try checkpoint.resolve(map, variables)
-      return { try timed { _ = try checkpoint.resolve(map, variables) } }
+      _ = try checkpoint.resolve(assigning: map, to: variables)
+      return { try timed { _ = try checkpoint.resolve(assigning: map, to: variables) } }
     }
   }
 
@@ -65,14 +65,16 @@ extension Operation {
   /// first tensors.
   private static func warmed(_ count: Int, _ bench: Bench) throws -> [Variable] {
     let checkpoint = try Client(socket: bench.socketPath).open("Golden/v2_many/many")
-    let variables = try checkpoint.list().prefix(count).map { Variable($0.name, .float32, [2]) }
-    _ = try checkpoint.resolve(["/": "/"], variables)
+    let variables = try checkpoint.list().prefix(count).map {
+      Variable($0.name, dtype: .float32, shape: [2])
+    }
+    _ = try checkpoint.resolve(assigning: ["/": "/"], to: variables)
     return variables
   }
 
   private static func resolvedFresh(_ variables: [Variable], _ bench: Bench) throws -> Tensors {
     let client = Client(socket: bench.socketPath)
-    return try client.resolve("Golden/v2_many/many", ["/": "/"], variables).tensors
+    return try client.resolve("Golden/v2_many/many", assigning: ["/": "/"], to: variables).tensors
   }
 
   /// A checkpoint of 10,000 tensors that nobody has open, on a live connection.

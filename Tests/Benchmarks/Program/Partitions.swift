@@ -12,12 +12,13 @@ extension Scale {
   func partitions100k() throws {
     let whole = try LargeCheckpoints.many(Scale.count, to: folder("whole"))
     let variables = (0..<Scale.count).map {
-      Variable(Name(LargeCheckpoints.name($0)), .float32, Shape(LargeCheckpoints.shape))
+      Variable(
+        Name(LargeCheckpoints.name($0)), dtype: .float32, shape: Shape(LargeCheckpoints.shape))
     }
     let cut = try LargeCheckpoints.tables(to: folder("cut"))
     let partitions = LargeCheckpoints.partitions(Scale.count).map {
       Variable(
-        Name($0.name), .float32, Shape(LargeCheckpoints.partitionShape),
+        Name($0.name), dtype: .float32, shape: Shape(LargeCheckpoints.partitionShape),
         partition: Partition(
           of: Name($0.table), fullShape: Shape(LargeCheckpoints.tableShape), offset: $0.offset))
     }
@@ -40,7 +41,7 @@ extension Scale {
       for (kind, (_, checkpoint, variables, options)) in asked.enumerated() {
         var resolved: Resolved?
         let resolve = try timed {
-          resolved = try checkpoint.resolve(["/": "/"], variables, options: options)
+          resolved = try checkpoint.resolve(assigning: ["/": "/"], to: variables, options: options)
         }
         let look = try timed { if let resolved { try lookAtEach(resolved) } }
         guard round > 0 else { continue }
