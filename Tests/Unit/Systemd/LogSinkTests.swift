@@ -105,7 +105,7 @@ import WarmstartSystemd
         $0 == 2 * number ? true : nil
       }
       try #require(haveEnded == true)
-      let written = try read().filter { !$0.contains("missing") }
+      let written = try read().filter { !$0.contains("dropped") }
       #expect(written.count == 1)
     }
   }
