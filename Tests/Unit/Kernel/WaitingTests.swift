@@ -3,11 +3,11 @@ import SystemPackage
 import Testing
 import WarmstartKernel
 
-/// Deadlines, monitors, events and polling: nobody waits for ever, nobody is forgotten.
+/// Deadlines, monitors, events and polls: every wait ends, by what it waits for or by its deadline.
 @Suite struct WaitingTests {
   // MARK: Deadlines
 
-  @Test func `a deadline comes, never does not`() {
+  @Test func `a deadline passes, never does not`() {
     #expect(Deadline.after(milliseconds: 0).hasPassed)
     #expect(Deadline.after(milliseconds: -5).hasPassed)
     #expect(Deadline.after(milliseconds: .min).hasPassed)
@@ -36,7 +36,7 @@ import WarmstartKernel
 
   // MARK: Monitors
 
-  @Test func `eight threads that contend lose nothing`() throws {
+  @Test func `eight contending threads lose no update`() throws {
     let counted = Monitor((sum: 0, finished: 0))
     for _ in 0..<8 {
       try Thread.detach {
@@ -48,7 +48,7 @@ import WarmstartKernel
     #expect(sum == 80_000)
   }
 
-  @Test func `eight threads pass a turn round`() throws {
+  @Test func `eight threads take turns`() throws {
     let turn = Monitor(0)
     for number in 0..<8 {
       try Thread.detach {
@@ -64,7 +64,7 @@ import WarmstartKernel
     #expect(turn.wait(until: .after(milliseconds: 30_000)) { $0 == 800 ? true : nil } == true)
   }
 
-  @Test func `a wait ends at its deadline, and asks once more`() {
+  @Test func `a wait ends at its deadline, after checking once more`() {
     let monitor = Monitor(0)
     let start = MonotonicClock.nanoseconds()
     let result = monitor.wait(until: .after(milliseconds: 30)) { asked -> Bool? in
@@ -75,6 +75,28 @@ import WarmstartKernel
     #expect(MonotonicClock.nanoseconds() - start >= 30_000_000)
     #expect(monitor.withLock { $0 } >= 2)
     #expect(monitor.wait(until: .after(milliseconds: 0)) { $0 } ?? 0 >= 2)
+  }
+
+  @Test func `a notification for one wakes one of two threads that wait`() throws {
+    let tokens = Monitor((free: 0, taken: 0))
+    for _ in 0..<2 {
+      try Thread.detach {
+        let token = tokens.wait(until: .after(milliseconds: 30_000)) { state -> Bool? in
+          guard state.free > 0 else { return nil }
+          state.free -= 1
+          state.taken += 1
+          return true
+        }
+        if token != nil { tokens.notifying { _ in } }
+      }
+    }
+    for count in 1...2 {
+      tokens.notifyingOne { $0.free += 1 }
+      let taken = tokens.wait(until: .after(milliseconds: 30_000)) {
+        $0.taken == count ? $0.taken : nil
+      }
+      #expect(taken == count)
+    }
   }
 
   @Test func `an error leaves the monitor unlocked`() {
@@ -90,7 +112,7 @@ import WarmstartKernel
 
   // MARK: Events and polling
 
-  @Test func `an event is seen by all who poll for it, until it is reset`() throws {
+  @Test func `every thread that polls for an event sees it until it is reset`() throws {
     let event = try Event()
     func isReadable() throws -> Bool {
       var poll = Poll()
@@ -123,7 +145,7 @@ import WarmstartKernel
     #expect(poll.seen(1) == .readable)
   }
 
-  @Test func `a poll of nothing, or of many, ends at its deadline`() throws {
+  @Test func `a poll of no or many descriptors ends at its deadline`() throws {
     var poll = Poll()
     #expect(try !poll.wait(until: .after(milliseconds: 5)))
     let events = try (0..<40).map { _ in try Event() }
@@ -150,7 +172,7 @@ import WarmstartKernel
       try ours.receive(into: &buffer, range: 0..<2, descriptors: &files, waiting: true) == 2)
   }
 
-  @Test func `a socket that nobody listens on any more is replaced, a live one is not`() throws {
+  @Test func `a stale socket is replaced, a live one is not`() throws {
     let path = FilePath("/tmp/warmstart-\(Process.id)-\(MonotonicClock.nanoseconds())")
     defer { File.remove(path) }
     func listenBriefly() throws { _ = try Socket(listeningAt: path, mode: 0o600) }
@@ -166,13 +188,31 @@ import WarmstartKernel
     #expect(throws: Errno.wouldBlock) { _ = try listener.accept() }
   }
 
+  @Test func `a poll sees that a peer has hung up`() throws {
+    let (ours, theirs) = try Socket.pair()
+    var poll = Poll()
+    poll.add(ours.descriptor, for: [.writable, .hangUp])
+    #expect(try poll.wait(until: .after(milliseconds: 0)))
+    #expect(poll.seen(0) == .writable)
+    theirs.shutDown(writingToo: true)
+    #expect(try poll.wait(until: .after(milliseconds: 30_000)))
+    #expect(poll.seen(0).contains(.hangUp))
+  }
+
+  @Test func `a thread that sleeps wakes no earlier`() {
+    let start = MonotonicClock.nanoseconds()
+    Thread.sleep(milliseconds: 20)
+    #expect(MonotonicClock.nanoseconds() - start >= 20_000_000)
+    Thread.sleep(milliseconds: .min)
+  }
+
   @Test func `a path too long for a socket is refused`() {
     #expect(throws: Errno.fileNameTooLong) {
       _ = try Socket(connectingTo: FilePath(String(repeating: "x", count: 200)))
     }
   }
 
-  @Test func `a thread's body and all it owns end with it`() throws {
+  @Test func `a thread's body and everything it owns end with the thread`() throws {
     final class Token: Sendable {
       let ended: Monitor<Bool>
       init(_ ended: Monitor<Bool>) { self.ended = ended }
