@@ -6,7 +6,7 @@ import WarmstartTensorModel
 /// Why the command ends with 1: what the daemon or the client said, or what is wrong with a file.
 struct Failure: Error {
   let code: StatusCode
-  let reason: String
+  let reason: Reason
   let message: String
   /// The path of the checkpoint that this is about, unless the message says it.
   let checkpoint: String?
@@ -29,7 +29,7 @@ struct Failure: Error {
 
   init(_ reason: Reason, _ message: String) {
     code = reason.code
-    self.reason = reason.rawValue
+    self.reason = reason
     self.message = message
     checkpoint = nil
     problems = [Problem(reason, message)]
@@ -39,7 +39,7 @@ struct Failure: Error {
   /// What is wrong with a file, of which `count` problems were found and at least one is given.
   init(_ problems: [Problem], count: Int) {
     code = problems[0].reason.code
-    reason = problems[0].reason.rawValue
+    reason = problems[0].reason
     message = problems[0].message
     checkpoint = nil
     self.problems = problems
@@ -49,7 +49,7 @@ struct Failure: Error {
   /// What is wrong with a checkpoint; at least one problem.
   init(_ problems: [Problem], about path: String) {
     code = problems[0].reason.code
-    reason = problems[0].reason.rawValue
+    reason = problems[0].reason
     message = problems[0].message
     checkpoint = path
     self.problems = problems
@@ -85,7 +85,8 @@ struct Failure: Error {
   /// The failure for people.
   var text: String {
     let place = checkpoint.map { "\($0): " } ?? ""
-    var text = "warmstartctl: \(code.name) (\(reason.printable)): \((place + message).printable)\n"
+    var text =
+      "warmstartctl: \(code.name) (\(reason.rawValue.printable)): \((place + message).printable)\n"
     let further = problems.dropFirst().prefix(Failure.shownProblems)
     for problem in further { text += "  \(problem.message.printable)\n" }
     // Of those not shown, a message may have counted some: it says of how many names its cause holds.
@@ -96,7 +97,7 @@ struct Failure: Error {
   /// The failure for scripts.
   var json: JSON {
     var fields: [(String, JSON)] = [
-      ("code", .text(code.name)), ("reason", .text(reason)), ("message", .text(message)),
+      ("code", .text(code.name)), ("reason", .text(reason.rawValue)), ("message", .text(message)),
     ]
     if let checkpoint { fields.append(("checkpoint", .text(checkpoint))) }
     if let retryDelay {
