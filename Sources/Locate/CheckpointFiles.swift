@@ -8,14 +8,6 @@ package import WarmstartTensorModel
 /// has. It is nearly always the one total that the names say; after a checkpoint was saved over
 /// with another number of shards there are several, and the index decides.
 package struct CheckpointFiles: Sendable {
-  /// The two ways in which TensorFlow has stored checkpoints.
-  package enum Format: Sendable, Hashable {
-    /// One or more tables that hold everything.
-    case v1
-    /// An index and data shards.
-    case v2
-  }
-
   /// One open file of a checkpoint.
   package struct Part: Sendable {
     package let role: FileRole
@@ -23,7 +15,7 @@ package struct CheckpointFiles: Sendable {
     package let file: File
   }
 
-  package let format: Format
+  package let format: CheckpointFormat
 
   /// The path as TensorFlow reports it: the V2 prefix, or the V1 file or pattern.
   package let prefix: String
