@@ -2,11 +2,12 @@ package import SystemPackage
 package import WarmstartKernel
 package import WarmstartTensorModel
 
-/// The files that a checkpoint's path leads to, opened with this user's rights.
+/// The files to which a checkpoint's path leads, opened with the rights of this user.
 ///
-/// Only the daemon reads what is in them, so only the daemon knows how many shards a V2 checkpoint
-/// has. It is nearly always the one total that the names say; after a checkpoint was saved over
-/// with another number of shards there are several, and the index decides.
+/// The client reads no file of a checkpoint, so it does not know how many shards a V2 checkpoint
+/// has. The names of the shards usually state one total. A checkpoint that was saved again with
+/// another number of shards leaves names with several totals: the client passes them all, and the
+/// daemon follows the index.
 package struct CheckpointFiles: Sendable {
   /// One open file of a checkpoint.
   package struct Part: Sendable {
@@ -17,10 +18,12 @@ package struct CheckpointFiles: Sendable {
 
   package let format: CheckpointFormat
 
-  /// The path as TensorFlow reports it: the V2 prefix, or the V1 file or pattern.
+  /// The path as TensorFlow reports it: the prefix of a V2 checkpoint, the file or pattern of a V1
+  /// checkpoint.
   package let prefix: String
 
-  /// A prefix as it is called by whoever works in another directory.
+  /// A prefix for a reader in another working directory: absolute, unless this process has no
+  /// working directory.
   package static func absolute(_ prefix: String) -> String {
     let path = PathText(prefix)
     guard !path.isAbsolute, let directory = Process.workingDirectory else { return prefix }
@@ -30,24 +33,25 @@ package struct CheckpointFiles: Sendable {
   /// The index of a V2 checkpoint, or the tables of a V1 checkpoint in the order of their names.
   package let opened: [Part]
 
-  /// The shards that lie beside the index; nil if this user may not list their directory.
+  /// The shards beside the index; nil if this user may not list their directory.
   private let listed: [ShardName]?
 
-  /// The totals that names of shards beside the index end with, ascending; empty if none are known.
+  /// The totals in the names of the shards beside the index, ascending; empty if the shards are
+  /// unknown.
   package let totals: [Int]
 
-  /// The total that all shards beside the index agree on.
+  /// The total in the names of all shards beside the index; nil if they have several.
   package var soleTotal: Int? { totals.count == 1 ? totals.first : nil }
 
-  /// Opens the shards of one total, in order; one that is missing is left out.
+  /// Opens the shards of one total, in order.
   ///
-  /// A shard may be missing where no tensor lies in it, as in a checkpoint copied in part. One that
-  /// cannot be opened is an error, unless such ones are to be left out too.
+  /// Skips missing shards, since a checkpoint that was copied in part may lack shards that are not
+  /// needed. Throws for a shard that cannot be opened, unless those are to be skipped too.
   package func openShards(
     total: Int, leavingOutUnusable: Bool = false
   ) throws(LocateError) -> [Part] {
     let there = listed.map { $0.filter { $0.total == total }.map(\.number).sorted() }
-    // Of those that are there if that is known: not all need be.
+    // Open the listed shards; without a list, try all numbers.
     guard (there?.count ?? total) < maximumCheckpointFiles else {
       throw .tooManyFiles(path: prefix, limit: maximumCheckpointFiles)
     }
@@ -69,7 +73,7 @@ package struct CheckpointFiles: Sendable {
     return parts
   }
 
-  /// A V2 checkpoint whose index is open.
+  /// Makes a V2 checkpoint from its open index, and lists its shards.
   init(prefix: PathText, index: File, at path: FilePath) throws(LocateError) {
     format = .v2
     self.prefix = prefix.text
@@ -83,7 +87,7 @@ package struct CheckpointFiles: Sendable {
     totals = Set((listed ?? []).map(\.total)).sorted()
   }
 
-  /// A V1 checkpoint whose tables are open.
+  /// Makes a V1 checkpoint from its open tables.
   init(pattern: PathText, tables: [(path: FilePath, file: File)]) {
     format = .v1
     prefix = pattern.text

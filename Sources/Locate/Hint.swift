@@ -3,13 +3,13 @@ import WarmstartTensorModel
 
 /// What a user may have meant by a path that leads to no checkpoint.
 ///
-/// Hints are looked for after the fact: they never change what is found, and a directory that
-/// cannot be listed gives none. A hint names what is there, by the directory as the user spelled
-/// it, so that it works when it is pasted.
+/// Hints are made after a search has failed, and never change its result. A directory that cannot
+/// be listed gives no hint. A hint spells paths as the user spelled the directory, so that they
+/// work when pasted.
 enum Hint {
-  /// For a state file's checkpoint that is not where the state file says.
+  /// For a checkpoint that a state file names and that is missing.
   ///
-  /// State files are copied with their directories, also from other machines and from Windows.
+  /// People copy state files with their directories, also from other machines and from Windows.
   static func moved(to directory: PathText, _ path: PathText) -> String? {
     let name = path.name
     let windowsName = name.unicodeScalars.split(separator: "\\").last.map { String($0) } ?? name
@@ -21,15 +21,17 @@ enum Hint {
     return latest(in: directory).map { "'\($0)' is here: name it instead" }
   }
 
-  /// For a directory without a usable state file: the checkpoint in it with the greatest number at
-  /// its end, as TensorFlow counts steps, or the variables of a SavedModel.
+  /// For a directory without a usable state file.
+  ///
+  /// Suggests the checkpoint with the greatest number at the end of its name, as TensorFlow counts
+  /// steps, or the variables of a SavedModel.
   static func latest(in directory: PathText) -> String? {
     if let latest = Neighbours(in: directory).latest { return latest }
     let variables = directory.joined(PathText("variables/variables"))
     return isCheckpoint(variables) ? variables.text : nil
   }
 
-  /// For a file that belongs to a checkpoint without being one; nil for any other file.
+  /// For a file that is a part of a checkpoint, or lies beside one; nil for any other file.
   static func whole(of path: PathText) -> String? {
     if let prefix = ShardName.prefix(ofDataFile: path) {
       return "it is one data file of a checkpoint: \(naming(PathText(prefix)))"
@@ -38,7 +40,7 @@ enum Hint {
     return path.name == StateFile.name ? checkpoint(ofState: path) : graph(path)
   }
 
-  /// Which checkpoint of a prefix to name: one that is there, or what is missing of it.
+  /// Suggests the checkpoint of a prefix if it exists, or says what it lacks.
   private static func naming(_ prefix: PathText) -> String {
     if isCheckpoint(prefix) { return "name the prefix '\(prefix.text)'" }
     let neighbours = Neighbours(in: PathText(prefix.directory))
@@ -46,7 +48,7 @@ enum Hint {
     return "name the prefix '\(prefix.text)', whose index is not there"
   }
 
-  /// For a file of a directory's checkpoints that only says which there are.
+  /// For a state file, which names checkpoints but is none.
   private static func checkpoint(ofState path: PathText) -> String? {
     let directory = PathText(path.directory)
     guard let state = try? StateFile(of: directory) else { return nil }
@@ -69,7 +71,7 @@ enum Hint {
     return "a V2 checkpoint is named by its prefix, not by a pattern: '\(prefix)'"
   }
 
-  /// For a path with files beside it that are nearly called so, or only lack something.
+  /// For a missing path, if files beside it have similar names or names that extend it.
   static func nearby(_ path: PathText) -> String? {
     if let whole = whole(of: path) { return whole }
     let name = path.name
@@ -81,7 +83,7 @@ enum Hint {
     return neighbours.nearest(to: PathText(name).dropping(".index") ?? name)
   }
 
-  /// For a checkpoint's prefix that is spelled as a directory is.
+  /// For the prefix of a checkpoint with a slash at its end.
   private static func withoutSlash(_ path: PathText) -> String? {
     let end = path.text.unicodeScalars.lastIndex { $0 != "/" }
     let prefix = end.map { String(path.text.unicodeScalars[...$0]) } ?? ""
@@ -89,7 +91,7 @@ enum Hint {
     return "'\(prefix)' is a checkpoint: name it without the slash"
   }
 
-  /// Whether a path leads to files that a checkpoint could be of.
+  /// Whether a checkpoint seems to exist at a path.
   private static func isCheckpoint(_ path: PathText) -> Bool {
     if path.isImpossible || path.isRemote { return false }
     if isFile(PathText(path.text + ".index")) || isFile(path) { return true }

@@ -1,9 +1,10 @@
 import SystemPackage
 import WarmstartKernel
 
-/// The names in a directory that somebody asks for.
+/// Lists directories with a limit.
 enum Listing {
-  /// The names that are wanted, in no order; none if there is no such directory.
+  /// The names in a directory that satisfy a condition, in no order; empty if there is no
+  /// directory.
   static func names(
     in directory: FilePath, limit: Int, where isWanted: (String) -> Bool
   ) throws(LocateError) -> [FilePath.Component] {

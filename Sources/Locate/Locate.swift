@@ -2,11 +2,16 @@ import SystemPackage
 import WarmstartKernel
 
 extension CheckpointFiles {
-  /// Finds and opens the files of a checkpoint, waiting for the file system at most.
+  /// Finds and opens the files of a checkpoint.
   ///
-  /// The path is a directory with a state file, a V2 prefix or its `.index`, or a V1 file or a
-  /// pattern of V1 files; a relative one starts at the working directory, and `file://` may
-  /// precede an absolute one. A path is taken as it is before it is taken for a pattern.
+  /// Waits for nothing but the file system. The path is one of these:
+  ///
+  /// - a directory with a state file
+  /// - a V2 prefix, or its `.index` file
+  /// - a V1 file, or a pattern of V1 files
+  ///
+  /// A relative path starts at the working directory; an absolute one may follow `file://`. A path
+  /// that exists is never treated as a pattern.
   package static func locate(_ path: String) throws(LocateError) -> CheckpointFiles {
     let path = PathText(withoutScheme: path)
     if !path.isImpossible, OpenFile.isDirectory(FilePath(path.text)) {
@@ -68,7 +73,7 @@ extension CheckpointFiles {
     guard pattern.isSpecial else {
       throw .notFound(path: path.text, hint: Hint.nearby(path))
     }
-    // TensorFlow, too, takes the path for a prefix then, and fails to open it.
+    // TensorFlow too treats such a path as a prefix, and fails to open it.
     if let index = try Pattern(path, suffix: ".index").matches().first {
       throw .notFound(path: path.text, hint: Hint.noPattern(index))
     }

@@ -2,30 +2,31 @@ package import SystemPackage
 
 /// Why a path leads to no checkpoint, and which path it was.
 package enum LocateError: Error, Sendable, Hashable {
-  /// Neither a V2 index nor a V1 file nor a match of the pattern; perhaps with what is there.
+  /// The path leads to neither a V2 index nor a V1 file nor a match of the pattern.
   case notFound(path: String, hint: String?)
-  /// The path is a URL of another machine's, or of an object store.
+  /// The path is the URL of another machine or of an object store.
   case notLocal(path: String)
-  /// The directory has no file `checkpoint`; perhaps with a checkpoint that is in it.
+  /// The directory has no file `checkpoint`; `nearest` is a checkpoint in it, if there is one.
   case stateMissing(directory: String, nearest: String?)
-  /// The directory has no file `checkpoint`, and Orbax has written it.
+  /// The directory has no file `checkpoint`, since Orbax wrote it.
   case orbax(directory: String)
-  /// The state file names a checkpoint that is not there; perhaps with where it may be.
+  /// The state file names a checkpoint that does not exist; the hint says where it may be.
   case stateTargetMissing(state: String, path: String, hint: String?)
   /// The state file names a directory, a FIFO or the like.
   case stateTargetNotRegular(state: String, path: String)
-  /// The state file is not what protobuf's text format allows; line and column count from 1.
+  /// The state file violates protobuf's text format; line and column count from 1.
   case stateMalformed(
     state: String, line: Int, column: Int, expected: String, nearest: String? = nil)
   /// The state file has no `model_checkpoint_path`, or an empty one.
   case statePathEmpty(state: String, nearest: String? = nil)
-  /// The state file is a directory, perhaps with a checkpoint in it, or a FIFO or the like.
+  /// The state file is a directory, a FIFO or the like; `nearest` is a checkpoint in it, if there
+  /// is one.
   case stateNotRegular(state: String, nearest: String? = nil)
   /// The state file is longer than the limit in bytes.
   case stateTooLong(state: String, limit: Int)
-  /// The path names a file that belongs to a checkpoint, but not the checkpoint.
+  /// The path names a file that is a part of a checkpoint or lies beside one.
   case notCheckpoint(path: String, hint: String)
-  /// A directory, a FIFO or the like where a file of a checkpoint should be.
+  /// The path of a checkpoint's file leads to a directory, a FIFO or the like.
   case notRegular(path: String)
   /// More names match the pattern than a checkpoint may have files.
   case tooManyMatches(pattern: String, limit: Int)
@@ -36,7 +37,7 @@ package enum LocateError: Error, Sendable, Hashable {
   /// The system refused for another reason.
   case system(path: String, Errno)
 
-  /// The kinds of refusal, each of which is one reason of the wire's.
+  /// The kinds of errors, one for each reason on the wire.
   package enum Kind: Sendable, Hashable {
     /// CHECKPOINT_NOT_FOUND
     case checkpointNotFound
@@ -48,7 +49,7 @@ package enum LocateError: Error, Sendable, Hashable {
     case system
   }
 
-  /// The kind that the error is of.
+  /// The kind of the error.
   package var kind: Kind {
     switch self {
     case .notFound, .notLocal, .stateMissing, .orbax, .stateTargetMissing, .stateTargetNotRegular,
@@ -61,9 +62,9 @@ package enum LocateError: Error, Sendable, Hashable {
     }
   }
 
-  /// Whether TensorFlow finds nothing through a directory, and so raises `ValueError`.
+  /// Whether TensorFlow raises `ValueError`, as for a directory that leads to no checkpoint.
   ///
-  /// It raises `NotFoundError` where a prefix leads to nothing.
+  /// For a prefix that leads to none it raises `NotFoundError`.
   package var isAboutDirectory: Bool {
     switch self {
     case .stateMissing, .orbax, .stateTargetMissing, .stateMalformed, .statePathEmpty,
@@ -76,7 +77,7 @@ package enum LocateError: Error, Sendable, Hashable {
     }
   }
 
-  /// The error of a system call on a path.
+  /// Makes the error for a failed system call on a path.
   init(_ errno: Errno, path: String) {
     switch errno {
     case .permissionDenied, .notPermitted: self = .notAllowed(path: path)

@@ -1,14 +1,14 @@
 import SystemPackage
 import WarmstartTensorModel
 
-/// The checkpoints that lie in a directory, found by the names of their files alone.
+/// The checkpoints in a directory, as the names of its files show them.
 struct Neighbours {
   private struct Neighbour: Hashable {
-    /// How the checkpoint is named: a V2 prefix, or the pattern of a V1 checkpoint's shards.
+    /// The path to name: a V2 prefix, or the pattern of a V1 checkpoint's tables.
     let name: String
-    /// The name without the pattern of the shards.
+    /// The name without the pattern of the tables.
     let base: String
-    /// The number at the end of the base, as TensorFlow counts steps; -1 if there is none.
+    /// The number at the end of the base, as TensorFlow counts steps; -1 for a base without one.
     let step: Int
 
     init(name: String, base: String) {
@@ -18,17 +18,19 @@ struct Neighbours {
     }
   }
 
-  /// The most checkpoints that are kept, those with the greatest steps; chosen, not tuned.
+  /// The most checkpoints that are kept, by the greatest steps; chosen, not tuned.
   private static let maximumCount = 4096
 
-  /// The directory with its slash; empty for the working directory.
+  /// The directory, ending in a slash; empty for the working directory.
   private let directory: String
-  /// Those with the greatest steps, which come first.
+  /// The checkpoints with the greatest steps, those first.
   private let latestFirst: [Neighbour]
   /// Whether the directory has more checkpoints than are kept.
   private let areCut: Bool
 
-  /// Lists a directory; a directory that cannot be listed has no checkpoints.
+  /// Lists a directory.
+  ///
+  /// One that cannot be listed counts as empty.
   init(in directory: PathText) {
     self.directory = directory.joined(PathText("")).text
     var found: Set<Neighbour> = []
@@ -55,12 +57,12 @@ struct Neighbours {
   /// The checkpoint with the greatest step; nil if the directory has none.
   var latest: String? { latestFirst.first.map { directory + $0.name } }
 
-  /// The V1 checkpoint whose shards have a name before their numbers; nil if there is none.
+  /// The V1 checkpoint whose tables' names begin with a name; nil if there is none.
   func shards(of name: String) -> String? {
     latestFirst.first { $0.base == name && $0.name != name }.map { directory + $0.name }
   }
 
-  /// The checkpoint that was most likely meant by a name, worded; nil if none is like it.
+  /// Suggests in words the checkpoint that a name most likely meant; nil if none is similar.
   func nearest(to name: String) -> String? {
     if let same = latestFirst.first(where: {
       name == $0.base || PathText.has(name, prefix: "\($0.base).")

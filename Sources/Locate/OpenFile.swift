@@ -1,13 +1,13 @@
 import SystemPackage
 import WarmstartKernel
 
-/// A file that is there and that this user may read, whatever kind it is.
+/// An open file of any kind.
 struct OpenFile {
   let file: File
   let isRegular: Bool
   let byteCount: Int
 
-  /// Opens a file, never waiting for a FIFO; nil if nothing is there.
+  /// Opens a file, without waiting for a FIFO's writer; nil if the file does not exist.
   init?(_ path: FilePath) throws(LocateError) {
     do throws(Errno) {
       file = try File(opening: path)
@@ -16,20 +16,22 @@ struct OpenFile {
       byteCount = status.size
     } catch {
       if Self.isAbsence(error) { return nil }
-      // What open(2) says to a socket or to a device that is not there.
+      // The error of open(2) for a socket, or for a device without a driver.
       if error == .noSuchAddressOrDevice { throw .notRegular(path: path.string) }
       throw LocateError(error, path: path.string)
     }
   }
 
-  /// Opens a regular file; nil if nothing is there, and an error if it is of another kind.
+  /// Opens a regular file; nil if it does not exist.
+  ///
+  /// Throws for a file of another kind.
   static func regular(_ path: FilePath) throws(LocateError) -> File? {
     guard let found = try OpenFile(path) else { return nil }
     guard found.isRegular else { throw .notRegular(path: path.string) }
     return found.file
   }
 
-  /// Whether anything is at a path.
+  /// Whether a file of any kind exists.
   static func exists(_ path: FilePath) throws(LocateError) -> Bool {
     do throws(Errno) {
       _ = try File.isDirectory(path)
@@ -40,7 +42,7 @@ struct OpenFile {
     }
   }
 
-  /// Whether a path leads to a directory; not if this user cannot find out.
+  /// Whether a path leads to a directory; false if this user cannot find out.
   static func isDirectory(_ path: FilePath) -> Bool {
     (try? File.isDirectory(path)) == true
   }

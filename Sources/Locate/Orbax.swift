@@ -3,10 +3,10 @@ import WarmstartTensorModel
 
 /// Recognizes directories of Orbax, the library with which JAX and Keras 3 write checkpoints.
 enum Orbax {
-  /// The name of a file in each of Orbax's checkpoints.
+  /// The name of a file that is in every checkpoint of Orbax.
   private static let marker = "_CHECKPOINT_METADATA"
 
-  /// Whether a directory is a checkpoint of Orbax, or has one in a subdirectory for a training step.
+  /// Whether a directory is a checkpoint of Orbax, or has one in a subdirectory of a training step.
   static func owns(_ directory: PathText) -> Bool {
     if isMarked(directory) { return true }
     let steps = try? Listing.names(

@@ -2,18 +2,18 @@ import SystemPackage
 import WarmstartKernel
 import WarmstartTensorModel
 
-/// A pattern of file names, in the dialect that TensorFlow finds V1 files with.
+/// A pattern of file names, in the dialect in which TensorFlow finds V1 files.
 ///
-/// `*` is any run of characters and `?` any one, a leading dot included; `[abc]`, `[a-z]` and
-/// `[!a]` are sets; a backslash takes the next character as it is. None of them matches a slash,
-/// and nothing else is special: `**` is `*`, and braces are themselves. See `glob(7)`.
+/// `*` matches any run of characters and `?` any one, even a leading dot. `[abc]`, `[a-z]` and
+/// `[!a]` are sets, and a backslash makes the next character literal. None of them matches a slash.
+/// Nothing else is special: `**` is `*`, and braces are literal. See `glob(7)`.
 struct Pattern {
   /// The pattern as the user wrote it.
   private let text: String
   private let components: [Component]
   private let isAbsolute: Bool
 
-  /// Takes a user's path, and what to add to it.
+  /// Parses a user's path with a suffix.
   init(_ path: PathText, suffix: String = "") {
     text = path.text
     isAbsolute = path.isAbsolute
@@ -22,12 +22,12 @@ struct Pattern {
     }
   }
 
-  /// Whether there is anything in it but names.
+  /// Whether any component is more than a name.
   var isSpecial: Bool { components.contains(where: \.isSpecial) }
 
-  /// The paths that exist and match, in the order of their bytes.
+  /// The existing paths that match, in the order of their bytes.
   ///
-  /// A directory that this user may not list is an error only if nothing matches elsewhere.
+  /// A directory that this user may not list is an error only if no path matches elsewhere.
   func matches() throws(LocateError) -> [FilePath] {
     var found = [FilePath(isAbsolute ? "/" : "")]
     var refusal: LocateError?
@@ -57,7 +57,7 @@ struct Pattern {
 extension Pattern {
   /// The part of a pattern between two slashes.
   struct Component {
-    /// What one character of a name, or a run of them, must be.
+    /// A condition on one character of a name, or on a run of them.
     private enum Element {
       case literal(UnicodeScalar)
       case any
@@ -67,7 +67,7 @@ extension Pattern {
 
     private let text: String
     private let elements: [Element]
-    /// False if the component ends with a backslash that has nothing to escape.
+    /// False if the component ends with a backslash, which then escapes nothing.
     private let isComplete: Bool
 
     init(_ text: String) {
@@ -93,12 +93,13 @@ extension Pattern {
       self.isComplete = isComplete
     }
 
-    /// Whether it is more than a name.
+    /// Whether the component is more than a name.
     var isSpecial: Bool {
       text.unicodeScalars.contains { $0 == "*" || $0 == "?" || $0 == "[" || $0 == "\\" }
     }
 
-    /// Takes a set's ranges and its closing bracket; nil, taking nothing, if no bracket closes it.
+    /// Consumes a set's ranges and its closing bracket; nil, without consuming, if no bracket
+    /// closes it.
     private static func set(_ rest: inout Substring.UnicodeScalarView) -> Element? {
       var body = rest
       let isNegated = body.first == "!" || body.first == "^"
@@ -106,7 +107,7 @@ extension Pattern {
       var ranges: [ClosedRange<UInt32>] = []
       var isFirst = true
       while var low = body.popFirst() {
-        // A bracket that comes first is a member.
+        // A bracket in the first place is a member.
         if low == "]", !isFirst {
           rest = body
           return .set(ranges, negated: isNegated)
@@ -122,7 +123,7 @@ extension Pattern {
           body = body.dropFirst(2)
           if end == "\\", let escaped = body.popFirst() { high = escaped }
         }
-        // A range that runs backwards has no members.
+        // A descending range is empty.
         if low <= high { ranges.append(low.value...high.value) }
       }
       return nil
@@ -133,7 +134,7 @@ extension Pattern {
       guard isComplete else { return false }
       let scalars = Array(name.unicodeScalars)
       var (element, scalar) = (0, 0)
-      // Where the last run was met: on a mismatch it takes one character more.
+      // The place of the last run, which takes one more character on a mismatch.
       var retry: (element: Int, scalar: Int)?
       while scalar < scalars.count {
         if element < elements.count {
@@ -164,7 +165,9 @@ extension Pattern {
       }
     }
 
-    /// The paths in a directory that match; a mere name is looked up, not listed.
+    /// The matching paths in a directory.
+    ///
+    /// A component that is a mere name needs no listing.
     fileprivate func matches(in directory: FilePath) throws(LocateError) -> [FilePath] {
       if !isSpecial {
         let path = directory.appending(text)

@@ -2,7 +2,7 @@ import SystemPackage
 import WarmstartTensorModel
 
 extension ShardName {
-  /// Reads the name of a file that begins with a stem; nil if no shard's name follows it.
+  /// Parses the name of a file after a stem; nil if it does not continue with a shard's name.
   ///
   /// The stem of a data file is `<prefix>.data-`, that of a V1 table `<name>-`.
   init?(_ name: String, stem: String) {
@@ -10,7 +10,7 @@ extension ShardName {
     self.init(name.utf8.dropFirst(stem.utf8.count))
   }
 
-  /// The shards in the directory of a prefix, in no order.
+  /// The shards beside a prefix, in no order.
   static func list(beside prefix: PathText, stem: String) throws(LocateError) -> [ShardName] {
     let directory = FilePath(prefix.directory.isEmpty ? "." : prefix.directory)
     let limit = maximumCheckpointFiles
@@ -25,7 +25,7 @@ extension ShardName {
     return shards
   }
 
-  /// The prefix whose data file a path names; nil if the path does not look so.
+  /// The prefix of a data file's path; nil if the path does not look like one.
   static func prefix(ofDataFile path: PathText) -> String? {
     let marker = ".data-"
     let name = path.name
@@ -37,7 +37,8 @@ extension ShardName {
     return nil
   }
 
-  /// What a V1 shard's name has before its number, and the number; nil if the name is another's.
+  /// Splits a V1 table's name into what precedes its number, and the number; nil for any other
+  /// name.
   static func split(table name: String) -> (base: String, shard: ShardName)? {
     for index in name.unicodeScalars.indices.reversed() where name.unicodeScalars[index] == "-" {
       let base = String(name.unicodeScalars[..<index])

@@ -2,19 +2,18 @@ import SystemPackage
 import WarmstartKernel
 import WarmstartTensorModel
 
-/// The file `checkpoint` of a directory, which names the directory's latest checkpoint.
+/// The file `checkpoint` in a directory, which names the latest checkpoint there.
 struct StateFile {
-  /// The file's name, the same in every directory.
+  /// The name of every state file.
   static let name = "checkpoint"
 
-  /// The longest state file that is read, in bytes: some 40,000 kept checkpoints.
-  ///
-  /// Chosen, not tuned.
+  /// The longest state file that is read, in bytes: some 40,000 kept checkpoints; chosen, not
+  /// tuned.
   static let maximumByteCount = 4 << 20
 
-  /// The file's own path.
+  /// The path of the state file.
   let path: String
-  /// The value of `model_checkpoint_path`: never empty.
+  /// The value of `model_checkpoint_path`, never empty.
   let modelCheckpointPath: PathText
 
   /// Reads a directory's state file.
@@ -63,7 +62,9 @@ struct StateFile {
     return bytes
   }
 
-  /// The line and the column of a byte, both from 1; a column is a character.
+  /// The line and the column of a byte, both from 1.
+  ///
+  /// Columns count characters.
   private static func place(of offset: Int, in bytes: [UInt8]) -> (line: Int, column: Int) {
     let before = bytes[..<offset]
     let lineStart = before.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0

@@ -1,16 +1,17 @@
-/// Reads the fields of a `CheckpointState` in protobuf's text format.
+/// Parses a `CheckpointState` in protobuf's text format.
 ///
-/// Accepts and refuses what TensorFlow does, whose reader is protobuf's for Python: comments,
-/// either quote, adjacent strings, escapes, lists, `;` or `,` after a field, and of a repeated
-/// singular field the last; but no unknown field, no missing colon, no byte order mark.
+/// Accepts and refuses what TensorFlow does, which uses protobuf for Python. It accepts comments,
+/// both kinds of quotes, adjacent strings, escapes, lists, and `;` or `,` after a field; of a
+/// singular field that occurs twice, the last counts. It refuses unknown fields, missing colons and
+/// byte order marks.
 package struct TextFormat {
-  /// What is wrong with a text, and at which byte.
+  /// A fault in a text: the offset of a byte, and what was expected there.
   package struct Refusal: Error {
     package let offset: Int
     package let expected: String
   }
 
-  /// The fields of the message, and whether a list of values may follow the colon.
+  /// The fields of the message.
   private enum Field: String, CaseIterable {
     case path = "model_checkpoint_path"
     case allPaths = "all_model_checkpoint_paths"
@@ -24,7 +25,7 @@ package struct TextFormat {
   private let bytes: [UInt8]
   private var position = 0
 
-  /// The value of `model_checkpoint_path`; empty if there is none.
+  /// The value of `model_checkpoint_path`; empty if the text has none.
   package static func modelCheckpointPath(in bytes: [UInt8]) throws(Refusal) -> String {
     do {
       _ = try UTF8Span(validating: bytes.span)
@@ -89,7 +90,7 @@ package struct TextFormat {
 
   private mutating func number() throws(Refusal) {
     let start = position
-    // A digit of another script is a number of its own.
+    // To protobuf for Python, a digit of another script is a whole number.
     if let scalar = scalar(), !scalar.isASCII, scalar.properties.generalCategory == .decimalNumber {
       position += UTF8.width(scalar)
       return skipSpace()
@@ -98,11 +99,12 @@ package struct TextFormat {
     guard Self.isNumber(text) else { throw Refusal(offset: start, expected: "a number") }
   }
 
-  /// Whether Python's protobuf takes the word for a `double`: as Python does, or before any `f`.
+  /// Whether protobuf for Python reads the word as a `double`: as Python does, or with any number
+  /// of `f` behind it.
   static func isNumber(_ text: String) -> Bool {
     let word = text.lowercased().unicodeScalars[...]
     let digits = word.drop { $0 == "-" }
-    // An octal number has no place here, unless there is a plus before it.
+    // Octal numbers are refused, except after a plus.
     if word.count - digits.count < 2, digits.first == "0", digits.dropFirst().first?.isDigit == true
     {
       return false
@@ -112,7 +114,7 @@ package struct TextFormat {
     return isFloat(word.dropLast(count))
   }
 
-  /// Whether Python's `float` reads the word, which is in lower case.
+  /// Whether Python's `float` accepts the word, which is in lower case.
   private static func isFloat(_ word: Substring.UnicodeScalarView) -> Bool {
     var rest = word
     func take(_ marks: UnicodeScalar...) -> Bool {
@@ -120,7 +122,7 @@ package struct TextFormat {
       rest.removeFirst()
       return true
     }
-    /// Takes digits, between which there may be single underscores.
+    /// Consumes digits, which single underscores may separate.
     func takeDigits() -> Bool {
       guard rest.first?.isDigit == true else { return false }
       while let next = rest.first {
@@ -172,7 +174,9 @@ package struct TextFormat {
     throw Refusal(offset: position, expected: "a closing \(quote)")
   }
 
-  /// Reads what follows a backslash; an escape that nobody knows stays as it is.
+  /// Reads the rest of an escape after its backslash.
+  ///
+  /// Unknown escapes are literal.
   private mutating func escape(into value: inout [UInt8]) throws(Refusal) {
     let start = position - 1
     guard let letter = peek(), letter != "\n" else {
@@ -207,9 +211,9 @@ package struct TextFormat {
     }
   }
 
-  /// Reads a name in braces; only of characters that are one byte in Latin-1, as which it is taken.
+  /// Reads the name of a character in braces, as a byte of Latin-1.
   ///
-  /// Control characters have no names, only aliases, which TensorFlow knows and this does not.
+  /// Control characters have no names, only aliases; TensorFlow knows them, this parser does not.
   private mutating func named(_ start: Int) throws(Refusal) -> UInt8 {
     let hasBrace = takeByte("{")
     let nameStart = position
@@ -243,14 +247,16 @@ package struct TextFormat {
 
   // MARK: Words
 
-  /// The next byte, as the scalar of the same number: only ASCII is ever compared with.
+  /// The next byte as a scalar of the same number.
+  ///
+  /// It is compared with ASCII only.
   private func peek() -> UnicodeScalar? {
     position < bytes.count ? UnicodeScalar(bytes[position]) : nil
   }
 
   /// The next character.
   private func scalar() -> UnicodeScalar? {
-    // All bytes are UTF-8; whatever the end of these four is, they begin with a whole one.
+    // The text is valid UTF-8, so four bytes begin with a whole character.
     String(decoding: bytes[position...].prefix(4), as: UTF8.self).unicodeScalars.first
   }
 
@@ -270,7 +276,7 @@ package struct TextFormat {
     guard take(mark) else { throw Refusal(offset: position, expected: expected) }
   }
 
-  /// Takes a word as protobuf's tokenizer cuts it, if its first character may start one.
+  /// Reads a word as protobuf's tokenizer cuts it, if its first character may start one.
   private mutating func word(startsWith isStart: (UnicodeScalar) -> Bool) -> String {
     guard let first = peek(), isStart(first) else { return "" }
     let isDotted = !first.isLetter
@@ -285,7 +291,7 @@ package struct TextFormat {
     return text
   }
 
-  /// Skips comments, and what Python takes for white space.
+  /// Skips comments, and what Python considers white space.
   private mutating func skipSpace() {
     while let next = peek() {
       if next == "#" {
