@@ -40,9 +40,6 @@ package struct CheckpointFiles: Sendable {
   /// unknown.
   package let totals: [Int]
 
-  /// The total in the names of all shards beside the index; nil if they have several.
-  package var soleTotal: Int? { totals.count == 1 ? totals.first : nil }
-
   /// Opens the shards of one total, in order.
   ///
   /// Skips missing shards, since a checkpoint that was copied in part may lack shards that are not

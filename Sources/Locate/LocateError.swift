@@ -62,21 +62,6 @@ package enum LocateError: Error, Sendable, Hashable {
     }
   }
 
-  /// Whether TensorFlow raises `ValueError`, as for a directory that leads to no checkpoint.
-  ///
-  /// For a prefix that leads to none it raises `NotFoundError`.
-  package var isAboutDirectory: Bool {
-    switch self {
-    case .stateMissing, .orbax, .stateTargetMissing, .stateMalformed, .statePathEmpty,
-      .stateNotRegular,
-      .stateTooLong:
-      true
-    case .notFound, .notLocal, .stateTargetNotRegular, .notCheckpoint, .notRegular, .tooManyMatches,
-      .tooManyFiles, .notAllowed, .system:
-      false
-    }
-  }
-
   /// Makes the error for a failed system call on a path.
   init(_ errno: Errno, path: String) {
     switch errno {

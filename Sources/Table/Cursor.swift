@@ -22,9 +22,6 @@ package struct Cursor: ~Escapable {
     self.offset = offset
   }
 
-  /// Whether everything was read.
-  package var isAtEnd: Bool { offset == bytes.count }
-
   /// The number of bytes left.
   package var remainingCount: Int { bytes.count &- offset }
 

@@ -26,7 +26,7 @@ import WarmstartTensorModel
     #expect(files.prefix == path)
     #expect(files.opened.map(\.role) == [.index])
     #expect(files.opened.map(\.path) == [FilePath("\(path).index")])
-    #expect(files.soleTotal == total)
+    #expect(files.totals == [total])
     let shards = try files.openShards(total: total)
     #expect(shards.map(\.role) == (0..<total).map { .shard($0, of: total) })
     #expect(
@@ -56,7 +56,7 @@ import WarmstartTensorModel
     let directory = up + Golden.path("state_relative").dropFirst()
     let files = try CheckpointFiles.locate(directory)
     #expect(files.prefix == "\(directory)/m-3")
-    #expect(files.soleTotal == 1)
+    #expect(files.totals == [1])
     #expect(try CheckpointFiles.locate("\(directory)/m-2").opened.count == 1)
     let pattern = up + Golden.path("v1_sharded/model-*").dropFirst()
     #expect(try CheckpointFiles.locate(pattern).opened.count == 2)
@@ -81,7 +81,7 @@ import WarmstartTensorModel
     let scratch = try Scratch()
     try scratch.write("m.index", "m.data-00002-of-00003", "m.data-00000-of-00003")
     let files = try CheckpointFiles.locate(scratch("m"))
-    #expect(files.soleTotal == 3)
+    #expect(files.totals == [3])
     #expect(try files.openShards(total: 3).map(\.role) == [.shard(0, of: 3), .shard(2, of: 3)])
     try FileManager.default.removeItem(atPath: scratch("m.data-00000-of-00003"))
     #expect(try files.openShards(total: 3).map(\.role) == [.shard(2, of: 3)])
@@ -93,7 +93,6 @@ import WarmstartTensorModel
       "m.index", "m.data-00000-of-00001", "m.data-00000-of-00002", "m.data-00001-of-00002")
     let files = try CheckpointFiles.locate(scratch("m"))
     #expect(files.totals == [1, 2])
-    #expect(files.soleTotal == nil)
     #expect(try files.openShards(total: 1).count == 1)
     #expect(try files.openShards(total: 2).map(\.role) == [.shard(0, of: 2), .shard(1, of: 2)])
     #expect(try files.openShards(total: 7).isEmpty)
@@ -103,7 +102,7 @@ import WarmstartTensorModel
     let scratch = try Scratch()
     try scratch.write("m.index", "m.data-00007-of-123456", "m.data-123455-of-123456")
     let files = try CheckpointFiles.locate(scratch("m"))
-    #expect(files.soleTotal == 123_456)
+    #expect(files.totals == [123_456])
     #expect(try files.openShards(total: 123_456).count == 2)
   }
 

@@ -24,7 +24,6 @@ import WarmstartTensorModel
       return
     }
     let error = try refusal(of: scratch(directory))
-    #expect(error.isAboutDirectory)
     let isInvalid = state.error?.contains("Invalid checkpoint state") == true
     switch error {
     case .statePathEmpty: #expect(isInvalid)
@@ -53,10 +52,10 @@ import WarmstartTensorModel
     #expect(try CheckpointFiles.locate(scratch("checkpoint")).format == .v1)
   }
 
-  @Test func `a directory of Orbax is refused as other directories are`() throws {
+  @Test func `a directory of Orbax is refused by name`() throws {
     let scratch = try Scratch()
     try scratch.write("_CHECKPOINT_METADATA")
-    #expect(try refusal(of: scratch.path).isAboutDirectory)
+    #expect(try refusal(of: scratch.path) == .orbax(directory: scratch.path))
   }
 
   @Test func `a state file has a maximum length`() throws {
