@@ -36,7 +36,7 @@ package struct Generation: Sendable, Hashable {
         trusted[member.status.device] = Generation.trustedFileSystems.contains(
           try member.file.fileSystem())
       } catch {
-        throw Problem(.system, "the file system of \(member) is unknown: \(error)")
+        throw Problem(.system, "the file system of \(member) cannot be examined: \(error)")
       }
     }
     owner = trusted.values.allSatisfy { $0 } ? nil : uid

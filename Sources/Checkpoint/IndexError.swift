@@ -104,7 +104,7 @@ extension Problem {
     let fault =
       switch error {
       case .tooShort(0): "is empty"
-      case .tooShort, .badMagic: "is damaged, or is no checkpoint"
+      case .tooShort, .badMagic: "is damaged, or is not a checkpoint"
       default: "is damaged"
       }
     self.init(reason, "\(table) \(fault): \(error)")

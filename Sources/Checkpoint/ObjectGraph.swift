@@ -55,11 +55,13 @@ extension Loading {
     do {
       graph = try ObjectGraph(parsing: bytes.span)
     } catch {
-      throw checkpoint.problem(tensor, .corrupt, "is no object graph: \(error)")
+      throw checkpoint.problem(tensor, .corrupt, "is not a valid object graph: \(error)")
     }
     let limit = ObjectGraph.maximumAxisCount(ofMessage: bytes.count)
     let fault = graph.fault ?? graph.excess(in: checkpoint.catalog, overAxes: limit)
-    if let fault { throw checkpoint.problem(tensor, .corrupt, "is no object graph: \(fault)") }
+    if let fault {
+      throw checkpoint.problem(tensor, .corrupt, "is not a valid object graph: \(fault)")
+    }
     return graph
   }
 }

@@ -119,14 +119,9 @@ extension Checkpoint {
         "lists slice \(box(ofRun: index, of: tensor).inMessage), whose entry is not in \(files.index)"
       )
     }
-    guard let position = files.position(ofShard: run.shard, of: shardCount) else {
-      throw problem(
-        tensor, .checkpointNotFound,
-        "is in \(files.name(ofShard: run.shard, of: shardCount)), which is missing")
-    }
+    let member = try member(ofShard: run.shard, of: tensor, in: files)
     // A V1 record is looked up in its block, wherever the block is.
     guard records == nil else { return }
-    let member = files.members[position]
     if let width = catalog.dtype(tensor).byteCount {
       let shape =
         catalog.slices(tensor).isEmpty
@@ -151,6 +146,19 @@ extension Checkpoint {
     }
   }
 
+  /// The file of a shard, or a V1 table, that a tensor needs; throws if the client did not pass it.
+  func member(
+    ofShard shard: Int32, of tensor: Int, in files: FileSet
+  ) throws(Problem) -> FileSet.Member {
+    guard let position = files.position(ofShard: shard, of: shardCount) else {
+      throw problem(
+        tensor, .checkpointNotFound,
+        "is in \(files.name(ofShard: shard, of: shardCount)), which is missing")
+    }
+    return files.members[position]
+  }
+
+  /// Describes what is wrong with a tensor; the message continues after its name.
   func problem(_ tensor: Int, _ reason: Reason, _ message: String) -> Problem {
     let name = catalog.name(tensor)
     return Problem(reason, "tensor \(name) \(message)", tensor: name)

@@ -60,27 +60,20 @@ extension Loading {
   mutating func read(
     _ run: Checkpoint.StoredBytes, of tensor: Int, from start: Int, count: Int
   ) throws(Problem) {
-    guard let position = files.position(ofShard: run.shard, of: checkpoint.shardCount) else {
-      throw checkpoint.problem(
-        tensor, .checkpointNotFound,
-        "is in \(files.name(ofShard: run.shard, of: checkpoint.shardCount)), which is missing")
-    }
+    let member = try checkpoint.member(ofShard: run.shard, of: tensor, in: files)
     ahead = 0..<0
     let read: Int
     do {
-      read = try files.members[position].file.read(
-        at: run.offset + start, into: &buffer, range: 0..<count)
+      read = try member.file.read(at: run.offset + start, into: &buffer, range: 0..<count)
     } catch {
       throw checkpoint.problem(tensor, .system, "cannot be read: \(error)")
     }
-    if !keepsCached {
-      files.members[position].file.dropCached(at: run.offset + start, byteCount: read)
-    }
+    if !keepsCached { member.file.dropCached(at: run.offset + start, byteCount: read) }
     guard read == count else {
-      try files.expectUnchanged(files.members[position])
+      try files.expectUnchanged(member)
       throw checkpoint.problem(
         tensor, .truncated,
-        "ends after \(start + read) of \(run.byteCount) bytes in \(files.members[position])")
+        "ends after \(start + read) of \(run.byteCount) bytes in \(member)")
     }
   }
 
@@ -89,12 +82,8 @@ extension Loading {
     _ run: Int, of tensor: Int, _ range: Range<Int>
   ) throws(Problem) -> [UInt8] {
     let start = checkpoint.stored[run].offset + range.lowerBound
-    let shard = checkpoint.stored[run].shard
-    guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else {
-      throw checkpoint.problem(
-        tensor, .checkpointNotFound,
-        "is in \(files.name(ofShard: shard, of: checkpoint.shardCount)), which is missing")
-    }
+    let member = try checkpoint.member(
+      ofShard: checkpoint.stored[run].shard, of: tensor, in: files)
     var bytes = [UInt8](repeating: 0, count: range.count)
     var done = 0
     while done < range.count {
@@ -102,19 +91,16 @@ extension Loading {
       let next = done..<min(range.count, done + Loading.chunkByteCount)
       let read: Int
       do {
-        read = try files.members[position].file.read(at: start + done, into: &bytes, range: next)
+        read = try member.file.read(at: start + done, into: &bytes, range: next)
       } catch {
         throw checkpoint.problem(tensor, .system, "cannot be read: \(error)")
       }
       guard read == next.count else {
-        try files.expectUnchanged(files.members[position])
+        try files.expectUnchanged(member)
         throw checkpoint.problem(
-          tensor, .truncated,
-          "is in \(files.members[position]), which ends at \(start + done + read)")
+          tensor, .truncated, "is in \(member), which ends at \(start + done + read)")
       }
-      if !keepsCached {
-        files.members[position].file.dropCached(at: start + done, byteCount: read)
-      }
+      if !keepsCached { member.file.dropCached(at: start + done, byteCount: read) }
       done += read
     }
     return bytes

@@ -171,7 +171,8 @@ extension Loading {
             let word = try cursor.fixed32()
             let stored = checkpoint.isBigEndian ? word.byteSwapped : word
             guard stored == checksum.masked else {
-              fault = "their checksum is \(checksum.masked), stored is \(stored)"
+              fault =
+                "their checksum does not match: stored \(stored), calculated \(checksum.masked)"
               break
             }
             checksum.update(littleEndian: word)
@@ -195,17 +196,11 @@ extension Loading {
       }
       start += cursor.offset
     }
-    guard end <= run.byteCount - start else {
-      throw checkpoint.problem(
-        tensor, .corrupt,
-        "has string lengths longer than its bytes in \(fileName(position)): together "
-          + "\(end == .max ? "more than 2^63" : "\(end)"), of bytes there are \(run.byteCount - start)"
-      )
-    }
     guard end == run.byteCount - start else {
       throw checkpoint.problem(
         tensor, .corrupt,
-        "has \(run.byteCount - start) bytes of strings in \(fileName(position)), expected \(end)")
+        "has \(run.byteCount - start) bytes of strings in \(fileName(position)), expected "
+          + (end == .max ? "more than 2^63" : "\(end)"))
     }
     return StringRun(offsets: offsets, place: .file(start: start, checksum))
   }

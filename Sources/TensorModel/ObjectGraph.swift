@@ -71,13 +71,15 @@ package struct ObjectGraph: Sendable, Hashable {
   package var fault: String? {
     for objects in [children.objects, attributes.objects, slotVariables.objects] {
       for (row, object) in objects.enumerated() where row > 0 && object < objects[row - 1] {
-        return "what is of object \(object) follows what is of object \(objects[row - 1])"
+        return "a row of object \(object) follows one of object \(objects[row - 1])"
       }
-      if let last = objects.last, last >= count { return "it has no object \(last)" }
+      if let last = objects.last, last >= count {
+        return "it has rows of object \(last), but \(count) objects"
+      }
     }
     for objects in [children.children, slotVariables.variables, slotVariables.slots] {
       for object in objects where object >= count {
-        return "it refers to object \(Int32(truncatingIfNeeded: object)) of \(count)"
+        return "it refers to object \(Int32(truncatingIfNeeded: object)), but has \(count)"
       }
     }
     return nil

@@ -544,8 +544,8 @@ def make_strings():
                 f"tensor s has an invalid size in index file model.index: stored {stored}", size=stored)
     # TensorFlow takes a size that is too small, but not less than the number of elements.
     changed("strings-size-one-less", "s", "CORRUPT",
-            "tensor s has string lengths longer than its bytes in data file "
-            "model.data-00000-of-00001: together 8, of bytes there are 7", size=14)
+            "tensor s has 7 bytes of strings in data file model.data-00000-of-00001, expected 8",
+            size=14)
     changed("strings-size-four-more", "s", "CORRUPT",
             "tensor s has 12 bytes of strings in data file model.data-00000-of-00001, expected 8",
             size=19)
@@ -562,12 +562,10 @@ def make_strings():
         bundle.add("lying", 7, [len(numbers)], data, crc)
         reading(name, bundle, "lying", "CORRUPT", message, data=bundle.data)
 
-    longer = "tensor lying has string lengths longer than its bytes in data file " \
-        "model.data-00000-of-00001: together"
-    lengths("string-length-past-end", longer, [2, 2])
-    lengths("string-length-2-to-32", longer, [2**32, 0])
-    lengths("string-lengths-too-little", "tensor lying has 3 bytes of strings in data file "
-            "model.data-00000-of-00001, expected 2", [1, 1])
+    three = "tensor lying has 3 bytes of strings in data file model.data-00000-of-00001, expected"
+    lengths("string-length-past-end", f"{three} 4", [2, 2])
+    lengths("string-length-2-to-32", f"{three} {2**32}", [2**32, 0])
+    lengths("string-lengths-too-little", f"{three} 2", [1, 1])
 
 
 def make_slices():
@@ -780,7 +778,7 @@ def reading_v1(name, saved, tensor, reason, message, spares_others=True, **other
 
 def make_v1_lists():
     sound = SavedSlices().table().finish()
-    opening_v1("v1-short", sound[-47:], "CORRUPT", "V1 table model is damaged, or is no checkpoint: file is too short")
+    opening_v1("v1-short", sound[-47:], "CORRUPT", "V1 table model is damaged, or is not a checkpoint: file is too short")
     opening_v1("v1-magic-wrong", sound[:-1] + b"x", "CORRUPT", "not an sstable (bad magic number)")
     opening_v1("v1-index-checksum", SavedSlices().table().finish(damage=1), "CHECKSUM_MISMATCH",
                "V1 table model is damaged: block checksum mismatch at")
@@ -1075,7 +1073,7 @@ def make_frames():
     sends("files-with-a-shard-twice", invalid + "the checkpoint has data file t.data-00000-of-00001 twice",
           (frame(opening_files(INDEX, SHARD, SHARD)), GOLDEN))
     data = field(1, 1) + field(4, 1)
-    sends("files-swapped", "7 CORRUPT index file t.data-00000-of-00001 is damaged, or is no checkpoint: not an sstable",
+    sends("files-swapped", "7 CORRUPT index file t.data-00000-of-00001 is damaged, or is not a checkpoint: not an sstable",
           (frame(opening_files(data, field(1, 2) + field(3, 1) + field(4, 0))), GOLDEN),
           why="The data file for an index.")
 

@@ -278,7 +278,7 @@ import WarmstartTestSupport
       },
     ] {
       #expect(error?.reason == .corrupt)
-      #expect(error?.message.contains("_CHECKPOINTABLE_OBJECT_GRAPH is no object graph") == true)
+      #expect(error?.message.contains("_CHECKPOINTABLE_OBJECT_GRAPH is not a valid object graph") == true)
     }
     #expect(
       try checkpoint.resolve(

@@ -77,7 +77,7 @@ import WarmstartTestSupport
     for role in [FileRole.table, .index] {
       let problem = try problem(bytes(head), as: role)
       #expect(problem.reason == .corrupt)
-      #expect(problem.message.contains("is damaged, or is no checkpoint"))
+      #expect(problem.message.contains("is damaged, or is not a checkpoint"))
     }
   }
 

@@ -71,7 +71,7 @@ import WarmstartTestSupport
   }
 
   @Test func `a negative object is malformed`() throws {
-    #expect(try parse([Object().child("a", -1)]).fault == "it refers to object -1 of 1")
+    #expect(try parse([Object().child("a", -1)]).fault == "it refers to object -1, but has 1")
   }
 
   @Test(arguments: [
