@@ -31,7 +31,7 @@ import WarmstartTestSupport
     #expect(entry.slices.isEmpty)
   }
 
-  @Test func `an entry keeps nothing of the one that was parsed before`() throws {
+  @Test func `an entry keeps nothing from the entry parsed before it`() throws {
     let slice = Proto.message(1, Proto.number(1, 1) + Proto.number(2, 2))
     let (first, second) = (Self.whole + Proto.message(7, slice), [] as [UInt8])
     var entry = BundleEntry()
@@ -59,14 +59,14 @@ import WarmstartTestSupport
         == [[.init(start: 5, length: 0), .init(start: 0, length: nil)]])
   }
 
-  @Test func `numbers of 32 bits are cut to them, and keep their sign`() throws {
+  @Test func `numbers of 32 bits are truncated, and keep their sign`() throws {
     #expect(try entry(Proto.number(1, 1 << 32 | 7)).dtype == 7)
     #expect(try entry(Proto.number(1, -1)).dtype == -1)
     #expect(try entry(Proto.number(3, 0xffff_ffff)).shard == -1)
     #expect(try entry(Proto.number(4, -1)).offset == -1)
   }
 
-  @Test func `of a number's tenth byte one bit counts`() throws {
+  @Test func `only one bit of a number's tenth byte counts`() throws {
     let ones = [UInt8](repeating: 0xff, count: 9)
     #expect(try entry([4 << 3] + ones + [3]).offset == -1)
     #expect(try entry([4 << 3] + ones + [2]).offset == .max)
@@ -87,7 +87,7 @@ import WarmstartTestSupport
     [0x88, 0x80, 0x80, 0x80, 0x80, 0], [0x12, 0x80, 0x80, 0x80, 0x80, 0x80, 0],
     [8] + Array(repeating: 0x80, count: 10) + [0],
   ])
-  func `what is no message is malformed`(_ bytes: [UInt8]) {
+  func `bytes that are not a message are malformed`(_ bytes: [UInt8]) {
     let error = #expect(throws: MessageError.self) { try entry(bytes) }
     guard case .malformed = error else {
       Issue.record("not malformed: \(String(describing: error))")
@@ -95,12 +95,12 @@ import WarmstartTestSupport
     }
   }
 
-  /// Two bytes each in the index.
+  /// Each takes two bytes in the index.
   @Test(arguments: [
     Proto.message(7, []), Proto.message(2, Proto.message(2, [])),
     Proto.message(7, Proto.message(1, [])),
   ])
-  func `slices, axes and extents of nothing are counted against the limit`(_ field: [UInt8]) {
+  func `empty slices, axes and extents count against the limit`(_ field: [UInt8]) {
     let bytes = Array(repeating: field, count: 10_000).flatMap { $0 }
     #expect(throws: MessageError.self) { try entry(bytes, limit: 200_000) }
     #expect(throws: Never.self) { try entry(bytes, limit: 3_000_000) }
@@ -120,11 +120,11 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: [[3 << 3, 1], [3 << 3 | 2, 3, 9, 1, 2], [3 << 3, 9, 3 << 3 | 2, 1, 1]])
-  func `versions that must not read a checkpoint are found, packed or not`(_ version: [UInt8]) {
+  func `a checkpoint that excludes this reader is refused, packed or not`(_ version: [UInt8]) {
     #expect(refusal(ofVersion: version) == .versionMismatch)
   }
 
-  @Test func `other versions must not read it as far as is known`() {
+  @Test func `a checkpoint that excludes only other readers is read`() {
     #expect(refusal(ofVersion: [3 << 3, 2, 3 << 3 | 2, 2, 3, 0]) == nil)
   }
 

@@ -4,7 +4,7 @@ import WarmstartProtobuf
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// What is parsed as an object graph, and what is not.
+/// Which messages are object graphs.
 @Suite struct ObjectGraphTests {
   private typealias Object = ObjectGraphWriter.Object
 
@@ -50,7 +50,7 @@ import WarmstartTestSupport
     #expect(graph.children.children == [0])
   }
 
-  @Test func `known fields of another wire type are unknown ones`() throws {
+  @Test func `known fields of another wire type are ignored`() throws {
     let object = Proto.number(1, 7) + Proto.message(1, Proto.message(1, [9]))
     let graph = try parse(Proto.number(1, 5) + Proto.message(1, object))
     #expect(graph.count == 1)
