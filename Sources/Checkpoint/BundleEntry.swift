@@ -1,6 +1,8 @@
 package import WarmstartProtobuf
 
-/// The header of a V2 checkpoint's index, TensorFlow's `BundleHeaderProto`: the value of the empty key.
+/// The header of a V2 checkpoint's index, TensorFlow's `BundleHeaderProto`.
+///
+/// It is the value of the empty key.
 package struct BundleHeader {
   /// The number of data files.
   package let shardCount: Int

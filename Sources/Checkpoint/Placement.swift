@@ -109,15 +109,12 @@ extension Checkpoint {
   ) throws(Problem) {
     let run = stored[index]
     guard run.shard != StoredBytes.missing else {
+      let slice = box(ofRun: index, of: tensor).inMessage
       guard records == nil else {
-        throw problem(
-          tensor, .corrupt,
-          "lists slice \(box(ofRun: index, of: tensor).inMessage), whose record is in no table")
+        throw problem(tensor, .corrupt, "lists slice \(slice), whose record is in no table")
       }
       throw problem(
-        tensor, .tensorNotFound,
-        "lists slice \(box(ofRun: index, of: tensor).inMessage), whose entry is not in \(files.index)"
-      )
+        tensor, .tensorNotFound, "lists slice \(slice), whose entry is not in \(files.index)")
     }
     let member = try member(ofShard: run.shard, of: tensor, in: files)
     // A V1 record is looked up in its block, wherever the block is.
