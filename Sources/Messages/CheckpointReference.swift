@@ -45,10 +45,24 @@ package let maximumCheckpointFiles = 4096
 extension CheckpointReference {
   /// Unpacks the message that a request begins with.
   package init(unpacking bytes: RawSpan, _ scratch: Scratch) throws(MessageError) {
+    // Most calls name a checkpoint by its handle alone, which needs no memory.
+    if let handle = CheckpointReference.soleHandle(bytes) {
+      self = .handle(handle)
+      return
+    }
     self = try unsafe CheckpointReference(
       scratch.unpack(
         bytes, limit: MessageLimit.request(bytes.byteCount),
         { unsafe warmstart__v1__checkpoint_reference__unpack($0, $1, $2) }))
+  }
+
+  /// The handle, if the message has nothing else.
+  private static func soleHandle(_ bytes: RawSpan) -> UInt64? {
+    var reader = FieldReader(Span(_bytes: bytes))
+    guard let field = try? reader.next(), field.number == 1,
+      case .varint(let handle) = field.value, handle != 0, reader.position == bytes.byteCount
+    else { return nil }
+    return handle
   }
 
   init(
