@@ -3,28 +3,30 @@ package import WarmstartKernel
 package import WarmstartStore
 import WarmstartTensorModel
 
-/// Which of the daemon's sockets a client came by, which decides what it may do.
+/// The socket that a client connected to, which decides what the client may do.
 package enum Endpoint: Sendable, Hashable {
   case clients
   /// The socket that only administrators can open.
   case administration
 }
 
-/// The place of a connection among all: who it is, and whose account pays for it.
+/// A connection's place among all connections: who the client is, and whose account pays.
 ///
-/// Given back when the last reference ends.
+/// The place is free again when the last reference to it ends.
 package final class Place: Sendable {
   let id: UInt64
   let peer: Socket.Peer
   let endpoint: Endpoint
-  /// What its user has taken.
+  /// The account of the client's user.
   let account: Account
   fileprivate let clients: Clients
+  fileprivate let callCount: AtomicNumber
 
   fileprivate init(
     _ id: UInt64, _ peer: Socket.Peer, _ endpoint: Endpoint, _ account: Account,
-    in clients: Clients
+    _ callCount: AtomicNumber, in clients: Clients
   ) {
+    self.callCount = callCount
     self.id = id
     self.peer = peer
     self.endpoint = endpoint
@@ -37,7 +39,7 @@ package final class Place: Sendable {
   }
 }
 
-/// A connection that is served, by the thread that owns it.
+/// A connection that a session serves, on the thread that owns it.
 package final class Client: Sendable {
   package let socket: Socket
   private let place: Place
@@ -54,15 +56,15 @@ package final class Client: Sendable {
     place.clients.change(place.id) { $0.socket = Clients.Weak(socket: socket) }
   }
 
-  /// Takes files that the connection keeps; throws `quota` if that is more than its user may have.
+  /// Charges files that the connection keeps; throws `quota` if the user may not have that many.
   ///
-  /// What it has when it ends is given back.
+  /// The files that it has when it ends are refunded.
   func keepFiles(_ count: Int, in store: Store, _ caller: Caller) throws(Problem) {
     try store.takeFiles(count, for: account, caller)
     clients.change(id) { $0.fileCount += count }
   }
 
-  /// Gives back files that are closed.
+  /// Refunds files that are closed.
   func dropFiles(_ count: Int) {
     account.giveBack(count, of: .descriptors)
     clients.change(id) { $0.fileCount -= count }
@@ -76,21 +78,22 @@ package final class Client: Sendable {
   }
 
   func countCall() {
-    clients.change(id) { $0.callCount += 1 }
+    place.callCount.add(1)
   }
 
-  /// Notes that a call was answered, and what it needed is free.
+  /// Counts a call that is answered and whose memory is free again.
   func endCall() {
-    clients.endCall()
+    clients.endedCalls.add(1)
   }
 
   func countLeases(_ count: Int) {
     clients.change(id) { $0.leaseCount = count }
   }
 
-  /// What clients say of themselves is shown to people: short, and without control characters.
+  /// Shortens and escapes a client's text, which status reports and the log show to people.
   ///
-  /// Short as it is shown: an escaped character takes several bytes, and there may be thousands of texts.
+  /// The limit is for the escaped text: an escaped character takes several bytes, and a report may
+  /// have thousands of texts.
   static func capped(_ text: String) -> String {
     let maximumByteCount = 256
     let shown = Name(String(decoding: text.utf8.prefix(maximumByteCount), as: UTF8.self))
@@ -99,35 +102,34 @@ package final class Client: Sendable {
   }
 }
 
-/// Everybody who is connected.
+/// All connections of the daemon, and the limits of their number.
 package final class Clients: Sendable {
-  /// What is known of a connection.
+  /// What the daemon knows about a connection.
   struct Record: Sendable {
     let id: UInt64
-    /// Known once a thread has taken it.
+    /// Set once a thread has taken the connection.
     var socket = Weak(socket: nil)
     let peer: Socket.Peer
     let endpoint: Endpoint
     var label = ""
     var command = ""
-    var callCount = 0
+    let callCount: AtomicNumber
     var leaseCount = 0
     var fileCount = 0
   }
 
-  /// Does not keep a connection open.
+  /// A reference that does not keep the connection open.
   struct Weak: Sendable {
     weak let socket: Socket?
   }
 
-  // Arrays: the first dictionary of a type makes the runtime look through all conformances there
-  // are, while the connection that activated the daemon waits.
+  // Arrays: the first dictionary of a type makes the runtime search all conformances, while the
+  // connection that activated the daemon waits.
   private struct State {
     /// By ascending id.
     var records: [Record] = []
     var administrationCount = 0
     var lastID: UInt64 = 0
-    var endedCallCount = 0
 
     func position(of id: UInt64) -> Int? {
       var low = 0
@@ -140,15 +142,16 @@ package final class Clients: Sendable {
     }
   }
 
-  /// What a connection costs between calls: its buffers and its thread.
+  /// The bytes that a connection takes between calls, for its buffers and its thread.
   static let connectionByteCount = 128 << 10
 
   private let limits: Limits
   private let accounts: Accounts
-  /// Called when somebody has gone.
+  /// Called when a connection has ended.
   private let changed: @Sendable () -> Void
   // Invariant: a record exists as long as its `Client`. Lock order: this monitor, then the accounts'.
   private let state = Monitor(State())
+  fileprivate let endedCalls = AtomicNumber()
 
   package init(
     _ limits: Limits, _ accounts: Accounts, changed: @escaping @Sendable () -> Void
@@ -162,9 +165,10 @@ package final class Clients: Sendable {
     accounts.limit(.messages, to: limits.messageByteCount)
   }
 
-  /// Gives a connection a place, or throws why not.
+  /// Gives a connection a place; throws if a limit is reached.
   func admit(_ peer: Socket.Peer, by endpoint: Endpoint) throws(Problem) -> Place {
     let account = Account(peer.uid, in: accounts)
+    let callCount = AtomicNumber()
     let id = try state.withLock { state throws(Problem) in
       switch endpoint {
       case .administration:
@@ -176,10 +180,11 @@ package final class Clients: Sendable {
       case .clients: try takeConnection(for: account)
       }
       state.lastID += 1
-      state.records.append(Record(id: state.lastID, peer: peer, endpoint: endpoint))
+      state.records.append(
+        Record(id: state.lastID, peer: peer, endpoint: endpoint, callCount: callCount))
       return state.lastID
     }
-    return Place(id, peer, endpoint, account, in: self)
+    return Place(id, peer, endpoint, account, callCount, in: self)
   }
 
   private func takeConnection(for account: Account) throws(Problem) {
@@ -197,10 +202,6 @@ package final class Clients: Sendable {
     }
   }
 
-  fileprivate func endCall() {
-    state.withLock { $0.endedCallCount += 1 }
-  }
-
   fileprivate func change(_ id: UInt64, _ change: (inout Record) -> Void) {
     state.withLock { state in
       guard let position = state.position(of: id) else { return }
@@ -209,7 +210,7 @@ package final class Clients: Sendable {
   }
 
   fileprivate func remove(_ id: UInt64) {
-    // Those who wait for everybody to be gone wait here.
+    // `waitUntilGone` waits for this.
     state.notifying { state in
       guard let position = state.position(of: id) else { return }
       let record = state.records.remove(at: position)
@@ -227,10 +228,10 @@ package final class Clients: Sendable {
 
   package var count: Int { state.withLock { $0.records.count } }
 
-  /// The calls that have been answered, of all connections since the daemon started.
-  var endedCallCount: Int { state.withLock { $0.endedCallCount } }
+  /// The number of calls that were answered since the daemon started.
+  var endedCallCount: Int { endedCalls.value }
 
-  /// What is known of the connections, of all users or of one.
+  /// What is known about the connections of all users, or of one.
   func records(ofUser uid: UInt32? = nil) -> [Record] {
     state.withLock { state in
       state.records.filter { uid == nil || $0.peer.uid == uid }
@@ -239,7 +240,7 @@ package final class Clients: Sendable {
 
   /// Ends reading on every connection: idle threads wake and end, calls in flight are cancelled.
   ///
-  /// On a thread of its own, which for a moment may be the last that has a socket.
+  /// On a thread of its own, which may for a moment hold the last reference to a socket.
   func hangUp() {
     let hangUp = { @Sendable [self] in
       for record in records() { record.socket.socket?.shutDown(writingToo: false) }
@@ -247,7 +248,7 @@ package final class Clients: Sendable {
     do { try Thread.detach(hangUp) } catch { hangUp() }
   }
 
-  /// Waits until nobody is connected; false at the deadline.
+  /// Waits until all connections have ended; returns false at the deadline.
   func waitUntilGone(until deadline: Deadline) -> Bool {
     state.wait(until: deadline) { $0.records.isEmpty ? true : nil } ?? false
   }

@@ -6,11 +6,11 @@ import WarmstartWire
 
 extension Session {
   /// Answers `ListObjects`: the rows of the object graph, in chunks.
-  func listObjects(_ call: Call, _ reply: Responder, _ caller: Caller) throws(CallFailure) {
+  func listObjects(_ call: IncomingCall, _ reply: Responder, _ caller: Caller) throws(CallFailure) {
     let request = try request(call, OpenRequest.init(unpacking:_:))
-    let open = try open(request.checkpoint, caller)
+    let open = try holdings.open(request.checkpoint, caller)
     let graph = try objects(of: open, caller).graph
-    var chunk = ObjectsChunk(graph.count, isOpenedByCall ? open.reply : nil)
+    var chunk = ObjectsChunk(graph.count, holdings.isOpenedByCall ? open.reply : nil)
     for row in graph.children.objects.indices {
       if chunk.isFull { try chunk.send(reply, more: true) }
       chunk.appendChild(row, of: graph)
