@@ -20,7 +20,7 @@ public struct Tensor: Sendable {
   /// The number of bytes of all elements.
   public let byteCount: Int
   /// What was cut out of the tensor; nil for all of it.
-  public let slice: Slice?
+  public let slice: TensorSlice?
   /// The memory that the bytes are in.
   public let region: Region
   private let mapping: Mapping
@@ -40,7 +40,9 @@ public struct Tensor: Sendable {
     shape = Shape(Array(handle.shape.lengths))
     strides = Array(handle.strides)
     byteCount = handle.byteCount
-    slice = handle.starts.map { Slice(starts: Array($0), counts: Array(handle.shape.lengths)) }
+    slice = handle.starts.map {
+      TensorSlice(starts: Array($0), counts: Array(handle.shape.lengths))
+    }
     offset = handle.offset
     // Regions begin at a page.
     alignment = 1 << min(12, handle.offset.trailingZeroBitCount)
