@@ -90,7 +90,6 @@ let package = Package(
   ],
   targets: [
     systemLibrary("CProtobufC"),
-    systemLibrary("CSystemd"),
     systemLibrary("CSnappy"),
     systemLibrary("CISAL"),
     .target(name: module("CLinux"), path: "Sources/CLinux"),
@@ -103,7 +102,7 @@ let package = Package(
     target("TensorModel", []),
     target("Protobuf", ["CProtobufC"]),
     target("Messages", ["CMessages", "CProtobufC", "Protobuf", "TensorModel"]),
-    target("Systemd", ["CSystemd", "Kernel"], [system]),
+    target("Systemd", ["Kernel"], [system]),
     target("Locate", ["Kernel", "TensorModel"], [system]),
     target("Checkpoint", ["Kernel", "Table", "TensorModel", "Messages", "Protobuf"], [system]),
     target("Wire", ["Kernel", "Protobuf"], [system]),

@@ -14,6 +14,14 @@ package struct Descriptor: ~Copyable, Sendable {
     self.number = number
   }
 
+  /// Takes over an open descriptor that another program passed, and closes it on exec.
+  ///
+  /// Throws EBADF if it is not open. See `fcntl(2)`, FD_CLOEXEC.
+  package init(inheriting number: CInt) throws(Errno) {
+    _ = try checked(clinux_close_on_exec(number))
+    self.init(adopting: number)
+  }
+
   deinit {
     // EBADF means that somebody else closed our number, and may soon hold another file under it.
     precondition(clinux_close(number) != -CInt(Errno.badFileDescriptor.rawValue))

@@ -135,6 +135,11 @@ package enum Process {
     return unsafe String(cString: value)
   }
 
+  /// Removes a variable from the environment.
+  ///
+  /// Call it before other threads start. See `unsetenv(3)`.
+  package static func removeVariable(_ name: String) { unsafe clinux_remove_variable(name) }
+
   /// Where relative paths start; nil if that has been deleted or has no path.
   ///
   /// See `getcwd(3)`, `path_resolution(7)`, PATH_MAX.

@@ -1,43 +1,37 @@
-internal import CWarmstartSystemd
 import SystemPackage
 import WarmstartKernel
 
-/// Tells the service manager what this service does.
+/// Reports the daemon's state to the service manager, if there is one.
 ///
-/// Does nothing if there is none.
+/// Each report is a datagram to the socket that the environment names. See `sd_notify(3)`.
 package enum ServiceManager {
-  /// The service can be used now.
-  ///
-  /// See `sd_notify(3)`, READY=1.
+  /// Reports that the service can be used now.
   package static func ready() { notify("READY=1") }
 
-  /// The service begins to stop.
-  ///
-  /// See `sd_notify(3)`, STOPPING=1.
+  /// Reports that the service begins to stop.
   package static func stopping() { notify("STOPPING=1") }
 
-  /// The line that `systemctl status` shows.
-  ///
-  /// See `sd_notify(3)`, STATUS=.
+  /// Sets the line that `systemctl status` shows.
   package static func status(_ text: String) { notify("STATUS=\(text)") }
 
-  /// The service is alive.
-  ///
-  /// See `sd_notify(3)`, WATCHDOG=1.
+  /// Reports that the service is alive.
   package static func ping() { notify("WATCHDOG=1") }
 
-  /// How often `ping` must be called, in milliseconds; nil if nobody watches.
+  /// How often `ping` must be called, in milliseconds; nil if the unit has no watchdog.
   ///
-  /// Half of what the unit says, as `sd_watchdog_enabled(3)` advises.
+  /// Half of the unit's interval, as `sd_watchdog_enabled(3)` advises.
   package static var watchdogMilliseconds: Int? {
-    var microseconds: UInt64 = 0
-    guard unsafe sd_watchdog_enabled(0, &microseconds) > 0 else { return nil }
+    guard let text = Process.environment("WATCHDOG_USEC"), let microseconds = UInt64(text),
+      microseconds > 0
+    else { return nil }
+    if let process = Process.environment("WATCHDOG_PID"), Int(process) != Process.id { return nil }
     return max(1, Int(clamping: microseconds / 2000))
   }
 
   private static func notify(_ state: String) {
-    // Without a manager this returns 0; a manager that cannot be reached has nothing to be told.
-    _ = unsafe state.withCString { unsafe sd_notify(0, $0) }
+    guard let address = Process.environment("NOTIFY_SOCKET") else { return }
+    // A manager that cannot be reached misses the report; the daemon serves all the same.
+    try? Socket.sendDatagram(Array(state.utf8), to: address)
   }
 }
 

@@ -1,3 +1,0 @@
-#include <stdlib.h>
-#include <systemd/sd-daemon.h>
-#include <systemd/sd-journal.h>
