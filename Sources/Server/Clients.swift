@@ -10,6 +10,13 @@ package enum Endpoint: Sendable, Hashable {
   case administration
 }
 
+/// What a connection has made or holds, which its thread counts without a lock.
+struct Counts: Sendable {
+  let calls = AtomicNumber()
+  let leases = AtomicNumber()
+  let files = AtomicNumber()
+}
+
 /// A connection's place among all connections: who the client is, and whose account pays.
 ///
 /// The place is free again when the last reference to it ends.
@@ -20,13 +27,13 @@ package final class Place: Sendable {
   /// The account of the client's user.
   let account: Account
   fileprivate let clients: Clients
-  fileprivate let callCount: AtomicNumber
+  fileprivate let counts: Counts
 
   fileprivate init(
     _ id: UInt64, _ peer: Socket.Peer, _ endpoint: Endpoint, _ account: Account,
-    _ callCount: AtomicNumber, in clients: Clients
+    _ counts: Counts, in clients: Clients
   ) {
-    self.callCount = callCount
+    self.counts = counts
     self.id = id
     self.peer = peer
     self.endpoint = endpoint
@@ -61,24 +68,26 @@ package final class Client: Sendable {
   /// The files that it has when it ends are refunded.
   func keepFiles(_ count: Int, in store: Store, _ caller: Caller) throws(Problem) {
     try store.takeFiles(count, for: account, caller)
-    clients.change(id) { $0.fileCount += count }
+    place.counts.files.add(count)
   }
 
   /// Refunds files that are closed.
   func dropFiles(_ count: Int) {
     account.giveBack(count, of: .descriptors)
-    clients.change(id) { $0.fileCount -= count }
+    place.counts.files.add(-count)
   }
 
   func introduce(label: String, command: String) {
+    // Before the lock.
+    let (label, command) = (Client.capped(label), Client.capped(command))
     clients.change(id) {
-      $0.label = Client.capped(label)
-      $0.command = Client.capped(command)
+      $0.label = label
+      $0.command = command
     }
   }
 
   func countCall() {
-    place.callCount.add(1)
+    place.counts.calls.add(1)
   }
 
   /// Counts a call that is answered and whose memory is free again.
@@ -87,7 +96,7 @@ package final class Client: Sendable {
   }
 
   func countLeases(_ count: Int) {
-    clients.change(id) { $0.leaseCount = count }
+    _ = place.counts.leases.exchange(count)
   }
 
   /// Shortens and escapes a client's text, which status reports and the log show to people.
@@ -95,10 +104,13 @@ package final class Client: Sendable {
   /// The limit is for the escaped text: an escaped character takes several bytes, and a report may
   /// have thousands of texts.
   static func capped(_ text: String) -> String {
+    prefix(prefix(text).printable)
+  }
+
+  private static func prefix(_ text: String) -> String {
     let maximumByteCount = 256
-    let shown = Name(String(decoding: text.utf8.prefix(maximumByteCount), as: UTF8.self))
-      .description
-    return String(decoding: shown.utf8.prefix(maximumByteCount), as: UTF8.self)
+    guard text.utf8.count > maximumByteCount else { return text }
+    return String(decoding: text.utf8.prefix(maximumByteCount), as: UTF8.self)
   }
 }
 
@@ -113,9 +125,7 @@ package final class Clients: Sendable {
     let endpoint: Endpoint
     var label = ""
     var command = ""
-    let callCount: AtomicNumber
-    var leaseCount = 0
-    var fileCount = 0
+    let counts: Counts
   }
 
   /// A reference that does not keep the connection open.
@@ -168,7 +178,7 @@ package final class Clients: Sendable {
   /// Gives a connection a place; throws if a limit is reached.
   func admit(_ peer: Socket.Peer, by endpoint: Endpoint) throws(Problem) -> Place {
     let account = Account(peer.uid, in: accounts)
-    let callCount = AtomicNumber()
+    let counts = Counts()
     let id = try state.withLock { state throws(Problem) in
       switch endpoint {
       case .administration:
@@ -181,10 +191,10 @@ package final class Clients: Sendable {
       }
       state.lastID += 1
       state.records.append(
-        Record(id: state.lastID, peer: peer, endpoint: endpoint, callCount: callCount))
+        Record(id: state.lastID, peer: peer, endpoint: endpoint, counts: counts))
       return state.lastID
     }
-    return Place(id, peer, endpoint, account, callCount, in: self)
+    return Place(id, peer, endpoint, account, counts, in: self)
   }
 
   private func takeConnection(for account: Account) throws(Problem) {
@@ -221,7 +231,7 @@ package final class Clients: Sendable {
         account.giveBack(1, of: .connections)
         account.giveBack(Clients.connectionByteCount, of: .messages)
       }
-      account.giveBack(record.fileCount, of: .descriptors)
+      account.giveBack(record.counts.files.value, of: .descriptors)
     }
     changed()
   }

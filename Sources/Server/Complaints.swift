@@ -23,7 +23,8 @@ struct Complaints {
     if end.hasPassed {
       let suppressedCount = count - Complaints.maximumCount
       if suppressedCount > 0 {
-        earlier = " (\(suppressedCount) similar message\(suppressedCount == 1 ? "" : "s") suppressed)"
+        earlier =
+          " (\(suppressedCount) similar message\(suppressedCount == 1 ? "" : "s") suppressed)"
       }
       count = 0
     }

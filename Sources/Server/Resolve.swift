@@ -34,7 +34,8 @@ extension Session {
   }
 
   private func resolve(
-    _ request: ResolveRequest, _ open: OpenCheckpoint, question: ArraySlice<UInt8>?, _ reply: Responder,
+    _ request: ResolveRequest, _ open: OpenCheckpoint, question: ArraySlice<UInt8>?,
+    _ reply: Responder,
     _ caller: Caller
   ) throws(CallFailure) {
     let options = try PlacementOptions(request.options)
@@ -72,12 +73,13 @@ extension Session {
     _ answer: Answer, _ open: OpenCheckpoint, _ responder: Responder, _ caller: Caller
   ) throws(CallFailure) {
     do {
-      try caller.pausing { () throws(Problem) in
-        for region in answer.regions {
-          guard case .file(let position) = region else { continue }
-          try open.files.expectUnchanged(open.files.members[position])
-        }
+      // A file that does not answer must not keep the turn.
+      let hadTurn = turn.giveUp()
+      for region in answer.regions {
+        guard case .file(let position) = region else { continue }
+        try open.files.expectUnchanged(open.files.members[position])
       }
+      if hadTurn { try turn.take(caller) }
     } catch {
       throw .status(CallStatus(error))
     }

@@ -19,7 +19,7 @@ final class Session {
   /// The progress notes of the current call, if the client asked for them.
   var progressNotes: ProgressNotes?
   let share: RequestShare
-  private let turn: Turn
+  let turn: Turn
 
   /// The longest buffer that a connection keeps between calls: a thousand may be idle.
   private static let keptByteCount = 32 << 10

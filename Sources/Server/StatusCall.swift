@@ -21,7 +21,8 @@ extension Session {
       .map { record in
         StatusReport.Client(
           processID: Int(record.peer.pid), userID: Int(record.peer.uid), label: record.label,
-          command: record.command, leaseCount: record.leaseCount, callCount: record.callCount.value)
+          command: record.command, leaseCount: record.counts.leases.value,
+          callCount: record.counts.calls.value)
       }
     try reply.send { frame, scratch in frame.begin(report, scratch) }
   }

@@ -45,8 +45,8 @@ package final class Answer: Sendable {
 
     /// Whether another is as long, and begins in the same way.
     fileprivate func isLike(_ question: ArraySlice<UInt8>) -> Bool {
-      let other = question.prefix(Question.maximumHeadByteCount)
-      return byteCount == question.count && head.rawSpan.equals(other.rawSpan)
+      guard byteCount == question.count else { return false }
+      return head.rawSpan.equals(question.rawSpan.extracting(first: head.count))
     }
 
     fileprivate static func digest(_ question: ArraySlice<UInt8>) -> Int {
@@ -101,7 +101,9 @@ final class Answers: Sendable {
   func find(_ question: ArraySlice<UInt8>) -> Answer? {
     let answers = state.withLock { $0.answers }
     var digest: Int?
-    for answer in answers.reversed() where answer.question.isLike(question) {
+    for position in answers.indices.reversed()
+    where answers[position].question.isLike(question) {
+      let answer = answers[position]
       let known = digest ?? Answer.Question.digest(question)
       if answer.question.digest == known { return answer }
       digest = known

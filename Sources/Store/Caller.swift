@@ -22,7 +22,7 @@ package struct Caller: Sendable {
     _ body: () throws(Problem) -> Result
   ) throws(Problem) -> Result {
     guard let turn else { return try body() }
-    return try turn.pausing(Caller(socket, until: deadline), body)
+    return try turn.pausing(self, body)
   }
 
   /// Throws if the caller has hung up or its deadline has passed.

@@ -128,10 +128,13 @@ package final class Connection {
   package func receive(limit: Int, until deadline: Deadline = .never) throws(WireError) -> Bool {
     self.limit = limit
     waitedMilliseconds = 0
-    // Moved out and back: Swift checks each change of a class's property for overlapping accesses.
-    var frame = IncomingFrame([])
-    swap(&frame, &current)
-    defer { swap(&frame, &current) }
+    return try receive(into: &current, until: deadline)
+  }
+
+  // One access for all: Swift checks each access to a class's property for overlapping ones.
+  private func receive(
+    into frame: inout IncomingFrame, until deadline: Deadline
+  ) throws(WireError) -> Bool {
     if frame.isWhole { frame.clear() }
     if !backlog.isUnused {
       if let waited = backlog.takeFirst(into: &frame) {
@@ -167,7 +170,7 @@ package final class Connection {
   ///
   /// - Returns: The length of the frame's message.
   package func compose(_ body: (inout FieldWriter, Scratch) -> Void) -> Int {
-    // Moved out and back, as in `receive`.
+    // Moved out and back, since the body runs longer than an access to a property may.
     var frame = FieldWriter()
     swap(&frame, &outgoing)
     body(&frame, scratch)

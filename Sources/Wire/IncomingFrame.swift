@@ -82,9 +82,13 @@ struct IncomingFrame {
 
   /// Begins a new frame; frees a buffer that is longer than `keptByteCount`.
   mutating func clear(keptByteCount: Int = .max) {
-    let isLarge = buffer.count > keptByteCount
-    var buffer: [UInt8] = []
-    swap(&buffer, &self.buffer)
-    self = IncomingFrame(isLarge ? IncomingFrame.smallBuffer : buffer)
+    if buffer.count > keptByteCount { buffer = IncomingFrame.smallBuffer }
+    if !files.isEmpty { files = [] }
+    deadline = .never
+    admittedByteCount = nil
+    isInMessage = false
+    isWhole = false
+    messageByteCount = 0
+    receivedByteCount = 0
   }
 }

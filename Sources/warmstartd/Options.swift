@@ -77,7 +77,9 @@ struct Options {
   }
 
   private static func path(_ name: String, _ text: String) throws(UsageError) -> String {
-    guard !text.isEmpty else { throw UsageError(message: "\(name) needs a path, found an empty text") }
+    guard !text.isEmpty else {
+      throw UsageError(message: "\(name) needs a path, found an empty text")
+    }
     return text
   }
 
@@ -85,7 +87,8 @@ struct Options {
     _ name: String, _ text: String, atLeast minimum: Int
   ) throws(UsageError) -> Int {
     guard let number = Int(text), number >= minimum, number <= 1 << 31 else {
-      throw UsageError(message: "\(name) needs a whole number of at least \(minimum), found \(text)")
+      throw UsageError(
+        message: "\(name) needs a whole number of at least \(minimum), found \(text)")
     }
     return number
   }

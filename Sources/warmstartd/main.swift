@@ -29,7 +29,8 @@ func makeListeners(_ options: Options) throws(StartError) -> Listeners {
   if !inherited.isEmpty {
     let sockets = try inherited.map { passed throws(StartError) -> (Socket, Endpoint) in
       guard passed.socket.isListening else {
-        throw StartError(message: "the passed socket \(passed.name) is not a listening Unix stream socket")
+        throw StartError(
+          message: "the passed socket \(passed.name) is not a listening Unix stream socket")
       }
       do { try passed.socket.setNonBlocking() } catch {
         throw StartError(message: "cannot use the passed socket \(passed.name): \(error)")
