@@ -1,118 +1,6 @@
-import SystemPackage
-package import WarmstartKernel
+import WarmstartKernel
 package import WarmstartStore
 import WarmstartTensorModel
-
-/// The socket that a client connected to, which decides what the client may do.
-package enum Endpoint: Sendable, Hashable {
-  case clients
-  /// The socket that only administrators can open.
-  case administration
-}
-
-/// What a connection has made or holds, which its thread counts without a lock.
-struct Counts: Sendable {
-  let calls = AtomicNumber()
-  let leases = AtomicNumber()
-  let files = AtomicNumber()
-}
-
-/// A connection's place among all connections: who the client is, and whose account pays.
-///
-/// The place is free again when the last reference to it ends.
-package final class Place: Sendable {
-  let id: UInt64
-  let peer: Socket.Peer
-  let endpoint: Endpoint
-  /// The account of the client's user.
-  let account: Account
-  fileprivate let clients: Clients
-  fileprivate let counts: Counts
-
-  fileprivate init(
-    _ id: UInt64, _ peer: Socket.Peer, _ endpoint: Endpoint, _ account: Account,
-    _ counts: Counts, in clients: Clients
-  ) {
-    self.counts = counts
-    self.id = id
-    self.peer = peer
-    self.endpoint = endpoint
-    self.account = account
-    self.clients = clients
-  }
-
-  deinit {
-    clients.remove(id)
-  }
-}
-
-/// A connection that a session serves, on the thread that owns it.
-package final class Client: Sendable {
-  package let socket: Socket
-  private let place: Place
-  private var clients: Clients { place.clients }
-
-  package var id: UInt64 { place.id }
-  package var peer: Socket.Peer { place.peer }
-  package var endpoint: Endpoint { place.endpoint }
-  var account: Account { place.account }
-
-  init(_ socket: Socket, at place: Place) {
-    self.socket = socket
-    self.place = place
-    place.clients.change(place.id) { $0.socket = Clients.Weak(socket: socket) }
-  }
-
-  /// Charges files that the connection keeps; throws `quota` if the user may not have that many.
-  ///
-  /// The files that it has when it ends are refunded.
-  func keepFiles(_ count: Int, in store: Store, _ caller: Caller) throws(Problem) {
-    try store.takeFiles(count, for: account, caller)
-    place.counts.files.add(count)
-  }
-
-  /// Refunds files that are closed.
-  func dropFiles(_ count: Int) {
-    account.giveBack(count, of: .descriptors)
-    place.counts.files.add(-count)
-  }
-
-  func introduce(label: String, command: String) {
-    // Before the lock.
-    let (label, command) = (Client.capped(label), Client.capped(command))
-    clients.change(id) {
-      $0.label = label
-      $0.command = command
-    }
-  }
-
-  func countCall() {
-    place.counts.calls.add(1)
-  }
-
-  /// Counts a call that is answered and whose memory is free again.
-  func endCall() {
-    clients.endedCalls.add(1)
-  }
-
-  func countLeases(_ count: Int) {
-    _ = place.counts.leases.exchange(count)
-  }
-
-  /// Shortens and escapes a client's text, which status reports and the log show to people.
-  ///
-  /// The limit is for the escaped text: an escaped character takes several bytes, and a report may
-  /// have thousands of texts.
-  static func capped(_ text: String) -> String {
-    prefix(prefix(text).printable)
-  }
-
-  private static func prefix(_ text: String) -> String {
-    let maximumByteCount = 256
-    guard text.utf8.count > maximumByteCount else { return text }
-    return String(decoding: text.utf8.prefix(maximumByteCount), as: UTF8.self)
-  }
-}
 
 /// All connections of the daemon, and the limits of their number.
 package final class Clients: Sendable {
@@ -142,13 +30,8 @@ package final class Clients: Sendable {
     var lastID: UInt64 = 0
 
     func position(of id: UInt64) -> Int? {
-      var low = 0
-      var high = records.count
-      while low < high {
-        let middle = (low + high) / 2
-        if records[middle].id < id { low = middle + 1 } else { high = middle }
-      }
-      return low < records.count && records[low].id == id ? low : nil
+      let position = records.indices.firstPosition { records[$0].id >= id }
+      return position < records.count && records[position].id == id ? position : nil
     }
   }
 
@@ -161,7 +44,7 @@ package final class Clients: Sendable {
   private let changed: @Sendable () -> Void
   // Invariant: a record exists as long as its `Client`. Lock order: this monitor, then the accounts'.
   private let state = Monitor(State())
-  fileprivate let endedCalls = AtomicNumber()
+  let endedCalls = AtomicNumber()
 
   package init(
     _ limits: Limits, _ accounts: Accounts, changed: @escaping @Sendable () -> Void
@@ -212,14 +95,14 @@ package final class Clients: Sendable {
     }
   }
 
-  fileprivate func change(_ id: UInt64, _ change: (inout Record) -> Void) {
+  func change(_ id: UInt64, _ change: (inout Record) -> Void) {
     state.withLock { state in
       guard let position = state.position(of: id) else { return }
       change(&state.records[position])
     }
   }
 
-  fileprivate func remove(_ id: UInt64) {
+  func remove(_ id: UInt64) {
     // `waitUntilGone` waits for this.
     state.notifying { state in
       guard let position = state.position(of: id) else { return }
