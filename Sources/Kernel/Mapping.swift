@@ -1,25 +1,27 @@
 import CWarmstartLinux
 package import SystemPackage
 
-/// A run of a file's bytes in this process's memory, unmapped after the last reference to it.
+/// A run of a file's bytes in this process's memory, unmapped when the last copy of this value
+/// ends.
 ///
-/// The run may start anywhere and may be empty; pages around it are mapped as needed. A mapping of a
-/// file that somebody can truncate raises SIGBUS when touched past the new end: the daemon makes
-/// none. See `mmap(2)`.
+/// The run may start at any offset and may be empty. If the file's owner truncates it, touching a
+/// page past the new end raises SIGBUS, so the daemon maps no file that its owner can truncate. See
+/// `mmap(2)`.
 @safe
 package struct Mapping: Sendable {
   /// What the holder may do with the bytes.
   package enum Access: Sendable {
-    /// Read them.
+    /// Read the bytes.
     case readOnly
-    /// Read and write them; what is written is this process's own copy, page by page.
+    /// Read and write the bytes; the first write to a page makes a copy for this process.
     case copyOnWrite
   }
 
   private let pages: Pages
   private let lead: Int
-  /// The number of bytes of the run.
+  /// The length of the run in bytes.
   package let byteCount: Int
+  /// What the holder may do with the bytes.
   package let access: Access
 
   /// Maps nothing.
@@ -28,7 +30,7 @@ package struct Mapping: Sendable {
     (lead, byteCount, access) = (0, 0, .readOnly)
   }
 
-  /// Maps `byteCount` bytes from the offset on.
+  /// Maps a run of a file; throws EINVAL for one that no file can have.
   package init(
     _ descriptor: borrowing Descriptor, offset: Int, byteCount: Int, access: Access
   ) throws(Errno) {
@@ -49,17 +51,19 @@ package struct Mapping: Sendable {
     self.access = access
   }
 
-  /// Bytes of the run; they live as long as the mapping.
+  /// Bytes of the run, valid as long as the mapping.
   ///
   /// Traps if the range is out of bounds.
   @_lifetime(borrow self)
   package borrowing func bytes(_ range: Range<Int>) -> RawSpan {
-    // The mapping holds these pages until `self` ends, which the span may not outlive.
+    // The mapping keeps these pages until `self` ends, and the span may not outlive it.
     let span = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(run(range)))
     return unsafe _overrideLifetime(span, borrowing: self)
   }
 
-  /// Elements of the run, which must be whole and aligned for their type; traps if they are not.
+  /// Elements of the run, valid as long as the mapping.
+  ///
+  /// Traps if the range is out of bounds, not aligned for the type or no multiple of its size.
   @_lifetime(borrow self)
   package borrowing func elements<Element: BitwiseCopyable>(
     _ range: Range<Int>, as type: Element.Type
@@ -68,7 +72,7 @@ package struct Mapping: Sendable {
     return unsafe _overrideLifetime(span, borrowing: self)
   }
 
-  /// Lets the body write bytes of a copy-on-write run; nobody may read them meanwhile.
+  /// Lets the body write bytes of a copy-on-write run, which no other thread may read meanwhile.
   package func withMutableBytes<Result>(
     _ range: Range<Int>, _ body: (inout MutableRawSpan) -> Result
   ) -> Result {
@@ -83,14 +87,16 @@ package struct Mapping: Sendable {
       start: pages.base.map { unsafe $0 + lead + range.lowerBound }, count: range.count)
   }
 
-  /// x86-64 and the arm64 kernels in use; mmap refuses an offset that is not a multiple of a larger one.
+  /// The size of a page on x86-64 and on the arm64 kernels in use.
+  ///
+  /// On a kernel with larger pages, mmap refuses offsets that are no multiple of its own.
   package static let pageByteCount = 4096
 }
 
-/// Mapped pages, which copies of a mapping share.
+/// The pages that copies of a mapping share.
 @safe
 private final class Pages: Sendable {
-  // Set once; nil if there are none.
+  // Never changes; nil for no pages.
   nonisolated(unsafe) let base: UnsafeMutableRawPointer?
   private let byteCount: Int
 
