@@ -43,7 +43,7 @@ private struct ListChunk {
   mutating func send(_ responder: Responder, more: Bool) throws(CallFailure) {
     try responder.send(more: more) { frame, scratch in
       frame.begin(reply, scratch)
-      // Before the client reads it.
+      // Freed before the client reads the frame.
       self = ListChunk(nil)
     }
   }
