@@ -35,7 +35,7 @@ package enum ServiceManager {
   }
 }
 
-/// Messages for the operator, on standard error; the journal takes the level from their prefix.
+/// Messages for the operator, on standard error; the journal reads the level from their prefix.
 ///
 /// See `sd-daemon(3)`, SD_WARNING.
 package enum Log {
@@ -48,14 +48,14 @@ package enum Log {
     case information = 6
   }
 
-  /// Writes a line, or drops it if it would have to wait for somebody to read the log.
+  /// Writes a line, or drops it if the write would wait for the log's reader.
   ///
-  /// What it says of clients must be escaped already.
+  /// The caller must have escaped any text from clients.
   package static func write(_ level: Level, _ text: String) { sink.write(level, text) }
 
   /// Standard error, which stays open.
   ///
-  /// Whether it leads to the journal is in JOURNAL_STREAM, see `systemd.exec(5)`.
+  /// JOURNAL_STREAM is set if it leads to the journal, see `systemd.exec(5)`.
   private static let sink = LogSink(
     File(Descriptor(adopting: FileDescriptor.standardError.rawValue)),
     isJournal: Process.environment("JOURNAL_STREAM") != nil)
