@@ -20,7 +20,8 @@ final class OpenCheckpoint {
 
   var reply: OpenReply {
     OpenReply(
-      handle: handle, generation: resident.generation.description, format: checkpoint.format,
+      handle: handle, generation: resident.generation.description,
+      format: checkpoint.format.rawValue,
       tensorCount: checkpoint.catalog.count, byteCount: checkpoint.byteCount)
   }
 }

@@ -109,6 +109,8 @@ final class Session {
     let caller = Caller(client.socket, until: deadline, turn: turn)
     try connection.expectDescriptors(call.envelope.descriptorCount)
     client.countCall()
+    // First, so that a failure before the call's turn closes nothing that an earlier call opened.
+    holdings.beginCall()
     progressNotes = nil
     let reply = Responder(connection, call.envelope.id, share, until: deadline)
     do throws(CallFailure) {
@@ -125,7 +127,7 @@ final class Session {
       switch error {
       // The daemon hung up, not the client, which can make the call again with the next daemon.
       case .status(let status)
-      where daemon.isDraining && status.reason == Reason.cancelled.rawValue:
+      where daemon.isDraining && status.reason == .cancelled:
         return false
       case .status(let status):
         if let subject = holdings.subject, status.code == .dataLoss || status.code == .outOfRange {
@@ -144,13 +146,12 @@ final class Session {
   private func serve(
     _ call: IncomingCall, _ reply: Responder, _ caller: Caller
   ) throws(CallFailure) {
-    holdings.beginCall()
     let served = try find(call)
     do throws(CallFailure) {
       try served.handler(self, call, reply, caller)
     } catch {
       guard served.mayOpen, case .status(let status) = error,
-        status.reason == Reason.checkpointChanged.rawValue,
+        status.reason == .checkpointChanged,
         holdings.areOnlyRelinked
       else { throw error }
       try holdings.reopenNamed(caller)
