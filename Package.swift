@@ -90,6 +90,7 @@ let package = Package(
   ],
   targets: [
     systemLibrary("CProtobufC"),
+    systemLibrary("CSystemd"),
     systemLibrary("CSnappy"),
     systemLibrary("CISAL"),
     .target(name: module("CLinux"), path: "Sources/CLinux"),
@@ -102,7 +103,7 @@ let package = Package(
     target("TensorModel", []),
     target("Protobuf", ["CProtobufC"]),
     target("Messages", ["CMessages", "CProtobufC", "Protobuf", "TensorModel"]),
-    target("Systemd", ["Kernel"], [system]),
+    target("Systemd", ["CSystemd", "Kernel"], [system]),
     target("Locate", ["Kernel", "TensorModel"], [system]),
     target("Checkpoint", ["Kernel", "Table", "TensorModel", "Messages", "Protobuf"], [system]),
     target("Wire", ["Kernel", "Protobuf"], [system]),

@@ -142,11 +142,6 @@ package enum Process {
     return unsafe String(cString: value)
   }
 
-  /// Removes a variable from the environment.
-  ///
-  /// Call it before other threads start. See `unsetenv(3)`.
-  package static func removeVariable(_ name: String) { unsafe clinux_remove_variable(name) }
-
   /// The working directory; nil if it has been deleted or has no path.
   ///
   /// See `getcwd(3)`, `path_resolution(7)`, PATH_MAX.
