@@ -30,6 +30,11 @@ extension RawSpan {
     }
   }
 
+  /// Where the first byte is that is larger than another; nil if none is.
+  package func firstOffset(above limit: UInt8) -> Int? {
+    unsafe withUnsafeBytes { bytes in unsafe bytes.firstIndex { $0 > limit } }
+  }
+
   /// A digest of the bytes, keyed anew in each process (SipHash): no other process can make two runs
   /// of bytes that have the same.
   package var digest: Int {

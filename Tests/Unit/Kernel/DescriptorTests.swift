@@ -128,7 +128,7 @@ import WarmstartTestSupport
   ])
   func `a run is mapped wherever it begins`(_ offset: Int, _ count: Int) throws {
     let mapping = try Mapping(
-      file().descriptor, offset: offset, byteCount: count, access: .readOnly)
+      file().descriptor, offset: offset, byteCount: count)
     #expect(Array(mapping.bytes(0..<count)) == Array(Self.contents[offset..<offset + count]))
   }
 
@@ -136,19 +136,20 @@ import WarmstartTestSupport
   func `a run that no file has is refused`(_ offset: Int, _ count: Int) throws {
     let file = try file()
     #expect(throws: Errno.self) {
-      _ = try Mapping(file.descriptor, offset: offset, byteCount: count, access: .readOnly)
+      _ = try Mapping(file.descriptor, offset: offset, byteCount: count)
     }
   }
 
   @Test func `what is written to a copy is not in the file, nor in another's copy`() throws {
     let file = try file()
-    let mine = try Mapping(file.descriptor, offset: 3, byteCount: 9000, access: .copyOnWrite)
-    let other = try Mapping(file.descriptor, offset: 3, byteCount: 9000, access: .copyOnWrite)
-    mine.withMutableBytes(0..<9000) { bytes in
-      for offset in 0..<8 { bytes.store(-1, at: offset * 1000) }
-    }
-    #expect(Array(mine.bytes(1000..<1008)) == Array(repeating: 0xff, count: 8))
-    #expect(Array(other.bytes(0..<9000)) == Array(Self.contents[3..<9003]))
+    var mine = try WritableMapping(file.descriptor, offset: 3, byteCount: 9000)
+    let other = try WritableMapping(file.descriptor, offset: 3, byteCount: 9000)
+    var bytes = mine.mutableBytes
+    for offset in 0..<8 { bytes.store(-1, at: offset * 1000) }
+    let written = Array(mine.bytes)
+    #expect(Array(written[1000..<1008]) == Array(repeating: 0xff, count: 8))
+    let unwritten = Array(other.bytes)
+    #expect(unwritten == Array(Self.contents[3..<9003]))
     #expect(try file.readAll(limit: 10_000) == Self.contents)
   }
 
@@ -159,7 +160,7 @@ import WarmstartTestSupport
       [source = source as String, copy = copy as String] in
       let file = try File(opening: FilePath(source))
       let mapping = try Mapping(
-        file.descriptor, offset: 0, byteCount: 10_000, access: .readOnly)
+        file.descriptor, offset: 0, byteCount: 10_000)
       try BundleFile.truncate(source, to: 0)
       let target = try File(creatingNew: FilePath(copy))
       #expect(throws: Errno.badAddress) { try target.write(mapping.bytes(0..<10_000)) }
@@ -169,7 +170,7 @@ import WarmstartTestSupport
 
   @Test func `a mapping outlives its descriptor, and ends with its last copy`() throws {
     func mapping() throws -> Mapping {
-      try Mapping(file().descriptor, offset: 5, byteCount: 50, access: .readOnly)
+      try Mapping(file().descriptor, offset: 5, byteCount: 50)
     }
     var first: Mapping? = try mapping()
     let second = first
