@@ -33,10 +33,10 @@ PRODUCTS = warmstartd warmstartctl warmstart-demo-trainer
 UNITS = warmstartd.service warmstartd.socket warmstart-admin.socket
 
 # What Debian calls what we need, beside Swift 6.3: libraries, protoc-c for `make check`,
-# systemd-socket-activate for `make demo`, strace for counts.
+# systemd-socket-activate for `make demo`, strace and valgrind for counts.
 SYSTEM_PACKAGES = debootstrap systemd-container
 PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev pkg-config \
-  protobuf-c-compiler protobuf-compiler strace systemd
+  protobuf-c-compiler protobuf-compiler strace systemd valgrind
 # A Python that was not installed by Debian has what Debian keeps apart.
 PYTHON_PACKAGES = $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 

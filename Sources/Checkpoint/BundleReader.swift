@@ -267,7 +267,7 @@ package struct BundleReader {
       catalog.append(name, dtype, shape)
       return
     }
-    var slices: [Slice] = []
+    var slices: [TensorSlice] = []
     for extents in entry.slices {
       try steps.step()
       slices.append(try slice(extents, of: name, shape))
@@ -302,14 +302,14 @@ package struct BundleReader {
 
   private func slice(
     _ extents: [StoredExtent], of name: Name, _ shape: Shape
-  ) throws(Problem) -> Slice {
+  ) throws(Problem) -> TensorSlice {
     guard extents.count == shape.rank else {
       throw Problem(
         .corrupt,
         "tensor \(name.inMessage) has a slice of \(extents.count) axes in \(file()), "
           + "expected \(shape.rank)", tensor: name)
     }
-    return Slice(
+    return TensorSlice(
       starts: extents.map(\.start),
       counts: zip(extents, shape.lengths).map { $0.length ?? $1 })
   }

@@ -118,7 +118,7 @@ struct GatheredRuns {
   /// `shape` is the piece's, `targetOffset` where it begins in the bytes that are copied to, `width`
   /// an element's size; sizes in bytes must have been proved to fit.
   init?(
-    from box: Slice, _ order: GatherOrder, to shape: Shape, at targetOffset: Int, width: Int
+    from box: TensorSlice, _ order: GatherOrder, to shape: Shape, at targetOffset: Int, width: Int
   ) {
     let rank = box.counts.count
     var chosen = [GatherOrder.Axis?](repeating: nil, count: rank)

@@ -150,7 +150,7 @@ package struct Loading {
           return GatheredRuns(from: box, order, to: shape, at: offset, width: width)
             .map { .gathered($0) }
         }
-        let wanted = piece.slice ?? Slice(whole: checkpoint.catalog.shape(piece.tensor))
+        let wanted = piece.slice ?? TensorSlice(whole: checkpoint.catalog.shape(piece.tensor))
         return Runs(from: box, to: wanted, at: offset, width: width).map { .box($0) }
       }
     }

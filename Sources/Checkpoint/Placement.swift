@@ -9,7 +9,7 @@ package struct Piece: Sendable, Hashable {
   /// The position in the catalog.
   package let tensor: Int
   /// What is cut out; nil for the whole tensor.
-  package let slice: Slice?
+  package let slice: TensorSlice?
   /// The rows or columns that are chosen; then nothing is cut out.
   package let gather: Gather?
   /// A power of two, at least `Piece.alignment`.
@@ -178,7 +178,7 @@ extension Checkpoint {
   /// asked, and contiguous or described by strides. Everything else is a piece of an arena. Throws if
   /// the files cannot hold what the index says.
   package func placement(
-    of tensor: Int, _ slice: Slice?, gather: Gather? = nil, _ options: PlacementOptions,
+    of tensor: Int, _ slice: TensorSlice?, gather: Gather? = nil, _ options: PlacementOptions,
     in files: FileSet
   ) throws(Problem) -> Placement {
     let dtype = catalog.dtype(tensor)
@@ -221,7 +221,7 @@ extension Checkpoint {
   }
 
   /// The shape of a tensor, or of a slice of it.
-  package func shape(of tensor: Int, _ slice: Slice?) -> Shape {
+  package func shape(of tensor: Int, _ slice: TensorSlice?) -> Shape {
     slice?.shape ?? catalog.shape(tensor)
   }
 
@@ -243,7 +243,7 @@ extension Checkpoint {
   }
 
   /// The stored runs that a tensor or a slice of it takes bytes from, by position in `stored`.
-  package func runs(of tensor: Int, _ slice: Slice?) -> [Int] {
+  package func runs(of tensor: Int, _ slice: TensorSlice?) -> [Int] {
     let range = storedRange(tensor)
     guard let slice, range.count > 1 else { return Array(range) }
     let slices = catalog.slices(tensor)
@@ -257,18 +257,18 @@ extension Checkpoint {
   }
 
   /// The box that a stored run of a tensor covers.
-  func box(ofRun run: Int, of tensor: Int) -> Slice {
+  func box(ofRun run: Int, of tensor: Int) -> TensorSlice {
     let slices = catalog.slices(tensor)
-    guard !slices.isEmpty else { return Slice(whole: catalog.shape(tensor)) }
+    guard !slices.isEmpty else { return TensorSlice(whole: catalog.shape(tensor)) }
     return slices[run - storedRange(tensor).lowerBound]
   }
 
   /// Finds a stored run that has all the bytes, the first one's offset in it, and strides if needed.
   private func storedPlace(
-    of tensor: Int, _ slice: Slice?, width: Int
+    of tensor: Int, _ slice: TensorSlice?, width: Int
   ) -> (run: Int, offset: Int, strides: [Int])? {
     if slice == nil, !catalog.isSliced(tensor) { return (storedRange(tensor).lowerBound, 0, []) }
-    let wanted = slice ?? Slice(whole: catalog.shape(tensor))
+    let wanted = slice ?? TensorSlice(whole: catalog.shape(tensor))
     for run in runs(of: tensor, slice) {
       let box = box(ofRun: run, of: tensor)
       guard wanted.intersects(box), wanted.intersection(box) == wanted else { continue }
@@ -283,7 +283,7 @@ extension Checkpoint {
   }
 
   /// Whether all axes before the last one that is cut have length 1.
-  private static func isContiguous(_ slice: Slice, in box: Slice) -> Bool {
+  private static func isContiguous(_ slice: TensorSlice, in box: TensorSlice) -> Bool {
     guard let cut = slice.counts.indices.last(where: { slice.counts[$0] != box.counts[$0] })
     else { return true }
     return slice.counts[..<cut].allSatisfy { $0 == 1 }

@@ -19,7 +19,7 @@ struct Runs {
   ///
   /// `targetOffset` is where the target begins in the bytes that are copied to, `width` an
   /// element's size; sizes in bytes must have been proved to fit.
-  init?(from source: Slice, to target: Slice, at targetOffset: Int, width: Int) {
+  init?(from source: TensorSlice, to target: TensorSlice, at targetOffset: Int, width: Int) {
     guard let common = source.intersection(target) else { return nil }
     let sourceSteps = Runs.steps(source.counts, width: width)
     let targetSteps = Runs.steps(target.counts, width: width)

@@ -30,7 +30,7 @@ package struct SavedSlicesReader {
   }
 
   private struct StoredSlice {
-    let slice: Slice
+    let slice: TensorSlice
     let key: [UInt8]
     let stored: Checkpoint.StoredBytes
     let block: TableIndex.Block
@@ -211,7 +211,7 @@ package struct SavedSlicesReader {
       let key = SliceKey.encode(
         name: nameBytes[...], extents: extents.map { ($0.start, $0.length) })
       try spend(key.count)
-      let slice = Slice(
+      let slice = TensorSlice(
         starts: extents.map(\.start), counts: zip(extents, lengths).map { $0.length ?? $1 })
       let block = index.block(of: key)
       // What does not fit the tensor is refused when it is read; it has no bytes that count.
@@ -253,7 +253,7 @@ package struct SavedSlicesReader {
     for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
       let slices = tensor.slices.map(\.slice)
       // Stored whole, it is one slice.
-      let isWhole = slices == [Slice(whole: tensor.shape)]
+      let isWhole = slices == [TensorSlice(whole: tensor.shape)]
       for slice in tensor.slices {
         stored.append(slice.stored)
         keys.append(slice.key)

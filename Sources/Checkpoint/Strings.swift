@@ -145,7 +145,7 @@ extension Loading {
       return StringPlan(
         offsets: run.offsets, parts: [StringPlan.Part(run: positions[0], copies: [all])])
     }
-    let wanted = piece.slice ?? Slice(whole: checkpoint.catalog.shape(tensor))
+    let wanted = piece.slice ?? TensorSlice(whole: checkpoint.catalog.shape(tensor))
     var runs: [(position: Int, strings: StringRun, elements: Runs)] = []
     // Counted by what the runs have: the shape may claim any number of elements, the bytes not.
     var count = 0

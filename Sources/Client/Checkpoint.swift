@@ -19,7 +19,7 @@ public final class Checkpoint: Sendable {
     /// The bytes as stored.
     public let byteCount: Int
     /// The slices that the checkpoint stores it in; none if it stores it whole.
-    public let slices: [Slice]
+    public let slices: [TensorSlice]
   }
 
   /// The path as TensorFlow reports it: the prefix that a directory's state file names.

@@ -99,8 +99,8 @@ extension Client {
   /// This is TensorFlow's `init_from_checkpoint(path, map)`: `open` says how the path is understood,
   /// `Checkpoint.resolve` what becomes of the map; errors are those of both.
   public func resolve(
-    _ path: String, _ map: AssignmentMap, _ variables: [Variable],
-    _ options: Resolved.Options = .init(), timeout: Duration? = nil
+    _ path: String, assigning map: AssignmentMap, to variables: [Variable],
+    options: Resolved.Options = .init(), timeout: Duration? = nil
   ) throws(WarmstartError) -> Resolved {
     let deadline = Deadline(timeout)
     let files = try LocatedFiles(path)
@@ -129,7 +129,7 @@ extension Checkpoint {
   /// Nothing is given unless everything can be; the error lists all problems. Waits while the daemon
   /// reads what nobody asked for before.
   public func resolve(
-    _ map: AssignmentMap, _ variables: [Variable], _ options: Resolved.Options = .init(),
+    assigning map: AssignmentMap, to variables: [Variable], options: Resolved.Options = .init(),
     timeout: Duration? = nil
   ) throws(WarmstartError) -> Resolved {
     let question = try Question(map, variables, options)

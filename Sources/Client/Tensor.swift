@@ -43,8 +43,8 @@ public struct Tensor: Sendable {
   public var byteCount: Int { place.byteCount }
 
   /// What was cut out of the tensor; nil for all of it.
-  public var slice: Slice? {
-    answer.handles.starts(position).map { Slice(starts: $0, counts: Array(shape.lengths)) }
+  public var slice: TensorSlice? {
+    answer.handles.starts(position).map { TensorSlice(starts: $0, counts: Array(shape.lengths)) }
   }
 
   /// The memory that the bytes are in.

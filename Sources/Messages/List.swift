@@ -16,10 +16,10 @@ package struct ListReply: Sendable {
     /// The bytes as stored.
     package var byteCount: Int
     /// The slices it is stored in; none if it is stored whole.
-    package var slices: [Slice]
+    package var slices: [TensorSlice]
 
     package init(
-      name: Name, dtype: DataType, shape: Shape, byteCount: Int, slices: [Slice]
+      name: Name, dtype: DataType, shape: Shape, byteCount: Int, slices: [TensorSlice]
     ) {
       self.name = name
       self.dtype = dtype
@@ -79,7 +79,7 @@ package struct ListReply: Sendable {
       column(message.counts, message.n_counts), ranks: sliceRanks, of: "slices")
     for (index, position) in sliced.enumerated() {
       tensors[Int(position)].slices.append(
-        Slice(starts: Array(starts[index].lengths), counts: Array(counts[index].lengths)))
+        TensorSlice(starts: Array(starts[index].lengths), counts: Array(counts[index].lengths)))
     }
     return tensors
   }

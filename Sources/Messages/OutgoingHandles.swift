@@ -16,7 +16,7 @@ package struct OutgoingHandles: Sendable {
   private var strided: [UInt32] = []
   private var strides: [Int] = []
   private var sliced: [UInt32] = []
-  private var slices: [Slice] = []
+  private var slices: [TensorSlice] = []
   /// The positions of those that are made of chosen rows or columns, and their shapes.
   private var gathered: [(position: Int, lengths: [Int])] = []
   private var axisCount = 0
@@ -40,7 +40,7 @@ package struct OutgoingHandles: Sendable {
   ///
   /// The strides, if there are any, must be as many as the tensor's axes.
   package mutating func append(
-    variable: Int, _ tensor: Int, isNamed: Bool, _ slice: Slice?, gather: Gather? = nil,
+    variable: Int, _ tensor: Int, isNamed: Bool, _ slice: TensorSlice?, gather: Gather? = nil,
     region: Int, offset: Int, byteCount: Int, strides: [Int] = []
   ) {
     if !strides.isEmpty {

@@ -53,7 +53,7 @@ private struct ListChunk {
   }
 
   /// Adds a slice of the last tensor.
-  mutating func append(_ slice: Slice) {
+  mutating func append(_ slice: TensorSlice) {
     reply.tensors[reply.tensors.count - 1].slices.append(slice)
     byteCount += 4 + slice.starts.count * 16
   }

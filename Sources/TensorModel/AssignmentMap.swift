@@ -1,7 +1,7 @@
 /// An assignment map as `tf.compat.v1.train.init_from_checkpoint` takes it: pairs in caller's order.
 public struct AssignmentMap: Sendable, Hashable, ExpressibleByDictionaryLiteral {
   /// What a key of the map is assigned to.
-  public enum Target: Sendable, Hashable, ExpressibleByStringLiteral {
+  public enum Target: Sendable, Hashable, ExpressibleByStringInterpolation {
     /// A variable or a scope, by name: whichever the variable store has.
     case name(Name)
     /// A variable object, in the store or not, given by its declared name.
@@ -9,9 +9,18 @@ public struct AssignmentMap: Sendable, Hashable, ExpressibleByDictionaryLiteral 
     /// A list of variable objects: partitions of one variable, given by their declared names.
     case variables([Name])
 
-    /// Makes a value of a literal.
+    /// Makes the target of a name from a string literal.
+    ///
+    /// - Parameter value: The name of a variable or a scope.
     public init(stringLiteral value: String) {
       self = .name(Name(value))
+    }
+
+    /// Makes the target of a name from an interpolated string: `"student/layer_\(number)/"`.
+    ///
+    /// - Parameter stringInterpolation: The name of a variable or a scope.
+    public init(stringInterpolation: Name.StringInterpolation) {
+      self = .name(Name(stringInterpolation: stringInterpolation))
     }
   }
 
@@ -37,8 +46,10 @@ public struct AssignmentMap: Sendable, Hashable, ExpressibleByDictionaryLiteral 
     self.pairs = pairs
   }
 
-  /// Makes a value of a literal.
-  public init(dictionaryLiteral elements: (String, Target)...) {
-    pairs = elements.map { Pair(Name($0), $1) }
+  /// Makes a map from a dictionary literal, whose pairs keep their order.
+  ///
+  /// - Parameter elements: Keys with their targets.
+  public init(dictionaryLiteral elements: (Name, Target)...) {
+    pairs = elements.map { Pair($0, $1) }
   }
 }

@@ -9,7 +9,7 @@ package struct Catalog: Sendable {
   private(set) var names = NameList()
   private(set) var shapes = ShapeList()
   private var dtypes: [DataType] = []
-  private var slices: [Int: [Slice]] = [:]
+  private var slices: [Int: [TensorSlice]] = [:]
   private var table: NameTable?
 
   package init() {}
@@ -19,7 +19,7 @@ package struct Catalog: Sendable {
   /// Names must come in strictly ascending order. Call `index` after the last.
   @discardableResult
   package mutating func append(
-    _ name: Name, _ dtype: DataType, _ shape: Shape, slices: [Slice] = []
+    _ name: Name, _ dtype: DataType, _ shape: Shape, slices: [TensorSlice] = []
   ) -> Int {
     if !slices.isEmpty { self.slices[dtypes.count] = slices }
     append(name.bytes.span, dtype, shape.lengths.span)
@@ -65,7 +65,7 @@ package struct Catalog: Sendable {
   package func isSliced(_ position: Int) -> Bool { !slices.isEmpty && slices[position] != nil }
 
   /// The slices that the tensor is stored in; none if it is stored whole.
-  package func slices(_ position: Int) -> [Slice] {
+  package func slices(_ position: Int) -> [TensorSlice] {
     // Most checkpoints have none at all.
     slices.isEmpty ? [] : slices[position] ?? []
   }

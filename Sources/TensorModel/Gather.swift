@@ -67,7 +67,7 @@ package final class Gather: Sendable, Hashable {
   /// The smallest box of a tensor that has all that is chosen; nil if nothing is.
   ///
   /// The tensor must have all axes and indices.
-  package func box(of lengths: Span<Int>) -> Slice? {
+  package func box(of lengths: Span<Int>) -> TensorSlice? {
     var starts = [Int](repeating: 0, count: lengths.count)
     var counts: [Int] = []
     counts.reserveCapacity(lengths.count)
@@ -77,7 +77,7 @@ package final class Gather: Sendable, Hashable {
       starts[axis.axis] = bounds.lowerBound
       counts[axis.axis] = bounds.count
     }
-    return Slice(starts: starts, counts: counts)
+    return TensorSlice(starts: starts, counts: counts)
   }
 
   /// What becomes of a tensor, for messages.

@@ -2,7 +2,7 @@
 ///
 /// TensorFlow compares names as byte strings, so two spellings of one accented letter are two names
 /// here too; `String` would call them equal. Names of one request or checkpoint share one buffer.
-public struct Name: Sendable, Hashable, Comparable, ExpressibleByStringLiteral {
+public struct Name: Sendable, Hashable, Comparable {
   /// The name as it is in the file or request; not necessarily UTF-8, and it may hold NUL bytes.
   public let bytes: ArraySlice<UInt8>
 
@@ -14,11 +14,6 @@ public struct Name: Sendable, Hashable, Comparable, ExpressibleByStringLiteral {
   /// Makes a name of a string's UTF-8.
   public init(_ string: some StringProtocol) {
     bytes = ArraySlice(string.utf8)
-  }
-
-  /// Makes a value of a literal.
-  public init(stringLiteral value: String) {
-    self.init(value)
   }
 
   /// Compares bytes.
@@ -36,6 +31,57 @@ public struct Name: Sendable, Hashable, Comparable, ExpressibleByStringLiteral {
     let name = bytes.span
     for offset in stride(from: 0, to: name.count, by: 8) { hasher.combine(name.word(at: offset)) }
     hasher.combine(name.count)
+  }
+}
+
+extension Name: ExpressibleByStringInterpolation {
+  /// Gathers the bytes of an interpolated string: those of a name as they are, the text of the rest.
+  public struct StringInterpolation: StringInterpolationProtocol {
+    fileprivate var bytes: [UInt8] = []
+
+    /// Makes room for the literal parts of a string.
+    ///
+    /// - Parameters:
+    ///   - literalCapacity: The number of bytes in the literal parts.
+    ///   - interpolationCount: The number of interpolated values.
+    public init(literalCapacity: Int, interpolationCount: Int) {
+      bytes.reserveCapacity(literalCapacity + interpolationCount * 8)
+    }
+
+    /// Adds a literal part.
+    ///
+    /// - Parameter literal: The part, whose UTF-8 is added.
+    public mutating func appendLiteral(_ literal: String) {
+      bytes += literal.utf8
+    }
+
+    /// Adds a name, byte by byte.
+    ///
+    /// - Parameter name: The name, which need not be UTF-8.
+    public mutating func appendInterpolation(_ name: Name) {
+      bytes += name.bytes
+    }
+
+    /// Adds the text of a value, as `String` interpolates it.
+    ///
+    /// - Parameter value: Any value, such as a number.
+    public mutating func appendInterpolation(_ value: some Any) {
+      bytes += "\(value)".utf8
+    }
+  }
+
+  /// Makes a name from a string literal.
+  ///
+  /// - Parameter value: The literal, whose UTF-8 is the name.
+  public init(stringLiteral value: String) {
+    self.init(value)
+  }
+
+  /// Makes a name from an interpolated string: `"layer_\(number)/kernel"`, `"\(scope)/kernel"`.
+  ///
+  /// - Parameter stringInterpolation: The bytes of the string.
+  public init(stringInterpolation: StringInterpolation) {
+    self.init(stringInterpolation.bytes[...])
   }
 }
 

@@ -24,7 +24,7 @@ public enum Partitioner: Sendable, Hashable {
   /// The first parts take what does not divide evenly. Throws INVALID_REQUEST where TensorFlow
   /// refuses to create the variable.
   public func partitions(
-    of name: Name, _ dtype: DataType, _ shape: Shape
+    of name: Name, dtype: DataType, shape: Shape
   ) throws(Problem) -> [Variable] {
     let counts: [Int]
     let cut: (axis: Int, parts: Int)
@@ -44,7 +44,7 @@ public enum Partitioner: Sendable, Hashable {
       lengths[cut.axis] = length / cut.parts + (number < length % cut.parts ? 1 : 0)
       defer { offset[cut.axis] += lengths[cut.axis] }
       let partition = Partition(of: name, fullShape: shape, offset: offset)
-      return Variable(name.part(number), dtype, Shape(lengths), partition: partition)
+      return Variable(name.part(number), dtype: dtype, shape: Shape(lengths), partition: partition)
     }
   }
 

@@ -29,13 +29,13 @@ extension Name {
   }
 }
 
-extension Slice {
+extension TensorSlice {
   /// The slice for a message: as its description, but cut as `Name.inMessage` is, and never empty.
   package var inMessage: String {
     let maximumRank = 32
     guard !starts.isEmpty else { return "-" }
     guard starts.count > maximumRank else { return description }
-    let cut = Slice(
+    let cut = TensorSlice(
       starts: Array(starts.prefix(maximumRank)), counts: Array(counts.prefix(maximumRank)))
     return "\(cut) and \(starts.count - maximumRank) more axes"
   }

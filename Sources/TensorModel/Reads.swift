@@ -7,11 +7,11 @@ struct Reads {
     case dtype(stored: DataType)
     case shape(stored: Shape)
     case fullShape(stored: Shape)
-    case emptySlice(Slice)
-    case sliceOutside(Slice)
-    case incomplete(Slice)
-    case storedOutside(Slice, Shape)
-    case storedOverlap(Slice, Slice)
+    case emptySlice(TensorSlice)
+    case sliceOutside(TensorSlice)
+    case incomplete(TensorSlice)
+    case storedOutside(TensorSlice, Shape)
+    case storedOverlap(TensorSlice, TensorSlice)
     case exhausted(Problem)
     case notGathered(DataType)
     case chosen(Gather.Fault)
@@ -34,7 +34,7 @@ struct Reads {
   /// Checks a match in TensorFlow's order and returns the slice to read, nil for the whole tensor.
   mutating func slice(
     of variable: Int, _ match: Matches.Match, _ allowance: inout Allowance
-  ) throws(Refusal) -> Slice? {
+  ) throws(Refusal) -> TensorSlice? {
     let tensor = Int(match.tensor)
     let dtype = catalog.dtype(tensor)
     guard variables.dtype(variable) == dtype else { throw .dtype(stored: dtype) }
@@ -42,7 +42,7 @@ struct Reads {
       try check(gather, of: variable, tensor, &allowance)
       return nil
     }
-    var slice: Slice?
+    var slice: TensorSlice?
     if !match.isPartition {
       guard variables.accepts(catalog.shapes.span(tensor), variable) else {
         throw .shape(stored: catalog.shape(tensor))
@@ -52,7 +52,8 @@ struct Reads {
     }
     let slices = catalog.slices(tensor)
     if !slices.isEmpty {
-      try checkCover(of: slice ?? Slice(whole: catalog.shape(tensor)), tensor, slices, &allowance)
+      try checkCover(
+        of: slice ?? TensorSlice(whole: catalog.shape(tensor)), tensor, slices, &allowance)
     }
     return slice
   }
@@ -74,8 +75,8 @@ struct Reads {
 
   private static func slice(
     _ part: Shape, of partition: Partition, stored: Shape
-  ) throws(Refusal) -> Slice? {
-    let slice = Slice(starts: partition.offset, counts: Array(part.lengths))
+  ) throws(Refusal) -> TensorSlice? {
+    let slice = TensorSlice(starts: partition.offset, counts: Array(part.lengths))
     // TensorFlow's slice specification has no empty slices.
     guard slice.starts.allSatisfy({ $0 >= 0 }), slice.counts.allSatisfy({ $0 > 0 }) else {
       throw .emptySlice(slice)
@@ -86,7 +87,7 @@ struct Reads {
   }
 
   private mutating func checkCover(
-    of box: Slice, _ tensor: Int, _ slices: [Slice], _ allowance: inout Allowance
+    of box: TensorSlice, _ tensor: Int, _ slices: [TensorSlice], _ allowance: inout Allowance
   ) throws(Refusal) {
     let stored = stored[tensor] ?? check(slices, of: catalog.shape(tensor), &allowance)
     self.stored[tensor] = stored
@@ -106,7 +107,7 @@ struct Reads {
   }
 
   private func check(
-    _ slices: [Slice], of shape: Shape, _ allowance: inout Allowance
+    _ slices: [TensorSlice], of shape: Shape, _ allowance: inout Allowance
   ) -> Stored {
     do throws(StoredSlices.Fault) {
       return .sound(try StoredSlices(slices, of: shape, &allowance))

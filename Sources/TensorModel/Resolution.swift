@@ -7,10 +7,10 @@ package struct Resolution: Sendable, Hashable {
     /// The tensor's position in the catalog.
     package var tensor: Int
     /// The part of the tensor that the variable gets; nil for the whole.
-    package var slice: Slice?
+    package var slice: TensorSlice?
 
     /// Assigns a tensor, or a slice of it, to a variable.
-    package init(variable: Int, tensor: Int, slice: Slice? = nil) {
+    package init(variable: Int, tensor: Int, slice: TensorSlice? = nil) {
       self.variable = variable
       self.tensor = tensor
       self.slice = slice

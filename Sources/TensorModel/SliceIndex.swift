@@ -11,7 +11,7 @@ package struct SliceIndex: Sendable {
   private let ends: [Int]
 
   /// Sorts slices, all of one rank; nil if they have no axis.
-  package init?(_ slices: [Slice]) {
+  package init?(_ slices: [TensorSlice]) {
     guard let axis = SliceIndex.axis(tellingApart: slices) else { return nil }
     self.axis = axis
     order = slices.indices.sorted { slices[$0].starts[axis] < slices[$1].starts[axis] }
@@ -24,7 +24,7 @@ package struct SliceIndex: Sendable {
   }
 
   /// The axis with the most different starts; nil if there is none.
-  static func axis(tellingApart slices: [Slice]) -> Int? {
+  static func axis(tellingApart slices: [TensorSlice]) -> Int? {
     let counts = (slices.first?.starts.indices ?? 0..<0).map { axis in
       Set(slices.map { $0.starts[axis] }).count
     }
@@ -32,7 +32,7 @@ package struct SliceIndex: Sendable {
   }
 
   /// The positions of all slices that meet a box, and maybe of others, by where they start.
-  package func candidates(for box: Slice) -> ArraySlice<Int> {
+  package func candidates(for box: TensorSlice) -> ArraySlice<Int> {
     let start = box.starts[axis]
     let end = SliceIndex.end(of: box, on: axis)
     let upper = starts.firstPlace { $0 >= end }
@@ -43,7 +43,7 @@ package struct SliceIndex: Sendable {
   /// The memory that this value takes, in bytes, about.
   package var memoryByteCount: Int { order.count * 24 + 120 }
 
-  private static func end(of slice: Slice, on axis: Int) -> Int {
+  private static func end(of slice: TensorSlice, on axis: Int) -> Int {
     let (end, overflow) = slice.starts[axis].addingReportingOverflow(slice.counts[axis])
     guard overflow else { return end }
     return slice.starts[axis] > 0 ? .max : .min

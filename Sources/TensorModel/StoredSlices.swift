@@ -3,33 +3,33 @@ struct StoredSlices {
   /// What is wrong with stored slices, whichever of them is read.
   enum Fault: Error {
     /// A slice does not lie in the tensor, or the tensor's size is beyond counting.
-    case outside(Slice)
+    case outside(TensorSlice)
     /// Two slices have elements in common.
-    case overlap(Slice, Slice)
+    case overlap(TensorSlice, TensorSlice)
     /// Comparing them takes too much.
     case exhausted(Problem)
   }
 
-  private let all: [Slice]
-  private let slices: Set<Slice>
+  private let all: [TensorSlice]
+  private let slices: Set<TensorSlice>
   private let index: SliceIndex?
   private let isComplete: Bool
 
   /// Checks the slices: in about n log n steps where one axis tells them apart, as a partitioner's are.
-  init(_ slices: [Slice], of shape: Shape, _ allowance: inout Allowance) throws(Fault) {
+  init(_ slices: [TensorSlice], of shape: Shape, _ allowance: inout Allowance) throws(Fault) {
     if let outside = slices.first(where: { !$0.fits(shape) }) { throw .outside(outside) }
-    guard let total = shape.elementCount else { throw .outside(Slice(whole: shape)) }
+    guard let total = shape.elementCount else { throw .outside(TensorSlice(whole: shape)) }
     try Self.checkOverlap(slices, &allowance)
     all = slices
     self.slices = Set(slices)
     // They lie in the tensor and apart, so the sum is at most the total.
-    let whole = Slice(whole: shape)
+    let whole = TensorSlice(whole: shape)
     isComplete = slices.reduce(0) { $0 + $1.commonCount(with: whole) } == total
     index = isComplete ? nil : SliceIndex(slices)
   }
 
   /// Whether every element of a box, which fits the tensor, is stored.
-  func cover(_ box: Slice, _ allowance: inout Allowance) throws(Problem) -> Bool {
+  func cover(_ box: TensorSlice, _ allowance: inout Allowance) throws(Problem) -> Bool {
     if isComplete || slices.contains(box) { return true }
     let candidates = index?.candidates(for: box) ?? Array(all.indices)[...]
     try allowance.spend(candidates.count * Allowance.lookup)
@@ -39,13 +39,13 @@ struct StoredSlices {
 
   /// Sweeps along the axis with the most different starts, comparing slices that meet on it.
   private static func checkOverlap(
-    _ slices: [Slice], _ allowance: inout Allowance
+    _ slices: [TensorSlice], _ allowance: inout Allowance
   ) throws(Fault) {
     guard let axis = SliceIndex.axis(tellingApart: slices) else {
       if slices.count > 1 { throw .overlap(slices[0], slices[1]) }
       return
     }
-    var met: [Slice] = []
+    var met: [TensorSlice] = []
     for slice in slices.sorted(by: { $0.starts[axis] < $1.starts[axis] }) {
       do throws(Problem) {
         try allowance.spend(met.count * Allowance.lookup)
@@ -61,9 +61,9 @@ struct StoredSlices {
   }
 }
 
-extension Slice {
+extension TensorSlice {
   /// The number of elements that both have; both must fit one shape whose elements can be counted.
-  fileprivate func commonCount(with other: Slice) -> Int {
+  fileprivate func commonCount(with other: TensorSlice) -> Int {
     var count = 1
     for axis in starts.indices {
       let start = max(starts[axis], other.starts[axis])

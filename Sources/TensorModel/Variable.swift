@@ -13,7 +13,7 @@ public struct Variable: Sendable, Hashable {
 
   /// Declares a variable.
   public init(
-    _ name: Name, _ dtype: DataType, _ shape: Shape?, partition: Partition? = nil,
+    _ name: Name, dtype: DataType, shape: Shape?, partition: Partition? = nil,
     isInStore: Bool = true
   ) {
     self.name = name

@@ -125,7 +125,8 @@ package struct VariableList: Sendable, Hashable {
   /// A variable.
   package subscript(position: Int) -> Variable {
     Variable(
-      names[position], dtype(position), shape(position), partition: partition(position),
+      names[position], dtype: dtype(position), shape: shape(position),
+      partition: partition(position),
       isInStore: isInStore(position))
   }
 

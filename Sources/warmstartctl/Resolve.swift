@@ -95,7 +95,7 @@ struct Resolve: ParsableCommand {
         try client.open(checkpoint, timeout: timeout)
       }
       let resolved = try daemon.call { _, timeout throws(WarmstartError) in
-        try opened.resolve(map, variables, options, timeout: timeout)
+        try opened.resolve(assigning: map, to: variables, options: options, timeout: timeout)
       }
       let files = try directory.map { directory throws(Failure) in
         try write(resolved, from: opened.path, to: directory)

@@ -61,7 +61,10 @@ struct VariablesFile {
     guard let name, let dtype, let shape, let isInStore else { return [] }
     guard let cut = fields["partitions"] else {
       if let partition, partition == nil { return [] }
-      return [Variable(name, dtype, shape.known, partition: partition ?? nil, isInStore: isInStore)]
+      return [
+        Variable(
+          name, dtype: dtype, shape: shape.known, partition: partition ?? nil, isInStore: isInStore)
+      ]
     }
     guard let counts = counts ?? nil else { return [] }
     guard let known = shape.known else {
@@ -69,9 +72,11 @@ struct VariablesFile {
       return []
     }
     do throws(Problem) {
-      return try Partitioner.counts(counts).partitions(of: name, dtype, known).map { part in
+      return try Partitioner.counts(counts).partitions(of: name, dtype: dtype, shape: known).map {
+        part in
         Variable(
-          part.name, part.dtype, part.shape, partition: part.partition, isInStore: isInStore)
+          part.name, dtype: part.dtype, shape: part.shape, partition: part.partition,
+          isInStore: isInStore)
       }
     } catch {
       cut.note(error.message)

@@ -101,7 +101,7 @@ struct Verification {
     var options = Resolved.Options()
     options.readAgain = true
     _ = try daemon.call { [options] _, timeout throws(WarmstartError) in
-      try checkpoint.resolve(map, variables, options, timeout: timeout)
+      try checkpoint.resolve(assigning: map, to: variables, options: options, timeout: timeout)
     }
   }
 }
@@ -109,9 +109,9 @@ struct Verification {
 /// A tensor that is stored whole, or one stored slice of a tensor.
 private struct Part {
   let tensor: Checkpoint.StoredTensor
-  let slice: Slice?
+  let slice: TensorSlice?
 
-  init(_ tensor: Checkpoint.StoredTensor, _ slice: Slice?) {
+  init(_ tensor: Checkpoint.StoredTensor, _ slice: TensorSlice?) {
     self.tensor = tensor
     self.slice = slice
   }
@@ -125,11 +125,12 @@ private struct Part {
   /// The variable that has just these elements: a partition of the tensor if they are a slice.
   func variable(_ number: Int?) -> Variable {
     guard let slice else {
-      return Variable(tensor.name, tensor.dtype, tensor.shape, isInStore: false)
+      return Variable(tensor.name, dtype: tensor.dtype, shape: tensor.shape, isInStore: false)
     }
     let name = number.map { Name(tensor.name.bytes + Array("/part_\($0)".utf8)) } ?? tensor.name
     let partition = Partition(of: tensor.name, fullShape: tensor.shape, offset: slice.starts)
-    return Variable(name, tensor.dtype, slice.shape, partition: partition, isInStore: false)
+    return Variable(
+      name, dtype: tensor.dtype, shape: slice.shape, partition: partition, isInStore: false)
   }
 }
 

@@ -24,7 +24,8 @@ extension Operation {
             let checkpoint = try Client(socket: path)
               .open("Golden/v2_plain_resource/model.ckpt-1000")
             _ = try checkpoint.resolve(
-              ["bert/embeddings/kernel": "w"], [Variable("w", .float32, [16, 8])])
+              assigning: ["bert/embeddings/kernel": "w"],
+              to: [Variable("w", dtype: .float32, shape: [16, 8])])
           }
         }
       }

@@ -10,40 +10,71 @@ extension Operation {
       let connection = floor_connect(bench.startFloor("ping-pong", 64, 64))
       return { floor_ask(connection, 64, 64) }
     }
-    return Operation(name: "resolve-one", calls: 500, counted: 500, floor: floor) { bench in
+    return Operation(name: "resolve-one", calls: 500, counted: 500, instructed: 200, floor: floor) {
+      bench in
       let client = Client(socket: bench.socketPath)
       let checkpoint = try client.open("Golden/v2_plain_resource/model.ckpt-1000")
-      let variables = [Variable("w", .float32, [16, 8])]
+      let variables = [Variable("w", dtype: .float32, shape: [16, 8])]
       let map: AssignmentMap = ["bert/embeddings/kernel": "w"]
-      _ = try checkpoint.resolve(map, variables)
-      return { try timed { _ = try checkpoint.resolve(map, variables) } }
+      _ = try checkpoint.resolve(assigning: map, to: variables)
+      return { try timed { _ = try checkpoint.resolve(assigning: map, to: variables) } }
     }
   }
 
-  /// A fresh connection that resolves 300 variables and touches one, beside the same bytes in C.
+  /// A fresh connection that resolves 300 variables and reads an element of one of them.
   static var connect300: Operation {
-    let floor = Floor(name: "connect") { bench in
-      let file = open("Golden/v2_many/many.data-00000-of-00001", O_RDONLY | O_CLOEXEC)
-      let path = bench.startFloor("connect", 2 << 10, 20 << 10, file: file)
-      close(file)
-      return { floor_connect_and_map(path, 2 << 10, 20 << 10) }
-    }
-    return Operation(name: "connect-300", counted: 50, floor: floor) { bench in
-      let warm = Client(socket: bench.socketPath)
-      let checkpoint = try warm.open("Golden/v2_many/many")
-      let names = try checkpoint.list().prefix(300).map(\.name)
-      let variables = names.map { Variable($0, .float32, [2]) }
-      _ = try checkpoint.resolve(["/": "/"], variables)
+    Operation(name: "connect-300", counted: 50, floor: connectFloor) { bench in
+      let variables = try warmed(300, bench)
       return {
         try timed {
-          let client = Client(socket: bench.socketPath)
-          let resolved = try client.resolve("Golden/v2_many/many", ["/": "/"], variables)
-          let tensor = resolved.tensors[0]
+          let tensor = try resolvedFresh(variables, bench)[0]
           let values = try tensor.elements(as: Float.self)
           precondition(values[1] == 1)
         }
       }
     }
+  }
+
+  /// A fresh connection that resolves 301 variables and reads the first element of each tensor.
+  static var look300: Operation {
+    Operation(name: "look-300", counted: 50, instructed: 20, floor: connectFloor) { bench in
+      let variables = try warmed(301, bench)
+      return {
+        try timed {
+          var sum: Float = 0
+          for tensor in try resolvedFresh(variables, bench) {
+            sum += try tensor.elements(as: Float.self)[0]
+          }
+          precondition(sum > 0)
+        }
+      }
+    }
+  }
+
+  /// A connection that moves as many bytes as the 300 variables' call, and one mapped file, in C.
+  private static var connectFloor: Floor {
+    Floor(name: "connect") { bench in
+      let file = open("Golden/v2_many/many.data-00000-of-00001", O_RDONLY | O_CLOEXEC)
+      let path = bench.startFloor("connect", 2 << 10, 20 << 10, file: file)
+      close(file)
+      return { floor_connect_and_map(path, 2 << 10, 20 << 10) }
+    }
+  }
+
+  /// Has the daemon load a checkpoint, which it keeps for some time, and returns variables for its
+  /// first tensors.
+  private static func warmed(_ count: Int, _ bench: Bench) throws -> [Variable] {
+    let checkpoint = try Client(socket: bench.socketPath).open("Golden/v2_many/many")
+    let variables = try checkpoint.list().prefix(count).map {
+      Variable($0.name, dtype: .float32, shape: [2])
+    }
+    _ = try checkpoint.resolve(assigning: ["/": "/"], to: variables)
+    return variables
+  }
+
+  private static func resolvedFresh(_ variables: [Variable], _ bench: Bench) throws -> Tensors {
+    let client = Client(socket: bench.socketPath)
+    return try client.resolve("Golden/v2_many/many", assigning: ["/": "/"], to: variables).tensors
   }
 
   /// A checkpoint of 10,000 tensors that nobody has open, on a live connection.
@@ -74,7 +105,7 @@ extension Operation {
       let connection = floor_connect(bench.startFloor("list", 64, 650_000))
       return { floor_ask(connection, 64, 650_000) }
     }
-    return Operation(name: "list", calls: 20, counted: 50, floor: floor) { bench in
+    return Operation(name: "list", calls: 20, counted: 50, instructed: 3, floor: floor) { bench in
       let client = Client(socket: bench.socketPath)
       let checkpoint = try client.open("Golden/v2_many/many")
       return {

@@ -3,54 +3,84 @@ import WarmstartTestSupport
 
 /// What one request of an operation takes, in numbers that do not depend on the machine.
 ///
-/// A daemon and a client, both in processes of their own, do the operation n times, then another
-/// pair does it 2n times: a n-th of the difference is a request, without starts and ends. What
-/// goes to the kernel is read from `strace(1)`, faults from `/proc`, allocations from a preloaded
-/// library.
+/// A daemon and a client, in processes of their own, do the operation n times, and another pair does
+/// it 2n times. The difference divided by n is one request, without starting and ending. Both
+/// processes run under a tool that counts: strace for all but instructions, callgrind for those.
 struct Counts {
   /// By what is counted, for example "daemon system calls".
   let perRequest: [String: Int]
 
+  /// Counts an operation's system calls, bytes, files, page faults and allocations.
   init(_ operation: Operation) throws {
-    let once = try Counts.run(operation, operation.counted)
-    let twice = try Counts.run(operation, 2 * operation.counted)
+    try self.init(operation, operation.counted, Trace.init)
+  }
+
+  /// Counts an operation's instructions.
+  init(instructionsOf operation: Operation) throws {
+    try self.init(operation, operation.instructed, Callgrind.init)
+  }
+
+  private init(
+    _ operation: Operation, _ count: Int, _ tool: (String, URL) throws -> some CountingTool
+  ) throws {
+    let once = try Counts.run(operation, count, tool)
+    let twice = try Counts.run(operation, 2 * count, tool)
     perRequest = twice.merging(once) { twice, once in
-      // What a start takes varies by a page or two: that can be less than nothing.
-      max(0, Int((Double(twice - once) / Double(operation.counted)).rounded()))
+      // Starting takes a page more or less each time, so the difference may be negative.
+      max(0, Int((Double(twice - once) / Double(count)).rounded()))
     }
   }
 
-  /// For people, on one line.
-  var text: String {
-    ["client", "daemon"].map { process in
-      func count(_ what: String) -> Int { perRequest["\(process) \(what)"] ?? 0 }
-      return [
+  /// The counts of an operation for people, on one line.
+  static func text(_ operation: Operation) throws -> String {
+    let counts = try Counts(operation).perRequest
+    let instructions =
+      operation.instructed > 0 ? try Counts(instructionsOf: operation).perRequest : [:]
+    return ["client", "daemon"].map { process in
+      func count(_ what: String) -> Int { counts["\(process) \(what)"] ?? 0 }
+      var columns = [
         "\(process) \(count("system calls")) calls", "\(count("bytes sent")) B sent",
         "\(count("files sent")) files", "\(count("file bytes read")) B read",
         "\(count("minor faults"))+\(count("major faults")) faults",
         "\(count("allocations")) allocations",
-      ].joined(separator: ", ")
+      ]
+      if let number = instructions["\(process) instructions"] {
+        columns.append("\(number) instructions")
+      }
+      return columns.joined(separator: ", ")
     }.joined(separator: " | ")
   }
 
-  private static func run(_ operation: Operation, _ count: Int) throws -> [String: Int] {
+  /// Prints the counts of operations as JSON, for the gate.
+  static func printJSON(_ operations: [Operation], _ count: (Operation) throws -> Counts) throws {
+    let counts = try operations.map { ($0.name, try count($0).perRequest) }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    let json = try encoder.encode(Dictionary(uniqueKeysWithValues: counts))
+    print(String(decoding: json, as: UTF8.self))
+  }
+
+  private static func run(
+    _ operation: Operation, _ count: Int, _ tool: (String, URL) throws -> some CountingTool
+  ) throws -> [String: Int] {
     let directory = FileManager.default.temporaryDirectory
       .appending(path: "warmstart-\(UUID().uuidString.prefix(8))")
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: directory) }
-    let daemonTrace = try Trace("daemon", in: directory)
-    let clientTrace = try Trace("client", in: directory)
-    let daemon = try RunningDaemon(under: daemonTrace.command)
+    let daemonTool = try tool("daemon", directory)
+    let clientTool = try tool("client", directory)
+    let daemon = try RunningDaemon(
+      under: daemonTool.command, program: try daemonTool.program("warmstartd"))
     let client = Process()
     client.executableURL = URL(filePath: "/usr/bin/env")
-    // It says its command to the daemon, which must be the same everywhere.
+    // The client sends its command to the daemon, so the command must be as long everywhere.
     try Bench.prepare(daemon)
     try FileManager.default.createSymbolicLink(
       at: daemon.directory.appending(path: "benchmarks"),
-      withDestinationURL: RunningDaemon.products.appending(path: "warmstart-benchmarks"))
+      withDestinationURL: try clientTool.program("warmstart-benchmarks"))
     client.currentDirectoryURL = daemon.directory
-    client.arguments = clientTrace.command + ["./benchmarks", "--repeat", operation.name]
-    // Whether what is freed lies at the heap's end, and goes back to the kernel, is chance: it stays.
+    client.arguments = clientTool.command + ["./benchmarks", "--repeat", operation.name]
+    // Whether malloc returns freed memory to the kernel is chance, so it never does.
     client.environment = ProcessInfo.processInfo.environment.merging([
       "COUNT": "\(count)", "MALLOC_TRIM_THRESHOLD_": "1000000000",
       "MALLOC_MMAP_THRESHOLD_": "1000000000",
@@ -67,9 +97,21 @@ struct Counts {
     guard daemon.stop() == 0 else {
       throw CountingError(description: "\(operation.name): the daemon failed")
     }
-    return try daemonTrace.counts(daemonFaults)
-      .merging(clientTrace.counts(faults)) { $1 }
+    return try daemonTool.counts(daemonFaults)
+      .merging(clientTool.counts(faults)) { $1 }
   }
+}
+
+/// A tool that runs a process and counts what it does.
+protocol CountingTool {
+  /// What to put before the process's command.
+  var command: [String] { get }
+
+  /// The file to run for one of the programs.
+  func program(_ name: String) throws -> URL
+
+  /// What the process did, which must have ended, by names that start with the process's.
+  func counts(_ faults: PageFaults) throws -> [String: Int]
 }
 
 /// Why nothing could be counted.

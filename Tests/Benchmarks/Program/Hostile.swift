@@ -22,7 +22,7 @@ extension Study {
     }
     let checkpoint = try Client(socket: daemon.socketPath)
       .open(Golden.path("v2_plain_resource/model.ckpt-1000"))
-    let variables = [Variable("w", .float32, [16, 8])]
+    let variables = [Variable("w", dtype: .float32, shape: [16, 8])]
     /// Medians of the resolve and of the ping-pong, over longer than a frame may take.
     func medians() throws -> (resolve: Int64, pingPong: Int64) {
       var pingPongs = Samples()
@@ -31,7 +31,9 @@ extension Study {
         usleep(1000)
         try pingPongs.take(1) { floor_ask(connection, 64, 64) }
         try resolves.take(1) {
-          try timed { _ = try checkpoint.resolve(["bert/embeddings/kernel": "w"], variables) }
+          try timed {
+            _ = try checkpoint.resolve(assigning: ["bert/embeddings/kernel": "w"], to: variables)
+          }
         }
       }
       return (resolves.median, pingPongs.median)

@@ -25,7 +25,7 @@ struct Line {
     if let byteCount = operation.byteCount {
       columns.append(String(format: "| %.1f GB/s", Double(byteCount) / Double(samples.best)))
     }
-    if operation.counted > 0 { columns += ["|", try Counts(operation).text] }
+    if operation.counted > 0 { columns += ["|", try Counts.text(operation)] }
     text = columns.joined(separator: " ")
   }
 

@@ -13,8 +13,10 @@ struct Operation {
   /// How many times a block does it, and how many blocks there are.
   var calls = 100
   var blocks = 20
-  /// How many requests are counted; 0 if counts say nothing about it.
+  /// How many requests are counted, or 0 for an operation whose counts say nothing.
   var counted = 0
+  /// How many requests have their instructions counted, which is slow, or 0.
+  var instructed = 0
   /// How many bytes it handles, if a rate says more than a time.
   var byteCount: Int?
   var floor: Floor?
@@ -26,6 +28,7 @@ struct Operation {
     [
       resolveOne,
       connect300,
+      look300,
       openCold,
       list,
       activation,

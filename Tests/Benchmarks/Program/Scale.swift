@@ -92,7 +92,8 @@ final class Scale {
     let bundle = try LargeCheckpoints.many(Scale.count, to: directory)
     let indexByteCount = try size(of: bundle.index)
     let variables = (0..<Scale.count).map {
-      Variable(Name(LargeCheckpoints.name($0)), .float32, Shape(LargeCheckpoints.shape))
+      Variable(
+        Name(LargeCheckpoints.name($0)), dtype: .float32, shape: Shape(LargeCheckpoints.shape))
     }
     let before = try memory()
     let client = Client(socket: daemon.socketPath)
@@ -113,7 +114,7 @@ final class Scale {
       resolved = min(
         resolved,
         try timed {
-          let answer = try checkpoint?.resolve(["/": "/"], variables)
+          let answer = try checkpoint?.resolve(assigning: ["/": "/"], to: variables)
           precondition(answer?.tensors.count == Scale.count)
         })
     }
@@ -219,7 +220,8 @@ final class Scale {
   private func shards200() throws {
     let bundle = try LargeCheckpoints.many(20_000, shards: 200, to: directory)
     let variables = (0..<20_000).map {
-      Variable(Name(LargeCheckpoints.name($0)), .float32, Shape(LargeCheckpoints.shape))
+      Variable(
+        Name(LargeCheckpoints.name($0)), dtype: .float32, shape: Shape(LargeCheckpoints.shape))
     }
     let client = Client(socket: daemon.socketPath)
     var opened = Int64.max
@@ -229,7 +231,8 @@ final class Scale {
       opened = min(opened, try timed { checkpoint = try client.open(bundle.prefix) })
       var answer: Resolved?
       resolved = min(
-        resolved, try timed { answer = try checkpoint?.resolve(["/": "/"], variables) })
+        resolved,
+        try timed { answer = try checkpoint?.resolve(assigning: ["/": "/"], to: variables) })
       precondition(answer?.tensors.count == 20_000)
       precondition(Set(answer?.tensors.map(\.region.id) ?? []).count == 200)
     }
@@ -245,17 +248,18 @@ final class Scale {
     let cached = try hostMemory("Cached")
     var checkpoint: WarmstartClient.Checkpoint?
     let opened = try timed { checkpoint = try client.open(bundle.prefix) }
-    let last = [Variable("last", .float32, [2])]
+    let last = [Variable("last", dtype: .float32, shape: [2])]
     let far = try timed {
-      guard let tensor = try checkpoint?.resolve(["last": "last"], last).tensors[0] else { return }
+      guard let tensor = try checkpoint?.resolve(assigning: ["last": "last"], to: last).tensors[0]
+      else { return }
       let elements = try tensor.elements(as: Float.self)
       precondition(elements[1] == 2)
     }
     let afterFar = try hostMemory("Cached")
     let size = LargeCheckpoints.hugeByteCount
-    let huge = [Variable("huge", .uint8, [size])]
+    let huge = [Variable("huge", dtype: .uint8, shape: [size])]
     let verified = try timed {
-      let tensor = try checkpoint?.resolve(["huge": "huge"], huge).tensors[0]
+      let tensor = try checkpoint?.resolve(assigning: ["huge": "huge"], to: huge).tensors[0]
       precondition(tensor?.byteCount == size)
     }
     let afterHuge = try hostMemory("Cached")

@@ -1,11 +1,10 @@
 import Foundation
 import WarmstartTestSupport
 
-/// What a process asked of the kernel and of malloc, thread by thread.
+/// Counts what a process asks of the kernel and of malloc, thread by thread.
 ///
-/// See `strace(1)`.
-struct Trace {
-  /// What to run the process under.
+/// See `strace(1)`. Allocations are counted by a preloaded library.
+struct Trace: CountingTool {
   let command: [String]
   private let name: String
   private let directory: URL
@@ -26,7 +25,8 @@ struct Trace {
     ]
   }
 
-  /// What the process did, which must have ended.
+  func program(_ name: String) -> URL { RunningDaemon.products.appending(path: name) }
+
   func counts(_ faults: PageFaults) throws -> [String: Int] {
     var calls = 0
     var sent = 0

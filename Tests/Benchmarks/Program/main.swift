@@ -2,10 +2,10 @@ import Foundation
 
 // Measures operations beside what the kernel makes one pay for them in C, in the same run.
 //
-// usage: warmstart-benchmarks [--counts] [NAME,...]
+// usage: warmstart-benchmarks [--counts | --instructions] [NAME,...]
 //        COUNT=N warmstart-benchmarks --repeat NAME   (how it calls itself)
 //
-// With --counts it takes no times and prints the counts as JSON.
+// With --counts or --instructions it takes no times and prints counts as JSON.
 
 var arguments = CommandLine.arguments.dropFirst()
 
@@ -18,13 +18,11 @@ case "--repeat":
   for _ in 0..<count { _ = try body() }
   print(PageFaults().report)
 case "--counts":
-  var counts: [String: [String: Int]] = [:]
-  for operation in Operation.wanted(arguments.dropFirst().first) where operation.counted > 0 {
-    counts[operation.name] = try Counts(operation).perRequest
-  }
-  let encoder = JSONEncoder()
-  encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-  print(String(decoding: try encoder.encode(counts), as: UTF8.self))
+  let operations = Operation.wanted(arguments.dropFirst().first).filter { $0.counted > 0 }
+  try Counts.printJSON(operations) { try Counts($0) }
+case "--instructions":
+  let operations = Operation.wanted(arguments.dropFirst().first).filter { $0.instructed > 0 }
+  try Counts.printJSON(operations) { try Counts(instructionsOf: $0) }
 case let names:
   let operations = Operation.wanted(names)
   if !operations.isEmpty {

@@ -1,6 +1,6 @@
 import WarmstartTensorModel
 
-private typealias Tensor = (name: Name, dtype: DataType, shape: Shape, slices: [Slice])
+private typealias Tensor = (name: Name, dtype: DataType, shape: Shape, slices: [TensorSlice])
 
 /// Resolves maps of any kind, and compares small ones with what the reference says.
 func fuzzAssignmentMap(_ bytes: [UInt8]) {
@@ -60,17 +60,19 @@ extension Choices {
     let (name, dtype) = (name(), dtype())
     switch below(4) {
     case 0:
-      return [Variable(name, dtype, flag() ? shape() : nil, isInStore: below(4) > 0)]
+      return [Variable(name, dtype: dtype, shape: flag() ? shape() : nil, isInStore: below(4) > 0)]
     case 1:
       let full = shape()
       let part = slice(full.rank)
       let partition = Partition(of: self.name(), fullShape: full, offset: part.starts)
-      return [Variable(name, dtype, part.shape, partition: partition)]
+      return [Variable(name, dtype: dtype, shape: part.shape, partition: partition)]
     default:
       let shape = shape()
       // A trainer may cut its own variable in 2^18: that is its memory, beyond what a request may take.
       guard shape.lengths.allSatisfy({ $0 <= 1 << 16 }) else { return [] }
-      guard let parts = try? partitioner().partitions(of: name, dtype, shape) else { return [] }
+      guard let parts = try? partitioner().partitions(of: name, dtype: dtype, shape: shape) else {
+        return []
+      }
       check(parts.allSatisfy { $0.slice?.fits(shape) ?? false }, "partitions of the variable")
       let sum = parts.reduce(0) { $0 + ($1.shape?.elementCount ?? 0) }
       check(sum == shape.elementCount, "partitions that cover the variable")
@@ -118,8 +120,8 @@ extension Choices {
 }
 
 extension Variable {
-  fileprivate var slice: Slice? {
+  fileprivate var slice: TensorSlice? {
     guard let shape, let partition else { return nil }
-    return Slice(starts: partition.offset, counts: Array(shape.lengths))
+    return TensorSlice(starts: partition.offset, counts: Array(shape.lengths))
   }
 }

@@ -28,10 +28,12 @@ func fuzzBundle(_ bytes: [UInt8]) {
 }
 
 /// Resolves a variable that is a tensor or a slice of one, and decides where its bytes are.
-private func place(_ tensor: Int, _ slice: Slice?, of checkpoint: Checkpoint, in files: FileSet) {
+private func place(
+  _ tensor: Int, _ slice: TensorSlice?, of checkpoint: Checkpoint, in files: FileSet
+) {
   let (name, shape) = (checkpoint.catalog.name(tensor), checkpoint.catalog.shape(tensor))
   let variable = Variable(
-    "variable", checkpoint.catalog.dtype(tensor), slice?.shape ?? shape,
+    "variable", dtype: checkpoint.catalog.dtype(tensor), shape: slice?.shape ?? shape,
     partition: slice.map { Partition(of: name, fullShape: shape, offset: $0.starts) })
   let target: AssignmentMap.Target = slice == nil ? "variable" : .variables(["variable"])
   guard

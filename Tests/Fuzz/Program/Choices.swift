@@ -44,9 +44,9 @@ struct Choices {
   /// The length of an axis that a checkpoint may have.
   mutating func stored() -> Shape { Shape(shape().lengths.map { max($0, 0) }) }
 
-  mutating func slice(_ rank: Int) -> Slice {
+  mutating func slice(_ rank: Int) -> TensorSlice {
     let numbers = (0..<rank).map { _ in (number(), number()) }
-    return Slice(starts: numbers.map(\.0), counts: numbers.map(\.1))
+    return TensorSlice(starts: numbers.map(\.0), counts: numbers.map(\.1))
   }
 
   mutating func partitioner() -> Partitioner {

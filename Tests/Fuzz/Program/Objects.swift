@@ -63,7 +63,7 @@ private func resolve(_ graph: ObjectGraph) {
   for name in stored { catalog.append(name, .float32, [2]) }
   catalog.index()
   var names = FullNames(graph, in: catalog)
-  let variables = VariableList([Variable("v", .float32, [2], isInStore: false)])
+  let variables = VariableList([Variable("v", dtype: .float32, shape: [2], isInStore: false)])
   for (name, standsFor) in keys.prefix(64) {
     let map = AssignmentMap([.init(name, .variable("v"))])
     do throws(Problems) {

@@ -40,7 +40,8 @@ private func files(of bytes: [UInt8]) -> FileSet {
 /// The bytes that a client gets of a tensor whose variable resolves; nil if it gets an error.
 private func read(_ tensor: Int, of checkpoint: Checkpoint, in files: FileSet) -> [UInt8]? {
   let (name, shape) = (checkpoint.catalog.name(tensor), checkpoint.catalog.shape(tensor))
-  let variable = Variable("v", checkpoint.catalog.dtype(tensor), shape, isInStore: false)
+  let variable = Variable(
+    "v", dtype: checkpoint.catalog.dtype(tensor), shape: shape, isInStore: false)
   var loading = Loading(checkpoint, files) {}
   guard
     (try? Resolution.resolve(

@@ -18,16 +18,21 @@ public final class RunningDaemon: @unchecked Sendable {
 
   /// Starts the daemon that was built with the tests and waits until it can be connected to.
   ///
-  /// A tool, such as a tracer, is a command that becomes the daemon which it is told to run. What the
-  /// daemon tells operators is seen, unless it is not to be heard.
+  /// - Parameters:
+  ///   - arguments: options for the daemon, after its socket.
+  ///   - tool: a command, for example a tracer, that runs the daemon in its own process.
+  ///   - program: another build of the daemon.
+  ///   - isHeard: whether the daemon's log goes to this process's standard error.
+  /// - Throws: `Failure` if the daemon ends before it listens.
   public init(
-    _ arguments: [String] = [], under tool: [String] = [], isHeard: Bool = true
+    _ arguments: [String] = [], under tool: [String] = [], program: URL? = nil,
+    isHeard: Bool = true
   ) throws {
     directory = FileManager.default.temporaryDirectory
       .appending(path: "warmstart-\(UUID().uuidString.prefix(8))")
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     socketPath = directory.appending(path: "s").path(percentEncoded: false)
-    let program = RunningDaemon.products.appending(path: "warmstartd")
+    let program = program ?? RunningDaemon.products.appending(path: "warmstartd")
     process.executableURL = URL(filePath: "/usr/bin/env")
     process.arguments =
       tool + [program.path(percentEncoded: false), "--socket", socketPath] + arguments

@@ -12,7 +12,7 @@ import WarmstartWire
 /// A client's timeout covers all that it may have to wait for.
 @Suite(.serialized) struct DeadlineTests {
   private static let variables = (0..<20_000).map {
-    Variable(Name("a/variable/\($0)"), .float32, [4])
+    Variable(Name("a/variable/\($0)"), dtype: .float32, shape: [4])
   }
 
   /// Asserts that the body waits until its time is over, and no longer than somebody would.
@@ -117,7 +117,7 @@ import WarmstartWire
     let golden = Golden.path("v2_plain_resource/model.ckpt-1000")
     expectDeadline {
       _ = try client.resolve(
-        golden, ["/": "/"], Self.variables, timeout: .milliseconds(300))
+        golden, assigning: ["/": "/"], to: Self.variables, timeout: .milliseconds(300))
     }
     #expect(impostor.failures() == [])
   }
@@ -133,8 +133,9 @@ import WarmstartWire
     let ended = Monitor(false)
     try Thread.detach {
       _ = try? client.resolve(
-        slow.prefix, ["slow": .variable("v")],
-        [Variable("v", .uint8, [1 << 40], isInStore: false)], timeout: .milliseconds(500))
+        slow.prefix, assigning: ["slow": .variable("v")],
+        to: [Variable("v", dtype: .uint8, shape: [1 << 40], isInStore: false)],
+        timeout: .milliseconds(500))
       ended.notifying { $0 = true }
     }
     pause(milliseconds: 100)

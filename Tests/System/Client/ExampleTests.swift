@@ -15,9 +15,9 @@ import WarmstartTestSupport
 
     let client = Client(socket: socketPath, label: "fine-tune")
     let variables = try Partitioner.fixedSize(shards: 4)
-      .partitions(of: "student/embeddings/word_embeddings", .float32, [8192, 256])
+      .partitions(of: "student/embeddings/word_embeddings", dtype: .float32, shape: [8192, 256])
     let resolved = try client.resolve(
-      path, ["bert/embeddings/": "student/embeddings/"], variables)
+      path, assigning: ["bert/embeddings/": "student/embeddings/"], to: variables)
     for tensor in resolved.tensors {
       let weights = try tensor.elements(as: Float.self)
       print(tensor.variable.name, tensor.shape, weights[0])

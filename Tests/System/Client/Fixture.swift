@@ -98,7 +98,7 @@ struct Fixture {
   {
     (
       AssignmentMap([.init(tensor, .variable("v"))]),
-      [Variable("v", dtype, shape, isInStore: false)]
+      [Variable("v", dtype: dtype, shape: shape, isInStore: false)]
     )
   }
 }

@@ -47,7 +47,8 @@ import WarmstartTestSupport
     var map = AssignmentMap([])
     for (name, tensor) in readable.sorted(by: { Name($0.key) < Name($1.key) }) {
       let dtype = try #require(DataType(name: tensor.dtype))
-      variables.append(Variable(Name(name), dtype, Shape(tensor.shape), isInStore: false))
+      variables.append(
+        Variable(Name(name), dtype: dtype, shape: Shape(tensor.shape), isInStore: false))
       map.pairs.append(AssignmentMap.Pair(Name(name), .variable(Name(name))))
     }
     var options = Resolved.Options()
@@ -55,7 +56,7 @@ import WarmstartTestSupport
     options.alignment = sealed ? 64 : 0
     // Of some checkpoints no tensor is readable.
     options.lenient = true
-    let resolved = try checkpoint.resolve(map, variables, options)
+    let resolved = try checkpoint.resolve(assigning: map, to: variables, options: options)
     #expect(resolved.tensors.count == readable.count)
     let other = resolved.tensors.filter { tensor in
       let expected = golden.tensors[String(decoding: tensor.tensor.bytes, as: UTF8.self)]
@@ -77,7 +78,7 @@ import WarmstartTestSupport
         let what = "\(id) \(name) '\(read.spec)'"
         let map = AssignmentMap([AssignmentMap.Pair(Name(name), variable.target)])
         let answer = Result { () throws(WarmstartError) in
-          try checkpoint.resolve(map, [variable.declared])
+          try checkpoint.resolve(assigning: map, to: [variable.declared])
         }
         switch answer {
         case .success(let resolved):
@@ -101,9 +102,13 @@ import WarmstartTestSupport
     let clients = (0..<10).map { _ in Client(socket: daemon.socketPath) }
     var resolved: [Resolved] = []
     for client in clients {
-      let variables = [Variable("emb", .float32, [10, 6]), Variable("w", .float32, [2])]
+      let variables = [
+        Variable("emb", dtype: .float32, shape: [10, 6]),
+        Variable("w", dtype: .float32, shape: [2]),
+      ]
       resolved.append(
-        try client.resolve(Golden.path("v1_partitioned/model"), ["/": "/"], variables))
+        try client.resolve(
+          Golden.path("v1_partitioned/model"), assigning: ["/": "/"], to: variables))
     }
     let counters = try clients[0].status().counters.reduce(into: [:]) { $0[$1.name] = $1.value }
     #expect(counters["indexes_parsed"] == 1)
@@ -142,7 +147,7 @@ import WarmstartTestSupport
     _ name: String, _ dtype: DataType, _ shape: [Int], _ spec: String
   ) -> (declared: Variable, target: AssignmentMap.Target) {
     guard !spec.isEmpty else {
-      return (Variable("v", dtype, Shape(shape), isInStore: false), .variable("v"))
+      return (Variable("v", dtype: dtype, shape: Shape(shape), isInStore: false), .variable("v"))
     }
     var words = spec.split(separator: " ").map(String.init)
     let extents = words.removeLast().split(separator: ":")
@@ -156,7 +161,8 @@ import WarmstartTestSupport
     }
     let partition = Partition(of: Name(name), fullShape: Shape(full), offset: offset)
     return (
-      Variable("v/part_0", dtype, Shape(lengths), partition: partition), .variables(["v/part_0"])
+      Variable("v/part_0", dtype: dtype, shape: Shape(lengths), partition: partition),
+      .variables(["v/part_0"])
     )
   }
 

@@ -98,16 +98,16 @@ import WarmstartTestSupport
 
   @Test func `variables of a Keras model are found by their names as by their keys`() throws {
     let checkpoint = try client.open(Golden.path("tf2_keras/k"))
-    let kernel = Variable("m/kernel", .float32, [4, 3])
-    let bias = Variable("m/bias", .float32, [3])
+    let kernel = Variable("m/kernel", dtype: .float32, shape: [4, 3])
+    let bias = Variable("m/bias", dtype: .float32, shape: [3])
     let named = try checkpoint.resolve(
-      ["sequential/d1/": "m/"], [kernel, bias], Self.byName)
+      assigning: ["sequential/d1/": "m/"], to: [kernel, bias], options: Self.byName)
     #expect(named.tensors.count == 2)
     let keyed = try checkpoint.resolve(
-      [
+      assigning: [
         "optimizer/_trainable_variables/0/.ATTRIBUTES/VARIABLE_VALUE": "m/kernel",
         "optimizer/_trainable_variables/1/.ATTRIBUTES/VARIABLE_VALUE": "m/bias",
-      ], [kernel, bias])
+      ], to: [kernel, bias])
     for name in [kernel.name, bias.name] {
       let first = try #require(named[name])
       let second = try #require(keyed[name])
@@ -115,33 +115,41 @@ import WarmstartTestSupport
       #expect(first.tensor == second.tensor)
     }
     // The same question again, which the daemon remembers; and without the names, which is another.
-    let again = try checkpoint.resolve(["sequential/d1/": "m/"], [kernel, bias], Self.byName)
+    let again = try checkpoint.resolve(
+      assigning: ["sequential/d1/": "m/"], to: [kernel, bias], options: Self.byName)
     #expect(again.tensors.map(\.tensor) == named.tensors.map(\.tensor))
-    let error = refusal { _ = try checkpoint.resolve(["sequential/d1/": "m/"], [kernel, bias]) }
+    let error = refusal {
+      _ = try checkpoint.resolve(assigning: ["sequential/d1/": "m/"], to: [kernel, bias])
+    }
     #expect(error?.reason == "TENSOR_NOT_FOUND")
   }
 
   @Test func `partitions take their part of a tensor found by name`() throws {
-    let variables = try Partitioner.fixedSize(shards: 2).partitions(of: "m", .float32, [4, 3])
+    let variables = try Partitioner.fixedSize(shards: 2).partitions(
+      of: "m", dtype: .float32, shape: [4, 3])
     let resolved = try client.resolve(
-      Golden.path("tf2_keras/k"), ["sequential/d1/kernel": "m"], variables, Self.byName)
+      Golden.path("tf2_keras/k"), assigning: ["sequential/d1/kernel": "m"], to: variables,
+      options: Self.byName)
     let whole = try client.resolve(
-      Golden.path("tf2_keras/k"), ["sequential/d1/kernel": "w"],
-      [Variable("w", .float32, [4, 3])], Self.byName)
+      Golden.path("tf2_keras/k"), assigning: ["sequential/d1/kernel": "w"],
+      to: [Variable("w", dtype: .float32, shape: [4, 3])], options: Self.byName)
     #expect(resolved.tensors.flatMap(\.array) == whole["w"]?.array)
   }
 
   @Test func `names that several unnamed variables have are refused`() throws {
     let checkpoint = try client.open(Golden.path("tf2_object/ckpt-1"))
     let error = refusal {
-      _ = try checkpoint.resolve(["Variable": "v"], [Variable("v", .float32, [])], Self.byName)
+      _ = try checkpoint.resolve(
+        assigning: ["Variable": "v"], to: [Variable("v", dtype: .float32, shape: [])],
+        options: Self.byName)
     }
     #expect(error?.reason == "AMBIGUOUS_NAME")
     #expect(error?.code == .invalidArgument)
     #expect(error?.message.contains("d/a.Sb/.ATTRIBUTES/VARIABLE_VALUE") == true)
     // Whose name it is alone is found all the same.
-    let kernel = Variable("v", .float32, [4, 2])
-    let resolved = try checkpoint.resolve(["dense/kernel": "v"], [kernel], Self.byName)
+    let kernel = Variable("v", dtype: .float32, shape: [4, 2])
+    let resolved = try checkpoint.resolve(
+      assigning: ["dense/kernel": "v"], to: [kernel], options: Self.byName)
     #expect(resolved["v"]?.tensor == "net/w/.ATTRIBUTES/VARIABLE_VALUE")
   }
 
@@ -230,7 +238,9 @@ import WarmstartTestSupport
     for error in [
       refusal { _ = try checkpoint.objects() },
       refusal {
-        _ = try checkpoint.resolve(["x": "v"], [Variable("v", .float32, [5, 4])], Self.byName)
+        _ = try checkpoint.resolve(
+          assigning: ["x": "v"], to: [Variable("v", dtype: .float32, shape: [5, 4])],
+          options: Self.byName)
       },
     ] {
       #expect(error?.reason == "TENSOR_NOT_FOUND")
@@ -262,13 +272,18 @@ import WarmstartTestSupport
     for error in [
       refusal { _ = try checkpoint.objects() },
       refusal {
-        _ = try checkpoint.resolve(["a": "v"], [Variable("v", .float32, [2])], Self.byName)
+        _ = try checkpoint.resolve(
+          assigning: ["a": "v"], to: [Variable("v", dtype: .float32, shape: [2])],
+          options: Self.byName)
       },
     ] {
       #expect(error?.reason == "CORRUPT")
       #expect(error?.message.contains("_CHECKPOINTABLE_OBJECT_GRAPH is no object graph") == true)
     }
-    #expect(try checkpoint.resolve(["a": "v"], [Variable("v", .float32, [2])]).tensors.count == 1)
+    #expect(
+      try checkpoint.resolve(
+        assigning: ["a": "v"], to: [Variable("v", dtype: .float32, shape: [2])]
+      ).tensors.count == 1)
   }
 
   @Test func `names of one tensor of many axes are refused for what they would take`() throws {
@@ -314,7 +329,9 @@ import WarmstartTestSupport
     let checkpoint = try open([], ["a"])
     #expect(try checkpoint.objects() == [])
     let error = refusal {
-      _ = try checkpoint.resolve(["a": "v"], [Variable("v", .float32, [2])], Self.byName)
+      _ = try checkpoint.resolve(
+        assigning: ["a": "v"], to: [Variable("v", dtype: .float32, shape: [2])],
+        options: Self.byName)
     }
     #expect(error?.reason == "TENSOR_NOT_FOUND")
   }

@@ -23,7 +23,8 @@ import WarmstartTestSupport
     let (map, variables) = Fixture.whole(tensor, shape, dtype)
     var options = Resolved.Options()
     change(&options)
-    return try #require(try checkpoint.resolve(map, variables, options).tensors.first)
+    return try #require(
+      try checkpoint.resolve(assigning: map, to: variables, options: options).tensors.first)
   }
 
   @Test func `an aligned tensor is the file's own page cache`() throws {
@@ -77,10 +78,10 @@ import WarmstartTestSupport
 
   @Test func `a client that takes strides gets the file's bytes`() throws {
     let variables = try Partitioner.fixedSize(shards: 2, axis: 1)
-      .partitions(of: "w", .float32, [64, 32])
+      .partitions(of: "w", dtype: .float32, shape: [64, 32])
     var options = Resolved.Options()
     options.strides = true
-    let resolved = try checkpoint.resolve(["a": "w"], variables, options)
+    let resolved = try checkpoint.resolve(assigning: ["a": "w"], to: variables, options: options)
     for (part, tensor) in resolved.tensors.enumerated() {
       #expect(tensor.region.kind == .file)
       #expect(tensor.strides == [128, 4])
@@ -143,7 +144,8 @@ import WarmstartTestSupport
     #expect(shared.array == Fixture.floats(2048))
     let stranger = try Client(socket: daemon.socketPath).open(bundle.prefix)
     let (map, variables) = Fixture.whole(name, [64, 32])
-    #expect(try stranger.resolve(map, variables).tensors[0].array == Fixture.floats(2048))
+    #expect(
+      try stranger.resolve(assigning: map, to: variables).tensors[0].array == Fixture.floats(2048))
     let file = try Data(contentsOf: URL(filePath: bundle.shards[0]))
     #expect(Array(file.prefix(8192)) == Fixture.floats(2048))
   }
@@ -158,7 +160,7 @@ import WarmstartTestSupport
     func tensor() throws -> Tensor {
       let checkpoint = try Client(socket: daemon.socketPath).open(bundle.prefix)
       let (map, variables) = Fixture.whole("cut", [64, 32])
-      return try checkpoint.resolve(map, variables).tensors[0]
+      return try checkpoint.resolve(assigning: map, to: variables).tensors[0]
     }
     #expect(try tensor().array == Fixture.floats(2048))
   }
@@ -167,16 +169,19 @@ import WarmstartTestSupport
 
   @Test func `missing tensors are skipped only if asked, unused pairs are told`() throws {
     let variables = [
-      Variable("dense/x", .int32, [3]), Variable("dense/y", .int32, [3]),
-      Variable("lonely", .float32, [4]),
+      Variable("dense/x", dtype: .int32, shape: [3]),
+      Variable("dense/y", dtype: .int32, shape: [3]),
+      Variable("lonely", dtype: .float32, shape: [4]),
     ]
     let map = AssignmentMap([.init("scope/", .name("dense/")), .init("gone", .name("lonely"))])
-    let error = #expect(throws: WarmstartError.self) { try checkpoint.resolve(map, variables) }
+    let error = #expect(throws: WarmstartError.self) {
+      try checkpoint.resolve(assigning: map, to: variables)
+    }
     #expect(error?.reason == "TENSOR_NOT_FOUND")
     #expect(error?.problemCount ?? 0 >= 2)
     var options = Resolved.Options()
     options.skipMissing = true
-    let resolved = try checkpoint.resolve(map, variables, options)
+    let resolved = try checkpoint.resolve(assigning: map, to: variables, options: options)
     #expect(resolved.tensors.map(\.variable.name) == ["dense/x"])
     #expect(Set(resolved.skipped.map(\.variable.name)) == ["dense/y", "lonely"])
     #expect(Set(resolved.skipped.map(\.tensor)) == ["scope/y", "gone"])
@@ -186,11 +191,13 @@ import WarmstartTestSupport
 
   @Test func `nothing is granted if anything is wrong`() throws {
     let variables = [
-      Variable("p", .float32, [4], isInStore: false),
-      Variable("q", .float32, [5], isInStore: false),
+      Variable("p", dtype: .float32, shape: [4], isInStore: false),
+      Variable("q", dtype: .float32, shape: [5], isInStore: false),
     ]
     let map = AssignmentMap([.init("odd", .variable("p")), .init("a", .variable("q"))])
-    let error = #expect(throws: WarmstartError.self) { try checkpoint.resolve(map, variables) }
+    let error = #expect(throws: WarmstartError.self) {
+      try checkpoint.resolve(assigning: map, to: variables)
+    }
     #expect(error?.reason == "SHAPE_MISMATCH")
     #expect(error?.problems.first?.variable == "q")
   }
@@ -199,11 +206,15 @@ import WarmstartTestSupport
     let client = Client(socket: daemon.socketPath)
     for offset in [[], [0], [0, 0, 0]] {
       let partition = Partition(of: "w", fullShape: [64, 32], offset: offset)
-      let variables = [Variable("w/part_0", .float32, [64, 32], partition: partition)]
+      let variables = [
+        Variable("w/part_0", dtype: .float32, shape: [64, 32], partition: partition)
+      ]
       let errors = [
-        #expect(throws: WarmstartError.self) { try checkpoint.resolve(["a": "w"], variables) },
         #expect(throws: WarmstartError.self) {
-          try client.resolve(bundle.prefix, ["a": "w"], variables)
+          try checkpoint.resolve(assigning: ["a": "w"], to: variables)
+        },
+        #expect(throws: WarmstartError.self) {
+          try client.resolve(bundle.prefix, assigning: ["a": "w"], to: variables)
         },
       ]
       for error in errors {
@@ -215,23 +226,30 @@ import WarmstartTestSupport
   }
 
   @Test func `axes are counted from 0 in whatever is resolved or listed`() throws {
-    let variables = [Variable("x", .float32, [64, 32]), Variable("y", .float32, [64, 32])]
-    let resolved = try checkpoint.resolve(["a": "x", "cut": "y"], variables)
+    let variables = [
+      Variable("x", dtype: .float32, shape: [64, 32]),
+      Variable("y", dtype: .float32, shape: [64, 32]),
+    ]
+    let resolved = try checkpoint.resolve(assigning: ["a": "x", "cut": "y"], to: variables)
     for tensor in resolved.tensors { #expect(tensor.shape.lengths[1] == 32) }
     for tensor in try checkpoint.list() { #expect(tensor.shape.lengths.startIndex == 0) }
   }
 
   @Test func `every variable that got bytes is found by its name, and no other`() throws {
-    let parts = try Partitioner.fixedSize(shards: 4).partitions(of: "w", .float32, [64, 32])
-    let variables = parts + [Variable("odd", .float32, [4]), Variable("idle", .float32, [9])]
-    let resolved = try checkpoint.resolve(["a": "w", "odd": "odd"], variables)
+    let parts = try Partitioner.fixedSize(shards: 4).partitions(
+      of: "w", dtype: .float32, shape: [64, 32])
+    let variables =
+      parts + [
+        Variable("odd", dtype: .float32, shape: [4]), Variable("idle", dtype: .float32, shape: [9]),
+      ]
+    let resolved = try checkpoint.resolve(assigning: ["a": "w", "odd": "odd"], to: variables)
     #expect(resolved.tensors.map(\.variable.name) == variables.dropLast().map(\.name))
     for tensor in resolved.tensors {
       let found = try #require(resolved[tensor.variable.name])
       #expect(found.variable == tensor.variable)
       #expect(found.offset == tensor.offset && found.slice == tensor.slice)
     }
-    #expect(resolved["w/part_2"]?.slice == Slice(starts: [32, 0], counts: [16, 32]))
+    #expect(resolved["w/part_2"]?.slice == TensorSlice(starts: [32, 0], counts: [16, 32]))
     for name in ["w", "idle", "a", ""] as [Name] { #expect(resolved[name] == nil) }
   }
 
@@ -241,7 +259,7 @@ import WarmstartTestSupport
     let client = Client(socket: daemon.socketPath, label: "one call")
     let observer = Client(socket: daemon.socketPath)
     let (map, variables) = Fixture.whole("a", [64, 32])
-    var resolved: Resolved? = try client.resolve(bundle.prefix, map, variables)
+    var resolved: Resolved? = try client.resolve(bundle.prefix, assigning: map, to: variables)
     let mine = try #require(try observer.status().clients.first { $0.label == "one call" })
     // Hello is the other.
     #expect(mine.callCount == 2)
@@ -272,12 +290,12 @@ import WarmstartTestSupport
     let (map, variables) = Fixture.whole("gone", [4])
     for _ in 0..<3 {
       let error = #expect(throws: WarmstartError.self) {
-        try client.resolve(bundle.prefix, map, variables)
+        try client.resolve(bundle.prefix, assigning: map, to: variables)
       }
       #expect(error?.reason == "TENSOR_NOT_FOUND")
     }
     let error = #expect(throws: WarmstartError.self) {
-      try client.resolve(bundle.prefix + "-9", map, variables)
+      try client.resolve(bundle.prefix + "-9", assigning: map, to: variables)
     }
     #expect(error?.reason == "CHECKPOINT_NOT_FOUND")
     #expect(try client.status().leaseCount == 1)
@@ -286,8 +304,8 @@ import WarmstartTestSupport
   @Test func `what one call opens is resolved again by its handle`() throws {
     let client = Client(socket: daemon.socketPath)
     let (map, variables) = Fixture.whole("odd", [4])
-    let first = try client.resolve(bundle.prefix, map, variables)
-    let again = try first.checkpoint.resolve(map, variables)
+    let first = try client.resolve(bundle.prefix, assigning: map, to: variables)
+    let again = try first.checkpoint.resolve(assigning: map, to: variables)
     #expect(again.tensors[0].array == Fixture.floats(4))
     #expect(try client.status().leaseCount == 2)
     #expect(try counter("indexes_parsed", client) == 1)
@@ -321,11 +339,14 @@ import WarmstartTestSupport
     let client = Client(socket: daemon.socketPath)
     let wide = try client.open(bundle.prefix)
     #expect(wide.tensorCount == 200)
-    let variables = (0..<200).map { Variable(Name("t\($0)"), .float32, [1]) }
-    let resolved = try wide.resolve(["/": "/"], variables)
+    let variables = (0..<200).map { Variable(Name("t\($0)"), dtype: .float32, shape: [1]) }
+    let resolved = try wide.resolve(assigning: ["/": "/"], to: variables)
     #expect(resolved.tensors.map { $0.array[0] } == (0..<200).map { UInt8($0) })
-    #expect(try wide.resolve(["/": "/"], variables, .sealedOnly).tensors.count == 200)
-    #expect(try client.resolve(bundle.prefix, ["/": "/"], variables).tensors.count == 200)
+    #expect(
+      try wide.resolve(assigning: ["/": "/"], to: variables, options: .sealedOnly).tensors.count
+        == 200)
+    #expect(
+      try client.resolve(bundle.prefix, assigning: ["/": "/"], to: variables).tensors.count == 200)
   }
 
   @Test func `a small tensor at the end of a 100 GiB file is read alone`() throws {
@@ -341,16 +362,16 @@ import WarmstartTestSupport
       options.sealed = sealed
       for (name, bytes) in [("far", floatsAt(9)), ("near", floatsAt(0))] as [(Name, [UInt8])] {
         let (map, variables) = Fixture.whole(name, [4])
-        let tensor = try far.resolve(map, variables, options).tensors[0]
+        let tensor = try far.resolve(assigning: map, to: variables, options: options).tensors[0]
         #expect(tensor.region.kind == (sealed ? .arena : .file))
         #expect(tensor.array == bytes)
       }
     }
     // Both at once are one mapping of 100 GiB of addresses, not of memory.
     let variables = [
-      Variable("far", .float32, [4]), Variable("near", .float32, [4]),
+      Variable("far", dtype: .float32, shape: [4]), Variable("near", dtype: .float32, shape: [4]),
     ]
-    let both = try far.resolve(["/": "/"], variables)
+    let both = try far.resolve(assigning: ["/": "/"], to: variables)
     #expect(both.tensors.map(\.array) == [floatsAt(9), floatsAt(0)])
   }
 

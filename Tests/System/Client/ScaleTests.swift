@@ -18,7 +18,8 @@ import WarmstartTestSupport
 
   private func variables(_ count: Int) -> [Variable] {
     (0..<count).map {
-      Variable(Name(LargeCheckpoints.name($0)), .float32, Shape(LargeCheckpoints.shape))
+      Variable(
+        Name(LargeCheckpoints.name($0)), dtype: .float32, shape: Shape(LargeCheckpoints.shape))
     }
   }
 
@@ -39,16 +40,18 @@ import WarmstartTestSupport
     let names = (0..<count).map { Name(LargeCheckpoints.name($0)) }
     #expect(try checkpoint.list().map(\.name) == names)
     let variables = variables(count)
-    try expectNumbered(try checkpoint.resolve(["/": "/"], variables), count)
-    let shuffled = try checkpoint.resolve(["/": "/"], variables.shuffled())
+    try expectNumbered(try checkpoint.resolve(assigning: ["/": "/"], to: variables), count)
+    let shuffled = try checkpoint.resolve(assigning: ["/": "/"], to: variables.shuffled())
     #expect(shuffled.tensors.allSatisfy { $0.tensor == $0.variable.name })
     let pairs = variables.map { AssignmentMap.Pair($0.name, .variable($0.name)) }
-    try expectNumbered(try checkpoint.resolve(AssignmentMap(pairs), variables), count)
+    try expectNumbered(
+      try checkpoint.resolve(assigning: AssignmentMap(pairs), to: variables), count)
   }
 
   @Test func `200 shards are opened and resolved`() throws {
     let bundle = try LargeCheckpoints.many(1000, shards: 200, to: directory.path)
-    let resolved = try client.open(bundle.prefix).resolve(["/": "/"], variables(1000))
+    let resolved = try client.open(bundle.prefix).resolve(
+      assigning: ["/": "/"], to: variables(1000))
     try expectNumbered(resolved, 1000)
     #expect(Set(resolved.tensors.map(\.region.id)).count == 200)
   }
@@ -87,8 +90,10 @@ import WarmstartTestSupport
     let checkpoint = try client.open(bundle.prefix)
     let before = try byteCountRead()
     let resolved = try checkpoint.resolve(
-      ["last": "last", "first": "first"],
-      [Variable("last", .float32, [2]), Variable("first", .uint8, [3])])
+      assigning: ["last": "last", "first": "first"],
+      to: [
+        Variable("last", dtype: .float32, shape: [2]), Variable("first", dtype: .uint8, shape: [3]),
+      ])
     #expect(try byteCountRead() - before < 1 << 20)
     let last = resolved.tensors[0]
     let elements = try last.elements(as: Float.self)
@@ -105,7 +110,8 @@ import WarmstartTestSupport
     let before = try privateByteCount()
     var checkpoint: WarmstartClient.Checkpoint? = try client.open(bundle.prefix)
     // What is resolved holds the checkpoint as well.
-    #expect(try checkpoint?.resolve(["/": "/"], variables(count)).tensors.count == count)
+    #expect(
+      try checkpoint?.resolve(assigning: ["/": "/"], to: variables(count)).tensors.count == count)
     let index = try #require(FileManager.default.contents(atPath: bundle.index)).count
     #expect(try settled(atMost: before + 6 * index) - before <= 6 * index)
     checkpoint = nil

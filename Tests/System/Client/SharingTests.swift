@@ -9,7 +9,8 @@ import WarmstartTestSupport
 /// Many clients of one daemon, and daemons that come and go.
 @Suite(.serialized) struct SharingTests {
   private static func columns() throws -> [Variable] {
-    try Partitioner.fixedSize(shards: 4, axis: 1).partitions(of: "w", .float32, [64, 32])
+    try Partitioner.fixedSize(shards: 4, axis: 1).partitions(
+      of: "w", dtype: .float32, shape: [64, 32])
   }
 
   @Test func `ten clients that ask at once for inner-axis partitions share one arena`() throws {
@@ -20,7 +21,7 @@ import WarmstartTestSupport
     let all = try together(10) { number in
       let client = Client(socket: socket, label: "client \(number)")
       let checkpoint = try client.open(bundle.prefix)
-      return (checkpoint, try checkpoint.resolve(["a": "w"], variables))
+      return (checkpoint, try checkpoint.resolve(assigning: ["a": "w"], to: variables))
     }
     for (_, resolved) in all {
       #expect(resolved.tensors.count == 4)
@@ -53,7 +54,8 @@ import WarmstartTestSupport
         case 1:
           let (map, variables) = Fixture.whole("odd", [4])
           sum +=
-            try checkpoint.resolve(map, variables).tensors[0].array == Fixture.floats(4) ? 5 : 0
+            try checkpoint.resolve(assigning: map, to: variables).tensors[0].array
+            == Fixture.floats(4) ? 5 : 0
         case 2: sum += try client.status().checkpoints.count * 5
         default: sum += try client.open(bundle.prefix).tensorCount
         }
@@ -70,7 +72,7 @@ import WarmstartTestSupport
     func use() throws {
       let client = Client(socket: daemon.socketPath)
       let checkpoint = try client.open(bundle.prefix)
-      _ = try checkpoint.resolve(["cut": "w"], Self.columns())
+      _ = try checkpoint.resolve(assigning: ["cut": "w"], to: Self.columns())
     }
     // What stays warm: the index and the arena.
     try use()
@@ -100,8 +102,8 @@ import WarmstartTestSupport
     let client = Client(socket: daemon.socketPath)
     let checkpoint = try client.open(bundle.prefix)
     let (map, whole) = Fixture.whole("a", [64, 32])
-    let before = try checkpoint.resolve(map, whole)
-    let parts = try checkpoint.resolve(["cut": "w"], Self.columns())
+    let before = try checkpoint.resolve(assigning: map, to: whole)
+    let parts = try checkpoint.resolve(assigning: ["cut": "w"], to: Self.columns())
     daemon.stop(killing: killing)
     #expect(before.tensors[0].array == Fixture.floats(2048))
     #expect(parts.tensors[3].array == Fixture.columns(24..<32))
@@ -109,7 +111,7 @@ import WarmstartTestSupport
     #expect(error?.reason == "CONNECTION")
     try daemon.start()
     #expect(try checkpoint.list().count == 5)
-    let after = try checkpoint.resolve(["cut": "w"], Self.columns())
+    let after = try checkpoint.resolve(assigning: ["cut": "w"], to: Self.columns())
     #expect(after.tensors.map(\.array) == parts.tensors.map(\.array))
     #expect(parts.tensors[3].array == Fixture.columns(24..<32))
     #expect(try client.status().leaseCount == 1)
@@ -124,12 +126,13 @@ import WarmstartTestSupport
       daemon.stop(killing: killing)
       try daemon.start()
       let (map, whole) = Fixture.whole("odd", [4])
-      #expect(try checkpoint.resolve(map, whole).tensors[0].array == Fixture.floats(4))
+      #expect(
+        try checkpoint.resolve(assigning: map, to: whole).tensors[0].array == Fixture.floats(4))
     }
     daemon.stop(killing: true)
     try daemon.start()
     let (map, whole) = Fixture.whole("odd", [4])
-    let resolved = try client.resolve(bundle.prefix, map, whole)
+    let resolved = try client.resolve(bundle.prefix, assigning: map, to: whole)
     #expect(resolved.tensors[0].array == Fixture.floats(4))
     #expect(try client.status().leaseCount == 1)
   }
@@ -150,14 +153,16 @@ import WarmstartTestSupport
       }
       let checkpoint = try Client(socket: socket).open(prefix)
       let (map, variables) = Fixture.whole("slow", [Fixture.slowByteCount], .uint8)
-      _ = try checkpoint.resolve(map, variables)
+      _ = try checkpoint.resolve(assigning: map, to: variables)
     }
     #expect(try daemon.settledDescriptorCount(atMost: baseline) <= baseline)
     #expect(daemon.isRunning)
     #expect(try observer.status().leaseCount == 1)
     #expect(try observer.status().clientCount == 1)
     let (map, variables) = Fixture.whole("a", [64, 32])
-    #expect(try checkpoint.resolve(map, variables).tensors[0].array == Fixture.floats(2048))
+    #expect(
+      try checkpoint.resolve(assigning: map, to: variables).tensors[0].array == Fixture.floats(2048)
+    )
   }
 
   @Test func `a call whose time is up fails with DEADLINE, and the next one works`() throws {
@@ -168,7 +173,7 @@ import WarmstartTestSupport
     let (map, variables) = Fixture.whole("slow", [Fixture.slowByteCount], .uint8)
     let start = Date()
     let error = #expect(throws: WarmstartError.self) {
-      try checkpoint.resolve(map, variables, timeout: .milliseconds(150))
+      try checkpoint.resolve(assigning: map, to: variables, timeout: .milliseconds(150))
     }
     #expect(error?.reason == "DEADLINE")
     #expect(error?.code == .deadlineExceeded)
@@ -198,12 +203,14 @@ import WarmstartTestSupport
     let client = Client(socket: daemon.socketPath)
     let checkpoint = try client.open(bundle.prefix)
     let (map, whole) = Fixture.whole("a", [64, 32])
-    let before = try checkpoint.resolve(map, whole, .sealedOnly)
+    let before = try checkpoint.resolve(assigning: map, to: whole, options: .sealedOnly)
     Foundation.Thread.sleep(forTimeInterval: 0.02)
     var other = Fixture.writer
     other.header.producer = 2
     try other.write(to: daemon.directory.path)
-    let error = #expect(throws: WarmstartError.self) { try checkpoint.resolve(map, whole) }
+    let error = #expect(throws: WarmstartError.self) {
+      try checkpoint.resolve(assigning: map, to: whole)
+    }
     #expect(error?.reason == "CHECKPOINT_CHANGED")
     // On a new connection the files are passed anew, and are not what they were.
     daemon.stop(killing: true)
@@ -215,7 +222,7 @@ import WarmstartTestSupport
     }
     let again = try client.open(bundle.prefix)
     #expect(again.generation != checkpoint.generation)
-    #expect(try again.resolve(map, whole).tensors[0].array == Fixture.floats(2048))
+    #expect(try again.resolve(assigning: map, to: whole).tensors[0].array == Fixture.floats(2048))
     #expect(before.tensors[0].array == Fixture.floats(2048))
   }
 
@@ -238,12 +245,14 @@ import WarmstartTestSupport
         try writer.write(to: directory, named: "n\(UInt(bitPattern: number))").prefix)
       #expect(try checkpoint.list().count == 6)
       let (map, variables) = Fixture.whole("empty", [0])
-      #expect(try checkpoint.resolve(map, variables).tensors[0].array == [])
+      #expect(try checkpoint.resolve(assigning: map, to: variables).tensors[0].array == [])
       for (name, shape, dtype) in [
         ("odd", [4], .float32), ("s", [3], .string), ("cut", [64, 32], .float32),
       ] as [(Name, Shape, DataType)] {
         let (map, variables) = Fixture.whole(name, shape, dtype)
-        #expect(throws: WarmstartError.self) { try checkpoint.resolve(map, variables) }
+        #expect(throws: WarmstartError.self) {
+          try checkpoint.resolve(assigning: map, to: variables)
+        }
       }
       #expect(daemon.isRunning)
     }

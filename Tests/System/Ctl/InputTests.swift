@@ -79,18 +79,19 @@ private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"vari
     let variables = try withFile(text) { try VariablesFile.read($0) }
     #expect(
       variables == [
-        Variable("v", .bfloat16, [-1, -1, 3], isInStore: false),
-        Variable("u", .string, nil),
+        Variable("v", dtype: .bfloat16, shape: [-1, -1, 3], isInStore: false),
+        Variable("u", dtype: .string, shape: nil),
         Variable(
-          "p/part_0", .int4, [2, 2],
+          "p/part_0", dtype: .int4, shape: [2, 2],
           partition: Partition(of: "p", fullShape: [3, 2], offset: [0, 0])
         ),
         Variable(
-          "p/part_1", .int4, [1, 2],
+          "p/part_1", dtype: .int4, shape: [1, 2],
           partition: Partition(of: "p", fullShape: [3, 2], offset: [2, 0])
         ),
         Variable(
-          "q/part_1", .bool, [1], partition: Partition(of: "q", fullShape: [4], offset: [3])),
+          "q/part_1", dtype: .bool, shape: [1],
+          partition: Partition(of: "q", fullShape: [4], offset: [3])),
       ])
   }
 

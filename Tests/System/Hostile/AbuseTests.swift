@@ -22,7 +22,8 @@ import WarmstartTestSupport
   }
 
   private func expectAnswer() throws {
-    let resolved = try checkpoint.resolve(["x": "w"], [Variable("w", .float32, [5, 4])])
+    let resolved = try checkpoint.resolve(
+      assigning: ["x": "w"], to: [Variable("w", dtype: .float32, shape: [5, 4])])
     #expect(resolved.tensors.count == 1)
   }
 

@@ -138,9 +138,9 @@ struct HostileMap: Sendable, CustomTestStringConvertible {
 
   private func read(_ name: Name, of checkpoint: Checkpoint) throws -> Tensor {
     let tensor = try #require(try checkpoint.list().first { $0.name == name })
-    let variable = Variable("v", tensor.dtype, tensor.shape, isInStore: false)
+    let variable = Variable("v", dtype: tensor.dtype, shape: tensor.shape, isInStore: false)
     let resolved = try checkpoint.resolve(
-      AssignmentMap([.init(tensor.name, .variable("v"))]), [variable])
+      assigning: AssignmentMap([.init(tensor.name, .variable("v"))]), to: [variable])
     return try #require(resolved.tensors.first)
   }
 

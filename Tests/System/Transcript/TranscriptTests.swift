@@ -33,7 +33,8 @@ import WarmstartTestSupport
       options.objectNames = true
       options.namesUnusedTensors = true
       let resolved = try client.resolve(
-        Golden.path("tf2_slots/s"), ["layer/weights": "w"], [Variable("w", .float32, [2])], options)
+        Golden.path("tf2_slots/s"), assigning: ["layer/weights": "w"],
+        to: [Variable("w", dtype: .float32, shape: [2])], options: options)
       #expect(resolved["w"]?.tensor == "again/.ATTRIBUTES/VARIABLE_VALUE")
     },
     "resolve-file": { client in
@@ -41,7 +42,8 @@ import WarmstartTestSupport
       let map: AssignmentMap = ["bert/embeddings/LayerNorm/gamma": "gamma", "bert/": "other/"]
       var options = Resolved.Options()
       options.lenient = true
-      let resolved = try checkpoint.resolve(map, [Variable("gamma", .float32, [8])], options)
+      let resolved = try checkpoint.resolve(
+        assigning: map, to: [Variable("gamma", dtype: .float32, shape: [8])], options: options)
       #expect(resolved.tensors.map(\.region.kind) == [.file])
       #expect(resolved.unused == [map.pairs[1]])
     },
@@ -51,14 +53,17 @@ import WarmstartTestSupport
       options.sealed = true
       options.alignment = 64
       let resolved = try checkpoint.resolve(
-        ["x": .variable("w")], [Variable("w", .float32, [5, 4], isInStore: false)], options)
+        assigning: ["x": .variable("w")],
+        to: [Variable("w", dtype: .float32, shape: [5, 4], isInStore: false)], options: options)
       #expect(resolved.tensors.map(\.region.kind) == [.arena])
     },
     "resolve-plan": { client in
       let checkpoint = try client.open(Golden.path("v2_tiles/t"))
       var options = Resolved.Options()
       options.planOnly = true
-      let resolved = try checkpoint.resolve(["x": "w"], [Variable("w", .float32, [5, 4])], options)
+      let resolved = try checkpoint.resolve(
+        assigning: ["x": "w"], to: [Variable("w", dtype: .float32, shape: [5, 4])], options: options
+      )
       #expect(resolved.tensors.map(\.byteCount) == [80])
     },
     "resolve-path": { client in
@@ -66,8 +71,9 @@ import WarmstartTestSupport
       var options = Resolved.Options()
       options.lenient = true
       let resolved = try client.resolve(
-        Golden.path("v2_plain_resource/model.ckpt-1000"), map, [Variable("gamma", .float32, [8])],
-        options)
+        Golden.path("v2_plain_resource/model.ckpt-1000"), assigning: map,
+        to: [Variable("gamma", dtype: .float32, shape: [8])],
+        options: options)
       #expect(resolved.checkpoint.tensorCount == 12)
       #expect(resolved["gamma"]?.region.kind == .file)
       #expect(resolved.unused == [map.pairs[1]])
@@ -80,10 +86,10 @@ import WarmstartTestSupport
       let checkpoint = try client.open(Golden.path("v2_tiles/t"))
       let error = #expect(throws: WarmstartError.self) {
         try checkpoint.resolve(
-          ["y": .variable("v"), "x": .variable("w")],
-          [
-            Variable("v", .float32, [2], isInStore: false),
-            Variable("w", .int32, [5, 4], isInStore: false),
+          assigning: ["y": .variable("v"), "x": .variable("w")],
+          to: [
+            Variable("v", dtype: .float32, shape: [2], isInStore: false),
+            Variable("w", dtype: .int32, shape: [5, 4], isInStore: false),
           ])
       }
       #expect(error?.reason == "TENSOR_NOT_FOUND")
@@ -185,13 +191,13 @@ import WarmstartTestSupport
     limits.messageByteCount = 1 << 20
     let impostor = try Impostor(ServedDaemon(limits))
     let variables = (0..<20_000).map { number in
-      Variable(Name("layer_\(number)/kernel"), .float32, [1])
+      Variable(Name("layer_\(number)/kernel"), dtype: .float32, shape: [1])
     }
     do {
       let client = WarmstartClient.Client(socket: impostor.socketPath)
       let checkpoint = try client.open(Golden.path("v2_tiles/t"))
       let error = #expect(throws: WarmstartError.self) {
-        try checkpoint.resolve(["x": "v"], variables)
+        try checkpoint.resolve(assigning: ["x": "v"], to: variables)
       }
       // Not CONNECTION, which is all that the broken pipe says.
       #expect(error?.reason == "QUOTA")

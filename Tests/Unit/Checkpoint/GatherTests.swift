@@ -16,7 +16,7 @@ import WarmstartTestSupport
     _ gather: Gather, _ shape: Shape?, of opened: Opened, _ options: Resolution.Options = [],
     dtype: DataType = .float32, partition: Partition? = nil
   ) throws -> Resolution {
-    var variables = VariableList([Variable("v", dtype, shape, partition: partition)])
+    var variables = VariableList([Variable("v", dtype: dtype, shape: shape, partition: partition)])
     variables.gather(0, gather)
     return try Resolution.resolve(
       ["x": "v"], variables: variables, in: opened.checkpoint.catalog, options)

@@ -17,7 +17,8 @@ import WarmstartTestSupport
       for _ in 0..<6 {
         let extents = model.box(of: tensor.shape)
         let slice = extents.map {
-          Slice(starts: $0.map(\.start), counts: BundleWriter.lengths(of: $0, in: tensor.shape))
+          TensorSlice(
+            starts: $0.map(\.start), counts: BundleWriter.lengths(of: $0, in: tensor.shape))
         }
         let positions = BundleWriter.positions(
           of: extents ?? tensor.shape.map { _ in .whole }, in: tensor.shape)

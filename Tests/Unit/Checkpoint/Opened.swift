@@ -50,7 +50,7 @@ struct Opened {
   }
 
   func placement(
-    _ name: String, _ slice: Slice? = nil, gather: Gather? = nil,
+    _ name: String, _ slice: TensorSlice? = nil, gather: Gather? = nil,
     _ options: PlacementOptions = PlacementOptions()
   ) throws -> Placement {
     try checkpoint.placement(of: try tensor(name), slice, gather: gather, options, in: files)
@@ -58,7 +58,7 @@ struct Opened {
 
   /// The bytes that a client gets, dense and in C order, wherever they are served from.
   func bytes(
-    _ name: String, _ slice: Slice? = nil, gather: Gather? = nil,
+    _ name: String, _ slice: TensorSlice? = nil, gather: Gather? = nil,
     _ options: PlacementOptions = PlacementOptions()
   ) throws -> [UInt8] {
     let tensor = try tensor(name)
@@ -86,7 +86,7 @@ struct Opened {
   }
 
   /// The strings that a client gets.
-  func strings(_ name: String, _ slice: Slice? = nil) throws -> [[UInt8]] {
+  func strings(_ name: String, _ slice: TensorSlice? = nil) throws -> [[UInt8]] {
     let count = try #require(checkpoint.shape(of: try tensor(name), slice).elementCount)
     let bytes = try bytes(name, slice)
     func offset(_ index: Int) -> Int {

@@ -24,7 +24,7 @@ import WarmstartTestSupport
     opened = try Opened(writer)
   }
 
-  private func file(_ name: String, _ slice: Slice? = nil, strides: Bool = false) throws
+  private func file(_ name: String, _ slice: TensorSlice? = nil, strides: Bool = false) throws
     -> (offset: Int, byteCount: Int, strides: [Int])?
   {
     let placed = try opened.placement(name, slice, PlacementOptions(strides: strides))
@@ -43,25 +43,25 @@ import WarmstartTestSupport
     throws
   {
     #expect(try file("cut") == nil)
-    #expect(try file("cut", Slice(starts: [2, 0], counts: [2, 6])) != nil)
-    #expect(try file("cut", Slice(starts: [3, 0], counts: [1, 6])) != nil)
-    #expect(try file("cut", Slice(starts: [1, 0], counts: [2, 6])) == nil)
+    #expect(try file("cut", TensorSlice(starts: [2, 0], counts: [2, 6])) != nil)
+    #expect(try file("cut", TensorSlice(starts: [3, 0], counts: [1, 6])) != nil)
+    #expect(try file("cut", TensorSlice(starts: [1, 0], counts: [2, 6])) == nil)
   }
 
   @Test(arguments: [
-    (Slice(starts: [1, 0], counts: [2, 6]), 24, 48),
-    (Slice(starts: [3, 2], counts: [1, 3]), 80, 12),
-    (Slice(starts: [0, 0], counts: [1, 1]), 0, 4),
+    (TensorSlice(starts: [1, 0], counts: [2, 6]), 24, 48),
+    (TensorSlice(starts: [3, 2], counts: [1, 3]), 80, 12),
+    (TensorSlice(starts: [0, 0], counts: [1, 1]), 0, 4),
   ])
   func `a contiguous box is served from the file`(
-    _ slice: Slice, offset: Int, byteCount: Int
+    _ slice: TensorSlice, offset: Int, byteCount: Int
   ) throws {
     let place = try #require(try file("aligned", slice))
     #expect(place == (offset, byteCount, []))
   }
 
   @Test func `an inner-axis box is a piece, or strides if the client takes them`() throws {
-    let slice = Slice(starts: [0, 2], counts: [4, 2])
+    let slice = TensorSlice(starts: [0, 2], counts: [4, 2])
     #expect(try file("aligned", slice) == nil)
     let place = try #require(try file("aligned", slice, strides: true))
     #expect(place == (8, 32, [24, 4]))

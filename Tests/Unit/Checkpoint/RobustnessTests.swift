@@ -165,7 +165,7 @@ import WarmstartTestSupport
       writer.add(.slice(of: "s", slice), dtype: DTypes.string, [1 << 39], [1, 2, 3, 4, 5])
     }
     let opened = try Opened(writer)
-    for slice in [nil, Slice(starts: [5], counts: [1 << 39])] {
+    for slice in [nil, TensorSlice(starts: [5], counts: [1 << 39])] {
       let problem = #expect(throws: Problem.self) { try opened.bytes("s", slice) }
       #expect(problem?.reason == .corrupt)
     }

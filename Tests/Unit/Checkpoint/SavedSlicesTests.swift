@@ -133,7 +133,7 @@ import WarmstartTestSupport
     writer.add("s", dtype: DTypes.string, [count], Values.strings(values))
     let opened = try Opened(writer)
     let pieces = try (0..<count).map { index in
-      let placement = try opened.placement("s", Slice(starts: [index], counts: [1]))
+      let placement = try opened.placement("s", TensorSlice(starts: [index], counts: [1]))
       guard case .piece(let piece) = placement else {
         throw Problem(.system, "strings that lie ready")
       }
@@ -149,7 +149,8 @@ import WarmstartTestSupport
     #expect(try ProcessMemory.byteCount("VmRSS") - before < 64 << 20)
   }
 
-  private func piece(_ name: String, of opened: Opened, _ slice: Slice? = nil) throws -> Piece {
+  private func piece(_ name: String, of opened: Opened, _ slice: TensorSlice? = nil) throws -> Piece
+  {
     guard case .piece(let piece) = try opened.placement(name, slice, PlacementOptions(sealed: true))
     else { throw Problem(.system, "bytes that lie ready") }
     return piece
@@ -278,7 +279,7 @@ import WarmstartTestSupport
   @Test func `a tensor is put together of slices in several tables`() throws {
     let opened = try Opened(tiled)
     #expect(try opened.bytes("x") == (0..<24).map { UInt8($0) })
-    let slice = Slice(starts: [1, 2], counts: [2, 2])
+    let slice = TensorSlice(starts: [1, 2], counts: [2, 2])
     #expect(try opened.bytes("x", slice) == [8, 9, 14, 15])
   }
 
@@ -286,7 +287,7 @@ import WarmstartTestSupport
     var writer = SavedSlicesWriter()
     writer.add("x", dtype: 4, [4], [([Extent(0, 2)], .varints(7, [1, 2])), ([Extent(2, 2)], nil)])
     let opened = try Opened(writer)
-    #expect(try opened.bytes("x", Slice(starts: [0], counts: [2])) == [1, 2])
+    #expect(try opened.bytes("x", TensorSlice(starts: [0], counts: [2])) == [1, 2])
     let problem = refusal { _ = try opened.bytes("x") }
     #expect(problem?.reason == .corrupt)
     #expect(problem?.message.contains("lists slice 2,2, whose record is") == true)
@@ -315,7 +316,8 @@ import WarmstartTestSupport
     let opened = try Opened(writer(.varints(7, [1, 2]), extents: [Extent(2, 2)]))
     #expect(throws: Problems.self) {
       try Resolution.resolve(
-        ["x": .variable("v")], variables: [Variable("v", .int32, [3], isInStore: false)],
+        ["x": .variable("v")],
+        variables: [Variable("v", dtype: .int32, shape: [3], isInStore: false)],
         in: opened.checkpoint.catalog)
     }
   }

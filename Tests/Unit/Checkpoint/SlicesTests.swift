@@ -19,10 +19,10 @@ import WarmstartTestSupport
     }
     do {
       let opened = try Opened(writer)
-      var variable = Variable("v", .float32, Shape(shape), isInStore: false)
+      var variable = Variable("v", dtype: .float32, shape: Shape(shape), isInStore: false)
       if partition {
         variable = Variable(
-          "v", .float32, [1, 4],
+          "v", dtype: .float32, shape: [1, 4],
           partition: Partition(of: "v", fullShape: Shape(shape), offset: [2, 0]), isInStore: false)
       }
       let target: AssignmentMap.Target = partition ? .variables(["v"]) : .variable("v")
@@ -107,7 +107,7 @@ import WarmstartTestSupport
     for start in [0, 7, 19] {
       let zeros = Array(repeating: 0, count: rank - 1)
       let ones = Array(repeating: 1, count: rank - 1)
-      let slice = Slice(starts: [start] + zeros, counts: [min(3, 20 - start)] + ones)
+      let slice = TensorSlice(starts: [start] + zeros, counts: [min(3, 20 - start)] + ones)
       #expect(opened.checkpoint.runs(of: 0, slice) == Array(start..<min(20, start + 3)))
     }
   }

@@ -55,8 +55,8 @@ struct Anything: RandomNumberGenerator {
   /// Numbers for the axes of a shape.
   mutating func numbers(for shape: Shape) -> [Int] { shape.lengths.map { _ in count() } }
 
-  mutating func slice(of shape: Shape) -> Slice {
-    Slice(starts: numbers(for: shape), counts: numbers(for: shape))
+  mutating func slice(of shape: Shape) -> TensorSlice {
+    TensorSlice(starts: numbers(for: shape), counts: numbers(for: shape))
   }
 
   mutating func list<Element>(_ element: (inout Anything) -> Element) -> [Element] {
@@ -102,7 +102,7 @@ struct Anything: RandomNumberGenerator {
         of: any.name(), fullShape: fullShape, offset: fullShape.lengths.map { _ in any.integer() })
     }
     return Variable(
-      name(), dtype(), maybe { $0.shape() }, partition: partition, isInStore: flag())
+      name(), dtype: dtype(), shape: maybe { $0.shape() }, partition: partition, isInStore: flag())
   }
 
   mutating func gather() -> Gather {

@@ -178,7 +178,7 @@ import WarmstartTensorModel
 
   @Test func `tensors in columns are read`() throws {
     let slices = [
-      Slice(starts: [0, 0], counts: [2, 3]), Slice(starts: [2, 0], counts: [2, 3]),
+      TensorSlice(starts: [0, 0], counts: [2, 3]), TensorSlice(starts: [2, 0], counts: [2, 3]),
     ]
     #expect(
       try tensors() == [
@@ -217,8 +217,8 @@ import WarmstartTensorModel
     let partition = Partition(of: "v", fullShape: [8], offset: [4])
     #expect(
       try request().variables.all == [
-        Variable("matrix", .float32, [-1, 3]),
-        Variable("v/part_1", .int32, [4], partition: partition, isInStore: false),
+        Variable("matrix", dtype: .float32, shape: [-1, 3]),
+        Variable("v/part_1", dtype: .int32, shape: [4], partition: partition, isInStore: false),
       ])
     let bytes = Self.message(Self.variables, [3: Self.words(-1, 3)])
     #expect(try request(variables: bytes).variables.all.map(\.shape) == [nil, [-1, 3, 4]])

@@ -142,7 +142,7 @@ import WarmstartWire
     func tensor(_ name: Name, _ starts: Range<Int>, of shape: Shape = [9]) -> ListReply.Tensor {
       ListReply.Tensor(
         name: name, dtype: .uint8, shape: shape, byteCount: 9,
-        slices: starts.map { Slice(starts: [$0], counts: [1]) })
+        slices: starts.map { TensorSlice(starts: [$0], counts: [1]) })
     }
     var all: [ListReply.Tensor] = []
     for next in [
@@ -246,7 +246,7 @@ extension OutgoingHandles {
     for (tensor, handle) in handles.enumerated() {
       append(
         variable: handle.variable, tensor, isNamed: !handle.tensor.bytes.isEmpty,
-        handle.starts.map { Slice(starts: $0, counts: Array(handle.shape.lengths)) },
+        handle.starts.map { TensorSlice(starts: $0, counts: Array(handle.shape.lengths)) },
         region: handle.region, offset: handle.offset, byteCount: handle.byteCount,
         strides: handle.strides)
     }

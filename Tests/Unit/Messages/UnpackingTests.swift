@@ -97,7 +97,9 @@ import WarmstartTensorModel
 
   @Test func `an honest request of the longest kind is taken`() throws {
     let variables = (0..<100_000).map { number in
-      Variable(Name("model/layer_\(number)/attention/self/query/kernel"), .float32, [1024, 1024])
+      Variable(
+        Name("model/layer_\(number)/attention/self/query/kernel"), dtype: .float32,
+        shape: [1024, 1024])
     }
     let request = ResolveRequest(
       checkpoint: .handle(1), map: ["/": .name("/")], variables: VariableList(variables),

@@ -26,7 +26,7 @@ import WarmstartTestSupport
 
   private func resolve(_ options: ResolveRequest.Options = .init()) throws -> Peer.Answer {
     try peer.resolve(
-      .handle(handle), ["a": "v"], [Variable("v", .uint8, [64])], options)
+      .handle(handle), ["a": "v"], [Variable("v", dtype: .uint8, shape: [64])], options)
     return try peer.answer()
   }
 
@@ -83,7 +83,7 @@ import WarmstartTestSupport
     let opened = try fresh.handle(PassedFiles(bundle.prefix))
     func resolve(_ options: ResolveRequest.Options) throws -> Peer.Answer {
       try fresh.resolve(
-        .handle(opened), ["a": "v"], [Variable("v", .uint8, [64])], options)
+        .handle(opened), ["a": "v"], [Variable("v", dtype: .uint8, shape: [64])], options)
       return try fresh.answer()
     }
     #expect(try resolve(.init()).status == nil)

@@ -111,7 +111,9 @@ import WarmstartWire
     }
     #expect(names == [["a", "m"], ["m"], ["m", "z"]])
     #expect(tensors.map(\.name) == ["a", "m", "z"])
-    let slices = (0..<60_000).map { Slice(starts: [(1 << 30) + $0, 1 << 30], counts: [1, 1]) }
+    let slices = (0..<60_000).map {
+      TensorSlice(starts: [(1 << 30) + $0, 1 << 30], counts: [1, 1])
+    }
     #expect(tensors.dropFirst().first?.slices == slices)
   }
 
@@ -123,7 +125,7 @@ import WarmstartWire
     let key = Name([UInt8](repeating: 0x78, count: 5 << 20)[...])
     try peer.resolve(
       passed.reference, AssignmentMap([.init(key, .variable("v"))]),
-      [Variable("v", .float32, [1], isInStore: false)], files: passed.files, options)
+      [Variable("v", dtype: .float32, shape: [1], isInStore: false)], files: passed.files, options)
     let answer = try peer.answer()
     #expect(answer.reason == "UNSUPPORTED")
     #expect(answer.status?.message.contains("expected at most 4194304") == true)
@@ -138,7 +140,7 @@ import WarmstartWire
     try peer.resolve(
       passed.reference,
       ["bert/embeddings/LayerNorm/gamma": .variable("v"), "bert/": "other/"],
-      [Variable("v", .float32, [8], isInStore: false)], files: passed.files, options)
+      [Variable("v", dtype: .float32, shape: [8], isInStore: false)], files: passed.files, options)
     let answer = try peer.answer()
     let reply = try peer.unpack(answer, unpackResolveReply)
     #expect(answer.files.isEmpty)
@@ -181,7 +183,7 @@ import WarmstartWire
     for _ in 0..<2 {
       try peer.resolve(
         passed.reference, ["ids": .variable("v")],
-        [Variable("v", .int32, [10], isInStore: false)], files: passed.files, options)
+        [Variable("v", dtype: .int32, shape: [10], isInStore: false)], files: passed.files, options)
       let answer = try peer.answer()
       let reply = try peer.unpack(answer, unpackResolveReply)
       #expect(reply.regions.map(\.place) == [.arena(descriptor: 0)])
@@ -224,7 +226,9 @@ import WarmstartWire
       let answer = try peer.answer()
       let reply = try peer.unpack(answer, ListReply.init(unpacking:_:))
       #expect(reply.checkpoint == nil)
-      variables += reply.tensors.map { Variable(Name("x/\($0.name)"), $0.dtype, $0.shape) }
+      variables += reply.tensors.map {
+        Variable(Name("x/\($0.name)"), dtype: $0.dtype, shape: $0.shape)
+      }
       more = answer.reply.more
     }
     try peer.resolve(.handle(handle), ["/": "x/"], variables)
@@ -244,7 +248,7 @@ import WarmstartWire
     let handle = try peer.handle(PassedFiles(try writer.write(to: directory.path).prefix))
     var options = ResolveRequest.Options()
     options.sealed = true
-    let variables = (0..<70).map { Variable(Name("t\($0)"), .uint8, [70_000]) }
+    let variables = (0..<70).map { Variable(Name("t\($0)"), dtype: .uint8, shape: [70_000]) }
     var expected: [Int: UInt64] = [:]
     for (position, variable) in variables.enumerated() {
       // Each is made by itself, and too large to share an arena.
@@ -271,7 +275,9 @@ import WarmstartWire
 
   @Test func `a status has all problems, the deciding one first`() throws {
     let passed = try PassedFiles.golden()
-    let variables = ["a", "b", "c"].map { Variable(Name($0), .int32, [1], isInStore: false) }
+    let variables = ["a", "b", "c"].map {
+      Variable(Name($0), dtype: .int32, shape: [1], isInStore: false)
+    }
     try peer.resolve(
       passed.reference, ["x": .variable("a"), "ids": .variable("b"), "y": .variable("c")],
       variables, files: passed.files)
@@ -287,7 +293,7 @@ import WarmstartWire
     let names = (0..<60).map { Name("\(long)\($0)") }
     try peer.resolve(
       passed.reference, AssignmentMap(names.map { .init($0, .variable($0)) }),
-      names.map { Variable($0, .int32, [1], isInStore: false) }, files: passed.files)
+      names.map { Variable($0, dtype: .int32, shape: [1], isInStore: false) }, files: passed.files)
     let answer = try peer.answer()
     #expect(answer.reason == "TENSOR_NOT_FOUND")
     #expect(answer.message.count <= 1 << 20)
@@ -308,7 +314,7 @@ import WarmstartWire
     _ = try peer.answer()
     try peer.resolve(
       passed.reference, ["x": .variable("v")],
-      [Variable("v", .float32, [2], isInStore: false)], files: passed.files)
+      [Variable("v", dtype: .float32, shape: [2], isInStore: false)], files: passed.files)
     #expect(try peer.answer().status != nil)
   }
 }

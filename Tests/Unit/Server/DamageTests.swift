@@ -25,7 +25,7 @@ import WarmstartTestSupport
         for tensor in ["t", "u"] as [Name] {
           try peer.resolve(
             .handle(handle), AssignmentMap([AssignmentMap.Pair(tensor, .name("w"))]),
-            [Variable("w", .uint8, [3])])
+            [Variable("w", dtype: .uint8, shape: [3])])
           #expect(try peer.answer().reason == "CHECKSUM_MISMATCH")
         }
       }
@@ -50,7 +50,7 @@ import WarmstartTestSupport
     #expect(try peer.answer().reason == "INVALID_REQUEST")
     let handle = try peer.handle(try PassedFiles.golden())
     let nothing = AssignmentMap([AssignmentMap.Pair("none", .name("w"))])
-    try peer.resolve(.handle(handle), nothing, [Variable("w", .float32, [3])])
+    try peer.resolve(.handle(handle), nothing, [Variable("w", dtype: .float32, shape: [3])])
     #expect(try peer.answer().reason == "TENSOR_NOT_FOUND")
     #expect(daemon.warnings.count == 1)
   }

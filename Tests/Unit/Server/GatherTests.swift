@@ -26,7 +26,10 @@ import WarmstartTestSupport
     _ options: ResolveRequest.Options = .init()
   ) throws -> Peer.Answer {
     var variables = VariableList(
-      [Variable("v", .float32, shapes[0]), Variable("w", .float32, shapes[1])])
+      [
+        Variable("v", dtype: .float32, shape: shapes[0]),
+        Variable("w", dtype: .float32, shape: shapes[1]),
+      ])
     for (position, gather) in gathers.enumerated() {
       if let gather { variables.gather(position, gather) }
     }

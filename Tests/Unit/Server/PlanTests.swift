@@ -27,9 +27,10 @@ import WarmstartTestSupport
   }
 
   private static let variables = [
-    Variable("damaged", .float32, nil), Variable("cut", .float32, nil),
-    Variable("text", .string, nil), Variable("far", .uint8, nil), Variable("rows", .float32, nil),
-    Variable("other", .uint8, [2]),
+    Variable("damaged", dtype: .float32, shape: nil), Variable("cut", dtype: .float32, shape: nil),
+    Variable("text", dtype: .string, shape: nil), Variable("far", dtype: .uint8, shape: nil),
+    Variable("rows", dtype: .float32, shape: nil),
+    Variable("other", dtype: .uint8, shape: [2]),
   ]
 
   private static let map: AssignmentMap = [

@@ -27,7 +27,8 @@ import WarmstartWire
     var options = ResolveRequest.Options()
     options.progress = progress
     try peer.resolve(
-      passed.reference, ["a": "v"], [Variable("v", .uint8, nil)], files: passed.files, options)
+      passed.reference, ["a": "v"], [Variable("v", dtype: .uint8, shape: nil)], files: passed.files,
+      options)
     var replies: [ResolveReply] = []
     while true {
       let answer = try peer.answer()

@@ -37,7 +37,7 @@ import WarmstartWire
   }
 
   private let gamma: AssignmentMap = ["bert/embeddings/LayerNorm/gamma": "v"]
-  private let vector = [Variable("v", .float32, [8])]
+  private let vector = [Variable("v", dtype: .float32, shape: [8])]
 
   @Test func `the next job that asks the same gets the same, with regions of its own`() throws {
     let first = try resolve(gamma, vector).reply
@@ -78,8 +78,8 @@ import WarmstartWire
     var options = ResolveRequest.Options()
     options.alignment = 64
     _ = try resolve(gamma, vector, options)
-    _ = try resolve(gamma, [Variable("v", .float32, [Shape.unknownLength])])
-    _ = try resolve(gamma, vector + [Variable("w", .float32, [8])])
+    _ = try resolve(gamma, [Variable("v", dtype: .float32, shape: [Shape.unknownLength])])
+    _ = try resolve(gamma, vector + [Variable("w", dtype: .float32, shape: [8])])
     _ = try resolve(["bert/embeddings/LayerNorm/beta": "v"], vector)
     #expect(try repeatedCount() == 0)
   }
@@ -88,7 +88,7 @@ import WarmstartWire
     for _ in 0..<2 {
       let peer = try daemon.connect()
       try peer.resolve(
-        passed.reference, gamma, [Variable("v", .float32, [9])], files: passed.files)
+        passed.reference, gamma, [Variable("v", dtype: .float32, shape: [9])], files: passed.files)
       #expect(try peer.answer().reason == "SHAPE_MISMATCH")
     }
     #expect(try repeatedCount() == 0)
@@ -103,7 +103,7 @@ import WarmstartWire
     let peer = try daemon.connect()
     let handle = try peer.handle(passed)
     for expected in [nil, "CHECKPOINT_CHANGED"] {
-      try peer.resolve(.handle(handle), ["a": "v"], [Variable("v", .float32, [2])])
+      try peer.resolve(.handle(handle), ["a": "v"], [Variable("v", dtype: .float32, shape: [2])])
       #expect(try peer.answer().reason == expected)
       let data = try FileHandle(forWritingTo: URL(filePath: bundle.shards[0]))
       try data.seekToEnd()
@@ -116,7 +116,8 @@ import WarmstartWire
     func ask(_ number: Int) throws {
       let name = Name("v\(number)")
       _ = try resolve(
-        ["bert/embeddings/LayerNorm/gamma": .name(name)], [Variable(name, .float32, [8])])
+        ["bert/embeddings/LayerNorm/gamma": .name(name)],
+        [Variable(name, dtype: .float32, shape: [8])])
     }
     for number in 0..<17 { try ask(number) }
     try ask(16)
@@ -128,7 +129,9 @@ import WarmstartWire
   @Test func `a long question is known by what is at its end, too`() throws {
     var variables = vector
     let long = String(repeating: "x", count: 40)
-    for number in 0..<20_000 { variables.append(Variable(Name("\(number)/\(long)"), .float32, [])) }
+    for number in 0..<20_000 {
+      variables.append(Variable(Name("\(number)/\(long)"), dtype: .float32, shape: []))
+    }
     for _ in 0..<2 { _ = try resolve(gamma, variables) }
     #expect(try repeatedCount() == 1)
     variables[20_000].name = Name("19999/\(long.dropLast())y")
@@ -160,7 +163,7 @@ import WarmstartWire
     for number in 0..<count { writer.add(.init("t\(number)"), dtype: 1, [1], [1, 2, 3, 4]) }
     let many = try PassedFiles(try writer.write(to: directory.path).prefix)
     _ = try holder.handle(many)
-    let variables = (0..<count).map { Variable(Name("x/t\($0)"), .float32, [1]) }
+    let variables = (0..<count).map { Variable(Name("x/t\($0)"), dtype: .float32, shape: [1]) }
     let first = try responses(many, ["/": "x/"], variables)
     let second = try responses(many, ["/": "x/"], variables)
     #expect(try repeatedCount() == 1)
@@ -179,7 +182,7 @@ import WarmstartWire
     _ = try holder.handle(many)
     var options = ResolveRequest.Options()
     options.sealed = true
-    let variables = (0..<70).map { Variable(Name("t\($0)"), .uint8, [70_000]) }
+    let variables = (0..<70).map { Variable(Name("t\($0)"), dtype: .uint8, shape: [70_000]) }
     // Each is made by itself, and too large to share an arena.
     for variable in variables {
       _ = try responses(
@@ -200,7 +203,9 @@ import WarmstartWire
     for number in 100..<250 { writer.add(.init("\(number)\(long)"), dtype: 1, [1], [1, 2, 3, 4]) }
     let wide = try PassedFiles(try writer.write(to: directory.path).prefix)
     _ = try holder.handle(wide)
-    let variables = (100..<250).map { Variable(Name("x/\($0)\(long)"), .float32, [1]) }
+    let variables = (100..<250).map {
+      Variable(Name("x/\($0)\(long)"), dtype: .float32, shape: [1])
+    }
     for _ in 0..<2 { _ = try responses(wide, ["/": "x/"], variables) }
     #expect(try repeatedCount() == 0)
   }

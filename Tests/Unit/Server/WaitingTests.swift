@@ -23,7 +23,8 @@ import WarmstartTensorModel
     let passed = try PassedFiles(slow.prefix)
     try peer.resolve(
       passed.reference, ["slow": .variable("v")],
-      [Variable("v", .uint8, [1 << 40], isInStore: false)], files: passed.files, timeout: timeout)
+      [Variable("v", dtype: .uint8, shape: [1 << 40], isInStore: false)], files: passed.files,
+      timeout: timeout)
     return peer
   }
 

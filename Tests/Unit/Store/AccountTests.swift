@@ -197,7 +197,7 @@ import WarmstartTestSupport
     var granted: [File] = []
     for number in 0..<250 {
       let piece = try lease.resident.piece(
-        "x", Slice(starts: [number], counts: [1]), of: warm)
+        "x", TensorSlice(starts: [number], counts: [1]), of: warm)
       let place = try lease.acquire([piece], warm)[0]
       granted.append(File(try place.arena.grant(to: Self.alice)))
       // Each is the one that was asked for, and so are all that were put together with it.
@@ -205,7 +205,8 @@ import WarmstartTestSupport
     }
     #expect(lease.resident.holdings.arenaCount <= 16)
     for number in 0..<250 {
-      let piece = try lease.resident.piece("x", Slice(starts: [number], counts: [1]), of: warm)
+      let piece = try lease.resident.piece(
+        "x", TensorSlice(starts: [number], counts: [1]), of: warm)
       #expect(try read(lease.acquire([piece], warm)[0]) == [bytes[number]])
     }
     #expect(store.figures.counters.pieces == 250)

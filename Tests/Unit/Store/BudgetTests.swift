@@ -134,7 +134,7 @@ import WarmstartTestSupport
     let store = Store(share: 1 << 20, lingerMilliseconds: 60_000)
     let lease = try warm.open(store)
     let charged = store.accounts.amount(of: .memory)
-    let slice = Slice(starts: Array(repeating: 0, count: 201), counts: [1] + ones)
+    let slice = TensorSlice(starts: Array(repeating: 0, count: 201), counts: [1] + ones)
     let places = try lease.acquire(
       [lease.resident.piece("x", slice, of: warm)], warm)
     let kept = store.accounts.amount(of: .memory) - charged

@@ -42,7 +42,7 @@ import WarmstartTestSupport
       outcome {
         let lease = try warm.open(store)
         let piece = try lease.resident.piece(
-          "a", Slice(starts: [0, 8], counts: [64, 8]), of: warm)
+          "a", TensorSlice(starts: [0, 8], counts: [64, 8]), of: warm)
         return (lease, try lease.acquire([piece], warm)[0])
       }
     }

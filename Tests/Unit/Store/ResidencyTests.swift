@@ -110,7 +110,7 @@ import WarmstartTestSupport
     let lease = try warm.open(store)
     let resident = lease.resident
     let (good, bad) = (try resident.piece("a", of: warm), try resident.piece("bad", of: warm))
-    let slice = try resident.piece("bad", Slice(starts: [0, 1], counts: [4, 1]), of: warm)
+    let slice = try resident.piece("bad", TensorSlice(starts: [0, 1], counts: [4, 1]), of: warm)
     for wanted in [[bad], [good, bad], [slice], [good, slice, bad]] {
       let problem = problem { _ = try lease.acquire(wanted, warm) }
       #expect(problem?.reason == .checksumMismatch)

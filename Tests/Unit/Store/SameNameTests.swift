@@ -34,7 +34,7 @@ import WarmstartTestSupport
     for caller: Caller = .patient
   ) throws -> Name {
     let objects = try lease.objects(from: warm.files(), for: caller)
-    let variables = VariableList([Variable("v", dtype, shape, isInStore: false)])
+    let variables = VariableList([Variable("v", dtype: dtype, shape: shape, isInStore: false)])
     while true {
       let (resolution, uncompared) = try Resolution.resolve(
         Self.map, variables: variables, in: objects.names)

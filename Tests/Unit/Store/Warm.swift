@@ -68,7 +68,7 @@ extension Lease {
 extension Resident {
   /// The piece that a tensor, or a slice or chosen rows of it, is sealed in.
   func piece(
-    _ name: Name, _ slice: Slice? = nil, gather: Gather? = nil, of warm: Warm
+    _ name: Name, _ slice: TensorSlice? = nil, gather: Gather? = nil, of warm: Warm
   ) throws -> Piece {
     let tensor = try #require(checkpoint.catalog.position(of: name))
     let placement = try checkpoint.placement(

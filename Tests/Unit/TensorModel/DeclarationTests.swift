@@ -15,7 +15,8 @@ import WarmstartTensorModel
   func `a name declared twice is refused`(map: AssignmentMap) {
     let twice = Model.variables(["a", "v", "b", "v"])
     #expect(refusal(map, twice)?.variable == "v")
-    let outside = Model.variables(["v"]) + [Variable("v", .float32, [2], isInStore: false)]
+    let outside =
+      Model.variables(["v"]) + [Variable("v", dtype: .float32, shape: [2], isInStore: false)]
     #expect(refusal(map, outside)?.variable == "v")
   }
 
@@ -48,7 +49,7 @@ import WarmstartTensorModel
     shape: Shape?, fullShape: Shape, offset: [Int]
   ) {
     let partition = Partition(of: "p", fullShape: fullShape, offset: offset)
-    let variable = Variable("p/part_0", .float32, shape, partition: partition)
+    let variable = Variable("p/part_0", dtype: .float32, shape: shape, partition: partition)
     #expect(refusal(["p": "p"], [variable])?.variable == "p/part_0")
   }
 

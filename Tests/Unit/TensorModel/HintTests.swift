@@ -90,7 +90,7 @@ import WarmstartTensorModel
   }
 
   @Test func `variables outside the store are said to be`() {
-    let variable = Variable("student/a", .float32, [2], isInStore: false)
+    let variable = Variable("student/a", dtype: .float32, shape: [2], isInStore: false)
     let found = problems(["bert/": "student/"], [variable], Model.catalog(["bert/a"]), [])
     #expect(
       found?.first.message.hasSuffix(

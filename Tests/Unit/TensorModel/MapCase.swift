@@ -124,12 +124,14 @@ extension MapCase.Variable {
       let whole = hasUnknownRank == true ? nil : Shape(shape ?? [2])
       if let parts {
         return try Partitioner.fixedSize(shards: parts)
-          .partitions(of: name, dtype, #require(whole))
+          .partitions(of: name, dtype: dtype, shape: #require(whole))
       }
       let place = partition.map {
         Partition(of: Name($0.of.bytes), fullShape: Shape($0.shape), offset: $0.offset)
       }
-      return [.init(name, dtype, whole, partition: place, isInStore: isInStore ?? true)]
+      return [
+        .init(name, dtype: dtype, shape: whole, partition: place, isInStore: isInStore ?? true)
+      ]
     }
   }
 }

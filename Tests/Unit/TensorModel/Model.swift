@@ -4,7 +4,7 @@ import WarmstartTensorModel
 enum Model {
   /// A catalog of tensors, whose stored slices are given as pairs of starts and counts.
   static func catalog(
-    _ tensors: [(name: Name, dtype: DataType, shape: Shape, slices: [Slice])]
+    _ tensors: [(name: Name, dtype: DataType, shape: Shape, slices: [TensorSlice])]
   ) -> Catalog {
     var catalog = Catalog()
     for tensor in tensors.sorted(by: { $0.name < $1.name }) {
@@ -21,13 +21,13 @@ enum Model {
 
   /// Float variables of one shape.
   static func variables(_ names: [Name], _ shape: Shape = [2]) -> [Variable] {
-    names.map { Variable($0, .float32, shape) }
+    names.map { Variable($0, dtype: .float32, shape: shape) }
   }
 
   /// The partitions of a float variable, cut on its first axis.
   static func partitions(_ name: Name, _ shape: Shape = [2], _ count: Int = 2) throws -> [Variable]
   {
-    try Partitioner.fixedSize(shards: count).partitions(of: name, .float32, shape)
+    try Partitioner.fixedSize(shards: count).partitions(of: name, dtype: .float32, shape: shape)
   }
 }
 

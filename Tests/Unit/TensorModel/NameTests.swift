@@ -29,4 +29,19 @@ import WarmstartTestSupport
     #expect(Set([part]).contains("model/layer_1/kernel"))
     #expect(!Set([part]).contains("model/layer_1/kerne"))
   }
+
+  @Test func `an interpolated name has the bytes of the names in it`() {
+    let strange = Name([0xff, 0x2f, 0x00][...])
+    let number = 7
+    let name = Name("\(strange)layer_\(number)")
+    #expect(name.bytes.elementsEqual([0xff, 0x2f, 0x00] + Array("layer_7".utf8)))
+    #expect(
+      Variable("layer_\(number)/kernel", dtype: .float32, shape: [2]).name == "layer_7/kernel")
+  }
+
+  @Test func `keys and targets of a map may be interpolated`() {
+    let number = 3
+    let map: AssignmentMap = ["bert/layer_\(number)/": "student/layer_\(number)/"]
+    #expect(map.pairs == [AssignmentMap.Pair("bert/layer_3/", .name("student/layer_3/"))])
+  }
 }

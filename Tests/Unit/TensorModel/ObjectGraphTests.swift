@@ -144,7 +144,7 @@ import WarmstartTensorModel
   @Test func `all five forms of a map take full names`() throws {
     let parts = try Model.partitions("q")
     #expect(try tensors(["net/a": "w"], Model.variables(["w"])) == ["k/a"])
-    let outside = [Variable("w", .float32, [2], isInStore: false)]
+    let outside = [Variable("w", dtype: .float32, shape: [2], isInStore: false)]
     #expect(try tensors(["net/b": .variable("w")], outside) == ["k/b"])
     #expect(
       try tensors(["net/a": .variables(["q/part_0", "q/part_1"])], parts) == ["k/a", "k/a"])
@@ -242,7 +242,7 @@ import WarmstartTensorModel
   @Test func `dtypes and shapes are those of the tensors`() {
     let shape = problems(["net/a": "w"], Model.variables(["w"], [3]))
     #expect(shape.map(\.reason) == [.shapeMismatch])
-    let dtype = problems(["net/a": "w"], [Variable("w", .int32, [2])])
+    let dtype = problems(["net/a": "w"], [Variable("w", dtype: .int32, shape: [2])])
     #expect(dtype.map(\.reason) == [.dtypeMismatch])
   }
 
@@ -252,7 +252,7 @@ import WarmstartTensorModel
       count, variables: (0..<count).map { (UInt32($0), "Variable", Name("v/\($0)")) })
     let names = FullNames(graph, in: Model.catalog([]))
     let map = AssignmentMap((0..<count).map { .init("Variable", .name(Name("w\($0)"))) })
-    let variables = (0..<count).map { Variable(Name("w\($0)"), .float32, [1]) }
+    let variables = (0..<count).map { Variable(Name("w\($0)"), dtype: .float32, shape: [1]) }
     let error = #expect(throws: Problems.self) {
       try Resolution.resolve(map, variables: VariableList(variables), in: names)
     }

@@ -35,7 +35,7 @@ import WarmstartTestSupport
 
   private static func tensors(
     _ random: inout SeededRandom, _ variables: [Variable]
-  ) -> [(name: Name, dtype: DataType, shape: Shape, slices: [Slice])] {
+  ) -> [(name: Name, dtype: DataType, shape: Shape, slices: [TensorSlice])] {
     var names: Set<Name> = ["a", "b", ""]
     for _ in 0..<20 { names.insert(Name(name(&random))) }
     // What the variables may be mapped to, so that maps come to something.
@@ -52,10 +52,10 @@ import WarmstartTestSupport
       guard Int.random(in: 0..<4, using: &random) == 0 else { return (name, dtype, shape, []) }
       let cut = Int.random(in: 1...2, using: &random)
       var slices = [
-        Slice(starts: [0, 0], counts: [cut, shape == [4, 3] ? 3 : 2]),
-        Slice(starts: [cut, 0], counts: [3 - cut, 2]),
-        Slice(starts: [cut, 2], counts: [3 - cut, 1]),
-        Slice(starts: [3, 0], counts: [1, 3]), Slice(starts: [2, 1], counts: [1, 1]),
+        TensorSlice(starts: [0, 0], counts: [cut, shape == [4, 3] ? 3 : 2]),
+        TensorSlice(starts: [cut, 0], counts: [3 - cut, 2]),
+        TensorSlice(starts: [cut, 2], counts: [3 - cut, 1]),
+        TensorSlice(starts: [3, 0], counts: [1, 3]), TensorSlice(starts: [2, 1], counts: [1, 1]),
       ]
       slices.removeLast(Int.random(in: 0..<12, using: &random) == 0 ? 0 : 1)
       if Int.random(in: 0..<3, using: &random) == 0 { slices.removeLast() }
@@ -70,14 +70,15 @@ import WarmstartTestSupport
       let shape: Shape? =
         [[4, 3], [4, 3], [4, 3], [-1, 3], [4, 2], nil].randomElement(using: &random) ?? nil
       let isInStore = Int.random(in: 0..<5, using: &random) > 0
-      variables[name] = Variable(name, .float32, shape, isInStore: isInStore)
+      variables[name] = Variable(name, dtype: .float32, shape: shape, isInStore: isInStore)
     }
     for _ in 0..<Int.random(in: 0...2, using: &random) {
       let name = Name(name(&random))
       let shape: Shape = Int.random(in: 0..<8, using: &random) == 0 ? [5, 3] : [4, 3]
       let partitioner: [Partitioner] = [.counts([2, 1]), .counts([1, 3]), .counts([4, 1])]
       let dtype: DataType = Int.random(in: 0..<12, using: &random) == 0 ? .int8 : .float32
-      let parts = try? partitioner.randomElement(using: &random)?.partitions(of: name, dtype, shape)
+      let parts = try? partitioner.randomElement(using: &random)?.partitions(
+        of: name, dtype: dtype, shape: shape)
       for part in parts ?? [] where Int.random(in: 0..<12, using: &random) > 0 {
         variables[part.name] = part
       }

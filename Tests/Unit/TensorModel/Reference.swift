@@ -15,7 +15,7 @@ struct Reference {
   struct Tensor {
     var dtype: DataType
     var shape: [Int]
-    var slices: [Slice]
+    var slices: [TensorSlice]
   }
 
   var tensors: [Text: Tensor] = [:]
@@ -23,7 +23,7 @@ struct Reference {
   /// The tensor of each variable, and whether it is a slice.
   private var assigned: [Int: (tensor: Text, isSlice: Bool)] = [:]
 
-  init(_ tensors: [(name: Name, dtype: DataType, shape: Shape, slices: [Slice])]) {
+  init(_ tensors: [(name: Name, dtype: DataType, shape: Shape, slices: [TensorSlice])]) {
     for tensor in tensors {
       self.tensors[Self.text(tensor.name)] = Tensor(
         dtype: tensor.dtype, shape: Array(tensor.shape.lengths), slices: tensor.slices)
@@ -132,9 +132,9 @@ struct Reference {
     guard let (text, isSlice) = assigned[index], let tensor = tensors[text] else { return "?" }
     func refuse(_ reason: Reason) -> Refusal { Refusal(reason: reason, tensor: Self.name(text)) }
     guard variable.dtype == tensor.dtype else { throw refuse(.dtypeMismatch) }
-    var box = Slice(whole: Shape(tensor.shape))
+    var box = TensorSlice(whole: Shape(tensor.shape))
     if isSlice, let partition = variable.partition, let shape = variable.shape {
-      box = Slice(starts: partition.offset, counts: Array(shape.lengths))
+      box = TensorSlice(starts: partition.offset, counts: Array(shape.lengths))
       guard !box.counts.contains(0), box.fits(partition.fullShape),
         Array(partition.fullShape.lengths) == tensor.shape
       else { throw refuse(.shapeMismatch) }
@@ -150,11 +150,11 @@ struct Reference {
       guard Set(cells).count == cells.count else { throw refuse(.slicesOverlap) }
       guard Set(cells).isSuperset(of: Self.cells(of: box)) else { throw refuse(.slicesIncomplete) }
     }
-    let slice = box == Slice(whole: Shape(tensor.shape)) ? "" : "@\(box)"
+    let slice = box == TensorSlice(whole: Shape(tensor.shape)) ? "" : "@\(box)"
     return "\(variable.name)=\(Self.name(text))\(slice)"
   }
 
-  private static func cells(of slice: Slice) -> [[Int]] {
+  private static func cells(of slice: TensorSlice) -> [[Int]] {
     zip(slice.starts, slice.counts).reduce([[]]) { cells, extent in
       cells.flatMap { cell in (extent.0..<extent.0 + extent.1).map { cell + [$0] } }
     }

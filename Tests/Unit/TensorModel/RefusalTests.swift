@@ -68,7 +68,7 @@ import WarmstartTensorModel
   @Test func `a misspelled variable is told from one outside the store`() {
     let variables =
       Model.variables(["dense/kernel"], [5])
-      + [Variable("w", .float32, [5], isInStore: false)]
+      + [Variable("w", dtype: .float32, shape: [5], isInStore: false)]
     let typo = problems(["v": "dense/kernle"], variables, catalog)
     #expect(typo?.first.reason == .scopeOnly)
     #expect(typo?.first.message.contains("no variable or scope is named dense/kernle") == true)
@@ -80,7 +80,9 @@ import WarmstartTensorModel
 
   @Test func `a hostile name does not swell the answer`() {
     let long = Name([UInt8](repeating: 0x78, count: 1 << 20)[...])
-    let variables = [Variable(long, .int8, Shape(Array(repeating: 7, count: 1 << 16)))]
+    let variables = [
+      Variable(long, dtype: .int8, shape: Shape(Array(repeating: 7, count: 1 << 16)))
+    ]
     let found = problems(AssignmentMap([.init("v", .variable(long))]), variables, catalog)
     #expect(found?.first.reason == .shapeMismatch)
     #expect((found?.first.message.utf8.count ?? 0) < 4096)

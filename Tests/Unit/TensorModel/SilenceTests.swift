@@ -46,7 +46,9 @@ import WarmstartTensorModel
   }
 
   @Test func `a map of which all is skipped is refused`() {
-    let variables = [Variable("bert/x", .float32, [2]), Variable("w", .float32, [3])]
+    let variables = [
+      Variable("bert/x", dtype: .float32, shape: [2]), Variable("w", dtype: .float32, shape: [3]),
+    ]
     let options: Resolution.Options = [.skipMissing, .skipMismatched]
     let found = strict(["/": "/"], variables, options)
     #expect(found?.all.map(\.reason) == [.nothingAssigned])
@@ -80,7 +82,7 @@ import WarmstartTensorModel
 
   @Test func `where missing tensors are skipped, another shape points to its own option`() throws {
     let hint = "; tensors of another shape are skipped with skip_mismatched"
-    let head = [Variable("w", .float32, [3])]
+    let head = [Variable("w", dtype: .float32, shape: [3])]
     let parts = try Model.partitions("w", [4])
     let cases: [(AssignmentMap, [Variable])] = [
       (["w": "w"], head), (["/": "/"], head), (["w": "w"], parts),

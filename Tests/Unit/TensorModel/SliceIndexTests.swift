@@ -5,7 +5,9 @@ import WarmstartTestSupport
 /// Finding the stored slices that meet a box, and how many are looked at for that.
 @Suite struct SliceIndexTests {
   /// Cuts a box at random places into about so many, in any order.
-  private func tiling(of whole: Slice, _ count: Int, _ random: inout SeededRandom) -> [Slice] {
+  private func tiling(of whole: TensorSlice, _ count: Int, _ random: inout SeededRandom)
+    -> [TensorSlice]
+  {
     var tiles = [whole]
     for _ in 0..<count {
       let cut = tiles.remove(at: random.below(tiles.count))
@@ -18,14 +20,16 @@ import WarmstartTestSupport
       var (left, starts, right) = (cut.counts, cut.starts, cut.counts)
       (left[axis], starts[axis]) = (length, cut.starts[axis] + length)
       right[axis] -= length
-      tiles += [Slice(starts: cut.starts, counts: left), Slice(starts: starts, counts: right)]
+      tiles += [
+        TensorSlice(starts: cut.starts, counts: left), TensorSlice(starts: starts, counts: right),
+      ]
     }
     return tiles.shuffled(using: &random)
   }
 
-  private func box(in shape: [Int], _ random: inout SeededRandom) -> Slice {
+  private func box(in shape: [Int], _ random: inout SeededRandom) -> TensorSlice {
     let starts = shape.map { random.below($0) }
-    return Slice(starts: starts, counts: zip(starts, shape).map { random.below($1 - $0 + 1) })
+    return TensorSlice(starts: starts, counts: zip(starts, shape).map { random.below($1 - $0 + 1) })
   }
 
   @Test(arguments: [[50], [1, 40], [9, 11], [4, 5, 6], [3, 3, 3, 3]], 0..<10 as Range<UInt64>)
@@ -33,7 +37,7 @@ import WarmstartTestSupport
     _ shape: [Int], seed: UInt64
   ) throws {
     var random = SeededRandom(seed: seed)
-    var tiles = tiling(of: Slice(whole: Shape(shape)), 60, &random)
+    var tiles = tiling(of: TensorSlice(whole: Shape(shape)), 60, &random)
     // Neither gaps nor slices that overlap make a difference.
     tiles.removeLast(random.below(tiles.count))
     tiles += (0..<random.below(5)).map { _ in box(in: shape, &random) }
@@ -50,7 +54,7 @@ import WarmstartTestSupport
     let slices = (0..<4000).map { number in
       var starts = [0, 0, 0]
       starts[axis] = number * 2
-      return Slice(starts: starts, counts: [2, 2, 2])
+      return TensorSlice(starts: starts, counts: [2, 2, 2])
     }
     let index = try #require(SliceIndex(slices.reversed()))
     let compared = slices.reduce(0) { $0 + index.candidates(for: $1).count }
@@ -58,9 +62,9 @@ import WarmstartTestSupport
   }
 
   @Test func `slices of no axes have no index, and numbers near the end of Int do not trap`() {
-    #expect(SliceIndex([Slice(starts: [], counts: [])]) == nil)
+    #expect(SliceIndex([TensorSlice(starts: [], counts: [])]) == nil)
     let odd = [(Int.max, Int.max), (.min, .min), (.min, .max), (0, .max)].map {
-      Slice(starts: [$0.0], counts: [$0.1])
+      TensorSlice(starts: [$0.0], counts: [$0.1])
     }
     for box in odd { #expect(SliceIndex(odd)?.candidates(for: box) != nil) }
   }

@@ -3,19 +3,19 @@ import WarmstartTensorModel
 
 /// Tensors that a checkpoint stores in slices: what may be read of them.
 @Suite struct StoredSliceTests {
-  private static func slice(_ starts: [Int], _ counts: [Int]) -> Slice {
-    Slice(starts: starts, counts: counts)
+  private static func slice(_ starts: [Int], _ counts: [Int]) -> TensorSlice {
+    TensorSlice(starts: starts, counts: counts)
   }
 
   private func outcome(
-    _ slices: [Slice], reading box: Slice?, of shape: Shape = [4, 6]
+    _ slices: [TensorSlice], reading box: TensorSlice?, of shape: Shape = [4, 6]
   ) -> Outcome {
     let catalog = Model.catalog([("t", .float16, shape, slices)])
     guard let box else {
-      return Outcome(["t": "w"], [Variable("w", .float16, shape)], catalog)
+      return Outcome(["t": "w"], [Variable("w", dtype: .float16, shape: shape)], catalog)
     }
     let partition = Partition(of: "w", fullShape: shape, offset: box.starts)
-    let variable = Variable("w/part_0", .float16, box.shape, partition: partition)
+    let variable = Variable("w/part_0", dtype: .float16, shape: box.shape, partition: partition)
     return Outcome(["t": "w"], [variable], catalog)
   }
 
@@ -28,7 +28,7 @@ import WarmstartTensorModel
     nil, slice([0, 0], [4, 6]), slice([1, 1], [2, 4]), slice([3, 0], [1, 6]),
     slice([0, 5], [4, 1]),
   ])
-  func `slices that cover the tensor cover any box`(box: Slice?) {
+  func `slices that cover the tensor cover any box`(box: TensorSlice?) {
     #expect(outcome(Self.rows, reading: box).reasons.isEmpty)
     #expect(outcome(Self.tiles, reading: box).reasons.isEmpty)
     #expect(outcome(Self.tiles.reversed(), reading: box).reasons.isEmpty)
@@ -53,7 +53,7 @@ import WarmstartTensorModel
     [slice([0, 0], [4, 1]), slice([3, 0], [1, 6])], tiles + [slice([1, 3], [1, 1])],
     [slice([1, 1], [1, 1])] + rows,
   ])
-  func `stored slices that overlap refuse any read`(slices: [Slice]) {
+  func `stored slices that overlap refuse any read`(slices: [TensorSlice]) {
     #expect(outcome(slices, reading: nil).reasons == [.slicesOverlap])
     #expect(outcome(slices, reading: slices[0]).reasons == [.slicesOverlap])
     #expect(outcome(slices, reading: Self.slice([0, 5], [1, 1])).reasons == [.slicesOverlap])
@@ -64,7 +64,7 @@ import WarmstartTensorModel
     slice([0], [4]), slice([0, 0, 0], [4, 6, 1]), slice([Int.max, 0], [Int.max, 6]),
     slice([0, Int.max], [4, 1]),
   ])
-  func `a stored slice outside the tensor is damage`(slice: Slice) {
+  func `a stored slice outside the tensor is damage`(slice: TensorSlice) {
     #expect(outcome([slice], reading: nil).reasons == [.corrupt])
     #expect(outcome(Self.rows + [slice], reading: Self.rows[0]).reasons == [.corrupt])
   }

@@ -14,22 +14,25 @@ enum Student {
   static func variables() throws(Problem) -> [Variable] {
     // The checkpoint stores four pieces, so these three lie across them.
     var variables = try Partitioner.fixedSize(shards: 3).partitions(
-      of: "student/embeddings/word_embeddings", .float32, [8192, 256])
-    variables.append(Variable("student/embeddings/position_embeddings", .float32, [512, 256]))
+      of: "student/embeddings/word_embeddings", dtype: .float32, shape: [8192, 256])
+    variables.append(
+      Variable("student/embeddings/position_embeddings", dtype: .float32, shape: [512, 256]))
     for part in ["embeddings", "encoder/layer_0", "encoder/layer_1"] {
-      variables.append(Variable(Name("student/\(part)/LayerNorm/gamma"), .float32, [256]))
-      variables.append(Variable(Name("student/\(part)/LayerNorm/beta"), .float32, [256]))
+      variables.append(
+        Variable(Name("student/\(part)/LayerNorm/gamma"), dtype: .float32, shape: [256]))
+      variables.append(
+        Variable(Name("student/\(part)/LayerNorm/beta"), dtype: .float32, shape: [256]))
     }
     for layer in ["encoder/layer_0", "encoder/layer_1"] {
       for head in ["query", "key", "value"] {
         let scope = "student/\(layer)/attention/\(head)"
-        variables.append(Variable(Name("\(scope)/kernel"), .float32, [256, 256]))
-        variables.append(Variable(Name("\(scope)/bias"), .float32, [256]))
+        variables.append(Variable(Name("\(scope)/kernel"), dtype: .float32, shape: [256, 256]))
+        variables.append(Variable(Name("\(scope)/bias"), dtype: .float32, shape: [256]))
       }
     }
     // Columns, which lie scattered in any file.
     variables += try Partitioner.fixedSize(shards: 2, axis: 1).partitions(
-      of: "student/encoder/layer_0/output/kernel", .float32, [1024, 256])
+      of: "student/encoder/layer_0/output/kernel", dtype: .float32, shape: [1024, 256])
     return variables
   }
 

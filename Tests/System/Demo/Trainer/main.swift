@@ -12,7 +12,7 @@ import WarmstartClient
 
 func train(_ path: String) throws {
   let client = Client(label: "demo")
-  let resolved = try client.resolve(path, Student.map, Student.variables())
+  let resolved = try client.resolve(path, assigning: Student.map, to: Student.variables())
 
   let digests = Student.checksums(resolved.tensors)
   var report = ""
@@ -34,7 +34,7 @@ func train(_ path: String) throws {
   while let line = readLine() {
     let tensors =
       line == "resolve"
-      ? try resolved.checkpoint.resolve(Student.map, Student.variables()).tensors
+      ? try resolved.checkpoint.resolve(assigning: Student.map, to: Student.variables()).tensors
       : resolved.tensors
     let isSame = Student.checksums(tensors).elementsEqual(digests, by: ==)
     try FileDescriptor.standardOutput.writeAll("\(line): \(isSame ? "the same" : "other")\n".utf8)

@@ -1,5 +1,5 @@
 /// A box cut out of a tensor: where it starts and how long it is on each axis.
-public struct Slice: Sendable, Hashable {
+public struct TensorSlice: Sendable, Hashable {
   /// The first index on each axis.
   public let starts: [Int]
   /// The number of indices on each axis: the shape of what the slice cuts out.
@@ -33,7 +33,7 @@ public struct Slice: Sendable, Hashable {
   }
 
   /// Whether both have an element in common; both must fit one shape.
-  package func intersects(_ other: Slice) -> Bool {
+  package func intersects(_ other: TensorSlice) -> Bool {
     for axis in starts.indices {
       let start = max(starts[axis], other.starts[axis])
       let end = min(starts[axis] + counts[axis], other.starts[axis] + other.counts[axis])
@@ -43,7 +43,7 @@ public struct Slice: Sendable, Hashable {
   }
 
   /// The box that both have in common, or nil if there is none; both must fit one shape.
-  public func intersection(_ other: Slice) -> Slice? {
+  public func intersection(_ other: TensorSlice) -> TensorSlice? {
     var starts = self.starts
     var counts = self.counts
     for axis in starts.indices {
@@ -53,11 +53,11 @@ public struct Slice: Sendable, Hashable {
       starts[axis] = start
       counts[axis] = end - start
     }
-    return Slice(starts: starts, counts: counts)
+    return TensorSlice(starts: starts, counts: counts)
   }
 }
 
-extension Slice: CustomStringConvertible {
+extension TensorSlice: CustomStringConvertible {
   /// The slice as TensorFlow's `shape_and_slice` spells it: `0,5:2,3`.
   public var description: String {
     zip(starts, counts).map { "\($0),\($1)" }.joined(separator: ":")
