@@ -48,10 +48,10 @@ public final class Checkpoint: Sendable {
     let session = try WarmstartError.calling(about: files.path) { () throws(WarmstartError) in
       try client.call(.open, until: deadline) { session throws(SessionError) in
         let (reference, passed) = try files.reference(on: session, until: deadline)
-        return Client.PreparedCall(files: passed) { frame, scratch in
-          frame.begin(OpenRequest(reference), scratch)
-        }
-      } each: { bytes, scratch, _ throws(MessageError) in
+        let connection = session.connection
+        connection.outgoing.begin(OpenRequest(reference), connection.scratch)
+        return passed
+      } read: { bytes, scratch, _ throws(MessageError) in
         opened = try OpenReply(unpacking: bytes, scratch)
       }
     }
@@ -82,11 +82,10 @@ public final class Checkpoint: Sendable {
   /// Lists all tensors by name, in the order of their bytes.
   public func list(timeout: Duration? = nil) throws(WarmstartError) -> [StoredTensor] {
     var tensors: [ListReply.Tensor] = []
-    try call(.list, until: Deadline(timeout), starting: { tensors = [] }) { reference, files in
-      Client.PreparedCall(files: files) { frame, scratch in
-        frame.begin(OpenRequest(reference), scratch)
-      }
-    } each: { bytes, scratch, _ throws(MessageError) in
+    try call(.list, until: Deadline(timeout), starting: { tensors = [] }) {
+      reference, frame, scratch in
+      frame.begin(OpenRequest(reference), scratch)
+    } read: { bytes, scratch, _ throws(MessageError) in
       let reply = try ListReply(unpacking: bytes, scratch)
       try tensors.join(reply.tensors)
       return reply.checkpoint
@@ -121,27 +120,37 @@ public final class Checkpoint: Sendable {
   }
 
   /// Makes a call about this checkpoint, by its handle if the session knows it, else by its files.
+  ///
+  /// `starting` runs for each try, before `write` begins the request's frame; `read` returns what the
+  /// call opened, if the response says so.
   func call(
-    _ method: Method, until deadline: Deadline, starting: () -> Void,
-    _ prepare: (CheckpointReference, [File]) -> Client.PreparedCall,
-    each: (RawSpan, Scratch, [File]) throws(MessageError) -> OpenReply?
+    _ method: Method, features: [String] = [], until deadline: Deadline, starting: () -> Void,
+    write: (CheckpointReference, inout FieldWriter, Scratch) -> Void,
+    read: (RawSpan, Scratch, [File]) throws(MessageError) -> OpenReply?
   ) throws(WarmstartError) {
     var opened: OpenReply?
     let session = try WarmstartError.calling(about: path) { () throws(WarmstartError) in
-      try client.call(method, until: deadline) { session throws(SessionError) in
+      try client.call(
+        method, features: features, until: deadline
+      ) { session throws(SessionError) in
         starting()
         opened = nil
+        let connection = session.connection
         let known = handle.withLock { $0 }
-        guard known.session != session.number else { return prepare(.handle(known.handle), []) }
+        if known.session == session.number {
+          write(.handle(known.handle), &connection.outgoing, connection.scratch)
+          return []
+        }
         let (reference, passed) = try files.reference(on: session, until: deadline)
-        return prepare(reference, passed)
-      } each: { bytes, scratch, files throws(MessageError) in
-        if let reply = try each(bytes, scratch, files) { opened = reply }
+        write(reference, &connection.outgoing, connection.scratch)
+        return passed
+      } read: { bytes, scratch, files throws(MessageError) in
+        if let reply = try read(bytes, scratch, files) { opened = reply }
       }
     }
     guard let opened else { return }
     guard opened.generation == generation else {
-      // This call opened what is there now: nobody would ever close it.
+      // This call opened what is there now, which no value of this process would ever close.
       client.giveBack(opened.handle, session: session)
       throw WarmstartError(
         .checkpointChanged, "\(path) has changed since it was opened; open it again")

@@ -1,5 +1,5 @@
-import WarmstartKernel
 import WarmstartMessages
+import WarmstartProtobuf
 import WarmstartTensorModel
 
 /// What one `Resolve` asks for.
@@ -7,7 +7,6 @@ struct Question {
   let map: AssignmentMap
   let variables: [Variable]
   let options: Resolved.Options
-  private let list: VariableList
 
   /// Throws INVALID_REQUEST for a variable without a name, or a partition that no message can describe.
   init(
@@ -16,42 +15,36 @@ struct Question {
     self.map = map
     self.variables = variables
     self.options = options
-    list = VariableList(variables)
     guard UInt32(exactly: options.alignment) != nil else {
       throw WarmstartError(
         .invalidRequest,
         "alignment \(options.alignment), expected a power of two up to 4096, or 0")
     }
-    if let nameless = variables.firstIndex(where: { $0.name.bytes.isEmpty }) {
-      throw WarmstartError(.invalidRequest, "variable \(nameless), counted from 0, has no name")
-    }
-    guard !list.hasNoPartitions else { return }
-    for index in variables.indices {
-      guard let partition = variables[index].partition else { continue }
-      guard partition.offset.count == partition.fullShape.rank else {
-        throw WarmstartError(
-          .invalidRequest,
-          "variable \(variables[index].name) is at offset \(partition.offset) of "
-            + "\(partition.fullName), whose shape is \(partition.fullShape)")
+    // Property by property: a copy of a variable would count references to all its buffers.
+    let all = variables.span
+    for index in all.indices {
+      guard !all[index].name.bytes.isEmpty else {
+        throw WarmstartError(.invalidRequest, "variable \(index), counted from 0, has no name")
       }
+      guard let rank = all[index].partition?.offset.count,
+        rank != all[index].partition?.fullShape.lengths.count
+      else { continue }
+      throw Question.misplaced(variables[index])
     }
   }
 
-  func prepared(_ reference: CheckpointReference, _ files: [File]) -> Client.PreparedCall {
-    var wanted = ResolveRequest.Options()
-    wanted.alignment = options.alignment
-    wanted.sealed = options.sealed
-    if options.skipMissing { wanted.resolution.insert(.skipMissing) }
-    if options.skipMismatched { wanted.resolution.insert(.skipMismatched) }
-    if options.lenient { wanted.resolution.insert(.lenient) }
-    if options.requireAll { wanted.resolution.insert(.requireAll) }
-    wanted.strides = options.strides
-    wanted.objectNames = options.objectNames
-    wanted.readAgain = options.readAgain
-    wanted.namesUnusedTensors = options.namesUnusedTensors
-    wanted.planOnly = options.planOnly
-    let request = ResolveRequest(
-      checkpoint: reference, map: map, variables: list, options: wanted)
+  private static func misplaced(_ variable: Variable) -> WarmstartError {
+    guard let partition = variable.partition else {
+      preconditionFailure("only a partition has a place")
+    }
+    return WarmstartError(
+      .invalidRequest,
+      "variable \(variable.name) is at offset \(partition.offset) of "
+        + "\(partition.fullName), whose shape is \(partition.fullShape)")
+  }
+
+  /// What the daemon must know to answer.
+  var features: [String] {
     var features: [String] = []
     if options.sealed { features.append("sealed") }
     if options.strides { features.append("strides") }
@@ -59,8 +52,28 @@ struct Question {
     if options.readAgain { features.append("read_again") }
     if options.requireAll { features.append("require_all") }
     if options.planOnly { features.append("plan_only") }
-    return Client.PreparedCall(files: files, features: features) { frame, scratch in
-      frame.begin(request, scratch)
-    }
+    return features
+  }
+
+  /// Begins a frame whose body is the request.
+  func write(about checkpoint: CheckpointReference, to frame: inout FieldWriter) {
+    var wanted = ResolveRequest.Options()
+    wanted.alignment = options.alignment
+    wanted.sealed = options.sealed
+    wanted.resolution = Resolution.Options(
+      rawValue: bit(.skipMissing, options.skipMissing)
+        | bit(.skipMismatched, options.skipMismatched) | bit(.lenient, options.lenient)
+        | bit(.requireAll, options.requireAll))
+    wanted.strides = options.strides
+    wanted.objectNames = options.objectNames
+    wanted.readAgain = options.readAgain
+    wanted.namesUnusedTensors = options.namesUnusedTensors
+    wanted.planOnly = options.planOnly
+    frame.begin(checkpoint, map, variables, wanted)
+  }
+
+  /// The bit of an option if it is set; a set's own methods are not specialized here.
+  private func bit(_ option: Resolution.Options, _ isSet: Bool) -> UInt8 {
+    isSet ? option.rawValue : 0
   }
 }

@@ -108,12 +108,15 @@ extension Client {
     var replies = Replies(question)
     var opened: OpenReply?
     let session = try WarmstartError.calling(about: files.path) { () throws(WarmstartError) in
-      try call(.resolve, until: deadline) { session throws(SessionError) in
+      try call(
+        .resolve, features: question.features, until: deadline
+      ) { session throws(SessionError) in
         replies = Replies(question)
         opened = nil
         let (reference, passed) = try files.reference(on: session, until: deadline)
-        return question.prepared(reference, passed)
-      } each: { bytes, scratch, files throws(MessageError) in
+        question.write(about: reference, to: &session.connection.outgoing)
+        return passed
+      } read: { bytes, scratch, files throws(MessageError) in
         if let reply = try replies.add(bytes, scratch, files) { opened = reply }
       }
     }
@@ -134,10 +137,12 @@ extension Checkpoint {
   ) throws(WarmstartError) -> Resolved {
     let question = try Question(map, variables, options)
     var replies = Replies(question)
-    try call(.resolve, until: Deadline(timeout), starting: { replies = Replies(question) }) {
-      reference, files in
-      question.prepared(reference, files)
-    } each: { bytes, scratch, files throws(MessageError) in
+    try call(
+      .resolve, features: question.features, until: Deadline(timeout),
+      starting: { replies = Replies(question) }
+    ) { reference, frame, _ in
+      question.write(about: reference, to: &frame)
+    } read: { bytes, scratch, files throws(MessageError) in
       try replies.add(bytes, scratch, files)
     }
     return try replies.mapped(question, in: self)

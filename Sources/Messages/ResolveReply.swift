@@ -196,8 +196,7 @@ extension ResolveReply.Region {
 
 extension FieldWriter {
   private mutating func prepend(_ region: ResolveReply.Region) {
-    var stability = region.stability
-    stability.withUTF8 { unsafe prepend(field: 6, Span(_unsafeElements: $0)) }
+    prepend(field: 6, text: region.stability)
     let kind: Warmstart__V1__Region__Kind
     switch region.place {
     case .file(let position):
