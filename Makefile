@@ -40,7 +40,7 @@ PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev pkg-config
 # A Python that was not installed by Debian has what Debian keeps apart.
 PYTHON_PACKAGES = $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 
-.PHONY: help deps build system-deps python-deps test test-tensorflow test-python-frameworks python-matrix attack system-test conformance bench bench-python bench-programs check demo fuzz sanitize install uninstall format clean
+.PHONY: help deps build system-deps python-deps test test-tensorflow test-python-frameworks test-readme python-matrix attack system-test conformance bench bench-python bench-programs check demo fuzz sanitize install uninstall format clean
 
 help:
 	@echo 'make build      the release programs, in .build/release'
@@ -48,6 +48,7 @@ help:
 	@echo 'make python-matrix  Python'"'"'s tests with all that the package supports; PYTHONS=$(PYTHONS)'
 	@echo 'make test-tensorflow  Python'"'"'s tests with TensorFlow'
 	@echo 'make test-python-frameworks  Python'"'"'s tests with JAX and torch'
+	@echo 'make test-readme  README, followed to the letter on a fresh clone'
 	@echo 'make check      format, imports, generated code, libraries, units, counts'
 	@echo 'make sanitize   the tests with ThreadSanitizer, then with AddressSanitizer'
 	@echo 'make fuzz       fuzzing, SECONDS=$(SECONDS) for each of TARGETS, by default all'
@@ -93,6 +94,10 @@ test-python-frameworks: build | $(FRAMEWORKS_VENV)
 test-tensorflow: build | $(TENSORFLOW_VENV)
 	WARMSTARTD=.build/release/warmstartd $(TENSORFLOW_VENV)/bin/python3 -m pytest --quiet \
 	  Tests/Python/with_tensorflow
+
+# Follows README on a fresh clone of what is committed, which it builds.
+test-readme: deps
+	Tests/System/Readme/run
 
 # Slow, and needs the network: each version of what the package needs, with each interpreter.
 python-matrix: build

@@ -3,11 +3,11 @@ package import SystemPackage
 
 /// Anonymous memory that the daemon fills and then seals for clients to map.
 ///
-/// Filling needs an `Arena`, sending a `SealedArena`, and sealing consumes the former: bytes written
-/// after sealing cannot be spelled. See `memfd_create(2)`.
+/// Only an `Arena` can be filled and only a `SealedArena` can be sent. Sealing consumes the arena,
+/// so code that writes after sealing does not compile. See `memfd_create(2)`.
 @safe
 package struct Arena: ~Copyable, Sendable {
-  /// What memory is handed out in.
+  /// The kernel allocates memory in pages of this size.
   package static let pageByteCount = 4096
 
   private let descriptor: Descriptor
@@ -15,10 +15,12 @@ package struct Arena: ~Copyable, Sendable {
   /// The length in bytes.
   package let byteCount: Int
 
-  /// Makes an arena of zeros, at least one byte, and reserves its memory.
+  /// Makes an arena of zeros and reserves its memory.
+  ///
+  /// Throws EINVAL for an arena of no bytes, and ENOMEM for one that exceeds the machine's memory.
   package init(named name: String, byteCount: Int) throws(Errno) {
     guard byteCount > 0 else { throw .invalidArgument }
-    // The kernel would try, and kill for want of memory rather than refuse.
+    // The kernel would not refuse: it would kill a process when memory runs out.
     guard byteCount <= Process.physicalByteCount else { throw .noMemory }
     let number = try checked(unsafe name.withCString { unsafe clinux_memfd($0) })
     let descriptor = Descriptor(adopting: number)
@@ -33,23 +35,23 @@ package struct Arena: ~Copyable, Sendable {
     self.byteCount = byteCount
   }
 
-  /// The bytes, to be filled.
+  /// The bytes, for filling.
   package var bytes: MutableRawSpan {
     @_lifetime(&self)
     mutating get {
-      // The view keeps these pages until the arena is sealed, which needs the arena itself.
+      // The view keeps these pages mapped until sealing consumes the arena.
       let span = unsafe MutableRawSpan(
         _unsafeBytes: UnsafeMutableRawBufferPointer(start: view.base, count: byteCount))
       return unsafe _overrideLifetime(span, mutating: &self)
     }
   }
 
-  /// Ends writing for good: no one can change, shrink or grow the bytes from here on, root included.
+  /// Makes the bytes unchangeable: from here on, not even root can write, shrink or grow them.
   package consuming func seal() throws(Errno) -> SealedArena {
     // F_SEAL_WRITE is EBUSY while a writable mapping lives.
     view.unmap()
     _ = try checked(clinux_seal(descriptor.number))
-    // A read-only description: kernels before 6.7 refuse to map a sealed one that may write.
+    // Kernels before 6.7 refuse to map a sealed file through a description that allows writing.
     let reopened = try checked(clinux_reopen(descriptor.number))
     return SealedArena(File(Descriptor(adopting: reopened)), byteCount: byteCount)
   }
@@ -83,7 +85,7 @@ private final class WritableView: Sendable {
   }
 }
 
-/// An arena that can no longer change: what clients are given.
+/// An arena that can no longer change, whose descriptors the daemon gives to clients.
 package final class SealedArena: Sendable {
   fileprivate let file: File
   /// The length in bytes.
@@ -94,25 +96,26 @@ package final class SealedArena: Sendable {
     self.byteCount = byteCount
   }
 
-  /// Opens the arena anew, read-only, for one client: no file description is shared.
+  /// Opens the arena again, read-only, for one client, which shares its file description with no
+  /// other.
   package func open() throws(Errno) -> Descriptor {
     Descriptor(adopting: try checked(clinux_reopen(file.descriptor.number)))
   }
 
-  /// Reads a run of the bytes; the range must lie in the arena.
+  /// Fills a buffer from an offset; throws EINVAL if the arena ends before the buffer is full.
   package func read(at offset: Int, into buffer: inout MutableRawSpan) throws(Errno) {
     let count = try file.read(at: offset, into: &buffer)
     guard count == buffer.byteCount else { throw .invalidArgument }
   }
 
-  /// Whether anybody but this value can read the arena, or has one that could on its way through a
-  /// socket.
+  /// Whether the arena has another descriptor, which may be on its way through a socket.
   ///
-  /// A hint: who opened it with O_PATH keeps the memory, too, and does not count. False if the kernel does
-  /// not tell. See `fcntl(2)`, F_SETLEASE: a write lease is refused while the file is open more than once.
+  /// This is a hint: a descriptor opened with O_PATH keeps the memory but does not count. False if
+  /// the kernel does not say. See `fcntl(2)`, F_SETLEASE: the kernel refuses a write lease while
+  /// the file is open more than once.
   package var isHeldElsewhere: Bool { clinux_is_held_elsewhere(file.descriptor.number) == 1 }
 
-  /// Whether all four seals are on, as a client checks before it maps.
+  /// Whether a descriptor has all four seals, which a client checks before it maps.
   ///
   /// See `fcntl(2)`, F_GET_SEALS.
   package static func isSealed(_ descriptor: borrowing Descriptor) -> Bool {
@@ -120,27 +123,28 @@ package final class SealedArena: Sendable {
   }
 }
 
-/// Notices when arenas end: when nobody has them open, mapped or referred to in any way.
+/// Reports when arenas end: when no process has them open, mapped or referred to in any way.
 ///
-/// See `inotify(7)`, IN_DELETE_SELF: what has no name is deleted when its last reference ends.
+/// See `inotify(7)`, IN_DELETE_SELF: a file without a name is deleted when its last reference ends.
 package final class ArenaWatches: Sendable {
-  /// Stands for one arena.
+  /// Identifies one watched arena.
   package typealias Watch = CInt
 
   private let descriptor: Descriptor
 
+  /// Makes a set of watches, which is empty.
   package init() throws(Errno) {
     descriptor = Descriptor(adopting: try checked(clinux_watches()))
   }
 
-  /// Begins to watch an arena, which the watch does not keep.
+  /// Starts to watch an arena, without keeping it.
   ///
-  /// Throws ENOSPC if the user has as many watches as it may.
+  /// Throws ENOSPC if the user already has as many watches as the system allows.
   package func watch(_ arena: SealedArena) throws(Errno) -> Watch {
     try checked(clinux_watch_end(descriptor.number, arena.file.descriptor.number))
   }
 
-  /// Takes some of the watches whose arenas have ended since the last time; empty if there are no more.
+  /// Returns watches whose arenas have ended, each once; call it until the result is empty.
   package func takeEnded() -> [Watch] {
     var ended = [CInt](repeating: 0, count: 256)
     while true {

@@ -1,7 +1,7 @@
 import CWarmstartLinux
 
 extension MutableRawSpan {
-  /// Copies bytes of another span into this one; traps if either run is out of bounds.
+  /// Copies bytes from another span into this one; traps if either run is out of bounds.
   package mutating func copy(
     _ source: RawSpan, from sourceOffset: Int, to offset: Int, count: Int
   ) {
@@ -9,7 +9,7 @@ extension MutableRawSpan {
     precondition(sourceOffset <= source.byteCount && count <= source.byteCount - sourceOffset)
     precondition(offset <= byteCount && count <= byteCount - offset)
     guard count > 0 else { return }
-    // Both runs were checked just above.
+    // The preconditions checked both runs.
     unsafe withUnsafeMutableBytes { target in
       unsafe source.withUnsafeBytes { bytes in
         unsafe target.baseAddress?.advanced(by: offset).copyMemory(
@@ -20,7 +20,7 @@ extension MutableRawSpan {
 }
 
 extension RawSpan {
-  /// Whether both have the same bytes.
+  /// Whether both spans have the same bytes.
   package func equals(_ other: RawSpan) -> Bool {
     guard byteCount == other.byteCount else { return false }
     return unsafe withUnsafeBytes { bytes in
@@ -35,8 +35,9 @@ extension RawSpan {
     unsafe withUnsafeBytes { bytes in unsafe bytes.firstIndex { $0 > limit } }
   }
 
-  /// A digest of the bytes, keyed anew in each process (SipHash): no other process can make two runs
-  /// of bytes that have the same.
+  /// A digest of the bytes (SipHash), with a key that each process makes for itself.
+  ///
+  /// A client that does not know the key cannot construct two runs of bytes with equal digests.
   package var digest: Int {
     var hasher = Hasher()
     unsafe withUnsafeBytes { bytes in unsafe hasher.combine(bytes: bytes) }
@@ -54,7 +55,7 @@ extension Array<UInt8> {
   package var rawSpan: RawSpan {
     @_lifetime(borrow self)
     borrowing get {
-      // Every byte of a UInt8 is initialized: nothing can be read that should not be.
+      // A UInt8 has no padding, so every byte is initialized.
       unsafe span.bytes
     }
   }
@@ -71,12 +72,12 @@ extension ArraySlice<UInt8> {
 }
 
 extension MutableRawSpan {
-  /// Reverses the bytes of every `width` in a run, which must be a multiple of it.
+  /// Reverses the bytes of each element in a run; traps if the run is not a multiple of the width.
   package mutating func reverseBytes(in range: Range<Int>, width: Int) {
     precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
     precondition(width > 0 && range.count % width == 0)
     guard width > 1 else { return }
-    // The run was checked just above.
+    // The preconditions checked the run.
     unsafe withUnsafeMutableBytes { bytes in
       for start in stride(from: range.lowerBound, to: range.upperBound, by: width) {
         for offset in 0..<width / 2 {
@@ -86,7 +87,7 @@ extension MutableRawSpan {
     }
   }
 
-  /// Writes a number, low byte first; traps if it does not fit.
+  /// Writes a number as eight bytes, low byte first; traps if they exceed the span.
   package mutating func store(_ value: Int, at offset: Int) {
     precondition(offset >= 0 && offset <= byteCount - 8)
     unsafe withUnsafeMutableBytes { bytes in

@@ -1,8 +1,8 @@
 import SystemPackage
 
-/// A control group that counts this process's memory, or that is above one that does.
+/// A control group that counts this process's memory, or a parent of one.
 struct ControlGroup: Sendable {
-  /// The two versions of the kernel's interface, which call the same things differently.
+  /// The version of the kernel's interface; the two have different names for the same files.
   enum Version: Sendable {
     case first
     case second
@@ -11,30 +11,31 @@ struct ControlGroup: Sendable {
   let version: Version
   let directory: FilePath
 
-  /// The smallest limit that is set here; nil for none.
+  /// The smallest limit of this group; nil if it has none.
   func limit() -> Int? {
     let names =
       switch version {
       case .first: ["memory.limit_in_bytes"]
-      // Above the latter the group is slowed down until it stands still.
+      // Above `memory.high` the kernel slows the group down, in the end to a standstill.
       case .second: ["memory.max", "memory.high"]
       }
     return names.compactMap { limited(CountsFile(directory.appending($0))?.number) }.min()
   }
 
-  /// The smallest limit of this group and all above it, seen or not; nil for none, or if the kernel
-  /// does not say.
+  /// The smallest limit of this group and all its parents, including parents that no mount shows.
+  ///
+  /// Nil if there is none, or if the kernel does not say.
   func inheritedLimit() -> Int? {
     guard version == .first else { return nil }
     return limited(statistics()?.number(of: "hierarchical_memory_limit"))
   }
 
-  /// What the group may still allocate, with what it could drop; nil if nothing is limited here.
+  /// The bytes that the group can allocate, including those that it can drop; nil without a limit.
   func available() -> Int? {
     guard let limit = limit() else { return nil }
     let name = version == .first ? "memory.usage_in_bytes" : "memory.current"
     guard let usage = CountsFile(directory.appending(name))?.number else { return limit }
-    // Shared memory is on the lists of anonymous memory.
+    // Shared memory cannot be dropped; the kernel counts it as anonymous, so not in these two.
     let prefix = version == .first ? "total_" : ""
     let statistics = statistics()
     let droppable = ["inactive_file", "active_file"].reduce(0) { sum, key in
@@ -43,7 +44,7 @@ struct ControlGroup: Sendable {
     return max(0, limit - usage + min(usage, droppable))
   }
 
-  /// A number if it is a limit: the first version writes some 2^63 for none.
+  /// A number if it is a limit: without one, the first version writes about 2^63.
   private func limited(_ number: Int?) -> Int? {
     number.flatMap { $0 < CountsFile.maximum ? $0 : nil }
   }
@@ -52,7 +53,7 @@ struct ControlGroup: Sendable {
     CountsFile(directory.appending("memory.stat"))
   }
 
-  /// Whether memory is counted here: the root is without limits, and other groups may be too.
+  /// Whether the group can have a limit: the root cannot, and other groups may be unable to.
   private var isLimitable: Bool {
     switch version {
     case .first: File.exists(directory.appending("memory.limit_in_bytes"))
@@ -60,19 +61,21 @@ struct ControlGroup: Sendable {
     }
   }
 
-  // MARK: Finding them
+  // MARK: Finding groups
 
-  // All this is done with bytes, once at start: texts would take as long as the rest of the start.
+  // The start of the daemon waits for this. It parses bytes because parsing strings would double
+  // the time that the daemon takes to start.
 
-  /// The groups of this process that can have limits, each before those above it.
+  /// The groups of this process that can have limits, each before its parents.
   ///
-  /// A host may have both versions mounted, of which one counts memory. See `cgroups(7)`,
+  /// A host may have both versions mounted, but only one of them counts memory. See `cgroups(7)`,
   /// /proc/pid/cgroup.
   static func all(below root: FilePath) -> [ControlGroup] {
     let mounts = mounts(root)
     var groups: [ControlGroup] = []
     for line in lines(root.appending("proc/self/cgroup")) {
-      // A number, controllers, the path; the second version has the number 0 and no controllers.
+      // A line is `number:controllers:path`; in version 2 the number is 0 and no controllers
+      // follow.
       let fields = line.split(
         separator: UInt8(ascii: ":"), maxSplits: 2, omittingEmptySubsequences: false)
       guard fields.count == 3 else { continue }
@@ -87,7 +90,7 @@ struct ControlGroup: Sendable {
       let path = parts(fields[2])
       let ours = mounts.filter { $0.version == version }
       let fitting = ours.filter { $0.shows(path) }
-      // The mount that shows most: the others show parts of the same groups.
+      // Several mounts may show the same groups; take the one that shows the most of them.
       var most: [ControlGroup] = []
       for mount in fitting.isEmpty ? ours : fitting {
         let found = mount.groups(of: path, root)
@@ -98,21 +101,21 @@ struct ControlGroup: Sendable {
     return groups
   }
 
-  /// A place where groups can be seen.
+  /// A mount point that shows groups.
   private struct Mount {
     let version: Version
-    /// Which group is seen there.
+    /// The group that the mount point itself shows.
     let root: [ArraySlice<UInt8>]
     let point: [ArraySlice<UInt8>]
 
     func shows(_ path: [ArraySlice<UInt8>]) -> Bool { path.starts(with: root) }
 
-    /// A group and those above it that can have limits, as far as they are seen.
+    /// Of a group and its parents, those that the mount shows and that can have limits.
     func groups(of path: [ArraySlice<UInt8>], _ top: FilePath) -> [ControlGroup] {
-      // Containers may see a path that is not below what is mounted for them; then that is all there
-      // is to see, and most often their own group.
+      // In a container, the path may not lie below the mounted group. Then the mount shows only
+      // that group, which usually is the container's own.
       var below = shows(path) ? path[root.count...] : []
-      // A group above the namespace's root has no place below the mount.
+      // A group above the namespace's root is not below the mount.
       if below.contains(where: { $0.elementsEqual("..".utf8) }) { below = [] }
       var directory = top.string
       var groups: [ControlGroup] = []
@@ -134,7 +137,7 @@ struct ControlGroup: Sendable {
     var mounts: [Mount] = []
     for line in lines(root.appending("proc/self/mountinfo")) {
       let fields = line.split(separator: UInt8(ascii: " "))
-      // After the sixth are fields in any number, up to a hyphen.
+      // Optional fields follow the sixth, up to a hyphen.
       guard fields.count > 6,
         let hyphen = fields[6...].firstIndex(where: { $0.elementsEqual("-".utf8) }),
         fields.count > hyphen + 3
@@ -155,7 +158,7 @@ struct ControlGroup: Sendable {
     return mounts
   }
 
-  /// Whether a list with commas has the word.
+  /// Whether a comma-separated list has a word.
   private static func has(_ list: ArraySlice<UInt8>, _ word: String) -> Bool {
     list.split(separator: UInt8(ascii: ",")).contains { $0.elementsEqual(word.utf8) }
   }
@@ -164,7 +167,7 @@ struct ControlGroup: Sendable {
     path.split(separator: UInt8(ascii: "/"))
   }
 
-  /// A path as it is: the kernel writes blanks, line ends and backslashes as `\040`.
+  /// Decodes the kernel's escapes in a path: it writes a blank as `\040`, for example.
   private static func unescaped(_ text: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
     let backslash = UInt8(ascii: "\\")
     guard text.contains(backslash) else { return text }
@@ -182,7 +185,7 @@ struct ControlGroup: Sendable {
     return bytes[...]
   }
 
-  /// The lines of a file, or none; on hosts of many containers there are thousands of mounts.
+  /// The lines of a file; none if it cannot be read or exceeds 4 MiB, thousands of mounts.
   private static func lines(_ path: FilePath) -> [ArraySlice<UInt8>] {
     let maximumByteCount = 4 << 20
     guard let file = try? File(opening: path),

@@ -1,20 +1,20 @@
 import SystemPackage
 
-/// A small file of the kernel's with a number, or with lines of a key and a number.
+/// A small file in which the kernel writes one number, or lines of a key and a number.
 struct CountsFile {
-  /// The largest number that is read: more than any machine has bytes, and so few that some of them
-  /// can be added.
+  /// Larger numbers are read as this one, which no machine's memory reaches. Eight of them can be
+  /// added without overflow.
   static let maximum = 1 << 60
 
-  /// Such files are some 2 KiB; chosen, not tuned.
+  /// The kernel's files have about 2 KiB; chosen, not tuned.
   private static let maximumByteCount = 1 << 13
 
   private let bytes: [UInt8]
   private let skippedWords: Int
 
-  /// Reads a file; nil if that is not possible.
+  /// Reads a file; nil if that fails.
   ///
-  /// Keys are preceded by so many words to be skipped.
+  /// - Parameter skippedWords: how many words precede the key in each line.
   init?(_ path: FilePath, skippedWords: Int = 0) {
     guard let file = try? File(opening: path),
       let bytes = try? file.readAll(limit: CountsFile.maximumByteCount)
@@ -23,7 +23,7 @@ struct CountsFile {
     self.skippedWords = skippedWords
   }
 
-  /// The number that is all there is in the file; nil for what is none, as `max`.
+  /// The number that is the whole file; nil if the file is another word, for example `max`.
   var number: Int? {
     CountsFile.number(bytes.last == newline ? bytes.dropLast() : bytes[...])
   }
@@ -53,7 +53,7 @@ struct CountsFile {
     return nil
   }
 
-  /// A number of digits, at most `maximum`; nil for what is none, or fits no 64 bits.
+  /// Parses decimal digits; nil for other text, or a number of more than 64 bits.
   private static func number(_ digits: ArraySlice<UInt8>) -> Int? {
     guard !digits.isEmpty else { return nil }
     var number: UInt64 = 0

@@ -1,14 +1,14 @@
 import CWarmstartLinux
 package import SystemPackage
 
-/// A directory that is being listed.
+/// A listing of a directory, read name by name.
 ///
 /// See `readdir(3)`.
 @safe
 package struct Directory: ~Copyable {
   private let stream: UnsafeMutableRawPointer
 
-  /// Starts a listing; the path must name a directory.
+  /// Starts to list a directory; throws ENOTDIR if the path names something else.
   ///
   /// See `opendir(3)`.
   package init(opening path: FilePath) throws(Errno) {
@@ -23,16 +23,17 @@ package struct Directory: ~Copyable {
     unsafe clinux_directory_close(stream)
   }
 
-  /// The next name that is wanted, in no particular order; nil at the end.
+  /// Returns the next name that satisfies a condition, in no particular order; nil at the end.
   ///
-  /// Names that are not UTF-8 are shown repaired; `.` and `..` never come.
+  /// The condition sees names that are not UTF-8 with replacement characters. `.` and `..` are left
+  /// out.
   package mutating func next(
     where isWanted: (String) -> Bool
   ) throws(Errno) -> FilePath.Component? {
     while true {
       var name: UnsafePointer<CChar>?
       _ = try checked(unsafe clinux_directory_next(stream, &name))
-      // The name is copied before the next call ends its life.
+      // The name is valid until the next call; it is copied here.
       guard let name = unsafe name else { return nil }
       if isWanted(unsafe String(cString: name)) {
         return unsafe FilePath.Component(platformString: name)

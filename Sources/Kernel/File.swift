@@ -1,10 +1,11 @@
 import CWarmstartLinux
 package import SystemPackage
 
-/// An open file, shared by whoever refers to it and closed after the last of them.
+/// An open file, which is closed when its last reference ends.
 ///
-/// Reading names its offset, so that users of one file description do not disturb each other.
+/// Reads take an offset, so that users of one file description do not disturb each other.
 package final class File: Sendable {
+  /// The open file's descriptor.
   package let descriptor: Descriptor
 
   /// Takes over a descriptor.
@@ -12,7 +13,7 @@ package final class File: Sendable {
     self.descriptor = descriptor
   }
 
-  /// Opens a file for reading, without waiting for a FIFO's writer.
+  /// Opens a file for reading. Opening a FIFO does not wait for a writer.
   ///
   /// See `open(2)`.
   package convenience init(opening path: FilePath) throws(Errno) {
@@ -20,7 +21,7 @@ package final class File: Sendable {
     self.init(Descriptor(adopting: try checked(number)))
   }
 
-  /// Makes an empty file for writing, over one that is there.
+  /// Makes an empty file for writing, or empties the one at the path.
   ///
   /// See `open(2)`, O_TRUNC.
   package convenience init(creating path: FilePath, mode: UInt32 = 0o644) throws(Errno) {
@@ -28,7 +29,7 @@ package final class File: Sendable {
     self.init(Descriptor(adopting: try checked(number)))
   }
 
-  /// Makes a file for writing at a path that nothing is at, not even a link.
+  /// Makes a file for writing; throws EEXIST if the path names anything, even a broken link.
   ///
   /// See `open(2)`, O_EXCL.
   package convenience init(creatingNew path: FilePath, mode: UInt32 = 0o644) throws(Errno) {
@@ -36,7 +37,7 @@ package final class File: Sendable {
     self.init(Descriptor(adopting: try checked(number)))
   }
 
-  /// What the file is and which bytes it has now.
+  /// Which file this is, and which state its bytes are in now.
   ///
   /// See `fstat(2)`.
   package func status() throws(Errno) -> FileStatus {
@@ -45,9 +46,11 @@ package final class File: Sendable {
     return FileStatus(status)
   }
 
-  /// The number of names that the file has, as far as the kernel knows without asking a server.
+  /// The number of names that the file has, as far as the kernel knows without asking a file
+  /// server.
   ///
-  /// May hang all the same where a file system does not answer. See `statx(2)`, AT_STATX_DONT_SYNC.
+  /// Some file systems ask their server all the same, and hang if it does not answer. See
+  /// `statx(2)`, AT_STATX_DONT_SYNC.
   package func linkCount() throws(Errno) -> Int {
     Int(try checked(clinux_link_count(descriptor.number)))
   }
@@ -59,9 +62,9 @@ package final class File: Sendable {
     try checked(clinux_file_system(descriptor.number))
   }
 
-  /// The last part of the file's path as it is now, for messages; nil if the system does not tell.
+  /// The last part of the file's current path, for messages; nil if `/proc` does not say.
   ///
-  /// Of a file that was removed it ends in ` (deleted)`. See `proc(5)`, `/proc/pid/fd`.
+  /// For a removed file it ends in ` (deleted)`. See `proc(5)`, `/proc/pid/fd`.
   package var name: [UInt8]? {
     // PATH_MAX.
     var path = [UInt8](repeating: 0, count: 4096)
@@ -73,14 +76,14 @@ package final class File: Sendable {
     return name.map { Array($0) }
   }
 
-  /// Whether the descriptor can read and nothing else: neither write nor O_PATH.
+  /// Whether the descriptor allows reading but not writing; false for O_PATH.
   package func isReadOnly() throws(Errno) -> Bool {
     try checked(clinux_is_read_only(descriptor.number)) == 1
   }
 
-  /// Reads from an offset until the buffer is full or the file ends, and returns the byte count.
+  /// Reads from an offset until the buffer is full or the file ends; returns the number of bytes.
   ///
-  /// Never raises SIGBUS, whatever happens to the file meanwhile. See `pread(2)`.
+  /// Unlike a mapping, it raises no SIGBUS if the file is truncated meanwhile. See `pread(2)`.
   package func read(at offset: Int, into buffer: inout MutableRawSpan) throws(Errno) -> Int {
     let number = descriptor.number
     return try unsafe buffer.withUnsafeMutableBytes { bytes throws(Errno) -> Int in
@@ -88,7 +91,7 @@ package final class File: Sendable {
       while count < bytes.count {
         let (position, overflow) = offset.addingReportingOverflow(count)
         guard !overflow else { throw .invalidArgument }
-        // The rest of a buffer that the span keeps alive.
+        // The span keeps the buffer alive.
         let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[count...])
         let read = try checked(
           unsafe clinux_pread(number, rest.baseAddress, rest.count, Int64(position)))
@@ -99,27 +102,27 @@ package final class File: Sendable {
     }
   }
 
-  /// Reads from an offset into a run of an array, as above.
+  /// Reads from an offset into a run of an array until the run is full or the file ends.
   package func read(
     at offset: Int, into buffer: inout [UInt8], range: Range<Int>
   ) throws(Errno) -> Int {
     var span = buffer.mutableSpan
-    // Any bytes are valid UInt8s.
+    // Any byte is a valid UInt8.
     var bytes = unsafe span.mutableBytes
     var run = bytes._mutatingExtracting(range)
     return try read(at: offset, into: &run)
   }
 
-  /// Takes whole pages of a run out of the page cache, but those that somebody has mapped.
+  /// Advises the kernel to drop the whole pages of a run from the page cache.
   ///
-  /// Only advice, which a file system need not take. See `posix_fadvise(2)`, POSIX_FADV_DONTNEED.
+  /// Pages that a process has mapped stay. See `posix_fadvise(2)`, POSIX_FADV_DONTNEED.
   package func dropCached(at offset: Int, byteCount: Int) {
     _ = clinux_drop_cached(descriptor.number, Int64(offset), Int64(byteCount))
   }
 
-  /// Reads the whole file, which must not be longer than the limit; nil if it is.
+  /// Reads a whole small file; nil if it exceeds the limit.
   ///
-  /// For small files.
+  /// Allocates as many bytes as the limit says, whatever the file's size.
   package func readAll(limit: Int) throws(Errno) -> [UInt8]? {
     var bytes = [UInt8](repeating: 0, count: limit + 1)
     let count = try read(at: 0, into: &bytes, range: 0..<limit + 1)
@@ -127,7 +130,8 @@ package final class File: Sendable {
     return Array(bytes.prefix(count))
   }
 
-  /// Reads from the file's own offset to its end, as pipes are read; nil if that exceeds the limit.
+  /// Reads from the description's own offset to the end; nil if that exceeds the limit. Reads
+  /// pipes.
   ///
   /// See `read(2)`.
   package func readToEnd(limit: Int) throws(Errno) -> [UInt8]? {
@@ -137,7 +141,7 @@ package final class File: Sendable {
     while true {
       let read = try checked(
         unsafe bytes.withUnsafeMutableBytes { bytes in
-          // The part of the array that nothing was read into.
+          // The part of the array that has not been read into.
           let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[count...])
           return unsafe clinux_read(number, rest.baseAddress, rest.count)
         })
@@ -151,15 +155,15 @@ package final class File: Sendable {
     }
   }
 
-  /// At most this much is written at once: a signal that is caught waits for it.
+  /// One call writes at most this many bytes, because a caught signal waits for it to end.
   ///
   /// Chosen, not tuned.
   private static let maximumWriteByteCount = 16 << 20
 
-  /// Writes all bytes at the file's own offset.
+  /// Writes all bytes at the description's own offset.
   ///
-  /// Throws EFAULT, which other calls trap on, if the bytes are a mapping of a file that was truncated
-  /// or cannot be read; some of them may have been written by then. See `write(2)`.
+  /// Other calls trap on EFAULT, but this one throws it: the bytes may be a mapping of a file that
+  /// was truncated or cannot be read. Some of them may have been written. See `write(2)`.
   package func write(_ bytes: RawSpan) throws(Errno) {
     let number = descriptor.number
     try unsafe bytes.withUnsafeBytes { bytes throws(Errno) in
@@ -174,15 +178,15 @@ package final class File: Sendable {
     }
   }
 
-  /// Removes a name, if it is there.
+  /// Removes a name, if it exists.
   ///
   /// See `unlink(2)`.
   package static func remove(_ path: FilePath) {
-    // That it is not there is what was wanted; nothing else can be done about the rest.
+    // A missing file is what the caller wants, and no caller could act on another error.
     _ = unsafe path.withPlatformString { unsafe clinux_remove($0) }
   }
 
-  /// Gives a file another name, in place of the file that has it.
+  /// Gives a file another name, and replaces the file that has that name.
   ///
   /// See `rename(2)`.
   package static func rename(_ path: FilePath, to newPath: FilePath) throws(Errno) {
@@ -192,7 +196,7 @@ package final class File: Sendable {
       })
   }
 
-  /// Makes a directory; its parent must be there.
+  /// Makes a directory in one that exists.
   ///
   /// See `mkdir(2)`.
   package static func makeDirectory(_ path: FilePath, mode: UInt32 = 0o755) throws(Errno) {
@@ -214,11 +218,13 @@ package final class File: Sendable {
   }
 }
 
-/// What tells one file, and one state of its bytes, from another.
+/// Which file it is, and which state its bytes are in.
 ///
 /// See `stat(2)`.
 package struct FileStatus: Sendable, Hashable {
+  /// The file system that the file is on; with `inode`, it identifies the file.
   package private(set) var device: UInt64
+  /// The file's number in its file system.
   package private(set) var inode: UInt64
   /// The length in bytes.
   package private(set) var size: Int
@@ -228,13 +234,14 @@ package struct FileStatus: Sendable, Hashable {
   package private(set) var changed: Int64
   /// The number of names that the file has; 0 once it is deleted.
   package private(set) var linkCount: UInt64
+  /// Whether it is a regular file, not a directory, a device, a socket or a FIFO.
   package let isRegular: Bool
-  /// The user that the file belongs to.
+  /// The user id of the file's owner.
   package let owner: UInt32
-  /// The bytes that the file takes on disk: fewer than `size` if it is sparse.
+  /// The bytes that the file takes on disk, fewer than `size` if it is sparse.
   package let allocated: Int
 
-  /// The same in all but what is given; tests make up what a kernel would not say.
+  /// A copy with other values. Tests make statuses with it that no file system would give them.
   package func changing(
     device: UInt64? = nil, inode: UInt64? = nil, size: Int? = nil, modified: Int64? = nil,
     changed: Int64? = nil, linkCount: UInt64? = nil

@@ -1,17 +1,17 @@
 import CWarmstartLinux
 package import SystemPackage
 
-/// A run of a file's bytes in this process's memory, to be read, and unmapped after the last reference
-/// to it.
+/// A run of a file's bytes in this process's memory, to be read, and unmapped when the last copy of
+/// this value ends.
 ///
-/// The run may start anywhere and may be empty; pages around it are mapped as needed. A mapping of a
-/// file that somebody can truncate raises SIGBUS when touched past the new end: the daemon makes
-/// none. See `mmap(2)`.
+/// The run may start at any offset and may be empty. If the file's owner truncates it, touching a
+/// page past the new end raises SIGBUS, so the daemon maps no file that its owner can truncate. See
+/// `mmap(2)`.
 @safe
 package struct Mapping: Sendable {
   private let pages: Pages
   private let lead: Int
-  /// The number of bytes of the run.
+  /// The length of the run in bytes.
   package let byteCount: Int
 
   /// Maps nothing.
@@ -20,7 +20,7 @@ package struct Mapping: Sendable {
     (lead, byteCount) = (0, 0)
   }
 
-  /// Maps `byteCount` bytes from the offset on.
+  /// Maps a run of a file; throws EINVAL for one that no file can have.
   package init(
     _ descriptor: borrowing Descriptor, offset: Int, byteCount: Int
   ) throws(Errno) {
@@ -46,12 +46,12 @@ package struct Mapping: Sendable {
     self.byteCount = byteCount
   }
 
-  /// Bytes of the run; they live as long as the mapping.
+  /// Bytes of the run, valid as long as the mapping.
   ///
   /// Traps if the range is out of bounds.
   @_lifetime(borrow self)
   package borrowing func bytes(_ range: Range<Int>) -> RawSpan {
-    // The mapping holds these pages until `self` ends, which the span may not outlive.
+    // The mapping keeps these pages until `self` ends, and the span may not outlive it.
     let span = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(run(range)))
     return unsafe _overrideLifetime(span, borrowing: self)
   }
@@ -83,7 +83,9 @@ package struct Mapping: Sendable {
       start: pages.base.map { unsafe $0 + lead + range.lowerBound }, count: range.count)
   }
 
-  /// x86-64 and the arm64 kernels in use; mmap refuses an offset that is not a multiple of a larger one.
+  /// The size of a page on x86-64 and on the arm64 kernels in use.
+  ///
+  /// On a kernel with larger pages, mmap refuses offsets that are no multiple of its own.
   package static let pageByteCount = 4096
 }
 
@@ -137,10 +139,10 @@ package struct WritableMapping: ~Copyable, Sendable {
   }
 }
 
-/// Mapped pages, which copies of a mapping share.
+/// The pages that copies of a mapping share.
 @safe
 private final class Pages: Sendable {
-  // Set once; nil if there are none.
+  // Never changes; nil for no pages.
   nonisolated(unsafe) let base: UnsafeMutableRawPointer?
   private let byteCount: Int
 

@@ -2,17 +2,17 @@ package import SystemPackage
 
 /// How much memory this process may use, and how much of that is left.
 ///
-/// Whoever limits memory does so in one of three places: the machine's size, the process's own limits,
-/// and the control groups that the process is in, each of which counts the memory of all processes
-/// below it. A process that ignores the smallest of these is not refused memory but killed.
+/// Three things limit memory: the machine's size, the process's own limits, and the control groups
+/// that the process is in, each of which counts the memory of all processes in it and below it. The
+/// kernel does not refuse memory beyond a group's limit: it kills a process.
 ///
-/// Where the groups are is found once; the numbers are read anew each time, for limits change while
-/// processes run. What cannot be read or makes no sense limits nothing. See `cgroups(7)`, `proc(5)`,
+/// The groups are looked for once. Their numbers are read each time, because limits change while
+/// processes run. A number that is missing or malformed is no limit. See `cgroups(7)`, `proc(5)`,
 /// and the kernel's `admin-guide/cgroup-v2.rst` and `cgroup-v1/memory.rst`.
 package struct MemoryLimit: Sendable {
   private let root: FilePath
   private let groups: [ControlGroup]
-  /// Where the kernel counts each NUMA node's memory; empty if `/proc/meminfo` can be read.
+  /// The files with each NUMA node's memory, which are read if `/proc/meminfo` is hidden.
   private let nodes: [FilePath]
   private let physicalByteCount: Int
   private let processLimit: Int
@@ -20,7 +20,8 @@ package struct MemoryLimit: Sendable {
 
   /// Finds the control groups of this process.
   ///
-  /// Tests pass a directory with files as `/proc` and `/sys` have them, and what system calls say.
+  /// Tests pass a directory with files like those in `/proc` and `/sys`, and numbers in place of
+  /// those that system calls return.
   package init(
     root: FilePath = "/", physicalByteCount: Int = Process.physicalByteCount,
     processLimit: Int = Process.memoryLimit,
@@ -34,23 +35,23 @@ package struct MemoryLimit: Sendable {
     nodes = MemoryLimit.available(root) == nil ? MemoryLimit.nodes(root) : []
   }
 
-  /// The bytes of memory that this process could have if there were no other.
+  /// The bytes of memory that this process could have if no other process ran.
   ///
-  /// The smallest of the machine's memory, the process's limits, and those of its control groups.
+  /// This is the smallest of the machine's memory, the process's limits and its groups' limits.
   package func smallest() -> Int {
     var smallest = min(physicalByteCount, processLimit)
     for group in groups {
       if let limit = group.limit() { smallest = min(smallest, limit) }
     }
-    // A container may not see the groups above its own, but is told of their limits.
+    // A container may not see its group's parents, but the kernel shows it their limits.
     if let limit = groups.first?.inheritedLimit() { smallest = min(smallest, limit) }
     return smallest
   }
 
-  /// The bytes that can be allocated now before the kernel has to kill for want of memory.
+  /// The bytes that can be allocated now before the kernel kills a process.
   ///
-  /// Pages of files count as left, for they are dropped when they are in the way; shared memory
-  /// counts as used, for it cannot be dropped. Others may allocate at the same time.
+  /// Cached pages of files count as available, because the kernel drops them when it needs memory.
+  /// Shared memory counts as used. Other processes may allocate at the same time.
   package func available() -> Int {
     var available = MemoryLimit.available(root) ?? max(freeByteCount(), nodesAvailable())
     for group in groups {
@@ -59,8 +60,9 @@ package struct MemoryLimit: Sendable {
     return max(0, available)
   }
 
-  /// What the machine has left; nil if `/proc` shows processes only (`ProcSubset=pid`), or on
-  /// kernels before 3.14.
+  /// The memory that the machine has available.
+  ///
+  /// Nil if `/proc` shows only processes (systemd's `ProcSubset=pid`), or on kernels before 3.14.
   private static func available(_ root: FilePath) -> Int? {
     CountsFile(root.appending("proc/meminfo"))?.kibibytes(of: "MemAvailable:")
   }
@@ -75,9 +77,9 @@ package struct MemoryLimit: Sendable {
     return nodes
   }
 
-  /// What is free or holds pages of files, in all nodes: about what `MemAvailable` is.
+  /// The memory of all nodes that is free or caches files, which is about `MemAvailable`.
   ///
-  /// Free memory alone would be next to nothing on a machine that has read many files.
+  /// Free memory alone would be close to nothing on a machine that has read many files.
   private func nodesAvailable() -> Int {
     var sum = 0
     for node in nodes {

@@ -1,7 +1,7 @@
 import CWarmstartLinux
 package import SystemPackage
 
-/// Signals that are read from a descriptor instead of interrupting a thread.
+/// Signals that a thread reads from a descriptor instead of being interrupted.
 ///
 /// See `signalfd(2)`.
 package final class Signals: Sendable {
@@ -9,22 +9,27 @@ package final class Signals: Sendable {
   ///
   /// See `signal(7)`.
   package enum Signal: CInt, Sendable, CaseIterable {
+    /// SIGHUP, which the daemon ignores.
     case hangUp = 1
+    /// SIGINT, which stops the daemon.
     case interrupt = 2
+    /// SIGTERM, which stops the daemon.
     case terminate = 15
+    /// SIGUSR1, which has the daemon log its state.
     case user1 = 10
   }
 
-  /// Readable when a signal has come.
+  /// Readable while a signal waits to be taken.
   package let descriptor: Descriptor
 
-  /// Blocks the signals; call it before any thread starts, threads inherit it.
+  /// Blocks the signals on this thread and on those that it starts; call it before any others
+  /// start.
   package init() throws(Errno) {
     let numbers = Signal.allCases.map { $0.rawValue }
     descriptor = Descriptor(adopting: try checked(unsafe clinux_signals(numbers, numbers.count)))
   }
 
-  /// Takes the next signal that has come; nil if none has.
+  /// Takes the next signal; nil if none waits.
   package func next() -> Signal? {
     Signal(rawValue: clinux_next_signal(descriptor.number))
   }
@@ -34,12 +39,12 @@ package final class Signals: Sendable {
 ///
 /// See `getrlimit(2)`, `_exit(2)`, `proc(5)`.
 package enum Process {
-  /// Raises the limit of open descriptors as far as allowed and returns it.
+  /// Raises the limit of open descriptors to the most that is allowed, and returns it.
   package static func raiseDescriptorLimit() throws(Errno) -> Int {
     Int(try checked(clinux_raise_descriptor_limit()))
   }
 
-  /// A signal that ends the process for what a call reports as well.
+  /// A signal that ends the process for an event that a call reports anyway.
   ///
   /// See `signal(7)`.
   package enum CallSignal: CInt, Sendable, CaseIterable {
@@ -47,23 +52,24 @@ package enum Process {
     case brokenPipe = 13
     /// SIGXFSZ: a write past the largest file that is allowed (RLIMIT_FSIZE), which gives EFBIG.
     case fileTooLarge = 25
-    /// SIGIO: a descriptor is ready, which `poll` says; a client can ask for it on a file that it
-    /// shares with this process.
+    /// SIGIO: a descriptor is ready, which `poll` reports. A client can have it sent to this
+    /// process through a file that both share.
     case ready = 29
   }
 
-  /// Has calls only report what these signals would end the process for.
+  /// Ignores signals, so that calls report the events instead.
   ///
-  /// What this process starts inherits that. See `signal(2)`, SIG_IGN.
+  /// Processes that this one starts inherit that. See `signal(2)`, SIG_IGN.
   package static func ignoreSignalsOfFailedCalls(
     _ signals: [CallSignal] = CallSignal.allCases
   ) throws(Errno) {
     for signal in signals { _ = try checked(clinux_ignore(signal.rawValue)) }
   }
 
-  /// Has SIGHUP, SIGINT and SIGTERM remove a file before they end the process; nil is for none.
+  /// Has SIGHUP, SIGINT and SIGTERM remove a file before they end the process.
   ///
-  /// Of several files the last counts; not for several threads at once. See `sigaction(2)`.
+  /// A later call replaces the file, or removes none if the path is nil. Only one thread at a time
+  /// may call this. See `sigaction(2)`.
   package static func removeWhenEnded(_ path: FilePath?) throws(Errno) {
     guard let path else {
       _ = clinux_remove_when_ended(nil)
@@ -77,42 +83,43 @@ package enum Process {
     Int(try checked(clinux_resident_bytes()))
   }
 
-  /// Makes one heap for all threads, which keeps so many freed bytes at its end.
+  /// Makes all threads share one heap, which keeps up to a number of freed bytes at its end.
   ///
-  /// Longer blocks go back when they are freed. See `mallopt(3)`, M_MMAP_THRESHOLD,
-  /// M_TRIM_THRESHOLD, M_ARENA_MAX.
+  /// A freed block that is longer than that goes back to the kernel. See `mallopt(3)`,
+  /// M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_ARENA_MAX.
   package static func keepFreedMemory(upTo byteCount: Int) {
     clinux_keep_freed(CInt(clamping: byteCount))
   }
 
-  /// Gives memory that was freed between what is in use back to the kernel.
+  /// Returns freed memory to the kernel, including pages between blocks that are in use.
   ///
-  /// Takes milliseconds after much was freed. See `malloc_trim(3)`.
+  /// This takes milliseconds if much was freed. See `malloc_trim(3)`.
   package static func giveBackFreedMemory() {
     clinux_trim()
   }
 
-  /// The bytes of memory that the machine has.
+  /// The machine's memory in bytes.
   ///
   /// See `sysconf(3)`, _SC_PHYS_PAGES.
   package static var physicalByteCount: Int { Int(clinux_physical_bytes()) }
 
-  /// The bytes of memory that nothing is in: less than can be allocated, for files' pages can go.
+  /// The bytes of unused memory. More can be allocated, because the kernel drops cached files.
   ///
   /// See `sysinfo(2)`.
   package static var freeByteCount: Int { Int(clinux_free_bytes()) }
 
-  /// The most bytes that this process may map or have as its own; `Int.max` if nothing limits it.
+  /// The most bytes that this process may map or allocate; `Int.max` without a limit.
   ///
   /// See `getrlimit(2)`, RLIMIT_AS, RLIMIT_DATA.
   package static var memoryLimit: Int { Int(clinux_memory_limit()) }
 
-  /// Whether a write gives a file that has been looked at a time of its own, on file systems that can.
+  /// Whether a write changes a file's time even right after the time was read.
   ///
-  /// Linux 6.13 and later; before, times are as coarse as the kernel's clock. See `uname(2)`.
+  /// That is so since Linux 6.13, on file systems that support it. Before, a file's times are as
+  /// coarse as the kernel's clock ticks. See `uname(2)`.
   package static let kernelHasFineTimes = clinux_kernel_is_at_least(6, 13) == 1
 
-  /// The processors that the machine runs threads on.
+  /// The number of processors that run threads.
   ///
   /// See `sysconf(3)`, _SC_NPROCESSORS_ONLN.
   package static var processorCount: Int { Int(clinux_processors()) }
@@ -135,7 +142,7 @@ package enum Process {
     return unsafe String(cString: value)
   }
 
-  /// Where relative paths start; nil if that has been deleted or has no path.
+  /// The working directory; nil if it has been deleted or has no path.
   ///
   /// See `getcwd(3)`, `path_resolution(7)`, PATH_MAX.
   package static var workingDirectory: String? {
@@ -147,7 +154,7 @@ package enum Process {
     }
   }
 
-  /// The command that this process runs, its arguments separated by spaces; at most 256 bytes.
+  /// The first 256 bytes of this process's command, with spaces between arguments.
   ///
   /// See `proc(5)`, /proc/pid/cmdline.
   package static var commandLine: String {

@@ -8,43 +8,44 @@ import WarmstartTensorModel
 import WarmstartTestSupport
 import WarmstartWire
 
-/// Checkpoints and maps of the greatest sizes that are meant to work, through a real daemon.
+/// Checkpoints and maps of the largest sizes that Warmstart is meant for, through a real daemon.
 ///
-/// Each operation has a daemon of its own, which forgets what nobody holds.
+/// Each study has a daemon of its own, which drops a checkpoint as soon as no client has it open.
 final class Scale {
   static var studies: [Study] {
     [
       Study(name: "open-100k") { try Scale().open100k() },
       Study(name: "resolve-100k") { try Scale().resolve100k() },
+      Study(name: "partitions-100k") { try Scale().partitions100k() },
       Study(name: "shards-200") { try Scale().shards200() },
       Study(name: "sparse-100g") { try Scale().sparse100G() },
     ]
   }
 
-  private static let count = 100_000
+  static let count = 100_000
 
-  private let daemon: RunningDaemon
+  let daemon: RunningDaemon
 
   private init() throws {
     daemon = try RunningDaemon(["--linger", "0"])
   }
 
-  private var directory: String { daemon.directory.path(percentEncoded: false) }
+  var directory: String { daemon.directory.path(percentEncoded: false) }
 
-  private func line(_ name: String, _ values: KeyValuePairs<String, String>) {
+  func line(_ name: String, _ values: KeyValuePairs<String, String>) {
     let text = values.map { "\($0) \($1)" }.joined(separator: " | ")
     print(name.padding(toLength: 16, withPad: " ", startingAt: 0), text)
   }
 
-  private func milliseconds(_ nanoseconds: Int64) -> String {
+  func milliseconds(_ nanoseconds: Int64) -> String {
     String(format: "%.1f ms", Double(nanoseconds) / 1e6)
   }
 
-  private func mebibytes(_ bytes: Int) -> String {
+  func mebibytes(_ bytes: Int) -> String {
     String(format: "%.1f MiB", Double(bytes) / Double(1 << 20))
   }
 
-  private func ratio(_ left: Int64, _ right: Int64) -> String {
+  func ratio(_ left: Int64, _ right: Int64) -> String {
     String(format: "%.2f", Double(left) / Double(right))
   }
 
@@ -171,8 +172,9 @@ final class Scale {
       ])
   }
 
-  /// Asks as a client does, and counts bytes; the best time is until the last byte of the answer.
-  private func byteCounts(
+  /// Sends the requests that a client sends, and counts bytes. The best time is the daemon's: from the
+  /// first byte of a request to the last byte of its answer, which nothing here parses.
+  func byteCounts(
     _ bundle: BundleWriter.Bundle, _ variables: [Variable]
   ) throws -> (request: Int, answer: Int, best: Int64) {
     let connection = Connection(try Socket(connectingTo: FilePath(daemon.socketPath)))
@@ -187,7 +189,7 @@ final class Scale {
     let opened = try connection.withMessage(response, OpenReply.init(unpacking:_:))
     var best = Int64.max
     var (sent, received) = (0, 0)
-    for _ in 0..<5 {
+    for _ in 0..<10 {
       received = 0
       connection.outgoing.begin(.handle(opened.handle), ["/": "/"], variables, .init())
       connection.outgoing.finish(Call(id: 2), path: Method.resolve.path)
@@ -297,56 +299,5 @@ final class Scale {
 
   private func size(of path: String) throws -> Int {
     try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int ?? 0
-  }
-}
-
-/// A Python with TensorFlow that opens a checkpoint when it is told to.
-///
-/// Foundation's Process is not Sendable, but is only used here.
-private final class TensorFlow {
-  private static let program = """
-    import sys, time
-    import tensorflow as tf
-    for _ in sys.stdin:
-        start = time.perf_counter_ns()
-        shapes = tf.train.load_checkpoint(sys.argv[1]).get_variable_to_shape_map()
-        took = time.perf_counter_ns() - start
-        assert len(shapes) >= 100000
-        print(took, flush=True)
-    """
-
-  private struct Failure: Error {
-    let description: String
-  }
-
-  private let process = Foundation.Process()
-  private let questions = Pipe()
-  private let answers = Pipe()
-
-  init(python: String, prefix: String) throws {
-    process.executableURL = URL(filePath: python)
-    process.arguments = ["-c", TensorFlow.program, prefix]
-    process.standardInput = questions
-    process.standardOutput = answers
-    process.standardError = FileHandle.nullDevice
-    try process.run()
-  }
-
-  /// Opens once; returns nanoseconds.
-  func open() throws -> Int64 {
-    try questions.fileHandleForWriting.write(contentsOf: Data("\n".utf8))
-    var text = ""
-    while !text.hasSuffix("\n") {
-      let bytes = answers.fileHandleForReading.availableData
-      guard !bytes.isEmpty else { throw Errno.brokenPipe }
-      text += String(decoding: bytes, as: UTF8.self)
-    }
-    guard let nanoseconds = Int64(text.dropLast()) else { throw Failure(description: text) }
-    return nanoseconds
-  }
-
-  deinit {
-    try? questions.fileHandleForWriting.close()
-    process.waitUntilExit()
   }
 }

@@ -32,6 +32,35 @@ public enum LargeCheckpoints {
     return try writer.write(to: directory)
   }
 
+  /// The shape of each of 100 tables.
+  public static let tableShape = [160, 100]
+
+  /// The shape of a table's partitions, 40 along its first axis and 25 along its second.
+  public static let partitionShape = [4, 4]
+
+  /// Writes 100 tables of float32, each element being its position.
+  public static func tables(to directory: String) throws -> BundleWriter.Bundle {
+    var writer = BundleWriter()
+    let bytes = (0..<16_000).flatMap { position in
+      (0..<4).map { UInt8(truncatingIfNeeded: Float(position).bitPattern >> (8 * UInt32($0))) }
+    }
+    for number in 0..<100 { writer.add(.init(table(number)), dtype: 1, tableShape, bytes) }
+    return try writer.write(to: directory)
+  }
+
+  /// The first partitions of the tables, row by row.
+  public static func partitions(
+    _ count: Int
+  ) -> [(name: String, table: String, offset: [Int])] {
+    (0..<count).map { number in
+      let (row, column) = (number % 1000 / 25, number % 25)
+      let table = table(number / 1000)
+      return ("\(table)/part_\(number % 1000)", table, [4 * row, 4 * column])
+    }
+  }
+
+  private static func table(_ number: Int) -> String { "model/table_\(number + 100)" }
+
   /// The length of the tensor `huge`: more than 32 bits count, and odd.
   public static let hugeByteCount = 5 << 30 | 1
 

@@ -4,9 +4,9 @@ import Testing
 import WarmstartKernel
 import WarmstartTestSupport
 
-/// What ends a process, and what no longer does.
+/// Which signals end a process, which are read, and what a process knows about itself.
 @Suite struct ProcessTests {
-  @Test func `what calls report does not end the process too`() async throws {
+  @Test func `an error that a call reports does not end the process as well`() async throws {
     let directory = try TemporaryDirectory()
     let path = directory.path + "/file"
     await #expect(processExitsWith: .success) { [path = path as String] in
@@ -38,6 +38,105 @@ import WarmstartTestSupport
       try Process.ignoreSignalsOfFailedCalls(others.compactMap(Process.CallSignal.init(rawValue:)))
       raise(number)
     }
+  }
+
+  @Test func `signals are read one after the other instead of ending the process`() async {
+    await #expect(processExitsWith: .success) {
+      let signals = try Signals()
+      #expect(signals.next() == nil)
+      for signal in Signals.Signal.allCases {
+        #expect(raise(signal.rawValue) == 0)
+        var poll = Poll()
+        poll.add(signals.descriptor, for: .readable)
+        #expect(try poll.wait(until: .after(milliseconds: 0)))
+        #expect(signals.next() == signal)
+      }
+      #expect(signals.next() == nil)
+    }
+  }
+
+  @Test func `a signal that ends the process removes the last file that was named`() async throws {
+    let directory = try TemporaryDirectory()
+    let paths = ["/kept", "/removed"].map { directory.path + $0 }
+    for path in paths { _ = try File(creatingNew: FilePath(path)) }
+    await #expect(processExitsWith: .signal(SIGTERM)) {
+      [kept = paths[0] as String, removed = paths[1] as String] in
+      letSignalsEnd([SIGTERM])
+      try Process.removeWhenEnded(FilePath(kept))
+      try Process.removeWhenEnded(FilePath(removed))
+      raise(SIGTERM)
+    }
+    #expect(paths.map { File.exists(FilePath($0)) } == [true, false])
+  }
+
+  @Test func `a signal removes nothing after no file was named`() async throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/kept"
+    _ = try File(creatingNew: FilePath(path))
+    await #expect(processExitsWith: .signal(SIGTERM)) { [path = path as String] in
+      letSignalsEnd([SIGTERM])
+      try Process.removeWhenEnded(FilePath(path))
+      try Process.removeWhenEnded(nil)
+      raise(SIGTERM)
+    }
+    #expect(File.exists(FilePath(path)))
+  }
+
+  @Test func `the descriptor limit is raised to the most that is allowed`() async {
+    await #expect(processExitsWith: .success) {
+      // RLIMIT_NOFILE
+      var limit = rlimit(rlim_cur: 50, rlim_max: 80)
+      _ = unsafe setrlimit(__rlimit_resource_t(7), &limit)
+      for _ in 0..<2 {
+        let raised = try Process.raiseDescriptorLimit()
+        #expect(raised == 80)
+      }
+    }
+  }
+
+  @Test func `a process that exits now has the status it was given`() async {
+    await #expect(processExitsWith: .exitCode(7)) { Process.exitNow(7) }
+  }
+
+  @Test func `a process knows its id, directory, environment and command`() async throws {
+    #expect(Process.id == Int(getpid()))
+    let path = try #require(Process.workingDirectory)
+    #expect(try File.isDirectory(FilePath(path)))
+    #expect(Process.environment("WARMSTART_NOT_SET") == nil)
+    #expect(Process.environment("PATH") != nil)
+    let words = CommandLine.arguments.joined(separator: " ").utf8
+    #expect(Array(Process.commandLine.utf8).starts(with: words.prefix(200)))
+  }
+
+  @Test func `a process whose directory was removed has none`() async throws {
+    let directory = try TemporaryDirectory()
+    await #expect(processExitsWith: .success) { [path = directory.path as String] in
+      let changed = unsafe chdir(path)
+      #expect(changed == 0)
+      try TemporaryDirectory.remove(path)
+      #expect(Process.workingDirectory == nil)
+    }
+  }
+
+  @Test func `a limit of memory is the process's, or none`() async {
+    #expect(Process.physicalByteCount >= Process.freeByteCount)
+    #expect(Process.processorCount >= 1)
+    await #expect(processExitsWith: .success) {
+      // RLIMIT_DATA
+      var limit = rlimit(rlim_cur: 1 << 40, rlim_max: rlim_t.max)
+      _ = unsafe setrlimit(__rlimit_resource_t(2), &limit)
+      #expect(Process.memoryLimit == 1 << 40)
+    }
+  }
+
+  @Test func `what a process keeps in memory is counted as resident`() throws {
+    let before = try Process.residentByteCount()
+    var arena = try Arena(named: "test", byteCount: 64 << 20)
+    var bytes = arena.bytes
+    for offset in stride(from: 0, to: 64 << 20, by: Arena.pageByteCount) {
+      bytes.store(1, at: offset)
+    }
+    #expect(try Process.residentByteCount() > before + 32 << 20)
   }
 }
 

@@ -3,7 +3,7 @@ import SystemPackage
 import Testing
 import WarmstartKernel
 
-/// Deadlines, monitors, events and polling: nobody waits for ever, nobody is forgotten.
+/// Deadlines, monitors, events and polls: every wait ends, by what it waits for or by its deadline.
 @Suite struct WaitingTests {
   // MARK: Deadlines
 
@@ -75,6 +75,28 @@ import WarmstartKernel
     #expect(MonotonicClock.nanoseconds() - start >= 30_000_000)
     #expect(monitor.withLock { $0 } >= 2)
     #expect(monitor.wait(until: .after(milliseconds: 0)) { $0 } ?? 0 >= 2)
+  }
+
+  @Test func `a notification for one wakes one of two threads that wait`() throws {
+    let tokens = Monitor((free: 0, taken: 0))
+    for _ in 0..<2 {
+      try Thread.detach {
+        let token = tokens.wait(until: .after(milliseconds: 30_000)) { state -> Bool? in
+          guard state.free > 0 else { return nil }
+          state.free -= 1
+          state.taken += 1
+          return true
+        }
+        if token != nil { tokens.notifying { _ in } }
+      }
+    }
+    for count in 1...2 {
+      tokens.notifyingOne { $0.free += 1 }
+      let taken = tokens.wait(until: .after(milliseconds: 30_000)) {
+        $0.taken == count ? $0.taken : nil
+      }
+      #expect(taken == count)
+    }
   }
 
   @Test func `an error leaves the monitor unlocked`() {
@@ -164,6 +186,24 @@ import WarmstartKernel
     for _ in 0..<2 { #expect(try Socket(listener.accept()).peer().pid == Int32(Process.id)) }
     #expect(!client.isListening)
     #expect(throws: Errno.wouldBlock) { _ = try listener.accept() }
+  }
+
+  @Test func `a poll sees that a peer has hung up`() throws {
+    let (ours, theirs) = try Socket.pair()
+    var poll = Poll()
+    poll.add(ours.descriptor, for: [.writable, .hangUp])
+    #expect(try poll.wait(until: .after(milliseconds: 0)))
+    #expect(poll.seen(0) == .writable)
+    theirs.shutDown(writingToo: true)
+    #expect(try poll.wait(until: .after(milliseconds: 30_000)))
+    #expect(poll.seen(0).contains(.hangUp))
+  }
+
+  @Test func `a thread that sleeps wakes no earlier`() {
+    let start = MonotonicClock.nanoseconds()
+    Thread.sleep(milliseconds: 20)
+    #expect(MonotonicClock.nanoseconds() - start >= 20_000_000)
+    Thread.sleep(milliseconds: .min)
   }
 
   @Test func `a path too long for a socket is refused`() {
