@@ -35,10 +35,20 @@ public final class Checkpoint: Sendable {
 
   let client: Client
   private let files: LocatedFiles
-  // The handle, and the session that it belongs to.
-  private let handle: Monitor<(session: Int, handle: UInt64)>
-  // Whole files that were mapped read-only, by position.
-  private let mappings = Monitor<[Int: Mapping]>([:])
+  private let state: Monitor<State>
+
+  /// What calls on several threads share.
+  private struct State {
+    var lease: Lease
+    /// The files that are mapped whole, by their positions.
+    var mappings: [Mapping?]
+  }
+
+  /// A handle, and the session that it belongs to.
+  private struct Lease {
+    var session: Int
+    var handle: UInt64
+  }
 
   convenience init(
     _ path: String, _ client: Client, until deadline: Deadline, needsData: Bool = true
@@ -70,13 +80,16 @@ public final class Checkpoint: Sendable {
     format = opened.format
     tensorCount = opened.tensorCount
     byteCount = opened.byteCount
-    handle = Monitor((session, opened.handle))
+    state = Monitor(
+      State(
+        lease: Lease(session: session, handle: opened.handle),
+        mappings: Array(repeating: nil, count: files.parts.count)))
   }
 
   deinit {
     // The lease ends with the connection at the latest.
-    let (session, handle) = handle.withLock { $0 }
-    client.giveBack(handle, session: session)
+    let lease = state.withLock { $0.lease }
+    client.giveBack(lease.handle, session: lease.session)
   }
 
   /// Lists all tensors by name, in the order of their bytes.
@@ -102,20 +115,22 @@ public final class Checkpoint: Sendable {
     return TableNames(names).message.map { Problem(.checkpointNotFound, $0) }
   }
 
-  /// The open file at a position of the reference, which file regions name.
-  func part(_ position: Int) -> CheckpointFiles.Part? {
-    files.parts.indices.contains(position) ? files.parts[position] : nil
+  /// The open file at a position of the reference, which file regions name; nil for no such file.
+  func file(_ position: Int) -> File? {
+    files.parts.indices.contains(position) ? files.parts[position].file : nil
   }
 
-  /// The read-only mapping of the file at a position, made when it is first asked for.
+  /// The mapping of the file at a position, which must exist; the first call makes it.
   func mapping(
     _ position: Int, _ make: () throws(WarmstartError) -> Mapping
   ) throws(WarmstartError) -> Mapping {
-    try mappings.withLock { mappings throws(WarmstartError) in
-      if let mapping = mappings[position] { return mapping }
-      let mapping = try make()
-      mappings[position] = mapping
-      return mapping
+    if let known = state.withLock({ $0.mappings[position] }) { return known }
+    // Without the lock: a file system that hangs must not hold up other threads' calls.
+    let made = try make()
+    return state.withLock { state in
+      if let known = state.mappings[position] { return known }
+      state.mappings[position] = made
+      return made
     }
   }
 
@@ -136,7 +151,7 @@ public final class Checkpoint: Sendable {
         starting()
         opened = nil
         let connection = session.connection
-        let known = handle.withLock { $0 }
+        let known = state.withLock { $0.lease }
         if known.session == session.number {
           write(.handle(known.handle), &connection.outgoing, connection.scratch)
           return []
@@ -155,9 +170,9 @@ public final class Checkpoint: Sendable {
       throw WarmstartError(
         .checkpointChanged, "\(path) has changed since it was opened; open it again")
     }
-    let isKept = handle.withLock { known in
-      guard known.session < session else { return false }
-      known = (session, opened.handle)
+    let isKept = state.withLock { state in
+      guard state.lease.session < session else { return false }
+      state.lease = Lease(session: session, handle: opened.handle)
       return true
     }
     // Another thread was faster: of two handles, one is enough.

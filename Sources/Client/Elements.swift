@@ -104,7 +104,7 @@ extension Tensor {
 
   /// The bits of the elements as whole numbers of the same width, valid as long as the tensor.
   ///
-  /// For dtypes without a Swift type, `UInt16` for `bfloat16`, and for whoever wants to see bits.
+  /// For dtypes without a Swift type: `UInt16` for `bfloat16`.
   ///
   /// - Parameter type: An unsigned type that is as wide as an element.
   /// - Returns: A span of the shared memory, in C order.

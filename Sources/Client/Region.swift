@@ -6,10 +6,10 @@ import WarmstartTensorModel
 
 /// A run of memory that is mapped: a file of the checkpoint, or an arena that the daemon filled.
 ///
-/// An arena cannot change, shrink or fault. A file can: whoever may write it can change its bytes, and
-/// if it is truncated, a job that touches bytes past the new end is ended by the signal SIGBUS, as in
-/// any program that maps files. `Resolved.Options.sealed` asks for arenas only, for checkpoints whose
-/// owner may overwrite or truncate them in place.
+/// An arena cannot change or shrink. A file can: its owner may overwrite it, which changes the bytes
+/// that a job sees, or truncate it. The kernel then ends a job that touches bytes past the new end
+/// with the signal SIGBUS, as it does in every program that maps files. If a checkpoint's owner may
+/// write to its files in place, `Resolved.Options.sealed` asks for arenas only.
 public struct Region: Sendable {
   /// What the memory is.
   public enum Kind: String, Sendable, Hashable {
@@ -60,7 +60,7 @@ public struct Region: Sendable {
       mapping = try Region.map(arena, extent)
       file = options.copyOnWrite ? arena : nil
     case .file(let position):
-      guard !options.sealed, let part = checkpoint.part(position) else {
+      guard !options.sealed, let source = checkpoint.file(position) else {
         throw WarmstartError(
           .connection, "the daemon named file \(position), which was not asked for")
       }
@@ -68,13 +68,13 @@ public struct Region: Sendable {
       // All tensors of the checkpoint share one mapping of the file.
       start = 0
       mapping = try checkpoint.mapping(position) { () throws(WarmstartError) in
-        try Region.map(part.file, 0..<region.byteCount)
+        try Region.map(source, 0..<region.byteCount)
       }
       guard extent.upperBound <= mapping.byteCount else {
         throw WarmstartError(
           .connection, "the daemon named bytes past the end of file \(position)")
       }
-      file = options.copyOnWrite ? part.file : nil
+      file = options.copyOnWrite ? source : nil
     }
   }
 

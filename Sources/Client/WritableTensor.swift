@@ -4,9 +4,10 @@ import WarmstartTensorModel
 
 /// A variable's bytes as this process's own copy, which its one owner may write.
 ///
-/// The copy begins as the bytes that all jobs share, and takes memory page by page when it is written.
-/// It cannot be copied, so Swift sees to it that nobody reads while another thread writes: two threads
-/// that train two variables have a writable tensor each. `Tensor` goes on showing the shared bytes.
+/// The copy starts with the bytes that all jobs share, and takes memory page by page as it is written.
+/// The value cannot be copied, so Swift rejects a program in which one thread reads it while another
+/// writes it. Threads that train different variables have a writable tensor each. `Tensor` still shows
+/// the shared bytes.
 ///
 /// Each writable tensor is a mapping of its own; Linux allows a process some 65,000
 /// (`vm.max_map_count`).

@@ -9,7 +9,7 @@ import WarmstartTensorModel
 /// that reading one handle adds up 31 numbers at most, and positions of strides and starts, which
 /// ascend, are found by halving.
 struct HandleColumns: Sendable {
-  /// Every so many handles there is a landmark; chosen, not tuned.
+  /// How many handles there are from one landmark to the next; chosen, not tuned.
   private static let landmarkDistance = 32
 
   /// A packed field: where it begins in the bytes, and how many elements it has.
@@ -181,9 +181,9 @@ struct HandleColumns: Sendable {
       let strided = unsafe Words(bytes, strides.positions)
       let steps = unsafe Numbers(bytes, strides.numbers)
       var (axis, nextStrided, step) = (0, 0, 0)
-      // The region that handles are in just now: mostly they all are in one.
+      // The region of the last handle, and the run of it that is needed: most handles share one.
       var (current, start, end) = (-1, 0, 0)
-      // The dtype of the handles just now, and its elements' width; nil for strings.
+      // The dtype of the last handle, and its elements' width; nil for strings.
       var (dtype, width): (UInt32, Int?) = (0, nil)
       for position in 0..<count {
         let variable = Int(variables[position])
@@ -342,7 +342,7 @@ private struct Numbers {
     count = column.count
   }
 
-  /// A number; one that no `Int` can be becomes the largest `Int`.
+  /// A number; a number above the largest `Int` becomes that.
   @inline(__always)
   subscript(index: Int) -> Int {
     precondition(index >= 0 && index < count)

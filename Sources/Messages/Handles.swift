@@ -15,7 +15,7 @@ package struct Handles: Sendable {
     let columns: HandleColumns
   }
 
-  /// Where the bytes of a variable are, and of which type.
+  /// Where the bytes of a variable are, and what type their elements have.
   package struct Place: Sendable, Hashable {
     package var dtype: DataType
     /// The position among all regions of the call.

@@ -4,7 +4,7 @@ package import WarmstartProtobuf
 package import WarmstartTensorModel
 
 extension ObjectGraph {
-  /// The memory that it takes to unpack a graph of so many bytes, at most about.
+  /// About the most memory that unpacking a graph of a given length takes.
   ///
   /// What is unpacked and what is held of it are each bounded by that much: an honest child has seven
   /// bytes or more, of which 17 are held, a hostile one two.

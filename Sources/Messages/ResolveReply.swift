@@ -125,7 +125,7 @@ package struct ResolveReply: Sendable {
       text = end..<text.upperBound
     }
     guard text.isEmpty, 4 * names.count == lengths.count else {
-      throw .malformed("unused tensors whose names' lengths are not those of their text")
+      throw .malformed("unused tensors: the names' lengths do not add up to the text's")
     }
     return names
   }

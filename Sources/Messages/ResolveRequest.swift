@@ -13,13 +13,13 @@ package struct ResolveRequest: Sendable {
     package var sealed = false
     /// How the map is resolved.
     package var resolution = Resolution.Options(rawValue: 0)
-    /// The client takes handles with strides.
+    /// The client accepts handles with strides.
     package var strides = false
     /// The map names tensors by what the object graph says that their variables were called.
     package var objectNames = false
-    /// What is needed is read again, whoever has verified it before.
+    /// The daemon reads and verifies what is needed again, even if it has done so before.
     package var readAgain = false
-    /// The answer has the first names of the tensors that nobody uses.
+    /// The answer has the first names of the tensors that no variable uses.
     package var namesUnusedTensors = false
     /// Nothing is read or made; the answer has handles without places.
     package var planOnly = false

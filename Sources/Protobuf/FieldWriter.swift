@@ -29,7 +29,7 @@ package struct FieldWriter: Sendable {
     let needed = FieldWriter.headroom + byteCount
     if storage.count < needed {
       let count = max(needed, FieldWriter.smallestByteCount)
-      // Nothing in front of the start is read, and whoever moves the start writes what it uncovers.
+      // Bytes in front of the start are never read, and moving the start back writes them first.
       storage = unsafe Array(unsafeUninitializedCapacity: count) { $1 = count }
     }
     start = storage.count
