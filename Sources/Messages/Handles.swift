@@ -71,37 +71,37 @@ package struct Handles: Sendable {
   /// Where the bytes are.
   package func place(_ position: Int) -> Place {
     let part = part(of: position)
-    return parts[part].columns.place(position - parts[part].first)
+    return parts.span[part].columns.place(position - parts.span[part].first)
   }
 
   /// The position in the request of the variable.
   package func variable(_ position: Int) -> Int {
     let part = part(of: position)
-    return parts[part].columns.variable(position - parts[part].first)
+    return parts.span[part].columns.variable(position - parts.span[part].first)
   }
 
   /// The name of the tensor; empty if it is the variable's.
   package func tensor(_ position: Int) -> Name {
     let part = part(of: position)
-    return parts[part].columns.tensor(position - parts[part].first)
+    return parts.span[part].columns.tensor(position - parts.span[part].first)
   }
 
   /// The shape of the bytes.
   package func shape(_ position: Int) -> Shape {
     let part = part(of: position)
-    return parts[part].columns.shape(position - parts[part].first)
+    return parts.span[part].columns.shape(position - parts.span[part].first)
   }
 
   /// Bytes from one index to the next on each axis; none for a dense array in C order.
   package func strides(_ position: Int) -> [Int] {
     let part = part(of: position)
-    return parts[part].columns.strides(position - parts[part].first) ?? []
+    return parts.span[part].columns.strides(position - parts.span[part].first) ?? []
   }
 
   /// Where on each axis the bytes were cut out of the tensor; nil for all of it.
   package func starts(_ position: Int) -> [Int]? {
     let part = part(of: position)
-    return parts[part].columns.starts(position - parts[part].first)
+    return parts.span[part].columns.starts(position - parts.span[part].first)
   }
 
   /// The part that a handle is in: the last that begins no later.

@@ -1,9 +1,9 @@
 /// Reads the fields of one message without copying any.
 ///
 /// See protobuf's encoding guide.
-package struct FieldReader: ~Escapable {
+@usableFromInline package struct FieldReader: ~Escapable {
   /// What a field holds.
-  package enum Value {
+  @usableFromInline package enum Value {
     /// A number of variable length.
     case varint(UInt64)
     /// Where the contents of a length-delimited field are.

@@ -4,7 +4,9 @@ package import CWarmstartProtobufC
 ///
 /// The length of a message precedes it: writing backwards, it is known when it is due. A frame's
 /// envelope and prefix follow its body in the same way, which saves two copies of every reply.
-package struct FieldWriter: Sendable {
+///
+/// `@usableFromInline` is what lets other modules inline a package type's `@inlinable` methods.
+@usableFromInline package struct FieldWriter: Sendable {
   /// Room for an envelope and the prefix; longer ones move the body.
   private static let headroom = 256
   /// Enough for most frames.
