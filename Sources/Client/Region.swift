@@ -21,12 +21,20 @@ public struct Region: Sendable {
     case planned
   }
 
+  /// Whether the bytes of a region can change.
+  public enum Stability: String, Sendable, Hashable {
+    /// The kernel lets nobody change the bytes: not the daemon, not the owner of the files.
+    case sealed
+    /// The bytes change if the owner of the file overwrites it, which a checkpoint's writer does not do.
+    case bestEffort = "best-effort"
+  }
+
   /// Distinguishes the regions of one client; the same arena has the same number.
   public let id: UInt64
   /// What the memory is.
   public let kind: Kind
-  /// `sealed` if the bytes can never change, else `best-effort`: they do if the file is overwritten.
-  public let stability: String
+  /// Whether the bytes can change.
+  public let stability: Stability
   /// Whether `Tensor.writable()` makes copies of the memory: `Resolved.Options.copyOnWrite` asked for it.
   public var isWritable: Bool { file != nil }
   /// The file to make writable copies from, if they were asked for.
@@ -39,7 +47,7 @@ public struct Region: Sendable {
   static let planned = Region()
 
   private init() {
-    (id, kind, stability, file) = (0, .planned, "", nil)
+    (id, kind, stability, file) = (0, .planned, .bestEffort, nil)
     (mapping, start) = (Mapping(), 0)
   }
 
@@ -49,7 +57,7 @@ public struct Region: Sendable {
     _ options: Resolved.Options
   ) throws(WarmstartError) {
     id = region.id
-    stability = region.stability
+    stability = Stability(rawValue: region.stability) ?? .bestEffort
     switch region.place {
     case .arena:
       guard let arena, SealedArena.isSealed(arena.descriptor) else {

@@ -74,7 +74,7 @@ import WarmstartTestSupport
     #expect(values.indices.map { values[$0] } == [false, true, true])
     let odd = try resolve("odd flags", [3], .bool)
     let error = #expect(throws: WarmstartError.self) { _ = try odd.elements(as: Bool.self).count }
-    #expect(error?.reason == "CORRUPT")
+    #expect(error?.reason == .corrupt)
     #expect(error?.message == "variable v is bool, but a byte at 2 is neither 0 nor 1")
     let bits = try odd.bits(as: UInt8.self)
     #expect(bits[2] == 2)
