@@ -60,11 +60,9 @@ extension Checkpoint {
   public func objects(timeout: Duration? = nil) throws(WarmstartError) -> [StoredObject] {
     var all = ListObjectsReply()
     try call(.listObjects, until: Deadline(timeout), starting: { all = ListObjectsReply() }) {
-      reference, files in
-      Client.PreparedCall(files: files) { frame, scratch in
-        frame.begin(OpenRequest(reference), scratch)
-      }
-    } each: { bytes, scratch, _ throws(MessageError) in
+      reference, frame, scratch in
+      frame.begin(OpenRequest(reference), scratch)
+    } read: { bytes, scratch, _ throws(MessageError) in
       let reply = try ListObjectsReply(unpacking: bytes, scratch)
       all.graph.append(reply.graph)
       all.dtypes += reply.dtypes

@@ -1,5 +1,5 @@
 /// Why bytes are not the message they should be.
-package enum MessageError: Error, Hashable {
+@usableFromInline package enum MessageError: Error, Hashable {
   /// The bytes do not parse, or a field has a value that no sender makes.
   case malformed(String)
   /// Unpacking would take more memory than is allowed.
