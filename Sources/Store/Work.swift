@@ -28,7 +28,8 @@ struct Work {
     self.progress = progress
   }
 
-  /// Loads what is claimed, and completes the claim; returns the number of the arena if one was made.
+  /// Loads what is claimed, and completes the claim; returns the number of the arena if one was
+  /// made.
   func load(_ claim: Pieces.Claim) throws(Problem) -> UInt64? {
     progress?.count()
     store.figures.count { $0.loads += 1 }
@@ -190,7 +191,7 @@ private struct Layout {
   /// What the arena costs: whole pages, and what is remembered of it.
   var chargedByteCount: Int {
     let (sum, overflow) = max(1, byteCount).addingReportingOverflow(
-      Arena.pageByteCount - 1 + keyByteCount)
-    return overflow ? .max : sum & ~(Arena.pageByteCount - 1)
+      Mapping.pageByteCount - 1 + keyByteCount)
+    return overflow ? .max : sum & ~(Mapping.pageByteCount - 1)
   }
 }
