@@ -10,15 +10,15 @@ package struct Activation {
     package let socket: Socket
   }
 
-  /// What was passed; empty if the process was started by hand.
+  /// The sockets that were passed; empty if the process was started by hand.
   package let inherited: [Inherited]
 
-  /// Takes over what was passed.
+  /// Takes over the sockets that were passed.
   ///
-  /// Call it once, before anything opens descriptors. Throws EINVAL if what is said of the sockets
-  /// makes no sense, and EBADF if they are not there.
+  /// Call it once, before anything opens descriptors. Throws EINVAL if the environment describes
+  /// the sockets wrongly, and EBADF if they are missing.
   ///
-  /// The order of descriptors changes from start to start: find them by name. See
+  /// The order of the descriptors differs from start to start: find them by name. See
   /// `sd_listen_fds_with_names(3)`.
   package init() throws(Errno) {
     var names: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?

@@ -2,33 +2,31 @@ internal import CWarmstartSystemd
 import SystemPackage
 import WarmstartKernel
 
-/// Tells the service manager what this service does.
-///
-/// Does nothing if there is none.
+/// Notifies the service manager; does nothing without one.
 package enum ServiceManager {
-  /// The service can be used now.
+  /// Reports that the service is ready.
   ///
   /// See `sd_notify(3)`, READY=1.
   package static func ready() { notify("READY=1") }
 
-  /// The service begins to stop.
+  /// Reports that the service begins to stop.
   ///
   /// See `sd_notify(3)`, STOPPING=1.
   package static func stopping() { notify("STOPPING=1") }
 
-  /// The line that `systemctl status` shows.
+  /// Sets the line that `systemctl status` shows.
   ///
   /// See `sd_notify(3)`, STATUS=.
   package static func status(_ text: String) { notify("STATUS=\(text)") }
 
-  /// The service is alive.
+  /// Reports to the watchdog that the service is alive.
   ///
   /// See `sd_notify(3)`, WATCHDOG=1.
   package static func ping() { notify("WATCHDOG=1") }
 
-  /// How often `ping` must be called, in milliseconds; nil if nobody watches.
+  /// The interval at which to call `ping`, in milliseconds; nil without a watchdog.
   ///
-  /// Half of what the unit says, as `sd_watchdog_enabled(3)` advises.
+  /// It is half of the unit's timeout, as `sd_watchdog_enabled(3)` advises.
   package static var watchdogMilliseconds: Int? {
     var microseconds: UInt64 = 0
     guard unsafe sd_watchdog_enabled(0, &microseconds) > 0 else { return nil }
@@ -36,12 +34,12 @@ package enum ServiceManager {
   }
 
   private static func notify(_ state: String) {
-    // Without a manager this returns 0; a manager that cannot be reached has nothing to be told.
+    // The result is ignored: 0 means no manager, and an error that it cannot be reached.
     _ = unsafe state.withCString { unsafe sd_notify(0, $0) }
   }
 }
 
-/// Messages for the operator, on standard error; the journal takes the level from their prefix.
+/// Messages for the operator, on standard error; the journal reads the level from their prefix.
 ///
 /// See `sd-daemon(3)`, SD_WARNING.
 package enum Log {
@@ -54,14 +52,14 @@ package enum Log {
     case information = 6
   }
 
-  /// Writes a line, or drops it if it would have to wait for somebody to read the log.
+  /// Writes a line, or drops it if the write would wait for the log's reader.
   ///
-  /// What it says of clients must be escaped already.
+  /// The caller must have escaped any text from clients.
   package static func write(_ level: Level, _ text: String) { sink.write(level, text) }
 
   /// Standard error, which stays open.
   ///
-  /// Whether it leads to the journal is in JOURNAL_STREAM, see `systemd.exec(5)`.
+  /// JOURNAL_STREAM is set if it leads to the journal, see `systemd.exec(5)`.
   private static let sink = LogSink(
     File(Descriptor(adopting: FileDescriptor.standardError.rawValue)),
     isJournal: Process.environment("JOURNAL_STREAM") != nil)

@@ -1,8 +1,8 @@
 import WarmstartTensorModel
 
-/// Rows of a table for people, each column as wide as its widest cell.
+/// A table for people, each column as wide as its widest cell.
 struct Columns {
-  /// On which side a column's cells are filled up.
+  /// The side to which a column's cells are flush.
   enum Side {
     case left
     case right
@@ -11,7 +11,7 @@ struct Columns {
   private let sides: [Side]
   private var rows: [[String]] = []
 
-  /// Starts a table; numbers are best set flush right.
+  /// Makes an empty table; columns of numbers read best flush right.
   init(_ sides: [Side]) {
     self.sides = sides
   }
@@ -21,7 +21,7 @@ struct Columns {
     rows.append(cells.map(\.printable))
   }
 
-  /// The rows as lines, without blanks at their ends.
+  /// The rows as lines, without trailing blanks.
   var text: String {
     var widths = sides.map { _ in 0 }
     for row in rows {

@@ -1,6 +1,6 @@
 import WarmstartTensorModel
 
-/// A name that is no dtype's, and the dtype that it was probably meant for.
+/// A name that is not a dtype's, and the dtype that the user probably meant.
 struct DTypeName {
   private let text: String
 
@@ -8,7 +8,7 @@ struct DTypeName {
     self.text = text
   }
 
-  /// What other programs and people call dtypes; a prefix `dt_` is TensorFlow's own, in protobuf.
+  /// Other names of dtypes; TensorFlow's prefix `dt_` in protobuf is handled below.
   private static let aliases: [String: DataType] = [
     "float": .float32, "single": .float32, "f32": .float32, "fp32": .float32,
     "double": .float64, "f64": .float64, "fp64": .float64,
@@ -19,9 +19,9 @@ struct DTypeName {
     "bool_": .bool, "boolean": .bool, "str": .string, "bytes": .string, "object": .string,
   ]
 
-  /// What is wrong with the name, and what to write instead.
+  /// The message about the name, with what to write instead.
   var fault: String {
-    // `tf.float32`, `<dtype: 'float32'>` and `<class 'numpy.float32'>` end in the word that counts.
+    // The last word decides in `tf.float32`, `<dtype: 'float32'>` and `<class 'numpy.float32'>`.
     let word = text.lowercased().split { !($0.isLetter || $0.isNumber || $0 == "_") }.last ?? ""
     if word.hasSuffix("_ref"), let dtype = DTypeName.dtype(word.dropLast(4)) {
       return "\"\(text)\" is TensorFlow 1's reference form of \(dtype.name): write \(dtype.name)"
@@ -29,7 +29,7 @@ struct DTypeName {
     if let dtype = DTypeName.dtype(word) ?? DTypeName.nearest(word) {
       return "unknown dtype \"\(text)\"; did you mean \(dtype.name)?"
     }
-    return "unknown dtype \"\(text)\", expected a name of TensorFlow's such as float32"
+    return "unknown dtype \"\(text)\", expected one of TensorFlow's names, such as float32"
   }
 
   private static func dtype(_ word: Substring) -> DataType? {

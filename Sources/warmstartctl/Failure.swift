@@ -3,16 +3,16 @@ import SystemPackage
 import WarmstartClient
 import WarmstartTensorModel
 
-/// Why the command ends with 1: what the daemon or the client said, or what is wrong with a file.
+/// Why the command exits with 1: an error from the daemon or the client, or a fault in a file.
 struct Failure: Error {
   let code: StatusCode
   let reason: String
   let message: String
-  /// The path of the checkpoint that this is about, unless the message says it.
+  /// The path of the checkpoint at fault, unless the message names it.
   let checkpoint: String?
-  /// What is wrong, the deciding problem first; perhaps not all, and one for several of one cause.
+  /// The problems, the deciding one first; some may be missing, and one may stand for several.
   let problems: [Problem]
-  /// The number of problems found, described in `problems` or not.
+  /// The number of problems that were found, including those that `problems` lacks.
   let problemCount: Int
   /// How long to wait before the same command may succeed; nil if waiting does not help.
   private(set) var retryDelay: Duration?
@@ -36,7 +36,7 @@ struct Failure: Error {
     problemCount = 1
   }
 
-  /// What is wrong with a file, of which `count` problems were found and at least one is given.
+  /// Reports a file in which `count` problems were found; `problems` has at least one of them.
   init(_ problems: [Problem], count: Int) {
     code = problems[0].reason.code
     reason = problems[0].reason.rawValue
@@ -46,7 +46,7 @@ struct Failure: Error {
     problemCount = count
   }
 
-  /// What is wrong with a checkpoint; at least one problem.
+  /// Reports at least one problem of a checkpoint.
   init(_ problems: [Problem], about path: String) {
     code = problems[0].reason.code
     reason = problems[0].reason.rawValue
@@ -56,7 +56,7 @@ struct Failure: Error {
     problemCount = problems.count
   }
 
-  /// What the system refused to do with a file.
+  /// Reports a system call on a file that failed.
   init(_ action: String, _ path: String, _ error: Errno) {
     let reason: Reason =
       switch error {
@@ -67,7 +67,7 @@ struct Failure: Error {
     self.init(reason, "cannot \(action) \(path): \(error)")
   }
 
-  /// Runs a command's body; says why it failed in the form that was asked for, and exits with 1.
+  /// Runs a command's body; prints its failure as text or JSON, and exits with 1.
   static func reporting(asJSON: Bool, _ body: () throws(Failure) -> Void) throws {
     do throws(Failure) {
       try body()
@@ -77,7 +77,7 @@ struct Failure: Error {
     }
   }
 
-  /// At most this many further problems are shown to people; scripts get all that are described.
+  /// The most further problems that people see; scripts get every problem in `problems`.
   ///
   /// Chosen, not tuned.
   private static let shownProblems = 20
@@ -88,7 +88,7 @@ struct Failure: Error {
     var text = "warmstartctl: \(code.name) (\(reason.printable)): \((place + message).printable)\n"
     let further = problems.dropFirst().prefix(Failure.shownProblems)
     for problem in further { text += "  \(problem.message.printable)\n" }
-    // Of those not shown, a message may have counted some: it says of how many names its cause holds.
+    // A message that was shown may stand for several problems, so the line gives the total.
     if problemCount > 1 + further.count { text += "  … \(problemCount) problems in all\n" }
     return text
   }

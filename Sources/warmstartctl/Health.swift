@@ -2,7 +2,7 @@ import ArgumentParser
 import WarmstartClient
 import WarmstartTensorModel
 
-/// `health`: whether the daemon serves, for scripts and schedulers.
+/// `health` tells scripts and schedulers by its exit status whether the daemon serves.
 struct Health: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "health",
@@ -19,7 +19,7 @@ struct Health: ParsableCommand {
       let isServing = try daemon.call { client, timeout throws(WarmstartError) in
         try client.isServing(timeout: timeout)
       }
-      guard isServing else { throw Failure(.draining, "the daemon says that it does not serve") }
+      guard isServing else { throw Failure(.draining, "the daemon is stopping and does not serve") }
       try Output.write(json ? JSON.object([("status", .text("SERVING"))]).line : "SERVING\n")
     }
   }

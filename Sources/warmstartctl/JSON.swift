@@ -1,8 +1,8 @@
 import WarmstartTensorModel
 
-/// A value of the command's output for scripts: one line, keys in the order in which they are given.
+/// A value of the command's output for scripts: one line, its keys in the order of the fields.
 indirect enum JSON {
-  /// A number, `true`, `false` or `null`, as it is written.
+  /// A number, `true`, `false` or `null`, as text.
   case literal(String)
   case text(String)
   case list([JSON])
@@ -14,10 +14,10 @@ indirect enum JSON {
 
   static func numbers(_ values: some Sequence<Int>) -> JSON { .list(values.map { .number($0) }) }
 
-  /// A name; what is not UTF-8 in it is replaced, since JSON has no bytes.
+  /// Makes a value from a name; U+FFFD replaces bytes that are not UTF-8, because JSON has none.
   static func name(_ name: Name) -> JSON { .text(String(decoding: name.bytes, as: UTF8.self)) }
 
-  /// The value and the end of the line.
+  /// The value, followed by a newline.
   var line: String {
     var text = ""
     write(to: &text)
@@ -47,7 +47,7 @@ indirect enum JSON {
     }
   }
 
-  /// Writes a string; what is unprintable is escaped, though JSON asks for that of few characters.
+  /// Writes a string; escapes every unprintable character, although JSON requires it of few.
   ///
   /// See RFC 8259, section 7.
   private static func write(_ string: String, to text: inout String) {
@@ -59,7 +59,7 @@ indirect enum JSON {
       case "\n": text += "\\n"
       case "\t": text += "\\t"
       case _ where scalar.isUnprintable:
-        // Two if the character is beyond U+FFFF.
+        // A character beyond U+FFFF has two units.
         for unit in scalar.utf16 {
           let digits = String(unit, radix: 16)
           text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits

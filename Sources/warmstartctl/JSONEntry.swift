@@ -1,17 +1,17 @@
 import WarmstartTensorModel
 
-/// A value in a file of JSON that knows its place there: what is wrong with it is noted with the place.
+/// A value in a JSON file, and its place there.
 ///
-/// A value of the wrong kind is noted and nil.
+/// A method that finds a value of the wrong kind notes the problem with its place, and returns nil.
 struct JSONEntry {
-  /// Where a value is, made into words only when they are needed.
+  /// Where a value is; its words are made only when a note needs them.
   indirect enum Place {
     case root
     case named(String)
     case field(Place, String)
     case element(Place, Int)
 
-    /// Empty for the file's own value.
+    /// The words for a message; empty for the file's outermost value.
     var words: String {
       switch self {
       case .root: ""
@@ -27,7 +27,7 @@ struct JSONEntry {
   private let value: JSONValue
   private let place: Place
   private let file: JSONFile
-  /// Where the key begins if the value is an object's field.
+  /// The offset of the key if the value is an object's field.
   private let keyOffset: Int?
 
   init(_ value: JSONValue, _ place: Place, _ file: JSONFile, keyOffset: Int? = nil) {
@@ -37,13 +37,13 @@ struct JSONEntry {
     self.keyOffset = keyOffset
   }
 
-  /// The value's first byte in the file.
+  /// The offset of the value's first byte in the file.
   var offset: Int { value.offset }
 
-  /// Notes what is wrong with the value.
+  /// Notes a problem with the value.
   func note(_ message: String) { note(message, at: value.offset) }
 
-  /// Notes what is wrong with the key of the value.
+  /// Notes a problem with the value's key.
   func noteKey(_ message: String) { note(message, at: keyOffset ?? value.offset) }
 
   private func note(_ message: String, at offset: Int) {
@@ -51,7 +51,7 @@ struct JSONEntry {
     file.note(words.isEmpty ? message : "\(words): \(message)", at: offset)
   }
 
-  /// The object, called by one of its fields: `variable student/w` instead of `variables[1]`.
+  /// Returns the object, named by one of its fields: `variable student/w` for `variables[1]`.
   func named(_ kind: String, by key: String) -> JSONEntry {
     guard let name = text(at: key), !name.isEmpty else { return self }
     return JSONEntry(value, .named("\(kind) \(name)"), file)
@@ -62,13 +62,13 @@ struct JSONEntry {
     return true
   }
 
-  /// The value if it is a string.
+  /// The text of a string; nil for other values.
   var text: String? {
     guard case .text(let text) = value.content else { return nil }
     return text
   }
 
-  /// The string in a field if it is an object that has one there.
+  /// Returns the string in a field; nil unless the value is an object with a string there.
   func text(at key: String) -> String? {
     guard case .object(let fields) = value.content,
       case .text(let text)? = fields.first(where: { $0.key == key })?.value.content
@@ -76,13 +76,13 @@ struct JSONEntry {
     return text
   }
 
-  /// The elements if it is a list.
+  /// The elements of a list; nil for other values.
   var elements: [JSONEntry]? {
     guard case .list(let values) = value.content else { return nil }
     return values.enumerated().map { JSONEntry($1, .element(place, $0), file) }
   }
 
-  /// The fields in their order if it is an object.
+  /// The fields of an object in their order; nil for other values.
   var fields: [(key: String, entry: JSONEntry)]? {
     guard case .object(let fields) = value.content else { return nil }
     return fields.map {
@@ -127,9 +127,10 @@ struct JSONEntry {
     }
   }
 
-  /// The object's fields by key; notes those that are missing, unknown or there twice.
+  /// Returns the object's fields by key; notes missing, unknown and repeated fields.
   ///
-  /// A field whose key is nearly a known one is taken for that, and not noted as missing, too.
+  /// A field whose key is similar to a known one is noted as unknown; the known one is then not
+  /// noted as missing as well.
   func object(required: [String], optional: [String] = []) -> [String: JSONEntry]? {
     guard let fields else {
       note("expected an object")
@@ -138,7 +139,7 @@ struct JSONEntry {
     let known = required + optional
     var found: [String: JSONEntry] = [:]
     for (key, entry) in fields where known.contains(key) {
-      if found.updateValue(entry, forKey: key) != nil { entry.noteKey("the field is there twice") }
+      if found.updateValue(entry, forKey: key) != nil { entry.noteKey("the field occurs twice") }
     }
     for (key, entry) in fields where !known.contains(key) {
       var nearest = NearestNames(to: Name(key))

@@ -2,16 +2,16 @@ import SystemPackage
 import WarmstartKernel
 import WarmstartTensorModel
 
-/// A file of JSON that a person wrote, and all that is found to be wrong with it.
+/// A JSON file that a person wrote, and the problems found in it.
 ///
-/// What is wrong is noted with its place and reading goes on, so that one run shows all of it.
+/// Each problem is noted with its place and reading goes on, so that one run reports all of them.
 final class JSONFile {
-  /// At most this many notes are kept, and the others counted: to find a note's place all bytes before
-  /// it are looked at.
+  /// The most notes that are kept; further ones are only counted, because finding the line of a
+  /// note takes a look at all bytes before it.
   ///
   /// Chosen, not tuned.
   private static let maximumNoteCount = 100
-  /// A request of more bytes than this could not be sent; chosen, not tuned.
+  /// The longest file, in bytes. Longer ones could not be sent in a request. Chosen, not tuned.
   private static let maximumByteCount = 1 << 28
 
   let path: String
@@ -20,7 +20,7 @@ final class JSONFile {
   private var notes: [(offset: Int, message: String)] = []
   private var noteCount = 0
 
-  /// Reads a file, which may be a pipe; throws what the system says, or that it is not JSON.
+  /// Reads a file, which may be a pipe; throws if the system cannot read it or it is not JSON.
   init(readingFrom path: String) throws(Failure) {
     self.path = path
     let bytes: [UInt8]?
@@ -44,19 +44,19 @@ final class JSONFile {
     self.bytes = bytes
   }
 
-  /// The file's value.
+  /// The file's outermost value.
   var root: JSONEntry { JSONEntry(value, .root, self) }
 
-  /// The place of a byte.
+  /// Returns the line and column of a byte.
   func place(of offset: Int) -> TextPlace { TextPlace(of: offset, in: bytes) }
 
-  /// Notes what is wrong at a byte.
+  /// Notes a problem at a byte.
   func note(_ message: String, at offset: Int) {
     noteCount += 1
     if notes.count < JSONFile.maximumNoteCount { notes.append((offset, message)) }
   }
 
-  /// Throws what was noted, in the order of the file; nothing if nothing was.
+  /// Throws the notes, in the order of the file, if there are any.
   func expectNoNotes() throws(Failure) {
     guard !notes.isEmpty else { return }
     let problems = notes.sorted { $0.offset < $1.offset }.map { note in

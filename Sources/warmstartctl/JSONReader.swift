@@ -1,12 +1,12 @@
-/// Reads JSON as RFC 8259 has it: what Foundation's reader says of a mistake does not name its place.
+/// Reads JSON as RFC 8259 defines it, and reports the place of a mistake.
 struct JSONReader {
-  /// What is wrong with a text, and where.
+  /// A mistake in a text, and its place.
   struct Fault: Error {
     let place: TextPlace
     let message: String
   }
 
-  /// The files of this command nest four deep; a limit spares the stack.
+  /// The deepest nesting, which bounds the stack; this command's files nest four deep.
   ///
   /// Chosen, not tuned.
   private static let maximumDepth = 64
@@ -14,7 +14,7 @@ struct JSONReader {
   private let bytes: [UInt8]
   private var position = 0
 
-  /// Reads a text that must be one value and nothing else.
+  /// Reads a text that must consist of one value.
   static func read(_ bytes: [UInt8]) throws(Fault) -> JSONValue {
     var reader = JSONReader(bytes: bytes)
     guard !bytes.starts(with: [0xef, 0xbb, 0xbf]) else {
@@ -30,7 +30,7 @@ struct JSONReader {
     self.bytes = bytes
   }
 
-  /// The next byte that is not blank, which stays next; nil at the end.
+  /// Skips blanks and returns the next byte without taking it; nil at the end.
   private mutating func next() -> UInt8? {
     while position < bytes.count {
       switch bytes[position] {
@@ -53,7 +53,9 @@ struct JSONReader {
   }
 
   private mutating func value(depth: Int) throws(Fault) -> JSONValue {
-    guard depth < JSONReader.maximumDepth else { throw fault("nests too deeply") }
+    guard depth < JSONReader.maximumDepth else {
+      throw fault("expected at most \(JSONReader.maximumDepth) levels of lists and objects")
+    }
     let first = next()
     let offset = position
     let content: JSONValue.Content =
@@ -90,7 +92,7 @@ struct JSONReader {
     return .list(values)
   }
 
-  /// A word, or a number as it is written.
+  /// Reads `true`, `false`, `null` or a number, as text.
   private mutating func literal() throws(Fault) -> String {
     let start = position
     while position < bytes.count {
@@ -113,8 +115,8 @@ struct JSONReader {
     return text
   }
 
-  /// Whether a text is a number: RFC 8259, section 6, has no leading zeros or plus signs, and digits on
-  /// both sides of a point.
+  /// Returns whether a text is a number: without leading zeros or plus signs, and with digits on
+  /// both sides of a point. See RFC 8259, section 6.
   private static func isNumber(_ text: ArraySlice<UInt8>) -> Bool {
     var rest = text
     func takeDigits() -> Int {
@@ -140,7 +142,7 @@ struct JSONReader {
     return rest.isEmpty
   }
 
-  /// What to say of a word, or of a byte that begins none, in the place of a value.
+  /// Returns the message about a word, or about a byte that begins none, in place of a value.
   private static func unexpected(_ word: String, _ next: UInt8?) -> String {
     let python = ["True": "true", "False": "false", "None": "null"]
     if let meant = python[word] { return "expected a value, not \(word); did you mean \(meant)?" }
@@ -168,7 +170,7 @@ struct JSONReader {
     throw fault("expected the end of a string")
   }
 
-  /// What the escape after a backslash means, in UTF-8.
+  /// Returns the UTF-8 bytes of the escape after a backslash.
   private mutating func escaped() throws(Fault) -> [UInt8] {
     guard position < bytes.count else { throw fault("expected the end of a string") }
     let letter = bytes[position]
@@ -181,11 +183,11 @@ struct JSONReader {
     case UInt8(ascii: "r"): return [13]
     case UInt8(ascii: "t"): return [9]
     case UInt8(ascii: "u"): return try escapedScalar()
-    default: throw fault("expected an escape that JSON knows")
+    default: throw fault("expected one of JSON's escapes after the backslash")
     }
   }
 
-  /// The character of four digits, or of two surrogates.
+  /// Returns the character of four digits, or of two surrogates.
   private mutating func escapedScalar() throws(Fault) -> [UInt8] {
     var value = try digits()
     if 0xd800..<0xdc00 ~= value, position + 1 < bytes.count,

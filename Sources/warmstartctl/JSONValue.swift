@@ -1,7 +1,7 @@
-/// A value that was read from a text of JSON, and the byte of the text at which it begins.
+/// A value from a JSON text, and the offset at which it begins there.
 struct JSONValue {
   indirect enum Content {
-    /// A number, `true`, `false` or `null`, as it is written.
+    /// A number, `true`, `false` or `null`, as text.
     case literal(String)
     case text(String)
     case list([JSONValue])
@@ -10,7 +10,7 @@ struct JSONValue {
 
   struct Field {
     let key: String
-    /// The byte of the text at which the key begins.
+    /// The offset at which the key begins in the text.
     let keyOffset: Int
     let value: JSONValue
   }
@@ -19,12 +19,12 @@ struct JSONValue {
   let content: Content
 }
 
-/// A place in a text as editors show it: both numbers count from 1, a column is a character.
+/// A place in a text as editors show it: lines and columns count from 1, columns in characters.
 struct TextPlace: CustomStringConvertible {
   let line: Int
   let column: Int
 
-  /// The place of a byte of a text.
+  /// Finds the place of a byte in a text.
   init(of offset: Int, in text: [UInt8]) {
     let before = text[..<min(offset, text.count)]
     let lineStart = before.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0

@@ -2,7 +2,7 @@ import ArgumentParser
 import WarmstartClient
 import WarmstartTensorModel
 
-/// `list`: the tensors of a checkpoint, or the objects that it was saved of.
+/// `list` prints the tensors of a checkpoint, or the objects that it was saved from.
 struct List: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "list",
@@ -14,10 +14,10 @@ struct List: ParsableCommand {
     help: "A directory with a state file, a V2 prefix, or a V1 file or pattern (in quotes).")
   var checkpoint: String
 
-  @Flag(help: "List the objects that TF2 saved, and which tensors are theirs.")
+  @Flag(help: "List the objects that TF2 saved, and the tensors of each.")
   var objects = false
 
-  @Flag(help: "Have every tensor read and its checksums compared; exit with 1 if one is damaged.")
+  @Flag(help: "Read every tensor and compare its checksums; exit with 1 if one is damaged.")
   var verify = false
 
   @Flag(help: "Print one line of JSON.")
@@ -25,7 +25,7 @@ struct List: ParsableCommand {
 
   func validate() throws {
     guard !verify || !objects else {
-      throw ValidationError("--verify and --objects do not go together")
+      throw ValidationError("expected --verify or --objects, not both")
     }
   }
 

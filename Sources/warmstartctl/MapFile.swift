@@ -1,11 +1,11 @@
 import WarmstartTensorModel
 
-/// The file of an assignment map: a list of pairs, or an object.
+/// A file with an assignment map: a list of pairs, or an object.
 ///
 /// A target is `"name"`, `"scope/"`, `{"variable": name}` or `{"variables": [name, …]}`. Keys keep
 /// their order, and may occur more than once in a list.
 enum MapFile {
-  /// Reads a map; throws all that is wrong with the file.
+  /// Reads a map; throws all problems of the file.
   static func read(_ path: String) throws(Failure) -> AssignmentMap {
     let file = try JSONFile(readingFrom: path)
     var pairs: [AssignmentMap.Pair?] = []
@@ -13,7 +13,7 @@ enum MapFile {
       var keys: Set<Name> = []
       for (key, entry) in fields {
         if !keys.insert(Name(key)).inserted {
-          entry.noteKey("the key is there twice; a list of pairs may have it twice")
+          entry.noteKey("the key occurs twice, which only a list of pairs allows")
         }
         pairs.append(target(entry).map { AssignmentMap.Pair(Name(key), $0) })
       }

@@ -3,20 +3,20 @@ import WarmstartClient
 import WarmstartKernel
 import WarmstartTensorModel
 
-/// A directory that gets variables as files that NumPy loads.
+/// A directory for variables, as files that NumPy loads.
 ///
-/// A file has its name only when it is whole. See NumPy's `numpy.lib.format`, version 1.0.
+/// A file gets its name only when it is complete. See NumPy's `numpy.lib.format`, version 1.0.
 struct NpyDirectory {
   private let path: FilePath
 
-  /// Opens a directory, and makes it if it is missing.
+  /// Opens a directory, or makes it if it is missing.
   ///
-  /// Refuses one that has such files already: nobody could tell which are whose.
+  /// Throws if the directory has `.npy` files, because the files of two runs would be mixed.
   init(_ name: String) throws(Failure) {
     path = FilePath(name)
     var earlier: FilePath.Component?
     do throws(Errno) {
-      // Or a file that exceeds the limit of its size would end the process and leave a part of it.
+      // Otherwise a file that exceeds its size limit would end the process and stay incomplete.
       try Process.ignoreSignalsOfFailedCalls([.fileTooLarge])
       guard !name.isEmpty else { throw .noSuchFileOrDirectory }
       if !File.exists(path) { try File.makeDirectory(path) }
@@ -31,15 +31,15 @@ struct NpyDirectory {
       "\(name) has .npy files already, such as \(earlier): remove them, or name a new directory")
   }
 
-  /// The names of the files that a variable went to: one, or for strings two.
+  /// The names of a variable's files: one, or two for strings.
   struct Written {
-    /// The elements; of strings, the offsets.
+    /// The file of the elements or, for strings, of their offsets.
     let file: String
-    /// The bytes of all strings.
+    /// The file of the bytes of all strings.
     var bytesFile: String?
   }
 
-  /// Writes one variable from a checkpoint; `stem` is what its files' names begin with.
+  /// Writes one variable from a checkpoint; `stem` begins the names of its files.
   func write(
     _ tensor: Tensor, from checkpoint: String, stem: String
   ) throws(Failure) -> Written {
@@ -49,7 +49,7 @@ struct NpyDirectory {
       try write(name, header, tensor.bytes, of: tensor, from: checkpoint)
       return Written(file: name)
     }
-    // One offset more than elements, then the bytes.
+    // The offsets are one more than the elements; the bytes follow them.
     guard let count = tensor.shape.elementCount, tensor.byteCount >= 8 * (count + 1) else {
       throw Failure(
         .connection, "malformed reply: \(tensor.byteCount) bytes of strings")
@@ -65,16 +65,16 @@ struct NpyDirectory {
     return written
   }
 
-  /// Writes one file with some of a tensor's bytes.
+  /// Writes one file with a range of a tensor's bytes.
   private func write(
     _ name: String, _ header: [UInt8], _ bytes: RawSpan, of tensor: Tensor,
     from checkpoint: String
   ) throws(Failure) {
     let final = path.appending(name)
-    // Not only random names are unique: nobody else has this process's id.
+    // The name is unique, because no other process has this id.
     let temporary = path.appending(".\(name).\(Process.id)")
     do throws(Errno) {
-      // What a process that had this id before may have left.
+      // An earlier process with this id may have left a file.
       File.remove(temporary)
       try Process.removeWhenEnded(temporary)
       let file = try File(creatingNew: temporary)
@@ -88,7 +88,7 @@ struct NpyDirectory {
       }
       try Process.removeWhenEnded(nil)
     } catch .badAddress {
-      // The bytes are pages of the checkpoint's file, which anybody with the right to may change.
+      // The bytes are pages of the checkpoint's file, which its owner may truncate.
       let message =
         "cannot write \(final.string): the checkpoint's file with tensor "
         + "\(tensor.tensor.inMessage) was truncated or became unreadable while it was written"
@@ -101,14 +101,14 @@ struct NpyDirectory {
   }
 }
 
-/// The format of NumPy's files.
+/// The format of NumPy's `.npy` files.
 enum Npy {
-  /// The bytes before the elements: a multiple of 64, so that the elements are aligned when mapped.
+  /// Returns the bytes before the elements, a multiple of 64, which aligns the mapped elements.
   static func header(_ dtype: String, _ shape: some Collection<Int>) -> [UInt8] {
-    // A tuple of one has a comma.
+    // A tuple of one element ends with a comma.
     let lengths = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
     var text = "{'descr': '\(dtype)', 'fortran_order': False, 'shape': (\(lengths)), }"
-    // Magic, version and the text's length take ten bytes, the line's end one.
+    // Magic, version and the text's length take ten bytes, and the newline one.
     let filling = (64 - (10 + text.utf8.count + 1) % 64) % 64
     text += String(repeating: " ", count: filling) + "\n"
     let length = UInt16(text.utf8.count)
@@ -116,12 +116,12 @@ enum Npy {
       + Array(text.utf8)
   }
 
-  /// What the files of variable `index` of `count` are called before the ending.
+  /// Returns the names of the files of variable `index` of `count`, without the extension.
   ///
-  /// The index keeps names apart; the rest of the name is there for people, and holds nothing that a
-  /// path or a terminal would understand.
+  /// The index makes the names unique. The rest is for people; it has no character that is special
+  /// in a path or on a terminal.
   static func stem(_ index: Int, of count: Int, _ name: Name) -> String {
-    // So that any ending fits a file name's 255; chosen, not tuned.
+    // Short enough for any extension within the 255 bytes of a file name; chosen, not tuned.
     let maximumByteCount = 100
     let number = String(index)
     let zeros = String(repeating: "0", count: String(count).count - number.count)
@@ -138,7 +138,7 @@ enum Npy {
 }
 
 extension DataType {
-  /// NumPy's name in a file; raw bytes of an element's width where NumPy has none.
+  /// NumPy's name of the dtype in a file; where NumPy has none, raw bytes of the element's width.
   fileprivate var npyName: String {
     switch self {
     case .float32: "<f4"

@@ -1,7 +1,7 @@
 import WarmstartClient
 import WarmstartTensorModel
 
-/// What `list --objects` prints: what a TF2 checkpoint was saved of.
+/// The output of `list --objects`: the objects that a TF2 checkpoint was saved from.
 struct ObjectList {
   private let checkpoint: Checkpoint
   private let objects: [Checkpoint.StoredObject]
@@ -11,8 +11,8 @@ struct ObjectList {
     self.objects = objects
   }
 
-  /// A line for each object, by its path; below it what is stored of it, which other names its parts
-  /// have, and what it keeps for variables.
+  /// A line for each object with its path; below it its attributes, other names of its parts, and
+  /// its slot variables.
   var text: String {
     var text = ""
     for (number, object) in objects.enumerated() {
@@ -38,7 +38,7 @@ struct ObjectList {
     return text
   }
 
-  /// An object's path; its number if no way leads to it.
+  /// Returns an object's path, or its number if no path from the root leads to it.
   private func label(_ object: Int) -> String {
     guard let path = objects[object].path else { return "(object \(object))" }
     return object == 0 ? "(root)" : path.description

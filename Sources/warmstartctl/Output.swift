@@ -1,21 +1,21 @@
 import SystemPackage
 
-/// The two streams of the command.
+/// The command's standard output and standard error.
 enum Output {
-  /// Writes to standard output; what nobody could read there is a failure.
+  /// Writes to standard output; throws if not every byte could be written.
   static func write(_ text: String) throws(Failure) {
     do { try FileDescriptor.standardOutput.writeAll(text.utf8) } catch {
       throw Failure("write to", "standard output", error as? Errno ?? .ioError)
     }
   }
 
-  /// Writes to standard error, as far as that works.
+  /// Writes to standard error; ignores errors, because there is nowhere to report them.
   static func complain(_ text: String) {
     _ = try? FileDescriptor.standardError.writeAll(text.utf8)
   }
 }
 
-/// A number of bytes for people: `27.4 MiB`.
+/// Returns a number of bytes for people: `27.4 MiB`.
 func bytesText(_ count: Int) -> String {
   var tenths = (count, 0)
   var unit = "B"

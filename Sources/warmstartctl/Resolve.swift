@@ -2,16 +2,16 @@ import ArgumentParser
 import WarmstartClient
 import WarmstartTensorModel
 
-/// `resolve`: what an assignment map gives each variable, and its bytes on request.
+/// `resolve` prints what an assignment map gives each variable, and writes the bytes on request.
 struct Resolve: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "resolve",
     abstract: "Resolve an assignment map as TensorFlow's init_from_checkpoint does.",
     discussion: """
-      The map is a file of JSON ([[key, target], …] or an object; a target is "name", "scope/", \
+      The map is a JSON file ([[key, target], …] or an object; a target is "name", "scope/", \
       {"variable": name} or {"variables": [name, …]}), or pairs on the command line. The variables \
-      are a file of JSON: {"variables": [{"name", "dtype", "shape", "partitions"?, "slice"?, \
-      "store"?}]}.
+      are declared in a JSON file: {"variables": [{"name", "dtype", "shape", "partitions"?, \
+      "slice"?, "store"?}]}.
       """)
 
   @OptionGroup var connection: ConnectionOptions
@@ -25,10 +25,10 @@ struct Resolve: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "One pair of the map, to a variable or scope/; may be repeated.", valueName: "key=target"))
+      "A pair of the map, to a variable or a scope/; may be repeated.", valueName: "key=target"))
   var assign: [Pair] = []
 
-  @Option(help: ArgumentHelp("The declarations of all variables.", valueName: "file"))
+  @Option(help: ArgumentHelp("The file that declares all variables.", valueName: "file"))
   var variables: String
 
   @Option(
@@ -37,7 +37,7 @@ struct Resolve: ParsableCommand {
       valueName: "bytes"))
   var align: Int?
 
-  @Flag(help: "Take only memory that can never change, no files.")
+  @Flag(help: "Use only sealed memory, which never changes, and no mapped files.")
   var sealed = false
 
   @Flag(help: "Skip and report variables whose tensor is missing.")
@@ -47,19 +47,19 @@ struct Resolve: ParsableCommand {
     help: "Skip and report variables whose tensor has another shape (another dtype is an error).")
   var skipMismatched = false
 
-  @Flag(help: "Accept pairs that match no variable, and a map that assigns nothing, as TensorFlow.")
+  @Flag(help: "Accept unused pairs and a map that assigns nothing, as TensorFlow does.")
   var lenient = false
 
-  @Flag(help: "Fail if a variable is matched by no pair of the map.")
+  @Flag(help: "Fail if no pair of the map matches a variable.")
   var requireAll = false
 
   @Flag(
-    help: "Keys of the map are what the variables of a TF2 checkpoint were called, not its keys.")
+    help: "Take the map's keys as the variables' names in a TF2 checkpoint, not as its keys.")
   var objectNames = false
 
   @Option(
     help: ArgumentHelp(
-      "Write each variable there, as NumPy's .npy: a directory that is new, or has none.",
+      "Write each variable as a .npy file to a new directory, or one without .npy files.",
       discussion: """
         Files are named by position and variable, 0-student_bias.npy, strings' offsets and bytes \
         0-words.offsets.npy and 0-words.bytes.npy; --json says which is whose.
@@ -67,7 +67,7 @@ struct Resolve: ParsableCommand {
       valueName: "dir"))
   var output: String?
 
-  @Flag(help: "Only say what would be assigned: no tensor is read, and none mapped.")
+  @Flag(help: "Only report what would be assigned; read and map no tensor.")
   var dryRun = false
 
   @Flag(help: "Print one line of JSON.")
@@ -75,13 +75,13 @@ struct Resolve: ParsableCommand {
 
   func validate() throws {
     guard (map == nil) != assign.isEmpty else {
-      throw ValidationError("give a map either by --map or by --assign")
+      throw ValidationError("expected either --map or --assign")
     }
     if let align, align < 1 || align > 4096 || align & (align - 1) != 0 {
-      throw ValidationError("--align needs a power of two from 1 to 4096, not \(align)")
+      throw ValidationError("--align: expected a power of two from 1 to 4096, not \(align)")
     }
     if dryRun, output != nil {
-      throw ValidationError("--dry-run reads nothing that --output could write")
+      throw ValidationError("expected --dry-run or --output, not both: a dry run reads no tensor")
     }
   }
 
@@ -120,7 +120,7 @@ struct Resolve: ParsableCommand {
     return options
   }
 
-  /// Writes what was asked for; the files are in the order of the variables.
+  /// Writes the files, if requested; they are in the order of the variables.
   private func write(
     _ resolved: Resolved, from checkpoint: String, to directory: NpyDirectory
   ) throws(Failure) -> [NpyDirectory.Written] {
@@ -132,7 +132,7 @@ struct Resolve: ParsableCommand {
     return files
   }
 
-  /// A pair as it stands on the command line: the first `=` ends the key.
+  /// A pair from the command line: the first `=` ends the key.
   struct Pair: ExpressibleByArgument {
     let pair: AssignmentMap.Pair
 
@@ -145,7 +145,7 @@ struct Resolve: ParsableCommand {
 }
 
 extension Resolved {
-  /// A line for each variable, then what was not assigned and not used, and a summary.
+  /// A line for each variable, then what the map left undone, and a summary.
   fileprivate func text(isPlan: Bool) -> String {
     var table = Columns([.left, .left, .left, .left] + (isPlan ? [] : [.left, .right]))
     for tensor in tensors {
@@ -174,7 +174,7 @@ extension Resolved {
       + "\(checkpoint.tensorCount) tensors unused"
   }
 
-  /// At most this many variables that no pair covers are shown to people; scripts get all.
+  /// The most uncovered variables that people see; scripts get all.
   ///
   /// Chosen, not tuned.
   private static let shownNames = 20
@@ -189,13 +189,13 @@ extension AssignmentMap.Target {
   }
 }
 
-/// What `resolve --json` prints.
+/// The output of `resolve --json`.
 struct ResolveReport {
   private let checkpoint: Checkpoint
   private let resolved: Resolved
   private let files: [NpyDirectory.Written]
 
-  /// Describes what was resolved; `files` are those of its tensors, or none.
+  /// Describes a result; `files` are those of its tensors, or empty.
   init(_ checkpoint: Checkpoint, _ resolved: Resolved, _ files: [NpyDirectory.Written]) {
     self.checkpoint = checkpoint
     self.resolved = resolved
@@ -260,7 +260,7 @@ struct ResolveReport {
 }
 
 extension JSON {
-  /// A target as a map file spells it.
+  /// Makes a target as a map file spells it.
   fileprivate init(_ target: AssignmentMap.Target) {
     switch target {
     case .name(let name): self = .name(name)
@@ -271,14 +271,14 @@ extension JSON {
 }
 
 extension Tensor {
-  /// The strides, computed for a dense array; a string tensor's are those of its offsets.
+  /// The strides, computed for a dense array; for strings, those of their offsets.
   fileprivate var allStrides: [Int] {
     guard strides.isEmpty else { return strides }
     var all: [Int] = []
     var step = dtype.byteCount ?? 8
     for length in shape.lengths.reversed() {
       all.append(step)
-      // An array without elements may have lengths whose product does not fit.
+      // The lengths of an array without elements may have a product that does not fit.
       step = step.multipliedReportingOverflow(by: max(1, length)).partialValue
     }
     return all.reversed()

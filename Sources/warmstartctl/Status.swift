@@ -2,11 +2,11 @@ import ArgumentParser
 import WarmstartClient
 import WarmstartTensorModel
 
-/// `status`: what the daemon holds, and for whom.
+/// `status` prints what the daemon holds, and its clients.
 struct Status: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status",
-    abstract: "Show what the daemon holds, and for whom of this user.")
+    abstract: "Show what the daemon holds, and this user's clients.")
 
   @OptionGroup var connection: ConnectionOptions
 
@@ -73,7 +73,7 @@ extension StatusReport {
     return minutes > 0 ? "\(minutes) min \(seconds % 60) s" : "\(seconds) s"
   }
 
-  /// The report with the names of the protocol's fields.
+  /// Makes the report, with the names of the protocol's fields.
   fileprivate var json: JSON {
     .object([
       ("daemon_version", .text(daemonVersion)), ("process_id", .number(processID)),

@@ -2,15 +2,15 @@ import WarmstartTensorModel
 
 /// The file that declares a trainer's variables: `{"variables": [{"name", "dtype", "shape", …}]}`.
 ///
-/// An axis of unknown length is -1 or null, a shape of unknown rank is null. `partitions` cuts the
-/// variable along one axis; `slice` declares a partition that was cut by somebody else.
+/// An axis of unknown length is -1 or null, and a shape of unknown rank is null. `partitions` cuts
+/// the variable along one axis; `slice` declares one partition that was cut elsewhere.
 struct VariablesFile {
   private let file: JSONFile
   private var variables: [Variable] = []
-  /// Where each name was declared first.
+  /// The offset at which each name is declared first.
   private var offsets: [Name: Int] = [:]
 
-  /// Reads the variables, partitions one by one; throws all that is wrong with the file.
+  /// Reads the variables, each partition as one; throws all problems of the file.
   static func read(_ path: String) throws(Failure) -> [Variable] {
     var reader = VariablesFile(file: try JSONFile(readingFrom: path))
     let fields = reader.file.root.object(required: ["variables"])
@@ -25,11 +25,11 @@ struct VariablesFile {
     self.file = file
   }
 
-  /// Takes one declaration, which may be of several partitions.
+  /// Adds the variables of one declaration, which may have several partitions.
   private mutating func take(_ entry: JSONEntry) {
     let parts = VariablesFile.variables(entry)
     variables += parts
-    // Also where something else is wrong.
+    // Also if the declaration has another problem.
     let names = parts.isEmpty ? [entry.text(at: "name").map { Name($0) } ?? ""] : parts.map(\.name)
     for name in names where !name.bytes.isEmpty {
       if let first = offsets[name] {
@@ -40,13 +40,13 @@ struct VariablesFile {
     }
   }
 
-  /// The variables of a declaration; none if something is wrong with it.
+  /// Returns the variables of a declaration; none if it has a problem.
   private static func variables(_ entry: JSONEntry) -> [Variable] {
     guard
       let fields = entry.object(
         required: ["name", "dtype", "shape"], optional: ["partitions", "slice", "store"])
     else { return [] }
-    // All fields are looked at before any is needed.
+    // Every field is read first, so that the problems of all are noted.
     let name = fields["name"]?.name()
     if name?.bytes.isEmpty == true { entry.note("expected a name, not an empty one") }
     let dtype = fields["dtype"].flatMap(dtype)
@@ -94,7 +94,7 @@ struct VariablesFile {
     return dtype
   }
 
-  /// A shape, or that its rank is unknown.
+  /// A shape; nil if its rank is unknown.
   private struct DeclaredShape {
     let known: Shape?
   }
@@ -116,7 +116,7 @@ struct VariablesFile {
     return number
   }
 
-  /// Where a partition lies in its variable.
+  /// Reads where a partition lies in its variable.
   private static func partition(_ entry: JSONEntry) -> Partition? {
     guard let fields = entry.object(required: ["full_name", "full_shape", "offset"]) else {
       return nil

@@ -1,24 +1,24 @@
 import WarmstartClient
 import WarmstartTensorModel
 
-/// What `list --verify` finds: the daemon reads all that is stored and compares its checksums.
+/// The findings of `list --verify`: the daemon reads every stored byte and compares checksums.
 ///
-/// Nothing is checked here: a tensor that can be resolved is one whose bytes are those that were saved.
-/// A tensor that is stored in slices is asked for slice by slice, since it may lack some: TensorFlow
-/// saves optimizers' slots so.
-/// What the daemon makes on the way (of V1 checkpoints, slices, the other byte order) stays for who asks
-/// next, and must fit its budget.
+/// The command itself checks nothing: it resolves each tensor, and the daemon refuses a tensor
+/// whose bytes differ from those that were saved. A tensor that is stored in slices is resolved
+/// slice by slice, because some may be missing: TensorFlow saves optimizers' slots that way. What
+/// the daemon makes meanwhile (from V1 checkpoints, slices, the other byte order) must fit its
+/// budget, and stays for later requests.
 struct Verification {
-  /// At most so many tensors, of so many bytes, are asked for at once; chosen, not tuned.
+  /// The most tensors, and the most bytes of them, in one request; chosen, not tuned.
   private static let batchCount = 256
   private static let batchByteCount = 64 << 20
 
   private let checkpoint: Checkpoint
   private let daemon: Daemon
-  /// What is wrong: first files that are missing, then the tensors in their order, and last what ended
-  /// the reading, if anything did.
+  /// The problems: missing files first, then the tensors in their order, and last the error that
+  /// ended the reading, if any.
   private(set) var problems: [Problem] = []
-  /// The tensors that the daemon does not share, whose bytes nobody looked at.
+  /// The tensors that the daemon does not share, whose bytes were not read.
   private(set) var unsupported: [Problem] = []
 
   init(
@@ -30,23 +30,23 @@ struct Verification {
     do {
       try check(tensors)
     } catch {
-      // What was found is not lost to what comes between.
+      // An error in between must not hide the problems found so far.
       guard !problems.isEmpty else { throw error }
       problems += error.problems
     }
   }
 
-  /// Asks for all that is stored, in batches: for several whole tensors, or slices of one tensor.
+  /// Resolves everything stored, in batches of whole tensors, or of slices of one tensor.
   private mutating func check(_ tensors: [Checkpoint.StoredTensor]) throws(Failure) {
     var whole: [Part] = []
     for tensor in tensors {
-      // Slices that do not lie in the tensor make the daemon refuse all of it.
+      // If a slice lies outside of its tensor, the daemon refuses the whole tensor.
       if tensor.slices.isEmpty || !tensor.slices.allSatisfy({ $0.fits(tensor.shape) }) {
         whole.append(Part(tensor, nil))
       } else {
         try checkBatches(whole)
         whole = []
-        // A slice without elements has no bytes, and cannot be asked for.
+        // A slice without elements has no bytes, and cannot be resolved.
         let slices = tensor.slices.filter { $0.counts.allSatisfy { $0 > 0 } }
         try checkBatches(slices.map { Part(tensor, $0) })
       }
@@ -68,12 +68,12 @@ struct Verification {
     }
   }
 
-  /// Asks for a batch; where it is refused, for each part by itself.
+  /// Resolves a batch; if the daemon refuses it, resolves each part separately.
   private mutating func checkBatch(_ parts: ArraySlice<Part>) throws(Failure) {
     do {
       try resolve(parts)
     } catch {
-      // What is no tensor's fault would be the same again.
+      // An error that names no tensor would come again with each part.
       guard let problem = error.problems.first, problem.tensor != nil else { throw error }
       guard parts.count == 1 else {
         for position in parts.indices { try checkBatch(parts[position...position]) }
@@ -89,7 +89,7 @@ struct Verification {
 
   private func resolve(_ parts: ArraySlice<Part>) throws(Failure) {
     let variables = parts.enumerated().map { number, part in
-      // One that is alone is called as its tensor, so that a message has no name of our making.
+      // A single part has its tensor's name, so that no message shows an invented name.
       part.variable(parts.count == 1 || part.slice == nil ? nil : number)
     }
     let map: AssignmentMap
@@ -116,13 +116,13 @@ private struct Part {
     self.slice = slice
   }
 
-  /// The bytes as stored; of strings in slices, the bytes of all slices.
+  /// The stored bytes; for a slice of strings, the bytes of all slices.
   var byteCount: Int {
     guard let slice, let width = tensor.dtype.byteCount else { return tensor.byteCount }
     return slice.shape.byteCount(ofWidth: width) ?? tensor.byteCount
   }
 
-  /// The variable that has just these elements: a partition of the tensor if they are a slice.
+  /// Returns the variable with exactly these elements: a partition of the tensor for a slice.
   func variable(_ number: Int?) -> Variable {
     guard let slice else {
       return Variable(tensor.name, dtype: tensor.dtype, shape: tensor.shape, isInStore: false)
@@ -135,7 +135,7 @@ private struct Part {
 }
 
 extension [Problem] {
-  /// Adds a problem, but not twice in a row: one that is about a tensor is found with each slice.
+  /// Adds a problem unless it is the last one: a tensor's problem is found with each of its slices.
   fileprivate mutating func appendUnlessLast(_ problem: Problem) {
     if last != problem { append(problem) }
   }

@@ -3,12 +3,12 @@ import WarmstartClient
 import WarmstartKernel
 import WarmstartTensorModel
 
-/// The command: what people and scripts ask the daemon with.
+/// The command with which people and scripts ask the daemon.
 @main
 struct Warmstartctl: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "warmstartctl",
-    abstract: "Ask warmstartd for checkpoints, or about itself.",
+    abstract: "Ask warmstartd about checkpoints, for their tensors, or about itself.",
     discussion: """
       Exits with 0, or with 1 and `warmstartctl: CODE (REASON): message` on standard error (with \
       --json: {"error": …} as the last line there), or with 64 if the command line is wrong.
@@ -18,7 +18,7 @@ struct Warmstartctl: ParsableCommand {
 
   @OptionGroup var connection: ConnectionOptions
 
-  /// Runs what the command line says; of a subcommand that is none it says which there are.
+  /// Runs the subcommand; an unknown one fails with the list of known ones.
   static func main() {
     do {
       var command = try parseAsRoot()
@@ -28,7 +28,7 @@ struct Warmstartctl: ParsableCommand {
     }
   }
 
-  /// What is wrong if the first word of the arguments is no subcommand.
+  /// Returns the error if the first word of the arguments is not a subcommand.
   static func unknownSubcommand(
     among arguments: some Sequence<String>
   ) -> ValidationError? {
@@ -45,37 +45,37 @@ struct Warmstartctl: ParsableCommand {
         for name in known { nearest.offer(Name(name)) }
         let meant = nearest.names.first.map { "; did you mean \($0)?" } ?? ""
         return ValidationError(
-          "there is no subcommand '\(argument)', only \(known.joined(separator: ", "))\(meant)")
+          "unknown subcommand '\(argument)', expected \(known.joined(separator: ", "))\(meant)")
       }
     }
     return nil
   }
 }
 
-/// Where the daemon is and how long to wait for it: options that may stand before or after the subcommand.
+/// The options that may stand before or after the subcommand: the daemon's socket and the timeout.
 struct ConnectionOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Where the daemon listens (default: $WARMSTART_SOCKET, else the system's socket, else the user's).",
+      "The daemon's socket (default: $WARMSTART_SOCKET, else the system's, else the user's).",
       valueName: "path"))
   var socket: String?
 
   @Option(
     help: ArgumentHelp(
-      "Give up when the daemon has not answered by then (default: never; 5 for status, 2 for health).",
+      "Give up if the command takes longer (default: never; 5 for status, 2 for health).",
       valueName: "seconds"))
   var timeout: Double?
 
   func validate() throws {
-    // An hour count that no `Duration` in milliseconds can overflow; chosen, not tuned.
+    // Some 30 years, which fit a count of milliseconds; chosen, not tuned.
     guard let timeout, !(timeout > 0 && timeout <= 1e9) else { return }
-    throw ValidationError("--timeout needs a positive number of seconds, not \(timeout)")
+    throw ValidationError("--timeout: expected a positive number of seconds, not \(timeout)")
   }
 
-  /// The daemon, as this command line names it.
+  /// The daemon that this command line names.
   var daemon: Daemon { daemon(timeout: nil) }
 
-  /// The daemon, which has so many seconds to answer unless the command line says how many.
+  /// Returns the daemon, with the usual timeout in seconds unless the command line sets one.
   func daemon(timeout usual: Double?) -> Daemon {
     let end = (timeout ?? usual).map { ContinuousClock.now.advanced(by: .seconds($0)) }
     var notice: (@Sendable () -> Void)?
@@ -87,18 +87,17 @@ struct ConnectionOptions: ParsableArguments {
   }
 }
 
-/// The daemon, and the time until which it may answer: one for all calls of a command.
+/// The daemon, and the deadline for all calls of a command.
 struct Daemon {
   let client: Client
   let end: ContinuousClock.Instant?
 
-  /// What is left of the time; an instant that has passed leaves a moment, so that the call itself
-  /// says that it is late.
+  /// The time that is left; after the deadline 1 ms, so that the call itself reports the timeout.
   private var timeLeft: Duration? {
     end.map { max(.milliseconds(1), ContinuousClock.now.duration(to: $0)) }
   }
 
-  /// Makes a call with the time that is left.
+  /// Makes a call with the remaining time.
   func call<Answer>(
     _ body: (Client, Duration?) throws(WarmstartError) -> Answer
   ) throws(Failure) -> Answer {

@@ -92,7 +92,7 @@ WRONG_GATHERS: dict[str, tuple[Any, str]] = {
     "a number": ({"w": {0: np.int64(3)}}, "whole numbers .* in 0 dimensions"),
     "an axis from the end": ({"w": {-1: [0] * 4}}, "axes of w as numbers from 0, got -1"),
     "an axis by name": ({"w": {"0": [0] * 8}}, "axes of w as numbers from 0, got '0'"),
-    "no axes": ({"w": [0] * 8}, "a mapping from axes to indices"),
+    "no axes": ({"w": [0] * 8}, "mappings from axes to indices"),
     "another variable": ({"v": {0: [0] * 8}}, "there is no variable v"),
 }
 

@@ -106,7 +106,7 @@ def test_64_bits_are_narrowed_where_that_is_asked_for(golden: Path) -> None:
         assert np.array_equal(array, expected, equal_nan=True)
     large = warmstart.open(path).array("int64/mat")
     assert np.abs(large.astype(np.float64)).max() > 2**31
-    with pytest.raises(ValueError, match="int64/mat: not all of its numbers fit int32"):
+    with pytest.raises(ValueError, match="int64/mat: some of its numbers do not fit int32"):
         warmstart.jax.load(path, ["int64/mat"], narrow=True)
 
 

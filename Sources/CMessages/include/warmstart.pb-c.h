@@ -98,7 +98,7 @@ typedef enum _Warmstart__V1__Region__Kind {
 /* --- messages --- */
 
 /*
- * A detail of a status: what was found wrong.
+ * A detail of a status: the problems that were found.
  */
 struct  Warmstart__V1__Problems
 {
@@ -109,8 +109,8 @@ struct  Warmstart__V1__Problems
   size_t n_problems;
   Warmstart__V1__Problem **problems;
   /*
-   * The number of problems found, of which `problems` may hold the first, and one for several of
-   * one cause.
+   * The number of problems that were found. `problems` may list only the first, and one for several
+   * with the same cause.
    */
   uint32_t problem_count;
 };
@@ -128,7 +128,7 @@ struct  Warmstart__V1__Problem
   char *reason;
   char *message;
   /*
-   * What it is about, as far as there is one: the map's key, the variable, the tensor.
+   * The map's key, the variable and the tensor that the problem concerns; each may be empty.
    */
   ProtobufCBinaryData key;
   ProtobufCBinaryData variable;
@@ -147,11 +147,11 @@ struct  Warmstart__V1__HelloRequest
    */
   uint32_t version;
   /*
-   * What the client calls itself, for `warmstartctl status`; cut at 256 bytes.
+   * The client's name for itself, for `warmstartctl status`; cut at 256 bytes.
    */
   char *label;
   /*
-   * The command that it runs; cut at 256 bytes.
+   * The command that the client's process runs; cut at 256 bytes.
    */
   char *command;
 };
@@ -170,7 +170,7 @@ struct  Warmstart__V1__HelloReply
   uint32_t maximum_request_bytes;
   uint32_t maximum_descriptors;
   /*
-   * Of a checkpoint.
+   * The most files of a checkpoint.
    */
   uint32_t maximum_files;
   uint32_t maximum_reply_bytes;
@@ -196,7 +196,8 @@ struct  Warmstart__V1__AttachReply
 {
   ProtobufCMessage base;
   /*
-   * One id for each descriptor, in their order; valid on this connection until a checkpoint takes it.
+   * One id for each descriptor, in their order; valid on this connection until a checkpoint takes
+   * it.
    */
   size_t n_ids;
   uint64_t *ids;
@@ -214,7 +215,7 @@ struct  Warmstart__V1__CheckpointFile
   ProtobufCMessage base;
   Warmstart__V1__CheckpointFile__Role role;
   /*
-   * Which shard of how many: 0 of 1, from the file's name.
+   * The shard's number and the total, from the file's name: 0 and 1 for `00000-of-00001`.
    */
   uint32_t shard;
   uint32_t shard_count;
@@ -233,7 +234,7 @@ struct  Warmstart__V1__CheckpointFile
 
 
 /*
- * One of: a handle of this connection, files.
+ * Either a handle of this connection, or files.
  */
 struct  Warmstart__V1__CheckpointReference
 {
@@ -242,7 +243,7 @@ struct  Warmstart__V1__CheckpointReference
   size_t n_files;
   Warmstart__V1__CheckpointFile **files;
   /*
-   * What the client calls the checkpoint, for messages and status only; never opened.
+   * The client's name for the checkpoint, for messages and status only; the daemon never opens it.
    */
   char *label;
 };
@@ -317,7 +318,7 @@ struct  Warmstart__V1__ListRequest
 
 
 /*
- * Names, one after the other, and how many bytes each has.
+ * The bytes of names, one after the other, and the number of bytes of each.
  */
 struct  Warmstart__V1__Names
 {
@@ -332,8 +333,8 @@ struct  Warmstart__V1__Names
 
 
 /*
- * A tensor of many slices may be told in several replies: it is the last of one and the first of the
- * next, alike but for its slices, which go on there. Names are unique, so the name says that.
+ * A tensor of many slices may take several replies: the last tensor of one reply is then the first
+ * of the next, which continues its slices. Names are unique, so a repeated name means that.
  */
 struct  Warmstart__V1__ListReply
 {
@@ -350,7 +351,7 @@ struct  Warmstart__V1__ListReply
 
 
 /*
- * Tensors in the order of their names, in columns: the first of each is the first tensor's.
+ * Tensors in the order of their names, in columns.
  */
 struct  Warmstart__V1__Tensors
 {
@@ -369,13 +370,13 @@ struct  Warmstart__V1__Tensors
   size_t n_lengths;
   uint64_t *lengths;
   /*
-   * The bytes as stored.
+   * The numbers of stored bytes.
    */
   size_t n_byte_counts;
   uint64_t *byte_counts;
   /*
-   * For each slice that a tensor is stored in, the tensor's position in this message, and for each
-   * axis where the slice begins and how long it is. What does not fit follows in the next reply.
+   * For each stored slice of a tensor, the tensor's position in this message, and for each axis the
+   * slice's start and length. Slices that do not fit follow in the next reply.
    */
   size_t n_sliced;
   uint32_t *sliced;
@@ -400,8 +401,8 @@ struct  Warmstart__V1__ListObjectsRequest
 
 
 /*
- * Objects are numbered from 0, which is the root, and form a graph: several may have the same child,
- * and a child may lead back. Rows come in ascending order of the objects that they are of.
+ * Objects are numbered from 0, which is the root. They form a graph: several objects may have the
+ * same child, and a child may lead back. Rows come in ascending order of their objects.
  */
 struct  Warmstart__V1__ListObjectsReply
 {
@@ -411,7 +412,7 @@ struct  Warmstart__V1__ListObjectsReply
    */
   Warmstart__V1__OpenReply *checkpoint;
   /*
-   * How many objects there are; the same in each reply.
+   * The number of objects, the same in each reply.
    */
   uint32_t object_count;
   Warmstart__V1__ObjectChildren *children;
@@ -424,7 +425,7 @@ struct  Warmstart__V1__ListObjectsReply
 
 
 /*
- * What objects call other objects, in columns.
+ * The names that objects give to other objects, in columns.
  */
 struct  Warmstart__V1__ObjectChildren
 {
@@ -441,7 +442,7 @@ struct  Warmstart__V1__ObjectChildren
 
 
 /*
- * Values of objects that are stored as tensors, in columns.
+ * The values of objects that are stored as tensors, in columns.
  */
 struct  Warmstart__V1__ObjectAttributes
 {
@@ -449,11 +450,11 @@ struct  Warmstart__V1__ObjectAttributes
   size_t n_objects;
   uint32_t *objects;
   /*
-   * VARIABLE_VALUE for a variable's.
+   * VARIABLE_VALUE for the value of a variable.
    */
   Warmstart__V1__Names *names;
   /*
-   * What variables were called; empty for what is no variable. Not necessarily unique.
+   * The names that variables had; empty for other values. They need not be unique.
    */
   Warmstart__V1__Names *full_names;
   /*
@@ -461,7 +462,7 @@ struct  Warmstart__V1__ObjectAttributes
    */
   Warmstart__V1__Names *checkpoint_keys;
   /*
-   * TensorFlow's numbers (DataType); 0 if the checkpoint has no tensor of the key.
+   * TensorFlow's numbers (DataType); 0 if the checkpoint lacks the key.
    */
   size_t n_dtypes;
   uint32_t *dtypes;
@@ -509,7 +510,7 @@ struct  Warmstart__V1__ResolveRequest
   Warmstart__V1__CheckpointReference *checkpoint;
   Warmstart__V1__AssignmentMap *map;
   /*
-   * All variables that the trainer has, not only those the map names.
+   * All variables of the trainer, not only those that the map names.
    */
   Warmstart__V1__Variables *variables;
   /*
@@ -518,7 +519,7 @@ struct  Warmstart__V1__ResolveRequest
    */
   uint32_t alignment;
   /*
-   * Only regions whose bytes can never change. Also name the feature "sealed".
+   * All regions must have bytes that can never change. Also name the feature "sealed".
    */
   protobuf_c_boolean sealed;
   /*
@@ -526,27 +527,27 @@ struct  Warmstart__V1__ResolveRequest
    */
   protobuf_c_boolean skip_missing;
   /*
-   * The client takes handles with strides. Also name the feature "strides".
+   * The client accepts handles with strides. Also name the feature "strides".
    */
   protobuf_c_boolean strides;
   /*
-   * The map names tensors by what the object graph says that the variables were called (full_names
-   * of ListObjects). Also name the feature "object_names".
+   * The map names tensors by the names that the variables had, as the object graph records them
+   * (full_names of ListObjects). Also name the feature "object_names".
    */
   protobuf_c_boolean object_names;
   /*
-   * What is needed is read from the files again and compared with its checksums, whoever has done so
-   * before. Also name the feature "read_again".
+   * The daemon reads the needed bytes from the files again and compares them with their checksums,
+   * even if it has done so before. Also name the feature "read_again".
    */
   protobuf_c_boolean read_again;
   /*
-   * What TensorFlow accepts in silence is no error: a pair that matches no variable (PAIR_UNUSED), and
-   * a map that assigns nothing (NOTHING_ASSIGNED).
+   * What TensorFlow accepts silently is not an error: a pair that matches no variable
+   * (PAIR_UNUSED), and a map that assigns nothing (NOTHING_ASSIGNED).
    */
   protobuf_c_boolean lenient;
   /*
-   * Variables whose tensor has another shape are skipped and reported. Another dtype is an error
-   * (DTYPE_MISMATCH) all the same.
+   * Variables whose tensor has another shape are skipped and reported. Another dtype is still an
+   * error (DTYPE_MISMATCH).
    */
   protobuf_c_boolean skip_mismatched;
   /*
@@ -555,22 +556,22 @@ struct  Warmstart__V1__ResolveRequest
    */
   protobuf_c_boolean require_all;
   /*
-   * The answer has the first names of the tensors that nobody uses.
+   * The answer has the first names of the tensors that no variable uses.
    */
   protobuf_c_boolean name_unused_tensors;
   /*
-   * What is not all of a tensor's rows or columns, or not in their order. Also name the feature
-   * "gather".
+   * Variables that get some of a tensor's rows or columns, or get them in another order. Also name
+   * the feature "gather".
    */
   Warmstart__V1__Gathers *gathers;
   /*
-   * The map is resolved, and all is refused that can be refused from the index, but no tensor is read,
-   * made or waited for: the replies name no regions. Also name the feature "plan_only".
+   * The daemon resolves the map and refuses every fault that the index shows, but no tensor is
+   * read, made or waited for: the replies name no regions. Also name the feature "plan_only".
    */
   protobuf_c_boolean plan_only;
   /*
-   * While the call waits for what is being read or made, it has replies that only say how far that is.
-   * Also name the feature "progress".
+   * While the call reads or makes bytes, or waits for them, it sends replies with its progress
+   * only. Also name the feature "progress".
    */
   protobuf_c_boolean progress;
 };
@@ -580,8 +581,8 @@ struct  Warmstart__V1__ResolveRequest
 
 
 /*
- * Variables that get chosen rows or columns of their tensor, in columns: one row here for each
- * variable and axis that is chosen from, in ascending order of both.
+ * Variables that get chosen rows or columns of their tensor, in columns. There is one element for
+ * each variable and chosen axis, in ascending order of both.
  */
 struct  Warmstart__V1__Gathers
 {
@@ -594,13 +595,13 @@ struct  Warmstart__V1__Gathers
   size_t n_axes;
   uint32_t *axes;
   /*
-   * How many of the indices are each row's: the length of the variable's axis.
+   * The number of indices for each variable and axis, which is the length of the variable's axis.
    */
   size_t n_counts;
   uint32_t *counts;
   /*
-   * The tensor's indices, one row's after the other's; -1 for one that the tensor lacks, whose
-   * elements are zero.
+   * The tensor's indices, for one variable and axis after the other; -1 for an index that the
+   * tensor lacks, whose elements are zero.
    */
   size_t n_indices;
   int64_t *indices;
@@ -611,14 +612,13 @@ struct  Warmstart__V1__Gathers
 
 
 /*
- * The pairs in the caller's order; as in a list, a key may occur twice. In columns: the first of
- * each is the first pair's.
+ * The pairs in the caller's order, in columns. A key may occur twice.
  */
 struct  Warmstart__V1__AssignmentMap
 {
   ProtobufCMessage base;
   /*
-   * Tensors, or scopes ending in "/".
+   * Names of tensors, or of scopes, which end in "/".
    */
   Warmstart__V1__Names *keys;
   /*
@@ -627,7 +627,7 @@ struct  Warmstart__V1__AssignmentMap
   size_t n_targets;
   uint32_t *targets;
   /*
-   * How many of the names are each pair's: one, unless the target is VARIABLES.
+   * The number of names of each pair: one, unless the target is VARIABLES.
    */
   size_t n_name_counts;
   uint32_t *name_counts;
@@ -639,7 +639,7 @@ struct  Warmstart__V1__AssignmentMap
 
 
 /*
- * Declared variables, in columns: 100,000 messages would cost more than all else.
+ * Declared variables, in columns, because 100,000 messages would cost more than all else.
  */
 struct  Warmstart__V1__Variables
 {
@@ -671,7 +671,7 @@ struct  Warmstart__V1__Variables
 
 
 /*
- * The places of those variables that are one partition of a partitioned variable, in columns.
+ * The places of the variables that are partitions of a larger variable, in columns.
  */
 struct  Warmstart__V1__Partitions
 {
@@ -707,7 +707,7 @@ struct  Warmstart__V1__Region
 {
   ProtobufCMessage base;
   /*
-   * Unique on this connection; the same arena has the same id.
+   * Unique on this connection; an arena always has the same id.
    */
   uint64_t id;
   Warmstart__V1__Region__Kind kind;
@@ -721,7 +721,7 @@ struct  Warmstart__V1__Region
    */
   uint32_t descriptor;
   /*
-   * "sealed": can never change; "best-effort": changes if somebody writes to the file.
+   * "sealed": the bytes can never change; "best-effort": they change if someone writes to the file.
    */
   char *stability;
 };
@@ -731,7 +731,7 @@ struct  Warmstart__V1__Region
 
 
 /*
- * The bytes that variables need, in columns: the first of each is the first handle's.
+ * The bytes that variables need, in columns.
  */
 struct  Warmstart__V1__Handles
 {
@@ -755,8 +755,8 @@ struct  Warmstart__V1__Handles
   size_t n_lengths;
   uint64_t *lengths;
   /*
-   * The positions of the regions among all that the replies to the call have named so far; empty, as
-   * are the offsets, if the request has plan_only.
+   * The positions of the regions among all regions in the replies to the call so far. With
+   * plan_only this column and the offsets are empty.
    */
   size_t n_regions;
   uint32_t *regions;
@@ -766,21 +766,22 @@ struct  Warmstart__V1__Handles
   size_t n_offsets;
   uint64_t *offsets;
   /*
-   * The bytes of all elements; with plan_only, 0 for strings in arenas, whose lengths are not read.
+   * The numbers of bytes of all elements; with plan_only, 0 for strings in arenas, whose lengths
+   * are not read.
    */
   size_t n_byte_counts;
   uint64_t *byte_counts;
   /*
-   * The positions in this message, ascending, of handles that are not dense arrays in C order, and
-   * for each of their axes the bytes from one index to the next.
+   * The positions in this message, ascending, of handles that are not dense arrays in C order; for
+   * each of their axes, the number of bytes from one index to the next.
    */
   size_t n_strided;
   uint32_t *strided;
   size_t n_strides;
   uint64_t *strides;
   /*
-   * The positions in this message, ascending, of handles that are cut out of their tensor, and for
-   * each of their axes where the cut begins; its lengths are the handle's.
+   * The positions in this message, ascending, of handles that are a slice of their tensor; for each
+   * of their axes, where the slice begins. The slice has the handle's shape.
    */
   size_t n_sliced;
   uint32_t *sliced;
@@ -804,12 +805,12 @@ struct  Warmstart__V1__Skipped
   size_t n_variables;
   uint32_t *variables;
   /*
-   * The tensors that the map has for them.
+   * The tensors that the map gives them.
    */
   Warmstart__V1__Names *tensors;
   /*
-   * -1 if the checkpoint lacks the tensor (skip_missing), else its rank: it has another shape than
-   * the variable (skip_mismatched).
+   * -1 if the checkpoint lacks the tensor (skip_missing), else the rank of the tensor, whose shape
+   * differs from the variable's (skip_mismatched).
    */
   size_t n_ranks;
   int32_t *ranks;
@@ -841,12 +842,12 @@ struct  Warmstart__V1__ResolveReply
   size_t n_unused;
   uint32_t *unused;
   /*
-   * Positions of variables that no pair matched, ascending: those that the trainer adds.
+   * Positions of variables that no pair matched, ascending, such as new heads.
    */
   size_t n_uncovered;
   uint32_t *uncovered;
   /*
-   * In the last reply: how many tensors of the checkpoint no variable got anything of, and the first
+   * In the last reply: the number of the checkpoint's tensors that no variable uses, and the first
    * names of these, at most 16 and 4096 bytes, in the order of their bytes.
    */
   uint64_t unused_tensor_count;
@@ -862,17 +863,17 @@ struct  Warmstart__V1__ResolveReply
 
 
 /*
- * How far a call is.
+ * The progress of a call.
  */
 struct  Warmstart__V1__Progress
 {
   ProtobufCMessage base;
   /*
-   * Of the bytes below, those that are verified, or that pieces are made of.
+   * The number of the bytes below that are verified, or made into pieces.
    */
   uint64_t ready_bytes;
   /*
-   * All stored bytes that the answer needs, whoever reads them.
+   * The number of stored bytes that the answer needs, whichever call reads them.
    */
   uint64_t total_bytes;
 };
@@ -897,7 +898,7 @@ struct  Warmstart__V1__StatusReply
   uint32_t process_id;
   uint64_t uptime_ms;
   /*
-   * All users' connections, leases and bytes.
+   * The connections, leases and bytes of all users.
    */
   uint64_t client_count;
   uint64_t lease_count;
@@ -908,27 +909,28 @@ struct  Warmstart__V1__StatusReply
   uint64_t arena_bytes;
   uint64_t budget_bytes;
   /*
-   * Those that the caller's user opened first or leases; all on the administration socket.
+   * The checkpoints that the caller's user opened first or leases; on the administration socket
+   * all.
    */
   size_t n_checkpoints;
   Warmstart__V1__CheckpointStatus **checkpoints;
   /*
-   * The caller's own user's connections; everybody's on the administration socket.
+   * The connections of the caller's user; on the administration socket all.
    */
   size_t n_clients;
   Warmstart__V1__ClientStatus **clients;
   size_t n_counters;
   Warmstart__V1__Counter **counters;
   /*
-   * What is charged of the budget: arenas, parsed indexes, remembered answers.
+   * The bytes that are charged to the budget: arenas, parsed indexes, remembered answers.
    */
   uint64_t charged_bytes;
   /*
-   * Bytes of arenas that clients still have though they gave back the checkpoint; of all users.
+   * The bytes of arenas that clients of all users keep although they gave the checkpoint back.
    */
   uint64_t kept_arena_bytes;
   /*
-   * What of charged_bytes and kept_arena_bytes the caller's user pays for.
+   * The parts of charged_bytes and kept_arena_bytes that the caller's user pays for.
    */
   uint64_t own_charged_bytes;
   uint64_t own_kept_arena_bytes;
@@ -944,7 +946,7 @@ struct  Warmstart__V1__CheckpointStatus
   char *generation;
   char *format;
   /*
-   * What the first client that opened it called it, escaped.
+   * The label from the first client that opened it, escaped.
    */
   char *label;
   uint64_t tensor_count;
@@ -975,7 +977,7 @@ struct  Warmstart__V1__ClientStatus
 
 
 /*
- * Something that only grows, since the daemon started.
+ * A number that only grows while the daemon runs.
  */
 struct  Warmstart__V1__Counter
 {
@@ -1001,8 +1003,8 @@ struct  Warmstart__V1__DescribeReply
 {
   ProtobufCMessage base;
   /*
-   * A google.protobuf.FileDescriptorSet of this file, frame.proto, health.proto and error_details.proto,
-   * with what they import.
+   * A google.protobuf.FileDescriptorSet of this file, frame.proto, health.proto and
+   * error_details.proto, with what they import.
    */
   ProtobufCBinaryData descriptor_set;
 };

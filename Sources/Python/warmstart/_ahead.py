@@ -1,4 +1,4 @@
-"""Tensors that are read one after the other, of which more and more are asked for at once."""
+"""Tensors that are read one after the other, fetched in batches that grow."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from ._checkpoint import Checkpoint, Tensor
 from ._errors import WarmstartError
 from ._options import ResolveOptions
 
-# So many bytes may be read that nobody asked for. Chosen, not tuned.
+# The most bytes that a batch reads ahead of the caller. Chosen, not tuned.
 _BYTES = 16 << 20
 
 
 class Ahead:
-    """The tensors of a checkpoint as arrays; each call of the daemon takes as long as many arrays.
+    """The tensors of a checkpoint as arrays, fetched from the daemon in batches of doubling size.
 
-    A call that one tensor needs asks for as many others as were taken so far, and as many bytes:
-    they are taken next, or perhaps nobody wants them, and a large one may be cold. With
-    `keeps_lease` the lease lasts as long as the arrays' memory, whatever becomes of the checkpoint.
+    The call that fetches a missing tensor fetches as many further ones, and as many further bytes,
+    as the caller has taken so far. The caller will probably take them next; but it may want none of
+    them, and a large one may be cold. With `keeps_lease` the lease lasts as long as the arrays'
+    memory, whatever happens to the checkpoint.
     """
 
     def __init__(
@@ -38,16 +39,18 @@ class Ahead:
         self._ready: dict[str, npt.NDArray[Any]] = {}
         self._asked: set[str] = set()
         self._taken_count = self._taken_bytes = 0
-        # Tensors that may be wanted next.
+        # The tensors that the caller may want next.
         self._next: Iterator[Tensor] | None = None
         _all.add(self)
 
     def forget_reader(self) -> None:
-        """In a forked child: who reads was another thread of the parent."""
+        """Resets the state in a forked child, where the thread that was reading does not exist."""
         self._lock = threading.Lock()
 
     def take(self, name: str) -> npt.NDArray[Any]:
-        """The array of a tensor, the caller's own. Raises what `Checkpoint.array` does."""
+        """Returns the array of a tensor, which then belongs to the caller. Raises as
+        `Checkpoint.array`.
+        """
         with self._lock:
             if name not in self._ready:
                 self._read(name)
@@ -63,14 +66,14 @@ class Ahead:
             try:
                 return self._resolve(names)
             except WarmstartError:
-                # Perhaps because of one that nobody wants.
+                # The cause may be a tensor that the caller does not want.
                 self._next = iter([])
         self._resolve([name])
 
     def _resolve(self, names: Sequence[str]) -> None:
         arrays = self._checkpoint.arrays(names, **self._options)
         self._ready.update(arrays)
-        # All have the same handles; strings and empty arrays have none.
+        # All arrays have the same handles; strings and empty arrays have none.
         places = (getattr(array, "_place", None) for array in arrays.values())
         place = next((place for place in places if place is not None), None)
         if self._keeps_lease and place is not None and self._checkpoint.is_kept():

@@ -1,4 +1,4 @@
-"""The replies to one call that resolves a map, checked as they come."""
+"""The replies to one call that resolves a map, checked as they arrive."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _F_GET_SEALS = 1034
 # F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW and F_SEAL_WRITE.
 _SEALS = 0x1 | 0x2 | 0x4 | 0x8
 _FILE, _ARENA = 1, 2
-# numpy 2 has twice what it said before.
+# The largest rank of an array; numpy 1 names it, numpy 2 has this one.
 _MOST_AXES = getattr(np, "MAXDIMS", 64)
 
 
 class Skipped(NamedTuple):
-    """A variable that a pair matches but that gets nothing.
+    """A variable that a pair matches but that gets no value.
 
     `stored_shape` is the shape of its tensor, which differs from the variable's, or None if the
-    checkpoint has no such tensor.
+    checkpoint lacks the tensor.
     """
 
     variable: str
@@ -37,13 +37,14 @@ class Skipped(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a map came to.
+    """What a map assigned and what it left undone.
 
-    `assigned` has for each variable that got a value the name of its tensor. `skipped` are those
-    that a pair matches but that got none. `uncovered` are those that no pair matches, such as new
-    heads. `unused` are the keys and the names of the targets of pairs that matched no variable.
-    `unused_tensor_count` is how many tensors of the checkpoint no variable got anything of, and
-    `unused_tensors` the first names of these.
+    - `assigned`: the name of the tensor of each variable that got a value
+    - `skipped`: the variables that a pair matches but that got no value
+    - `uncovered`: the variables that no pair matches, such as new heads
+    - `unused`: the pairs that matched no variable, each as its key and its targets' names
+    - `unused_tensor_count`: the number of the checkpoint's tensors that no variable uses
+    - `unused_tensors`: the first names of these tensors
     """
 
     assigned: dict[str, str]
@@ -59,12 +60,12 @@ class Region(NamedTuple):
 
     kind: int
     byte_count: int
-    # A descriptor that this answer owns until it is mapped; a file's is the checkpoint's.
+    # An arena's descriptor belongs to this answer until it is mapped; a file's to the checkpoint.
     descriptor: int
 
 
 class Answer:
-    """Gathers the replies to one call; owns the descriptors of arenas until it is closed."""
+    """Gathers the replies to one call, and owns the descriptors of arenas until it is closed."""
 
     def __init__(
         self, variables: Sequence[Variable], pair_count: int, files: Sequence[int], plan: bool
@@ -73,23 +74,23 @@ class Answer:
         self._variables = variables
         self._pair_count = pair_count
         self._files = files
-        # Whether handles say nothing of where the bytes are.
+        # A plan's handles do not say where the bytes are.
         self._plan = plan
         self._numbers = [_dtypes.NUMBERS[variable.dtype] for variable in variables]
         self.clear()
 
     def clear(self) -> None:
-        """Forgets what was added: the call is made again."""
+        """Forgets what was added, because the call is made again."""
         self.close()
         self._answered: set[int] = set()
-        # Of each handle, in the order in which they came.
+        # One element for each handle, in the order of arrival.
         self.variables: list[int] = []
         self.dtypes: list[int] = []
         self.shapes: list[tuple[int, ...]] = []
         self.places: list[int] = []
         self.offsets: list[int] = []
         self.byte_counts: list[int] = []
-        # Of those handles that have them, by position.
+        # Only for the handles that have them, by position.
         self.tensors: dict[int, str] = {}
         self.strides: dict[int, tuple[int, ...]] = {}
         self.starts: dict[int, tuple[int, ...]] = {}
@@ -105,11 +106,11 @@ class Answer:
                 os.close(region.descriptor)
         self.regions = []
 
-    # An interrupt may come where nobody closes it.
+    # An interrupt may come before the caller closes the answer.
     __del__ = close
 
     def add(self, reply: Any, received: Sequence[int]) -> None:
-        """Adds a `ResolveReply`, whose descriptors stay the caller's."""
+        """Adds a `ResolveReply`. Its descriptors still belong to the caller."""
         with reading():
             for region in reply.regions:
                 self._add_region(region, received)
@@ -123,7 +124,7 @@ class Answer:
         lengths = read_column(skipped.lengths, "<u8").tolist()
         names = read_names(skipped.tensors)
         if not len(positions) == len(ranks) == len(names):
-            raise contradiction("columns of skipped variables that differ in length")
+            raise contradiction("the columns of skipped variables differ in length")
         at = 0
         for position, rank, name in zip(positions, ranks.tolist(), names):
             shape = None if rank < 0 else tuple(lengths[at : at + rank])
@@ -132,14 +133,18 @@ class Answer:
         self.uncovered += self._positions(reply.uncovered)
         self.unused += read_column(reply.unused, "<u4").tolist()
         if self.unused and max(self.unused) >= self._pair_count:
-            raise contradiction("a position that no pair has")
+            raise contradiction(
+                f"an unused pair has position {max(self.unused)} of {self._pair_count}"
+            )
         self.unused_tensor_count = reply.unused_tensor_count
         self.unused_tensors += map(decode, read_names(reply.unused_tensors))
 
     def _positions(self, column: bytes) -> list[int]:
         positions = read_column(column, "<u4")
         if len(positions) and positions.max() >= len(self._variables):
-            raise contradiction("a position that no variable has")
+            raise contradiction(
+                f"a variable has position {positions.max()} of {len(self._variables)}"
+            )
         found: list[int] = positions.tolist()
         return found
 
@@ -151,14 +156,14 @@ class Answer:
             try:
                 seals = fcntl.fcntl(descriptor, _F_GET_SEALS)
             except OSError:
-                # Of a pipe, or of a file on a disk.
+                # The descriptor is a pipe's, or that of a file on a disk.
                 seals = 0
             if seals & _SEALS != _SEALS:
-                raise contradiction("an arena that is not sealed")
+                raise contradiction("an arena is not sealed")
         else:
-            raise contradiction(f"a region of unknown kind {region.kind}")
+            raise contradiction(f"a region has the unknown kind {region.kind}")
         if region.byte_count > os.fstat(descriptor).st_size:
-            raise contradiction("a region that is longer than its file")
+            raise contradiction("a region is longer than its file")
         if region.kind == _ARENA:
             try:
                 descriptor = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 0)
@@ -176,14 +181,16 @@ class Answer:
             regions, offsets = _list(handles.regions, "<u4"), _list(handles.offsets, "<u8")
         columns = (dtypes, ranks, regions, offsets, byte_counts)
         if any(len(column) != count for column in columns):
-            raise contradiction("columns of handles that differ in length")
+            raise contradiction("the columns of handles differ in length")
         if max(variables, default=-1) >= len(self._variables):
-            raise contradiction("a handle of no variable")
+            raise contradiction(
+                f"a handle names variable {max(variables)} of {len(self._variables)}"
+            )
         self._answered.update(variables)
         if len(self._answered) != len(self.variables) + count:
-            raise contradiction("two handles of one variable")
+            raise contradiction("two handles name one variable")
         if max(regions, default=-1) >= len(self.regions) and not self._plan:
-            raise contradiction("a handle in no region")
+            raise contradiction(f"a handle names region {max(regions)} of {len(self.regions)}")
         first = len(self.shapes)
         self._add_shapes(variables, ranks, lengths)
         self._check(variables, dtypes, regions, offsets, byte_counts)
@@ -195,33 +202,35 @@ class Answer:
         self._add_axes(self.strides, first, handles.strided, handles.strides)
         self._add_axes(self.starts, first, handles.sliced, handles.starts)
         if len(handles.tensors.lengths) != 4 * count:
-            raise contradiction("names of handles that differ in number")
+            raise contradiction(f"the names of {count} handles differ in number")
         if handles.tensors.text:
             for position, name in enumerate(read_names(handles.tensors), first):
                 if name:
                     self.tensors[position] = decode(name)
 
     def _add_shapes(self, variables: list[int], ranks: list[int], lengths: list[int]) -> None:
-        """Adds the handles' shapes, which are their variables' as far as these are known."""
+        """Adds the handles' shapes, which must fit the declared shapes of their variables."""
         declared, shapes, at = self._variables, self.shapes, 0
         for variable, rank in zip(variables, ranks):
             end = at + rank
             shape = tuple(lengths[at:end])
             if len(shape) != rank:
-                raise contradiction("handles whose axes are not as many as their lengths")
+                raise contradiction("the axes of the handles and their lengths differ in number")
             if rank > _MOST_AXES:
                 raise WarmstartError.of(
                     "UNSUPPORTED",
-                    f"variable {declared[variable].name} has {rank} axes, and numpy's arrays at "
+                    f"variable {declared[variable].name} has {rank} axes; numpy's arrays have at "
                     f"most {_MOST_AXES}",
                 )
             at = end
             known = declared[variable].shape
             if shape != known and not _fits(shape, known):
-                raise contradiction("a handle of another shape than its variable")
+                raise contradiction(
+                    f"the handle of variable {declared[variable].name} has shape {shape}"
+                )
             shapes.append(shape)
         if at != len(lengths):
-            raise contradiction("handles whose axes are not as many as their lengths")
+            raise contradiction("the axes of the handles and their lengths differ in number")
 
     def _check(
         self,
@@ -231,41 +240,49 @@ class Answer:
         offsets: list[int],
         byte_counts: list[int],
     ) -> None:
-        """What must hold before memory that another process made is used."""
+        """Checks what must hold before this process uses memory that another process made."""
         numbers, widths, is_plan = self._numbers, _dtypes.WIDTHS, self._plan
         rooms = [region.byte_count for region in self.regions]
         shapes = self.shapes[len(self.shapes) - len(variables) :]
         for variable, dtype, shape, region, offset, byte_count in zip(
             variables, dtypes, shapes, regions, offsets, byte_counts
         ):
-            # numpy counts elements of empty arrays, too, by their other axes.
+            # numpy multiplies the other axes of an empty array, too.
             if not byte_count and math.prod(filter(None, shape)) >= 2**58:
-                raise contradiction("an empty handle that no array can be")
+                raise contradiction(f"an empty handle has shape {shape}, which no array can have")
             if dtype != numbers[variable]:
-                raise contradiction("a handle of another dtype than its variable")
+                raise contradiction(
+                    f"a handle has dtype number {dtype}, expected {numbers[variable]}"
+                )
             if dtype == _dtypes.STRING:
                 if byte_count < 8 * (math.prod(shape) + 1) and not is_plan:
-                    raise contradiction("a handle of strings without their offsets")
+                    raise contradiction(
+                        f"a handle of strings has {byte_count} bytes, too few for its offsets"
+                    )
             elif not widths[dtype]:
-                raise contradiction("a handle of a dtype that has no bytes")
+                raise contradiction(
+                    f"a handle has dtype number {dtype}, whose elements have no bytes"
+                )
             elif byte_count != math.prod(shape) * widths[dtype]:
-                raise contradiction("a handle whose bytes are not what its shape needs")
+                raise contradiction(f"a handle of shape {shape} has {byte_count} bytes")
             if not is_plan and offset + byte_count > rooms[region]:
-                raise contradiction("a handle that ends after its region")
+                raise contradiction(
+                    f"a handle ends at {offset + byte_count} in a region of {rooms[region]} bytes"
+                )
 
     def _add_axes(
         self, kept: dict[int, tuple[int, ...]], first: int, column: bytes, numbers: bytes
     ) -> None:
-        """Adds a number for each axis of some handles, which the column names by position."""
+        """Adds one number for each axis of the handles whose positions the column lists."""
         values, at = _list(numbers, "<u8"), 0
         for position in _list(column, "<u4"):
             if kept is self.strides and self.dtypes[first + position] == _dtypes.STRING:
-                raise contradiction("strings with strides")
+                raise contradiction("a handle of strings has strides")
             end = at + len(self.shapes[first + position])
             kept[first + position] = tuple(values[at:end])
             at = end
         if at != len(values):
-            raise contradiction("columns of slices that differ in length")
+            raise contradiction("the columns of slices differ in length")
 
 
 def _list(column: bytes, dtype: str) -> list[int]:
@@ -274,7 +291,7 @@ def _list(column: bytes, dtype: str) -> list[int]:
 
 
 def _fits(shape: tuple[int, ...], known: tuple[int | None, ...] | None) -> bool:
-    """Whether a shape is one that is known in part."""
+    """Returns whether a shape agrees with one of which only some lengths may be known."""
     return known is None or (
         len(shape) == len(known)
         and all(length in (None, found) for length, found in zip(known, shape))
@@ -282,7 +299,7 @@ def _fits(shape: tuple[int, ...], known: tuple[int | None, ...] | None) -> bool:
 
 
 def report_of(answer: Answer, pairs: Sequence[Pair], variables: Sequence[Variable]) -> Report:
-    """What the replies to a call say of its map."""
+    """Returns the report of a map from the replies to its call."""
     names = [variables[position].name for position in answer.variables]
     assigned = dict(zip(names, names))
     assigned.update((names[at], tensor) for at, tensor in answer.tensors.items())

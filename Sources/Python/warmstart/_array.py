@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 
 class Origin(NamedTuple):
-    """The checkpoint that an array is of, and how its bytes were asked for."""
+    """The checkpoint that an array comes from, and how its bytes were requested."""
 
     socket: str
     path: str
@@ -25,7 +25,7 @@ class Place(NamedTuple):
     tensor: str
     dtype: str
     shape: tuple[int, ...]
-    # Of a slice: the whole tensor's shape, and where the slice begins on each axis.
+    # Only for a slice: the whole tensor's shape, and where the slice begins on each axis.
     full_shape: tuple[int, ...] | None
     starts: tuple[int, ...]
 
@@ -33,18 +33,18 @@ class Place(NamedTuple):
 class SharedArray(np.ndarray[Any, np.dtype[Any]]):
     """A numpy array in memory that all jobs of the machine share, or in a private copy of it.
 
-    It is read-only unless it was made writable; what is written then is this process's own, page
-    by page. It keeps its memory for as long as it lives, whatever is closed. Results of arithmetic
-    are ordinary arrays. Pickled, a read-only one travels as a few hundred bytes, and maps the same
-    memory where it arrives, if that is on the same machine.
+    The array is read-only unless it was requested as writable; pages that the process then writes
+    become its own copies. The array keeps its memory for as long as it lives, whatever is closed.
+    The results of arithmetic are ordinary arrays. A read-only array is pickled in a few hundred
+    bytes, and unpickling on the same machine maps the same memory.
     """
 
     __slots__ = ("_place",)
-    # The handles and the position of the one whose memory this is, or is a part of.
+    # The handles, and the position of the handle whose memory this array, or its base, lies in.
     _place: Any
 
     def __array_finalize__(self, source: npt.NDArray[Any] | None) -> None:
-        # A copy has memory of its own, and need not keep what it is a copy of.
+        # A copy has its own memory, and must not keep the memory of its source.
         self._place = None if self.base is None else getattr(source, "_place", None)
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
@@ -55,11 +55,11 @@ class SharedArray(np.ndarray[Any, np.dtype[Any]]):
         return array.view(np.ndarray)
 
     def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
-        """What TensorFlow makes of the array: a tensor in the same memory, if that is aligned.
+        """Returns the array as a tensor, in the same memory if that is aligned. TensorFlow calls
+        this.
 
-        The array is read-only from then on: what was written to it would change the tensor. A part
-        of an array that can be written is copied. TensorFlow calls this. In graphs, the tensor is a
-        constant.
+        The array is read-only from then on, because a write to it would change the tensor. A
+        view of a writable array is copied. In graphs, the tensor is a constant.
         """
         import tensorflow as tf
 
@@ -90,8 +90,8 @@ _byte_bounds: Any = (
     np.lib.array_utils.byte_bounds if hasattr(np.lib, "array_utils") else np.byte_bounds  # type: ignore[attr-defined,unused-ignore]
 )
 
-# The checkpoints of which this process restored arrays last; opening each for every array would
-# cost more than the array.
+# The checkpoints whose arrays this process unpickled last. Opening a checkpoint anew for each array
+# would cost more than the array.
 _opened: dict[Origin, Any] = {}
 _KEPT = 4
 
@@ -105,14 +105,14 @@ def _restore(
 ) -> npt.NDArray[Any]:
     """Maps what another process of this machine pickled.
 
-    Raises what `Client.open` does, and CHECKPOINT_CHANGED if the files are not the same any more.
+    Raises as `Client.open`, and CHECKPOINT_CHANGED if the files have changed since then.
     """
     from ._client import open_origin
 
     checkpoint = _opened.get(place.origin)
     if checkpoint is None:
         checkpoint = open_origin(place.origin)
-        # Other threads may do the same.
+        # Other threads may run this at the same time.
         for oldest in list(_opened)[: 1 - _KEPT]:
             _opened.pop(oldest, None)
         _opened[place.origin] = checkpoint

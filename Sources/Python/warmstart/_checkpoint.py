@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 class Tensor(NamedTuple):
     """A tensor of a checkpoint.
 
-    `dtype` is TensorFlow's name of the element type, `byte_count` the bytes as they are stored.
-    `slices` are those that the tensor is stored in, each with where it begins and how long it is on
-    each axis; none for a tensor that is stored whole.
+    `dtype` is TensorFlow's name of the element type, and `byte_count` the number of stored bytes.
+    `slices` are the stored slices of a tensor, each as its start and its length on each axis; a
+    tensor that is stored whole has none.
     """
 
     name: str
@@ -52,11 +52,12 @@ class Tensor(NamedTuple):
 
 
 class Checkpoint:
-    """An open checkpoint, on which the daemon gives this client a lease.
+    """An open checkpoint, on which the daemon gives this client a lease. `Client.open` makes it.
 
-    `close`, leaving the `with` block, or the end of the last reference gives the lease back. Arrays
-    that were made of it stay valid. It can be used by several threads, after a restart of the daemon,
-    and in a forked child: the files are then handed over again. Made by `Client.open`.
+    `close`, the end of the `with` block, or the end of the last reference gives the lease back. The
+    checkpoint's arrays stay valid after that. Several threads may use a checkpoint, and so may a
+    forked child; in the child, and after a restart of the daemon, the next call passes the files
+    again.
     """
 
     def __init__(self, client: Client, location: Location) -> None:
@@ -69,10 +70,10 @@ class Checkpoint:
         self.path = location.prefix
         """The path as TensorFlow reports it: the prefix of a V2 checkpoint."""
         self.full_path = _from_root(location.prefix)
-        """The path from the root, which leads there whatever becomes the working directory."""
+        """The absolute path, which stays right when the working directory changes."""
         self._tensors: dict[str, Tensor] | None = None
         self.generation = ""
-        """The identity of the checkpoint's bytes: files that change get another."""
+        """The identity of the checkpoint's bytes, which differs after any change to the files."""
         self.format = ""
         """"v1" or "v2"."""
         self.tensor_count = 0
@@ -84,29 +85,31 @@ class Checkpoint:
         return self._client.socket
 
     def is_kept(self) -> bool:
-        """Counts the checkpoint as kept for its arrays; False if the client keeps enough others."""
+        """Marks the checkpoint as kept for its arrays; returns False if the client keeps enough
+        others.
+        """
         return self._client.keep(self)
 
     def using(self) -> contextlib.AbstractContextManager[Sequence[int]]:
-        """The descriptors of the files, in the order in which the daemon gets them.
+        """Returns the descriptors of the files, in the order in which the daemon gets them.
 
-        They are not closed before the block ends, whoever closes the checkpoint meanwhile.
+        They stay open until the end of the block, even if another thread closes the checkpoint.
         """
         return self._files.using()
 
     @property
     def tensors(self) -> dict[str, Tensor]:
-        """The tensors by name, in the order of their names; asked for once."""
+        """The tensors by name, in the order of their names. The first access asks the daemon."""
         return self.known_tensors(Deadline(None))
 
     def known_tensors(self, deadline: Deadline) -> dict[str, Tensor]:
-        """`tensors`, if they are known before the deadline."""
+        """Returns `tensors`, waiting for the daemon no longer than the deadline."""
         if self._tensors is None:
             self._tensors = self.list_tensors(deadline.remaining())
         return self._tensors
 
     def list_tensors(self, timeout: float | None = None) -> dict[str, Tensor]:
-        """Asks the daemon for the tensors by name, in the order of their names."""
+        """Asks the daemon for the tensors; returns them by name, in the order of their names."""
         tensors: dict[str, Tensor] = {}
 
         def add(reply: Any, received: Sequence[int]) -> None:
@@ -114,7 +117,7 @@ class Checkpoint:
                 listed = tensors_of(reply.tensors)
             for tensor in listed:
                 known = tensors.get(tensor.name)
-                # One of many slices goes on in the next reply.
+                # The next reply continues the slices of this tensor.
                 if known is not None:
                     tensor = known._replace(slices=known.slices + tensor.slices)
                 tensors[tensor.name] = tensor
@@ -123,7 +126,7 @@ class Checkpoint:
         return tensors
 
     def open(self, timeout: float | None = None) -> Checkpoint:
-        """Has the daemon open the checkpoint now, instead of with the first call that needs it."""
+        """Asks the daemon to open the checkpoint now, not with the first call that needs it."""
         request = message("OpenRequest")()
         self.call("Open", request, (), Deadline(timeout), lambda: None, lambda *_: None)
         return self
@@ -137,16 +140,16 @@ class Checkpoint:
         begin: Callable[[], None],
         add: Callable[[Any, Sequence[int]], None],
     ) -> None:
-        """Makes a call about this checkpoint, again from its beginning if the connection is lost.
+        """Makes a call about this checkpoint, and repeats it on a new connection if that is lost.
 
-        `begin` runs before each try, `add` for each reply with its descriptors, which it must not
-        keep.
+        `begin` runs before each try. `add` runs for each reply with the reply's descriptors, which
+        it must not keep.
         """
 
         noted: Lease | None = None
 
         def forget() -> None:
-            # A call that fails keeps nothing: the daemon gave back what it opened.
+            # A failed call leaves no lease: the daemon gave back what it had opened.
             if noted is not None and self._files.lease is noted:
                 self._files.lease = None
 
@@ -181,25 +184,26 @@ class Checkpoint:
         variables: VariablesLike,
         **options: Unpack[ResolveOptions],
     ) -> Resolved:
-        """Resolves an assignment map to arrays for variables.
+        """Resolves an assignment map, and returns arrays for the variables.
 
         The map is a mapping or a list of pairs, as TensorFlow's `init_from_checkpoint` takes it:
 
-        - `"scope/": "other/"`: all variables below `other/`, from tensors of the same names below
-          `scope/`; `"/"` is the root
-        - `"scope/tensor": "scope/variable"`: a variable by name, also one that is partitioned
+        - `"scope/": "other/"`: all variables below `other/`, from the tensors of the same names
+          below `scope/`; `"/"` is the root
+        - `"scope/tensor": "scope/variable"`: a variable by name, partitioned or not
         - `"tensor": variable`: a `Variable`; `"tensor": [variable, …]`: the partitions of one
+          variable
         - `"tensor": (target, …)`: several variables that all get the tensor
-        - `re.compile("(.*)/w"): r"\\1/kernel"`: tensors whose whole name matches, each for the variable
-          that the template names, if there is one
+        - `re.compile("(.*)/w"): r"\\1/kernel"`: each tensor whose whole name matches, for the
+          variable that the template names, if that variable exists
 
-        `variables` are all variables that the trainer has: a list of `Variable`, or a mapping from
-        names to `(dtype, shape)` or to arrays. `ResolveOptions` tells what the options are.
+        `variables` are all variables of the trainer: a list of `Variable`, or a mapping from names
+        to `(dtype, shape)` or to arrays. `ResolveOptions` describes the options.
 
         Waits while the daemon reads what is not warm. Raises `WarmstartError` with all problems of
-        the map: TENSOR_NOT_FOUND, SHAPE_MISMATCH, DTYPE_MISMATCH, SCOPE_ONLY, PAIR_UNUSED,
-        NOTHING_ASSIGNED and others; what is wrong with the files; BUDGET, QUOTA, DEADLINE or
-        CONNECTION.
+        the map (TENSOR_NOT_FOUND, SHAPE_MISMATCH, DTYPE_MISMATCH, SCOPE_ONLY, PAIR_UNUSED,
+        NOTHING_ASSIGNED and others), with what is wrong with the files, or with BUDGET, QUOTA,
+        DEADLINE or CONNECTION.
         """
         return resolve(self, assignment_map, variables, options_of(options))
 
@@ -209,18 +213,18 @@ class Checkpoint:
         variables: VariablesLike,
         **options: Unpack[ResolveOptions],
     ) -> Report:
-        """What `resolve` with the same arguments would report; no tensor is read, nothing mapped.
+        """Returns what `resolve` with the same arguments would report, without reading any tensor.
 
-        Raises what can be known without reading the tensors' bytes.
+        Raises every error of `resolve` that does not depend on the tensors' bytes.
         """
         return check(self, assignment_map, variables, options_of(options))
 
     def arrays(
         self, names: Iterable[str] | None = None, **options: Unpack[ResolveOptions]
     ) -> dict[str, npt.NDArray[Any]]:
-        """Tensors by name, all of them unless `names` says which, as `resolve` makes arrays.
+        """Returns the tensors by name as arrays like those of `resolve`; `names` selects some.
 
-        What has no array (variants, resources) is left out, unless it is named. Raises
+        Without `names`, tensors that have no array (variants, resources) are left out. Raises
         TENSOR_NOT_FOUND.
         """
         if isinstance(names, str):
@@ -240,11 +244,11 @@ class Checkpoint:
         return self.resolve(pairs, variables, **options).arrays()
 
     def array(self, name: str, **options: Unpack[ResolveOptions]) -> npt.NDArray[Any]:
-        """One tensor, as `arrays` makes it."""
+        """Returns one tensor as an array like those of `arrays`."""
         return self.arrays([name], **options)[name]
 
     def close(self) -> None:
-        """Gives back the lease and closes the files; arrays stay. May be called at any time."""
+        """Gives back the lease and closes the files, at any time; arrays stay valid."""
         self._close()
 
     def __enter__(self) -> Checkpoint:
@@ -257,7 +261,7 @@ class Checkpoint:
         return f"<Checkpoint {self.path}: {self.tensor_count} tensors>"
 
     def restore(self, place: Place) -> npt.NDArray[Any]:
-        """The array of a place that came from another process."""
+        """Returns the array of a place that another process pickled."""
         whole = place.full_shape
         cut = None if whole is None else Slice(place.tensor, whole, place.starts)
         variable = Variable("restored", place.dtype, place.shape, False, cut)
@@ -268,7 +272,7 @@ class Checkpoint:
         return resolved[variable.name]
 
     def lacks(self, name: str, hint: bool = True) -> str:
-        """The message about a tensor that is not there, with the name that is nearest."""
+        """Returns the message about a missing tensor, with the nearest name."""
         near = nearest_name(name, self.tensors) if hint else None
         return f"{self.path} has no tensor {name}" + (f"; nearest: {near}" if near else "")
 
@@ -281,7 +285,7 @@ class Checkpoint:
     def _refer(
         self, reference: Any, descriptors: Sequence[int], connection: Connection, deadline: Deadline
     ) -> Sequence[int]:
-        """Sets a message `CheckpointReference`; returns the descriptors that go with the call."""
+        """Fills a message `CheckpointReference`; returns the descriptors to send with the call."""
         lease = self._files.lease
         if lease is not None and lease.connection == connection.number:
             reference.handle = lease.handle
@@ -297,18 +301,19 @@ class Checkpoint:
         return () if attached else descriptors
 
     def _note(self, reply: Any) -> None:
-        """Takes note of an `OpenReply`; CHECKPOINT_CHANGED if the files are not what they were."""
+        """Stores what an `OpenReply` says; raises CHECKPOINT_CHANGED if the files have changed."""
         if self.generation and reply.generation != self.generation:
             raise WarmstartError.of(
                 "CHECKPOINT_CHANGED",
-                f"the files of {self.path} changed since they were opened: open it again",
+                f"the files of {self.path} have changed since they were opened: "
+                "open the checkpoint again",
             )
         self.generation, self.format = reply.generation, reply.format
         self.tensor_count, self.byte_count = reply.tensor_count, reply.byte_count
 
 
 class Lease(NamedTuple):
-    """What a connection holds on a checkpoint."""
+    """The lease that a connection holds on a checkpoint."""
 
     client: Client
     connection: int
@@ -316,7 +321,7 @@ class Lease(NamedTuple):
 
 
 class _Files:
-    """The open files of a checkpoint, and the lease that was got for them."""
+    """The open files of a checkpoint, and the lease that the daemon gave for them."""
 
     def __init__(self, location: Location) -> None:
         self.files = location.files
@@ -335,14 +340,16 @@ class _Files:
 
     @contextlib.contextmanager
     def using(self) -> Iterator[Sequence[int]]:
-        """The descriptors, which stay open until the block ends; ValueError once they are closed."""
+        """Returns the descriptors, open until the end of the block; ValueError once they are
+        closed.
+        """
         is_used = False
         try:
             with self._lock:
                 if self._is_closed:
                     raise ValueError("the checkpoint is closed")
                 self._users += 1
-                # An interrupt may come as soon as the lock is released.
+                # An interrupt may come right after the lock is released.
                 is_used = True
             yield self._descriptors
         finally:
@@ -356,7 +363,7 @@ class _Files:
         self._close_unused()
 
     def forget_users(self) -> None:
-        """In a forked child: users, also one that has the lock, were the parent's other threads."""
+        """Resets the state in a forked child: the other users were threads of the parent."""
         self._lock = threading.Lock()
         self._users = 0
 
@@ -384,9 +391,9 @@ os.register_at_fork(after_in_child=_forget_users)
 
 
 def _from_root(path: str) -> str:
-    """A path from the root; as it is where the working directory was removed.
+    """Returns the absolute path; a path below a removed working directory stays relative.
 
-    Dots stay: before them may be a symbolic link.
+    Dots stay, because the name before them may be a symbolic link.
     """
     try:
         return os.path.join(os.getcwd(), path)
@@ -395,7 +402,7 @@ def _from_root(path: str) -> str:
 
 
 def _attach(connection: Connection, descriptors: Sequence[int], deadline: Deadline) -> list[int]:
-    """Hands over files that do not fit on one frame; returns their ids, or none if they fit."""
+    """Passes files that do not fit on one frame; returns their ids, or none if they fit."""
     ids: list[int] = []
     if len(descriptors) <= MAXIMUM_DESCRIPTORS:
         return ids
@@ -409,7 +416,7 @@ def _attach(connection: Connection, descriptors: Sequence[int], deadline: Deadli
 
 
 def tensors_of(reply: Any) -> list[Tensor]:
-    """The tensors of a message `Tensors`."""
+    """Reads the tensors of a message `Tensors`."""
     names = read_names(reply.names)
     dtypes = read_column(reply.dtypes, "<u4").tolist()
     ranks = read_column(reply.ranks, "<i4").tolist()
@@ -418,7 +425,7 @@ def tensors_of(reply: Any) -> list[Tensor]:
     starts = read_column(reply.starts, "<u8").tolist()
     counts = read_column(reply.counts, "<u8").tolist()
     if not len(names) == len(dtypes) == len(ranks) == len(byte_counts):
-        raise ValueError("columns of tensors that differ in length")
+        raise ValueError("the columns of tensors differ in length")
     slices: dict[int, list[Any]] = {}
     at = 0
     for position in read_column(reply.sliced, "<u4").tolist():

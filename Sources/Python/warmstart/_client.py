@@ -1,4 +1,4 @@
-"""A trainer's way to the daemon of its machine."""
+"""The client: one trainer's connection to the daemon of its machine."""
 
 from __future__ import annotations
 
@@ -35,22 +35,23 @@ if TYPE_CHECKING:
 Path = Union[str, "os.PathLike[str]"]
 
 _HEALTH = "/grpc.health.v1.Health/Check"
-# How often a call is repeated on a new connection, or where the daemon says that waiting may help.
+# The most repetitions of a call, on a new connection or where the daemon says that waiting may
+# help.
 _REPEATS = 3
-# Of the 64 checkpoints that a connection may have open.
+# Half of the 64 checkpoints that a connection may have open.
 _KEPT_LEASES = 32
 _LONGEST_WAIT = 5.0
 _numbers = iter(range(1, 1 << 62))
 
 
 class Client:
-    """A connection to the daemon, made when the first call needs it, and again if it is lost.
+    """A connection to the daemon, made by the first call that needs it, and made again when lost.
 
     Without a `socket` the client takes `$WARMSTART_SOCKET`, else `/run/warmstart/warmstart.sock`,
-    else the socket in the user's runtime directory. `label` is what `warmstartctl status` calls it.
+    else the socket in the user's runtime directory. `warmstartctl status` shows the `label`.
 
-    Threads may share a client: their calls take turns. A forked child may use it too, and gets a
-    connection of its own. What was mapped stays mapped whatever happens to the client or the daemon.
+    Threads may share a client: their calls take turns. A forked child may use it too, and gets its
+    own connection. Mapped memory stays mapped, whatever happens to the client or the daemon.
     """
 
     def __init__(self, socket: Path | None = None, *, label: str = "") -> None:
@@ -58,22 +59,22 @@ class Client:
         self.label = label
         self._lock = threading.RLock()
         self._kept: weakref.WeakSet[Checkpoint] = weakref.WeakSet()
-        # Whose turn it is. Weak, so that it is nobody's any more even if an interrupt kept the end of a
-        # call from saying so.
+        # Whose turn it is. A weak reference, so that the turn ends with its call even if an
+        # interrupt keeps the call from clearing it.
         self._turn_of: Callable[[], _Turn | None] = _nobody
         self._connection: Connection | None = None
         self._has_connected = False
-        # Leases that were given back; a finalizer may run while this very thread makes a call.
+        # Leases to close. A finalizer, which adds one, may run while this very thread makes a call.
         self._given_back: collections.deque[Lease] = collections.deque()
         _clients.add(self)
 
     def open(self, path: Path, *, timeout: float | None = None) -> Checkpoint:
         """Opens a checkpoint as TensorFlow finds it, and takes a lease on it.
 
-        The path is a directory with a file `checkpoint`, the prefix of a V2 checkpoint, or a file or
-        pattern of a V1 checkpoint. The files are opened with this process's rights. Raises
-        CHECKPOINT_NOT_FOUND, CHECKPOINT_STATE_INVALID, NOT_ALLOWED, what is wrong with the index, or
-        CONNECTION.
+        The path is a directory with a file `checkpoint`, the prefix of a V2 checkpoint, or a file
+        or pattern of a V1 checkpoint. This process opens the files with its own rights. Raises
+        CHECKPOINT_NOT_FOUND, CHECKPOINT_STATE_INVALID, NOT_ALLOWED, CONNECTION, or what is wrong
+        with the index.
         """
         return Checkpoint(self, locate(path)).open(timeout)
 
@@ -86,9 +87,9 @@ class Client:
     ) -> Resolved:
         """Opens a checkpoint and resolves an assignment map in one call.
 
-        `path` is as for `open`; `Checkpoint.resolve` says what the map and the variables may be, and
-        which errors there are, `ResolveOptions` which options. Returns a mapping from the names of
-        the variables that the map assigns to numpy arrays; the arrays outlive the client.
+        `path` is as for `open`. `Checkpoint.resolve` describes the map, the variables and the
+        errors, and `ResolveOptions` the options. Returns a mapping from the names of the assigned
+        variables to numpy arrays, which outlive the client.
         """
         return Checkpoint(self, locate(path)).resolve(assignment_map, variables, **options)
 
@@ -99,23 +100,23 @@ class Client:
         variables: VariablesLike,
         **options: Unpack[ResolveOptions],
     ) -> Report:
-        """What `resolve` would report; no tensor is read. See `Checkpoint.check`."""
+        """Returns what `resolve` would report; reads no tensor. See `Checkpoint.check`."""
         with Checkpoint(self, locate(path)) as checkpoint:
             return checkpoint.check(assignment_map, variables, **options)
 
     def list_variables(
         self, path: Path, *, timeout: float | None = None
     ) -> list[tuple[str, list[int]]]:
-        """The names and shapes of a checkpoint's tensors, sorted, as `tf.train.list_variables`."""
+        """Returns the sorted names and shapes of the tensors, as `tf.train.list_variables` does."""
         return [(name, list(t.shape)) for name, t in self.tensors(path, timeout=timeout).items()]
 
     def tensors(self, path: Path, *, timeout: float | None = None) -> dict[str, Tensor]:
-        """A checkpoint's tensors by name; its data files need not be there."""
+        """Returns a checkpoint's tensors by name; its data files may be missing."""
         with Checkpoint(self, locate(path, needs_data=False)) as checkpoint:
             return checkpoint.list_tensors(timeout)
 
     def is_serving(self, *, timeout: float | None = 2.0) -> bool:
-        """Whether the daemon serves; False while it is stopping. Raises CONNECTION or DEADLINE."""
+        """Returns whether the daemon serves; not while it stops. Raises CONNECTION or DEADLINE."""
         request = message("grpc.health.v1.HealthCheckRequest")().SerializeToString()
         states: list[int] = []
 
@@ -126,7 +127,7 @@ class Client:
         return states[-1:] == [1]
 
     def status(self, *, timeout: float | None = 5.0) -> Any:
-        """What the daemon holds, and for whom of this user: the protocol's `StatusReply`."""
+        """Returns the protocol's `StatusReply`: what the daemon holds, and this user's clients."""
         request = message("StatusRequest")().SerializeToString()
         replies: list[Any] = []
 
@@ -138,9 +139,10 @@ class Client:
         return replies[-1]
 
     def close(self) -> None:
-        """Ends the connection, and with it all leases; a later call makes another. Arrays stay.
+        """Ends the connection and all its leases; arrays stay valid, and a later call connects
+        again.
 
-        Waits until other threads' calls are done.
+        Waits until the calls of other threads have ended.
         """
         with self._turn(Deadline(None)):
             self._drop()
@@ -167,10 +169,10 @@ class Client:
         features: Sequence[str],
         deadline: Deadline,
     ) -> None:
-        """Makes a call, again if the connection turns out to be lost, or if waiting may help.
+        """Makes a call; repeats it if the connection is lost, or if waiting may help.
 
-        Every call can be repeated with the same effect. `prepare` makes the request and the
-        descriptors for a connection and must forget what `receive` gathered before.
+        Repeating a call has no further effect. `prepare` makes the request and the descriptors for
+        a connection, and must forget what `receive` gathered before.
         """
         repeats = 0
         with self._turn(deadline):
@@ -195,18 +197,19 @@ class Client:
 
     @contextlib.contextmanager
     def _turn(self, deadline: Deadline) -> Iterator[None]:
-        """Waits until other threads' calls are done, and keeps others waiting while in the block."""
+        """Waits until other threads' calls have ended; others wait until the block has ended."""
         if self._has_turn():
             raise RuntimeError(
-                "this thread is in a call of this client already: functions for `progress` and "
-                "signal handlers need a client of their own"
+                "this thread is in a call of this client already: a function for `progress` or a "
+                "signal handler needs its own client"
             )
         lock, turn, remaining = self._lock, _Turn(), deadline.remaining()
         try:
-            # An interrupt may come as soon as the lock is taken.
+            # An interrupt may come right after the lock is taken.
             if not lock.acquire(timeout=-1 if remaining is None else remaining):
                 raise WarmstartError.of(
-                    "DEADLINE", "another thread's call on this client did not end in time"
+                    "DEADLINE",
+                    "another thread's call on this client did not end before the timeout",
                 )
             self._turn_of = weakref.ref(turn)
             yield
@@ -238,7 +241,7 @@ class Client:
                 receive(connection, response, received)
             is_whole = True
         except WarmstartError as error:
-            # The daemon's answer to the call leaves the connection as it is.
+            # An error that answers the call leaves the connection usable.
             is_whole = error.is_answer
             raise
         finally:
@@ -251,12 +254,12 @@ class Client:
             connection.close()
 
     def give_back(self, lease: Lease) -> None:
-        """Closes a handle, now or after the call that is being made; never waits and never fails."""
+        """Closes a handle now, or after the current call; never waits and never fails."""
         self._given_back.append(lease)
         self._close_given_back()
 
     def _close_given_back(self) -> None:
-        """Closes what was given back; while a call is made, that does it when it ends."""
+        """Closes the leases that were given back. During a call, the end of the call does it."""
         lock, turn, is_free = self._lock, _Turn(), True
         while self._given_back and is_free and not self._has_turn():
             try:
@@ -277,7 +280,7 @@ class Client:
         while self._given_back:
             lease = self._given_back.popleft()
             connection = self._connection
-            # What a lost connection held the daemon has given back.
+            # The daemon gives back what a lost connection held.
             if connection is not None and connection.number == lease.connection:
                 request = message("CloseRequest")(handle=lease.handle)
                 try:
@@ -285,18 +288,18 @@ class Client:
                 except (ConnectionLost, WarmstartError):
                     self._drop()
                 except BaseException:
-                    # An interrupt: nobody knows whether the call was made.
+                    # After an interrupt, whether the call was sent is unknown.
                     self._drop()
                     raise
 
     def keep(self, checkpoint: Checkpoint) -> bool:
-        """Whether a checkpoint is one of those whose leases last as long as their arrays."""
+        """Returns whether a checkpoint is one whose lease lasts as long as its arrays."""
         if len(self._kept) < _KEPT_LEASES:
             self._kept.add(checkpoint)
         return checkpoint in self._kept
 
     def _forget(self) -> None:
-        """In a forked child: closes the descriptor; the connection is the parent's."""
+        """Closes the descriptor in a forked child, because the connection belongs to the parent."""
         self._drop()
         self._lock = threading.RLock()
         self._turn_of = _nobody
@@ -304,7 +307,7 @@ class Client:
 
 
 class _Turn:
-    """A call that a thread makes."""
+    """The call that a thread is making."""
 
     __slots__ = ("__weakref__", "thread")
 
@@ -317,7 +320,9 @@ def _nobody() -> _Turn | None:
 
 
 def _release(lock: threading.RLock) -> None:
-    """Releases a lock, if this thread has it; also if an interrupt kept it from doing so before."""
+    """Releases a lock if this thread holds it, perhaps because an interrupt came before the
+    release.
+    """
     try:
         while True:
             lock.release()
@@ -342,7 +347,7 @@ def _client(socket: str, label: str) -> Client:
 
 
 def default_client() -> Client:
-    """This process's client for where the daemon listens, as `Client` without arguments finds it."""
+    """Returns this process's client, which finds the daemon as `Client()` does."""
     return _client_of(standard_socket())
 
 
@@ -352,17 +357,18 @@ def _client_of(socket: str) -> Client:
 
 
 def open_origin(origin: Origin) -> Checkpoint:
-    """Opens the checkpoint that an array of another process is of; CHECKPOINT_CHANGED."""
+    """Opens the checkpoint that another process's array comes from; raises CHECKPOINT_CHANGED."""
     checkpoint = _client_of(origin.socket).open(origin.path)
     if checkpoint.generation != origin.generation:
         raise WarmstartError.of(
-            "CHECKPOINT_CHANGED", f"{origin.path} changed since the array was made"
+            "CHECKPOINT_CHANGED",
+            f"the files of {origin.path} have changed since the array was made",
         )
     return checkpoint
 
 
 def open(path: Path, *, timeout: float | None = None) -> Checkpoint:
-    """Opens a checkpoint by this process's client; see `Client.open`."""
+    """Opens a checkpoint with this process's client; see `Client.open`."""
     return default_client().open(path, timeout=timeout)
 
 
@@ -372,17 +378,16 @@ def resolve(
     variables: VariablesLike,
     **options: Unpack[ResolveOptions],
 ) -> Resolved:
-    """Resolves an assignment map to arrays, by this process's client.
+    """Resolves an assignment map with this process's client, and returns arrays.
 
     `path` is a directory with a file `checkpoint`, the prefix of a V2 checkpoint, or a file or
     pattern of a V1 checkpoint. `assignment_map` is what TensorFlow's `init_from_checkpoint` takes,
-    and `variables` are all that the trainer has, such as `{"w": ("float32", [8, 4])}`;
-    `Checkpoint.resolve` says what both may be, and which errors there are, `ResolveOptions` which
-    options.
+    and `variables` are all variables of the trainer, such as `{"w": ("float32", [8, 4])}`.
+    `Checkpoint.resolve` describes both and the errors, and `ResolveOptions` the options.
 
-    Returns a mapping from the names of the variables that the map assigns to numpy arrays, in
-    memory that all jobs share. The arrays live as long as anybody has them, and are read-only
-    without `writable=True`. `report` says what else there is to know.
+    Returns a mapping from the names of the assigned variables to numpy arrays in memory that all
+    jobs share. The arrays outlive everything else, and are read-only without `writable=True`. The
+    result's `report` says what the map left undone.
     """
     return default_client().resolve(path, assignment_map, variables, **options)
 
@@ -393,10 +398,10 @@ def check(
     variables: VariablesLike,
     **options: Unpack[ResolveOptions],
 ) -> Report:
-    """What `resolve` would report, by this process's client; see `Checkpoint.check`."""
+    """Returns what `resolve` would report, with this process's client. See `Checkpoint.check`."""
     return default_client().check(path, assignment_map, variables, **options)
 
 
 def list_variables(path: Path, *, timeout: float | None = None) -> list[tuple[str, list[int]]]:
-    """The names and shapes of a checkpoint's tensors, by this process's client."""
+    """Returns the names and shapes of a checkpoint's tensors, with this process's client."""
     return default_client().list_variables(path, timeout=timeout)

@@ -27,19 +27,19 @@ _GROUPS = {_SYSTEM_SOCKET: "warmstart-clients", "/run/warmstart/admin.sock": "wa
 _PREFIX = struct.Struct(">BI")
 _ROOM = socket.CMSG_SPACE(4 * MAXIMUM_DESCRIPTORS)
 _NO_SIGNAL = socket.MSG_NOSIGNAL
-# After this many seconds without an answer a person wants to know what is waited for.
+# Seconds without an answer after which the log says what the client is waiting for.
 _PATIENCE = 1.0
 _YEAR = 365 * 86400.0
-# A daemon that is restarted without systemd may not listen for a moment.
+# Seconds to wait for a daemon that is being restarted without systemd and does not listen yet.
 _REFUSED_PATIENCE, _RESTART_PATIENCE, _ABSENT_PATIENCE = 2.0, 10.0, 0.02
 
 log = logging.getLogger("warmstart")
 
 
 class ConnectionLost(Exception):
-    """The connection is unusable; the call may be made again on another.
+    """The connection is unusable; the call may be repeated on another.
 
-    `refusal` is what a daemon said that is stopping, if it did.
+    `refusal` is the error from a daemon that is stopping, if it sent one.
     """
 
     def __init__(self, message: str, refusal: WarmstartError | None = None) -> None:
@@ -48,7 +48,7 @@ class ConnectionLost(Exception):
 
 
 class Deadline:
-    """When a call's time is over; never if it has no timeout."""
+    """The time at which a call must end; none without a timeout."""
 
     def __init__(self, timeout: float | None) -> None:
         try:
@@ -57,12 +57,15 @@ class Deadline:
             raise TypeError(f"timeout: expected seconds or None, got {brief(timeout)}") from None
         if is_wrong:
             raise ValueError(f"timeout: expected seconds from 0, got {timeout!r}")
-        # What is longer than a year is no limit; system calls refuse numbers that are too large.
+        # More than a year counts as no limit, because system calls refuse numbers that are too
+        # large.
         is_endless = timeout is None or timeout > _YEAR
         self._end = None if is_endless else time.monotonic() + (timeout or 0)
 
     def remaining(self) -> float | None:
-        """Seconds, or None for no limit. Raises DEADLINE if there are none."""
+        """Returns the seconds that are left, or None without a limit. Raises DEADLINE if none are
+        left.
+        """
         if self._end is None:
             return None
         left = self._end - time.monotonic()
@@ -71,16 +74,16 @@ class Deadline:
         return left
 
     def ends_within(self, seconds: float) -> bool:
-        """Whether it ends before that time is over."""
+        """Returns whether the deadline comes within the given seconds."""
         return self._end is not None and self._end - time.monotonic() <= seconds
 
 
 def deadline_passed() -> WarmstartError:
-    return WarmstartError.of("DEADLINE", "the daemon did not answer in time")
+    return WarmstartError.of("DEADLINE", "the daemon did not answer before the timeout")
 
 
 def standard_socket() -> str:
-    """Where the daemon listens: as the environment says, the system's, or the user's own."""
+    """Returns the daemon's socket: the environment's, the system's, or the user's own."""
     path = os.environ.get("WARMSTART_SOCKET")
     if path:
         return path
@@ -93,10 +96,10 @@ def standard_socket() -> str:
 
 
 class Connection:
-    """A connection to the daemon; what it holds there ends with it.
+    """A connection to the daemon; its leases end with it.
 
-    Not for several threads at once. After anything but a `WarmstartError` of the daemon's it must
-    be closed: a late answer would be taken for another call's.
+    One thread at a time may use it. After any exception but a `WarmstartError` from the daemon it
+    must be closed, because a late answer would be taken for the answer to another call.
     """
 
     def __init__(
@@ -105,7 +108,7 @@ class Connection:
         self.number = number
         self._path = path
         self._last_id = 0
-        # Calls whose answers nobody waits for.
+        # The calls whose answers are dropped.
         self._posted: list[int] = []
         self._hello = 0
         self._has_answered = False
@@ -123,11 +126,13 @@ class Connection:
             raise
 
     def close(self) -> None:
-        """Closes the descriptor; never says a word, which a forked child must not."""
+        """Closes the descriptor without sending anything: in a forked child the connection is the
+        parent's.
+        """
         self._socket.close()
 
     def post(self, method: str, request: bytes) -> int:
-        """Makes a call whose answer does not matter, and does not wait for it."""
+        """Sends a call whose answer will be dropped, and does not wait for it."""
         identifier = self._send(method, request, (), (), Deadline(None))
         self._posted.append(identifier)
         return identifier
@@ -140,7 +145,9 @@ class Connection:
         features: Sequence[str],
         deadline: Deadline,
     ) -> Iterator[tuple[bytes, list[int]]]:
-        """Makes a call; gives each reply's response and its descriptors, which it closes again."""
+        """Makes a call; yields each reply's response and its descriptors, and closes these
+        afterwards.
+        """
         identifier = self._send(method, request, descriptors, features, deadline)
         more = True
         while more:
@@ -158,10 +165,12 @@ class Connection:
                         raise ConnectionLost(error.message, error)
                     raise error
                 if reply.id != identifier:
-                    raise ConnectionLost(f"a reply to call {reply.id}, expected {identifier}")
+                    raise ConnectionLost(
+                        f"a reply to call {reply.id}, expected one to call {identifier}"
+                    )
                 more = reply.more
                 if more and not reply.response:
-                    raise contradiction("a reply of nothing, and more to follow")
+                    raise contradiction("a reply is empty, but more replies are to follow")
                 yield reply.response, received
             finally:
                 for descriptor in received:
@@ -182,7 +191,7 @@ class Connection:
             method=method,
             request=request,
             descriptor_count=len(descriptors),
-            # The daemon's time begins when it has the call, so the client's is over first.
+            # The daemon's time begins when the call arrives, so the client's time ends first.
             timeout_ms=0 if remaining is None else max(1, int(remaining * 1000)),
             required_features=features,
         ).SerializeToString()
@@ -210,7 +219,9 @@ class Connection:
         return self._last_id
 
     def _last_words(self, error: OSError) -> Exception:
-        """Why nothing could be sent: a daemon that refuses a connection says so and closes it."""
+        """Returns why a send failed: a daemon that refuses a connection sends the reason, then
+        closes.
+        """
         deadline = Deadline(0.1)
         try:
             while True:
@@ -226,17 +237,20 @@ class Connection:
             return ConnectionLost(str(error))
 
     def _receive(self, deadline: Deadline) -> tuple[Any, list[int]]:
-        """One reply and the descriptors that came with it, which are the caller's to close."""
+        """Returns one reply and its descriptors, which the caller must close."""
         received: list[int] = []
         try:
             flags, length = _PREFIX.unpack(self._read(_PREFIX.size, received, deadline))
             if flags or length > MAXIMUM_REPLY:
-                raise ConnectionLost(f"a frame of {length} bytes with flags {flags}")
+                raise ConnectionLost(
+                    f"malformed frame: {length} bytes and flags {flags}, "
+                    f"expected at most {MAXIMUM_REPLY} and 0"
+                )
             body = self._read(length, received, deadline)
             reply = parse("Reply", bytes(body))
             if reply.descriptor_count != len(received):
                 raise ConnectionLost(
-                    f"{len(received)} descriptors, expected {reply.descriptor_count}"
+                    f"{len(received)} descriptors with a reply, expected {reply.descriptor_count}"
                 )
             return reply, received
         except BaseException:
@@ -245,7 +259,7 @@ class Connection:
             raise
 
     def _read(self, count: int, received: list[int], deadline: Deadline) -> bytearray:
-        """Reads exactly `count` bytes: what follows is another frame's, with its descriptors."""
+        """Reads exactly `count` bytes: the next byte may carry the descriptors of another frame."""
         data = bytearray(count)
         view = memoryview(data)
         at = 0
@@ -262,7 +276,7 @@ class Connection:
             if flags & socket.MSG_CTRUNC:
                 raise WarmstartError.of(
                     "SYSTEM",
-                    "descriptors from the daemon were lost: this process has too many files open",
+                    "descriptors from the daemon were lost: this process has too many open files",
                 )
             if not size:
                 raise ConnectionLost("the daemon closed the connection")
@@ -270,7 +284,7 @@ class Connection:
         return data
 
     def _wait(self, room: memoryview, deadline: Deadline) -> Any:
-        """Receives within the deadline, and says once what is waited for."""
+        """Receives within the deadline; the log says once that the client is waiting."""
         remaining = deadline.remaining()
         if not self._has_answered and (remaining is None or remaining > _PATIENCE):
             self._has_answered = True
@@ -288,7 +302,7 @@ class Connection:
 
 
 def error_of(status: Any) -> WarmstartError:
-    """The error of a `google.rpc.Status`."""
+    """Makes the error of a `google.rpc.Status`."""
     reason, problems, count, retry_after = "", [], 0, None
     for detail in status.details:
         name = detail.type_url.rpartition("/")[2]
@@ -312,8 +326,9 @@ def error_of(status: Any) -> WarmstartError:
 def _connect(path: str, deadline: Deadline, is_first: bool) -> socket.socket:
     """Connects; waits a moment for a daemon that is being restarted.
 
-    While it is, nobody listens at its socket, or the socket is not there. Where it never was, there
-    is no daemon; one that finds an old socket takes it away just before it makes its own.
+    During a restart the socket is missing or refuses connections: a daemon that finds an old socket
+    removes it just before it makes its own. If the first connection finds no socket, no daemon is
+    running, and waiting longer would not help.
     """
     start, longest = time.monotonic(), _REFUSED_PATIENCE if is_first else _RESTART_PATIENCE
     patience = {errno.ECONNREFUSED: longest, errno.ENOENT: longest}
@@ -334,12 +349,12 @@ def _connect(path: str, deadline: Deadline, is_first: bool) -> socket.socket:
             raise deadline_passed() from None
         except OSError as error:
             connecting.close()
-            # With a deadline, a queue of clients that is full is not waited for, but refused.
+            # With a timeout set, connect(2) fails at once if the listener's queue is full.
             is_full = error.errno == errno.EAGAIN
             if error.errno == errno.ECONNREFUSED:
                 patience[errno.ENOENT] = longest
             left = start + patience.get(error.errno or 0, 0.0) - time.monotonic()
-            # That nobody listens says more than that the time is over.
+            # "No daemon listens" says more than "the time is over".
             if not is_full and (left < pause or deadline.ends_within(pause)):
                 raise _cannot_connect(path, error) from None
         except BaseException:
@@ -353,17 +368,19 @@ def _connect(path: str, deadline: Deadline, is_first: bool) -> socket.socket:
 def _cannot_connect(path: str, error: OSError) -> WarmstartError:
     group = _GROUPS.get(path)
     if error.errno == errno.ECONNREFUSED and not _is_socket(path):
-        return WarmstartError.of("CONNECTION", f"{path} is not a socket: expected a daemon's")
+        return WarmstartError.of(
+            "CONNECTION", f"{path} is not a socket: expected the socket of a daemon"
+        )
     if error.errno in (errno.ENOENT, errno.ECONNREFUSED):
         start = (
             "start it with: sudo systemctl start warmstartd.socket, "
-            "or say in WARMSTART_SOCKET where another listens"
+            "or set WARMSTART_SOCKET to the socket of another daemon"
             if group
             else f"start it with: warmstartd --socket {path}"
         )
         return WarmstartError.of("CONNECTION", f"no daemon listens at {path}; {start}")
     if error.errno == errno.EACCES:
-        # Both are needed: the groups of a session are those of its beginning.
+        # The user needs both steps, because a session gets its groups at its beginning.
         join = f'sudo usermod -aG {group} "$USER", and log in again'
         member = f"; it must be in the group {group}: {join}" if group else ""
         return WarmstartError.of("NOT_ALLOWED", f"this user may not connect to {path}{member}")
@@ -371,7 +388,7 @@ def _cannot_connect(path: str, error: OSError) -> WarmstartError:
 
 
 def _is_socket(path: str) -> bool:
-    """False only for what is certainly something else: it may have gone meanwhile."""
+    """Returns False only if the path is certainly something else; it may have been removed."""
     try:
         return stat.S_ISSOCK(os.stat(path).st_mode)
     except OSError:

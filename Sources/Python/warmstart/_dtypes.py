@@ -1,4 +1,4 @@
-"""TensorFlow's element types, and numpy's for them."""
+"""TensorFlow's element types, and the dtypes of numpy for them."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ NAMES: dict[int, str] = {
 }
 NUMBERS: dict[str, int] = {name: number for number, name in NAMES.items()}
 STRING = NUMBERS["string"]
-# Types of which no array can be made.
+# No array can be made of these types.
 WITHOUT_ARRAYS = ("variant", "resource")
 
-# How many bytes an element has in memory; types of 4 and 2 bits take a whole byte.
+# Bytes of an element in memory; types of 4 and 2 bits take a whole byte.
 _WIDTHS = {1: 4, 2: 8, 3: 4, 4: 1, 5: 2, 6: 1, 8: 8, 9: 8, 10: 1, 11: 1, 12: 1, 13: 4, 14: 2, 15: 2}
 _WIDTHS.update({16: 2, 17: 2, 18: 16, 19: 2, 22: 4, 23: 8})
 _WIDTHS.update({number: 1 for number in range(24, 34)})
 
-# By number; 0 where elements vary in length or the number is unknown.
+# By number; 0 where the length of elements varies, or the number is unknown.
 WIDTHS = [_WIDTHS.get(number, 0) for number in range(max(NAMES) + 1)]
 
-# qint8 and its like are what their numbers are stored as.
+# Quantized types are stored as plain integers.
 _PLAIN = {"qint8": "int8", "quint8": "uint8", "qint32": "int32", "qint16": "int16"}
 _PLAIN["quint16"] = "uint16"
 
@@ -65,7 +65,7 @@ _numpy: dict[int, np.dtype[Any]] = {}
 
 
 def number_of(name: str) -> int:
-    """The number of a type's name; ValueError if there is no such type."""
+    """Returns the number of a type's name; raises ValueError for an unknown name."""
     try:
         return NUMBERS[name]
     except KeyError:
@@ -79,12 +79,14 @@ def _unknown(dtype: Any) -> ValueError:
 
 
 def plain(name: str) -> str:
-    """The type whose numbers a quantized type is stored as, or the type itself."""
+    """Returns the type whose numbers a quantized type is stored as, or the type itself."""
     return _PLAIN.get(name, name)
 
 
 def name_of(dtype: Any) -> str:
-    """TensorFlow's name of a dtype: of its name, or of numpy's, TensorFlow's, JAX's or torch's type."""
+    """Returns TensorFlow's name of a dtype, given its name or a type of numpy, TensorFlow, JAX or
+    torch.
+    """
     if isinstance(dtype, str) and dtype in NUMBERS:
         return dtype
     name = getattr(dtype, "name", None)
@@ -108,10 +110,10 @@ def name_of(dtype: Any) -> str:
 
 
 def numpy_of(number: int) -> np.dtype[Any]:
-    """numpy's dtype of a number; `object` for strings, which are `bytes`.
+    """Returns the dtype of numpy for a number; `object` for strings, whose elements are `bytes`.
 
-    Types that only the package ml_dtypes gives numpy, such as bfloat16, are opaque elements of the
-    same width (`V2`) where it is not installed.
+    Only the package ml_dtypes gives numpy some types, such as bfloat16. Without it, their elements
+    are opaque and of the same width (`V2`).
     """
     found = _numpy.get(number)
     if found is None:
@@ -125,7 +127,7 @@ def _find(number: int) -> np.dtype[Any]:
         return np.dtype(object)
     name = plain(name)
     if not 0 <= number < len(WIDTHS) or not WIDTHS[number]:
-        raise ValueError(f"elements of dtype {name} have no array")
+        raise ValueError(f"no array can have elements of dtype {name}")
     width = WIDTHS[number]
     try:
         return np.dtype(name)

@@ -1,4 +1,4 @@
-"""What goes wrong, as the daemon or this client says it."""
+"""Errors, as the daemon or this client reports them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
-# gRPC's codes by number.
+# The names of gRPC's codes, by number.
 CODES = (
     "OK",
     "CANCELLED",
@@ -29,7 +29,7 @@ CODES = (
     "UNAUTHENTICATED",
 )
 
-# The codes of the reasons that a client gives itself.
+# The codes of the reasons that the client itself uses.
 _CODE_OF_REASON = {
     "CHECKPOINT_NOT_FOUND": "NOT_FOUND",
     "CHECKPOINT_STATE_INVALID": "INVALID_ARGUMENT",
@@ -45,12 +45,12 @@ _CODE_OF_REASON = {
     "SYSTEM": "INTERNAL",
 }
 
-# How many problems the text of an error lists.
+# The most problems that the text of an error lists.
 _LISTED_PROBLEMS = 20
 
 
 class Problem(NamedTuple):
-    """One thing that was found wrong, and the key, variable and tensor that it is about, if any."""
+    """One problem, with the key, variable and tensor that it concerns, if any."""
 
     reason: str
     message: str
@@ -60,13 +60,16 @@ class Problem(NamedTuple):
 
 
 class WarmstartError(Exception):
-    """A call that failed.
+    """A failed call.
 
-    `code` is gRPC's name of the kind ("NOT_FOUND"), `reason` a word that programs can compare
-    ("TENSOR_NOT_FOUND"; the protocol page lists all), `message` is for people. `problems` are all
-    problems that were found, the deciding one first; `problem_count` is how many there are if not
-    all are listed. `retry_after` is in seconds, where waiting may help, else None. `checkpoint` is
-    the path of the checkpoint that the daemon says it of, as the caller wrote it, or empty.
+    - `code`: gRPC's name of the kind of error ("NOT_FOUND")
+    - `reason`: a word that programs can compare ("TENSOR_NOT_FOUND"); the protocol page lists all
+    - `message`: a sentence for people
+    - `problems`: the problems that were found, the deciding one first
+    - `problem_count`: the number of problems that were found, if `problems` does not list all
+    - `retry_after`: the seconds after which the call may succeed, or None if waiting does not help
+    - `checkpoint`: the path, as the caller wrote it, of the checkpoint that the daemon's error
+      concerns, or empty
     """
 
     def __init__(
@@ -86,12 +89,12 @@ class WarmstartError(Exception):
         self.problem_count = max(problem_count, len(self.problems))
         self.retry_after = retry_after
         self.checkpoint = ""
-        # Whether the daemon answered a call with it, which leaves the connection as it is.
+        # Whether the error answers a call, which leaves the connection usable.
         self.is_answer = False
 
     @classmethod
     def of(cls, reason: str, message: str) -> WarmstartError:
-        """An error of one problem that this client found, with the code of its reason."""
+        """Makes an error of one problem that this client found, with the code of its reason."""
         return cls(_CODE_OF_REASON[reason], reason, message)
 
     def __str__(self) -> str:
@@ -102,11 +105,11 @@ class WarmstartError(Exception):
         more = self.problem_count - min(len(self.problems), _LISTED_PROBLEMS)
         if more > 0:
             lines.append(f"  and {more} more problem{'s' if more > 1 else ''}")
-        # Paths and names need not be Unicode, and a message must be printable.
+        # Paths and names need not be Unicode, but a message must be printable.
         return "\n".join(lines).encode("utf-8", "replace").decode("utf-8")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The subclasses have the same arguments.
+        # Subclasses take the same arguments.
         arguments = (
             self.code,
             self.reason,
@@ -119,28 +122,28 @@ class WarmstartError(Exception):
 
 
 class WarmstartWarning(UserWarning):
-    """What was done as asked, but perhaps not as it was meant, or dearer than it need be."""
+    """A call did as it was told, but perhaps not what the caller meant, or at a higher cost."""
 
 
 def contradiction(what: str) -> WarmstartError:
-    """The daemon's answer contradicts itself: nothing of it may be used."""
-    return WarmstartError.of("CONNECTION", f"the daemon's answer contradicts itself: {what}")
+    """Returns the error of a reply that contradicts itself, nothing of which may be used."""
+    return WarmstartError.of("CONNECTION", f"malformed reply: {what}")
 
 
 def system_error(what: str, error: Exception) -> WarmstartError:
-    """A system call that this process needs failed."""
+    """Returns the error of a system call that this process needs."""
     text = getattr(error, "strerror", None) or str(error)
     return WarmstartError.of("SYSTEM", f"cannot {what}: {text}")
 
 
 def brief(value: Any) -> str:
-    """A value in a message: on one line, and no more than its beginning."""
+    """Returns a value for a message: one line, cut to its beginning."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """The end of a message about a name that is unknown: the one that it is like, if there is one."""
+    """Returns the end of a message about an unknown name: the most similar known name, if any."""
     import difflib
 
     near = difflib.get_close_matches(name, names, 1)
@@ -149,7 +152,7 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 
 @contextlib.contextmanager
 def reading() -> Iterator[None]:
-    """Turns what numpy, protobuf and indexing raise on a malformed answer into a contradiction."""
+    """Turns the exceptions of numpy, protobuf and indexing on a malformed reply into its error."""
     try:
         yield
     except WarmstartError:

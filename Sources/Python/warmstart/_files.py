@@ -1,7 +1,7 @@
-"""Paths, files and names as finding a checkpoint needs them.
+"""Paths, files and names, for finding a checkpoint.
 
 Paths are ``str``; bytes that are not UTF-8 are kept as ``os.fsdecode`` keeps them. TensorFlow
-reports a prefix as it was given, so no path is normalized here.
+reports a prefix as the user wrote it, so this module normalizes no path.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# The most files that a checkpoint may have: the wire takes no more for one.
+# The most files of a checkpoint; the wire allows no more.
 MAXIMUM_FILE_COUNT = 4096
 
 _FLAGS = os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK
@@ -33,16 +33,16 @@ class LocateError(Exception):
         about_directory: bool = False,
     ) -> None:
         text = message if hint is None else f"{message}; {hint}"
-        # A message must be printable where bytes that are not UTF-8 are not.
+        # Bytes that are not UTF-8 are replaced, because a message must be printable.
         super().__init__(re.sub("[\ud800-\udfff]", "\ufffd", text))
         self.reason = reason
-        # Whether TensorFlow finds nothing through a directory, and so raises ValueError; it raises
-        # NotFoundError where a prefix leads to nothing.
+        # Whether TensorFlow raises ValueError, as for a directory in which it finds nothing; for a
+        # prefix that leads to nothing it raises NotFoundError.
         self.about_directory = about_directory
 
 
 class NotFound(LocateError):
-    """Neither a V2 index nor a V1 file nor a match of the pattern; perhaps with what is there."""
+    """The path names no V2 index and no V1 file, and no file matches it; hints may follow."""
 
     def __init__(self, path: str, hint: str | None = None) -> None:
         if not path:
@@ -58,7 +58,7 @@ class NotFound(LocateError):
 
 
 class NotRegular(LocateError):
-    """A directory, a FIFO or the like where a file of a checkpoint should be."""
+    """The path names a directory, a FIFO or the like, where a checkpoint needs a regular file."""
 
     def __init__(self, path: str) -> None:
         message = f"'{path}' is not a regular file: expected a file of a checkpoint"
@@ -67,21 +67,21 @@ class NotRegular(LocateError):
 
 
 class NotAllowed(LocateError):
-    """This user may not read the file or search its directory."""
+    """This user may not read the file, or not search its directory."""
 
     def __init__(self, path: str) -> None:
         super().__init__("NOT_ALLOWED", f"not allowed to read '{path}'")
 
 
 class TooManyFiles(LocateError):
-    """More files belong to the checkpoint than the limit."""
+    """The checkpoint has more files than the limit."""
 
     def __init__(self, path: str) -> None:
         super().__init__("SYSTEM", f"more than {MAXIMUM_FILE_COUNT} files belong to '{path}'")
 
 
 def system_error(error: OSError, path: str) -> LocateError:
-    """Makes the error of a system call on a path."""
+    """Returns the error of a failed system call on a path."""
     if error.errno in _REFUSAL:
         return NotAllowed(path)
     text = os.strerror(error.errno).lower() if error.errno is not None else str(error)
@@ -92,7 +92,7 @@ def system_error(error: OSError, path: str) -> LocateError:
 
 
 def without_scheme(path: str) -> str:
-    """Returns the path that a ``file:`` URI names, which TensorFlow takes as it is, or the path."""
+    """Returns the path that a ``file:`` URI names, without decoding it, as TensorFlow does."""
     for start in ("file:///", "file://localhost/"):
         if path.startswith(start):
             return path[len(start) - 1 :]
@@ -100,12 +100,14 @@ def without_scheme(path: str) -> str:
 
 
 def is_remote(path: str) -> bool:
-    """Returns whether it is a URL of elsewhere, as of an object store: ``gs://bucket/model``."""
+    """Returns whether the path is a remote URL, such as one of an object store:
+    ``gs://bucket/model``.
+    """
     return re.match("(?!file://)[a-z0-9]+://", path) is not None
 
 
 def is_impossible(path: str) -> bool:
-    """Returns whether no path can be so: a name has no NUL, and is bytes."""
+    """Returns whether no file can have the path: it contains a NUL, or has no bytes."""
     try:
         return b"\0" in os.fsencode(path)
     except UnicodeEncodeError:
@@ -113,7 +115,7 @@ def is_impossible(path: str) -> bool:
 
 
 def split(path: str) -> tuple[str, str]:
-    """Returns the path up to and with its last slash, and what follows that."""
+    """Splits a path behind its last slash."""
     end = path.rfind("/") + 1
     return path[:end], path[end:]
 
@@ -122,7 +124,7 @@ def split(path: str) -> tuple[str, str]:
 
 
 def open_file(path: str) -> tuple[int, os.stat_result] | None:
-    """Opens what is at a path for reading, never waiting for a FIFO; None if nothing is there.
+    """Opens a file for reading, without waiting for a FIFO; returns None if it is missing.
 
     The caller owns the descriptor.
     """
@@ -136,14 +138,14 @@ def open_file(path: str) -> tuple[int, os.stat_result] | None:
     except OSError as error:
         if error.errno in _ABSENCE:
             return None
-        # What open(2) says to a socket or to a device that is not there.
+        # What open(2) reports for a socket, and for a missing device.
         if error.errno == errno.ENXIO:
             raise NotRegular(path) from None
         raise system_error(error, path) from None
 
 
 def open_regular(path: str) -> int | None:
-    """Opens a regular file; None if nothing is there, and an error if it is of another kind.
+    """Opens a regular file; returns None if it is missing, and raises if it is of another kind.
 
     The caller owns the descriptor.
     """
@@ -158,7 +160,7 @@ def open_regular(path: str) -> int | None:
 
 
 def has_regular(path: str) -> bool:
-    """Returns whether a regular file is at a path, which this user must be able to read."""
+    """Returns whether a regular file exists at a path; raises if this user cannot read it."""
     descriptor = open_regular(path)
     if descriptor is None:
         return False
@@ -167,7 +169,7 @@ def has_regular(path: str) -> bool:
 
 
 def exists(path: str) -> bool:
-    """Returns whether anything is at a path."""
+    """Returns whether anything exists at a path."""
     try:
         os.stat(path)
     except OSError as error:
@@ -178,7 +180,7 @@ def exists(path: str) -> bool:
 
 
 def names(directory: str) -> Iterator[str]:
-    """Lists the names in a directory, in no order; there are none if there is no directory."""
+    """Lists the names in a directory, in no order; a missing directory has none."""
     try:
         with os.scandir(directory or ".") as entries:
             for entry in entries:
@@ -192,10 +194,10 @@ def names(directory: str) -> Iterator[str]:
 
 
 class ShardName(NamedTuple):
-    """What stands behind the stem of a shard's name: ``00002-of-00004``.
+    """The part of a shard's name behind its stem: ``00002-of-00004``.
 
-    Numbers have at least five digits, and no more zeros in front than that takes: other names are
-    not what TensorFlow opens. A V2 shard's stem is ``<name>.data-``, a V1 shard's ``<name>-``.
+    Numbers have at least five digits, padded with zeros; TensorFlow opens no other names. The stem
+    of a V2 shard is ``<name>.data-``, that of a V1 shard ``<name>-``.
     """
 
     number: int
@@ -208,7 +210,7 @@ class ShardName(NamedTuple):
 
     @property
     def pattern(self) -> str:
-        """The pattern of all shards of the total, as TensorFlow writes it into state files."""
+        """The pattern of all shards of this total, as TensorFlow writes it into state files."""
         return f"?????-of-{self.total:05}"
 
 
@@ -217,7 +219,7 @@ _SHARD = re.compile(f"{_NUMBER}-of-{_NUMBER}")
 
 
 def shard_name(name: str, stem: str) -> ShardName | None:
-    """Reads a name; None if it is not the stem and what a shard has behind it."""
+    """Parses the name of a shard with the given stem; returns None for any other name."""
     if not name.startswith(stem):
         return None
     match = _SHARD.fullmatch(name, len(stem))
@@ -228,7 +230,7 @@ def shard_name(name: str, stem: str) -> ShardName | None:
 
 
 def shards_beside(prefix: str) -> Iterator[ShardName]:
-    """Lists the shards in the directory of a V2 prefix, in no order."""
+    """Lists the shards of a V2 prefix, in no order."""
     directory, name = split(prefix)
     stem = name + ".data-"
     for other in names(directory):
@@ -238,7 +240,7 @@ def shards_beside(prefix: str) -> Iterator[ShardName]:
 
 
 def data_file_prefix(path: str) -> str | None:
-    """Returns the prefix whose data file a path names; None if the path does not look so."""
+    """Returns the prefix of a data file's path; None if the path looks like another."""
     directory, name = split(path)
     base, marker, _ = name.rpartition(".data-")
     if not marker or shard_name(name, base + marker) is None:
@@ -247,7 +249,9 @@ def data_file_prefix(path: str) -> str | None:
 
 
 def split_table(name: str) -> tuple[str, ShardName] | None:
-    """Returns what a V1 shard's name has before its number, and the number; None for another."""
+    """Splits the name of a V1 shard into its stem, without the dash, and its number; None for
+    others.
+    """
     parts = name.rsplit("-", 3)
     if len(parts) < 4:
         return None

@@ -15,16 +15,16 @@ from ._options import ResolveOptions
 from ._resolved import Resolved
 from ._variables import Variable
 
-# Which tensors to load: their names, or a mapping from their names to keys.
+# The tensors to load: their names, or a mapping from their names to keys.
 Names = Union[Iterable[str], Mapping[str, str]]
 Rename = Callable[[str], Union[str, None]]
-# Why a framework has no elements of a dtype; None if it has them.
+# Returns why a framework has no elements of a dtype, or None if it has them.
 Refusal = Callable[[str], Union[str, None]]
 
-# No framework computes with these, and checkpoints of TF2 always have some.
+# No framework computes with these, yet every TF2 checkpoint contains some.
 _NEVER_LOADED = ("string", "variant", "resource")
 
-# For how many tensors that are missing the nearest name is looked for, which takes up to 100 ms.
+# The most missing tensors for which the nearest name is searched, which takes up to 100 ms each.
 _HINTED = 5
 
 
@@ -36,7 +36,7 @@ def load(
     client: Client | None,
     options: ResolveOptions,
 ) -> dict[str, tuple[npt.NDArray[Any], str]]:
-    """Arrays and their dtypes by key; the lease lasts as long as their memory is mapped.
+    """Returns arrays and their dtypes by key; the lease lasts as long as their memory is mapped.
 
     Raises UNSUPPORTED with a problem for each tensor that the framework cannot hold.
     """
@@ -81,7 +81,7 @@ def resolve(
     client: Client | None,
     options: ResolveOptions,
 ) -> tuple[Resolved, dict[str, tuple[npt.NDArray[Any], str]]]:
-    """Arrays and their dtypes by variable; the lease lasts as long as their memory is mapped.
+    """Returns arrays and their dtypes by variable; the lease lasts as long as the mappings.
 
     Raises UNSUPPORTED with a problem for each assigned variable that the framework cannot hold.
     """

@@ -1,4 +1,4 @@
-"""Memory that is mapped for variables, and the arrays in it."""
+"""The memory that is mapped for variables, and the arrays in it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ._errors import contradiction, system_error
 from ._variables import Variable
 
 _PAGE = mmap.PAGESIZE
-# Python has it from 3.13 on. On other machines it is another number.
+# Python has the constant since 3.13; it is different on other machines.
 _NORESERVE: int = getattr(
     mmap,
     "MAP_NORESERVE",
@@ -29,7 +29,7 @@ _NORESERVE: int = getattr(
 
 
 class Handles:
-    """Where the variables' bytes are mapped; makes their arrays. Has no lease and no descriptor."""
+    """Maps the variables' bytes and makes their arrays. Holds no lease and no descriptor."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Handles:
         self._map(answer.regions, answer.offsets)
 
     def _map(self, regions: Sequence[Region], offsets: Sequence[int]) -> None:
-        """Maps of each region what the handles need of it."""
+        """Maps the part of each region that the handles need."""
         limits = [offset + count for offset, count in zip(offsets, self.byte_counts)]
         for at, strides in self._strides.items():
             if self.byte_counts[at]:
@@ -71,7 +71,7 @@ class Handles:
         self._memory: list[Any] = []
         for at, region in enumerate(regions):
             if ends[at] > region.byte_count:
-                raise contradiction("a handle with strides that ends after its region")
+                raise contradiction("a handle with strides ends after its region")
             starts[at] -= starts[at] % _PAGE
             length = ends[at] - starts[at]
             if not ends[at]:
@@ -80,7 +80,7 @@ class Handles:
             try:
                 memory = _mmap(region.descriptor, starts[at], length, self._writable)
             except (OSError, ValueError) as error:
-                # ValueError if the file was cut meanwhile.
+                # mmap raises ValueError if the file has become shorter.
                 raise system_error(f"map {length} bytes", error) from None
             self._memory.append(memory)
         self._offsets = [offset - starts[place] for place, offset in zip(self._regions, offsets)]
@@ -88,14 +88,14 @@ class Handles:
     def _part(
         self, regions: Sequence[Region], offsets: Sequence[int], limits: Sequence[int]
     ) -> list[Region]:
-        """Repeats regions so that no two handles have a byte of the same mapping.
+        """Repeats regions so that no two handles share a byte of one mapping.
 
-        Otherwise what is written to a variable would be seen in another that has the same tensor.
+        Otherwise a write to a variable would show in another variable with the same tensor.
         """
         parted, self._regions = list(regions), list(self._regions)
         order = sorted(range(len(offsets)), key=lambda at: (self._regions[at], offsets[at]))
         current = -1
-        # Where the last handle of each of the region's mappings ends, the first to end first.
+        # The end of the last handle in each mapping of the region, with the mapping; a heap.
         taken: list[tuple[int, int]] = []
         for at in order:
             if limits[at] == offsets[at]:
@@ -113,14 +113,14 @@ class Handles:
         return parted
 
     def _extent(self, at: int, strides: tuple[int, ...]) -> int:
-        """The bytes from the first element of a handle with strides to the end of its last."""
+        """Counts the bytes from a handle's first element to the end of its last, with strides."""
         lengths = self.shape(at)
         if len(strides) != len(lengths):
-            raise contradiction("strides that are not as many as the axes")
+            raise contradiction(f"a handle has {len(strides)} strides for {len(lengths)} axes")
         width = _dtypes.WIDTHS[self._dtypes[at]]
         extent = sum((n - 1) * stride for n, stride in zip(lengths, strides)) + width
         if extent >= 2**62:
-            raise contradiction("a handle with strides that ends after its region")
+            raise contradiction("a handle with strides ends after its region")
         return extent if all(lengths) else 0
 
     def shape(self, at: int) -> tuple[int, ...]:
@@ -130,8 +130,8 @@ class Handles:
         return self._tensors.get(at) or self.names[at]
 
     def arrays(self, handles: Iterable[int]) -> list[npt.NDArray[Any]]:
-        """The arrays of handles; their memory lives as long as they do."""
-        # What is looked up for each array is most of what making it costs.
+        """Returns the arrays of handles; their memory lives as long as they do."""
+        # Attribute look-ups in the loop would be most of its cost.
         new, dtypes, shapes, strides = np.ndarray.__new__, self._dtypes, self._shapes, self._strides
         memory, regions, offsets = self._memory, self._regions, self._offsets
         number, dtype = -1, np.dtype(np.uint8)
@@ -161,10 +161,10 @@ class Handles:
         return made
 
     def place(self, at: int) -> Place | None:
-        """What another process needs to map the same bytes in the same order.
+        """Returns what another process needs to map the same bytes in the same order.
 
-        None where it could not: of rows that were chosen, of bytes that do not lie together, and
-        of memory that may have been written here.
+        Returns None if it could not: for chosen rows, for bytes that are not contiguous, and for
+        writable memory, which may have changed.
         """
         variable = self._variables[self._positions[at]]
         if self._writable or at in self._strides or variable.name in self._gathered:
@@ -176,13 +176,13 @@ class Handles:
         )
 
     def address(self, at: int) -> tuple[int, int]:
-        """Where the bytes of a handle begin and end in this process."""
+        """Returns where the bytes of a handle begin and end in this process."""
         data = np.frombuffer(self._memory[self._regions[at]], np.uint8)
         start: int = data.__array_interface__["data"][0] + self._offsets[at]
         return start, start + self.byte_counts[at]
 
     def keep(self, kept: object) -> None:
-        """Keeps an object for as long as anything is mapped."""
+        """Keeps an object alive for as long as anything is mapped."""
         for memory in self._memory:
             if isinstance(memory, mmap.mmap):
                 weakref.finalize(memory, lambda _: None, kept).atexit = False
@@ -195,7 +195,7 @@ class Handles:
         offsets = np.frombuffer(data, "<u8", count + 1)
         text = data[8 * (count + 1) :]
         if offsets[0] != 0 or np.any(offsets[1:] < offsets[:-1]) or offsets[-1] != len(text):
-            raise contradiction("strings whose offsets do not ascend to their end")
+            raise contradiction("the offsets of strings do not ascend to the end of their bytes")
         limits: list[int] = offsets.tolist()
         array: npt.NDArray[Any] = np.empty(count, object)
         array[:] = [bytes(text[limits[i] : limits[i + 1]]) for i in range(count)]
@@ -206,11 +206,11 @@ class Handles:
 
 def _mmap(descriptor: int, start: int, length: int, writable: bool) -> mmap.mmap:
     if writable:
-        # Pages that are never written need no room in memory or swap.
+        # MAP_NORESERVE: pages that are never written need no room in memory or swap.
         flags, protection = mmap.MAP_PRIVATE | _NORESERVE, mmap.PROT_READ | mmap.PROT_WRITE
     else:
         flags, protection = mmap.MAP_SHARED, mmap.PROT_READ
     if sys.version_info >= (3, 13):
-        # Without it the mapping keeps a descriptor of its own.
+        # With trackfd the mapping would keep its own descriptor.
         return mmap.mmap(descriptor, length, flags, protection, offset=start, trackfd=False)
     return mmap.mmap(descriptor, length, flags, protection, offset=start)

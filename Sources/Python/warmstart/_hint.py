@@ -1,4 +1,4 @@
-"""What a user may have meant by a path that leads to no checkpoint."""
+"""Hints: what the user may have meant by a path that leads to no checkpoint."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ._neighbours import Neighbours, is_checkpoint, is_file, latest
 
 
 def moved(directory: str, path: str) -> str | None:
-    """Words a hint for a state file's checkpoint that is not where the state file says.
+    """Returns a hint for a checkpoint that is not where its state file says.
 
-    State files are copied with their directories, also from other machines and from Windows.
+    Users copy state files with their directories, also from other machines and from Windows.
     """
     name = _files.split(path)[1]
     windows_name = ([part for part in name.split("\\") if part] or [name])[-1]
@@ -24,7 +24,7 @@ def moved(directory: str, path: str) -> str | None:
 
 
 def whole(path: str) -> str | None:
-    """Words a hint for a file that belongs to a checkpoint without being one."""
+    """Returns a hint for a file that belongs to a checkpoint without being its name."""
     prefix = _files.data_file_prefix(path)
     if prefix is not None:
         return f"it is one data file of a checkpoint: {_naming(prefix)}"
@@ -40,7 +40,7 @@ def whole(path: str) -> str | None:
 
 
 def nearby(path: str) -> str | None:
-    """Words a hint for a path whose neighbours are nearly called so, or only lack something."""
+    """Returns a hint for a path that almost names a checkpoint beside it."""
     found = whole(path)
     if found is not None:
         return found
@@ -60,7 +60,7 @@ def nearby(path: str) -> str | None:
 
 
 def _naming(prefix: str) -> str:
-    """Words which checkpoint of a prefix to name: one that is there, or what is missing of it."""
+    """Returns how to name the checkpoint of a prefix, or which part of it is missing."""
     if is_checkpoint(prefix):
         return f"name the prefix '{prefix}'"
     directory, name = _files.split(prefix)
@@ -71,7 +71,7 @@ def _naming(prefix: str) -> str:
 
 
 def _state(directory: str) -> str | None:
-    """Words a hint for a file that only says which checkpoints there are."""
+    """Returns a hint for a state file, which only names checkpoints."""
     try:
         target = os.path.join(directory, _state_file.target(directory))
     except _files.LocateError:

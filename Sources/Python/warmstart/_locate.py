@@ -1,8 +1,8 @@
-"""Finding the files of what a user calls a checkpoint, as TensorFlow finds them.
+"""Finds the files of what a user calls a checkpoint, as TensorFlow finds them.
 
-Only the daemon reads what is in the files, so only the daemon knows how many shards a V2
-checkpoint has. It is nearly always the one total that the names say; after a checkpoint was saved
-over with another number of shards there are several, and the index decides: all are passed.
+Only the index says how many shards a V2 checkpoint has, and only the daemon reads it. Usually the
+file names show one total. If a checkpoint was overwritten with another number of shards, they show
+several; the client then passes all shards, and the daemon follows the index.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple, Union
 from . import _files, _hint, _pattern, _state_file
 from ._errors import WarmstartError, brief
 
-# What a file is for, by the wire's numbers.
+# The roles of files, as the wire numbers them.
 INDEX = 1
 SHARD = 2
 TABLE = 3
@@ -27,13 +27,13 @@ class File(NamedTuple):
     path: str
     # INDEX, SHARD or TABLE.
     role: int
-    # Of an index and of a table both numbers are 0.
+    # Both numbers are 0 for an index and for a table.
     shard: int = 0
     shard_count: int = 0
 
 
 class Location(NamedTuple):
-    """The files that a checkpoint's path leads to, which this user may read."""
+    """The files that a checkpoint's path leads to and this user may read."""
 
     # The path as the user wrote it.
     label: str
@@ -41,7 +41,7 @@ class Location(NamedTuple):
     prefix: str
     # "V1": one or more tables that hold everything. "V2": an index and data shards.
     format: str
-    # The index, then every shard that is there, by total and number; or the tables by name.
+    # The index and then every existing shard, by total and number; or the tables by name.
     files: list[File]
 
 
@@ -49,9 +49,10 @@ def locate(path: StrPath, *, needs_data: bool = True) -> Location:
     """Finds the files of a checkpoint.
 
     The path is a directory with a state file, a V2 prefix or its ``.index``, or a V1 file or a
-    pattern of V1 files; a relative one starts at the working directory, and ``file://`` may precede
-    an absolute one. A path is taken as it is before it is taken for a pattern. Where only names and
-    shapes are wanted (``needs_data`` is false), shards that cannot be opened are left out.
+    pattern of V1 files. A relative path starts at the working directory, and ``file://`` may
+    precede an absolute one. A path is tried literally before it is tried as a pattern. If only
+    names and shapes are wanted (``needs_data`` is false), shards that cannot be opened are left
+    out.
 
     Raises WarmstartError: CHECKPOINT_NOT_FOUND, CHECKPOINT_STATE_INVALID, NOT_ALLOWED or SYSTEM.
     """
@@ -75,24 +76,26 @@ def open_file(file: File) -> int:
     except _files.LocateError as error:
         raise WarmstartError.of(error.reason, str(error)) from None
     if descriptor is None:
-        raise WarmstartError.of("CHECKPOINT_NOT_FOUND", f"'{file.path}' was removed meanwhile")
+        raise WarmstartError.of(
+            "CHECKPOINT_NOT_FOUND", f"'{file.path}' was removed after it was found"
+        )
     return descriptor
 
 
 def is_about_directory(error: WarmstartError) -> bool:
-    """Returns whether TensorFlow, where ``locate`` raised an error, raises ValueError.
+    """Returns whether TensorFlow would raise ValueError where ``locate`` raised an error.
 
-    It does so if it finds nothing through a directory, and raises NotFoundError for a prefix.
+    It raises ValueError if it finds nothing in a directory, and NotFoundError for a prefix.
     """
     cause = error.__context__
     return isinstance(cause, _files.LocateError) and cause.about_directory
 
 
 def latest_checkpoint(directory: StrPath, latest_filename: str | None = None) -> str | None:
-    """Returns the checkpoint that a directory's state file names; None if it is not there.
+    """Returns the checkpoint that a directory's state file names; None if it is missing.
 
-    As ``tf.train.latest_checkpoint``, it also returns None where there is no state file, or where
-    it cannot be read or understood.
+    Like ``tf.train.latest_checkpoint``, it also returns None if the state file is missing,
+    unreadable or malformed.
 
     Raises WarmstartError: CHECKPOINT_STATE_INVALID if the state file has no path, or is too long.
     """
@@ -101,7 +104,7 @@ def latest_checkpoint(directory: StrPath, latest_filename: str | None = None) ->
     name = _state_file.NAME if latest_filename is None else latest_filename
     state = os.path.join(place, name)
     try:
-        # Asked first, because the error of a missing file has hints, which take long to find.
+        # Checked first, because the error of a missing file has hints, which take long to find.
         if _files.is_impossible(state) or not _files.exists(state):
             return None
         target = _state_file.target(place, name)
@@ -171,7 +174,7 @@ def _locate_path(label: str, path: str, needs_data: bool) -> Location:
         return Location(label, path, "V1", [File(path, TABLE)])
     if not _pattern.is_special(path):
         raise _files.NotFound(path, _hint.nearby(path))
-    # TensorFlow, too, takes the path for a prefix then, and fails to open it.
+    # TensorFlow also takes the path for a prefix then, and fails to open it.
     indexes = _pattern.matches(path, ".index")
     if indexes:
         prefix = indexes[0].removesuffix(".index")
@@ -186,17 +189,17 @@ def _locate_path(label: str, path: str, needs_data: bool) -> Location:
 def _shards(prefix: str, needs_data: bool) -> list[File]:
     """Finds the shards of a prefix, by total and number.
 
-    A shard may be missing where no tensor lies in it, as in a checkpoint copied in part.
+    A shard without tensors may be missing, as in a checkpoint that was copied in part.
     """
     found: list[_files.ShardName] = []
     try:
         for shard in _files.shards_beside(prefix):
             found.append(shard)
-            # One file is the index.
+            # One of the files is the index.
             if len(found) >= _files.MAXIMUM_FILE_COUNT:
                 raise _files.TooManyFiles(prefix)
     except _files.NotAllowed:
-        # Where this user may not list the directory, the commonest name is tried.
+        # If this user may not list the directory, the commonest name is tried.
         found = [_files.ShardName(0, 1)]
     files: list[File] = []
     for shard in sorted(found, key=lambda shard: (shard.total, shard.number)):

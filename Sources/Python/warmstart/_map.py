@@ -1,4 +1,4 @@
-"""Assignment maps, as TensorFlow's `init_from_checkpoint` takes them, and as the wire has them."""
+"""Assignment maps, as TensorFlow's `init_from_checkpoint` takes them and as the wire has them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ._errors import WarmstartError, brief
 from ._protocol import column, write_names
 from ._variables import Variable
 
-# A target: a variable or a scope by name, a variable, the partitions of one as a list, or several
-# variables that all get the tensor as a tuple.
+# A target is the name of a variable or scope, a variable, a list of the partitions of one variable,
+# or a tuple of variables that all get the tensor.
 Target = Union[str, Variable, Sequence[Any]]
 AssignmentMap = Union[
     Mapping[str, Target],
@@ -24,7 +24,7 @@ _NAME, _VARIABLE, _VARIABLES = 0, 1, 2
 
 
 class Pair(NamedTuple):
-    """A key, the kind of its target as the wire has it, and the target's names."""
+    """A key, the kind of its target on the wire, and the target's names."""
 
     key: str
     kind: int
@@ -32,7 +32,7 @@ class Pair(NamedTuple):
 
 
 def pairs_of(assignment_map: AssignmentMap) -> list[tuple[Any, Any]]:
-    """The pairs of a map, or of a list of pairs; TypeError if it is neither."""
+    """Returns the pairs of a map or of a list of pairs; raises TypeError for anything else."""
     if isinstance(assignment_map, (dict, Mapping)):
         return list(assignment_map.items())
     pairs = []
@@ -50,7 +50,7 @@ def pairs_of(assignment_map: AssignmentMap) -> list[tuple[Any, Any]]:
 
 
 def needs_names(pairs: Iterable[tuple[Any, Any]]) -> bool:
-    """Whether a map has regular expressions, which are matched with the checkpoint's names."""
+    """Returns whether a map has regular expressions, which need the checkpoint's names."""
     return any(isinstance(key, re.Pattern) for key, _ in pairs)
 
 
@@ -60,10 +60,11 @@ def expand(
     variables: Sequence[Variable],
     lenient: bool,
 ) -> list[Pair]:
-    """The pairs as the wire has them.
+    """Returns the pairs as the wire has them.
 
-    A regular expression must match all of a tensor's name; the target is a template, as of
-    `re.sub`, and a name that no variable has is passed over. PAIR_UNUSED if one gives no pair.
+    A regular expression must match the whole name of a tensor. Its target is a template as for
+    `re.sub`; a name that no variable has is passed over. Raises PAIR_UNUSED if an expression gives
+    no pair.
     """
     declared = {variable.name for variable in variables}
     declared |= {variable.slice.full_name for variable in variables if variable.slice}
@@ -114,7 +115,7 @@ def _pair(key: str, target: Any) -> Pair:
 
 
 def write_map(target: Any, pairs: Sequence[Pair]) -> None:
-    """Sets a message `AssignmentMap`."""
+    """Fills a message `AssignmentMap`."""
     write_names(target.keys, [pair.key for pair in pairs])
     target.targets = column([pair.kind for pair in pairs], "<u4")
     target.name_counts = column([len(pair.names) for pair in pairs], "<u4")

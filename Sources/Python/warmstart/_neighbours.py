@@ -1,8 +1,7 @@
-"""The checkpoints that lie in a directory, found by the names of their files alone.
+"""The checkpoints in a directory, found by the names of their files alone, for hints.
 
-Hints are made of them. A hint is looked for after the fact: it never changes what is found, and a
-directory that cannot be listed gives none. It names what is there by the directory as the user
-spelled it, so that it works when it is pasted.
+A hint is made after a search has failed, and never changes what is found; a directory that cannot
+be listed gives none. A hint spells the directory as the user did, so that it can be pasted.
 """
 
 from __future__ import annotations
@@ -19,23 +18,23 @@ _MAXIMUM_COUNT = 4096
 
 
 class _Neighbour(NamedTuple):
-    # How the checkpoint is named: a V2 prefix, or the pattern of a V1 checkpoint's shards.
+    # The name to use: a V2 prefix, or the pattern of a V1 checkpoint's shards.
     name: str
     # The name without the pattern of the shards.
     base: str
 
     @property
     def order(self) -> tuple[int, bytes]:
-        """The number at the end of the base, as TensorFlow counts steps, then the name."""
+        """The number at the end of the base, which TensorFlow counts as the step, then the name."""
         digits = re.search("[0-9]*$", self.base)
         return (int(digits[0]) if digits and digits[0] else -1, os.fsencode(self.name))
 
 
 class Neighbours:
-    """The checkpoints of a directory, those with the greatest steps first."""
+    """The checkpoints in a directory, those with the greatest steps first."""
 
     def __init__(self, directory: str) -> None:
-        """Lists a directory; the working directory if it is empty."""
+        """Lists a directory; the empty string is the working directory."""
         self._directory = os.path.join(directory, "")
         self._are_cut = False
         found: set[_Neighbour] = set()
@@ -48,7 +47,7 @@ class Neighbours:
                     found = set(_latest_first(found))
                     self._are_cut = True
         except _files.LocateError:
-            # What was listed until then is there.
+            # The names that were listed before the error still count.
             pass
         self._are_cut = self._are_cut or len(found) > _MAXIMUM_COUNT
         self._latest_first = _latest_first(found)
@@ -65,7 +64,9 @@ class Neighbours:
         return None
 
     def nearest(self, name: str) -> str | None:
-        """Words which checkpoint was most likely meant by a name; None if none is like it."""
+        """Returns a hint at the checkpoint that the name most likely meant; None if no name is
+        similar.
+        """
         for neighbour in self._latest_first:
             if name == neighbour.base or name.startswith(neighbour.base + "."):
                 return f"'{self._directory}{neighbour.name}' is there"
@@ -81,10 +82,9 @@ class Neighbours:
 
 
 def latest(directory: str) -> str | None:
-    """Returns what to name in place of a directory without a usable state file.
+    """Returns what to name instead of a directory without a usable state file.
 
-    That is the checkpoint in it with the greatest number at its end, or the variables of a
-    SavedModel.
+    That is the checkpoint in it with the greatest step, or the variables of a SavedModel.
     """
     found = Neighbours(directory).latest()
     if found is not None:
@@ -94,7 +94,7 @@ def latest(directory: str) -> str | None:
 
 
 def is_checkpoint(path: str) -> bool:
-    """Returns whether a path leads to files that a checkpoint could be of."""
+    """Returns whether a path leads to files that a checkpoint could have."""
     if _files.is_impossible(path) or _files.is_remote(path):
         return False
     if is_file(path + ".index") or is_file(path):
@@ -106,7 +106,7 @@ def is_checkpoint(path: str) -> bool:
 
 
 def is_file(path: str) -> bool:
-    """Returns whether a regular file that this user may read is at a path."""
+    """Returns whether a regular file that this user may read exists at a path."""
     try:
         return _files.has_regular(path)
     except _files.LocateError:
@@ -128,16 +128,16 @@ def _neighbour(name: str) -> _Neighbour | None:
     return _Neighbour(f"{base}-{shard.pattern}", base)
 
 
-# The name that is most like one that was not found.
+# The nearest of some names to one that was not found.
 
-# The most edits that leave a name near; a third of a short name, but never all of it.
+# The most edits between similar names: a third of a short name, but never all of it.
 _MAXIMUM_EDITS = 8
-# The most cells of tables of edit distances in one search: some 100 ms; chosen, not tuned.
+# The most table cells of edit distances in one search: some 100 ms; chosen, not tuned.
 _MAXIMUM_CELLS = 400_000
 
 
 def nearest_name(sought: str, candidates: Iterable[str]) -> str | None:
-    """Returns the first name that the fewest edits make the sought one; None if none is near."""
+    """Returns the first of the names that need the fewest edits; None if none is similar."""
     wanted = os.fsencode(sought)
     cells = _MAXIMUM_CELLS
     best: str | None = None
@@ -156,9 +156,10 @@ def nearest_name(sought: str, candidates: Iterable[str]) -> str | None:
 
 
 def _edits(left: bytes, right: bytes, limit: int) -> tuple[int, int]:
-    """Counts insertions, deletions, changes and swaps of neighbours, and the cells that it took.
+    """Returns the edit distance (insertions, deletions, changes, swaps of neighbours) and its
+    cells.
 
-    Where there are more edits than the limit, the count is only some number beyond it.
+    A distance beyond the limit is returned only as some number beyond it.
     """
     while left and right and left[0] == right[0]:
         left, right = left[1:], right[1:]

@@ -1,4 +1,4 @@
-"""What can be asked of a call that resolves a map."""
+"""The options of a call that resolves a map."""
 
 from __future__ import annotations
 
@@ -8,34 +8,36 @@ from typing import Any, Callable, TypedDict, Union
 
 from ._errors import did_you_mean
 
-# Whether to show a progress bar, or what is called with the bytes that are ready and all bytes.
+# Whether to show a progress bar, or a function of the bytes that are ready and all bytes.
 Progress = Union[bool, Callable[[int, int], None]]
 
 
 class ResolveOptions(TypedDict, total=False):
     """The options of `resolve`.
 
-    - `writable`: the arrays can be written; what is written is this process's own copy, page by
-      page, and seen in no other array. Otherwise they are read-only.
-    - `alignment`: every array's address is a multiple of this power of two, at most 4096; 0 for the
-      element's size. What lies otherwise in the file is copied once, for all jobs. TensorFlow and
-      JAX want 64.
-    - `sealed`: only memory that can never change, whatever somebody does to the files; the
-      checkpoint is copied once, for all jobs.
-    - `lenient`: what TensorFlow accepts in silence is reported instead of refused: a pair that
+    - `writable`: the arrays are writable; pages that the process writes become its own copies,
+      which no other array shows. Otherwise the arrays are read-only.
+    - `alignment`: every array's address is a multiple of this power of two, at most 4096; 0 stands
+      for the element's size. Bytes with another alignment in the file are copied once, for all
+      jobs. TensorFlow and JAX want 64.
+    - `sealed`: only memory that can never change, even if someone changes the files; the checkpoint
+      is copied once, for all jobs.
+    - `lenient`: what TensorFlow accepts silently is reported instead of refused: a pair that
       matches no variable, a map that assigns nothing.
-    - `skip_missing`, `skip_mismatched`: variables whose tensor is missing, or has another shape, are
-      reported instead of refused.
+    - `skip_missing`, `skip_mismatched`: variables whose tensor is missing, or has another shape,
+      are reported instead of refused.
     - `require_all`: a variable that no pair matches is refused instead of reported.
-    - `object_names`: the map names tensors of a TF2 checkpoint by what its variables were called.
+    - `object_names`: the map names tensors of a TF2 checkpoint by the names of its variables.
     - `strides`: arrays need not be contiguous, which saves copies of partitions along inner axes.
-    - `verify`: what is needed is read again and compared with its checksums, whoever has done so.
-    - `progress`: True for a progress bar while the checkpoint is read (of the package tqdm, where it
-      is installed), or a function that is called with the bytes that are ready and all bytes. It is
-      called amid the call, so it cannot call the same client.
-    - `timeout`: seconds for the whole call; None waits as long as it takes.
-    - `gather`: for variables, by name, the rows or columns of the tensor that they get: a mapping
-      from axes to lists of indices; -1 stands for what the tensor lacks, and gives zeros.
+    - `verify`: the daemon reads the needed bytes again and compares them with their checksums, even
+      if it has done so before.
+    - `progress`: True for a progress bar while the daemon reads the checkpoint (by the package
+      tqdm, if it is installed), or a function, which is called with the bytes that are ready and
+      all bytes. The function runs during the call, so it cannot call the same client.
+    - `timeout`: seconds for the whole call; None waits as long as the call takes.
+    - `gather`: the rows or columns of the tensor for some variables, by name: a mapping from axes
+      to lists of indices. The index -1 stands for a row or column that the tensor lacks, and gives
+      zeros.
     """
 
     writable: bool
@@ -54,11 +56,11 @@ class ResolveOptions(TypedDict, total=False):
 
 
 def options_of(given: ResolveOptions) -> Options:
-    """The options that a caller gave, and the defaults; TypeError if there is no such option."""
+    """Returns the caller's options and the defaults; raises TypeError for an unknown option."""
     for name in given:
         if name not in ResolveOptions.__annotations__:
             near = did_you_mean(name, ResolveOptions.__annotations__)
-            raise TypeError(f"there is no option {name!r}{near}")
+            raise TypeError(f"no option {name!r}{near}")
     return Options(**given)
 
 

@@ -1,4 +1,4 @@
-"""Cutting a variable into partitions as TensorFlow's partitioners do.
+"""Cuts a variable into partitions as TensorFlow's partitioners do.
 
 A variable is cut along one axis, and partition n is named ``<variable>/part_<n>``.
 """
@@ -14,7 +14,7 @@ from . import _dtypes
 from ._errors import WarmstartError, brief
 from ._variables import Slice, Variable
 
-# The most partitions of one variable; more than a request has room for.
+# The most partitions of one variable; more than fit into a request.
 MAXIMUM_COUNT = 1 << 18
 
 # A function of a shape and a dtype that returns the number of parts of each axis.
@@ -24,7 +24,7 @@ Partitioner = Callable[..., Sequence[int]]
 def fixed_size_partitioner(num_shards: int, axis: int = 0) -> Partitioner:
     """Cuts an axis into a number of shards, as TensorFlow's partitioner of this name.
 
-    A negative axis counts from the last. There are no more shards than elements on the axis. The
+    A negative axis counts from the last. An axis gets no more shards than it has elements. The
     partitioner raises ValueError for a shape without the axis.
     """
 
@@ -44,9 +44,9 @@ def variable_axis_size_partitioner(
 ) -> Partitioner:
     """Cuts an axis into shards of at most a size, as TensorFlow's partitioner of this name.
 
-    A shard is larger if one element of the axis is, or where ``max_shards`` (None or 0: no maximum)
+    A shard is larger if one element of the axis is, or if ``max_shards`` (None or 0: no maximum)
     allows no more shards. Each element of a string tensor counts as ``bytes_per_string_element``.
-    The partitioner raises ValueError for sizes that are not positive, a shape without the axis or
+    The partitioner raises ValueError for a size that is not positive, a shape without the axis or
     without elements, and a dtype whose elements have no size.
     """
 
@@ -61,7 +61,7 @@ def variable_axis_size_partitioner(
         elements = math.prod(lengths)
         if elements == 0:
             raise ValueError("it has no elements to size shards by")
-        # Floating point, as in TensorFlow, where rounding decides the last row of a shard.
+        # Floating point as in TensorFlow, where rounding decides the last row of a shard.
         row_bytes = float(elements // length) * _size(dtype, bytes_per_string_element)
         rows = max(1, math.floor(max_shard_bytes / row_bytes))
         shards = -(-length // rows)
@@ -98,12 +98,12 @@ def min_max_variable_partitioner(
 def partitions(
     name: str, dtype: Any, shape: Any, counts_or_partitioner: Iterable[int] | Partitioner
 ) -> list[Variable]:
-    """Cuts a variable: ``<name>/part_0`` and so on, even if one part covers it all.
+    """Cuts a variable into ``<name>/part_0`` and so on, even if one part covers it all.
 
-    The first parts take what does not divide evenly. ``dtype`` is as in ``Variable``; ``shape`` has
-    the lengths of all axes, in elements. What cuts is the number of parts of each axis, of which
-    one at most may be more than 1, or a partitioner, which may be TensorFlow's if the shape is
-    TensorFlow's too.
+    If the parts cannot be equal, the first ones are larger. ``dtype`` is as in ``Variable``;
+    ``shape`` has the lengths of all axes, in elements. ``counts_or_partitioner`` is the number of
+    parts of each axis, of which one at most may be more than 1, or a partitioner, which may be
+    TensorFlow's if the shape is TensorFlow's too.
 
     Raises WarmstartError: INVALID_REQUEST where TensorFlow refuses to create the variable.
     """
@@ -179,7 +179,7 @@ def _counts(parts: int, axis: int, lengths: tuple[int, ...]) -> list[int]:
 
 
 def _cut(lengths: tuple[int, ...], counts: list[int]) -> int:
-    """Returns the one axis that is cut; the first if none is."""
+    """Returns the one axis that is cut, or the first axis."""
     if len(counts) != len(lengths):
         raise ValueError(f"partitioning {len(counts)} axes does not match its rank")
     if min(counts) < 1:

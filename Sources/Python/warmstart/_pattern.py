@@ -1,8 +1,8 @@
-"""Patterns of file names, in the dialect that TensorFlow finds V1 files with.
+"""Patterns of file names, in the dialect in which TensorFlow finds V1 files.
 
-``*`` is any run of characters and ``?`` any one, a leading dot included; ``[abc]``, ``[a-z]`` and
-``[!a]`` are sets; a backslash takes the next character as it is. None of them matches a slash, and
-nothing else is special: ``**`` is ``*``, and braces are themselves. See ``glob(7)``.
+``*`` matches any run of characters and ``?`` any one, a leading dot included; ``[abc]``, ``[a-z]``
+and ``[!a]`` are sets; a backslash takes the next character literally. None of them matches a slash,
+and nothing else is special: ``**`` is ``*``, and braces are literal. See ``glob(7)``.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class TooManyMatches(_files.LocateError):
 
 
 def is_special(path: str) -> bool:
-    """Returns whether there is anything in a path but names."""
+    """Returns whether a path contains anything but literal names."""
     return any(mark in path for mark in "*?[\\")
 
 
 def matches(path: str, suffix: str = "") -> list[str]:
-    """Finds the paths that exist and match, in the order of their bytes.
+    """Finds the existing paths that match, in the order of their bytes.
 
-    A directory that this user may not list is an error only if nothing matches elsewhere.
+    A directory that this user may not list is an error only if no path matches elsewhere.
     """
     found = ["/" if path.startswith("/") else ""]
     refusal: _files.NotAllowed | None = None
@@ -54,7 +54,7 @@ def matches(path: str, suffix: str = "") -> list[str]:
 
 
 def _matches_in(directory: str, component: str) -> list[str]:
-    """Finds the paths in a directory that match; a mere name is looked up, not listed."""
+    """Finds the matching paths in a directory; looks up a literal name without listing."""
     if not is_special(component):
         path = os.path.join(directory, component)
         return [path] if _files.exists(path) else []
@@ -69,7 +69,7 @@ def _matches_in(directory: str, component: str) -> list[str]:
 
 
 class _Set(NamedTuple):
-    """What one character of a name must be in, or must not."""
+    """The characters that one position of a name may have, or may not."""
 
     ranges: tuple[tuple[str, str], ...]
     is_negated: bool = False
@@ -80,12 +80,12 @@ class _Set(NamedTuple):
 
 _ANY = _Set((), is_negated=True)
 
-# The characters of a name in turn; None is a run of any.
+# One element for each character of the name; None is a run of any characters.
 _Elements = list[Optional[_Set]]
 
 
 def _elements(component: str) -> _Elements | None:
-    """Reads a pattern; None if it ends with a backslash that has nothing to escape."""
+    """Parses a pattern; returns None if it ends with a backslash that escapes nothing."""
     elements: _Elements = []
     position = 0
     while position < len(component):
@@ -111,13 +111,13 @@ def _elements(component: str) -> _Elements | None:
 
 
 def _set(component: str, position: int) -> tuple[_Set, int] | None:
-    """Reads a set behind its bracket, and where it ends; None if no bracket closes it."""
+    """Parses a set behind its bracket; returns it and its end, or None if it is not closed."""
     is_negated = component[position : position + 1] in ("!", "^")
     start = position + is_negated
     ranges: list[tuple[str, str]] = []
     position = start
     while position < len(component):
-        # A bracket that comes first is a member.
+        # A closing bracket that comes first is a member.
         if component[position] == "]" and position > start:
             return _Set(tuple(ranges), is_negated), position + 1
         if component[position] == "\\":
@@ -138,7 +138,7 @@ def _set(component: str, position: int) -> tuple[_Set, int] | None:
 
 def _fits(name: str, elements: _Elements) -> bool:
     element = position = 0
-    # Where the last run was met: on a mismatch it takes one character more.
+    # Where the last run began: on a mismatch it takes one character more.
     retry: tuple[int, int] | None = None
     while position < len(name):
         wanted = elements[element] if element < len(elements) else _Set(())

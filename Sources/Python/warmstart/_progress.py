@@ -12,10 +12,10 @@ from ._options import Progress
 
 @contextlib.contextmanager
 def showing(progress: Progress, path: str) -> Iterator[Callable[[int, int], None] | None]:
-    """What is to be called with the bytes that are ready and all bytes; None if nothing is.
+    """Returns a function of the bytes that are ready and all bytes; None to show nothing.
 
-    A progress bar of the package tqdm is closed at the end. Without tqdm, a line is printed to
-    standard error instead.
+    A progress bar of the package tqdm is closed at the end. Without tqdm, the function prints lines
+    to standard error.
     """
     if progress is False or progress is None:
         yield None

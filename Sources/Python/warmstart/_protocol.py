@@ -1,7 +1,7 @@
-"""The messages of the protocol, made at run time of its descriptor set.
+"""The messages of the protocol, made at run time from the descriptor set.
 
-What may be many is in columns, packed fields of fixed width. Their bytes are the same as those of a
-`bytes` field, so here they are declared as that: a column is read and written as one numpy array,
+Long lists are columns: packed fields of fixed width. A packed field has the same bytes as a `bytes`
+field, so this module declares columns as `bytes`. Each is then read and written as one numpy array,
 whatever the version of protobuf.
 """
 
@@ -21,7 +21,7 @@ _WARMSTART = "warmstart.v1."
 _Field: Any = descriptor_pb2.FieldDescriptorProto
 _FIXED = (_Field.TYPE_FIXED32, _Field.TYPE_FIXED64, _Field.TYPE_SFIXED32, _Field.TYPE_SFIXED64)
 
-# A pool of its own: TensorFlow's has other messages of the same names.
+# A separate pool, because TensorFlow's has other messages of the same names.
 _types: dict[str, Any] = {}
 
 
@@ -43,38 +43,38 @@ _load()
 
 
 def message(name: str) -> Any:
-    """The class of a message of the protocol, such as "Call" or "google.rpc.ErrorInfo"."""
+    """Returns the class of a message of the protocol, such as "Call" or "google.rpc.ErrorInfo"."""
     return _types.get(_WARMSTART + name) or _types[name]
 
 
 def parse(name: str, data: bytes) -> Any:
-    """Reads a message that the daemon sent; CONNECTION if it is none."""
+    """Parses a message from the daemon; raises CONNECTION if it is malformed."""
     with reading():
         return message(name).FromString(data)
 
 
 def column(values: Any, dtype: str) -> bytes:
-    """The bytes of a column; `dtype` is "<u4", "<i4", "<u8" or "<i8"."""
+    """Returns the bytes of a column; `dtype` is "<u4", "<i4", "<u8" or "<i8"."""
     return np.asarray(values, dtype).tobytes()
 
 
 def read_column(data: bytes, dtype: str) -> npt.NDArray[Any]:
-    """A column's elements, as a view of its bytes."""
+    """Returns a column's elements, as a view of its bytes."""
     return np.frombuffer(data, dtype)
 
 
 def write_names(target: Any, names: Sequence[str]) -> None:
-    """Sets a message `Names`."""
+    """Fills a message `Names`."""
     characters = "".join(names)
     text = encode(characters)
-    # Where each character is one byte, as in most names, nothing needs to be encoded one by one.
+    # If each character is one byte, as in most names, one encoding of all suffices.
     plain = len(text) == len(characters)
     lengths = [len(name if plain else encode(name)) for name in names]
     target.text, target.lengths = text, column(lengths, "<u4")
 
 
 def read_names(source: Any) -> list[bytes]:
-    """The names of a message `Names`; ValueError if the lengths are not those of the text."""
+    """Returns the names of a message `Names`; ValueError if the lengths do not fit the text."""
     text: bytes = source.text
     start, names = 0, []
     for length in read_column(source.lengths, "<u4").tolist():
@@ -82,12 +82,14 @@ def read_names(source: Any) -> list[bytes]:
         names.append(text[start:end])
         start = end
     if start != len(text):
-        raise ValueError("the lengths of names are not those of their text")
+        raise ValueError("the lengths of names do not add up to their text")
     return names
 
 
 def printable(text: str) -> str:
-    """A text that a message can hold for people: what is not Unicode becomes question marks."""
+    """Returns a text for people that a message can hold: question marks replace what is not
+    Unicode.
+    """
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

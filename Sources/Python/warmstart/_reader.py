@@ -1,4 +1,4 @@
-"""A checkpoint by the methods of TensorFlow's reader."""
+"""A checkpoint with the methods of TensorFlow's reader."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ._client import Client, Path, default_client
 
 
 class CheckpointReader:
-    """Reads tensors of a checkpoint, as the reader that `tf.train.load_checkpoint` returns.
+    """Reads the tensors of a checkpoint, like the reader that `tf.train.load_checkpoint` returns.
 
     Arrays are read-only views of memory that all jobs share.
     """
@@ -30,21 +30,25 @@ class CheckpointReader:
         return {name: list(tensor.shape) for name, tensor in self.checkpoint.tensors.items()}
 
     def get_variable_to_dtype_map(self) -> dict[str, Any]:
-        """numpy's dtypes by the tensors' names; `object` for strings; None for what has no array."""
+        """Returns numpy's dtypes by tensor; `object` for strings, None for tensors that have no
+        array.
+        """
         return {
             name: None if tensor.dtype in _dtypes.WITHOUT_ARRAYS else _numpy(tensor.dtype)
             for name, tensor in self.checkpoint.tensors.items()
         }
 
     def get_tensor(self, name: str) -> Any:
-        """A tensor as an array; a scalar as numpy's scalar, or `bytes`. Raises TENSOR_NOT_FOUND."""
+        """Returns a tensor as an array, a scalar as numpy's scalar or `bytes`. Raises
+        TENSOR_NOT_FOUND.
+        """
         array = self._arrays.get(name)
         if array is None:
             array = self._arrays[name] = self._ahead.take(name)
         return array if array.shape else array[()]
 
     def debug_string(self) -> bytes:
-        """A line for each tensor, with its dtype and shape."""
+        """Returns a line for each tensor, with its dtype and shape."""
         lines = [
             f"{name} (DT_{tensor.dtype.upper()}) [{','.join(map(str, tensor.shape))}]\n"
             for name, tensor in self.checkpoint.tensors.items()

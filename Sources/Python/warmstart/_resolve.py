@@ -1,4 +1,4 @@
-"""From an assignment map to arrays."""
+"""Resolves an assignment map to arrays."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def resolve(
     declared: VariablesLike,
     options: Options,
 ) -> Resolved:
-    """`Checkpoint.resolve` tells what it does."""
+    """Does the work of `Checkpoint.resolve`."""
     start = time.monotonic()
     variables = variables_of(declared)
     with checkpoint.using() as files:
@@ -72,7 +72,7 @@ def check(
     declared: VariablesLike,
     options: Options,
 ) -> Report:
-    """`Checkpoint.check` tells what it does."""
+    """Does the work of `Checkpoint.check`."""
     variables = variables_of(declared)
     with checkpoint.using() as files:
         pairs, answer = _ask(checkpoint, files, assignment_map, variables, options, plan=True)
@@ -90,13 +90,15 @@ def _ask(
     progress: Callable[[int, int], None] | None = None,
     plan: bool = False,
 ) -> tuple[Sequence[Pair], Answer]:
-    """Makes the call; the answer holds descriptors until it is closed."""
+    """Makes the call; the answer owns descriptors until it is closed."""
     deadline = Deadline(options.timeout)
     given = pairs_of(assignment_map)
     tensors: Sequence[str] = ()
     if needs_names(given):
         if options.object_names:
-            raise ValueError("regular expressions match keys, so object_names is not for them")
+            raise ValueError(
+                "object_names: not available for a map with regular expressions, which match keys"
+            )
         tensors = list(checkpoint.known_tensors(deadline))
     pairs = expand(given, tensors, variables, options.lenient)
     request = request_of(pairs, variables, options)
@@ -131,7 +133,7 @@ def _ask(
     return pairs, answer
 
 
-# What the daemon must know, or refuse the call, and the option that needs it.
+# The features that the daemon must have, or refuse the call, and the options that need them.
 _FEATURES = {
     "sealed": "sealed",
     "strides": "strides",
@@ -142,7 +144,7 @@ _FEATURES = {
 
 
 def request_of(pairs: Sequence[Pair], variables: Sequence[Variable], options: Options) -> Any:
-    """A message `ResolveRequest` without its checkpoint."""
+    """Returns a message `ResolveRequest` without its checkpoint."""
     alignment = options.alignment
     if alignment not in (0, *(1 << bit for bit in range(13))):
         raise ValueError(f"alignment: expected a power of two up to 4096, or 0, got {alignment!r}")
@@ -194,7 +196,7 @@ def _write_gather(target: Any, gather: Any, variables: Sequence[Variable]) -> No
     positions = {variable.name: at for at, variable in enumerate(variables)}
     if not isinstance(gather, Mapping) or not all(isinstance(v, Mapping) for v in gather.values()):
         raise TypeError(
-            "gather: expected for each variable, by name, a mapping from axes to indices"
+            "gather: expected a mapping from variables' names to mappings from axes to indices"
         )
     rows: list[tuple[int, int, Any]] = []
     for name, axes in gather.items():
@@ -210,7 +212,7 @@ def _write_gather(target: Any, gather: Any, variables: Sequence[Variable]) -> No
 
 
 def _axis(name: str, axis: Any) -> int:
-    # A number that the wire has room for; the daemon knows which axes there are.
+    # Any number that the wire can carry; the daemon knows which axes exist.
     if not isinstance(axis, (int, np.integer)) or not 0 <= axis < 1 << 31:
         raise ValueError(f"gather: expected axes of {name} as numbers from 0, got {axis!r}")
     return int(axis)
@@ -220,7 +222,7 @@ def _indices(name: str, axis: Any, indices: Any) -> npt.NDArray[np.int64]:
     found = np.asarray(indices)
     if found.ndim == 1 and not found.size:
         return found.astype("<i8")
-    # A mask is no list of indices, and what is not whole would be rounded.
+    # A mask is no list of indices, and fractions would be rounded.
     if found.ndim != 1 or found.dtype.kind not in "iu" or found.max() >= 1 << 63:
         raise ValueError(
             f"gather: expected a list of whole numbers for axis {axis} of {name}, "

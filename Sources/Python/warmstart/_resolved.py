@@ -1,4 +1,4 @@
-"""The answer to an assignment map, by the variables' names."""
+"""The result of an assignment map, by the variables' names."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 
 class Resolved(Mapping[str, npt.NDArray[Any]]):
-    """What a map assigned: an array for each variable, by the variable's name.
+    """The arrays of the variables that a map assigned, by the variables' names.
 
-    Arrays are made when they are asked for, in memory that is mapped already, and stay valid for as
-    long as they live, whatever is closed. They are read-only, or with `writable` private copies
-    page by page as they are written. An array of strings has dtype object and holds `bytes`.
+    An array is made when the caller first asks for it, in memory that is mapped already, and stays
+    valid for as long as it lives, whatever is closed. Arrays are read-only or, with `writable`,
+    private copies of the pages that the process writes. An array of strings has dtype object and
+    holds `bytes`.
     """
 
     def __init__(
@@ -29,11 +30,11 @@ class Resolved(Mapping[str, npt.NDArray[Any]]):
         self._made: dict[str, npt.NDArray[Any]] = {}
         self._index = dict(zip(handles.names, range(len(handles.names))))
         self.report = report
-        """What was assigned, skipped, not covered and not used."""
+        """What the map assigned, skipped, did not cover and did not use."""
         self.checkpoint = checkpoint
-        """The open checkpoint, for further calls; its lease ends with `close` or with it."""
+        """The open checkpoint, for further calls; `close` or its own end gives its lease back."""
         self.seconds = seconds
-        """How long it took, from the start of the call until everything was mapped."""
+        """The seconds from the start of the call until everything was mapped."""
 
     @property
     def byte_count(self) -> int:
@@ -48,7 +49,9 @@ class Resolved(Mapping[str, npt.NDArray[Any]]):
         return {name: made[name] for name in self._index}
 
     def parts(self, name: str) -> list[npt.NDArray[Any]]:
-        """The partitions of a variable, in the order of their numbers; KeyError if there are none."""
+        """Returns the partitions of a variable, in the order of their numbers; KeyError if none
+        exist.
+        """
         parts: list[npt.NDArray[Any]] = []
         while f"{name}/part_{len(parts)}" in self._index:
             parts.append(self[f"{name}/part_{len(parts)}"])
@@ -57,20 +60,20 @@ class Resolved(Mapping[str, npt.NDArray[Any]]):
         return parts
 
     def tensor(self, variable: str) -> str:
-        """The name of the tensor that a variable got its value of."""
+        """Returns the name of the tensor that a variable got its value from."""
         return self._handles.tensor(self._index[variable])
 
     def keep_lease(self) -> None:
         """Keeps the lease until the arrays' memory is unmapped, even if this object ends before.
 
-        Without a lease the daemon may forget the checkpoint, and make another copy for later jobs.
-        A client keeps no more than half of the 64 leases that a connection may have.
+        Without a lease the daemon may drop the checkpoint, and make another copy for later jobs. A
+        client keeps at most half of the 64 leases that a connection may have.
         """
         if self.checkpoint.is_kept():
             self._handles.keep(self.checkpoint)
 
     def close(self) -> None:
-        """Gives back the lease on the checkpoint; the arrays stay."""
+        """Gives back the lease on the checkpoint; the arrays stay valid."""
         self.checkpoint.close()
 
     def __enter__(self) -> Resolved:

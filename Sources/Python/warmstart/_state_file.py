@@ -1,4 +1,4 @@
-"""The file ``checkpoint`` of a directory, which names the directory's latest checkpoint."""
+"""The file ``checkpoint`` in a directory, which names the directory's latest checkpoint."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ NAME = "checkpoint"
 # The longest state file that is read, in bytes: some 40,000 kept checkpoints; chosen, not tuned.
 _MAXIMUM_BYTE_COUNT = 4 << 20
 
-# How a file begins that Git LFS has not fetched.
+# The beginning of a pointer that Git LFS leaves in place of a file.
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
-# The name of a file in each checkpoint of Orbax, with which JAX and Keras 3 write checkpoints.
+# The name of a file in every checkpoint of Orbax, with which JAX and Keras 3 write checkpoints.
 _ORBAX = "_CHECKPOINT_METADATA"
 
 
@@ -25,7 +25,7 @@ class StateMissing(_files.LocateError):
 
 
 class StateMalformed(_files.LocateError):
-    """The state file is not what protobuf's text format allows."""
+    """The state file is not valid in protobuf's text format."""
 
 
 class StateEmpty(_files.LocateError):
@@ -33,7 +33,7 @@ class StateEmpty(_files.LocateError):
 
 
 class StateTooLong(_files.LocateError):
-    """The state file is longer than the limit in bytes."""
+    """The state file has more bytes than the limit."""
 
 
 class StateNotRegular(_files.LocateError):
@@ -41,7 +41,7 @@ class StateNotRegular(_files.LocateError):
 
 
 def target(directory: str, name: str = NAME) -> str:
-    """Returns the path that a directory's state file names, as it is there; never empty."""
+    """Returns the path in a directory's state file, as it is written there; never empty."""
     state = os.path.join(directory, name)
     data = _read(state, directory)
     try:
@@ -113,7 +113,7 @@ def _missing(directory: str) -> StateMissing:
 
 
 def _is_orbax(directory: str) -> bool:
-    """Returns whether Orbax wrote a directory, or a subdirectory for a training step."""
+    """Returns whether Orbax wrote a directory, or its subdirectory for a training step."""
     try:
         if _files.exists(os.path.join(directory, _ORBAX)):
             return True

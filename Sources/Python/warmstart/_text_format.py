@@ -1,8 +1,9 @@
-"""The reader of a ``CheckpointState`` in protobuf's text format.
+"""Reads a ``CheckpointState`` in protobuf's text format.
 
-Accepts and refuses what TensorFlow does, whose reader is protobuf's for Python: comments, either
-quote, adjacent strings, escapes, lists, ``;`` or ``,`` after a field, and of a repeated singular
-field the last; but no unknown field, no missing colon, no byte order mark.
+It accepts and refuses what TensorFlow does, whose reader is protobuf's for Python. It accepts
+comments, either quote, adjacent strings, escapes, lists, ``;`` or ``,`` after a field, and the last
+value of a repeated singular field. It refuses unknown fields, a missing colon and a byte order
+mark.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _ESCAPES = dict(zip("abtnvfr\\'\"", b"\a\b\t\n\v\f\r\\'\""))
 
 
 class Refusal(Exception):
-    """What is wrong with a text, and at which character."""
+    """An error in the text, and the position of its character."""
 
     def __init__(self, text: str, offset: int, expected: str) -> None:
         super().__init__(f"expected {expected}")
@@ -35,7 +36,7 @@ class Refusal(Exception):
 
 
 def model_checkpoint_path(data: bytes) -> bytes:
-    """Returns the value of ``model_checkpoint_path``, UTF-8; empty if there is none."""
+    """Returns the value of ``model_checkpoint_path`` in UTF-8; empty if it is missing."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -135,7 +136,7 @@ class _Reader:
             value += self.escape()
 
     def escape(self) -> bytes:
-        """Reads a backslash and what follows; an escape that nobody knows stays as it is."""
+        """Reads a backslash and what follows; an unknown escape stays as it is."""
         start = self.position
         self.position += 1
         letter = self.peek()
@@ -171,7 +172,7 @@ class _Reader:
         raise self.refusal(f"a character's {wanted} hex digits", start)
 
     def named(self, start: int) -> bytes:
-        """Reads the name in braces of a character that is one byte in Latin-1, as it is taken."""
+        """Reads a character's name in braces; returns a character that is one byte in Latin-1."""
         from unicodedata import lookup
 
         name = self.match(_CHARACTER_NAME)
@@ -188,7 +189,7 @@ class _Reader:
         return Refusal(self.text, self.position if offset is None else offset, expected)
 
     def peek(self) -> str:
-        """Returns the next character; nothing at the end."""
+        """Returns the next character; an empty string at the end."""
         return self.text[self.position : self.position + 1]
 
     def match(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
@@ -210,14 +211,16 @@ class _Reader:
         return "" if match is None else match[0]
 
     def skip_space(self) -> None:
-        """Skips comments, and what Python takes for white space."""
+        """Skips comments, and the characters that Python takes for white space."""
         self.match(_SPACE)
 
 
 def is_number(word: str) -> bool:
-    """Returns whether protobuf takes the word for a ``double``: as Python, or before any ``f``."""
+    """Returns whether protobuf takes a word for a ``double``: one of Python's, or one before an
+    ``f``.
+    """
     word = word.lower()
-    # An octal number has no place here, unless there is a plus before it.
+    # An octal number is not allowed here, unless a plus precedes it.
     if re.match("-?0[0-9]", word):
         return False
     return _is_float(word) or word in ("inff", "-inff") or _is_float(word.rstrip("f"))

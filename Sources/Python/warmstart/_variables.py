@@ -1,4 +1,4 @@
-"""What a trainer declares: its variables."""
+"""The variables that a trainer declares."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ._errors import brief
 
 
 class Slice(NamedTuple):
-    """Where a partition lies in the variable that it is part of.
+    """Where a partition lies in its variable.
 
-    `full_shape` is the shape of the whole variable, `offset` where the partition begins on each of
-    its axes, in elements.
+    `full_shape` is the shape of the whole variable; `offset` is where the partition begins on each
+    axis, in elements.
     """
 
     full_name: str
@@ -25,13 +25,13 @@ class Slice(NamedTuple):
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable of a trainer, to which a checkpoint's tensor can be assigned.
+    """A variable of a trainer, to which a map can assign a tensor.
 
-    `dtype` is TensorFlow's name of the element type ("float32"); anything that has it as its `name`
-    is taken, such as numpy's and TensorFlow's dtypes. A `shape` of None is unknown, and so is a
+    `dtype` is TensorFlow's name of the element type ("float32"), or any object that has this as its
+    `name`, such as the dtypes of numpy and TensorFlow. A `shape` of None is unknown, and so is a
     length of None. `store` says whether names and scopes of a map find the variable, as they find
-    those that TensorFlow's `get_variable` made; a variable object in the map finds it always. A
-    variable with a `slice` is one partition of a larger one, and is usually called `NAME/part_N`.
+    the variables that TensorFlow's `get_variable` made; a variable object in the map always finds
+    it. A variable with a `slice` is one partition of a larger one, usually named `NAME/part_N`.
     """
 
     name: str
@@ -56,11 +56,11 @@ class Variable:
 
 
 def _shape(name: str, shape: Any) -> tuple[int | None, ...] | None:
-    # The rest takes longer, and a trainer has thousands.
+    # The full check takes longer, and a trainer has thousands of variables.
     if type(shape) is tuple and all(type(n) is int and 0 <= n < 1 << 63 for n in shape):
         return shape
     if hasattr(shape, "as_list"):
-        # TensorFlow's, which cannot be listed if its rank is unknown.
+        # TensorFlow's shape cannot be listed if its rank is unknown.
         shape = None if shape.rank is None else shape.as_list()
     if shape is None:
         return None
@@ -83,12 +83,12 @@ VariablesLike = Union[Iterable[Variable], Mapping[str, Any]]
 
 
 def variables_of(declared: VariablesLike) -> list[Variable]:
-    """The variables of a list of them, or of a mapping from their names.
+    """Returns the variables of a list, or of a mapping from their names.
 
     The values of a mapping are `(dtype, shape)`, or anything with a dtype and a shape, such as an
     array.
     """
-    # Whether something is a `Mapping` takes long to find out the first time.
+    # The first check whether an object is a `Mapping` takes long.
     if isinstance(declared, (list, tuple)) or not isinstance(declared, Mapping):
         try:
             variables = list(declared)

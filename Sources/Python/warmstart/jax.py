@@ -4,20 +4,20 @@
 
     params, report = warmstart.jax.load_into(params, "/models/bert", {"bert/": "encoder/"})
 
-On the CPU the arrays lie in the shared memory itself. Arrays of JAX never change, and what is
-donated to a compiled function (`donate_argnums`) is copied first, because the memory is not JAX's
-own: no job sees what another computes. On other devices they are copied to the device. A framework
-that gets one of them by DLPack and writes to it anyway ends the process, for the memory is
-read-only; with `writable=True` it writes to a private copy, page by page.
+On the CPU the arrays lie in the shared memory itself. No job sees what another computes: JAX never
+writes to an array, and it copies an array that is donated to a compiled function
+(`donate_argnums`), because it does not own the memory. On other devices JAX copies the arrays to
+the device. If another framework gets an array by DLPack and writes to it, the process ends, because
+the memory is read-only; with `writable=True` it writes to private copies of pages.
 
-What cannot be shared:
+JAX cannot share:
 
-- memory that is not aligned to 64 bytes; so that is what is asked of the daemon, unless
-  `alignment` says otherwise. The address of each array is looked at, and a `WarmstartWarning` says
-  what JAX has copied.
-- types of 4 and 2 bits, which JAX packs: it always copies them, without a warning.
-- int64, uint64, float64 and complex128, which JAX would turn into 32 bits in silence unless
-  `jax_enable_x64` is on: they are refused then, unless `narrow=True` asks for it.
+- memory that is not aligned to 64 bytes. This module therefore asks the daemon for that alignment,
+  unless `alignment` says otherwise. It checks the address of each array, and warns
+  (`WarmstartWarning`) of those that JAX has copied.
+- types of 4 and 2 bits. JAX packs them, so it always copies them; there is no warning.
+- int64, uint64, float64 and complex128 while `jax_enable_x64` is off. JAX would silently make 32
+  bits of them, so this module refuses them unless `narrow=True` allows it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from ._variables import VariablesLike, variables_of
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-# JAX copies what begins elsewhere.
+# JAX copies memory with a smaller alignment.
 _ALIGNMENT = 64
 _PACKED = ("int4", "uint4", "int2", "uint2", "float4_e2m1fn")
 _NARROW = {
@@ -66,13 +66,13 @@ def resolve(
     """Resolves an assignment map to arrays, by the names of the variables.
 
     The map and the variables are those of `warmstart.Checkpoint.resolve`; `leaves` makes variables
-    of a tree of parameters. `device` is a device or sharding, as for `jax.device_put`. With
-    `narrow`, elements of 64 bits become 32 bits where x64 is off: floats are rounded, an integer
-    that does not fit is a ValueError. Variables that got nothing, such as new heads, are not in the
-    result.
+    from a tree of parameters. `device` is a device or sharding, as for `jax.device_put`. With
+    `narrow`, elements of 64 bits become 32 bits while x64 is off: floats are rounded, and an
+    integer that does not fit raises ValueError. The result leaves out variables that got no value,
+    such as new heads.
 
-    Raises what `Checkpoint.resolve` does, and UNSUPPORTED for variables that JAX cannot hold:
-    strings, types that it lacks, and 64 bits without x64 and without `narrow`.
+    Raises as `Checkpoint.resolve`, and UNSUPPORTED for variables that JAX cannot hold: strings,
+    types that JAX lacks, and 64 bits without x64 and without `narrow`.
     """
     return _resolve(path, assignment_map, variables, client, device, narrow, options)[0]
 
@@ -87,12 +87,12 @@ def load(
     narrow: bool = False,
     **options: Unpack[ResolveOptions],
 ) -> dict[str, jax.Array]:
-    """Loads tensors by name, all of them unless `names` says which.
+    """Loads tensors by name; `names` selects some.
 
-    The keys are the tensors' names. If `names` is a mapping, they are its values; `rename`, a
-    function, maps them further, and leaves out those for which it returns None. Without `names`,
-    what is no number (strings, variants, resources) is left out. `device` and `narrow` are those of
-    `resolve`. Raises TENSOR_NOT_FOUND, UNSUPPORTED, and what `Client.open` does.
+    The keys are the tensors' names. If `names` is a mapping, the keys are its values. The function
+    `rename` maps the keys further, and leaves out those for which it returns None. Without `names`,
+    tensors that hold no numbers (strings, variants, resources) are left out. `device` and `narrow`
+    are those of `resolve`. Raises TENSOR_NOT_FOUND, UNSUPPORTED, and as `Client.open`.
     """
     options.setdefault("alignment", _ALIGNMENT)
     arrays = _frameworks.load(path, names, rename, _refusal(narrow), client, options)
@@ -111,10 +111,9 @@ def load_into(
 ) -> tuple[Any, Report]:
     """Gives leaves of a tree their values, as `init_from_checkpoint` does.
 
-    The tree is any that JAX knows, of arrays or of `jax.ShapeDtypeStruct`, which cost no memory.
-    Returns a tree of the same structure, in which the leaves that the map assigns are replaced, and
-    what was assigned, skipped, not covered and not used. The names of leaves are those of `leaves`.
-    The rest is as for `resolve`.
+    The tree is any that JAX knows, of arrays or of `jax.ShapeDtypeStruct`, which need no memory.
+    Returns a tree of the same structure in which the assigned leaves are replaced, and the report.
+    `leaves` describes the names of leaves; the rest is as for `resolve`.
     """
     arrays, report = _resolve(path, assignment_map, leaves(tree), client, device, narrow, options)
     replaced = jax.tree_util.tree_map_with_path(
@@ -124,10 +123,10 @@ def load_into(
 
 
 def leaves(tree: Any) -> dict[str, Any]:
-    """The leaves of a tree that are arrays of numbers, by name: the path, joined by slashes.
+    """Returns the leaves that are arrays of numbers, by name: the path, joined by slashes.
 
-    The kernel in `{"encoder": [{"kernel": …}]}` is called `encoder/0/kernel`. ValueError if two
-    have one name.
+    The kernel in `{"encoder": [{"kernel": …}]}` is called `encoder/0/kernel`. Raises ValueError if
+    two leaves have one name.
     """
     found: dict[str, Any] = {}
     for keys, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
@@ -145,7 +144,7 @@ def _name(keys: Any) -> str:
 
 
 def _part(key: Any) -> Any:
-    """What a key of a path is called: that of a dictionary, an index, or an attribute."""
+    """Returns the name of a key in a path: that of a dictionary, an index or an attribute."""
     for attribute in ("key", "idx", "name"):
         if hasattr(key, attribute):
             return getattr(key, attribute)
@@ -153,7 +152,7 @@ def _part(key: Any) -> Any:
 
 
 def _is_variable(leaf: Any) -> bool:
-    """Whether it has a shape, and a dtype that a checkpoint can have: random keys have none."""
+    """Returns whether a leaf has a shape, and a dtype that checkpoints have; random keys do not."""
     if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
         return False
     try:
@@ -204,9 +203,9 @@ def _has_64_bits() -> bool:
 def _hand_over(
     arrays: Mapping[str, tuple[npt.NDArray[Any], str]], device: Any, user: int
 ) -> dict[str, jax.Array]:
-    """Puts arrays where JAX wants them, and warns of those that it copied without need.
+    """Puts arrays where JAX wants them, and warns of those that JAX copied without need.
 
-    `user` is how many calls up the user's program is.
+    `user` is the number of calls from here up to the user's program.
     """
     cut = not _has_64_bits()
     plain: dict[str, npt.NDArray[Any]] = {}
@@ -216,7 +215,7 @@ def _hand_over(
         if cut and dtype in _NARROW:
             plain[name] = _narrow(name, plain[name], _NARROW[dtype])
             narrowed.add(name)
-    # One call for all is much faster than one for each.
+    # One call for all arrays is much faster than one call for each.
     results: dict[str, jax.Array] = jax.device_put(plain, device)
     copied = [
         name
@@ -231,23 +230,23 @@ def _hand_over(
         listed = ", ".join(copied[:3]) + (", …" if len(copied) > 3 else "")
         warnings.warn(
             f"JAX copied {len(copied)} of {len(plain)} arrays ({size} bytes) instead of sharing "
-            f"them, which it does only with contiguous memory at multiples of 64 bytes: {listed}",
+            f"them, because it shares only contiguous memory at multiples of 64 bytes: {listed}",
             WarmstartWarning,
             stacklevel=user,
         )
-    # In the order of the variables; JAX sorts the keys of a dictionary.
+    # In the order of the variables, because JAX sorts the keys of a dictionary.
     return {name: results[name] for name in plain}
 
 
 def _narrow(name: str, array: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
     narrow = array.astype(dtype)
     if narrow.dtype.kind in "iu" and not np.array_equal(narrow, array):
-        raise ValueError(f"{name}: not all of its numbers fit {dtype}; set jax_enable_x64")
+        raise ValueError(f"{name}: some of its numbers do not fit {dtype}; set jax_enable_x64")
     return narrow
 
 
 def _is_copied(array: npt.NDArray[Any], result: jax.Array) -> bool:
-    """Whether an array on one CPU lies elsewhere; on other devices it always does."""
+    """Returns whether an array on one CPU has other memory; on other devices it always has."""
     devices = result.devices()
     if len(devices) != 1 or next(iter(devices)).platform != "cpu":
         return False

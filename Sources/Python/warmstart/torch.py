@@ -4,24 +4,23 @@
 
     warmstart.torch.load_into(model, "/models/bert", {"bert/": "encoder."})
 
-torch has no read-only tensors. So these lie in private mappings: what is written, by an optimizer
-for example, is copied page by page as it is written and seen by nobody else; what is only read
-stays shared. On the CPU nothing is copied before that. What torch itself copies is no longer
-shared: `tensor.to("cuda")`, `share_memory_()`, and tensors that go through queues of
-`torch.multiprocessing`; let each process resolve for itself instead.
+torch has no read-only tensors, so the tensors lie in private mappings. A page that is written, by
+an optimizer for example, becomes a copy that only this process sees; a page that is only read stays
+shared. On the CPU nothing else is copied. What torch itself copies is no longer shared:
+`tensor.to("cuda")`, `share_memory_()`, and tensors in queues of `torch.multiprocessing`. Let each
+process resolve for itself instead.
 
-Names: a map's keys are the checkpoint's names, with slashes; modules name their variables with
+Names: a map's keys are the checkpoint's names, with slashes, but modules name their variables with
 dots. For the map, each dot in a variable's name is a slash: `encoder.layer.0.weight` is the
-variable `encoder/layer/0/weight`, in the scope `encoder/layer/`. Targets may be written either
-way (`"encoder."` or `"encoder/"`), and so may templates for regular expressions. Results have the
-names that the variables were given with. Another `separator` is another string than the dot; None
-changes no name.
+variable `encoder/layer/0/weight`, in the scope `encoder/layer/`. Targets may be written either way
+(`"encoder."` or `"encoder/"`), and so may templates for regular expressions. The result uses the
+variables' own names. `separator` replaces the dot by another string; None changes no name.
 
 Layouts: TensorFlow stores the weights of a dense layer as [inputs, outputs], torch as [outputs,
-inputs], and nothing can know which of two square matrices is meant. `permute` says which
-variables are stored with their axes in another order: for each, by name, what
-`Tensor.permute` has to be given to make the variable of the tensor that is stored: `(1, 0)` for
-`Linear`, `(3, 2, 0, 1)` for `Conv2d`. The result is a permuted view, which shares memory as well:
+inputs], and for a square matrix the shape does not show which it is. `permute` names the variables
+that are stored with their axes in another order. It gives each the order that `Tensor.permute`
+needs to turn the stored tensor into the variable: `(1, 0)` for `Linear`, `(3, 2, 0, 1)` for
+`Conv2d`. The result is a permuted view, which shares memory as well:
 
     linear = {f"{name}.weight": (1, 0) for name, part in model.named_modules()
               if isinstance(part, torch.nn.Linear)}
@@ -56,11 +55,12 @@ Variables = Union[
 ]
 Permute = Mapping[str, Sequence[int]]
 
-# From TensorFlow's layouts of kernels to torch's: of `Linear`, `Conv1d` and `Conv2d`.
+# From TensorFlow's layouts of kernels to torch's: for `Linear`, `Conv1d` and `Conv2d`.
 _LAYOUTS = ((1, 0), (2, 1, 0), (3, 2, 0, 1))
 
-# numpy has no such elements without ml_dtypes, and torch takes none from it: they are handed over
-# as integers of the same width. torch stores types of 4 and 2 bits in a byte each, as we do.
+# Without ml_dtypes, numpy lacks these types, and torch accepts none of ml_dtypes: they are passed
+# as integers of the same width. torch stores types of 4 and 2 bits in one byte each, as this
+# package does.
 _CARRIERS = {"bfloat16": np.int16}
 
 
@@ -76,15 +76,15 @@ def resolve(
 ) -> dict[str, torch.Tensor]:
     """Resolves an assignment map to tensors, by the names of the variables, as in a `state_dict`.
 
-    The map is that of `warmstart.Checkpoint.resolve`, and where that has a variable, one of the
-    tensors in `variables` may stand too. `variables` are all variables that the trainer has: a
-    module, its `state_dict()` or `named_parameters()`, a mapping from names to tensors or to
-    `(dtype, shape)`, or `warmstart.Variable` objects. The head of this module says what `separator`
-    and `permute` mean. The tensors are on the CPU, and writable in any case. Variables that got
-    nothing, such as new heads, are not in the result.
+    The map is that of `warmstart.Checkpoint.resolve`; one of the tensors in `variables` may stand
+    for a variable. `variables` are all variables of the trainer: a module, its `state_dict()` or
+    `named_parameters()`, a mapping from names to tensors or to `(dtype, shape)`, or
+    `warmstart.Variable` objects. The module's docstring explains `separator` and `permute`. The
+    tensors are on the CPU and always writable. The result leaves out variables that got no value,
+    such as new heads.
 
-    Raises what `Checkpoint.resolve` does, and UNSUPPORTED for variables of elements that torch
-    lacks: strings, and types that this version of torch does not know.
+    Raises as `Checkpoint.resolve`, and UNSUPPORTED for variables whose elements torch lacks:
+    strings, and types that this version of torch does not know.
     """
     declared = _Declared(variables, separator, permute)
     return _resolve(path, assignment_map, declared, client, options)[0]
@@ -98,12 +98,12 @@ def load(
     client: Client | None = None,
     **options: Unpack[ResolveOptions],
 ) -> dict[str, torch.Tensor]:
-    """Loads tensors by name, all of them unless `names` says which, as a `state_dict`.
+    """Loads tensors by name, as a `state_dict`; `names` selects some.
 
-    The keys are the tensors' names. If `names` is a mapping, they are its values; `rename`, a
-    function, maps them further, and leaves out those for which it returns None. Without `names`,
-    what is no number (strings, variants, resources) is left out. The tensors are on the CPU, and
-    writable in any case. Raises TENSOR_NOT_FOUND, UNSUPPORTED, and what `Client.open` does.
+    The keys are the tensors' names. If `names` is a mapping, the keys are its values. The function
+    `rename` maps the keys further, and leaves out those for which it returns None. Without `names`,
+    tensors that hold no numbers (strings, variants, resources) are left out. The tensors are on the
+    CPU and always writable. Raises TENSOR_NOT_FOUND, UNSUPPORTED, and as `Client.open`.
     """
     _want_writable(options)
     arrays = _frameworks.load(path, names, rename, _refusal, client, options)
@@ -122,14 +122,13 @@ def load_into(
 ) -> Report:
     """Gives parameters and buffers of a module their values, as `init_from_checkpoint` does.
 
-    On the CPU they lie in shared memory then, without a copy. They stay the objects that they
-    were, so that optimizers that have them already, hooks and tied weights go on working; only
-    those on the device `meta`, which cannot get memory, are replaced. Those on other devices are
-    copied there. Nothing is changed if an error is raised.
+    On the CPU they then lie in shared memory, without a copy. They stay the same objects, so
+    optimizers that already have them, hooks and tied weights keep working. Only those on the device
+    `meta`, which cannot get memory, are replaced; those on other devices are copied there. If an
+    error is raised, nothing has changed.
 
-    The map and the options are those of `resolve`. Returns what was assigned, skipped, not covered
-    and not used. Raises what `resolve` does, and ValueError if tied weights, which are one
-    parameter of two names, would get two tensors.
+    The map and the options are those of `resolve`. Returns the report. Raises as `resolve`, and
+    ValueError if tied weights, which are one parameter with two names, would get two tensors.
     """
     declared = _Declared(module, separator, permute)
     tensors, report = _resolve(path, assignment_map, declared, client, options)
@@ -157,7 +156,7 @@ def load_into(
 
 
 class _Declared:
-    """The variables of a trainer, with the names and shapes that they have for the map."""
+    """The variables of a trainer, with the names and shapes that the map sees."""
 
     def __init__(
         self, variables: Variables, separator: str | None, permute: Permute | None
@@ -166,7 +165,7 @@ class _Declared:
         self._permute = permute or {}
         # By the names that the user knows.
         self.values = _named(variables)
-        # From the names that the map knows to those.
+        # From the names that the map knows to the user's.
         self.names: dict[str, str] = {}
         for name in self.values:
             other = self.names.setdefault(self.translate(name), name)
@@ -194,7 +193,7 @@ class _Declared:
         return self._permute.get(self.names[name])
 
     def explained(self, error: WarmstartError) -> WarmstartError:
-        """The error, with what `permute` may have to be for variables of another shape."""
+        """Returns the error, with the `permute` that variables of another shape may need."""
         if error.reason != "SHAPE_MISMATCH":
             return error
         shapes = {
@@ -225,7 +224,7 @@ class _Declared:
         return problem
 
     def report(self, report: Report) -> Report:
-        """The report with the names that the user knows."""
+        """Returns the report with the names that the user knows."""
         names = self.names
         return report._replace(
             assigned={names[name]: tensor for name, tensor in report.assigned.items()},
@@ -269,9 +268,9 @@ class _Declared:
 
 
 def _named(variables: Variables) -> dict[str, Any]:
-    """Values with a dtype and a shape by name."""
+    """Yields values with a dtype and a shape, by name."""
     if isinstance(variables, torch.nn.Module):
-        # What else a module keeps in its state is no variable.
+        # A module's state also contains objects that are no variables.
         state = variables.state_dict(keep_vars=True).items()
         return {name: value for name, value in state if isinstance(value, torch.Tensor)}
     items = variables.items() if isinstance(variables, Mapping) else variables
@@ -279,7 +278,7 @@ def _named(variables: Variables) -> dict[str, Any]:
         named = dict((item.name, item) if isinstance(item, Variable) else item for item in items)
     except (TypeError, ValueError):
         named = None
-    # A tensor of two rows is taken for a pair, too.
+    # A tensor of two rows looks like a pair, too.
     if named is None or not all(isinstance(name, str) for name in named):
         raise TypeError(
             "variables: expected a module, its state_dict() or named_parameters(), or a mapping from "
@@ -315,11 +314,11 @@ def _resolve(
 
 def _want_writable(options: ResolveOptions) -> None:
     if not options.setdefault("writable", True):
-        raise ValueError("torch has no read-only tensors, so writable=False is not for it")
+        raise ValueError("writable: torch has no read-only tensors, so False is not allowed")
 
 
 def _type_of(dtype: str) -> Any:
-    """torch's type for a dtype, None if it has none."""
+    """Returns torch's type for a dtype; None if torch has none."""
     return getattr(torch, _dtypes.plain(dtype), None)
 
 
@@ -330,18 +329,18 @@ def _refusal(dtype: str) -> str | None:
 
 
 def _tensor(array: npt.NDArray[Any], dtype: str) -> torch.Tensor:
-    """A tensor in the memory of an array."""
+    """Returns a tensor in the memory of an array."""
     plain = array.view(np.ndarray)
     if plain.__array_interface__["data"][0] % plain.itemsize:
-        raise contradiction("a handle that is not aligned to its elements")
-    # torch takes only what numpy has by itself.
+        raise contradiction("a handle is not aligned to its elements")
+    # torch accepts only the types that numpy itself has.
     if plain.dtype.isbuiltin != 1:
         plain = plain.view(_CARRIERS.get(dtype, np.uint8))
     return torch.from_numpy(plain).view(_type_of(dtype))
 
 
 def _like(variable: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
-    """A parameter if the variable is one, in the memory of the tensor."""
+    """Returns a tensor in the same memory, as a parameter if the variable is one."""
     if isinstance(variable, torch.nn.Parameter):
         return torch.nn.Parameter(tensor, requires_grad=variable.requires_grad)
     return tensor

@@ -22,7 +22,7 @@ import WarmstartWire
     #expect(error?.code == .deadlineExceeded)
   }
 
-  @Test func `a daemon that does not come up is waited for until then`() throws {
+  @Test func `a call waits for a daemon that does not start until its deadline`() throws {
     let impostor = try Impostor { socket in
       var poll = Poll()
       poll.add(socket.descriptor, for: .hangUp)
@@ -33,7 +33,7 @@ import WarmstartWire
     #expect(impostor.failures() == [])
   }
 
-  @Test func `somebody is told, once, that the daemon does not answer`() throws {
+  @Test func `a person is told once that the daemon does not answer`() throws {
     let impostor = try Impostor { socket in
       var poll = Poll()
       poll.add(socket.descriptor, for: .hangUp)
@@ -48,7 +48,7 @@ import WarmstartWire
     #expect(impostor.failures() == [])
   }
 
-  @Test func `a daemon that answers at once is not complained of`() throws {
+  @Test func `nothing is printed about a daemon that answers at once`() throws {
     let impostor = try Impostor(ServedDaemon())
     let client = WarmstartClient.Client(socket: impostor.socketPath, label: "") {
       Issue.record("nobody waits")
@@ -57,7 +57,7 @@ import WarmstartWire
     #expect(try client.status(timeout: .seconds(20)).clientCount == 1)
   }
 
-  @Test func `connecting to a queue that is full ends then`() throws {
+  @Test func `connecting to a full queue ends at the deadline`() throws {
     let directory = try TemporaryDirectory()
     let path = directory.path + "/s"
     let listener = try Socket(listeningAt: FilePath(path), mode: 0o600, backlog: 1)
@@ -68,7 +68,9 @@ import WarmstartWire
     _ = (listener, waiting)
   }
 
-  @Test func `waiting for another thread's call ends then, and its answer comes all the same`()
+  @Test
+  func
+    `waiting for another thread's call ends at the deadline, and that call still gets its answer`()
     throws
   {
     let mayAnswer = Monitor(false)
@@ -92,7 +94,8 @@ import WarmstartWire
     #expect(answered.wait { $0 } == 1)
   }
 
-  @Test func `a daemon that sends replies without an end is given up then`() throws {
+  @Test func `the client gives up at the deadline on a daemon that never ends its replies`() throws
+  {
     let impostor = try Impostor { socket in
       let peer = Peer(socket)
       var files: [File] = []
@@ -107,7 +110,9 @@ import WarmstartWire
     #expect(impostor.failures() == [])
   }
 
-  @Test func `a daemon that does not read a long request is given up then`() throws {
+  @Test func `the client gives up at the deadline on a daemon that does not read a long request`()
+    throws
+  {
     let impostor = try Impostor { socket in
       var poll = Poll()
       poll.add(socket.descriptor, for: .hangUp)
@@ -122,7 +127,8 @@ import WarmstartWire
     #expect(impostor.failures() == [])
   }
 
-  @Test func `a checkpoint that ends while another thread calls does not wait, and is given back`()
+  @Test
+  func `a checkpoint that ends during another thread's call does not wait, and is given back`()
     throws
   {
     let daemon = try ServedDaemon()

@@ -18,7 +18,7 @@ import WarmstartTestSupport
     daemon = try RunningDaemon()
   }
 
-  @Test func `the corpus is there`() throws {
+  @Test func `the corpus is complete`() throws {
     let golden = try Golden.load()
     #expect(Self.checkpoints.count == 23)
     #expect(golden.checkpoints.values.reduce(0) { $0 + $1.tensors.count } == 10_278)

@@ -45,7 +45,7 @@ import WarmstartTestSupport
   ]
 
   @Test(arguments: golden)
-  func `paths are those of TensorFlow's keys, and all tensors are somebody's`(
+  func `paths are those of TensorFlow's keys, and every tensor belongs to an object`(
     _ path: String
   ) throws {
     let checkpoint = try client.open(Golden.path(path))
@@ -83,7 +83,7 @@ import WarmstartTestSupport
     #expect(objects[2].attributes.first?.dtype == nil)
   }
 
-  @Test func `an optimizer's slot variables are told with the variables they are for`() throws {
+  @Test func `an optimizer's slot variables are listed with their variables`() throws {
     let objects = try client.open(Golden.path("tf2_slots/s")).objects()
     let optimizer = try #require(objects.first { !$0.slotVariables.isEmpty })
     #expect(optimizer.path == "optimizer")
@@ -96,7 +96,7 @@ import WarmstartTestSupport
     #expect(objects[slot.object].attributes.map(\.fullName) == ["layer/weights/Momentum"])
   }
 
-  @Test func `variables of a Keras model are found by their names as by their keys`() throws {
+  @Test func `variables of a Keras model are found by name as well as by key`() throws {
     let checkpoint = try client.open(Golden.path("tf2_keras/k"))
     let kernel = Variable("m/kernel", dtype: .float32, shape: [4, 3])
     let bias = Variable("m/bias", dtype: .float32, shape: [3])
@@ -124,7 +124,7 @@ import WarmstartTestSupport
     #expect(error?.reason == "TENSOR_NOT_FOUND")
   }
 
-  @Test func `partitions take their part of a tensor found by name`() throws {
+  @Test func `a partition takes its part of a tensor that was found by name`() throws {
     let variables = try Partitioner.fixedSize(shards: 2).partitions(
       of: "m", dtype: .float32, shape: [4, 3])
     let resolved = try client.resolve(
@@ -136,7 +136,7 @@ import WarmstartTestSupport
     #expect(resolved.tensors.flatMap(\.array) == whole["w"]?.array)
   }
 
-  @Test func `names that several unnamed variables have are refused`() throws {
+  @Test func `a name that several unnamed variables share is refused`() throws {
     let checkpoint = try client.open(Golden.path("tf2_object/ckpt-1"))
     let error = refusal {
       _ = try checkpoint.resolve(
@@ -208,7 +208,7 @@ import WarmstartTestSupport
         + objects.joined(separator: ",") + "]}\n")
   }
 
-  @Test func `warmstartctl resolves by names if asked to, and not otherwise`() throws {
+  @Test func `warmstartctl resolves by names only with the option`() throws {
     let file = daemon.directory.appending(path: "variables.json").path(percentEncoded: false)
     try #"{"variables": [{"name": "w", "dtype": "float32", "shape": [2]}]}"#.write(
       toFile: file, atomically: false, encoding: .utf8)
@@ -265,7 +265,7 @@ import WarmstartTestSupport
   ]
 
   @Test(arguments: hostile.keys.sorted())
-  func `what is no graph is refused, and the tensors are there all the same`(
+  func `bytes that are no graph are refused, and the tensors can still be read`(
     _ name: String
   ) throws {
     let checkpoint = try open(try #require(Self.hostile[name]), ["a"])
@@ -286,7 +286,9 @@ import WarmstartTestSupport
       ).tensors.count == 1)
   }
 
-  @Test func `names of one tensor of many axes are refused for what they would take`() throws {
+  @Test func `many names of a tensor of many axes are refused for the memory they would take`()
+    throws
+  {
     var object = Object()
     for number in 0..<2000 { object = object.attribute("", "\(number)", "k") }
     var writer = BundleWriter()
@@ -299,7 +301,7 @@ import WarmstartTestSupport
     #expect(error?.message.contains("axes in all") == true)
   }
 
-  @Test func `a graph that is no string, or several, is refused`() throws {
+  @Test func `a graph that is not one string is refused`() throws {
     var writer = BundleWriter()
     writer.add(ObjectGraphWriter.key, dtype: 1, [], Fixture.floats(1))
     let directory = daemon.directory.path(percentEncoded: false)
@@ -351,7 +353,7 @@ import WarmstartTestSupport
     #expect(objects[2].attributes.map(\.key) == [Name("lost" + Self.value)])
   }
 
-  @Test func `a graph of many replies comes whole`() throws {
+  @Test func `a graph sent in many replies arrives whole`() throws {
     let count = 30_000
     var root = Object()
     var variables: [Object] = []

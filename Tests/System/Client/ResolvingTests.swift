@@ -35,7 +35,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: [0, 1, 64, 4096])
-  func `bytes are aligned as asked`(_ alignment: Int) throws {
+  func `bytes have the requested alignment`(_ alignment: Int) throws {
     for (name, shape) in [("a", [64, 32]), ("odd", [4]), ("cut", [64, 32])] as [(Name, Shape)] {
       let tensor = try resolve(name, shape) { $0.alignment = alignment }
       #expect(tensor.alignment >= max(4, alignment))
@@ -46,7 +46,7 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `a plan says what a tensor would be, and has no bytes`() throws {
+  @Test func `a plan describes tensors and has no bytes`() throws {
     let tensor = try resolve("cut", [64, 32]) { ($0.planOnly, $0.copyOnWrite) = (true, true) }
     #expect(tensor.region.kind == .planned)
     #expect(tensor.shape == [64, 32] && tensor.byteCount == 8192 && tensor.tensor == "cut")
@@ -59,14 +59,14 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: [3, 8192, 65, -1, .max])
-  func `an alignment that cannot be had is refused`(_ alignment: Int) {
+  func `an impossible alignment is refused`(_ alignment: Int) {
     let error = #expect(throws: WarmstartError.self) {
       try resolve("a", [64, 32]) { $0.alignment = alignment }
     }
     #expect(error?.reason == "INVALID_REQUEST")
   }
 
-  @Test func `sealed bytes are never a file's`() throws {
+  @Test func `sealed bytes never come from a mapped file`() throws {
     let tensor = try resolve("a", [64, 32]) { $0.sealed = true }
     #expect(tensor.region.kind == .arena)
     #expect(tensor.region.stability == "sealed")
@@ -76,7 +76,7 @@ import WarmstartTestSupport
     #expect(tensor.array == Fixture.floats(2048))
   }
 
-  @Test func `a client that takes strides gets the file's bytes`() throws {
+  @Test func `a client that accepts strides gets the file's bytes`() throws {
     let variables = try Partitioner.fixedSize(shards: 2, axis: 1)
       .partitions(of: "w", dtype: .float32, shape: [64, 32])
     var options = Resolved.Options()
@@ -121,7 +121,7 @@ import WarmstartTestSupport
   // MARK: Writing
 
   @Test(arguments: ["a", "cut"] as [Name])
-  func `what a client writes to its copy is seen by nobody else`(_ name: Name) throws {
+  func `no other client sees what a client writes to its copy`(_ name: Name) throws {
     let shared = try resolve(name, [64, 32])
     let mine = try resolve(name, [64, 32]) { $0.copyOnWrite = true }
     let other = try resolve(name, [64, 32]) { $0.copyOnWrite = true }
@@ -159,7 +159,7 @@ import WarmstartTestSupport
 
   // MARK: Maps
 
-  @Test func `missing tensors are skipped only if asked, unused pairs are told`() throws {
+  @Test func `missing tensors are skipped only on request, and unused pairs are reported`() throws {
     let variables = [
       Variable("dense/x", dtype: .int32, shape: [3]),
       Variable("dense/y", dtype: .int32, shape: [3]),
@@ -181,7 +181,7 @@ import WarmstartTestSupport
     #expect(resolved["dense/y"] == nil)
   }
 
-  @Test func `nothing is granted if anything is wrong`() throws {
+  @Test func `nothing is granted if the map has any problem`() throws {
     let variables = [
       Variable("p", dtype: .float32, shape: [4], isInStore: false),
       Variable("q", dtype: .float32, shape: [5], isInStore: false),
@@ -217,7 +217,7 @@ import WarmstartTestSupport
     #expect(try client.status().leaseCount == 1)
   }
 
-  @Test func `axes are counted from 0 in whatever is resolved or listed`() throws {
+  @Test func `axes count from 0 in results and lists`() throws {
     let variables = [
       Variable("x", dtype: .float32, shape: [64, 32]),
       Variable("y", dtype: .float32, shape: [64, 32]),
@@ -227,7 +227,7 @@ import WarmstartTestSupport
     for tensor in try checkpoint.list() { #expect(tensor.shape.lengths.startIndex == 0) }
   }
 
-  @Test func `every variable that got bytes is found by its name, and no other`() throws {
+  @Test func `exactly the variables that got bytes are found by name`() throws {
     let parts = try Partitioner.fixedSize(shards: 4).partitions(
       of: "w", dtype: .float32, shape: [64, 32])
     let variables =
@@ -247,7 +247,7 @@ import WarmstartTestSupport
 
   // MARK: In one call
 
-  @Test func `a path is opened and resolved in one call, and the lease is the result's`() throws {
+  @Test func `one call opens and resolves a path, and its result holds the lease`() throws {
     let client = Client(socket: daemon.socketPath, label: "one call")
     let observer = Client(socket: daemon.socketPath)
     let (map, variables) = Fixture.whole("a", [64, 32])
@@ -266,7 +266,7 @@ import WarmstartTestSupport
     #expect(tensor.array == Fixture.floats(2048))
   }
 
-  @Test func `the status knows a checkpoint by its path from the root`() throws {
+  @Test func `the status shows a checkpoint's absolute path`() throws {
     let here = FileManager.default.currentDirectoryPath
     let up = String(repeating: "../", count: here.split(separator: "/").count)
     let path = up + bundle.prefix.dropFirst()
@@ -277,7 +277,7 @@ import WarmstartTestSupport
     #expect(status.checkpoints.map(\.label) == ["\(here)/\(path)"])
   }
 
-  @Test func `a resolve that fails in one call keeps no lease`() throws {
+  @Test func `a failed call that opened and resolved keeps no lease`() throws {
     let client = Client(socket: daemon.socketPath)
     let (map, variables) = Fixture.whole("gone", [4])
     for _ in 0..<3 {
@@ -293,7 +293,7 @@ import WarmstartTestSupport
     #expect(try client.status().leaseCount == 1)
   }
 
-  @Test func `what one call opens is resolved again by its handle`() throws {
+  @Test func `a checkpoint that one call opened is resolved again by its handle`() throws {
     let client = Client(socket: daemon.socketPath)
     let (map, variables) = Fixture.whole("odd", [4])
     let first = try client.resolve(bundle.prefix, assigning: map, to: variables)
@@ -341,7 +341,7 @@ import WarmstartTestSupport
       try client.resolve(bundle.prefix, assigning: ["/": "/"], to: variables).tensors.count == 200)
   }
 
-  @Test func `a small tensor at the end of a 100 GiB file is read alone`() throws {
+  @Test func `only a small tensor at the end of a 100 GiB file is read`() throws {
     var writer = BundleWriter()
     writer.add("near", dtype: 1, [4], floatsAt(0))
     writer.skip(100 << 30)

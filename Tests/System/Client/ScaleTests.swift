@@ -33,7 +33,7 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `thousands of tensors are listed and resolved, in whatever order`() throws {
+  @Test func `thousands of tensors are listed and resolved, in any order`() throws {
     let count = 20_000
     let bundle = try LargeCheckpoints.many(count, to: directory.path)
     let checkpoint = try client.open(bundle.prefix)
@@ -56,7 +56,7 @@ import WarmstartTestSupport
     #expect(Set(resolved.tensors.map(\.region.id)).count == 200)
   }
 
-  @Test func `a tensor of more slices than a frame takes is listed whole`() throws {
+  @Test func `a tensor with more slices than fit a frame is listed whole`() throws {
     var writer = BundleWriter()
     let count = 130_000
     writer.add("x", dtype: 4, [1], [0])
@@ -85,7 +85,7 @@ import WarmstartTestSupport
     #expect(said.split(separator: "\"variable\"").count == 401)
   }
 
-  @Test func `the far end of 100 GiB is resolved without reading what lies before`() throws {
+  @Test func `the far end of 100 GiB is resolved without reading the bytes before it`() throws {
     let bundle = try LargeCheckpoints.sparse(to: directory.path)
     let checkpoint = try client.open(bundle.prefix)
     let before = try byteCountRead()
@@ -104,7 +104,7 @@ import WarmstartTestSupport
   }
 
   @Test(.disabled(if: ProcessMemory.isSanitized, "sanitizers take memory for each byte"))
-  func `a large checkpoint's memory returns when nobody holds it`() throws {
+  func `a large checkpoint's memory is freed when its last lease ends`() throws {
     let count = 50_000
     let bundle = try LargeCheckpoints.many(count, to: directory.path)
     let before = try privateByteCount()

@@ -96,7 +96,7 @@ import WarmstartTestSupport
   // MARK: Ends
 
   @Test(arguments: [false, true])
-  func `after a restart mappings are readable and calls work by themselves`(killing: Bool) throws {
+  func `after a restart mappings stay readable and the next call reconnects`(killing: Bool) throws {
     let daemon = try RestartableDaemon()
     let bundle = try Fixture.writer.write(to: daemon.directory.path)
     let client = Client(socket: daemon.socketPath)
@@ -117,7 +117,7 @@ import WarmstartTestSupport
     #expect(try client.status().leaseCount == 1)
   }
 
-  @Test func `a daemon restarted between two calls is not noticed at all`() throws {
+  @Test func `a client does not notice that the daemon restarted between two calls`() throws {
     let daemon = try RestartableDaemon()
     let bundle = try Fixture.writer.write(to: daemon.directory.path)
     let client = Client(socket: daemon.socketPath)
@@ -165,7 +165,8 @@ import WarmstartTestSupport
     )
   }
 
-  @Test func `a call whose time is up fails with DEADLINE, and the next one works`() throws {
+  @Test func `a call that exceeds its timeout fails with DEADLINE, and the next one works`() throws
+  {
     let daemon = try RunningDaemon()
     let bundle = try Fixture.slow.write(to: daemon.directory.path(percentEncoded: false))
     let client = Client(socket: daemon.socketPath)
@@ -228,7 +229,7 @@ import WarmstartTestSupport
 
   // MARK: Hostile ones
 
-  @Test func `an index of absurd numbers is refused or listed, and the daemon lives on`() throws {
+  @Test func `an index with absurd numbers is refused or listed, and the daemon survives`() throws {
     let daemon = try RunningDaemon()
     let directory = daemon.directory.path(percentEncoded: false)
     for number in [-8, Int.min, Int.max, 1 << 62, -(1 << 62)] {

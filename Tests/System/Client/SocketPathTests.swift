@@ -7,7 +7,7 @@ import WarmstartTestSupport
 /// The groups that the units let connect are those that a refused user is told of.
 @Suite struct SocketPathTests {
   @Test(arguments: ["warmstartd.socket", "warmstart-admin.socket"])
-  func `the client knows whom each unit lets connect`(unit: String) throws {
+  func `the client knows which group each unit lets connect`(unit: String) throws {
     let text = try String(contentsOfFile: Golden.path("../../../systemd/\(unit)"), encoding: .utf8)
     func value(_ key: String) -> String? {
       text.split(separator: "\n").first { $0.hasPrefix("\(key)=") }
@@ -18,7 +18,7 @@ import WarmstartTestSupport
     #expect(SocketPath.group(of: path) != nil)
   }
 
-  @Test func `who may connect elsewhere is not known`() {
+  @Test func `the client names no group for other sockets`() {
     #expect(SocketPath.group(of: "/tmp/s") == nil)
   }
 }

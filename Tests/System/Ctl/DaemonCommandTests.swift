@@ -6,7 +6,7 @@ import WarmstartTestSupport
 
 /// What `warmstartd` says on its command line.
 @Suite struct DaemonCommandTests {
-  @Test func `a socket's path that leads to something else is said to`() throws {
+  @Test func `a path that is not a socket's is reported`() throws {
     let directory = try TemporaryDirectory()
     let file = FilePath("\(directory.path)/file")
     _ = try File(creatingNew: file)
@@ -35,7 +35,7 @@ import WarmstartTestSupport
     (["--socket="], "--socket needs a path, not an empty one"),
     (["--budget", "x"], "--budget needs a number of bytes such as 8G, not x"),
   ])
-  func `a wrong command line is said in a line`(arguments: [String], message: String) throws {
+  func `a wrong command line is reported in one line`(arguments: [String], message: String) throws {
     let command = try Command("warmstartd", arguments)
     #expect(command.status == 64)
     #expect(command.errors == "warmstartd: \(message) (warmstartd --help says more)\n")
@@ -56,7 +56,7 @@ import WarmstartTestSupport
     return log.split(separator: "\n").map { String($0.trimmingPrefix("warmstartd: ")) }
   }
 
-  @Test func `the daemon says how it was started, and that it stopped`() throws {
+  @Test func `the daemon logs how it was started and that it stopped`() throws {
     let directory = try TemporaryDirectory()
     let socket = "\(directory.path)/s"
     let lines = try logged("--max-connections 7 --budget 1G --linger 5", at: socket)
@@ -72,7 +72,7 @@ import WarmstartTestSupport
 
   // A sanitizer takes more than any limit that says something.
   @Test(.disabled(if: ProcessMemory.isSanitized))
-  func `the budget is half of what the daemon may use, and more is warned of`() throws {
+  func `the budget is half of what the daemon may use, and a larger one draws a warning`() throws {
     let directory = try TemporaryDirectory()
     let limit = "ulimit -d 1048576"
     let half = try logged("", after: limit, at: "\(directory.path)/half")
@@ -89,7 +89,7 @@ import WarmstartTestSupport
     #expect(more[1].contains(", 1025 MiB for arenas and indexes,"))
   }
 
-  @Test func `a daemon whose log nobody reads answers, and stops when it is told to`() throws {
+  @Test func `a daemon with an unread log still answers, and stops on SIGTERM`() throws {
     let directory = try TemporaryDirectory()
     let (socket, log) = ("\(directory.path)/s", "\(directory.path)/log")
     // A pipe that the shell keeps open and fills before the daemon has it.

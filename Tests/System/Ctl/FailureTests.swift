@@ -7,7 +7,7 @@ import WarmstartTensorModel
 @Suite struct FailureTests {
   private let problems = (0..<30).map { Problem(.pairUnused, "pair \($0)") }
 
-  @Test func `a script is given the number of problems, also of those not described`() {
+  @Test func `a script gets the number of all problems, described or not`() {
     let line = Failure(Array(problems.prefix(1)), count: 100_000).json.line
     #expect(
       line == #"{"error":{"code":"INVALID_ARGUMENT","reason":"PAIR_UNUSED","message":"pair 0","#
@@ -15,7 +15,7 @@ import WarmstartTensorModel
         + "\n")
   }
 
-  @Test func `people are shown the first problems, and how many there are`() {
+  @Test func `people see the first problems and the number of all`() {
     let lines = Failure(problems, count: 100_000).text.split(separator: "\n")
     #expect(lines.first == "warmstartctl: INVALID_ARGUMENT (PAIR_UNUSED): pair 0")
     #expect(lines.count == 22)
@@ -23,7 +23,7 @@ import WarmstartTensorModel
     #expect(lines.last == "  … 100000 problems in all")
   }
 
-  @Test func `people are shown no number where all problems are shown`() {
+  @Test func `people see no number if they see every problem`() {
     let text = Failure(Array(problems.prefix(2)), count: 2).text
     #expect(text == "warmstartctl: INVALID_ARGUMENT (PAIR_UNUSED): pair 0\n  pair 1\n")
   }

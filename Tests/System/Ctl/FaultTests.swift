@@ -22,7 +22,7 @@ import WarmstartTensorModel
     try problems(text) { _ = try VariablesFile.read($0) }.messages
   }
 
-  @Test func `all that is wrong with variables is said, by their names and in order`() throws {
+  @Test func `all problems of variables are reported in order, by the variables' names`() throws {
     let text = #"""
       {"variables": [
         {"shape": [2], "name": "öl/w", "dtype": "flaot32", "partitons": [2]},
@@ -56,7 +56,7 @@ import WarmstartTensorModel
       ])
   }
 
-  @Test func `all that is wrong with a map is said, in order`() throws {
+  @Test func `all problems of a map are reported in order`() throws {
     let text = #"""
       [["a", {"variabel": "w"}],
        ["b"],
@@ -74,7 +74,7 @@ import WarmstartTensorModel
       ])
   }
 
-  @Test func `a variable that is declared twice is said, and where it was before`() throws {
+  @Test func `a variable declared twice is reported with its first place`() throws {
     let text = #"""
       {"variables": [
         {"name": "w", "dtype": "bool", "shape": []},
@@ -101,25 +101,25 @@ import WarmstartTensorModel
     ("double", "float64"), ("bf16", "bfloat16"), ("half", "float16"), ("str", "string"),
     ("float8_e4m3", "float8_e4m3fn"), ("boolean", "bool"),
   ])
-  func `a dtype that is spelled otherwise elsewhere is recognized`(text: String, name: String) {
+  func `another program's name of a dtype gets the right suggestion`(text: String, name: String) {
     #expect(DTypeName(text).fault == "unknown dtype \"\(text)\"; did you mean \(name)?")
   }
 
   @Test(arguments: ["float32_ref", "<dtype: 'float32_ref'>", "DT_FLOAT_REF", "tf.float32_ref"])
-  func `a reference dtype is said to be one`(text: String) {
+  func `a reference dtype is reported as one`(text: String) {
     #expect(
       DTypeName(text).fault
         == "\"\(text)\" is TensorFlow 1's reference form of float32: write float32")
   }
 
   @Test(arguments: ["", "'", "categorical", "_ref", "dt_"])
-  func `no dtype is made up for a name that is like none`(text: String) {
+  func `a name that resembles no dtype gets no suggestion`(text: String) {
     #expect(
       DTypeName(text).fault
-        == "unknown dtype \"\(text)\", expected a name of TensorFlow's such as float32")
+        == "unknown dtype \"\(text)\", expected one of TensorFlow's names, such as float32")
   }
 
-  @Test func `of very many problems the first are said, and their number`() throws {
+  @Test func `of very many problems the first are reported, and the number of all`() throws {
     let text =
       "{\"variables\": [" + Array(repeating: "7", count: 5000).joined(separator: ",") + "]}"
     let (messages, count) = try problems(text) { _ = try VariablesFile.read($0) }
@@ -134,7 +134,7 @@ import WarmstartTensorModel
     ("[True]", "1:2: expected a value, not True; did you mean true?"),
     ("[1, None]", "1:5: expected a value, not None; did you mean null?"),
   ])
-  func `Python's spelling is not JSON's`(text: String, message: String) throws {
+  func `Python's spelling is reported with JSON's`(text: String, message: String) throws {
     #expect(try problems(inVariables: text) == [message])
   }
 }

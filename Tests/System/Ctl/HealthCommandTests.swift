@@ -14,14 +14,17 @@ import WarmstartTestSupport
     #expect(json.output == #"{"status":"SERVING"}"# + "\n")
   }
 
-  @Test func `no daemon is not healthy`() throws {
+  @Test func `health fails without a daemon`() throws {
     let directory = try TemporaryDirectory()
     let command = try Command("warmstartctl", ["--socket", directory.path + "/s", "health"])
     #expect(command.status == 1)
     #expect(command.errors.hasPrefix("warmstartctl: UNAVAILABLE (CONNECTION): no daemon listens"))
   }
 
-  @Test func `a daemon that does not answer is given up, and nobody is told but a person`() throws {
+  @Test
+  func `health gives up on a daemon that does not answer, and only a terminal shows the wait`()
+    throws
+  {
     let directory = try TemporaryDirectory()
     let path = directory.path + "/s"
     let listener = try Socket(listeningAt: FilePath(path), mode: 0o600)
@@ -36,7 +39,7 @@ import WarmstartTestSupport
     _ = listener
   }
 
-  @Test func `a script learns when a full daemon is worth asking again`() throws {
+  @Test func `a script learns when to ask a full daemon again`() throws {
     let daemon = try RunningDaemon(["--max-connections", "1"])
     var holders: [Socket] = []
     var command: Command

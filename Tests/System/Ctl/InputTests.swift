@@ -54,11 +54,11 @@ private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"vari
       (
         #"{"a":{"scope":"b"}}"#, "1:7: a.scope: unknown field, expected variable, variables"
       ),
-      (#"{"a":"b","a":"c"}"#, "1:10: a: the key is there twice; a list of pairs may have it twice"),
+      (#"{"a":"b","a":"c"}"#, "1:10: a: the key occurs twice, which only a list of pairs allows"),
       (#"[["a",{"variable":"b","variable":"c"}]]"#, "1:7: [0][1]: " + aTarget),
       ("[\n", "2:1: expected a value"),
     ])
-  func `what is wrong with a map is said with its place`(text: String, message: String) throws {
+  func `problems of a map are reported with their places`(text: String, message: String) throws {
     try withFile(text) { path in
       let failure = #expect(throws: Failure.self) { try MapFile.read(path) }
       #expect(failure?.message == "\(path):\(message)")
@@ -66,7 +66,7 @@ private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"vari
     }
   }
 
-  @Test func `variables are declared, cut or given as slices`() throws {
+  @Test func `variables are declared whole, in partitions or as slices`() throws {
     let text = #"""
       {"variables": [
         {"name": "v", "dtype": "bfloat16", "shape": [null, -1, 3], "store": false},
@@ -118,17 +118,17 @@ private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"vari
         #"{"variables":[{"name":"","dtype":"bool","shape":[1]}]}"#,
         "1:15: variables[0]: expected a name, not an empty one"
       ),
-      (#"{"variables":[],"variables":[]}"#, "1:17: variables: the field is there twice"),
+      (#"{"variables":[],"variables":[]}"#, "1:17: variables: the field occurs twice"),
       (
         #"{"variables":[{"name":"a","name":"b","dtype":"bool","shape":[1]}]}"#,
-        "1:27: variable a: name: the field is there twice"
+        "1:27: variable a: name: the field occurs twice"
       ),
       (
         #"{"variables":[{"name":"a","dtype":"bool","shape":[1],"slice":{"full_name":"b"}}]}"#,
         "1:62: variable a: slice: lacks full_shape"
       ),
     ])
-  func `what is wrong with variables is said with its place`(
+  func `problems of variables are reported with their places`(
     text: String, message: String
   ) throws {
     try withFile(text) { path in
@@ -137,7 +137,7 @@ private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"vari
     }
   }
 
-  @Test func `a file that is not there is an invalid request`() {
+  @Test func `a missing file is an invalid request`() {
     let failure = #expect(throws: Failure.self) { try MapFile.read("/nonexistent") }
     #expect(failure?.reason == "INVALID_REQUEST")
   }

@@ -20,7 +20,7 @@ private func read(_ text: String) throws -> JSON {
 }
 
 @Suite struct JSONTests {
-  @Test func `values come out as they went in, on one line`() throws {
+  @Test func `values are written as they were read, on one line`() throws {
     let text = #"{"b":[1,-2.5e3,"x"],"a":{},"":[],"t":true,"n":null,"b":"twice"}"#
     #expect(try read(text).line == text + "\n")
   }
@@ -30,7 +30,7 @@ private func read(_ text: String) throws -> JSON {
     #expect(value.line == #"{"a":[1,2]}"# + "\n")
   }
 
-  @Test func `escapes are characters, and what must be is escaped again`() throws {
+  @Test func `escapes are read as characters, and escaped again where JSON requires it`() throws {
     let value = try read(#""\u00e9\ud83d\ude00\/\"\\\b\f\n\r\t\u001b""#)
     guard case .text(let text) = value else {
       Issue.record("not a string")
@@ -47,7 +47,7 @@ private func read(_ text: String) throws -> JSON {
     ("\u{2060}\u{2065}\u{2069}", #"\u2060\u2065\u2069"#), ("\u{feff}", #"\ufeff"#),
     ("\u{e0041}", #"\udb40\udc41"#), ("é 😀 ←", "é 😀 ←"),
   ])
-  func `what changes how a line is shown is escaped wherever it stands`(
+  func `characters that change how a line is shown are escaped everywhere`(
     text: String, escaped: String
   ) throws {
     let name = JSON.name(Name(text))
@@ -79,7 +79,7 @@ private func read(_ text: String) throws -> JSON {
   @Test(arguments: [
     "02", "-", "-01", "1.", "1.e5", "1e", "1e+", "1-2", "0x10", "1a", "--1", "00", "1.2.3", "1e5.5",
   ])
-  func `a number of another form than JSON's is refused`(text: String) {
+  func `a number that is not in JSON's form is refused`(text: String) {
     let fault = #expect(throws: JSONReader.Fault.self) { try read("[\(text)]") }
     #expect(fault?.message == "expected a value, not \(text)")
     #expect(fault?.place.column == 2)
@@ -105,13 +105,13 @@ private func read(_ text: String) throws -> JSON {
     ("[\n1,\n}", 3, 1), ("[1 2]", 1, 4), ("{\"é\": x}", 1, 7), ("", 1, 1), ("[\n", 2, 1),
     ("\"a\" \"b\"", 1, 5), ("{\"a\": True}", 1, 7),
   ])
-  func `a mistake is said with its line and column`(text: String, line: Int, column: Int) {
+  func `a mistake is reported with its line and column`(text: String, line: Int, column: Int) {
     let fault = #expect(throws: JSONReader.Fault.self) { try read(text) }
     #expect(fault?.place.line == line)
     #expect(fault?.place.column == column)
   }
 
-  @Test func `a value knows where it begins`() throws {
+  @Test func `a value has the offset at which it begins`() throws {
     let value = try JSONReader.read(Array(" {\"a\": [1, \"x\"],\n \"b\":null}".utf8))
     guard case .object(let fields) = value.content, case .list(let list) = fields[0].value.content
     else {

@@ -37,7 +37,7 @@ import WarmstartTestSupport
   @Test(arguments: [
     "v2_slices_incomplete/t", "v2_partitioned/model.ckpt-7", "v1_partitioned/model",
   ])
-  func `a checkpoint whose stored slices are sound is sound`(_ golden: String) throws {
+  func `a checkpoint passes if its stored slices are sound`(_ golden: String) throws {
     let command = try verify(Golden.path(golden))
     #expect(command.status == 0, "\(command.errors)")
     #expect(command.errors.isEmpty)
@@ -81,7 +81,7 @@ import WarmstartTestSupport
     #expect(outside.errors.contains("stored slice 3,2 does not lie in the tensor"))
   }
 
-  @Test func `a V1 table that the names of the others announce is missing`() throws {
+  @Test func `a V1 table that the names of the others announce is reported as missing`() throws {
     let directory = try TemporaryDirectory()
     let table = "\(directory.path)/model-00001-of-00002"
     try FileManager.default.copyItem(
@@ -102,27 +102,29 @@ import WarmstartTestSupport
     ("", "the path of the daemon's socket is empty"),
     ("/nowhere/s", "no daemon listens at /nowhere/s (is warmstartd started?)"),
   ])
-  func `a socket that nobody listens on is said to`(socket: String, message: String) throws {
+  func `a socket without a daemon is reported`(socket: String, message: String) throws {
     let command = try Command("warmstartctl", ["status", "--socket", socket])
     #expect(command.errors == "warmstartctl: UNAVAILABLE (CONNECTION): \(message)\n")
     #expect(command.status == 1)
   }
 
   @Test(arguments: [
-    (["statu"], "'statu', only list, resolve, status, health; did you mean status?"),
-    (["--socket", "list", "bogus"], "'bogus', only list, resolve, status, health\n"),
-    (["lost", "a", "--json"], "'lost', only list, resolve, status, health; did you mean list?"),
+    (["statu"], "'statu', expected list, resolve, status, health; did you mean status?"),
+    (["--socket", "list", "bogus"], "'bogus', expected list, resolve, status, health\n"),
+    (
+      ["lost", "a", "--json"], "'lost', expected list, resolve, status, health; did you mean list?"
+    ),
   ])
-  func `a subcommand that is none is said with those that are`(
+  func `an unknown subcommand is reported with the known ones`(
     arguments: [String], message: String
   ) throws {
     let command = try Command("warmstartctl", arguments)
     #expect(command.status == 64)
-    #expect(command.errors.hasPrefix("Error: there is no subcommand \(message)"))
+    #expect(command.errors.hasPrefix("Error: unknown subcommand \(message)"))
   }
 
   @Test(arguments: [["list"], ["--bogus"], ["help", "bogus"], ["--socket"], ["status", "x"]])
-  func `other mistakes are not taken for a subcommand`(arguments: [String]) throws {
+  func `other mistakes are not reported as an unknown subcommand`(arguments: [String]) throws {
     let command = try Command("warmstartctl", arguments)
     #expect(!command.errors.contains("subcommand '"))
   }

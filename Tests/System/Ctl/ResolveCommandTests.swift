@@ -44,7 +44,7 @@ import WarmstartTestSupport
     #expect(files.sorted() == ["0-v.npy", "notes"])
   }
 
-  @Test func `a tensor of a missing V1 table is not found, and the table is named`() throws {
+  @Test func `a tensor in a missing V1 table is not found, and the error names the table`() throws {
     try FileManager.default.copyItem(
       atPath: Golden.path("v1_sharded/model-00001-of-00002"),
       toPath: "\(directory.path)/model-00001-of-00002")
@@ -62,7 +62,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: [SIGHUP, SIGINT, SIGTERM])
-  func `a signal leaves no part of a file`(signal: CInt) throws {
+  func `after a signal no part of a file stays`(signal: CInt) throws {
     let byteCount = 1 << 30
     var writer = BundleWriter()
     writer.addZeros("t", dtype: 4, [byteCount])
@@ -79,7 +79,7 @@ import WarmstartTestSupport
     #expect(files == [])
   }
 
-  @Test func `a file larger than is allowed is an error, and leaves no part`() throws {
+  @Test func `a file beyond the size limit is an error, and no part of it stays`() throws {
     // A sanitizer's own files would be too large.
     if ProcessMemory.isSanitized { return }
     var writer = BundleWriter()
@@ -93,7 +93,9 @@ import WarmstartTestSupport
     #expect(files == [])
   }
 
-  @Test func `a file that is truncated while it is written is said, and leaves no part`() throws {
+  @Test func `a checkpoint truncated during the write is reported, and no part of the file stays`()
+    throws
+  {
     let byteCount = 1 << 30
     var writer = BundleWriter()
     writer.addZeros("t", dtype: 4, [byteCount])

@@ -35,7 +35,7 @@ import WarmstartTestSupport
         + pairs.flatMap { ["--assign", $0] } + options)
   }
 
-  @Test func `a map that assigns nothing ends with 1, or is reported if that is accepted`() throws {
+  @Test func `a map that assigns nothing exits with 1, or is reported with --lenient`() throws {
     let strict = try resolve(["bert/=studnet/"])
     #expect(strict.status == 1)
     #expect(
@@ -59,7 +59,7 @@ import WarmstartTestSupport
         """))
   }
 
-  @Test func `what was skipped is reported with both shapes, and counted`() throws {
+  @Test func `skipped variables are reported with both shapes, and counted`() throws {
     let options = ["--skip-missing", "--skip-mismatched"]
     let command = try resolve(["bert/=student/"], options)
     #expect(
@@ -82,7 +82,7 @@ import WarmstartTestSupport
     #expect(line.contains(#""declared_count":4"#))
   }
 
-  @Test func `a dry run says what would be assigned, without places`() throws {
+  @Test func `a dry run reports what would be assigned, without places`() throws {
     let options = ["--skip-missing", "--skip-mismatched", "--dry-run"]
     let command = try resolve(["bert/=student/"], options)
     #expect(
@@ -105,7 +105,7 @@ import WarmstartTestSupport
     #expect(try resolve(["bert/=student/"], options + ["--output", "new"]).status == 64)
   }
 
-  @Test func `variables that no pair covers are refused if all are required`() throws {
+  @Test func `uncovered variables are refused with --require-all`() throws {
     let options = ["--skip-missing", "--skip-mismatched", "--require-all"]
     let command = try resolve(["bert/=student/"], options)
     #expect(command.status == 1)

@@ -43,7 +43,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: Abuse.allCases)
-  func `abuse is refused, leaves nothing and harms nobody`(_ abuse: Abuse) throws {
+  func `abuse is refused, leaks nothing and harms no other client`(_ abuse: Abuse) throws {
     // Threads that wait for the next connection stay; then there are as many as ever.
     try meetEverybody()
     // The listener, what the main loop waits for, and one client with its checkpoint.

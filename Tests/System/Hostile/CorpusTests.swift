@@ -155,7 +155,7 @@ struct HostileMap: Sendable, CustomTestStringConvertible {
   }
 
   @Test(arguments: ["sound", "v1-sound"])
-  func `the corpus is there, and what it was made from is sound`(_ name: String) throws {
+  func `the corpus is complete, and its sound originals are sound`(_ name: String) throws {
     #expect(HostileCheckpoint.all.count > 150)
     #expect(OddCheckpoint.all.count > 15)
     #expect(HostileMap.all.count > 25)
@@ -228,7 +228,7 @@ struct HostileMap: Sendable, CustomTestStringConvertible {
   @Test(
     .disabled(if: ProcessMemory.isSanitized, "the daemon's part is tested above"),
     arguments: HostileCheckpoint.all)
-  func `the command says so, names the checkpoint, and exits with 1`(
+  func `the command reports the reason, names the checkpoint, and exits with 1`(
     _ hostile: HostileCheckpoint
   ) throws {
     let listed = try command(["list", hostile.prefix])

@@ -111,13 +111,13 @@ import WarmstartTestSupport
     },
   ]
 
-  @Test func `the transcripts are there`() {
+  @Test func `the transcripts are complete`() {
     #expect(Transcript.names().count >= 23)
     #expect(Set(Self.scripts.keys).isSubset(of: Transcript.names()))
   }
 
   @Test(arguments: Transcript.names())
-  func `the daemon says what the transcript says`(_ name: String) throws {
+  func `the daemon sends the bytes of the transcript`(_ name: String) throws {
     var limits = Limits()
     if name == "refused" { limits.connections = 0 }
     let daemon = try ServedDaemon(limits)
@@ -132,7 +132,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: scripts.keys.sorted())
-  func `the client says what the transcript says`(_ name: String) throws {
+  func `the client sends the bytes of the transcript`(_ name: String) throws {
     // A daemon that stops is called once more.
     let connectionCount = name == "draining" ? 2 : 1
     let impostor = try Impostor(playing: Transcript(name), connections: connectionCount)
@@ -144,7 +144,7 @@ import WarmstartTestSupport
     #expect(impostor.failures(afterConnections: connectionCount) == [])
   }
 
-  @Test func `a Close that fails is nobody's failure`() throws {
+  @Test func `a failed Close fails no other call`() throws {
     let status = RawMessage().adding(1, 13).adding(2, "it cannot be closed")
     let answers = [
       // Hello, Open, Close, Status.
@@ -170,7 +170,7 @@ import WarmstartTestSupport
     #expect(impostor.failures() == [])
   }
 
-  @Test func `a reply that nobody asked for loses the connection`() throws {
+  @Test func `a reply to no call ends the connection`() throws {
     let impostor = try Impostor(connections: 2) { socket in
       let peer = Peer(socket)
       var files: [File] = []
@@ -186,7 +186,7 @@ import WarmstartTestSupport
     #expect(impostor.failures(afterConnections: 2) == [])
   }
 
-  @Test func `a request that is refused before it is read tells its reason`() throws {
+  @Test func `a request that is refused before it is read gets its reason`() throws {
     var limits = Limits()
     limits.messageByteCount = 1 << 20
     let impostor = try Impostor(ServedDaemon(limits))

@@ -18,7 +18,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: [0, 20, 34, 99, 101, -1, Int(Int32.max)])
-  func `a dtype that no tensor has is refused`(_ dtype: Int) {
+  func `an impossible dtype is refused`(_ dtype: Int) {
     let problem = refusal { $0.dtype = dtype }
     #expect(problem?.reason == .corrupt)
     #expect(problem?.tensor == "f")
@@ -29,14 +29,14 @@ import WarmstartTestSupport
     [-1], [0, -3], [.min], [1 << 62, 4], [1 << 62, 4, 0], Array(repeating: 2, count: 64),
     [.max, 2], Array(repeating: 1, count: 255),
   ])
-  func `a shape that no tensor has is refused`(_ shape: [Int]) {
+  func `an impossible shape is refused`(_ shape: [Int]) {
     let problem = refusal { $0.shape = shape }
     #expect(problem?.reason == .corrupt)
     #expect(problem?.message.contains("tensor f has the invalid shape [\(shape[0])") == true)
   }
 
   @Test(arguments: [[0xff, 0xff], [8, 1, 0x12, 0x7f, 0x12], [8, 1, 0x0b]] as [[UInt8]])
-  func `an entry that is no message is refused`(_ bytes: [UInt8]) {
+  func `an entry that is not a message is refused`(_ bytes: [UInt8]) {
     let problem = refusal { $0.raw = bytes }
     #expect(problem?.reason == .corrupt)
     #expect(problem?.message.contains("entry of tensor f in index file is not parseable") == true)
@@ -52,7 +52,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: [2000, 1 << 20])
-  func `more slices than the index has room for are refused`(_ count: Int) {
+  func `more slices than fit the index are refused`(_ count: Int) {
     // An empty slice takes two bytes of the index and many in memory.
     let slices = Array(repeating: [0x3a, 0] as [UInt8], count: count).flatMap { $0 }
     let problem = refusal { $0.raw = [8, 1] + slices }
@@ -88,7 +88,7 @@ import WarmstartTestSupport
     Claim(dtype: 4, length: .max, offset: .max, byteCount: .max, reason: .truncated),
     Claim(dtype: 7, length: 1 << 40, byteCount: 24, reason: .corrupt),
   ])
-  private func `a tensor of more elements than its file has room for is refused`(
+  private func `a tensor of more elements than fit its file is refused`(
     _ claim: Claim
   ) throws {
     var writer = BundleWriter()

@@ -38,14 +38,14 @@ import WarmstartTestSupport
     #expect(stopped.count == 2)
   }
 
-  @Test func `reading an index of many tensors asks every so many`() throws {
+  @Test func `reading an index asks between batches of tensors whether to go on`() throws {
     var writer = BundleWriter()
     for number in 0..<40_000 { writer.add(.init("t\(number)"), dtype: 4, [0], []) }
     try expectCheckIns(40_000 / Self.stepCount, reading: Opened(writer))
   }
 
   @Test(arguments: ["x", "\u{0}x"])
-  func `reading an index of one tensor in many slices asks every so many`(_ name: String) throws {
+  func `reading an index asks between batches of slices whether to go on`(_ name: String) throws {
     var writer = BundleWriter()
     var list = BundleWriter.Entry()
     (list.dtype, list.shape, list.slices) = (4, [40_000], (0..<40_000).map { [.init($0, 1)] })
@@ -55,7 +55,7 @@ import WarmstartTestSupport
     try expectCheckIns(2 * 40_000 / Self.stepCount, reading: Opened(writer))
   }
 
-  @Test func `reading the lists of many tables asks between any two`() throws {
+  @Test func `reading lists of V1 tables asks between any two whether to go on`() throws {
     var writer = SavedSlicesWriter()
     for number in 0..<5 {
       writer.add(
@@ -64,7 +64,7 @@ import WarmstartTestSupport
     try expectCheckIns(4, reading: Opened(writer))
   }
 
-  @Test func `reading the list of one table asks every so many tensors and slices`() throws {
+  @Test func `reading the list of one V1 table asks between batches whether to go on`() throws {
     var tensors = SavedSlicesWriter()
     for number in 0..<40_000 { tensors.add(.init("t\(number)"), dtype: 4, [1], []) }
     try expectCheckIns(40_000 / Self.stepCount, reading: Opened(tensors))

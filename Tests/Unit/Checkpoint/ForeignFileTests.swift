@@ -53,7 +53,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: heads)
-  func `a file of another format is named as one, not called damaged`(
+  func `a file of another format is named, not reported as damaged`(
     format: String, head: String
   ) throws {
     for padding in [0, 4096] where padding == 0 || format != "text file" {
@@ -73,7 +73,7 @@ import WarmstartTestSupport
     "\u{ff}\u{ff}\u{ff}\u{ff}\u{ff}\u{ff}\u{ff}\u{ff}{}", "\0\0\0\0\0\0\0\0{}",
     "\u{80}", "\u{80}\u{6}", "\u{89}H", "\u{1f}", "text\0", "\0\0\u{5}",
   ])
-  func `bytes of no known format stay damage`(head: String) throws {
+  func `bytes of an unknown format are reported as damaged`(head: String) throws {
     for role in [FileSet.Role.table, .index] {
       let problem = try problem(bytes(head), as: role)
       #expect(problem.reason == .corrupt)
@@ -81,7 +81,7 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `an empty file is said to be empty`() throws {
+  @Test func `an empty file is reported as empty`() throws {
     let table = try problem([], as: .table)
     #expect(table.reason == .checkpointNotFound)
     #expect(table.message == "file model is empty, expected a checkpoint")
@@ -93,7 +93,7 @@ import WarmstartTestSupport
 
   // MARK: Git LFS
 
-  @Test func `a table or an index that Git LFS has not fetched is not there`() throws {
+  @Test func `a table or index that Git LFS has not fetched is reported as missing`() throws {
     for role in [FileSet.Role.table, .index] {
       let problem = try problem(Self.pointer, as: role)
       #expect(problem.reason == .checkpointNotFound)
@@ -116,7 +116,7 @@ import WarmstartTestSupport
     #expect(problem?.tensor == nil)
   }
 
-  @Test func `of tensors in a data file that was not fetched the file is refused, once`() throws {
+  @Test func `a data file that was not fetched is refused once for all its tensors`() throws {
     var writer = BundleWriter()
     writer.add("a", dtype: 4, [3], [1, 2, 3])
     for name in ["b", "c"] as [BundleWriter.Key] {
@@ -135,7 +135,7 @@ import WarmstartTestSupport
     expectPointer(problem)
   }
 
-  @Test func `a tensor short enough to lie in the pointer is not called damaged`() throws {
+  @Test func `a tensor short enough to lie in the pointer is not reported as damaged`() throws {
     var writer = BundleWriter()
     writer.add("a", dtype: 4, [3], [1, 2, 3])
     writer.add("b", dtype: 4, [3], [4, 5, 6], in: 1)
@@ -143,7 +143,7 @@ import WarmstartTestSupport
     expectPointer(#expect(throws: Problem.self) { try opened.bytes("b") })
   }
 
-  @Test func `strings short enough to lie in the pointer are not called damaged`() throws {
+  @Test func `strings short enough to lie in the pointer are not reported as damaged`() throws {
     var writer = BundleWriter()
     writer.add("a", dtype: 4, [3], [1, 2, 3])
     writer.add("b", strings: ["four", "words"].map { Array($0.utf8) }, [2], in: [1])

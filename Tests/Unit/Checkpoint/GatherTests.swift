@@ -34,7 +34,7 @@ import WarmstartTestSupport
 
   // MARK: Shapes and indices
 
-  @Test func `the shape is the tensor's, with the counts in place of the chosen axes' lengths`()
+  @Test func `the shape has the counts in place of the chosen axes' lengths`()
     throws
   {
     let opened = try matrix()
@@ -96,7 +96,7 @@ import WarmstartTestSupport
     #expect(other.reason == .dtypeMismatch)
   }
 
-  @Test func `a size beyond counting is refused before anything is read`() throws {
+  @Test func `a size that overflows is refused before anything is read`() throws {
     var writer = BundleWriter()
     let shape = [1 << 20, 1 << 20, 1 << 20, 0]
     writer.add("x", dtype: 1, shape, [])
@@ -117,7 +117,7 @@ import WarmstartTestSupport
 
   // MARK: Reading
 
-  @Test func `rows that are longer than what is read at a time go to all places`() throws {
+  @Test func `rows longer than one read go to all their places`() throws {
     let count = 300_000
     var writer = BundleWriter()
     let bytes = (0..<3 * count).map { UInt8(truncatingIfNeeded: $0 / 7 ^ $0 >> 9) }
@@ -153,7 +153,7 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `a checksum is compared of all that is stored together`() throws {
+  @Test func `the checksum of a whole stored run is compared`() throws {
     var writer = BundleWriter()
     writer.add("x", dtype: 1, [4, 3], floats(12))
     let opened = try Opened(writer) { bundle in
@@ -166,7 +166,7 @@ import WarmstartTestSupport
     #expect(none == Array(repeating: 0, count: 24))
   }
 
-  @Test func `slices that are not stored are refused only to those who need them`() throws {
+  @Test func `missing slices are refused only to calls that need them`() throws {
     var writer = BundleWriter()
     let slices = (0..<4).map { [BundleWriter.Extent($0, 1), .whole] }
     writer.add("x", dtype: 1, [4, 3], floats(12), slices: slices)
@@ -191,7 +191,7 @@ import WarmstartTestSupport
     #expect(read == [6, 0, 2, 6].flatMap { [$0, 0, 0, 0] })
   }
 
-  @Test func `lists are charged, and what it takes to sort them`() throws {
+  @Test func `lists are charged, and so is sorting them`() throws {
     let opened = try matrix()
     let gather = Gather([Gather.Axis(0, Array(repeating: 1, count: 1000))])
     guard case .piece(let piece) = try opened.placement("x", gather: gather) else {

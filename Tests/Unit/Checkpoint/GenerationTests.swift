@@ -32,7 +32,7 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `a directory that is renamed leaves the generation alone`() throws {
+  @Test func `renaming a directory does not change the generation`() throws {
     let opened = try Opened(Self.writer)
     let other = opened.directory.path + "-moved"
     try TemporaryDirectory.move(opened.directory.path, to: other)
@@ -41,7 +41,7 @@ import WarmstartTestSupport
     #expect(try FileSet(opening: moved).generation == opened.files.generation)
   }
 
-  @Test func `a file that lost its name is opened anew, and then read as it was`() throws {
+  @Test func `a file that lost its name is opened again, and read as before`() throws {
     let opened = try Opened(Self.writer)
     var writer = Self.writer
     writer.change("a") { $0.checksum = 0 }
@@ -80,7 +80,7 @@ import WarmstartTestSupport
     )
   }
 
-  @Test func `what is no set of a checkpoint's files is refused`() throws {
+  @Test func `files that do not make up a checkpoint are refused`() throws {
     let opened = try Opened(Self.writer)
     let (index, shard) = (try file(opened.bundle.index), try file(opened.bundle.shards[0]))
     func reason(_ files: [(role: FileSet.Role, file: File)]) -> Reason? {
@@ -101,7 +101,7 @@ import WarmstartTestSupport
 
   // MARK: Changes while reading
 
-  @Test func `an index that changed since it was passed is said to have changed`() throws {
+  @Test func `an index that changed after it was passed is reported as changed`() throws {
     let opened = try Opened(Self.writer)
     try settle()
     try BundleFile.flip(opened.bundle.index, at: 3)
@@ -110,7 +110,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: [false, true])
-  func `a shard that changes during a load is said to have changed`(_ truncating: Bool) throws {
+  func `a shard that changes during a load is reported as changed`(_ truncating: Bool) throws {
     let opened = try Opened(Self.writer)
     try settle()
     let shard = opened.bundle.shards[1]
@@ -155,7 +155,7 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `a load stops when nobody waits for it`() throws {
+  @Test func `a load stops when no call waits for it`() throws {
     let opened = try Opened(Self.writer)
     var chunks = 0
     var loading = Loading(opened.checkpoint, opened.files) { () throws(Problem) in
@@ -172,7 +172,7 @@ import WarmstartTestSupport
     #expect(chunks == 2)
   }
 
-  @Test func `no file stays open behind a set of files`() throws {
+  @Test func `no file stays open after its set of files`() throws {
     let directory = try TemporaryDirectory()
     let bundle = try Self.writer.write(to: directory.path)
     func open() throws -> Int {
@@ -186,7 +186,7 @@ import WarmstartTestSupport
 
   // MARK: Size
 
-  @Test func `an index of 100,000 tensors takes memory in proportion`() throws {
+  @Test func `an index of 100,000 tensors takes memory in proportion to its file`() throws {
     var writer = BundleWriter()
     var entry = BundleWriter.Entry()
     (entry.dtype, entry.shape, entry.byteCount, entry.checksum) = (1, [1000, 10], 40000, 1)

@@ -31,13 +31,13 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: Difference.allCases)
-  func `each difference makes other bytes`(_ difference: Difference) {
+  func `each difference of a file makes another identity`(_ difference: Difference) {
     let status = opened.files.members[0].status
     #expect(Generation.isSameBytes(status, status))
     #expect(!Generation.isSameBytes(difference.applied(to: status), status))
   }
 
-  @Test func `a time of change counts also when names came or went`() {
+  @Test func `a change of ctime counts even if only names came or went`() {
     let status = opened.files.members[0].status
     let linked = status.changing(changed: status.changed + 1, linkCount: status.linkCount + 1)
     #expect(!Generation.isSameBytes(linked, status))
@@ -45,7 +45,8 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: Difference.allCases)
-  func `only names differ if nothing else does but the time of change`(_ difference: Difference) {
+  func `a change of ctime and link count alone is a change of names only`(_ difference: Difference)
+  {
     let status = opened.files.members[0].status
     let linked = status.changing(linkCount: status.linkCount + 1)
     #expect(
@@ -55,7 +56,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: Difference.allCases, [0, 1])
-  func `each difference of each file makes another generation`(
+  func `each difference of any file makes another generation`(
     _ difference: Difference, _ position: Int
   ) throws {
     var members = opened.files.members
@@ -67,7 +68,7 @@ import WarmstartTestSupport
     #expect(try Generation(members, openedBy: 1000) != generation)
   }
 
-  @Test func `another user's files are others where users can make up what a file system says`()
+  @Test func `files of two users are never shared on file systems that users control`()
     throws
   {
     // A regular file on a file system that is not one of those that are trusted.
@@ -87,7 +88,7 @@ import WarmstartTestSupport
     #expect(!Generation.trustedFileSystems.contains(number))
   }
 
-  @Test func `a file of each other device is kept open, and the index`() throws {
+  @Test func `the index and one file of each other device stay open`() throws {
     let members = opened.files.members
     #expect(opened.files.onePerOtherDevice.isEmpty)
     let elsewhere = try File(opening: "/proc/version")
@@ -101,7 +102,7 @@ import WarmstartTestSupport
     #expect(set.onePerOtherDevice.first?.file === elsewhere)
   }
 
-  @Test func `a file that changed just now is looked at until its time has passed`() throws {
+  @Test func `a file that has just changed is examined again until its time has passed`() throws {
     let directory = try TemporaryDirectory()
     let path = directory.path + "/young"
     try BundleFile.write([(0, [1, 2, 3])], byteCount: nil, to: path)

@@ -6,7 +6,7 @@ import WarmstartTestSupport
 /// Random checkpoints, read through whatever placement is chosen, against a dictionary of what was written.
 @Suite struct ModelTests {
   @Test(arguments: 1...40 as ClosedRange<UInt64>)
-  func `whatever was written is read, of all dtypes, orders, tilings and boxes`(
+  func `written tensors are read back, for all dtypes, byte orders, tilings and boxes`(
     _ seed: UInt64
   ) throws {
     var random = SeededRandom(seed: seed)
@@ -36,7 +36,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: 1...40 as ClosedRange<UInt64>)
-  func `chosen rows and columns are read, of all dtypes, orders and tilings`(
+  func `chosen rows and columns are read, for all dtypes, byte orders and tilings`(
     _ seed: UInt64
   ) throws {
     var random = SeededRandom(seed: seed)
@@ -53,7 +53,7 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `every dtype is read in both orders, whole and in slices`() throws {
+  @Test func `every dtype is read in both byte orders, whole and in slices`() throws {
     for isBigEndian in [false, true] {
       var random = SeededRandom(seed: 7)
       var writer = BundleWriter()
@@ -76,7 +76,7 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `TensorFlow's two captured entries are what the writer makes`() {
+  @Test func `the writer makes the same entries as TensorFlow`() {
     typealias Key = BundleWriter.Key
     #expect(
       Key.slice(of: "scope/p", [.init(3, 2), .init(0, 4)]).bytes

@@ -32,7 +32,7 @@ import WarmstartTestSupport
       }
   }
 
-  @Test func `the indexes are there`() throws {
+  @Test func `the indexes to change exist`() throws {
     #expect(Self.indexes.count > 15)
     #expect(Self.indexes.contains { $0.bytes.count > Self.largeByteCount })
   }

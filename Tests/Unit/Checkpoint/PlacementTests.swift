@@ -79,7 +79,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: [0, 1, 8, 64, 4096])
-  func `a piece is aligned as asked, and to 64 at least`(_ alignment: Int) throws {
+  func `a piece has the requested alignment, and at least 64`(_ alignment: Int) throws {
     let options = PlacementOptions(alignment: alignment, sealed: true)
     guard case .piece(let piece) = try opened.placement("aligned", nil, options) else {
       Issue.record("sealed bytes of a file")
@@ -95,7 +95,7 @@ import WarmstartTestSupport
     #expect(problem?.tensor == "variant")
   }
 
-  @Test func `numbers of the other order are pieces, single bytes are not`() throws {
+  @Test func `numbers of the other byte order are pieces, single bytes are not`() throws {
     var writer = BundleWriter()
     writer.isBigEndian = true
     writer.add("a", dtype: 1, [2], floats(2))
@@ -108,7 +108,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: [-8, -1, Int.min, Int.max, Int.max - 7, 1 << 62])
-  func `an empty tensor has no bytes wherever the index puts it`(_ offset: Int) throws {
+  func `an empty tensor has no bytes, whatever its offset`(_ offset: Int) throws {
     var writer = BundleWriter()
     writer.add("e", dtype: 1, [0, 3], [])
     writer.change("e") { $0.offset = offset }

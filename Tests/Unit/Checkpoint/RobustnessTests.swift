@@ -27,7 +27,7 @@ import WarmstartTestSupport
     #expect(opened.bundle.entries["s"]?.checksum == 0x3180_e568)
   }
 
-  @Test func `later versions of the writer, other bad readers and unknown orders are read`() throws
+  @Test func `later writer versions, other bad consumers and unknown byte orders are read`() throws
   {
     var writer = Self.sound
     writer.header.producer = 99
@@ -36,7 +36,8 @@ import WarmstartTestSupport
     #expect(try Opened(writer).bytes("f") == floats(6))
   }
 
-  @Test func `little-endian data that is called big has its numbers swapped, its strings refused`()
+  @Test
+  func `little-endian data marked as big-endian has its numbers swapped and its strings refused`()
     throws
   {
     var writer = Self.sound
@@ -48,7 +49,7 @@ import WarmstartTestSupport
     #expect(problem?.reason == .checksumMismatch)
   }
 
-  @Test func `junk behind the data and an only header are fine`() throws {
+  @Test func `bytes after the data, and an index with only a header, are accepted`() throws {
     let opened = try Opened(Self.sound) { bundle in
       try BundleFile.overwrite(bundle.shards[0], at: 5000, [1, 2, 3])
     }
@@ -72,7 +73,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: [1, 100, 1000])
-  func `many slices under names of any length are not taken for an attack`(_ length: Int) throws {
+  func `many slices under names of any length are accepted`(_ length: Int) throws {
     var writer = BundleWriter()
     let slices = (0..<400).map { [BundleWriter.Extent($0 * 2, 2)] }
     let name = String(repeating: "n", count: length)
@@ -141,7 +142,7 @@ import WarmstartTestSupport
     #expect(try opened.bytes("behind") == [7])
   }
 
-  @Test func `string lengths that agree are read`() throws {
+  @Test func `string lengths that add up are read`() throws {
     #expect(try strings(lengths: [2, 0, 1], contents: [1, 2, 3]) == nil)
   }
 

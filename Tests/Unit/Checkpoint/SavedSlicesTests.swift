@@ -80,7 +80,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: [[], [1, 2], [1, 2, 3, 4]])
-  func `values that are not as many as the elements are refused`(_ numbers: [Int]) throws {
+  func `values that differ from the elements in number are refused`(_ numbers: [Int]) throws {
     let opened = try Opened(writer(.varints(7, numbers)))
     let problem = refusal { _ = try opened.bytes("x") }
     #expect(problem?.reason == .corrupt)
@@ -88,7 +88,7 @@ import WarmstartTestSupport
     #expect(problem?.message.contains("expected 3 elements of dtype int32") == true)
   }
 
-  @Test func `a million values for three elements are no more memory`() async {
+  @Test func `a million values for three elements take no more memory`() async {
     await #expect(processExitsWith: .success) {
       var writer = SavedSlicesWriter()
       let million = Array(repeating: 0, count: 4 << 20)
@@ -107,7 +107,7 @@ import WarmstartTestSupport
     #expect(refusal { _ = try opened.bytes("x") }?.reason == .corrupt)
   }
 
-  @Test func `a table that was written anew is not taken for what it was, whatever its dtypes`()
+  @Test func `a table that was rewritten is not mistaken for the old one, whatever its dtypes`()
     throws
   {
     func writer(_ number: UInt8) -> SavedSlicesWriter {
@@ -156,7 +156,7 @@ import WarmstartTestSupport
     return piece
   }
 
-  @Test func `where the values of a block are is charged, whichever of them is wanted`() throws {
+  @Test func `the positions of a block's values are charged, whichever value is wanted`() throws {
     var writer = SavedSlicesWriter()
     writer.table.blockByteCount = 1 << 24
     for number in 0..<5000 { writer.add(.init("t\(number)"), dtype: 4, [1], .varints(7, [1])) }
@@ -185,7 +185,7 @@ import WarmstartTestSupport
     try BundleFile.overwrite(path, at: metaindex - 5, [isCompressed ? 1 : 0])
   }
 
-  @Test func `blocks of several tables at one place are charged each for what it says`() throws {
+  @Test func `blocks of several tables at one offset are charged separately`() throws {
     let opened = try twins()
     try #require(opened.checkpoint.stored[0].offset == opened.checkpoint.stored[1].offset)
     try setCompressed(true, opened.bundle.shards[1])
@@ -195,7 +195,7 @@ import WarmstartTestSupport
     #expect(try loading.decodingByteCount(of: pieces) > 1 << 20)
   }
 
-  @Test func `a block that says another type than when it was charged is refused`() throws {
+  @Test func `a block whose type changed after it was charged is refused`() throws {
     let opened = try twins()
     try setCompressed(true, opened.bundle.shards[0])
     let piece = try piece("x", of: opened)
@@ -230,7 +230,7 @@ import WarmstartTestSupport
     #expect(reserved[1] - 11 * list > 100 * 1000)
   }
 
-  @Test func `a type that V1 cannot hold is listed, and unsupported`() throws {
+  @Test func `a type that V1 cannot hold is listed, and unsupported when resolved`() throws {
     let opened = try Opened(writer(.varints(7, [1, 2, 3]), dtype: 14))
     #expect(opened.checkpoint.catalog.dtype(0) == .bfloat16)
     let problem = refusal { _ = try opened.bytes("x") }
@@ -255,7 +255,7 @@ import WarmstartTestSupport
     #expect(try opened.strings("x") == strings)
   }
 
-  @Test func `strings that are not as many as the elements are refused`() throws {
+  @Test func `strings that differ from the elements in number are refused`() throws {
     let opened = try Opened(writer(.strings([[1], [2]]), dtype: DTypes.string))
     let problem = refusal { _ = try opened.strings("x") }
     #expect(problem?.reason == .corrupt)
@@ -276,7 +276,7 @@ import WarmstartTestSupport
     return writer
   }
 
-  @Test func `a tensor is put together of slices in several tables`() throws {
+  @Test func `a tensor is assembled from slices in several tables`() throws {
     let opened = try Opened(tiled)
     #expect(try opened.bytes("x") == (0..<24).map { UInt8($0) })
     let slice = TensorSlice(starts: [1, 2], counts: [2, 2])
@@ -293,7 +293,7 @@ import WarmstartTestSupport
     #expect(problem?.message.contains("lists slice 2,2, whose record is") == true)
   }
 
-  @Test func `a tensor without slices is not there`() throws {
+  @Test func `a tensor without slices is missing`() throws {
     var writer = SavedSlicesWriter()
     writer.add("a", dtype: 4, [1], .varints(7, [1]))
     writer.add("x", dtype: 4, [3], [])
@@ -322,7 +322,7 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `a slice of other axes than the tensor is refused`() {
+  @Test func `a slice whose rank differs from the tensor's is refused`() {
     let problem = refusal {
       _ = try Opened(writer(nil, extents: [Extent(0, 1), Extent(0, 1)]))
     }
@@ -347,7 +347,7 @@ import WarmstartTestSupport
 
   // MARK: Lists
 
-  @Test func `a name that is longer than any key is refused, and told with its table`() throws {
+  @Test func `a name longer than any key is refused, and the error names the table`() throws {
     func writer(_ byteCount: Int) -> SavedSlicesWriter {
       var writer = SavedSlicesWriter()
       writer.add("a", dtype: 4, [1], .varints(7, [1]))
@@ -364,7 +364,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: [[-7], [1 << 40, 1 << 40], Array(repeating: 1, count: 255)])
-  func `a shape that no tensor has is refused`(_ shape: [Int]) {
+  func `an impossible shape is refused`(_ shape: [Int]) {
     var writer = SavedSlicesWriter()
     writer.add("x", dtype: 1, shape, [])
     let problem = refusal { _ = try Opened(writer) }
@@ -373,12 +373,12 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: [0, 99, 20])
-  func `a dtype that is none is refused`(_ dtype: Int) {
+  func `an unknown dtype is refused`(_ dtype: Int) {
     let problem = refusal { _ = try Opened(writer(nil, dtype: dtype)) }
     #expect(problem?.message.contains("the unknown dtype \(dtype)") == true)
   }
 
-  @Test func `a version that must not be read is refused`() {
+  @Test func `a version that forbids this reader is refused`() {
     var writer = writer(.varints(7, [1, 2, 3]))
     // min_consumer 99.
     writer.versions = [0x08, 1, 0x10, 99]

@@ -56,14 +56,14 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `overlapping slices are refused, also of two spellings`() throws {
+  @Test func `overlapping slices are refused, even with different spellings`() throws {
     let first: [BundleWriter.Extent] = [.init(0, 3), .whole]
     #expect(try outcome(of: [first, [.init(2, 3), .whole]]) == .slicesOverlap)
     #expect(try outcome(of: [first, [.init(0, 3), .init(0, 4)]]) == .slicesOverlap)
     #expect(try outcome(of: [first, first]) == .slicesOverlap)
   }
 
-  @Test func `a gap between slices is refused only to those who need it`() throws {
+  @Test func `a gap between slices is refused only to calls that need it`() throws {
     let slices: [[BundleWriter.Extent]] = [[.init(0, 2), .whole], [.init(3, 2), .whole]]
     #expect(try outcome(of: slices) == .slicesIncomplete)
     #expect(try outcome(of: slices, partition: true) == .slicesIncomplete)
@@ -77,7 +77,7 @@ import WarmstartTestSupport
       try outcome(of: [[.init(0, 0), .init(0, .max), .init(0, 4)]], shape: [0, .max, 4]) == nil)
   }
 
-  @Test func `sizes of slices that add up beyond Int are no smaller than nothing`() throws {
+  @Test func `sizes of slices that overflow together do not become negative`() throws {
     var writer = BundleWriter()
     writer.add("x", dtype: 1, [4], floats(4), slices: [[.init(0, 2)], [.init(2, 2)]])
     writer.change(.slice(of: "x", [.init(0, 2)])) { $0.byteCount = 1 << 62 }

@@ -44,7 +44,7 @@ import WarmstartTestSupport
   }()
 
   @Test(arguments: SpellingTests.spellings.indices)
-  func `however an entry is spelled, its tensor is read`(spelling: Int) throws {
+  func `every spelling of an entry is read`(spelling: Int) throws {
     var writer = BundleWriter()
     writer.add("a", dtype: 1, [2, 3], floats(6))
     writer.change("a") { $0.raw = SpellingTests.spellings[spelling].1 }
@@ -57,7 +57,7 @@ import WarmstartTestSupport
     #expect(try opened.bytes("b") == floats(1))
   }
 
-  @Test func `an axis that tells no length is empty`() throws {
+  @Test func `an axis without a length is empty`() throws {
     var writer = BundleWriter()
     writer.add("a", dtype: 1, [0, 3], [])
     #expect(try Opened(writer).checkpoint.catalog.shape(0) == [0, 3])

@@ -8,7 +8,7 @@ import WarmstartTestSupport
 /// Files that changed just now, and files that are no index.
 @Suite struct YoungFileTests {
   // 22
-  @Test func `a young file is waited for where times are coarse`() throws {
+  @Test func `the daemon waits for a young file where file times are coarse`() throws {
     let result = Monitor<(age: Int64, wasYoung: Bool)?>(nil)
     // procfs gives a thread's files the time at which they are first looked at, and is not trusted.
     try Thread.detach {

@@ -18,7 +18,7 @@ import WarmstartTestSupport
     #expect(throws: Errno.invalidArgument) { _ = try Arena(named: "test", byteCount: -1) }
   }
 
-  @Test func `an arena larger than all memory is refused, not killed for`() async {
+  @Test func `an arena larger than all memory is refused, and the process survives`() async {
     await #expect(processExitsWith: .success) {
       // If it is not refused, a signal must end it before the machine's memory does.
       var limit = rlimit(rlim_cur: 1 << 30, rlim_max: 1 << 30)

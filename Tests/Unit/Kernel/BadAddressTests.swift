@@ -6,7 +6,7 @@ import WarmstartTestSupport
 /// Addresses that the kernel cannot use.
 @Suite struct BadAddressTests {
   // 322
-  @Test func `a bad address that nobody can mend ends the process`() async throws {
+  @Test func `a bad address that no handler can fix ends the process`() async throws {
     let directory = try TemporaryDirectory()
     let path = directory.path + "/file"
     try BundleFile.write([], byteCount: 10_000, to: path)

@@ -36,7 +36,7 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `what is written to a copy is not in the file, nor in another's copy`() throws {
+  @Test func `a write to a copy changes neither the file nor another copy`() throws {
     let file = try file()
     let mine = try Mapping(file.descriptor, offset: 3, byteCount: 9000, access: .copyOnWrite)
     let other = try Mapping(file.descriptor, offset: 3, byteCount: 9000, access: .copyOnWrite)

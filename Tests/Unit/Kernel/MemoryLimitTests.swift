@@ -69,7 +69,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: ["9223372036854771712\n", "9223372036854775807\n", "18446744073709551615\n"])
-  func `about all that a number holds is no limit`(limit: String) throws {
+  func `a value near the greatest number is no limit`(limit: String) throws {
     let machine = try machine(
       first("/a", limit: limit, usage: gibibyte), cgroup: "4:memory:/a\n", mounts: Self.firstMount)
     #expect(machine.smallest() == 32 * gibibyte)
@@ -125,7 +125,7 @@ import WarmstartTestSupport
     #expect(machine.available() == 0)
   }
 
-  @Test func `groups on the way that do not count memory are passed over`() throws {
+  @Test func `groups on the way up that do not count memory are skipped`() throws {
     let machine = try machine(
       merged(
         second("/a", max: "\(2 * gibibyte)"), ["sys/fs/cgroup/a/b/c/cgroup.procs": "1\n"]),
@@ -161,7 +161,7 @@ import WarmstartTestSupport
     #expect(machine.available() == gibibyte)
   }
 
-  @Test func `the mount that shows most is looked at`() throws {
+  @Test func `the mount that shows most is used`() throws {
     let part = "30 20 0:23 /a/b /mnt/part ro - cgroup2 cgroup2 rw\n"
     for mounts in [part + Self.secondMount, Self.secondMount + part] {
       let machine = try machine(
@@ -173,7 +173,7 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `the mount of another's group is not looked at`() throws {
+  @Test func `a mount of another group is not used`() throws {
     let other = "30 20 0:23 /docker/2 /mnt/other ro - cgroup2 cgroup2 rw\n"
     for mounts in [other + Self.secondMount, Self.secondMount + other] {
       let machine = try machine(
@@ -183,7 +183,7 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `a limit above what a container sees counts too`() throws {
+  @Test func `a limit above the container's view counts too`() throws {
     let machine = try machine(
       merged(first(""), first("/a", inherited: "\(3 * gibibyte)\n")),
       cgroup: "4:memory:/pod/1/a\n",
@@ -193,7 +193,7 @@ import WarmstartTestSupport
 
   // MARK: What cannot be read
 
-  @Test func `where /proc has processes only, free memory and files' pages are available`() throws {
+  @Test func `if /proc shows only processes, free memory and file pages are available`() throws {
     let hidden = try machine(["proc/meminfo": "-"], cgroup: "", mounts: "")
     #expect(hidden.available() == gibibyte)
     func node(_ number: Int, free: Int) -> [String: String] {
@@ -215,7 +215,7 @@ import WarmstartTestSupport
     #expect(limited.available() == gibibyte)
   }
 
-  @Test func `an old kernel's meminfo is as good as none`() throws {
+  @Test func `an old kernel's meminfo is ignored`() throws {
     let machine = try machine(
       ["proc/meminfo": "MemTotal: 33554432 kB\nMemFree: 4 kB\n"], cgroup: "", mounts: "")
     #expect(machine.available() == gibibyte)
@@ -227,7 +227,7 @@ import WarmstartTestSupport
   ]
 
   @Test(arguments: garbage)
-  func `what makes no sense limits nothing`(text: String) throws {
+  func `a malformed limit limits nothing`(text: String) throws {
     // The largest numbers that make sense must not overflow either.
     let most = "18446744073709551615"
     for (path, mounts) in [("0::/a\n", Self.secondMount), ("4:memory:/a\n", Self.firstMount)] {

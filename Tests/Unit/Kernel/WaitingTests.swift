@@ -7,7 +7,7 @@ import WarmstartKernel
 @Suite struct WaitingTests {
   // MARK: Deadlines
 
-  @Test func `a deadline comes, never does not`() {
+  @Test func `a deadline passes, never does not`() {
     #expect(Deadline.after(milliseconds: 0).hasPassed)
     #expect(Deadline.after(milliseconds: -5).hasPassed)
     #expect(Deadline.after(milliseconds: .min).hasPassed)
@@ -36,7 +36,7 @@ import WarmstartKernel
 
   // MARK: Monitors
 
-  @Test func `eight threads that contend lose nothing`() throws {
+  @Test func `eight contending threads lose no update`() throws {
     let counted = Monitor((sum: 0, finished: 0))
     for _ in 0..<8 {
       try Thread.detach {
@@ -48,7 +48,7 @@ import WarmstartKernel
     #expect(sum == 80_000)
   }
 
-  @Test func `eight threads pass a turn round`() throws {
+  @Test func `eight threads take turns`() throws {
     let turn = Monitor(0)
     for number in 0..<8 {
       try Thread.detach {
@@ -64,7 +64,7 @@ import WarmstartKernel
     #expect(turn.wait(until: .after(milliseconds: 30_000)) { $0 == 800 ? true : nil } == true)
   }
 
-  @Test func `a wait ends at its deadline, and asks once more`() {
+  @Test func `a wait ends at its deadline, after checking once more`() {
     let monitor = Monitor(0)
     let start = MonotonicClock.nanoseconds()
     let result = monitor.wait(until: .after(milliseconds: 30)) { asked -> Bool? in
@@ -112,7 +112,7 @@ import WarmstartKernel
 
   // MARK: Events and polling
 
-  @Test func `an event is seen by all who poll for it, until it is reset`() throws {
+  @Test func `every thread that polls for an event sees it until it is reset`() throws {
     let event = try Event()
     func isReadable() throws -> Bool {
       var poll = Poll()
@@ -145,7 +145,7 @@ import WarmstartKernel
     #expect(poll.seen(1) == .readable)
   }
 
-  @Test func `a poll of nothing, or of many, ends at its deadline`() throws {
+  @Test func `a poll of no or many descriptors ends at its deadline`() throws {
     var poll = Poll()
     #expect(try !poll.wait(until: .after(milliseconds: 5)))
     let events = try (0..<40).map { _ in try Event() }
@@ -172,7 +172,7 @@ import WarmstartKernel
       try ours.receive(into: &buffer, range: 0..<2, descriptors: &files, waiting: true) == 2)
   }
 
-  @Test func `a socket that nobody listens on any more is replaced, a live one is not`() throws {
+  @Test func `a stale socket is replaced, a live one is not`() throws {
     let path = FilePath("/tmp/warmstart-\(Process.id)-\(MonotonicClock.nanoseconds())")
     defer { File.remove(path) }
     func listenBriefly() throws { _ = try Socket(listeningAt: path, mode: 0o600) }
@@ -212,7 +212,7 @@ import WarmstartKernel
     }
   }
 
-  @Test func `a thread's body and all it owns end with it`() throws {
+  @Test func `a thread's body and everything it owns end with the thread`() throws {
     final class Token: Sendable {
       let ended: Monitor<Bool>
       init(_ ended: Monitor<Bool>) { self.ended = ended }

@@ -86,7 +86,7 @@ import WarmstartLocate
     #expect(try files.openShards(total: 3).map(\.role) == [.shard(2, of: 3)])
   }
 
-  @Test func `several totals are told apart`() throws {
+  @Test func `shards with several totals are told apart`() throws {
     let scratch = try Scratch()
     try scratch.write(
       "m.index", "m.data-00000-of-00001", "m.data-00000-of-00002", "m.data-00001-of-00002")

@@ -6,7 +6,7 @@ import WarmstartProtobuf
 
 /// What a pattern costs; what it matches is in `Tests/Data/Cases/patterns.json`.
 @Suite struct PatternTests {
-  @Test func `a checkpoint may have as many files as the wire takes`() {
+  @Test func `a checkpoint may have as many files as the wire allows`() {
     #expect(CheckpointFiles.maximumFileCount == maximumCheckpointFiles)
   }
 

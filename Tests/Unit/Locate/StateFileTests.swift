@@ -46,7 +46,7 @@ import WarmstartLocate
     try Data(text.utf8).write(to: URL(filePath: "\(directory)/checkpoint"))
   }
 
-  @Test func `a V1 checkpoint may be called as state files are`() throws {
+  @Test func `a V1 checkpoint may have the name of a state file`() throws {
     let scratch = try Scratch()
     try scratch.write("checkpoint", bytes: [0, 0, 5])
     #expect(try CheckpointFiles.locate(scratch("checkpoint")).format == .v1)
@@ -58,7 +58,7 @@ import WarmstartLocate
     #expect(try refusal(of: scratch.path).isAboutDirectory)
   }
 
-  @Test func `a state file has a greatest length`() throws {
+  @Test func `a state file has a maximum length`() throws {
     let scratch = try Scratch()
     try scratch.write("m.index")
     let text = "model_checkpoint_path: 'm' #"

@@ -16,7 +16,7 @@ private struct StateFileCase: SharedCase {
 /// Every text went through TensorFlow 2.21's own reader, which says what must come of it.
 @Suite struct TextFormatTests {
   @Test(arguments: try SharedCases.load("state-files", as: StateFileCase.self))
-  private func `what TensorFlow reads is read as it does, and refused where it refuses`(
+  private func `the text format is read and refused as TensorFlow does`(
     given: StateFileCase
   ) throws {
     let scratch = try Scratch()

@@ -102,7 +102,7 @@ import WarmstartTensorModel
     #expect(isMalformed { _ = try resolveReply(3, bytes) })
   }
 
-  @Test func `positions that do not ascend are malformed though their axes are there`() {
+  @Test func `positions that do not ascend are malformed even if their axes fit`() {
     for positions in [Self.words(0, 0), Self.words(1, 0)] {
       for (field, numbers) in [(9, 10), (11, 12)] as [(UInt64, UInt64)] {
         let axes = positions == Self.words(0, 0) ? [1, 1, 1, 1] : [1, 1, 1]

@@ -37,7 +37,7 @@ import WarmstartTestSupport
     #expect(graph.fault == nil)
   }
 
-  @Test func `a graph without objects is one`() throws {
+  @Test func `a graph without objects is valid`() throws {
     #expect(try ObjectGraph(unpacking: [], scratch) == ObjectGraph())
   }
 
@@ -56,7 +56,7 @@ import WarmstartTestSupport
     #expect(graph.children.names[0] == Name([0xff, 0, 0x41]))
   }
 
-  @Test func `an object below 0 is none`() throws {
+  @Test func `a negative object is malformed`() throws {
     #expect(try unpack([Object().child("a", -1)]).fault == "it refers to object -1 of 1")
   }
 
@@ -64,7 +64,7 @@ import WarmstartTestSupport
     Array("not a protobuf".utf8), [0x0a, 5], [0x0a, 2, 0x0a, 9], [8, 1], [0x0a], [0x0b],
     [0x0a, 4, 0x0a, 2, 0x12, 9], [0, 0], [0xff],
   ])
-  func `what does not parse is malformed`(_ bytes: [UInt8]) {
+  func `bytes that do not parse are malformed`(_ bytes: [UInt8]) {
     #expect(throws: MessageError.self) { try ObjectGraph(unpacking: bytes, scratch) }
   }
 
@@ -80,7 +80,7 @@ import WarmstartTestSupport
 
   /// Two bytes each, of which a row has 12 to 28 and protobuf-c's struct more.
   @Test(arguments: [1, 2, 3])
-  func `rows of nothing are refused for what they would take`(_ field: Int) {
+  func `empty rows are refused for the memory they would take`(_ field: Int) {
     var object = Object()
     for _ in 0..<1 << 16 { object = object.adding(field, []) }
     let bytes = ObjectGraphWriter([object]).bytes
@@ -89,13 +89,13 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `more objects than there may be are malformed`() {
+  @Test func `more objects than the limit are malformed`() {
     var bytes: [UInt8] = [0x0a, 0]
     while bytes.count <= ObjectGraph.maximumCount * 2 { bytes += bytes }
     #expect(throws: MessageError.self) { try ObjectGraph(unpacking: bytes, scratch) }
   }
 
-  @Test func `an honest graph of a hundred thousand variables is taken`() throws {
+  @Test func `an honest graph of a hundred thousand variables is accepted`() throws {
     let count = 100_000
     var root = Object().child("optimizer", count + 1)
     var optimizer = Object()

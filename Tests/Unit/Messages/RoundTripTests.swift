@@ -22,7 +22,7 @@ import WarmstartWire
     return try unpack(bytes.rawSpan, scratch)
   }
 
-  @Test(arguments: seeds) func `Hello comes back`(seed: UInt64) throws {
+  @Test(arguments: seeds) func `Hello survives a round trip`(seed: UInt64) throws {
     var any = Anything(seed: seed)
     let request = HelloRequest(label: any.text(), command: any.text())
     #expect(try roundTrip(request, { $0.begin($1, $2) }, HelloRequest.init) == request)
@@ -33,7 +33,7 @@ import WarmstartWire
     #expect(try roundTrip(reply, { $0.begin($1, $2) }, HelloReply.init) == reply)
   }
 
-  @Test(arguments: seeds) func `Attach, Open and Close come back`(seed: UInt64) throws {
+  @Test(arguments: seeds) func `Attach, Open and Close survive a round trip`(seed: UInt64) throws {
     var any = Anything(seed: seed)
     let attached = AttachReply(ids: any.list { $0.number() })
     #expect(try roundTrip(attached, { $0.begin($1, $2) }, AttachReply.init) == attached)
@@ -45,7 +45,7 @@ import WarmstartWire
     #expect(try roundTrip(close, { $0.begin($1, $2) }, CloseRequest.init) == close)
   }
 
-  @Test(arguments: seeds) func `List comes back`(seed: UInt64) throws {
+  @Test(arguments: seeds) func `List survives a round trip`(seed: UInt64) throws {
     var any = Anything(seed: seed)
     let reply = ListReply(
       checkpoint: any.maybe { $0.openReply() }, tensors: any.list { $0.listed() })
@@ -54,7 +54,7 @@ import WarmstartWire
     #expect(read.tensors == reply.tensors)
   }
 
-  @Test(arguments: seeds) func `objects come back`(seed: UInt64) throws {
+  @Test(arguments: seeds) func `objects survive a round trip`(seed: UInt64) throws {
     var any = Anything(seed: seed)
     var reply = ListObjectsReply()
     reply.checkpoint = any.maybe { $0.openReply() }
@@ -68,7 +68,7 @@ import WarmstartWire
     #expect(read.shapes == reply.shapes)
   }
 
-  @Test(arguments: seeds) func `a request to resolve comes back`(seed: UInt64) throws {
+  @Test(arguments: seeds) func `a Resolve request survives a round trip`(seed: UInt64) throws {
     var any = Anything(seed: seed)
     var options = ResolveRequest.Options()
     options.alignment = any.count(below: 1 << 13)
@@ -128,7 +128,7 @@ import WarmstartWire
     }
   }
 
-  @Test(arguments: seeds) func `what was resolved comes back`(seed: UInt64) throws {
+  @Test(arguments: seeds) func `a Resolve reply survives a round trip`(seed: UInt64) throws {
     var any = Anything(seed: seed)
     let response = Response(&any)
     let read = try unpackResolveReply(response.bytes.rawSpan, Scratch())
@@ -138,7 +138,7 @@ import WarmstartWire
     #expect(read.report == response.report)
   }
 
-  @Test func `a tensor that goes on in the next response is one tensor`() throws {
+  @Test func `a tensor continued in the next reply is one tensor`() throws {
     func tensor(_ name: Name, _ starts: Range<Int>, of shape: Shape = [9]) -> ListReply.Tensor {
       ListReply.Tensor(
         name: name, dtype: .uint8, shape: shape, byteCount: 9,
@@ -171,7 +171,7 @@ import WarmstartWire
     #expect((0..<all.count).map { all.variable($0) } == handles.map(\.variable))
   }
 
-  @Test func `many handles come back, whichever is asked for`() throws {
+  @Test func `many handles survive a round trip, in any order of access`() throws {
     var any = Anything(seed: 7)
     let handles = (0..<200).map { _ in any.handle() }
     let scratch = Scratch()
@@ -182,7 +182,7 @@ import WarmstartWire
     for position in (0..<200).reversed() { #expect(read[position] == handles[position]) }
   }
 
-  @Test func `handles that were sent are gone`() throws {
+  @Test func `handles that were sent are dropped`() throws {
     var any = Anything(seed: 1)
     var handles = OutgoingHandles((0..<9).map { _ in any.handle() })
     handles.removeAll()
@@ -191,7 +191,7 @@ import WarmstartWire
     #expect(handles.count == 0 && handles.wireByteCount == 0 && frame.byteCount == 0)
   }
 
-  @Test func `progress comes back, alone`() throws {
+  @Test func `progress survives a round trip, alone`() throws {
     var frame = FieldWriter()
     let progress = ResolveReply.Progress(readyByteCount: 5, totalByteCount: 1 << 40)
     frame.begin(progress)
@@ -203,20 +203,21 @@ import WarmstartWire
     #expect(try unpackResolveReply(none.rawSpan, Scratch()).progress == nil)
   }
 
-  @Test(arguments: seeds) func `a status comes back`(seed: UInt64) throws {
+  @Test(arguments: seeds) func `a status survives a round trip`(seed: UInt64) throws {
     var any = Anything(seed: seed)
     let problems = (0...any.count(below: 5)).map { _ in any.problem() }
     let status = CallStatus(problems, total: any.count(below: 9))
     #expect(try roundTrip(status, { $0.begin($1, $2) }, CallStatus.init) == status)
   }
 
-  @Test(arguments: seeds) func `a report comes back`(seed: UInt64) throws {
+  @Test(arguments: seeds) func `a report survives a round trip`(seed: UInt64) throws {
     var any = Anything(seed: seed)
     let report = any.report()
     #expect(try roundTrip(report, { $0.begin($1, $2) }, StatusReport.init) == report)
   }
 
-  @Test(arguments: seeds) func `envelopes come back around any body`(seed: UInt64) throws {
+  @Test(arguments: seeds) func `envelopes survive a round trip around any body`(seed: UInt64) throws
+  {
     var any = Anything(seed: seed)
     let scratch = Scratch()
     var frame = FieldWriter()

@@ -45,7 +45,7 @@ import WarmstartTensorModel
     RawMessage().adding(2, []),
     RawMessage().adding(2, RawMessage().adding(1, 9).bytes),
   ])
-  func `a reference that is not one thing is malformed`(_ reference: RawMessage) {
+  func `a reference that sets not exactly one field is malformed`(_ reference: RawMessage) {
     let request = RawMessage().adding(1, reference.bytes)
     #expect(throws: MessageError.self) { try unpack(request, OpenRequest.init(unpacking:_:)) }
   }
@@ -68,7 +68,7 @@ import WarmstartTensorModel
 
   /// Sixteen MiB of empty variables unpack to more than a gigabyte, if one lets them.
   @Test(arguments: [2, 3] as [UInt8])
-  func `a frame of empty messages is refused for what it would take`(_ field: UInt8) {
+  func `a frame of empty messages is refused for the memory it would take`(_ field: UInt8) {
     var bytes = [field << 3 | 2, 0]
     while bytes.count < 16 << 20 { bytes += bytes }
     #expect(throws: MessageError.tooLarge(limit: (256 << 10) + (16 << 24))) {
@@ -79,7 +79,7 @@ import WarmstartTensorModel
   @Test(
     .enabled(
       if: Process.environment("LSAN_OPTIONS") == nil, "AddressSanitizer holds on to what is freed"))
-  func `what unpacking takes stays below its limit and is given back`() async {
+  func `unpacking stays below its memory limit and frees its memory`() async {
     await #expect(processExitsWith: .success) {
       let scratch = Scratch()
       var bytes: [UInt8] = [0x1a, 0]
@@ -95,7 +95,7 @@ import WarmstartTensorModel
     }
   }
 
-  @Test func `an honest request of the longest kind is taken`() throws {
+  @Test func `an honest request of maximum length is accepted`() throws {
     let variables = (0..<100_000).map { number in
       Variable(
         Name("model/layer_\(number)/attention/self/query/kernel"), dtype: .float32,

@@ -19,7 +19,7 @@ import WarmstartTensorModel
 
   private static let hello = RawMessage().adding(1, 1).adding(2, Method.hello.rawValue)
 
-  @Test func `what came before a bad frame is answered first`() throws {
+  @Test func `calls before a bad frame are answered first`() throws {
     try peer.send(Self.hello.frame() + Self.hello.frame() + Self.hello.frame(flags: 2))
     #expect(try peer.answer().id == 1)
     #expect(try peer.answer().id == 1)
@@ -27,7 +27,7 @@ import WarmstartTensorModel
     #expect(try peer.next() == nil)
   }
 
-  @Test func `the end in a frame ends the session with a status`() throws {
+  @Test func `the end of the stream within a frame ends the session with a status`() throws {
     try peer.send(Array(Self.hello.frame().dropLast(3)))
     peer.finishWriting()
     #expect(try peer.answer().reason == "INVALID_REQUEST")
@@ -36,7 +36,7 @@ import WarmstartTensorModel
     #expect(daemon.warnings.count == 1)
   }
 
-  @Test func `of many broken sessions only the first are told`() throws {
+  @Test func `of many broken sessions only the first are logged`() throws {
     for _ in 0..<30 {
       let peer = try daemon.connect()
       try peer.send(Self.hello.frame(flags: 2))
@@ -48,7 +48,7 @@ import WarmstartTensorModel
     #expect(daemon.warnings.last?.hasSuffix("nothing is told of others for some seconds") == true)
   }
 
-  @Test func `the end between frames needs no words`() throws {
+  @Test func `the end of the stream between frames is not logged`() throws {
     try peer.send(Self.hello.frame())
     #expect(try peer.answer().status == nil)
     peer.finishWriting()
@@ -57,7 +57,7 @@ import WarmstartTensorModel
     #expect(daemon.warnings == [])
   }
 
-  @Test func `a client that hangs up at any byte leaves nothing`() throws {
+  @Test func `a client that hangs up at any byte leaks nothing`() throws {
     let whole = Self.hello.adding(4, 1).frame()
     for count in 0...whole.count {
       let peer = try daemon.connect()
@@ -88,7 +88,7 @@ import WarmstartTensorModel
     #expect(status?.code == .unimplemented)
   }
 
-  @Test func `a method of a megabyte is answered in few words`() throws {
+  @Test func `a method name of a megabyte gets a short answer`() throws {
     let method = String(repeating: "m", count: 5 << 20)
     let status = try status(RawMessage().adding(1, 7).adding(2, method))
     #expect(status?.reason == "UNSUPPORTED")
@@ -111,7 +111,7 @@ import WarmstartTensorModel
   }
 
   @Test(arguments: [Method.open, .list, .resolve])
-  func `a request about no checkpoint is invalid`(_ method: Method) throws {
+  func `a request that names no checkpoint is invalid`(_ method: Method) throws {
     let message = RawMessage().adding(1, 7).adding(2, method.rawValue)
     #expect(try status(message)?.reason == "INVALID_REQUEST")
   }

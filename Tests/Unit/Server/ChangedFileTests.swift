@@ -30,13 +30,13 @@ import WarmstartTestSupport
     return try peer.answer()
   }
 
-  @Test func `a file that was written to and whose time was set back is not granted`() throws {
+  @Test func `a file that was written and had its mtime set back is not granted`() throws {
     try QuietChange.flip(bundle.shards[0], at: 3)
     #expect(try resolve().reason == "CHECKPOINT_CHANGED")
   }
 
   @Test(arguments: [true, false])
-  func `nor is it granted if it got or lost a name as well`(_ isLinked: Bool) throws {
+  func `such a file is not granted if it also got or lost a name`(_ isLinked: Bool) throws {
     try QuietChange.flip(bundle.shards[0], at: 3)
     if isLinked {
       try QuietChange.link(bundle.shards[0], as: directory.path + "/other")
@@ -63,7 +63,7 @@ import WarmstartTestSupport
     #expect(try peer.close(handle).status == nil)
   }
 
-  @Test func `what is asked to be read again is read again`() throws {
+  @Test func `a request to read again reads again`() throws {
     let verified = try count("runs_verified")
     #expect(try resolve().status == nil)
     #expect(try count("runs_verified") == verified)
@@ -75,7 +75,7 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `damage that changes no time is found by reading again, and not granted after`() throws
+  @Test func `damage that changes no file time is found by reading again, and then refused`() throws
   {
     // A store to a page of a mapping that is dirty already leaves the file's times alone.
     let page = try DirtyPage(bundle.shards[0], storing: 7)

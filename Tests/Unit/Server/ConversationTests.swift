@@ -17,7 +17,7 @@ import WarmstartWire
     peer = try daemon.connect()
   }
 
-  @Test func `Hello tells what the daemon can do`() throws {
+  @Test func `Hello returns what the daemon can do`() throws {
     try peer.call(.hello) { $0.begin(HelloRequest(label: "l", command: "c"), $1) }
     let reply = try peer.unpack(try peer.answer(), HelloReply.init(unpacking:_:))
     #expect(reply.daemonVersion == Daemon.version)
@@ -40,7 +40,7 @@ import WarmstartWire
     #expect(try ids.map { _ in try peer.answer().id } == ids)
   }
 
-  @Test func `what a client says of itself is cut and escaped`() throws {
+  @Test func `a client's label and command are cut and escaped`() throws {
     let label = "a\u{1b}[31m" + String(repeating: "\u{1}", count: 1000)
     try peer.call(.hello) { $0.begin(HelloRequest(label: label, command: "one\ntwo"), $1) }
     _ = try peer.answer()
@@ -62,14 +62,14 @@ import WarmstartWire
     #expect(report.checkpoints.map(\.tensorCount) == [12])
   }
 
-  @Test func `a checkpoint that nobody holds is gone without lingering`() throws {
+  @Test func `without lingering, a checkpoint goes with its last lease`() throws {
     let handle = try peer.handle(.golden())
     #expect(try peer.status().checkpoints.count == 1)
     _ = try peer.close(handle)
     #expect(try peer.status().checkpoints.count == 0)
   }
 
-  @Test func `List sends all tensors in chunks and tells the checkpoint once`() throws {
+  @Test func `List sends all tensors in chunks and describes the checkpoint once`() throws {
     let passed = try PassedFiles.golden("v2_many/many")
     try peer.call(.list, files: passed.files) { $0.begin(OpenRequest(passed.reference), $1) }
     var tensors: [ListReply.Tensor] = []
@@ -117,7 +117,9 @@ import WarmstartWire
     #expect(tensors.dropFirst().first?.slices == slices)
   }
 
-  @Test func `an answer that no client would take is told, and the connection goes on`() throws {
+  @Test func `an answer longer than any client takes is an error, and the connection goes on`()
+    throws
+  {
     let passed = try PassedFiles.golden()
     var options = ResolveRequest.Options()
     options.resolution = [.skipMissing, .lenient]
@@ -153,7 +155,7 @@ import WarmstartWire
     #expect(reply.report.unusedTensors.count == 11)
   }
 
-  @Test func `more unused pairs than a reply has room for come in several`() throws {
+  @Test func `more unused pairs than fit a reply come in several replies`() throws {
     let count = 250_000
     let pair = AssignmentMap.Pair("", .variables([]))
     var options = ResolveRequest.Options()
@@ -238,7 +240,7 @@ import WarmstartWire
     #expect(Set(regions.values).count == 1)
   }
 
-  @Test func `more arenas than a frame carries come with several`() throws {
+  @Test func `more arenas than one frame carries come with several frames`() throws {
     let directory = try TemporaryDirectory()
     var writer = BundleWriter()
     for number in 0..<70 {
@@ -265,7 +267,7 @@ import WarmstartWire
   }
 
   @Test(arguments: [3, 8192, 4097, 0xffff_ffff])
-  func `an alignment that is none is invalid`(_ alignment: Int) throws {
+  func `an impossible alignment is invalid`(_ alignment: Int) throws {
     let passed = try PassedFiles.golden()
     var options = ResolveRequest.Options()
     options.alignment = alignment
@@ -287,7 +289,7 @@ import WarmstartWire
     #expect(status.problems.first?.message == status.message)
   }
 
-  @Test func `a status about long names is short enough to be taken`() throws {
+  @Test func `a status about long names is short enough for any client`() throws {
     let passed = try PassedFiles.golden()
     let long = String(repeating: "n", count: 20_000)
     let names = (0..<60).map { Name("\(long)\($0)") }

@@ -9,7 +9,7 @@ import WarmstartTestSupport
 
 /// An operator learns that files are damaged, and not each time that somebody asks for them.
 @Suite(.serialized, .descriptorsBalanced) struct DamageTests {
-  @Test func `each damaged checkpoint is told once`() throws {
+  @Test func `each damaged checkpoint is logged once`() throws {
     let daemon = try ServedDaemon()
     let directory = try TemporaryDirectory()
     var writer = BundleWriter()
@@ -39,7 +39,7 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `an index that cannot be read is told, other refusals are not`() throws {
+  @Test func `an unreadable index is logged, other refusals are not`() throws {
     let daemon = try ServedDaemon()
     let peer = try daemon.connect()
     let files = try PassedFiles.golden().files
@@ -55,7 +55,7 @@ import WarmstartTestSupport
     #expect(daemon.warnings.count == 1)
   }
 
-  @Test func `a file of another format is its client's mistake, and no operator is told`() throws {
+  @Test func `a file of another format is the client's mistake, and is not logged`() throws {
     let daemon = try ServedDaemon()
     let directory = try TemporaryDirectory()
     let path = directory.path + "/model.h5"

@@ -83,7 +83,7 @@ import WarmstartTestSupport
     #expect(try bytes(answer, reply, 1) == Array(4..<8))
   }
 
-  @Test func `connections with equal lists share an arena, whatever else they ask`() throws {
+  @Test func `connections with equal lists share an arena, whatever else they ask for`() throws {
     let (first, second) = (try daemon.connect(), try daemon.connect())
     let one = try first.unpack(try resolve(first, [rows(2, -1), nil]), unpackResolveReply)
     let same = try second.unpack(
@@ -104,7 +104,9 @@ import WarmstartTestSupport
     #expect(counters.first { $0.name == "repeated_answers" }?.value == 1)
   }
 
-  @Test func `what the tensor lacks is refused, or skipped where only the shape differs`() throws {
+  @Test func `indices that the tensor lacks are refused, or skipped if only the shape differs`()
+    throws
+  {
     let peer = try daemon.connect()
     #expect(try resolve(peer, [rows(3), nil]).reason == "INVALID_REQUEST")
     #expect(try resolve(peer, [rows(1), nil], [[3, 2], nil]).reason == "SHAPE_MISMATCH")
@@ -115,7 +117,7 @@ import WarmstartTestSupport
     #expect(reply.report.skipped == [.init(variable: 0, tensor: "x", storedShape: [3, 2])])
   }
 
-  @Test func `what was read is read again if that is asked for`() throws {
+  @Test func `bytes that were read are read again on request`() throws {
     let peer = try daemon.connect()
     var options = ResolveRequest.Options()
     options.readAgain = true

@@ -11,7 +11,7 @@ import WarmstartTestSupport
 /// What a connection gives back before it ends.
 @Suite(.serialized, .descriptorsBalanced) struct GivingBackTests {
   // 311
-  @Test func `files of a closed checkpoint are given back at once`() throws {
+  @Test func `files of a closed checkpoint are closed at once`() throws {
     var limits = Limits()
     // Five of one user.
     limits.descriptors = 6
@@ -38,7 +38,7 @@ import WarmstartTestSupport
   }
 
   // 291, 292
-  @Test func `idle connections keep no buffers of what they received`() async throws {
+  @Test func `idle connections keep no receive buffers`() async throws {
     // A sanitizer keeps what was freed.
     if ProcessMemory.isSanitized { return }
     await #expect(processExitsWith: .success) {

@@ -15,6 +15,11 @@ import WarmstartWire
     return try String(contentsOf: root.appending(path: path), encoding: .utf8)
   }
 
+  /// A page's text, with the lines of a paragraph joined.
+  private func unwrapped(_ path: String) throws -> String {
+    try text(path).replacing(#/\n +|\n(?=[^\n])/#, with: " ")
+  }
+
   /// A number with commas between its thousands.
   private func grouped(_ number: Int) -> String {
     number < 1000
@@ -27,7 +32,7 @@ import WarmstartWire
   }
 
   @Test func `the protocol's page has the limits of the code`() throws {
-    let page = try text("Sources/Server/Server.docc/Protocol.md")
+    let page = try unwrapped("Sources/Server/Server.docc/Protocol.md")
     let seconds = Connection.frameMilliseconds / 1000
     let request = size(Connection.maximumRequestByteCount)
     let reply = size(Connection.maximumReplyByteCount)
@@ -67,8 +72,8 @@ import WarmstartWire
     #expect(CallStatus.maximumProblems == 1000)
     #expect(Problems.maximumCount == 100)
     #expect(
-      try text("Sources/Server/Server.docc/Protocol.md").contains(
-        "At most a thousand are listed, of a map at most a hundred;"))
+      try unwrapped("Sources/Server/Server.docc/Protocol.md").contains(
+        "At most a thousand are listed, and at most a hundred of a map."))
     #expect(proto.contains("The deciding one first; at most a thousand."))
   }
 

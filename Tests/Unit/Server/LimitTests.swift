@@ -54,7 +54,7 @@ import WarmstartTensorModel
     #expect(try peer.attach(passed.files).count == 2)
   }
 
-  @Test func `files are given back when their connection ends`() throws {
+  @Test func `files are closed when their connection ends`() throws {
     let daemon = try daemon(filesOfAUser: 6)
     let passed = try PassedFiles.golden()
     for _ in 0..<3 {
@@ -67,7 +67,7 @@ import WarmstartTensorModel
     }
   }
 
-  @Test func `files of a refused checkpoint are given back`() throws {
+  @Test func `files of a refused checkpoint are closed`() throws {
     let daemon = try daemon(filesOfAUser: 3)
     let peer = try daemon.connect()
     let passed = try PassedFiles.golden()
@@ -90,7 +90,7 @@ import WarmstartTensorModel
     #expect(try peer.open([], .files(files, label: "")).reason == "INVALID_REQUEST")
   }
 
-  @Test func `more connections than the daemon takes are refused by a status`() throws {
+  @Test func `a connection beyond the daemon's limit is refused by a status`() throws {
     let daemon = try daemon {
       $0.connections = 2
       $0.connectionsPerUser = 10
@@ -98,7 +98,7 @@ import WarmstartTensorModel
     try expectTwoConnections(daemon)
   }
 
-  @Test func `more connections than a user may have are refused by a status`() throws {
+  @Test func `a connection beyond the user's limit is refused by a status`() throws {
     try expectTwoConnections(try daemon { $0.connectionsPerUser = 2 })
   }
 
@@ -118,7 +118,7 @@ import WarmstartTensorModel
     #expect(try fourth.answer().status == nil)
   }
 
-  @Test func `a full daemon takes administrators, up to their own limit`() throws {
+  @Test func `a full daemon accepts administrators, up to their own limit`() throws {
     let daemon = try daemon {
       $0.connections = 2
       $0.connectionsPerUser = 2
@@ -166,7 +166,7 @@ import WarmstartTensorModel
     #expect(daemon.settles())
   }
 
-  @Test func `limits fit the descriptors that there are`() {
+  @Test func `limits fit the descriptors that the process may open`() {
     var limits = Limits()
     limits.fit(descriptors: 1024)
     #expect(limits.connections <= 256)

@@ -43,7 +43,7 @@ import WarmstartTensorModel
     #expect(daemon.daemon.store.accounts.amount(of: .messages) == 0)
   }
 
-  @Test func `a call's time goes on while it waits for its turn`() throws {
+  @Test func `a call's deadline also covers its wait for its turn`() throws {
     let peer = try daemon.connect()
     // More than the socket takes, so that the daemon reads ahead.
     for _ in 0..<60 { try peer.call(.describe) }
@@ -59,14 +59,14 @@ import WarmstartTensorModel
     #expect(early == 62)
   }
 
-  @Test func `a peer that does not read is left when the time of its call is over`() throws {
+  @Test func `the daemon drops a peer that does not read when its call's time is over`() throws {
     let peer = try daemon.connect()
     for _ in 0..<60 { try peer.call(.describe, timeout: 200) }
     // Long before it would be left without a deadline.
     #expect(daemon.settles(within: 4000))
   }
 
-  @Test func `a peer that never reads is left, and nothing stays charged`() throws {
+  @Test func `the daemon drops a peer that never reads, and nothing stays charged`() throws {
     let peer = try daemon.connect()
     let passed = try PassedFiles.golden()
     for _ in 0..<2000 {
@@ -99,7 +99,7 @@ import WarmstartTensorModel
     #expect(daemon.warnings.first?.contains("speaks HTTP") == true)
   }
 
-  @Test func `a client that speaks HTTP without an end is left after a while`() throws {
+  @Test func `the daemon drops a client that sends HTTP without an end`() throws {
     let peer = try daemon.connect()
     try peer.send(Array("GET / HTTP/1.1\r\n".utf8))
     #expect(daemon.settles(within: 10_000))

@@ -60,7 +60,7 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `a plan has all but regions, and reads nothing`() throws {
+  @Test func `a plan has everything but regions, and reads nothing`() throws {
     let peer = try daemon.connect()
     let answer = try plan(peer)
     let reply = try unpack(answer, peer)
@@ -77,7 +77,7 @@ import WarmstartTestSupport
     #expect(status.counters.first { $0.name == "loads_begun" }?.value == 0)
   }
 
-  @Test func `a plan needs no room, and takes no notice of what is to be read again`() throws {
+  @Test func `a plan needs no room, and ignores the request to read again`() throws {
     let peer = try daemon.connect()
     let answer = try plan(peer) { ($0.readAgain, $0.sealed) = (true, true) }
     #expect(try unpack(answer, peer).handles.count == 4)
@@ -92,7 +92,7 @@ import WarmstartTestSupport
     #expect(try plan(peer).reason == "TRUNCATED")
   }
 
-  @Test func `a plan is no answer to who wants the bytes, nor the other way round`() throws {
+  @Test func `a remembered plan does not answer a request for bytes, nor the reverse`() throws {
     let peer = try daemon.connect()
     _ = try unpack(try plan(peer), peer)
     let passed = try PassedFiles(bundle.prefix, shardCount: 2)

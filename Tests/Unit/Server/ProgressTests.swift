@@ -37,7 +37,7 @@ import WarmstartWire
     }
   }
 
-  @Test func `a call that takes long says how far it is, before its answer`() throws {
+  @Test func `a long call reports its progress before its answer`() throws {
     let peer = try daemon.connect()
     let replies = try resolve(peer, progress: true)
     let notes = replies.compactMap(\.progress)
@@ -56,7 +56,7 @@ import WarmstartWire
     withExtendedLifetime(peer) {}
   }
 
-  @Test func `nobody else is told`() throws {
+  @Test func `a client that did not ask gets no progress`() throws {
     #expect(try resolve(daemon.connect(), progress: false).count == 1)
   }
 }

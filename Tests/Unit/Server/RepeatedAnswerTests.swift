@@ -39,7 +39,9 @@ import WarmstartWire
   private let gamma: AssignmentMap = ["bert/embeddings/LayerNorm/gamma": "v"]
   private let vector = [Variable("v", dtype: .float32, shape: [8])]
 
-  @Test func `the next job that asks the same gets the same, with regions of its own`() throws {
+  @Test func `the next job with the same question gets the same answer with its own regions`()
+    throws
+  {
     let first = try resolve(gamma, vector).reply
     let second = try resolve(gamma, vector).reply
     #expect(try repeatedCount() == 1)
@@ -61,7 +63,7 @@ import WarmstartWire
     #expect(regions.count == 2 && regions[0] != regions[1])
   }
 
-  @Test func `an arena comes again with its descriptor`() throws {
+  @Test func `an arena is sent again with its descriptor`() throws {
     var options = ResolveRequest.Options()
     options.sealed = true
     let first = try resolve(gamma, vector, options)
@@ -73,7 +75,7 @@ import WarmstartWire
     #expect(isSealed)
   }
 
-  @Test func `a question that differs in anything is answered anew`() throws {
+  @Test func `a question with any difference is answered anew`() throws {
     _ = try resolve(gamma, vector)
     var options = ResolveRequest.Options()
     options.alignment = 64
@@ -84,7 +86,7 @@ import WarmstartWire
     #expect(try repeatedCount() == 0)
   }
 
-  @Test func `a refusal is found again each time`() throws {
+  @Test func `a refusal is not remembered`() throws {
     for _ in 0..<2 {
       let peer = try daemon.connect()
       try peer.resolve(
@@ -126,7 +128,7 @@ import WarmstartWire
     #expect(try repeatedCount() == 1)
   }
 
-  @Test func `a long question is known by what is at its end, too`() throws {
+  @Test func `long questions that differ only at the end are told apart`() throws {
     var variables = vector
     let long = String(repeating: "x", count: 40)
     for number in 0..<20_000 {
@@ -156,7 +158,7 @@ import WarmstartWire
     return responses
   }
 
-  @Test func `an answer of several replies comes again in as many`() throws {
+  @Test func `an answer of several replies is repeated in as many`() throws {
     let directory = try TemporaryDirectory()
     var writer = BundleWriter()
     let count = 20_000
@@ -171,7 +173,9 @@ import WarmstartWire
     #expect(second.map(\.bytes) == first.map(\.bytes))
   }
 
-  @Test func `more arenas than a frame carries come again with as many frames`() throws {
+  @Test func `an answer with more arenas than one frame carries is repeated in as many frames`()
+    throws
+  {
     let directory = try TemporaryDirectory()
     var writer = BundleWriter()
     for number in 0..<70 {

@@ -28,7 +28,7 @@ import WarmstartTensorModel
     return peer
   }
 
-  @Test func `a load that takes longer than the call may is ended by the deadline`() throws {
+  @Test func `the deadline ends a load that takes too long`() throws {
     let start = MonotonicClock.nanoseconds()
     let answer = try askingPeer(timeout: 200).answer()
     let elapsed = MonotonicClock.nanoseconds() - start
@@ -37,14 +37,14 @@ import WarmstartTensorModel
     #expect(elapsed >= 190_000_000 && elapsed < 5_000_000_000)
   }
 
-  @Test func `a call goes on after one that was late`() throws {
+  @Test func `the next call works after one that missed its deadline`() throws {
     let peer = try askingPeer(timeout: 100)
     #expect(try peer.answer().reason == "DEADLINE")
     try peer.call(.hello)
     #expect(try peer.answer().status == nil)
   }
 
-  @Test func `who waits for another's load has a deadline too`() throws {
+  @Test func `a call that waits for another's load has a deadline too`() throws {
     let loading = try askingPeer()
     pause(milliseconds: 100)
     let waiting = try askingPeer(timeout: 200)
@@ -53,7 +53,7 @@ import WarmstartTensorModel
     #expect(daemon.settles(atMost: 1))
   }
 
-  @Test func `who hangs up while loading frees the thread`() throws {
+  @Test func `a client that hangs up during its load frees the thread`() throws {
     let peer = try askingPeer()
     pause(milliseconds: 100)
     #expect(!daemon.settles(within: 100))
@@ -61,7 +61,7 @@ import WarmstartTensorModel
     #expect(daemon.settles(within: 5000))
   }
 
-  @Test func `who hangs up while waiting for another's load frees the thread`() throws {
+  @Test func `a client that hangs up while waiting for another's load frees the thread`() throws {
     let loading = try askingPeer()
     pause(milliseconds: 100)
     let waiting = try askingPeer()
@@ -72,7 +72,7 @@ import WarmstartTensorModel
     loading.socket.shutDown(writingToo: true)
   }
 
-  @Test func `a load whose loader has gone is taken over by who still waits`() throws {
+  @Test func `a waiting call takes over a load whose loader has gone`() throws {
     let loading = try askingPeer()
     pause(milliseconds: 100)
     let waiting = try askingPeer(timeout: 1500)
@@ -82,7 +82,7 @@ import WarmstartTensorModel
     #expect(try waiting.answer().reason == "DEADLINE")
   }
 
-  @Test func `a busy connection does not keep others waiting`() throws {
+  @Test func `a busy connection does not make others wait`() throws {
     let loading = try askingPeer()
     let other = try daemon.connect()
     #expect(try other.handle(.golden()) != 0)
@@ -110,7 +110,7 @@ import WarmstartTensorModel
     #expect(try peer.next() == nil)
   }
 
-  @Test func `a call in flight when the daemon drains can be made again elsewhere`() throws {
+  @Test func `a call in flight when the daemon drains can be repeated elsewhere`() throws {
     let peer = try askingPeer()
     pause(milliseconds: 100)
     #expect(daemon.daemon.drain())

@@ -21,7 +21,7 @@ import WarmstartTestSupport
   // MARK: Shares
 
   @Test(arguments: Resource.allCases)
-  func `one user gets three quarters of what the others leave, of everything`(
+  func `one user gets three quarters of what the others leave, for every resource`(
     _ resource: Resource
   ) throws {
     let accounts = Accounts(memory: 1600)
@@ -38,7 +38,7 @@ import WarmstartTestSupport
     #expect(accounts.amount(of: resource) == 0)
   }
 
-  @Test func `a refusal says what the user has, and what the share is`() {
+  @Test func `a refusal reports what the user has and the user's share`() {
     let accounts = Accounts(memory: 1600)
     let problem = problem { try Account(Self.alice, in: accounts).take(1201, of: .memory) }
     #expect(problem?.reason == .budget)
@@ -69,7 +69,7 @@ import WarmstartTestSupport
 
   // MARK: Who pays
 
-  @Test func `what a user leaves behind is paid by those who were granted it`() throws {
+  @Test func `the users who were granted an arena pay for it after its maker has left`() throws {
     let warm = try Warm(Self.writer)
     let store = Store(budget: 1 << 30, lingerMilliseconds: 60_000)
     var alices: Lease? = try warm.open(store, by: Self.alice)
@@ -87,7 +87,7 @@ import WarmstartTestSupport
     _ = (shared, again, alone, alices)
   }
 
-  @Test func `a user who comes back pays for what is made then`() throws {
+  @Test func `a user who comes back pays for what is made from then on`() throws {
     let warm = try Warm(Self.writer)
     let store = Store(budget: 1 << 30, lingerMilliseconds: 60_000)
     let bobs = try warm.open(store, by: Self.bob)
@@ -142,7 +142,7 @@ import WarmstartTestSupport
     _ = (granted, mapping)
   }
 
-  @Test func `what clients keep counts against what they may have`() throws {
+  @Test func `arenas that clients keep count against their share`() throws {
     let warm = try Warm(Self.writer)
     let store = Store(share: 800_000, lingerMilliseconds: 0)
     let granted = try ["a", "b"].map { name in
@@ -155,7 +155,7 @@ import WarmstartTestSupport
 
   // MARK: Room
 
-  @Test func `arenas of a leased checkpoint go when no client has them`() throws {
+  @Test func `unused arenas of a leased checkpoint can be dropped`() throws {
     let warm = try Warm(Self.writer)
     let store = Store(share: 700_000, lingerMilliseconds: 60_000)
     let lease = try warm.open(store)
@@ -212,7 +212,7 @@ import WarmstartTestSupport
     #expect(store.figures.counters.pieces == 250)
   }
 
-  @Test func `no memory is taken that the machine does not have`() throws {
+  @Test func `memory that the machine lacks is not taken`() throws {
     let warm = try Warm(Self.writer)
     let store = Store(
       budget: 1 << 22, lingerMilliseconds: 60_000, available: { 300_000 })
@@ -225,7 +225,7 @@ import WarmstartTestSupport
         == lease.resident.checkpoint.memoryByteCount + Store.residentByteCount)
   }
 
-  @Test func `others' arenas that no client has make room, too`() throws {
+  @Test func `other users' unused arenas make room, too`() throws {
     let (warm, other) = (try Warm(Self.writer), try Warm(Self.writer))
     let store = Store(budget: 1_000_000, lingerMilliseconds: 60_000)
     let alices = try warm.open(store, by: Self.alice)

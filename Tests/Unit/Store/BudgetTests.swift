@@ -39,7 +39,7 @@ import WarmstartTestSupport
     _ = consume lease
   }
 
-  @Test func `nothing stays charged once nobody refers to what was evicted`() throws {
+  @Test func `nothing stays charged after the last reference to an evicted checkpoint`() throws {
     let store = Store(share: 1 << 20, lingerMilliseconds: 60_000)
     try hold(Self.warm(1), in: store)
     #expect(store.accounts.amount(of: .memory) > 400 << 10)
@@ -50,7 +50,7 @@ import WarmstartTestSupport
   }
 
   @Test
-  func `what nobody holds is evicted for others, longest unused first, and no more than needed`()
+  func `unleased checkpoints are evicted, longest unused first, and no more than needed`()
     throws
   {
     let store = Store(share: 1_300_000, lingerMilliseconds: 60_000)
@@ -61,7 +61,7 @@ import WarmstartTestSupport
     #expect(store.figures.counters.evictions == 1)
   }
 
-  @Test func `being used again saves from eviction`() throws {
+  @Test func `a checkpoint that is used again is not evicted`() throws {
     let store = Store(share: 1_300_000, lingerMilliseconds: 60_000)
     let first = try Self.warm(1)
     try hold(first, as: "1", in: store)
@@ -71,7 +71,8 @@ import WarmstartTestSupport
     #expect(Set(store.residents.map(\.resident.label)) == ["1", "3", "4"])
   }
 
-  @Test func `if all is held, the call is refused with BUDGET, and nothing leaks`() throws {
+  @Test func `if everything is leased, the call is refused with BUDGET, and nothing leaks`() throws
+  {
     let store = Store(share: 1_000_000, lingerMilliseconds: 60_000)
     let warm = [try Self.warm(1), try Self.warm(2), try Self.warm(3)]
     let leases = try warm.map { try $0.open(store) }
@@ -97,7 +98,7 @@ import WarmstartTestSupport
     _ = granted
   }
 
-  @Test func `what can never fit evicts nobody`() throws {
+  @Test func `a request that can never fit evicts nothing`() throws {
     let store = Store(share: 1_000_000, lingerMilliseconds: 60_000)
     try hold(Self.warm(1), in: store)
     let warm = try Warm(BundleWriter())
@@ -108,7 +109,7 @@ import WarmstartTestSupport
     #expect(store.figures.counters.evictions == 0)
   }
 
-  @Test func `what a failed load was charged is refunded`() throws {
+  @Test func `the charge of a failed load is refunded`() throws {
     var writer = BundleWriter()
     writer.add("bad", dtype: 4, [1 << 20], [UInt8](repeating: 1, count: 1 << 20))
     writer.change("bad") { $0.checksum ^= 1 }
@@ -126,7 +127,7 @@ import WarmstartTestSupport
     #expect(store.figures.counters.arenas == 0)
   }
 
-  @Test func `a piece of many axes is charged for remembering them`() throws {
+  @Test func `the axes of a piece are charged`() throws {
     var writer = BundleWriter()
     let ones = Array(repeating: 1, count: 200)
     writer.add("x", dtype: 4, [2] + ones, [1, 2])
@@ -141,7 +142,7 @@ import WarmstartTestSupport
     #expect(kept == pages(places[0].arena.arena.byteCount + 200 + 16 * 201))
   }
 
-  @Test func `an arena of nearly 2^63 bytes is over the budget and no more`() throws {
+  @Test func `an arena of nearly 2^63 bytes is over the budget, and does not overflow`() throws {
     let directory = try TemporaryDirectory()
     var writer = SavedSlicesWriter()
     writer.add("x", dtype: 4, [.max], .varints(7, [1]))

@@ -65,7 +65,7 @@ import WarmstartTestSupport
     #expect(try loads.end().allSatisfy { $0?.reason == .cancelled })
   }
 
-  @Test func `who waits for a slot can give up, and the slot goes to the next`() throws {
+  @Test func `a call that waits for a slot can give up, and the next gets the slot`() throws {
     let slow = try (0..<2).map { _ in try Warm(Self.slow) }
     let small = try Warm(Self.small)
     let store = Store(budget: 1 << 24, lingerMilliseconds: 60_000, loadsPerUser: 2)
@@ -78,7 +78,7 @@ import WarmstartTestSupport
     _ = try small.open(store, by: Self.alice)
   }
 
-  @Test func `a small tensor does not wait for the largest of the call that loads it`() throws {
+  @Test func `a small tensor does not wait for the largest tensor of the same load`() throws {
     let warm = try Warm(Self.slow)
     let store = Store(budget: 1 << 24, lingerMilliseconds: 60_000)
     let lease = try warm.open(store)

@@ -81,7 +81,7 @@ import WarmstartTestSupport
     #expect(lease.resident.holdings.verifiedByteCount == 8192)
   }
 
-  @Test func `places come in the order of the pieces, whoever made them`() throws {
+  @Test func `places come in the order of the pieces, whichever call made them`() throws {
     let warm = try Warm(Self.small)
     let lease = try warm.open(store)
     let pieces = try (0..<6).map { try lease.resident.piece(Name("t\($0)"), of: warm) }
@@ -98,7 +98,7 @@ import WarmstartTestSupport
 
   // MARK: Going away
 
-  @Test func `reading an index stops if its caller has gone, and can be done again`() throws {
+  @Test func `reading an index stops if its caller has gone, and can be repeated`() throws {
     var writer = BundleWriter()
     // More than are read without asking.
     for number in 0..<20_000 { writer.add(.init("t\(number)"), dtype: 4, [0], []) }
@@ -119,7 +119,7 @@ import WarmstartTestSupport
     #expect(store.figures.counters.indexesParsed == 1)
   }
 
-  @Test func `a load whose caller hangs up goes on for those who wait`() throws {
+  @Test func `a load whose caller hangs up goes on for the calls that wait`() throws {
     let warm = try Warm(Self.slow)
     let lease = try warm.open(store)
     let (ours, theirs) = try hangingSocket()
@@ -134,7 +134,7 @@ import WarmstartTestSupport
     #expect(store.figures.counters.verifiedRuns == 1)
   }
 
-  @Test func `a load whose caller hangs up stops if nobody waits, and can be made again`() throws {
+  @Test func `a load whose caller hangs up stops if no call waits, and can be repeated`() throws {
     let warm = try Warm(Self.slow)
     let lease = try warm.open(store)
     let (ours, theirs) = try hangingSocket()
@@ -148,14 +148,14 @@ import WarmstartTestSupport
     #expect(store.figures.counters.verifiedRuns == 1)
   }
 
-  @Test func `a load whose caller's time is up stops`() throws {
+  @Test func `a load stops at its caller's deadline`() throws {
     let warm = try Warm(Self.slow)
     let lease = try warm.open(store)
     let first = try verify(lease, warm, Caller(nil, until: .after(milliseconds: 100)))
     #expect(try first.outcomes()[0]?.reason == .deadline)
   }
 
-  @Test func `who waits for another's load waits no longer than it said, and hears a hang-up`()
+  @Test func `a call that waits for another's load ends at its deadline or its client's hang-up`()
     throws
   {
     let warm = try Warm(Self.slow)
@@ -174,7 +174,7 @@ import WarmstartTestSupport
     #expect(try first.outcomes()[0] == nil)
   }
 
-  @Test func `when a load fails, those who wait make it through their own files`() throws {
+  @Test func `after a failed load, the waiting calls load from their own files`() throws {
     let warm = try Warm(Self.slow)
     let lease = try warm.open(store)
     let files = try warm.files()
@@ -204,8 +204,7 @@ import WarmstartTestSupport
     #expect(store.figures.counters.verifiedRuns == 1)
   }
 
-  @Test func `when reading an index fails, those who wait read it through their own files`() throws
-  {
+  @Test func `after a failed index read, the waiting calls read their own files`() throws {
     var writer = Self.small
     writer.table.damagedBlock = 0
     let warm = try Warm(writer)

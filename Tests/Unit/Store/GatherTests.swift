@@ -16,7 +16,7 @@ import WarmstartTestSupport
 
   private static func rows(_ indices: [Int]) -> Gather { Gather([Gather.Axis(0, indices)]) }
 
-  @Test func `equal lists share a piece, another list is another piece`() throws {
+  @Test func `equal lists share a piece, and another list makes another piece`() throws {
     let warm = try Self.warm()
     let store = Store(budget: 1 << 30, lingerMilliseconds: 60_000)
     let first = try warm.open(store)
@@ -40,7 +40,7 @@ import WarmstartTestSupport
     #expect(bytes == rows)
   }
 
-  @Test func `lists are charged with the arena as long as it is there`() throws {
+  @Test func `lists are charged as long as their arena exists`() throws {
     let warm = try Self.warm()
     let store = Store(budget: 1 << 30, lingerMilliseconds: 60_000)
     let lease = try warm.open(store)
@@ -54,7 +54,7 @@ import WarmstartTestSupport
     #expect(store.evictAll() == 0)
   }
 
-  @Test func `one row in very many places is refused by the budget, and the tensor is not read`()
+  @Test func `one row in very many places exceeds the budget before the tensor is read`()
     throws
   {
     let warm = try Self.warm()
@@ -69,7 +69,7 @@ import WarmstartTestSupport
     #expect(store.accounts.amount(of: .memory) == before)
   }
 
-  @Test func `small arenas with long lists are not put together with others`() throws {
+  @Test func `small arenas with long lists are not merged with others`() throws {
     let warm = try Self.warm()
     let store = Store(budget: 1 << 30, lingerMilliseconds: 60_000)
     let lease = try warm.open(store)

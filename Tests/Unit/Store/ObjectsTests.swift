@@ -55,7 +55,7 @@ import WarmstartTestSupport
     #expect(store.accounts.amount(of: .memory) == before)
   }
 
-  @Test func `a caller whose time is up is nobody else's failure`() throws {
+  @Test func `a caller's missed deadline fails no other call`() throws {
     let store = Store(share: 1 << 30, lingerMilliseconds: 0)
     let warm = try Warm(Self.writer())
     let lease = try warm.open(store)
@@ -67,7 +67,7 @@ import WarmstartTestSupport
     _ = try lease.objects(from: warm.files(), for: .patient)
   }
 
-  @Test func `a graph longer than is read is refused before it is charged`() throws {
+  @Test func `a graph beyond the length limit is refused before it is charged`() throws {
     var writer = Self.writer()
     writer.change(ObjectGraphWriter.key) {
       $0.byteCount = Checkpoint.maximumObjectGraphByteCount + 1

@@ -28,7 +28,7 @@ import WarmstartTestSupport
     return notes
   }
 
-  @Test func `what is verified and made is counted as it is read`() throws {
+  @Test func `progress counts bytes as they are read`() throws {
     let warm = try Self.warm()
     let lease = try warm.open(Store(budget: 1 << 30, lingerMilliseconds: 60_000))
     let chunk = 512 << 10
@@ -41,7 +41,7 @@ import WarmstartTestSupport
     #expect(try notes(lease, warm, runs: [.whole(0)], pieces: ["b"]) == both)
   }
 
-  @Test func `nothing is noted if all is there`() throws {
+  @Test func `nothing is counted if everything is warm`() throws {
     let warm = try Self.warm()
     let lease = try warm.open(Store(budget: 1 << 30, lingerMilliseconds: 60_000))
     _ = try notes(lease, warm, runs: [.whole(0)], pieces: ["b"])
@@ -50,7 +50,7 @@ import WarmstartTestSupport
     #expect(try notes(lease, warm, runs: [.whole(1)]) == [])
   }
 
-  @Test func `who waits for another's load is told how far that is`() throws {
+  @Test func `a call that waits for another's load gets the progress of that load`() throws {
     var writer = BundleWriter()
     writer.addSparse("a", gibibytes: 2)
     let warm = try Warm(writer)

@@ -34,7 +34,7 @@ import WarmstartTestSupport
     #expect(eventually { (try? warm.directory.openFiles()) == [] })
   }
 
-  @Test func `a checkpoint lingers, is found again, and is swept in the end`() throws {
+  @Test func `a checkpoint lingers, is found again, and is finally swept`() throws {
     let warm = try Warm(Self.writer)
     let store = Store(share: 1 << 20, lingerMilliseconds: 50)
     try letGo(warm, store)
@@ -49,7 +49,7 @@ import WarmstartTestSupport
     #expect(eventually { (try? warm.directory.openFiles()) == [] })
   }
 
-  @Test func `a sweep leaves what is held, however old`() throws {
+  @Test func `a sweep keeps leased checkpoints, however old`() throws {
     let warm = try Warm(Self.writer)
     let store = Store(share: 1 << 20, lingerMilliseconds: 1)
     let lease = try warm.open(store)
@@ -80,7 +80,7 @@ import WarmstartTestSupport
     _ = lease
   }
 
-  @Test func `a checkpoint that is deleted while nobody holds it is swept at once`() throws {
+  @Test func `an unleased checkpoint is swept as soon as it is deleted`() throws {
     let warm = try Warm(Self.writer)
     let store = Store(share: 1 << 20, lingerMilliseconds: 60_000)
     try letGo(warm, store)
@@ -91,7 +91,7 @@ import WarmstartTestSupport
     #expect(eventually { store.residents.isEmpty })
   }
 
-  @Test func `a changed checkpoint is another resident, holders keep the old one`() throws {
+  @Test func `a changed checkpoint is a new resident, and leases keep the old one`() throws {
     let warm = try Warm(Self.writer)
     let store = Store(share: 1 << 20, lingerMilliseconds: 60_000)
     let old = try warm.open(store)
@@ -104,7 +104,7 @@ import WarmstartTestSupport
 
   // MARK: Granting
 
-  @Test func `a bad tensor is never granted, others of the checkpoint are`() throws {
+  @Test func `a bad tensor is never granted, but the checkpoint's others are`() throws {
     let warm = try Warm(Self.writer)
     let store = Store(share: 1 << 20, lingerMilliseconds: 60_000)
     let lease = try warm.open(store)
@@ -130,7 +130,7 @@ import WarmstartTestSupport
     #expect(resident.holdings.verifiedByteCount == 64)
   }
 
-  @Test func `what filled an arena counts as verified`() throws {
+  @Test func `bytes that filled an arena count as verified`() throws {
     let warm = try Warm(Self.writer)
     let store = Store(share: 1 << 20, lingerMilliseconds: 60_000)
     let lease = try warm.open(store)
@@ -201,7 +201,7 @@ import WarmstartTestSupport
     #expect(result < 0, "\(call) worked")
   }
 
-  @Test func `every client gets a description of its own, and none is left open`() throws {
+  @Test func `every client gets its own file description, and none stays open`() throws {
     let warm = try Warm(Self.writer)
     let generation: String
     do {

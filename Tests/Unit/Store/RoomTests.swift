@@ -32,7 +32,7 @@ import WarmstartTestSupport
   }
 
   // 8
-  @Test func `a file is asked for once, however often, while its thread hangs`() throws {
+  @Test func `a file is examined once while its thread hangs`() throws {
     let warm = try Warm(Self.writer(["a"], 4))
     let reaper = Reaper()
     let tab = Tab(Account(Self.alice, in: Accounts()))
@@ -54,7 +54,7 @@ import WarmstartTestSupport
   }
 
   // 10, 101
-  @Test func `what another call reads an index with is waited for`() throws {
+  @Test func `a call waits for memory that another's index read will free`() throws {
     var writer = BundleWriter()
     for number in 0..<10_000 { writer.add(.init("t\(number)"), dtype: 4, [0], []) }
     let (large, small) = (try Warm(writer), try Warm(Self.writer(["a"], 4)))
@@ -69,7 +69,7 @@ import WarmstartTestSupport
   }
 
   // 10, 102, 103
-  @Test func `files that are being closed are waited for`() throws {
+  @Test func `a call waits for files that are being closed`() throws {
     let warm = try (0..<4).map { _ in try Warm(Self.writer(["a"], 4)) }
     let store = Store(budget: 1 << 20, lingerMilliseconds: 60_000)
     // Three of one user.
@@ -86,7 +86,7 @@ import WarmstartTestSupport
   }
 
   // 103
-  @Test func `no more checkpoints are evicted for files than have to be`() throws {
+  @Test func `no more checkpoints are evicted for files than needed`() throws {
     let warm = try (0..<4).map { _ in try Warm(Self.writer(["a"], 4)) }
     let store = Store(budget: 1 << 20, lingerMilliseconds: 60_000)
     store.accounts.limit(.descriptors, to: 4)
@@ -96,7 +96,7 @@ import WarmstartTestSupport
   }
 
   // 111, 121
-  @Test func `a user's own unused arenas go before idle checkpoints of others`() throws {
+  @Test func `a user's own unused arenas go before other users' idle checkpoints`() throws {
     let (own, others) = (try Warm(Self.writer(["a", "b"])), try Warm(Self.writer(["a"])))
     let store = Store(budget: 1_000_000, lingerMilliseconds: 60_000)
     try hold(others, by: Self.bob, in: store)
@@ -110,7 +110,7 @@ import WarmstartTestSupport
   }
 
   // 112
-  @Test func `what clients have let go is found when room is needed`() throws {
+  @Test func `arenas that clients have dropped are found when room is needed`() throws {
     let warm = try Warm(Self.writer(["a", "b", "c"]))
     let store = Store(share: 800_000, lingerMilliseconds: 0)
     func grant(_ name: Name) throws -> File {
@@ -164,7 +164,7 @@ import WarmstartTestSupport
   }
 
   // 15, 151
-  @Test func `loads of one user that do not end keep none of another waiting`() throws {
+  @Test func `one user's endless loads do not make another user wait`() throws {
     let endless = try (0..<3).map { _ in try Warm(Self.endless) }
     let small = try Warm(Self.writer(["a"], 4))
     let store = Store(
@@ -184,7 +184,7 @@ import WarmstartTestSupport
   }
 
   // 17
-  @Test func `a slot that comes just when its caller gives up goes to the next`() throws {
+  @Test func `a slot granted to a caller that gives up goes to the next`() throws {
     let warm = try Warm(Self.writer(["a"], 4))
     let store = Store(budget: 1 << 24, lingerMilliseconds: 60_000, loadsPerUser: 1)
     let lease = try warm.open(store)

@@ -112,7 +112,7 @@ import WarmstartTestSupport
     #expect(error?.first.reason == .ambiguousName)
   }
 
-  @Test func `a damaged copy is said to be damaged`() throws {
+  @Test func `a damaged copy is reported as damaged`() throws {
     let error = #expect(throws: Problem.self) {
       try resolve { writer in
         writer.add("a", dtype: 1, [4], floats(4))
@@ -169,7 +169,7 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `ten callers have a name compared once, and it stays compared`() throws {
+  @Test func `ten callers have a name compared once, and the result is kept`() throws {
     let store = Store(share: 1 << 30, lingerMilliseconds: 60_000)
     let warm = try Self.warm {
       $0.add("a", dtype: 1, [4], floats(4))
@@ -181,7 +181,7 @@ import WarmstartTestSupport
     #expect(objects.names.uncomparedTensors(of: "w").isEmpty)
   }
 
-  @Test func `a caller whose time is up leaves the comparison to the next`() throws {
+  @Test func `after a caller's deadline the next caller continues the comparison`() throws {
     let store = Store(share: 1 << 30, lingerMilliseconds: 0)
     let warm = try Self.warm {
       $0.add("a", dtype: 1, [4], floats(4))
@@ -198,7 +198,7 @@ import WarmstartTestSupport
     #expect(try resolve(warm, lease) == "a")
   }
 
-  @Test func `a long comparison of one name holds up no other, and ends with its caller`() throws {
+  @Test func `a long comparison delays no other name, and ends with its caller`() throws {
     var writer = BundleWriter()
     let keys = ["a", "b", "c", "d"]
     for key in keys.prefix(2) { writer.add(.init(key), dtype: 1, [4], floats(4)) }

@@ -50,7 +50,7 @@ import WarmstartTestSupport
     #expect(eventually { store.accounts.amount(of: .descriptors) == 0 })
   }
 
-  @Test func `a sweep neither waits for a file nor asks the same again and again`() throws {
+  @Test func `a sweep neither waits for a file nor examines the same file repeatedly`() throws {
     let (stuck, other) = (try Warm(Self.writer), try Warm(Self.writer))
     let store = Store(budget: 1 << 20, lingerMilliseconds: 60_000)
     let hang = Hang(of: Self.alice, in: store)
@@ -67,7 +67,7 @@ import WarmstartTestSupport
     #expect(store.figures.counters.evictions == 2)
   }
 
-  @Test func `a user whose files hang is refused more of them, others are not`() throws {
+  @Test func `a user with hanging files is refused more files, others are not`() throws {
     let warm = try (0..<5).map { _ in try Warm(Self.writer) }
     let store = Store(budget: 1 << 20, lingerMilliseconds: 60_000)
     store.accounts.limit(.descriptors, to: 4)

@@ -12,7 +12,7 @@ import WarmstartTensorModel
     Caller(nil, until: .after(milliseconds: milliseconds), turn: turn)
   }
 
-  @Test func `a user's calls wait for each other, not for those of others`() throws {
+  @Test func `a user's calls wait for each other, not for other users' calls`() throws {
     let (first, second) = (Turn(among: slots, for: Self.alice), Turn(among: slots, for: Self.alice))
     let other = Turn(among: slots, for: Self.bob)
     try first.take(caller(first))
@@ -22,7 +22,7 @@ import WarmstartTensorModel
     try second.take(caller(second))
   }
 
-  @Test func `who pauses lets another call go on, and takes its turn again`() throws {
+  @Test func `a call that pauses lets another go on, and then takes its turn again`() throws {
     let (first, second) = (Turn(among: slots, for: Self.alice), Turn(among: slots, for: Self.alice))
     try first.take(caller(first))
     let result = try caller(first, within: 1000).pausing { () throws(Problem) in
@@ -36,7 +36,7 @@ import WarmstartTensorModel
     #expect(!first.giveUp())
   }
 
-  @Test func `what is thrown while pausing gives the turn up`() throws {
+  @Test func `an error during a pause gives the turn up`() throws {
     let (first, second) = (Turn(among: slots, for: Self.alice), Turn(among: slots, for: Self.alice))
     try first.take(caller(first))
     let problem = problem {

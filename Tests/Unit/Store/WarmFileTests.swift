@@ -27,7 +27,7 @@ import WarmstartTestSupport
     #expect(try cachedByteCount(warmFileLimit: 16 << 20) == WarmFileTests.byteCount)
   }
 
-  @Test func `a file beyond what may be warm does not stay in memory`() throws {
+  @Test func `a file beyond the warm limit does not stay in memory`() throws {
     #expect(try cachedByteCount(warmFileLimit: 4 << 20) <= 1 << 20)
   }
 }

@@ -58,31 +58,31 @@ import WarmstartSystemd
     }
   }
 
-  @Test func `a full pipe is not waited for, and the lines that were lost are counted`() throws {
+  @Test func `writing does not wait for a full pipe, and dropped lines are counted`() throws {
     let text = String(repeating: "x", count: 1000)
     try inTime { [sink] in for _ in 0..<20 { sink.write(.information, text) } }
     let written = try read()
     #expect((1..<20).contains(written.count))
     #expect(written.allSatisfy { $0 == "warmstartd: " + text })
     sink.write(.information, "again")
-    let missing = "warmstartd: \(20 - written.count) messages are missing here: nobody read the log"
+    let missing = "warmstartd: \(20 - written.count) messages dropped because the log was full"
     #expect(try read() == [missing, "warmstartd: again"])
     sink.write(.information, "and again")
     #expect(try read() == ["warmstartd: and again"])
   }
 
-  @Test func `a long line after lost ones is cut, so that both fit`() throws {
+  @Test func `a long line after dropped ones is cut, so that both fit`() throws {
     let text = String(repeating: "x", count: LogSink.maximumByteCount)
     try inTime { [sink] in for _ in 0..<2 { sink.write(.information, text) } }
     #expect(try read().count == 1)
     try inTime { [sink] in sink.write(.information, text) }
     let lines = try read()
-    #expect(lines[0] == "warmstartd: 1 message is missing here: nobody read the log")
+    #expect(lines[0] == "warmstartd: 1 message dropped because the log was full")
     #expect(lines[1].hasSuffix("x…"))
     #expect(lines.map { $0.utf8.count + 1 }.reduce(0, +) == LogSink.maximumByteCount)
   }
 
-  @Test func `two threads do not take the same room`() throws {
+  @Test func `two threads do not use the same room in the pipe`() throws {
     let text = String(repeating: "x", count: LogSink.maximumByteCount)
     let roundCount = 500
     // Threads that are woken start one after the other; those that look all the time do not.
@@ -105,7 +105,7 @@ import WarmstartSystemd
         $0 == 2 * number ? true : nil
       }
       try #require(haveEnded == true)
-      let written = try read().filter { !$0.contains("missing") }
+      let written = try read().filter { !$0.contains("dropped") }
       #expect(written.count == 1)
     }
   }
@@ -131,7 +131,7 @@ import WarmstartSystemd
     }
   }
 
-  @Test func `a log whose reader has gone is no error`() async {
+  @Test func `a log without a reader is no error`() async {
     await #expect(processExitsWith: .success) {
       try Process.ignoreSignalsOfFailedCalls()
       let pipe = try FileDescriptor.pipe()

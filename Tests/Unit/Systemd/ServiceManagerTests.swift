@@ -53,7 +53,7 @@ private func said(
     #expect(try said(descriptors: 2, named: text) == ["EINVAL"])
   }
 
-  @Test func `what was passed to a parent is not taken`() throws {
+  @Test func `descriptors passed to the parent are not taken`() throws {
     #expect(try said(descriptors: 1, named: "warmstart", to: "$PPID") == [])
   }
 
@@ -62,7 +62,7 @@ private func said(
   }
 
   @Test(arguments: ["path", "@abstract"])
-  func `what is told arrives as one datagram`(kind: String) async throws {
+  func `each notification arrives as one datagram`(kind: String) async throws {
     let directory = try TemporaryDirectory()
     let name = kind == "path" ? "\(directory.path)/notify" : "@warmstart-\(UUID().uuidString)"
     await #expect(processExitsWith: .success) { [name = name as String] in
@@ -76,7 +76,7 @@ private func said(
     }
   }
 
-  @Test func `a manager that is gone is told nothing`() async {
+  @Test func `a missing manager is ignored`() async {
     await #expect(processExitsWith: .success) {
       set("NOTIFY_SOCKET", "/nowhere/notify")
       ServiceManager.ready()
@@ -86,7 +86,7 @@ private func said(
   @Test(arguments: [
     ("30000000", nil, 15_000), ("1", nil, 1), ("30000000", "1", nil), (nil, nil, nil),
   ])
-  func `the watchdog is fed twice as often as it asks`(
+  func `the watchdog is fed at half its interval`(
     microseconds: String?, process: String?, milliseconds: Int?
   ) async {
     await #expect(processExitsWith: .success) {

@@ -10,11 +10,11 @@ import WarmstartTestSupport
       [0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff], [0, 0, 0, 0, 0, 0, 0, 0x40], [1, 0, 0, 0, 1, 0, 0, 0],
       [0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0],
     ] as [[UInt8]])
-  func `a block without sane restarts is refused`(contents: [UInt8]) {
+  func `a block with malformed restarts is refused`(contents: [UInt8]) {
     #expect(failure(of: FileBuilder.file(ofBlock: contents)) == .badRestarts(block: 0))
   }
 
-  @Test func `an index without sane restarts is refused`() {
+  @Test func `an index with malformed restarts is refused`() {
     var file = FileBuilder()
     #expect(failure(of: file.finish(indexContents: [0, 0, 0, 0])) == .badRestarts(block: 13))
   }
@@ -37,7 +37,7 @@ import WarmstartTestSupport
     #expect(try entries(of: file).count == 3)
   }
 
-  @Test func `a restart that shares is refused`() {
+  @Test func `a restart that shares a prefix is refused`() {
     var block = BlockBuilder()
     block.append(Entry("a"))
     block.append(shared: 1, suffix: [1], value: [])
@@ -47,7 +47,7 @@ import WarmstartTestSupport
         == .badEntry(block: 0, entry: 4))
   }
 
-  @Test func `an entry that shares more than there is is refused`() {
+  @Test func `an entry that shares more than its predecessor's key is refused`() {
     var block = BlockBuilder()
     block.append(Entry("ab"))
     block.append(shared: 3, suffix: [1], value: [])
@@ -109,7 +109,7 @@ import WarmstartTestSupport
     #expect(failure(of: file) == .keysTooLarge(limit: file.count * 32 + 65_536))
   }
 
-  @Test func `keys that expand as writers let them are read`() throws {
+  @Test func `keys that expand as much as writers do are read`() throws {
     var random = SeededRandom(seed: 4)
     let prefix = random.bytes(5000)
     let model = (0..<64).map { Entry(prefix + [UInt8($0)], []) }
@@ -121,19 +121,19 @@ import WarmstartTestSupport
       [], [0x80], [5], [5, 0], [3, 8, 1, 2], [2, 8, 1, 2, 3], [8, 0, 1, 0x1e, 2, 0],
       [8, 0, 1, 0x1a, 0, 0], [0xff, 0xff, 0x3f, 0, 1],
     ] as [[UInt8]])
-  func `bytes that snappy does not make are refused`(contents: [UInt8]) {
+  func `malformed snappy data is refused`(contents: [UInt8]) {
     let file = FileBuilder.file(ofBlock: contents, type: 1)
     #expect(failure(of: file) == .corruptCompression(block: 0))
   }
 
-  @Test func `a claim of more than a file may expand to is refused`() {
+  @Test func `a length beyond what a file may expand to is refused`() {
     let file = FileBuilder.file(ofBlock: [0xff, 0xff, 0xff, 0xff, 0x0f, 0], type: 1)
     let limit = file.count * 32 + (1 << 20)
     #expect(
       failure(of: file) == .expansionTooLarge(block: 0, byteCount: 0xffff_ffff, limit: limit))
   }
 
-  @Test func `blocks share what a file may expand to`() {
+  @Test func `all blocks share one limit of expansion`() {
     var first = BlockBuilder()
     first.append(Entry([1], Array(repeating: 0, count: 1 << 20)))
     let contents = first.finish()
@@ -149,7 +149,7 @@ import WarmstartTestSupport
         == .expansionTooLarge(block: handles[1].offset, byteCount: 1 << 21, limit: left))
   }
 
-  @Test func `a block that repeats one byte is as good as its contents`() {
+  @Test func `a block that repeats one byte is read`() {
     let bomb = SnappyEncoder.bomb(byteCount: 1 << 20)
     #expect(failure(of: FileBuilder.file(ofBlock: bomb, type: 1)) == .badRestarts(block: 0))
   }

@@ -49,7 +49,7 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `numbers are fed low byte first`() {
+  @Test func `numbers are hashed low byte first`() {
     var numbers = Checksum()
     numbers.update(littleEndian: UInt32(0x0403_0201))
     numbers.update(littleEndian: UInt64(0x0c0b_0a09_0807_0605))

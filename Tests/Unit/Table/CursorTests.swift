@@ -60,7 +60,7 @@ import WarmstartTable
     }
   }
 
-  @Test func `what is not there is refused and the cursor stays`() throws {
+  @Test func `reading past the end is refused and the cursor stays`() throws {
     let data: [UInt8] = [0x80, 0x80, 0x80]
     var cursor = Cursor(bytes(data))
     let error = TableError.endOfBytes(offset: 0)

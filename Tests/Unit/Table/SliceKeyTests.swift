@@ -26,7 +26,7 @@ import WarmstartTestSupport
     #expect(key("sc") == [0, 0x73, 0x63, 0x00, 0x01, 0x00])
   }
 
-  @Test func `the bytes 00 and ff of a name are marked`() {
+  @Test func `the bytes 00 and ff of a name are escaped`() {
     let name: [UInt8] = [0x61, 0x00, 0x62, 0xff, 0x63]
     #expect(
       SliceKey.encode(name: name[...], extents: [])

@@ -49,7 +49,7 @@ import WarmstartTestSupport
 
   /// Checksums hide what is behind them, so damage contents and make their checksums right again.
   @Test(arguments: 0..<400 as Range<UInt64>)
-  func `contents of any bytes end in entries or an error`(seed: UInt64) {
+  func `a block of any bytes gives entries or an error`(seed: UInt64) {
     var random = SeededRandom(seed: seed)
     var block = BlockBuilder(restartInterval: 3)
     for number in 0..<12 { block.append(Entry("key\(10 + number)", "value")) }
@@ -66,7 +66,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: 0..<200 as Range<UInt64>)
-  func `compressed bytes of any kind end in entries or an error`(seed: UInt64) {
+  func `any compressed bytes give entries or an error`(seed: UInt64) {
     var random = SeededRandom(seed: seed)
     var stored = SnappyEncoder.encode(
       BlockBuilder().finish() + random.bytes(200, through: 2))

@@ -32,7 +32,7 @@ import WarmstartTestSupport
     #expect(try entries(of: file.finish(index: [])) == [])
   }
 
-  @Test func `empty blocks are passed over`() throws {
+  @Test func `empty blocks are skipped`() throws {
     var file = FileBuilder()
     var index: [Entry] = []
     for name in ["a", "b", "c"] {
@@ -68,7 +68,7 @@ import WarmstartTestSupport
     #expect(try entries(of: TableBuilder().table(of: model)) == model)
   }
 
-  @Test func `a walk that is over stays over`() throws {
+  @Test func `a walk stays at its end`() throws {
     let file = TableBuilder().table(of: [Entry("a", "1")])
     var table = try TableReader(bytes(file))
     #expect(try table.next())
@@ -126,7 +126,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: 0..<60 as Range<UInt64>)
-  func `what was built is read back`(seed: UInt64) throws {
+  func `built tables are read back`(seed: UInt64) throws {
     var random = SeededRandom(seed: seed)
     var model: [[UInt8]: [UInt8]] = [:]
     for _ in 0..<Int.random(in: 0...400, using: &random) {

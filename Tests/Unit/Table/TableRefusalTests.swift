@@ -21,7 +21,7 @@ import WarmstartTable
     #expect(failure(of: file.finish(footer: footer)) == .badHandle(.index))
   }
 
-  @Test func `a handle with a number that no file reaches is refused`() {
+  @Test func `a handle with a number beyond any file is refused`() {
     let huge = varint(-1)
     var file = FileBuilder()
     let metaindex = file.append(block: BlockBuilder().finish())
@@ -53,7 +53,7 @@ import WarmstartTable
         == .truncated(.data, offset: .max, byteCount: .max))
   }
 
-  @Test func `an index value that is no handle is refused`() {
+  @Test func `an index value that is not a handle is refused`() {
     for value in [[], [0], [0x80], varint(-1) + [0]] as [[UInt8]] {
       var file = FileBuilder()
       #expect(failure(of: file.finish(index: [Entry([1], value)])) == .badHandle(.data))
@@ -116,7 +116,7 @@ import WarmstartTable
     #expect(failure(of: table) == .keysOutOfOrder(block: index, entry: 6))
   }
 
-  @Test func `blocks that share bytes, come twice or out of order are refused`() {
+  @Test func `blocks that overlap, repeat or are out of order are refused`() {
     var builder = FileBuilder()
     let first = builder.append(block: block("a"))
     let second = builder.append(block: block("b"))
@@ -128,7 +128,7 @@ import WarmstartTable
     }
   }
 
-  @Test func `a block that is the index is refused`() {
+  @Test func `the index as one of its own blocks is refused`() {
     var file = FileBuilder()
     let index = Handle(offset: 13, byteCount: 14)
     let table = file.finish(index: [Entry([0x7b], index.bytes)])

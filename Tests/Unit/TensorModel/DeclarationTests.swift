@@ -20,7 +20,7 @@ import WarmstartTensorModel
     #expect(refusal(map, outside)?.variable == "v")
   }
 
-  @Test func `names that look alike are not declared twice`() {
+  @Test func `names that only look alike are different names`() {
     let variables = Model.variables([Name("é"), Name("e\u{301}"), "a", Name([0x61, 0])])
     #expect(problems([:], variables, catalog, .lenient) == nil)
   }
@@ -53,7 +53,7 @@ import WarmstartTensorModel
     #expect(refusal(["p": "p"], [variable])?.variable == "p/part_0")
   }
 
-  @Test func `all declarations at fault are listed, and nothing else`() {
+  @Test func `exactly the faulty declarations are listed`() {
     let variables = Model.variables(["a", "a"]) + Model.variables(["b"], [-3])
     let found = problems(["none": "a", "x": .variable("c")], variables, catalog)
     #expect(found?.all.map(\.variable) == ["a", "b", "c"])

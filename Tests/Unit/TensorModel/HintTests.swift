@@ -27,7 +27,7 @@ import WarmstartTensorModel
     ("z", "s/a", "z_ref", "; nearest: z_ref"),
     ("m/", "s/", "m/a/kernel", "; m/a is a scope of the checkpoint, not a tensor"),
   ])
-  func `a tensor that is not found has a hint at its cause`(
+  func `a missing tensor gets a hint at its cause`(
     key: Name, target: Name, tensor: Name, hint: String
   ) {
     let message = message(
@@ -51,7 +51,7 @@ import WarmstartTensorModel
     ("w", "s/", "the target s/ is a scope; a scope key must end in '/'"),
     ("w", "p:0", "no variable is named p:0; leave out TensorFlow's output suffix: the name is p"),
   ])
-  func `a target that is not found has a hint at its cause`(
+  func `a missing target gets a hint at its cause`(
     key: Name, target: Name, words: String
   ) throws {
     let variables = Model.variables(["s/a", "v"]) + (try Model.partitions("p"))
@@ -61,7 +61,7 @@ import WarmstartTensorModel
     #expect(found?.first.message == "key \(key): \(words)")
   }
 
-  @Test func `a variable object with an output suffix has a hint`() {
+  @Test func `a variable object with an output suffix gets a hint`() {
     let message = message(["w": .variable("v:0")], ["v"], in: ["w"])
     #expect(
       message
@@ -69,7 +69,7 @@ import WarmstartTensorModel
     )
   }
 
-  @Test func `scopes without their slashes are said to be scopes`() {
+  @Test func `scopes without their slashes are reported as scopes`() {
     let message = message(["bert": "s"], ["s/a"], in: ["bert/a"])
     #expect(
       message == "key bert: the target s is a scope; a scope key must end in '/'; write s/, and "
@@ -82,14 +82,14 @@ import WarmstartTensorModel
     ("enc/", "there is student/enc/, with student/ in front"),
     ("bert/", "key and target are swapped: bert/ is in the checkpoint"),
   ])
-  func `a scope of no variables has a hint at its cause`(target: Name, hint: String) {
+  func `a scope without variables gets a hint at its cause`(target: Name, hint: String) {
     let message = message(
       AssignmentMap([.init("student/", .name(target))]), ["student/enc/part_x/a"], in: ["bert/a"])
     #expect(
       message == "nothing is assigned: key student/: no variable is in scope \(target); \(hint)")
   }
 
-  @Test func `variables outside the store are said to be`() {
+  @Test func `variables outside the store are reported as outside`() {
     let variable = Variable("student/a", dtype: .float32, shape: [2], isInStore: false)
     let found = problems(["bert/": "student/"], [variable], Model.catalog(["bert/a"]), [])
     #expect(
@@ -97,7 +97,7 @@ import WarmstartTensorModel
         "; its variables are outside the variable store, and must be passed as objects") == true)
   }
 
-  @Test func `a cause is said once, not once a tensor`() {
+  @Test func `a cause is reported once, not once for each tensor`() {
     let names = (0..<1000).map { "v\($0)" }
     let variables = Model.variables(names.map { Name("s/\($0)") } + ["s/none"])
     let catalog = Model.catalog(names.map { Name("model/bert/\($0)") })
@@ -113,7 +113,7 @@ import WarmstartTensorModel
     #expect(each?.first.message.hasSuffix("for 999 more names") == true)
   }
 
-  @Test func `names that lack the output suffix are one mistake`() {
+  @Test func `several names that lack the output suffix are one problem`() {
     let names = (0..<100).map { Name("s/v\($0)") }
     let found = problems(
       ["s/": "s/"], Model.variables(names), Model.catalog(names.map { Name("\($0):0") }), [])
@@ -138,13 +138,13 @@ import WarmstartTensorModel
     #expect(found?.first.message.hasSuffix("for 99 more names") == true)
   }
 
-  @Test func `two tensors that a name may stand for are not guessed between`() {
+  @Test func `a name that may stand for two tensors gets no guess`() {
     let message = message(["kernel": "w"], ["w"], in: ["a/kernel", "b/kernel"])
     #expect(message?.contains("in front") == false)
     #expect(message?.hasSuffix("; nearest: a/kernel, b/kernel") == true)
   }
 
-  @Test func `a name with part_ that is no partition is said to be taken for one`() {
+  @Test func `a name with part_ that is no partition is reported as taken for one`() {
     let variables: [Name] = ["m/part_of_speech/kernel", "m/part_of_speech/bias"]
     let catalog = Model.catalog([
       "model/part_of_speech/kernel", "model/part_of_speech/bias",
@@ -163,7 +163,7 @@ import WarmstartTensorModel
     #expect(problems(AssignmentMap(pairs), Model.variables(variables), catalog, []) == nil)
   }
 
-  @Test func `hostile names cost no more than a hint is worth`() {
+  @Test func `hostile names do not make hints expensive`() {
     let slashes = Name([UInt8](repeating: 0x2f, count: 1 << 16))
     let tensors = (0..<40).map { Name("\($0)".utf8 + slashes.bytes) }
     let variables = Model.variables(tensors.map { Name("v".utf8 + $0.bytes) })

@@ -22,7 +22,7 @@ import WarmstartTestSupport
     }
   }
 
-  @Test func `a part of a buffer is the name that its bytes are`() {
+  @Test func `a range of a buffer is the name with its bytes`() {
     let buffer: [UInt8] = Array("xmodel/layer_1/kernely".utf8)
     let part = Name(buffer[1..<buffer.count - 1])
     #expect(part == "model/layer_1/kernel")

@@ -10,7 +10,7 @@ import WarmstartTensorModel
   }
 
   @Test(arguments: ["dense/kernl", "dense/kernle", "dens/kernel", "dense/kernelx", "Dense/kernel"])
-  func `a typing error is near`(name: String) {
+  func `a name with a typing error is near`(name: String) {
     #expect(nearest(Name(name), ["dense/bias", "dense/kernel", "conv"]) == ["dense/kernel"])
   }
 
@@ -19,7 +19,7 @@ import WarmstartTensorModel
     #expect(nearest("abcdefgh", candidates) == ["abcdefgh1", "abcdefgX", "abcdefgh12"])
   }
 
-  @Test func `the same name in another scope is near, the more it shares the nearer`() {
+  @Test func `the same name in another scope is near, and nearer the more it shares`() {
     let candidates: [Name] = ["a/very/long/scope/kernel", "model/dense/kernel", "model/dense/bias"]
     #expect(
       nearest("dense/kernel", candidates) == ["model/dense/kernel", "a/very/long/scope/kernel"])
@@ -28,7 +28,7 @@ import WarmstartTensorModel
   }
 
   @Test(arguments: ["", "a", "/", "x/"])
-  func `nothing near gives nothing`(name: String) {
+  func `without a near name there is no suggestion`(name: String) {
     #expect(nearest(Name(name), ["weights/one", "completely/else"]) == [])
   }
 
@@ -48,7 +48,7 @@ import WarmstartTensorModel
     #expect(nearest(Name(pattern[...]), candidates).count <= NearestNames.maximumCount)
   }
 
-  @Test func `a name of one letter is near no other, but those with a suffix are`() {
+  @Test func `a name of one letter is near no other, but with a suffix it is`() {
     #expect(nearest("z", ["w", "z_ref", "zebra", "z_scope/a"]) == ["z_ref"])
   }
 }

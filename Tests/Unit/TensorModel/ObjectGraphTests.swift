@@ -62,7 +62,9 @@ import WarmstartTensorModel
     #expect(Self.paths(graph) == ["", "a", "a/b"])
   }
 
-  @Test func `what nothing leads to has no path, a slot variable its variable's and optimizer's`() {
+  @Test
+  func `an unreachable object has no path, and a slot variable has its variable's and optimizer's`()
+  {
     let graph = Self.graph(
       6, children: [(0, "v", 1), (0, "opt.1", 2)],
       slots: [(2, "m/n", 1, 3), (4, "momentum", 1, 5)])
@@ -85,7 +87,7 @@ import WarmstartTensorModel
     #expect(last.description.hasPrefix("…/next/next"))
   }
 
-  @Test func `a graph of nothing has no paths and no fault`() {
+  @Test func `an empty graph has no paths and no fault`() {
     #expect(Self.paths(ObjectGraph()) == [])
     #expect(ObjectGraph().fault == nil)
   }
@@ -155,7 +157,7 @@ import WarmstartTensorModel
     #expect(try tensors(["net/": "/"], Model.variables(["c"])) == ["k/c"])
   }
 
-  @Test func `keys are no names, and what is no variable has none`() {
+  @Test func `keys are not names, and only variables have names`() {
     for key in ["k/a", "other", ""] as [Name] {
       let found = problems(AssignmentMap([.init(key, "w")]), Model.variables(["w"]))
       #expect(found.map(\.reason) == [.tensorNotFound])
@@ -175,7 +177,7 @@ import WarmstartTensorModel
     #expect(scope.first?.variable == "p")
   }
 
-  @Test func `a name of tensors that may be equal is to be compared, and then stands for one`()
+  @Test func `a name of possibly equal tensors is compared, and then stands for one`()
     throws
   {
     let variables = VariableList(Model.variables(["w", "v"]))
@@ -192,7 +194,7 @@ import WarmstartTensorModel
     #expect(resolution.assignments.map { Self.catalog.name($0.tensor) } == ["k/p0", "k/a"])
   }
 
-  @Test func `names that are settled leave the others as they were`() throws {
+  @Test func `settling one name leaves the others unsettled`() throws {
     let graph = Self.graph(
       7,
       variables: [
@@ -224,7 +226,7 @@ import WarmstartTensorModel
     #expect(try tensors(["net/c": "w"], Model.variables(["w"])) == ["k/c"])
   }
 
-  @Test func `a name whose tensor the index lacks says so, or is skipped`() throws {
+  @Test func `a name whose tensor the index lacks is reported or skipped`() throws {
     let found = problems(["gone": "w"], Model.variables(["w"]))
     #expect(found.map(\.reason) == [.tensorNotFound])
     #expect(found.first?.message.hasSuffix("it stands for k/gone, which the index lacks") == true)
@@ -233,7 +235,7 @@ import WarmstartTensorModel
     #expect(skipped == [Resolution.Skipped(variable: 0, tensor: "gone")])
   }
 
-  @Test func `a name that nothing has is refused with the nearest full names`() {
+  @Test func `an unknown name is refused with the nearest full names`() {
     let found = problems(["net/aa": "w"], Model.variables(["w"]))
     #expect(found.map(\.reason) == [.tensorNotFound])
     #expect(found.first?.message.contains("nearest: net/a") == true)

@@ -11,7 +11,9 @@ import WarmstartTensorModel
   ]
 
   @Test(arguments: unprintable)
-  func `what changes how a line is shown is unprintable`(range: ClosedRange<UInt32>) throws {
+  func `characters that change how a line is shown are unprintable`(range: ClosedRange<UInt32>)
+    throws
+  {
     for value in range {
       let scalar = try #require(Unicode.Scalar(value))
       #expect(scalar.isUnprintable)
@@ -22,7 +24,7 @@ import WarmstartTensorModel
     }
   }
 
-  @Test func `what is seen stays as it is`() {
+  @Test func `visible characters stay as they are`() {
     for text in ["", "bert/layer_1/kernel", "~ \\\"", "é e\u{301} 😀 ← 漢字 עברית", "\u{a0}\u{3000}"] {
       #expect(text.printable.utf8.elementsEqual(text.utf8))
       #expect(Name(text).description.utf8.elementsEqual(text.utf8))

@@ -7,7 +7,7 @@ import WarmstartTestSupport
   private static let components = ["a", "b", "é", "part_0", "part_1", "x", "a", "\0", "", "a-"]
 
   @Test(arguments: 0..<40 as Range<UInt64>)
-  func `random maps come to what the reference says`(seed: UInt64) {
+  func `random maps give what the reference gives`(seed: UInt64) {
     var random = SeededRandom(seed: seed)
     for round in 0..<50 {
       let variables = Self.variables(&random)

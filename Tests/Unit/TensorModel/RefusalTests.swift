@@ -47,7 +47,7 @@ import WarmstartTensorModel
     #expect(scope?.first.message.hasSuffix("; nearest: n/dense/kernel") == true)
   }
 
-  @Test func `a name is told from a key of objects`() {
+  @Test func `the error tells a name from an object's key`() {
     var catalog = Catalog()
     catalog.append("_CHECKPOINTABLE_OBJECT_GRAPH", .string, [])
     catalog.append("net/w/.ATTRIBUTES/VARIABLE_VALUE", .float32, [5])
@@ -65,7 +65,7 @@ import WarmstartTensorModel
     #expect(found?.first.message.contains("the target dense/ is a scope; a scope key") == true)
   }
 
-  @Test func `a misspelled variable is told from one outside the store`() {
+  @Test func `the error tells a misspelled variable from one outside the store`() {
     let variables =
       Model.variables(["dense/kernel"], [5])
       + [Variable("w", dtype: .float32, shape: [5], isInStore: false)]

@@ -7,7 +7,7 @@ import WarmstartTestSupport
   @Test(
     arguments: try SharedCases.load("maps", as: MapCase.self)
       + SharedCases.load("tensorflow-maps", as: MapCase.self))
-  func `a map comes to what the shared cases say`(given: MapCase) throws {
+  func `a map gives what the shared cases say`(given: MapCase) throws {
     let variables = try given.declared
     let catalog = try given.catalog
     let map = try given.assignmentMap

@@ -11,7 +11,7 @@ import WarmstartTensorModel
     problems(map, variables, catalog, options)
   }
 
-  @Test func `a pair that matches no variable is refused alone`() {
+  @Test func `only the pair that matches no variable is refused`() {
     let found = strict(["w": "w", "bert/": "studnet/"], Model.variables(["w", "student/a"]))
     #expect(found?.all.map(\.reason) == [.pairUnused])
     #expect(found?.first.key == "bert/")
@@ -37,7 +37,7 @@ import WarmstartTensorModel
         ["x/": "one/", "bert/": "two/"], ["a"], "no pair of the map matches a variable"
       ),
     ] as [(AssignmentMap, [Name], String)])
-  func `a map that assigns nothing is refused and says why`(
+  func `a map that assigns nothing is refused with the cause`(
     map: AssignmentMap, variables: [Name], cause: String
   ) {
     let found = strict(map, Model.variables(variables))
@@ -45,7 +45,7 @@ import WarmstartTensorModel
     #expect(found?.first.message == "nothing is assigned: " + cause)
   }
 
-  @Test func `a map of which all is skipped is refused`() {
+  @Test func `a map whose variables are all skipped is refused`() {
     let variables = [
       Variable("bert/x", dtype: .float32, shape: [2]), Variable("w", dtype: .float32, shape: [3]),
     ]

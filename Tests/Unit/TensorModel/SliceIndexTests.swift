@@ -33,7 +33,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: [[50], [1, 40], [9, 11], [4, 5, 6], [3, 3, 3, 3]], 0..<10 as Range<UInt64>)
-  func `the slices that meet a box are those that a look at all finds`(
+  func `the index finds the same slices of a box as a full search`(
     _ shape: [Int], seed: UInt64
   ) throws {
     var random = SeededRandom(seed: seed)
@@ -50,7 +50,7 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: [0, 1, 2])
-  func `of 4,000 slices, 4,000 partitions look at few each`(axis: Int) throws {
+  func `each of 4,000 partitions looks at few of 4,000 slices`(axis: Int) throws {
     let slices = (0..<4000).map { number in
       var starts = [0, 0, 0]
       starts[axis] = number * 2

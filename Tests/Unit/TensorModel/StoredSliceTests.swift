@@ -81,7 +81,7 @@ import WarmstartTensorModel
     #expect(outcome([scalar, scalar], reading: nil, of: []).reasons == [.slicesOverlap])
   }
 
-  @Test func `each reader of an unsound tensor is told`() throws {
+  @Test func `each reader of an unsound tensor gets the error`() throws {
     let catalog = Model.catalog([("t", .float32, [4], [Self.slice([0], [2])])])
     let variables = try Model.partitions("w", [4], 4)
     let found = problems(["t": "w"], variables, catalog)

@@ -90,7 +90,7 @@ import WarmstartWire
     }
   }
 
-  @Test func `64 descriptors are taken and 65 are not`() throws {
+  @Test func `64 descriptors are accepted and 65 are not`() throws {
     try sender.send(RawMessage([1]).frame(), files(64))
     #expect(try receive() == 64)
     try sender.send(RawMessage([1]).frame(), files(65))

@@ -47,7 +47,7 @@ import WarmstartWire
     #expect(try call(RawMessage().adding(1, 5).adding(1, "five").adding(2, 3)).id == 5)
   }
 
-  @Test func `the last of a field that comes twice counts`() throws {
+  @Test func `the last of a repeated field counts`() throws {
     let message = RawMessage().adding(1, 5).adding(1, 6).adding(3, [1]).adding(3, [2, 2])
     let call = try call(message)
     #expect(call.id == 6)
@@ -84,7 +84,7 @@ import WarmstartWire
     #expect(call.timeoutMilliseconds == .max)
   }
 
-  @Test func `more features than there can be are malformed`() {
+  @Test func `more features than the limit are malformed`() {
     var message = RawMessage().adding(1, 1)
     for _ in 0..<33 { message = message.adding(6, "x") }
     #expect(throws: MessageError.self) { try call(message) }

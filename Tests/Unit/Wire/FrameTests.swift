@@ -28,7 +28,7 @@ import WarmstartWire
     #expect(Array(receiver.message) == message)
   }
 
-  @Test func `frames sent back to back are taken one by one`() throws {
+  @Test func `frames sent back to back are received one by one`() throws {
     for count in 1...50 { try send(RawMessage(Array(repeating: 7, count: count)).frame()) }
     for count in 1...50 {
       #expect(try receiver.receive(limit: 100))
@@ -47,7 +47,7 @@ import WarmstartWire
     #expect(Array(receiver.message) == expected.bytes)
   }
 
-  @Test func `a frame that is sent only at once is left out if there is no room`() throws {
+  @Test func `an optional frame is dropped if there is no room`() throws {
     let connection = Connection(sender)
     func begin(_ id: UInt64) {
       connection.outgoing.begin(CloseRequest(handle: 3), connection.scratch)
@@ -70,7 +70,7 @@ import WarmstartWire
     #expect(try Call(parsing: receiver.message).id == 1000)
   }
 
-  @Test func `the end between two frames is an end`() throws {
+  @Test func `the end of the stream between two frames is the end`() throws {
     try send(RawMessage([1, 2, 3]).frame())
     halfClose(sender)
     #expect(try receiver.receive(limit: 100))
@@ -78,7 +78,7 @@ import WarmstartWire
   }
 
   @Test(arguments: [1, 4, 5, 7])
-  func `the end in a frame is an error`(_ byteCount: Int) throws {
+  func `the end of the stream within a frame is an error`(_ byteCount: Int) throws {
     try send(Array(RawMessage([1, 2, 3]).frame().prefix(byteCount)))
     halfClose(sender)
     #expect(throws: WireError.endedInFrame) { try receiver.receive(limit: 100) }
@@ -90,7 +90,7 @@ import WarmstartWire
     #expect(throws: WireError.badFlags(flags)) { try receiver.receive(limit: 100) }
   }
 
-  @Test func `the longest request is taken and one byte more is refused`() throws {
+  @Test func `the longest request is accepted and one byte more is refused`() throws {
     let limit = Connection.maximumRequestByteCount
     #expect(limit == 16 << 20)
     try send(RawMessage().frame(byteCount: limit + 1))
@@ -110,7 +110,7 @@ import WarmstartWire
   }
 
   @Test(arguments: [1, 4, 5, 8])
-  func `a frame that does not go on times out`(_ byteCount: Int) throws {
+  func `a frame that stops times out`(_ byteCount: Int) throws {
     try send(Array(RawMessage([1, 2, 3, 4]).frame().prefix(byteCount)))
     let start = MonotonicClock.nanoseconds()
     #expect(throws: WireError.timedOut) { try receiver.receive(limit: 100) }
@@ -130,7 +130,7 @@ import WarmstartWire
     receiver.socket.shutDown(writingToo: true)
   }
 
-  @Test func `between frames there is no limit of time`() throws {
+  @Test func `between frames there is no time limit`() throws {
     let sender = sender
     try Thread.detach {
       pause(milliseconds: 400)
@@ -146,7 +146,7 @@ import WarmstartWire
     }
   }
 
-  @Test func `a peer that does not read times out and is sent nothing more`() throws {
+  @Test func `sending to a peer that does not read times out and stops`() throws {
     let connection = Connection(sender, frameMilliseconds: 200)
     let text = String(repeating: "x", count: 2 << 20)
     connection.outgoing.begin(HelloRequest(label: text, command: ""), connection.scratch)
@@ -160,7 +160,7 @@ import WarmstartWire
     #expect(throws: WireError.timedOut) { try connection.send() }
   }
 
-  @Test func `a peer that has gone is an error, not a signal`() throws {
+  @Test func `sending to a closed peer is an error, not a signal`() throws {
     let (left, right) = try Socket.pair()
     right.shutDown(writingToo: true)
     let connection = Connection(left)
@@ -169,7 +169,7 @@ import WarmstartWire
     #expect(throws: WireError.system(.brokenPipe)) { try connection.send() }
   }
 
-  @Test func `an announced length costs nothing until it comes`() async {
+  @Test func `an announced length takes no memory until its bytes arrive`() async {
     await #expect(processExitsWith: .success) {
       let (left, right) = try Socket.pair()
       let receiver = Connection(right, frameMilliseconds: 100)

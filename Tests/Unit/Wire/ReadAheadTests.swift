@@ -42,7 +42,7 @@ import WarmstartWire
     }
   }
 
-  @Test func `frames that come while one is sent are received after it, in order`() throws {
+  @Test func `frames that arrive during a send are received after it, in order`() throws {
     try sendMeanwhile((1...512).map { RawMessage(Array(repeating: 3, count: $0)).frame() })
     sendInVain()
     for count in 1...512 {
@@ -87,7 +87,7 @@ import WarmstartWire
     #expect(connection.backlogBurden == (0, 0))
   }
 
-  @Test func `what was taken of a backlog that is never empty is closed`() throws {
+  @Test func `descriptors taken from a backlog that never empties are closed`() throws {
     let before = descriptorCount()
     let file = try File(opening: "/dev/null")
     for number in 0..<100 {
@@ -105,12 +105,12 @@ import WarmstartWire
     #expect(connection.hasBacklog)
   }
 
-  @Test func `a frame that is there is received, though the deadline has passed`() throws {
+  @Test func `a frame that has arrived is received even after the deadline`() throws {
     try peer.send(RawMessage([1]).frame())
     #expect(try connection.receive(limit: 100, until: .after(milliseconds: 0)))
   }
 
-  @Test func `a frame that had come in part is received whole`() throws {
+  @Test func `a frame that had arrived in part is received whole`() throws {
     let frame = RawMessage(Array(repeating: 9, count: 5000)).frame()
     try peer.send(Array(frame.prefix(2000)))
     sendInVain()
@@ -119,7 +119,7 @@ import WarmstartWire
     #expect(Array(connection.message) == Array(repeating: 9, count: 5000))
   }
 
-  @Test func `the end and what is no frame wait for their turn`() throws {
+  @Test func `the end of the stream and malformed frames wait for their turn`() throws {
     try peer.send(RawMessage([4]).frame() + RawMessage([5]).frame(flags: 1))
     peer.finishWriting()
     sendInVain()
@@ -128,14 +128,14 @@ import WarmstartWire
     #expect(throws: WireError.badFlags(1)) { try connection.receive(limit: 1 << 20) }
   }
 
-  @Test func `the end that came while a frame was sent is the end`() throws {
+  @Test func `the end of the stream during a send is the end`() throws {
     peer.finishWriting()
     sendInVain()
     #expect(connection.hasBacklog)
     #expect(try !connection.receive(limit: 1 << 20))
   }
 
-  @Test func `no more is read ahead than the backlog takes`() throws {
+  @Test func `no more is read ahead than the backlog holds`() throws {
     let count = Connection.maximumBacklogCount + 10
     try sendMeanwhile((0..<count).map { RawMessage([UInt8(truncatingIfNeeded: $0)]).frame() })
     sendInVain()
@@ -146,7 +146,7 @@ import WarmstartWire
     }
   }
 
-  @Test func `a message that is longer than the backlog's room is left alone, and received later`()
+  @Test func `a message longer than the backlog's room stays in the socket, and is received later`()
     throws
   {
     let long = RawMessage(Array(repeating: 8, count: Connection.maximumBacklogByteCount)).frame()

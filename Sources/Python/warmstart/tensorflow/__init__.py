@@ -1,17 +1,18 @@
-"""TensorFlow programs on memory that all jobs of the machine share.
+"""Runs TensorFlow programs on memory that all jobs of the machine share.
 
-One line puts a program on it that was written for TensorFlow alone:
+A program that was written for TensorFlow alone needs one line:
 
     import warmstart.tensorflow
 
     warmstart.tensorflow.install()
 
-Or call the functions here in the place of those of `tf.train` and `tf.compat.v1.train`:
-`init_from_checkpoint`, `warm_start`, `load_checkpoint`, `load_variable`, `list_variables`. `load_tensors` gives tensors to make variables of.
+A program can also call these functions instead of those of `tf.train` and `tf.compat.v1.train`:
+`init_from_checkpoint`, `warm_start`, `load_checkpoint`, `load_variable`, `list_variables`.
+`load_tensors` returns tensors to make variables from.
 
-Variables share the checkpoint's memory in eager mode and, if they are resource variables, in
-graphs, until they are updated; then the process has a copy of its own. `tf.gather` of a
-variable makes TensorFlow copy it; `tf.gather(variable.value(), …)` does not.
+Variables share the checkpoint's memory until they are updated, which copies the memory for this
+process. This holds in eager mode and, for resource variables, in graphs. `tf.gather` of a variable
+makes TensorFlow copy it; `tf.gather(variable.value(), …)` does not.
 """
 
 from .._errors import WarmstartWarning

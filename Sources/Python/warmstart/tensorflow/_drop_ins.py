@@ -1,4 +1,4 @@
-"""TensorFlow's functions that read checkpoints, through Warmstart."""
+"""TensorFlow's functions that read checkpoints, done by Warmstart."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def init_from_checkpoint(
 ) -> None:
     """Initializes variables from a checkpoint, as `tf.compat.v1.train.init_from_checkpoint`.
 
-    In a graph, variables get their values when their initializers run, from the daemon, and
-    resource variables share its memory; the graph holds no values. In eager mode they get them at
-    once, and share it too. Memory is copied where a variable is updated, and no other job
-    sees it. The map is a mapping or a list of pairs: from a tensor's name to a variable, its name
-    or the list of its partitions, or from "scope/" to "other/". `install` says what the options are.
+    In a graph, variables get their values from the daemon when their initializers run, and resource
+    variables share its memory; the graph holds no values. In eager mode variables get their values
+    at once, and share the memory too. An update copies the memory, and no other job sees it. The
+    map is a mapping or a list of pairs: from a tensor's name to a variable, its name or the list of
+    its partitions, or from "scope/" to "other/". `install` describes the options.
 
     Raises what TensorFlow's function raises: ValueError for a tensor that the checkpoint lacks, for
-    other shapes and for names that are no variables; `tf.errors.OpError` for what is wrong
-    with the checkpoint. Warns (`WarmstartWarning`) of pairs that matched no variable.
+    other shapes and for unknown names; `tf.errors.OpError` for a damaged checkpoint. Warns
+    (`WarmstartWarning`) of pairs that matched no variable.
     """
     if isinstance(assignment_map, Iterator):
         assignment_map = list(assignment_map)
@@ -61,8 +61,8 @@ def warm_start(
 ) -> None:
     """Warm-starts the variables of a graph, as `tf.compat.v1.train.warm_start`.
 
-    Takes and raises what that does, and warns (`WarmstartWarning`) if it found no variable: in
-    eager mode there are no collections to find any in. `install` says what the options are.
+    Takes and raises what TensorFlow's function does. Warns (`WarmstartWarning`) if it finds no
+    variable: eager mode has no collections to find any in. `install` describes the options.
     """
     before = restored_count()
     with temporarily(client, fallback):
@@ -82,10 +82,10 @@ def warm_start(
 def load_checkpoint(
     ckpt_dir_or_file: Any, *, client: Client | None = None, fallback: bool = False
 ) -> Any:
-    """A reader of a checkpoint, as `tf.train.load_checkpoint`.
+    """Returns a reader of a checkpoint, as `tf.train.load_checkpoint`.
 
-    Its arrays are in memory that all jobs share, and copied, for this process, where they are
-    written. Raises ValueError for a directory without a checkpoint, and `tf.errors.OpError`.
+    Its arrays are in memory that all jobs share; pages that this process writes become its own
+    copies. Raises ValueError for a directory without a checkpoint, and `tf.errors.OpError`.
     """
     with temporarily(client, fallback):
         return tf.train.load_checkpoint(ckpt_dir_or_file)
@@ -94,7 +94,7 @@ def load_checkpoint(
 def load_variable(
     ckpt_dir_or_file: Any, name: str, *, client: Client | None = None, fallback: bool = False
 ) -> Any:
-    """A tensor of a checkpoint as an array, as `tf.train.load_variable`."""
+    """Returns a tensor of a checkpoint as an array, as `tf.train.load_variable`."""
     with temporarily(client, fallback):
         return tf.train.load_variable(ckpt_dir_or_file, name)
 
@@ -102,7 +102,7 @@ def load_variable(
 def list_variables(
     ckpt_dir_or_file: Any, *, client: Client | None = None, fallback: bool = False
 ) -> list[tuple[str, list[int]]]:
-    """The names and shapes of a checkpoint's tensors, sorted, as `tf.train.list_variables`."""
+    """Returns the sorted names and shapes of the tensors, as `tf.train.list_variables`."""
     with temporarily(client, fallback):
         listed: list[tuple[str, list[int]]] = tf.train.list_variables(ckpt_dir_or_file)
         return listed
@@ -115,12 +115,12 @@ def load_tensors(
     client: Client | None = None,
     fallback: bool = False,
 ) -> dict[str, tf.Tensor]:
-    """Tensors of a checkpoint by name, all of them unless `names` says which; for eager mode.
+    """Returns tensors of a checkpoint by name, for eager mode; `names` selects some.
 
-    They are in memory that all jobs share, and so is a variable that is made of one, until it is
-    updated: `tf.Variable(tensors["kernel"])` is the cheapest way to a variable, because no initial
-    value has to be made first. What has no array (variants, resources) is left out. Raises what
-    `load_checkpoint` does, and `tf.errors.NotFoundError` for a name that the checkpoint lacks.
+    The tensors are in memory that all jobs share. A variable that is made from one shares it too,
+    until it is updated: `tf.Variable(tensors["kernel"])` is the cheapest way to a variable, because
+    it needs no other initial value. Tensors that have no array (variants, resources) are left out.
+    Raises as `load_checkpoint`, and `tf.errors.NotFoundError` for a name that the checkpoint lacks.
     """
     if isinstance(names, str):
         raise TypeError(f"names: expected several names, got the string {names!r}")
@@ -130,7 +130,7 @@ def load_tensors(
         chosen = [name for name in chosen if dtypes.get(name) not in (tf.variant, tf.resource)]
         if not chosen:
             return {}
-        # A tensor that is missing is of any dtype, and the error is not about that.
+        # TensorFlow accepts any dtype here, because the error is about the missing tensor.
         types = [dtypes.get(name, tf.float32) for name in chosen]
         path = checkpoint_utils._get_checkpoint_filename(ckpt_dir_or_file)
         with tf.device("/device:CPU:0"):
@@ -139,7 +139,7 @@ def load_tensors(
 
 
 checkpoints_iterator = tf.train.checkpoints_iterator
-"""TensorFlow's own, which reads no tensors."""
+"""TensorFlow's own function, which reads no tensors."""
 
 
 def _hint(useless: list[tuple[Any, Any]]) -> str:

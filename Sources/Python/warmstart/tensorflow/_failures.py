@@ -1,4 +1,4 @@
-"""Errors by the classes that TensorFlow's own restoring raises, with our messages."""
+"""Errors with our messages, in the classes that TensorFlow's own restoring raises."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tensorflow.python.framework import errors_impl
 
 from .._errors import CODES, WarmstartError
 
-# TensorFlow's reader raises Python's own classes for these codes; ours are of both kinds.
+# TensorFlow's reader raises Python's own classes for these codes; ours derive from both.
 
 
 class _ReaderInvalidArgument(errors_impl.InvalidArgumentError, ValueError):  # type: ignore[misc]
@@ -30,32 +30,32 @@ _OF_READER = {
     "RESOURCE_EXHAUSTED": _ReaderResourceExhausted,
 }
 
-# A Python function that fails in a graph gives TensorFlow an error of no class, whose text has the
-# exception's; this part of it says which class is meant.
+# If a Python function fails in a graph, TensorFlow raises an error without a class, with the
+# exception's text; this part of the text names the class.
 _MARK = re.compile(r"\[warmstart:([A-Z_]+)\]")
 
 
 class FailureInGraph(Exception):
-    """What a Python function in a graph raises; `of_message` finds the class again."""
+    """The exception of a Python function in a graph; `of_message` finds the class again."""
 
 
 def in_graph(error: WarmstartError) -> FailureInGraph:
-    """The exception to raise within a graph."""
+    """Returns the exception to raise within a graph."""
     return FailureInGraph(f"{_text(error)} [warmstart:{error.code}]")
 
 
 def in_eager_mode(error: WarmstartError) -> Exception:
-    """The exception to raise where an operation is executed at once."""
+    """Returns the exception to raise where an operation is executed at once."""
     return _made(_class_of(error.code), error)
 
 
 def of_reader(error: WarmstartError) -> Exception:
-    """The exception to raise from a checkpoint reader."""
+    """Returns the exception to raise from a checkpoint reader."""
     return _made(_OF_READER.get(error.code) or _class_of(error.code), error)
 
 
 def of_message(error: Any) -> Any:
-    """The error that a graph's `UnknownError` stands for, or the error itself."""
+    """Returns the error that a graph's `UnknownError` stands for, or the error itself."""
     if type(error) is not errors_impl.UnknownError:
         return error
     match = _MARK.search(error.message)
@@ -71,7 +71,7 @@ def _made(kind: Any, error: WarmstartError) -> Exception:
 
 
 def _text(error: WarmstartError) -> str:
-    """What an error says, without our variables, which are named by their positions."""
+    """Returns an error's message without our variables, whose names are only positions."""
     return re.sub(r"\bvariable \d+, (?=tensor )", "", str(error))
 
 

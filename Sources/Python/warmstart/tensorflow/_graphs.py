@@ -1,9 +1,10 @@
 """Operations of graphs that ask Warmstart when they run.
 
-They are Python functions, which TensorFlow can neither give an error class nor save: an exported
-graph must not name a function of this process. So for as long as a graph with one lives, errors
-get their class back where Python sees them, and graphs are written with TensorFlow's own operation,
-which has the same inputs and outputs, in the place of each.
+They are Python functions. TensorFlow can neither give such a function's error a class nor save the
+function: an exported graph must not name a function of this process. While a graph with such an
+operation lives, this module therefore gives errors their class back where Python sees them. It also
+writes graphs with TensorFlow's own operation, which has the same inputs and outputs, in place of
+each of ours.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ RESTORE = Stands("RestoreV2", "tensors", "dtypes", {})
 
 
 def register(graph: Any, function: Callable[..., Any], stands: Stands) -> str:
-    """Registers a function for operations of a graph; returns the token that they name it by."""
+    """Registers a function for operations of a graph; returns the token by which they name it."""
     token: str = script_ops._py_funcs.insert(function)
     _hooks.attach(graph, token, stands)
-    # TensorFlow refers weakly to functions; the graph that all run in keeps them.
+    # TensorFlow refers weakly to functions; the graph in which all of them run keeps them alive.
     outer = graph
     while getattr(outer, "outer_graph", None) is not None:
         outer = outer.outer_graph
@@ -57,10 +58,11 @@ def add(token: str, inputs: Sequence[Any], dtypes: Sequence[Any], name: str | No
 
 
 class _Hooks:
-    """What is replaced in TensorFlow while a graph with one of our operations lives."""
+    """The replacements in TensorFlow while a graph with one of our operations lives."""
 
     def __init__(self) -> None:
-        # A graph may be collected, and with it its finalizer run, while this very thread has it.
+        # A graph may be collected, and its finalizer may run, while this very thread holds the
+        # lock.
         self._lock = threading.RLock()
         self._graphs: weakref.WeakSet[Any] = weakref.WeakSet()
         self._tokens: dict[str, Stands] = {}
@@ -124,7 +126,7 @@ class _Hooks:
                 setattr(place, name, own)
 
     def _rewrite(self, graph_def: Any) -> None:
-        """Puts TensorFlow's own operations in the place of ours."""
+        """Replaces our operations by TensorFlow's own."""
         for node in graph_def.node:
             self._restore_node(node)
         for function in graph_def.library.function:
@@ -158,7 +160,7 @@ class _Hooks:
 
 
 def _renamed(reference: str, outputs: dict[str, str]) -> str:
-    """A reference to a node's output within a function, NODE:OUTPUT:NUMBER."""
+    """Returns a reference to a node's output within a function, NODE:OUTPUT:NUMBER."""
     parts = reference.split(":")
     if len(parts) == 3 and parts[0] in outputs:
         parts[1] = outputs[parts[0]]

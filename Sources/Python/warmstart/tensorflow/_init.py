@@ -1,8 +1,8 @@
-"""A call of `init_from_checkpoint` as a whole: what it will ask for, and what it leaves out.
+"""Handles a call of `init_from_checkpoint` as a whole.
 
-In a graph, TensorFlow makes an operation that restores for each variable, and most of the time of
-a start goes into making and preparing these. One operation restores all of them here; the rest
-of TensorFlow's own code runs as always.
+In a graph, TensorFlow makes a restore operation for each variable, and making and preparing these
+takes most of a start. This module makes one operation that restores all variables; the rest of
+TensorFlow's own code runs as always.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from ._restore import Restore, expecting, giving, is_local
 
 
 def expected(assignment_map: Any) -> contextlib.AbstractContextManager[None]:
-    """A context in which what an assignment map names is resolved in one call.
+    """Returns a context in which one call resolves all that an assignment map names.
 
-    Only for eager mode, where names and scopes match nothing: graphs gather what they ask for
+    It is for eager mode, where names and scopes match nothing. Graphs collect what they need by
     themselves.
     """
     if not tf.executing_eagerly() or not isinstance(assignment_map, (Mapping, list, tuple)):
@@ -62,7 +62,7 @@ class _Initializer(NamedTuple):
 
 
 class _Local(threading.local):
-    # What the call that this thread makes has set so far, if it makes one.
+    # What this thread's call of `init_from_checkpoint`, if any, has set so far.
     noted: list[_Initializer] | None = None
 
 
@@ -89,7 +89,7 @@ def init_all(own_init: Any, restore: Restore, ckpt_dir_or_file: Any, assignment_
     try:
         own_init(ckpt_dir_or_file, assignment_map)
     finally:
-        # After an error, too: TensorFlow has set those before it by then.
+        # Also after an error: TensorFlow has set these variables before it.
         _local.noted = None
         _set_all(noted, restore)
 
@@ -126,9 +126,9 @@ def _set(variable: Any, tensor: Any) -> None:
 
 
 def _can_be_together(each: _Initializer, restore: Restore) -> bool:
-    """Whether restoring a variable can be expected to succeed, and costs nothing that is not used.
+    """Returns whether restoring a variable is likely to succeed and costs nothing unused.
 
-    An error of one variable must not be one of the others.
+    Otherwise one variable's error would become an error of the others.
     """
     if type(each.variable) not in _PLAIN or not is_local(each.variable.device):
         return False
@@ -144,7 +144,7 @@ _COSTLY = ("string", "variant", "resource")
 
 
 def unmatched(assignment_map: Any) -> list[tuple[Any, Any]]:
-    """The pairs of a map that `init_from_checkpoint` accepted and that matched no variable."""
+    """Returns the pairs that `init_from_checkpoint` accepted but that matched no variable."""
     names = variable_scope._get_default_variable_store()._vars
     return [pair for pair in _pairs(assignment_map) if not _matches(pair[1], names)]
 

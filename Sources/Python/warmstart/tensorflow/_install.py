@@ -1,4 +1,4 @@
-"""Puts Warmstart in the place of the three functions by which TensorFlow reads checkpoints."""
+"""Puts Warmstart in place of the three functions by which TensorFlow reads checkpoints."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _installed: list[Installation] = []
 
 
 class Installation:
-    """What `install` put in place; undone by `uninstall`, or at the end of a `with` block."""
+    """What `install` replaced; `uninstall` or the end of a `with` block restores it."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -40,7 +40,7 @@ class Installation:
         self.remap = Remap(settings)
 
     def uninstall(self) -> None:
-        """Undoes this installation, and none that is around it; no more than once."""
+        """Undoes this installation, once, and none that encloses it."""
         with _lock:
             if self in _installed:
                 _installed.remove(self)
@@ -55,21 +55,22 @@ class Installation:
 
 
 def install(*, client: Client | None = None, fallback: bool = False) -> Installation:
-    """Has TensorFlow restore from the daemon, whatever the program calls.
+    """Makes TensorFlow restore from the daemon, whichever functions the program calls.
 
-    Checkpoints are then read through `client`, or this process's, by `tf.train.Checkpoint`,
-    `tf.compat.v1.train.Saver`, `init_from_checkpoint`, `warm_start`, `load_checkpoint`, Keras, and
-    all else that restores variables or reads a checkpoint from Python, in eager mode, in graphs
-    and in functions. Operations that were put into a graph go on asking the daemon when
-    they run, also after `uninstall`. Errors have the classes that TensorFlow raises.
+    Through `client`, or this process's client, TensorFlow then reads the checkpoints of
+    `tf.train.Checkpoint`, `tf.compat.v1.train.Saver`, `init_from_checkpoint`, `warm_start`,
+    `load_checkpoint`, Keras, and everything else that restores variables or reads a checkpoint from
+    Python: in eager mode, in graphs and in functions. Operations that were put into a graph keep
+    asking the daemon when they run, even after `uninstall`. Errors have the classes that TensorFlow
+    raises.
 
-    Where no daemon listens, restoring raises `tf.errors.UnavailableError` with how to start one.
-    With `fallback`, TensorFlow then restores by its own means, which the log ("warmstart") says
-    once. What Warmstart cannot share is always left to TensorFlow: variants (the state of
-    iterators), remote paths such as gs://, operations that are placed on another machine, and
-    graphs that were imported with their operations.
+    If no daemon listens, restoring raises `tf.errors.UnavailableError`, which says how to start
+    one. With `fallback`, TensorFlow then restores by its own means, and the log ("warmstart") says
+    so once. TensorFlow always reads what Warmstart cannot share: variants (the state of iterators),
+    remote paths such as gs://, operations that are placed on another machine, and graphs that were
+    imported with their operations.
 
-    The result is a context manager; without `with`, `uninstall` undoes it.
+    The result is a context manager; without `with`, `uninstall` undoes the installation.
     """
     installation = Installation(Settings(client, fallback))
     with _lock:
@@ -84,14 +85,14 @@ def install(*, client: Client | None = None, fallback: bool = False) -> Installa
 
 
 def uninstall() -> None:
-    """Undoes the latest `install`; nothing if there is none."""
+    """Undoes the latest `install`, if there is one."""
     with _lock:
         if _installed:
             _installed[-1].uninstall()
 
 
 def temporarily(client: Client | None, fallback: bool) -> Installation:
-    """An installation for one call, by the settings of the latest if the call has none."""
+    """Installs for one call, with the settings of the latest `install` if the call has none."""
     latest = _latest()
     if client is None and not fallback and latest is not None:
         client, fallback = latest.settings
@@ -110,24 +111,24 @@ def _put_back() -> None:
 
 
 def _replace(old: Any, new: Any) -> None:
-    """Replaces a function wherever a module has it under its name, as by `from … import`."""
+    """Replaces a function in every module that has it under its name, as by `from … import`."""
     name = old.__name__
     for names in _modules(name):
         if names.get(name) is old:
             names[name] = new
 
 
-# For a name, how many modules there were and the last, and those that had it: looking costs
-# milliseconds.
+# By name: how many modules there were, the last module, and the modules that have the name. A
+# search costs milliseconds.
 _found: dict[str, tuple[tuple[int, str], list[dict[str, Any]]]] = {}
 
 
 def _modules(name: str) -> list[dict[str, Any]]:
-    """The names of the modules that have a name, but this one."""
+    """Returns the names of all other modules that have a name."""
     state = len(sys.modules), next(reversed(sys.modules))
     known, places = _found.get(name, (None, []))
     if known != state:
-        # Some have no names, and some answer to all of them.
+        # Some modules have no names, and some answer to every name.
         every = [getattr(module, "__dict__", {}) for module in list(sys.modules.values())]
         places = [names for names in every if name in names and names is not globals()]
         _found[name] = (state, places)
@@ -139,7 +140,7 @@ def _latest() -> Installation | None:
         return _installed[-1] if _installed else None
 
 
-# AutoGraph would rewrite functions, and all that they call, where a `tf.function` is traced.
+# While a `tf.function` is traced, AutoGraph would rewrite these functions, and all that they call.
 _unconverted: Callable[[_Function], _Function] = tf.autograph.experimental.do_not_convert
 
 
@@ -147,7 +148,7 @@ _unconverted: Callable[[_Function], _Function] = tf.autograph.experimental.do_no
 def restore_v2(
     prefix: Any, tensor_names: Any, shape_and_slices: Any, dtypes: Any, name: str | None = None
 ) -> Any:
-    """Restores tensors from a checkpoint, from the daemon."""
+    """Restores tensors from a checkpoint, through the daemon."""
     latest = _latest()
     call = _own_restore if latest is None else latest.restore
     return call(prefix, tensor_names, shape_and_slices, dtypes, name)
@@ -155,7 +156,7 @@ def restore_v2(
 
 @_unconverted
 def load_and_remap_matrix(*arguments: Any, **options: Any) -> Any:
-    """Restores a matrix whose rows or columns vocabularies choose, from the daemon."""
+    """Restores a matrix whose rows or columns vocabularies choose, through the daemon."""
     latest = _latest()
     call = _own_remap if latest is None else latest.remap
     return call(*arguments, **options)
@@ -163,7 +164,7 @@ def load_and_remap_matrix(*arguments: Any, **options: Any) -> Any:
 
 @_unconverted
 def NewCheckpointReader(filepattern: Any) -> Any:
-    """Opens a checkpoint, from the daemon."""
+    """Opens a checkpoint, through the daemon."""
     latest = _latest()
     path = os.fsdecode(filepattern)
     if latest is None or restores_itself(path):

@@ -14,8 +14,8 @@ _SPEC = re.compile(r"((?:\d{1,18} )+)((?:\d{1,18},\d{1,18}|-)(?::(?:\d{1,18},\d{
 class Key(NamedTuple):
     """A tensor or a slice of it, and the dtype that it must have.
 
-    `spec` is TensorFlow's notation of a slice, "5 4 3,2:0,4": the shape of the whole, then where
-    the slice begins and how long it is on each axis; empty for the whole tensor.
+    `spec` is TensorFlow's notation of a slice, "5 4 3,2:0,4": the shape of the whole, then the
+    start and the length on each axis; empty for the whole tensor.
     """
 
     tensor: str
@@ -24,7 +24,7 @@ class Key(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """A slice: the shape of the whole, where it begins, and its own shape."""
+    """A slice: the shape of the whole tensor, the slice's start, and its own shape."""
 
     full_shape: tuple[int, ...]
     offset: tuple[int, ...]
@@ -32,7 +32,7 @@ class Cut(NamedTuple):
 
 
 def cut_of(spec: str) -> Cut | None:
-    """Reads a slice's notation; None if it is not a sound one."""
+    """Parses the notation of a slice; returns None if it is malformed."""
     match = _SPEC.fullmatch(spec)
     if match is None:
         return None
@@ -51,7 +51,7 @@ def cut_of(spec: str) -> Cut | None:
 
 
 def declared(keys: Iterable[Key]) -> tuple[list[Variable], list[tuple[str, object]]]:
-    """Variables that stand for keys, named by their positions, and the pairs that assign them."""
+    """Returns variables for keys, named by their positions, and the pairs that assign them."""
     variables: list[Variable] = []
     pairs: list[tuple[str, object]] = []
     for position, key in enumerate(keys):
@@ -69,7 +69,7 @@ def declared(keys: Iterable[Key]) -> tuple[list[Variable], list[tuple[str, objec
 
 
 def keys_of(names: Sequence[str], specs: Sequence[str], dtypes: Sequence[str]) -> list[Key] | None:
-    """The keys of one operation; None if it is malformed, which TensorFlow's own reports."""
+    """Returns the keys of an operation; None if it is malformed, which TensorFlow's own reports."""
     if not len(names) == len(specs) == len(dtypes):
         return None
     if any(spec and cut_of(spec) is None for spec in specs):

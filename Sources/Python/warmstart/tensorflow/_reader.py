@@ -21,11 +21,11 @@ own_reader: Any = py_checkpoint_reader.NewCheckpointReader
 
 
 class CheckpointReader:
-    """A checkpoint by the methods of `tf.compat.v1.train.NewCheckpointReader`.
+    """A checkpoint with the methods of `tf.compat.v1.train.NewCheckpointReader`.
 
-    Arrays are private copies of shared memory, page by page as they are written; what TensorFlow
-    makes of one shares its memory, and the array is read-only from then on. Errors are TensorFlow's
-    classes.
+    Arrays are in shared memory; pages that this process writes become its own copies. A tensor that
+    TensorFlow makes from an array shares its memory, and the array is read-only from then on.
+    Errors have TensorFlow's classes.
     """
 
     def __init__(self, source: Source, settings: Settings) -> None:
@@ -41,7 +41,7 @@ class CheckpointReader:
         return {name: list(tensor.shape) for name, tensor in self._tensors.items()}
 
     def get_variable_to_dtype_map(self) -> dict[str, tf.DType]:
-        """TensorFlow's dtypes by the tensors' names."""
+        """Returns TensorFlow's dtypes by the tensors' names."""
         return {
             name: tf.dtypes.as_dtype(_dtypes.NUMBERS[tensor.dtype])
             for name, tensor in self._tensors.items()
@@ -49,7 +49,7 @@ class CheckpointReader:
         }
 
     def get_tensor(self, tensor_str: Any) -> Any:
-        """A tensor as an array; a scalar as numpy's scalar, or `bytes`. `NotFoundError`."""
+        """Returns a tensor as an array, a scalar as numpy's scalar or `bytes`. `NotFoundError`."""
         name, path = _text(tensor_str), self._source.checkpoint.path
         try:
             if name not in self._tensors:
@@ -62,7 +62,7 @@ class CheckpointReader:
         return array if array.shape else array[()]
 
     def debug_string(self) -> bytes:
-        """A line for each tensor, with its dtype and shape."""
+        """Returns a line for each tensor, with its dtype and shape."""
         lines = [
             f"{name} ({_enumerator(tensor.dtype)}) [{','.join(map(str, tensor.shape))}]\n"
             for name, tensor in self._tensors.items()

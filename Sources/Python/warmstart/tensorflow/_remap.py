@@ -1,8 +1,8 @@
 """The function that stands in for TensorFlow's `load_and_remap_matrix`.
 
-`warm_start` calls it for a variable with a vocabulary: the new rows or columns are old ones that the
-vocabularies find, and what is new gets initial values. The chosen rows and columns are shared by all
-jobs with the same vocabularies; only the pages with initial values are this process's own.
+`warm_start` calls it for a variable with a vocabulary. The vocabularies choose rows or columns of
+the old matrix, and new ones get initial values. All jobs with the same vocabularies share the
+chosen rows and columns; only the pages with initial values belong to this process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ own_remap: Any = gen_checkpoint_ops.load_and_remap_matrix
 
 
 class Remap:
-    """`load_and_remap_matrix` that asks Warmstart, for one installation's settings."""
+    """A `load_and_remap_matrix` that asks Warmstart, with the settings of one installation."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -42,7 +42,7 @@ class Remap:
         max_rows_in_memory: int = -1,
         name: str | None = None,
     ) -> Any:
-        """A matrix [num_rows, num_cols] of a checkpoint: the same as TensorFlow's function."""
+        """Returns a matrix [num_rows, num_cols] of a checkpoint, as TensorFlow's function does."""
         count(1)
         shape = (int(num_rows), int(num_cols))
         with ops.name_scope(name, "LoadAndRemapMatrix") as scope:
@@ -95,7 +95,7 @@ class Remap:
 
 
 def _missing(rows: Array, columns: Array, shape: tuple[int, int]) -> Array | None:
-    """Which elements the checkpoint lacks; None for what TensorFlow refuses, and words itself."""
+    """Returns which elements the checkpoint lacks; None for what TensorFlow itself must refuse."""
     if rows.shape != shape[:1] or columns.size not in (0, shape[1]) or columns.ndim != 1:
         return None
     for indices in (rows, columns):

@@ -24,8 +24,8 @@ from . import _failures, _graphs
 from ._keys import Key, cut_of, keys_of
 from ._sources import ALIGNMENT, Array, Group, sources
 
-# What says nothing of the checkpoint or of what is asked, but of the service: TensorFlow's own way
-# may be tried.
+# These reasons are about the service, not about the checkpoint or the request, so TensorFlow's own
+# way may succeed.
 _OF_SERVICE = frozenset(
     ("CONNECTION", "DRAINING", "QUOTA", "BUDGET", "DEADLINE", "NOT_ALLOWED", "SYSTEM")
 )
@@ -34,13 +34,15 @@ own_restore: Any = gen_io_ops.restore_v2
 
 
 class Settings(NamedTuple):
-    """Which client asks, and whether TensorFlow's own way is taken where the daemon cannot serve."""
+    """Which client asks, and whether TensorFlow restores by its own means if the daemon cannot."""
 
     client: Client | None
     fallback: bool
 
     def falls_back(self, error: WarmstartError) -> bool:
-        """Whether TensorFlow's own way is to be taken; says so in the log, once a reason."""
+        """Returns whether TensorFlow is to restore by its own means; logs that once for each
+        reason.
+        """
         if not self.fallback or error.reason not in _OF_SERVICE:
             return False
         if error.reason not in _said:
@@ -53,13 +55,13 @@ _said: set[str] = set()
 
 
 def restores_itself(prefix: str) -> bool:
-    """Whether only TensorFlow can read the files: those of object stores and its own schemes."""
+    """Returns whether only TensorFlow can read the files, as those of object stores."""
     return _files.is_remote(_files.without_scheme(prefix))
 
 
 class _Local(threading.local):
     group: Group | None = None
-    # What the next restoring of one tensor returns, if it was restored already.
+    # The next restored tensor, if it was restored already with others.
     given: Any = None
     count = 0
 
@@ -69,7 +71,7 @@ _local = _Local()
 
 @contextmanager
 def expecting(keys: Sequence[Key]) -> Iterator[None]:
-    """In eager mode: says what this thread will ask for, so that one call resolves all of it."""
+    """Declares what this thread will ask for in eager mode, so that one call resolves it all."""
     outer, _local.group = _local.group, Group(keys)
     try:
         yield
@@ -79,7 +81,7 @@ def expecting(keys: Sequence[Key]) -> Iterator[None]:
 
 @contextmanager
 def giving(tensor: Any) -> Iterator[None]:
-    """Has this thread's next call return a tensor that was restored together with others."""
+    """Makes this thread's next call return a tensor that was restored together with others."""
     _local.given = tensor
     try:
         yield
@@ -88,7 +90,7 @@ def giving(tensor: Any) -> Iterator[None]:
 
 
 def restored_count() -> int:
-    """How many tensors this thread asked for or has made graphs ask for, ever."""
+    """Counts the tensors that this thread has ever asked for or made graphs ask for."""
     return _local.count
 
 
@@ -97,7 +99,7 @@ def count(tensors: int) -> None:
 
 
 class Restore:
-    """`restore_v2` that asks Warmstart, for one installation's settings."""
+    """A `restore_v2` that asks Warmstart, with the settings of one installation."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -110,7 +112,7 @@ class Restore:
         dtypes: Any,
         name: str | None = None,
     ) -> list[Any]:
-        """Restores tensors from a checkpoint: the same as TensorFlow's function of this name."""
+        """Restores tensors from a checkpoint, as TensorFlow's function of this name does."""
         if _local.given is not None:
             given, _local.given = _local.given, None
             return [given]
@@ -122,7 +124,7 @@ class Restore:
         keys = None
         if names is not None and specs is not None:
             keys = keys_of(names, specs, [dtype.name for dtype in types])
-            # TensorFlow says what is wrong with it.
+            # TensorFlow reports the error.
             if keys is None:
                 return _own(prefix, tensor_names, shape_and_slices, dtypes, name)
         served = [dtype not in (tf.variant, tf.resource) for dtype in types]
@@ -139,7 +141,7 @@ class Restore:
         return self._eager(path, keys, types, name)
 
     def tensors(self, path: str | bytes) -> Mapping[str, Tensor]:
-        """The tensors of a checkpoint; none if the daemon cannot say."""
+        """Returns the tensors of a checkpoint; none if the daemon cannot list them."""
         path = os.fsdecode(path)
         if restores_itself(path):
             return {}
@@ -157,7 +159,7 @@ class Restore:
         served: Sequence[bool],
         name: str | None,
     ) -> list[Any]:
-        """What only TensorFlow can read is read by its own operation."""
+        """Reads by TensorFlow's own operation what only that can read."""
         found: dict[int, Any] = {}
         calls: tuple[tuple[Any, bool], ...] = ((self, True), (_own, False))
         for call, wanted in calls:
@@ -213,11 +215,11 @@ class Restore:
 
 
 def tensor_of(array: Array, dtype: Any) -> Any:
-    """An eager tensor of an array, which shares its memory if that is aligned."""
+    """Returns an eager tensor of an array, which shares its memory if that is aligned."""
     if dtype == tf.string:
         return tf.constant(array, tf.string)
     if not _is_ready:
-        # The first operation of a process copies what it is given.
+        # The first operation of a process copies its input.
         tf.stop_gradient(np.zeros(ALIGNMENT, np.uint8))
         _is_ready.append(True)
     tensor = tf.stop_gradient(array)
@@ -235,7 +237,7 @@ def _serve(
     specs: Sequence[str],
     dtypes: Sequence[str],
 ) -> list[Array]:
-    """What an operation of a graph does when it runs."""
+    """Runs when an operation of a graph runs."""
     path = prefix.decode("utf-8", "surrogateescape")
     keys = keys_of(names, specs, dtypes)
     if keys is None or restores_itself(path):
@@ -246,7 +248,7 @@ def _serve(
         if settings.falls_back(error):
             return own_arrays(path, names, specs, dtypes)
         raise _failures.in_graph(error) from None
-    # TensorFlow's quantized types are structured ones of numpy's.
+    # TensorFlow's quantized types are structured types of numpy.
     types = [tf.dtypes.as_dtype(dtype) for dtype in dtypes]
     return [
         array.view(dtype.as_numpy_dtype) if dtype.is_quantized else array
@@ -274,7 +276,7 @@ def _own(prefix: Any, names: Any, specs: Any, dtypes: Any, name: str | None) -> 
 
 
 def is_local(device: str | None) -> bool:
-    """Whether what is placed on a device runs in this process."""
+    """Returns whether operations on a device run in this process."""
     if not device:
         return True
     if context.executing_eagerly() and context.is_custom_device(device):
@@ -283,7 +285,7 @@ def is_local(device: str | None) -> bool:
 
 
 def _texts(values: Any) -> list[str] | None:
-    """The strings of a list or a tensor, if they are known before anything runs."""
+    """Returns the strings of a list or a tensor, if they are known before anything runs."""
     if isinstance(values, (list, tuple)):
         texts = []
         for value in values:
@@ -302,7 +304,7 @@ def _constant(value: Any) -> Any:
         return value.__fspath__()
     if isinstance(value, np.ndarray):
         return value if value.shape else value[()]
-    # A constant of a graph may be fed another value: tf.train.Checkpoint has such a prefix.
+    # A constant of a graph may be fed another value, as tf.train.Checkpoint does with the prefix.
     return value.numpy() if isinstance(value, ops.EagerTensor) else None
 
 
@@ -317,7 +319,7 @@ def _decode(name: bytes) -> str:
 class _MadeFor:
     """What the operations of one graph have in common.
 
-    Only the graph has it: its constants have the graph, which would never end otherwise.
+    Only the graph refers to it: its constants refer to the graph, which otherwise would never end.
     """
 
     @classmethod
@@ -334,11 +336,11 @@ class _MadeFor:
         self._constants: dict[tuple[Any, str], Any] = {}
 
     def group(self, path: str) -> Group:
-        """What the graph asks for of a checkpoint."""
+        """Returns what the graph asks for of a checkpoint."""
         return self._groups.setdefault(path, Group())
 
     def token(self, settings: Settings, group: Group | None, dtypes: tuple[str, ...]) -> str:
-        """The token of the function that restores tensors of these dtypes."""
+        """Returns the token of the function that restores tensors of these dtypes."""
         key = (settings, group, dtypes)
         if key not in self._tokens:
 
@@ -349,7 +351,9 @@ class _MadeFor:
         return self._tokens[key]
 
     def constant(self, value: Any, device: str) -> Any:
-        """A constant, one for all operations on a device: a graph of 300 is much smaller then."""
+        """Returns a constant that all operations on a device share; this keeps a graph of 300
+        small.
+        """
         graph: Any = self._graph()
         if graph._get_control_flow_context() is not None:
             return tf.constant(value, tf.string)

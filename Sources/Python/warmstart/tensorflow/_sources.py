@@ -1,8 +1,9 @@
 """The checkpoints that are being restored, and what was resolved of them in advance.
 
 TensorFlow restores variable by variable: a graph of 300 variables has 300 operations, and eager
-mode calls 300 times. Each would be a call of the daemon. A `Group` knows all that a graph, or one
-call of `init_from_checkpoint`, will ask for; the first that asks has all of it resolved in one call.
+mode calls 300 times. Each would call the daemon. A `Group` therefore knows everything that a graph,
+or one call of `init_from_checkpoint`, will ask for; the first request resolves all of it in one
+call.
 """
 
 from __future__ import annotations
@@ -25,23 +26,23 @@ from .._locate import locate
 from .._options import ResolveOptions
 from ._keys import Key, declared
 
-# After so many seconds without a request, files are closed and leases given back. Chosen, not tuned.
+# Seconds without a request after which files are closed and leases given back. Chosen, not tuned.
 _IDLE = 5.0
 
-# TensorFlow shares memory from this alignment on.
+# TensorFlow shares memory with at least this alignment.
 ALIGNMENT = 64
-# Written to are only private pages: no other job sees them, and TensorFlow copies before it writes.
+# Only private pages are written: no other job sees them, and TensorFlow copies before it writes.
 OPTIONS: ResolveOptions = {"alignment": ALIGNMENT, "writable": True}
 
 Array = npt.NDArray[Any]
 
 
 class Group:
-    """Keys of one checkpoint that will be asked for one after the other."""
+    """Keys of one checkpoint that the program will ask for one after the other."""
 
     def __init__(self, keys: Sequence[Key] = ()) -> None:
         self.keys = dict.fromkeys(keys)
-        # Whether they cannot be resolved together: one is at fault, and only its own error counts.
+        # Whether one of the keys is wrong, so that they cannot be resolved together.
         self.is_broken = False
 
     def add(self, keys: Sequence[Key]) -> None:
@@ -50,13 +51,13 @@ class Group:
 
 
 class Source:
-    """An open checkpoint; it is closed with the last reference."""
+    """An open checkpoint; the end of the last reference closes it."""
 
     def __init__(self, client: Client, prefix: str) -> None:
         try:
             location = locate(prefix)
         except WarmstartError:
-            # Names and shapes are in the index alone, and perhaps nothing else is wanted.
+            # The index alone has names and shapes, and perhaps the program wants nothing else.
             location = locate(prefix, needs_data=False)
         self._paths = [file.path for file in location.files]
         self._stamp = self._stamps()
@@ -68,13 +69,13 @@ class Source:
         self.last_use = time.monotonic()
 
     def is_current(self) -> bool:
-        """Whether the files are those that were opened."""
+        """Returns whether the files are still those that were opened."""
         return self._stamp is not None and self._stamp == self._stamps()
 
     def fetch(self, keys: Sequence[Key], group: Group | None = None) -> list[Array]:
-        """The arrays of keys, in memory that is private to this process once it is written.
+        """Returns the arrays of keys; pages that the process writes become its own copies.
 
-        No array is given out twice.
+        No array is returned twice.
         """
         with self._lock:
             if all(key in self._ready for key in keys):
@@ -85,14 +86,14 @@ class Source:
                 return [self._ahead.take(keys[0].tensor).view(np.ndarray)]
             else:
                 return self._resolve(keys)
-            # A key may be there twice.
+            # The same key may occur twice.
             arrays = [self._ready[key] for key in keys]
             for key in keys:
                 self._ready.pop(key, None)
             return arrays
 
     def gathered(self, key: Key, axes: Mapping[int, Any]) -> Array:
-        """Chosen rows or columns of a tensor, zeros where the index is -1."""
+        """Returns chosen rows or columns of a tensor, with zeros where the index is -1."""
         variables, pairs = declared([key])
         resolved = self.checkpoint.resolve(
             pairs, variables, alignment=ALIGNMENT, writable=True, gather={"0": axes}
@@ -101,12 +102,14 @@ class Source:
         return resolved["0"].view(np.ndarray)
 
     def _is_whole(self, key: Key) -> bool:
-        """Whether a key is a tensor as it is stored, as one that is read ahead is."""
+        """Returns whether a key is a whole stored tensor, which can be read ahead."""
         tensor = self.checkpoint.tensors.get(key.tensor)
         return not key.spec and tensor is not None and tensor.dtype == key.dtype
 
     def _prepare(self, keys: Sequence[Key], group: Group) -> None:
-        """Resolves all of a group, or only the keys if that fails: an error is about them alone."""
+        """Resolves all of a group; if that fails, only the keys, so that an error is about them
+        alone.
+        """
         wanted = list({**dict.fromkeys(keys), **group.keys})
         wanted = [key for key in wanted if key not in self._ready]
         try:
@@ -121,7 +124,7 @@ class Source:
         variables, pairs = declared(keys)
         resolved = self.checkpoint.resolve(pairs, variables, **OPTIONS)
         resolved.keep_lease()
-        # A subclass of numpy's array would not be shared by TensorFlow.
+        # TensorFlow would not share the memory of a subclass of numpy's array.
         return [resolved[variable.name].view(np.ndarray) for variable in variables]
 
     def _stamps(self) -> Any:
@@ -141,7 +144,7 @@ class Sources:
         self._timer: threading.Timer | None = None
 
     def open(self, client: Client | None, prefix: str) -> Source:
-        """Opens a checkpoint, or takes the open one if its files are still the same."""
+        """Opens a checkpoint, or returns the open one if its files are still the same."""
         client = client or default_client()
         key = (client.socket, os.path.abspath(_files.without_scheme(prefix)))
         with self._lock:
@@ -155,14 +158,14 @@ class Sources:
         return source
 
     def clear(self) -> None:
-        """Forgets all: files are closed and leases given back where nothing else needs them."""
+        """Drops all: closes files and gives leases back unless others need them."""
         with self._lock:
             dropped = list(self._sources.values())
             self._sources.clear()
         del dropped
 
     def forget_timer(self) -> None:
-        """In a forked child, which has the parent's timer but not its thread."""
+        """Resets the state in a forked child, which has the parent's timer but not its thread."""
         self._lock = threading.Lock()
         self._timer = None
         self._sources.clear()
