@@ -39,10 +39,12 @@ public final class RunningDaemon: @unchecked Sendable {
     if !isHeard { process.standardError = FileHandle.nullDevice }
     try process.run()
     // The socket has a name a moment before the daemon listens on it.
-    for _ in 0..<1000 where !isListening() {
+    for _ in 0..<6000 {
+      if isListening() { return }
       guard process.isRunning else { throw Failure(description: "the daemon ended at once") }
       Thread.sleep(forTimeInterval: 0.01)
     }
+    throw Failure(description: "the daemon does not listen after a minute")
   }
 
   private func isListening() -> Bool {
@@ -81,7 +83,10 @@ public final class RunningDaemon: @unchecked Sendable {
 
   /// Waits until a number is at most a bound, or for 5 s; returns the number.
   public func settled(atMost bound: Int, _ number: () throws -> Int) rethrows -> Int {
-    for _ in 0..<500 where try number() > bound { Thread.sleep(forTimeInterval: 0.01) }
+    for _ in 0..<500 {
+      if try number() <= bound { break }
+      Thread.sleep(forTimeInterval: 0.01)
+    }
     return try number()
   }
 
