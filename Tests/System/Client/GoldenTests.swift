@@ -27,7 +27,7 @@ import WarmstartTestSupport
   @Test(arguments: checkpoints)
   func `lists what TensorFlow lists`(_ id: String) throws {
     let (golden, checkpoint) = try open(id)
-    #expect(checkpoint.format == golden.format)
+    #expect(checkpoint.format.rawValue == golden.format)
     let listed = try checkpoint.list()
     #expect(listed.count == golden.tensors.count)
     #expect(listed.map(\.name) == golden.tensors.keys.map { Name($0) }.sorted())
@@ -135,9 +135,9 @@ import WarmstartTestSupport
   private static func classes(_ error: WarmstartError) -> [String] {
     switch error.reason {
     // TensorFlow calls a slice beyond its shape INTERNAL; we say what is wrong with the request.
-    case "INVALID_REQUEST": ["InternalError", "InvalidArgumentError"]
-    case "SHAPE_MISMATCH", "SLICES_INCOMPLETE": ["InvalidArgumentError", "InternalError"]
-    case "SLICES_OVERLAP": ["InternalError"]
+    case .invalidRequest: ["InternalError", "InvalidArgumentError"]
+    case .shapeMismatch, .slicesIncomplete: ["InvalidArgumentError", "InternalError"]
+    case .slicesOverlap: ["InternalError"]
     default: []
     }
   }

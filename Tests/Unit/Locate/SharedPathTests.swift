@@ -2,6 +2,7 @@ import FoundationEssentials
 import SystemPackage
 import Testing
 import WarmstartLocate
+import WarmstartTensorModel
 import WarmstartTestSupport
 
 /// What `Tests/Data/Cases/paths.json` and `Tests/Data/Cases/patterns.json` say of one path.
