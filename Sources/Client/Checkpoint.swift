@@ -22,7 +22,8 @@ public final class Checkpoint: Sendable {
     public let slices: [TensorSlice]
   }
 
-  /// The path as TensorFlow reports it: for a directory, the prefix that its `checkpoint` file names.
+  /// The path as TensorFlow reports it: for a directory, the prefix that its `checkpoint` file
+  /// names.
   public let path: String
   /// The identity of the checkpoint's bytes: it changes when a file changes.
   public let generation: String
@@ -102,7 +103,8 @@ public final class Checkpoint: Sendable {
     return tensors.map(StoredTensor.init)
   }
 
-  /// The tables of a V1 checkpoint that the names of the others announce and that are missing; or nil.
+  /// The tables of a V1 checkpoint that the names of the others announce and that are missing; or
+  /// nil.
   ///
   /// If the path names a single table, no other is missing.
   package var missingTables: Problem? {

@@ -7,9 +7,9 @@ import WarmstartWire
 
 /// A trainer's connection to the daemon of its machine.
 ///
-/// The first call connects. After a restart of the daemon the next call connects again: memory that was
-/// mapped stays mapped, and open checkpoints stay usable. Several threads may use one client; their
-/// calls take turns.
+/// The first call connects. After a restart of the daemon the next call connects again: memory that
+/// was mapped stays mapped, and open checkpoints stay usable. Several threads may use one client;
+/// their calls take turns.
 public final class Client: Sendable {
   private struct State {
     /// The connection, unless it is lost or a call has it.
@@ -51,7 +51,8 @@ public final class Client: Sendable {
   /// Opens the files with this process's rights, and waits while the daemon reads the index.
   ///
   /// - Parameters:
-  ///   - path: A directory with a `checkpoint` file, a prefix, or the file or pattern of a V1 checkpoint.
+  ///   - path: A directory with a `checkpoint` file, a prefix, or the file or pattern of a V1
+  ///     checkpoint.
   ///   - timeout: How long to wait; nil for as long as it takes.
   /// - Returns: The checkpoint, whose lease ends with its last reference.
   /// - Throws: `WarmstartError` with the reason `checkpointNotFound`, `checkpointStateInvalid` or
@@ -75,7 +76,8 @@ public final class Client: Sendable {
   ///
   /// - Parameter timeout: How long to wait; nil for as long as it takes.
   /// - Returns: The daemon's report.
-  /// - Throws: `WarmstartError` with the reason `connection`, `notAllowed`, `draining` or `deadline`.
+  /// - Throws: `WarmstartError` with the reason `connection`, `notAllowed`, `draining` or
+  ///   `deadline`.
   public func status(timeout: Duration? = nil) throws(WarmstartError) -> StatusReport {
     var report = StatusReport()
     try call(.status, until: Deadline(timeout)) { _ in
