@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import pytest
 import warmstart
-from warmstart import _array, _connection
-from warmstart._connection import Deadline
+from warmstart import _array, _connecting
+from warmstart._deadline import Deadline
 from warmstart._protocol import message
 
 import bundles
@@ -634,7 +634,7 @@ def test_what_is_no_socket_is_not_taken_for_one_of_a_daemon(tmp_path: Path, mode
 
 def test_who_may_not_connect_reads_how_to_join_the_group() -> None:
     system = "/run/warmstart/warmstart.sock"
-    error = _connection._cannot_connect(system, PermissionError(errno.EACCES, "no"))
+    error = _connecting._cannot_connect(system, PermissionError(errno.EACCES, "no"))
     assert error.reason == "NOT_ALLOWED"
     assert 'sudo usermod -aG warmstart-clients "$USER"' in error.message
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import warmstart
-from warmstart._connection import SERVICE, Deadline
+from warmstart._connection import SERVICE
+from warmstart._deadline import Deadline
 from warmstart._protocol import message
 
 import bundles
