@@ -1,4 +1,4 @@
-"""What TensorFlow's tests say of `init_from_checkpoint` and its neighbours, through Warmstart."""
+"""TensorFlow's own tests of `init_from_checkpoint` and its neighbours, through Warmstart."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from daemons import Daemon
 
 @pytest.fixture
 def resolved(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The prefixes of the checkpoints of which something was resolved."""
+    """The prefixes of the checkpoints that something was resolved from."""
     from warmstart._checkpoint import Checkpoint
 
     made: list[str] = []
@@ -45,7 +45,7 @@ def installed() -> Iterator[None]:
 
 
 def seams() -> tuple[Any, ...]:
-    """All that an installation may replace."""
+    """Everything that an installation may replace."""
     from tensorflow.python.client import session
     from tensorflow.python.eager.polymorphic_function import atomic_function
     from tensorflow.python.framework import ops
@@ -352,7 +352,7 @@ def test_the_same_values_as_without(written: Path) -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
-# Where no daemon listens
+# Without a daemon
 
 
 @pytest.fixture
@@ -425,7 +425,7 @@ def test_an_error_about_another_dtype_names_the_tensor(written: Path, is_eager: 
         read() if is_eager else tf.function(read)()
 
 
-# What is damaged
+# With a damaged checkpoint
 
 
 def damaged(directory: Path, kind: str) -> str:

@@ -1,7 +1,7 @@
-"""What TensorFlow's tests say of `warm_start`, through Warmstart.
+"""TensorFlow's own tests of `warm_start`, through Warmstart.
 
 Values are those of a checkpoint with a matrix that has a row for each of the words "apple",
-"banana", "guava" and "orange", and one of its columns for each of two classes.
+"banana", "guava" and "orange", and a column for each of two classes.
 """
 
 from __future__ import annotations
