@@ -145,7 +145,7 @@ let package = Package(
     unitTests("Table", ["Table", "Kernel"]),
     unitTests("TensorModel", ["TensorModel"]),
     unitTests("Systemd", ["Harness", "Systemd", "Kernel"], ["warmstart-activated"]),
-    unitTests("Locate", ["Locate", "Messages", "Kernel"]),
+    unitTests("Locate", ["Locate", "Messages", "Kernel", "TensorModel"]),
     unitTests("Messages", ["Harness", "Wire", "Messages", "Protobuf", "Kernel", "TensorModel"]),
     unitTests("Wire", ["Harness", "Wire", "Messages", "Protobuf", "Kernel"]),
     unitTests("Checkpoint", ["Checkpoint", "Table", "Kernel", "TensorModel"]),

@@ -64,8 +64,8 @@ package struct Checkpoint: Sendable {
   /// Slices that are fewer are looked at one by one; chosen, not tuned.
   private static let indexedCount = 16
 
-  /// `v2` or `v1`.
-  package var format: String { records == nil ? "v2" : "v1" }
+  /// The format of the files.
+  package var format: CheckpointFormat { records == nil ? .v2 : .v1 }
 
   /// The positions in `stored` of a tensor's runs: one, or one for each slice in catalog order.
   package func storedRange(_ tensor: Int) -> Range<Int> {

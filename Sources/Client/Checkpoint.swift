@@ -26,8 +26,8 @@ public final class Checkpoint: Sendable {
   public let path: String
   /// The identity of the checkpoint's bytes: changes when a file changes.
   public let generation: String
-  /// `v2` or `v1`.
-  public let format: String
+  /// The format of the checkpoint's files.
+  public let format: CheckpointFormat
   /// The number of tensors.
   public let tensorCount: Int
   /// The bytes of all tensors.
@@ -63,11 +63,15 @@ public final class Checkpoint: Sendable {
     _ files: LocatedFiles, _ opened: OpenReply?, _ client: Client, _ session: Int
   ) throws(WarmstartError) {
     guard let opened else { throw WarmstartError(.connection, "the daemon's answer is empty") }
+    guard let format = CheckpointFormat(rawValue: opened.format) else {
+      throw WarmstartError(
+        .connection, "malformed reply: format \"\(opened.format)\", expected \"v1\" or \"v2\"")
+    }
     self.client = client
     self.files = files
+    self.format = format
     path = files.path
     generation = opened.generation
-    format = opened.format
     tensorCount = opened.tensorCount
     byteCount = opened.byteCount
     handle = Monitor((session, opened.handle))
@@ -98,7 +102,7 @@ public final class Checkpoint: Sendable {
   ///
   /// A path that names one table asks for no other.
   package var missingTables: Problem? {
-    guard format == "v1", files.parts.map(\.path.string) != [path] else { return nil }
+    guard format == .v1, files.parts.map(\.path.string) != [path] else { return nil }
     let names = files.parts.compactMap(\.path.lastComponent).map { Name($0.string) }
     return TableNames(names).message.map { Problem(.checkpointNotFound, $0) }
   }

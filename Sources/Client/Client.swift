@@ -214,7 +214,7 @@ extension SessionError {
     switch self {
     case .lost(.tooLong): false
     case .lost: true
-    case .refused(let status): status.reason == Reason.draining.rawValue
+    case .refused(let status): status.reason == .draining
     case .cannotConnect, .failed, .deadlinePassed: false
     }
   }

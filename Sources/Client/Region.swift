@@ -16,12 +16,20 @@ public struct Region: Sendable {
     case planned
   }
 
+  /// Whether the bytes of a region can change.
+  public enum Stability: String, Sendable, Hashable {
+    /// The kernel lets nobody change the bytes: not the daemon, not the owner of the files.
+    case sealed
+    /// The bytes change if the owner of the file overwrites it, which a checkpoint's writer does not do.
+    case bestEffort = "best-effort"
+  }
+
   /// Distinguishes the regions of one client; the same arena has the same number.
   public let id: UInt64
   /// What the memory is.
   public let kind: Kind
-  /// `sealed` if the bytes can never change, else `best-effort`: they do if the file is overwritten.
-  public let stability: String
+  /// Whether the bytes can change.
+  public let stability: Stability
   /// Whether this process may write its own copy.
   public let isWritable: Bool
   let mapping: Mapping
@@ -32,7 +40,7 @@ public struct Region: Sendable {
   static let planned = Region()
 
   private init() {
-    (id, kind, stability, isWritable) = (0, .planned, "", false)
+    (id, kind, stability, isWritable) = (0, .planned, .bestEffort, false)
     (mapping, start) = (Mapping(), 0)
   }
 
@@ -42,7 +50,7 @@ public struct Region: Sendable {
     _ options: Resolved.Options
   ) throws(WarmstartError) {
     id = region.id
-    stability = region.stability
+    stability = Stability(rawValue: region.stability) ?? .bestEffort
     isWritable = options.copyOnWrite
     switch region.place {
     case .arena:

@@ -5,24 +5,40 @@ import WarmstartMessages
 public import WarmstartTensorModel
 import WarmstartWire
 
-/// Why a request to Warmstart failed.
+/// Why a request to Warmstart failed: the one error of this package.
+///
+/// Compare `reason`, and show `description` or `message` to people:
+///
+/// ```swift
+/// do {
+///   let resolved = try client.resolve(path, assigning: map, to: variables)
+/// } catch let error where error.reason == .tensorNotFound {
+///   print(error.message)
+/// }
+/// ```
 public struct WarmstartError: Error, Sendable, Hashable {
-  /// gRPC's code: what kind of failure it is.
+  /// Why a call failed, in one word that programs compare.
+  public typealias Reason = WarmstartTensorModel.Reason
+
+  /// The kind of failure, as gRPC counts them: each reason belongs to one code.
   public let code: StatusCode
-  /// The word that says which failure it is, `TENSOR_NOT_FOUND`; a newer daemon may have new ones.
-  public let reason: String
-  /// What is wrong, for people.
+  /// Why the call failed; a newer daemon may have reasons that this version has no constant for.
+  public let reason: Reason
+  /// What is wrong, where, and what was expected, in a sentence for people; it may end with a hint.
   public let message: String
-  /// The problems that were found, the deciding one first; at most a thousand, of a map a hundred, and
-  /// one may stand for several of one cause.
+  /// The problems that were found, with the one that decided `reason` first.
+  ///
+  /// At most 1,000 are described, and of a map at most 100; one of them may stand for several problems
+  /// that have the same cause.
   public let problems: [Problem]
   /// The number of problems that were found, described in `problems` or not.
   public let problemCount: Int
   /// How long to wait before the same call may succeed; nil if waiting does not help.
   public let retryDelay: Duration?
-  /// What the system answered, if that was the cause.
+  /// The error of the system call that failed in this process; nil if none did.
   public let underlyingError: Errno?
-  /// The checkpoint that the daemon says this of, by its path as TensorFlow reports it.
+  /// The path of the checkpoint that the daemon refused, as TensorFlow reports it; nil if the error is
+  /// not about a checkpoint, or if `message` names the path already.
   public private(set) var checkpoint: String?
 
   init(_ status: CallStatus) {
@@ -35,14 +51,18 @@ public struct WarmstartError: Error, Sendable, Hashable {
     underlyingError = nil
   }
 
-  init(_ reason: Reason, _ message: String, underlying: Errno? = nil) {
-    code = reason.code
-    self.reason = reason.rawValue
-    self.message = message
-    problems = [Problem(reason, message)]
+  init(_ problem: Problem, underlying: Errno? = nil) {
+    code = problem.reason.code
+    reason = problem.reason
+    message = problem.message
+    problems = [problem]
     problemCount = 1
     retryDelay = nil
     underlyingError = underlying
+  }
+
+  init(_ reason: Reason, _ message: String, underlying: Errno? = nil) {
+    self.init(Problem(reason, message), underlying: underlying)
   }
 
   init(_ error: LocateError) {
@@ -58,7 +78,7 @@ public struct WarmstartError: Error, Sendable, Hashable {
 }
 
 extension WarmstartError {
-  /// What a call about a checkpoint throws: the error, with the path if the daemon said it.
+  /// Runs a call about a checkpoint, and adds the path to an error that came from the daemon.
   static func calling(
     about path: String, _ body: () throws(WarmstartError) -> Int
   ) throws(WarmstartError) -> Int {
@@ -66,7 +86,7 @@ extension WarmstartError {
       return try body()
     } catch {
       var error = error
-      if error.reason != Reason.connection.rawValue { error.checkpoint = path }
+      if error.reason != .connection { error.checkpoint = path }
       throw error
     }
   }

@@ -1,5 +1,6 @@
 package import SystemPackage
 package import WarmstartKernel
+package import WarmstartTensorModel
 
 /// The files that a checkpoint's path leads to, opened with this user's rights.
 ///
@@ -7,14 +8,6 @@ package import WarmstartKernel
 /// has. It is nearly always the one total that the names say; after a checkpoint was saved over
 /// with another number of shards there are several, and the index decides.
 package struct CheckpointFiles: Sendable {
-  /// The two ways in which TensorFlow has stored checkpoints.
-  package enum Format: Sendable, Hashable {
-    /// One or more tables that hold everything.
-    case v1
-    /// An index and data shards.
-    case v2
-  }
-
   /// What a file is for.
   package enum Role: Sendable, Hashable {
     case index
@@ -33,7 +26,7 @@ package struct CheckpointFiles: Sendable {
   /// The most files that a checkpoint may have: the wire takes no more for one.
   package static let maximumFileCount = 4096
 
-  package let format: Format
+  package let format: CheckpointFormat
 
   /// The path as TensorFlow reports it: the V2 prefix, or the V1 file or pattern.
   package let prefix: String

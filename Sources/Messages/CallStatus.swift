@@ -12,8 +12,8 @@ package struct CallStatus: Error, Sendable, Hashable {
   package static let maximumProblems = 1000
 
   package var code: StatusCode
-  /// The reason's word; from a newer daemon it may be one that `Reason` does not have.
-  package var reason: String
+  /// Why the call failed, in one word; from a newer daemon it may be one without a constant.
+  package var reason: Reason
   package var message: String
   /// What was found wrong, the deciding problem first.
   package var problems: [Problem]
@@ -36,7 +36,7 @@ package struct CallStatus: Error, Sendable, Hashable {
   /// A failure with problems, at least one; the first decides code and reason.
   package init(_ problems: [Problem], total: Int? = nil) {
     code = problems[0].reason.code
-    reason = problems[0].reason.rawValue
+    reason = problems[0].reason
     message = CallStatus.capped(problems[0].message)
     self.problems = CallStatus.capped(problems)
     problemCount = max(total ?? 0, problems.count)
@@ -90,7 +90,8 @@ extension CallStatus {
   /// Unpacks a `google.rpc.Status`; details that are not known are skipped.
   package init(unpacking bytes: RawSpan, _ scratch: Scratch) throws(MessageError) {
     code = .unknown
-    (reason, message, problems, problemCount) = ("", "", [], 0)
+    reason = Reason(rawValue: "")
+    (message, problems, problemCount) = ("", [], 0)
     let message = unsafe bytes.withUnsafeBytes { unsafe Array($0) }
     var reader = FieldReader(message.span)
     while let field = try reader.next() {
@@ -106,7 +107,7 @@ extension CallStatus {
       }
     }
     // A daemon that sends no reason has one all the same: its code.
-    if reason.isEmpty { reason = code.name }
+    if reason.rawValue.isEmpty { reason = Reason(rawValue: code.name) }
   }
 
   /// Reads a `google.protobuf.Any`.
@@ -134,7 +135,7 @@ extension CallStatus {
     var reader = FieldReader(bytes.span, at: bytes.startIndex)
     while let field = try reader.next() {
       if case (1, .bytes(let range)) = (field.number, field.value) {
-        reason = String(decoding: bytes[range], as: UTF8.self)
+        reason = Reason(rawValue: String(decoding: bytes[range], as: UTF8.self))
       }
     }
   }
@@ -167,7 +168,7 @@ extension CallStatus {
       .compactMap { element in
         guard let problem = unsafe element?.pointee else { return nil }
         return unsafe Problem(
-          Reason(rawValue: text(problem.reason)) ?? .system, text(problem.message),
+          Reason(rawValue: text(problem.reason)), text(problem.message),
           key: name(problem.key), variable: name(problem.variable), tensor: name(problem.tensor))
       }
   }
@@ -191,7 +192,7 @@ extension FieldWriter {
     }
     prepend(.errorInfo) { frame in
       frame.prepend(field: 2, text: CallStatus.domain)
-      frame.prepend(field: 1, text: status.reason)
+      frame.prepend(field: 1, text: status.reason.rawValue)
     }
     prepend(field: 2, text: status.message)
     prepend(field: 1, UInt64(status.code.rawValue))

@@ -1,6 +1,7 @@
 internal import CWarmstartMessages
 internal import CWarmstartProtobufC
 package import WarmstartProtobuf
+public import WarmstartTensorModel
 
 /// The response of `Status`: what the daemon holds, and for whom.
 ///
@@ -10,8 +11,8 @@ public struct StatusReport: Sendable, Hashable {
   public struct Checkpoint: Sendable, Hashable {
     /// The identity of the checkpoint's bytes.
     public var generation: String
-    /// `v2` or `v1`.
-    public var format: String
+    /// The format of the checkpoint's files; nil if only a newer version knows it.
+    public var format: CheckpointFormat?
     /// What the first client that opened it called it.
     public var label: String
     /// The number of tensors.
@@ -27,7 +28,7 @@ public struct StatusReport: Sendable, Hashable {
     /// The number of leases held.
     public var leaseCount = 0
 
-    package init(generation: String, format: String, label: String) {
+    package init(generation: String, format: CheckpointFormat?, label: String) {
       self.generation = generation
       self.format = format
       self.label = label
@@ -138,7 +139,8 @@ extension StatusReport {
 extension StatusReport.Checkpoint {
   fileprivate init(_ message: Warmstart__V1__CheckpointStatus) {
     unsafe self.init(
-      generation: text(message.generation), format: text(message.format),
+      generation: text(message.generation),
+      format: CheckpointFormat(rawValue: text(message.format)),
       label: text(message.label))
     tensorCount = unsafe Int(clamping: message.tensor_count)
     byteCount = unsafe Int(clamping: message.byte_count)
@@ -153,7 +155,7 @@ extension StatusReport.Checkpoint {
   ) {
     unsafe warmstart__v1__checkpoint_status__init(message)
     unsafe message.pointee.generation = scratch.text(generation)
-    unsafe message.pointee.format = scratch.text(format)
+    unsafe message.pointee.format = scratch.text(format?.rawValue ?? "")
     unsafe message.pointee.label = scratch.text(label)
     unsafe message.pointee.tensor_count = UInt64(tensorCount)
     unsafe message.pointee.byte_count = UInt64(byteCount)

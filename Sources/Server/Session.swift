@@ -18,7 +18,8 @@ struct OpenCheckpoint {
 
   var reply: OpenReply {
     OpenReply(
-      handle: handle, generation: resident.generation.description, format: checkpoint.format,
+      handle: handle, generation: resident.generation.description,
+      format: checkpoint.format.rawValue,
       tensorCount: checkpoint.catalog.count, byteCount: checkpoint.byteCount)
   }
 }
@@ -157,7 +158,7 @@ final class Session {
       switch error {
       // The client has not hung up, the daemon has: the call can be made again on another's socket.
       case .status(let status)
-      where daemon.isDraining && status.reason == Reason.cancelled.rawValue:
+      where daemon.isDraining && status.reason == .cancelled:
         return false
       case .status(let status):
         if let subject, status.code == .dataLoss || status.code == .outOfRange {
@@ -179,7 +180,7 @@ final class Session {
     do throws(CallFailure) {
       try dispatch(call, reply, caller)
     } catch {
-      guard case .status(let status) = error, status.reason == Reason.checkpointChanged.rawValue,
+      guard case .status(let status) = error, status.reason == .checkpointChanged,
         let files = named?.files ?? passed, files.areOnlyRelinked
       else { throw error }
       if let named { try reopen(named, caller) }

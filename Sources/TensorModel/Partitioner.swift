@@ -17,14 +17,11 @@ public enum Partitioner: Sendable, Hashable {
     bytesPerStringElement: Int = 16)
 
   /// The most partitions of one variable; more than a request has room for.
-  public static let maximumPartitionCount = 1 << 18
+  package static let maximumPartitionCount = 1 << 18
 
-  /// Cuts a variable: `<name>/part_0` and so on, even if one part covers it all.
-  ///
-  /// The first parts take what does not divide evenly. Throws INVALID_REQUEST where TensorFlow
-  /// refuses to create the variable.
-  public func partitions(
-    of name: Name, dtype: DataType, shape: Shape
+  /// Cuts a variable, as the client's `partitions(of:dtype:shape:)` says.
+  package func cut(
+    _ name: Name, _ dtype: DataType, _ shape: Shape
   ) throws(Problem) -> [Variable] {
     let counts: [Int]
     let cut: (axis: Int, parts: Int)

@@ -6,7 +6,7 @@ import WarmstartTensorModel
 /// Why the command exits with 1: an error from the daemon or the client, or a fault in a file.
 struct Failure: Error {
   let code: StatusCode
-  let reason: String
+  let reason: Reason
   let message: String
   /// The path of the checkpoint at fault, unless the message names it.
   let checkpoint: String?
@@ -29,7 +29,7 @@ struct Failure: Error {
 
   init(_ reason: Reason, _ message: String) {
     code = reason.code
-    self.reason = reason.rawValue
+    self.reason = reason
     self.message = message
     checkpoint = nil
     problems = [Problem(reason, message)]
@@ -39,7 +39,7 @@ struct Failure: Error {
   /// Reports a file in which `count` problems were found; `problems` has at least one of them.
   init(_ problems: [Problem], count: Int) {
     code = problems[0].reason.code
-    reason = problems[0].reason.rawValue
+    reason = problems[0].reason
     message = problems[0].message
     checkpoint = nil
     self.problems = problems
@@ -49,7 +49,7 @@ struct Failure: Error {
   /// Reports at least one problem of a checkpoint.
   init(_ problems: [Problem], about path: String) {
     code = problems[0].reason.code
-    reason = problems[0].reason.rawValue
+    reason = problems[0].reason
     message = problems[0].message
     checkpoint = path
     self.problems = problems
@@ -85,7 +85,8 @@ struct Failure: Error {
   /// The failure for people.
   var text: String {
     let place = checkpoint.map { "\($0): " } ?? ""
-    var text = "warmstartctl: \(code.name) (\(reason.printable)): \((place + message).printable)\n"
+    var text =
+      "warmstartctl: \(code.name) (\(reason.rawValue.printable)): \((place + message).printable)\n"
     let further = problems.dropFirst().prefix(Failure.shownProblems)
     for problem in further { text += "  \(problem.message.printable)\n" }
     // A message that was shown may stand for several problems, so the line gives the total.
@@ -96,7 +97,7 @@ struct Failure: Error {
   /// The failure for scripts.
   var json: JSON {
     var fields: [(String, JSON)] = [
-      ("code", .text(code.name)), ("reason", .text(reason)), ("message", .text(message)),
+      ("code", .text(code.name)), ("reason", .text(reason.rawValue)), ("message", .text(message)),
     ]
     if let checkpoint { fields.append(("checkpoint", .text(checkpoint))) }
     if let retryDelay {

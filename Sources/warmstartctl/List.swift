@@ -66,7 +66,7 @@ struct List: ParsableCommand {
       ])
     }
     return .object([
-      ("checkpoint", .text(opened.path)), ("format", .text(opened.format)),
+      ("checkpoint", .text(opened.path)), ("format", .text(opened.format.rawValue)),
       ("tensors", .list(entries)),
     ])
   }

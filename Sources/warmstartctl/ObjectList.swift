@@ -46,7 +46,7 @@ struct ObjectList {
 
   var json: JSON {
     .object([
-      ("checkpoint", .text(checkpoint.path)), ("format", .text(checkpoint.format)),
+      ("checkpoint", .text(checkpoint.path)), ("format", .text(checkpoint.format.rawValue)),
       ("objects", .list(objects.map(describe))),
     ])
   }

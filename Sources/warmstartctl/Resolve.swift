@@ -249,7 +249,7 @@ struct ResolveReport {
         "region",
         .object([
           ("id", .number(tensor.region.id)), ("kind", .text(tensor.region.kind.rawValue)),
-          ("stability", .text(tensor.region.stability)),
+          ("stability", .text(tensor.region.stability.rawValue)),
         ])
       ), ("offset", .number(tensor.offset)), ("alignment", .number(tensor.alignment)),
     ]

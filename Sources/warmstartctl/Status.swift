@@ -43,7 +43,8 @@ extension StatusReport {
       table.add(["CHECKPOINT", "FORMAT", "TENSORS", "BYTES", "VERIFIED", "ARENAS", "LEASES"])
       for checkpoint in checkpoints {
         table.add([
-          checkpoint.label.isEmpty ? checkpoint.generation : checkpoint.label, checkpoint.format,
+          checkpoint.label.isEmpty ? checkpoint.generation : checkpoint.label,
+          checkpoint.format?.rawValue ?? "?",
           String(checkpoint.tensorCount), bytesText(checkpoint.byteCount),
           bytesText(checkpoint.verifiedByteCount), bytesText(checkpoint.arenaByteCount),
           String(checkpoint.leaseCount),
@@ -94,7 +95,8 @@ extension StatusReport {
 extension JSON {
   fileprivate init(_ checkpoint: StatusReport.Checkpoint) {
     self = .object([
-      ("generation", .text(checkpoint.generation)), ("format", .text(checkpoint.format)),
+      ("generation", .text(checkpoint.generation)),
+      ("format", .text(checkpoint.format?.rawValue ?? "unknown")),
       ("label", .text(checkpoint.label)), ("tensor_count", .number(checkpoint.tensorCount)),
       ("byte_count", .number(checkpoint.byteCount)),
       ("verified_bytes", .number(checkpoint.verifiedByteCount)),

@@ -72,7 +72,7 @@ struct VariablesFile {
       return []
     }
     do throws(Problem) {
-      return try Partitioner.counts(counts).partitions(of: name, dtype: dtype, shape: known).map {
+      return try Partitioner.counts(counts).cut(name, dtype, known).map {
         part in
         Variable(
           part.name, dtype: part.dtype, shape: part.shape, partition: part.partition,

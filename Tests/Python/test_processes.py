@@ -625,7 +625,7 @@ def test_a_path_that_is_no_socket_is_reported(tmp_path: Path, model: Path) -> No
     with warmstart.Client(tmp_path) as client, pytest.raises(warmstart.WarmstartError) as raised:
         client.open(model)
     assert raised.value.reason == "CONNECTION"
-    assert raised.value.message == f"{tmp_path} is not a socket: expected a daemon's"
+    assert raised.value.message == f"{tmp_path} is not a socket: expected the socket of a daemon"
 
 
 def test_a_user_who_may_not_connect_learns_how_to_join_the_group() -> None:

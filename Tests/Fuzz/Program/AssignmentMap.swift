@@ -70,7 +70,7 @@ extension Choices {
       let shape = shape()
       // A trainer may cut its own variable in 2^18: that is its memory, beyond what a request may take.
       guard shape.lengths.allSatisfy({ $0 <= 1 << 16 }) else { return [] }
-      guard let parts = try? partitioner().partitions(of: name, dtype: dtype, shape: shape) else {
+      guard let parts = try? partitioner().cut(name, dtype, shape) else {
         return []
       }
       check(parts.allSatisfy { $0.slice?.fits(shape) ?? false }, "partitions of the variable")

@@ -21,7 +21,7 @@ package final class Peer {
 
     package var id: UInt64 { reply.id }
     /// The reason of the failure; nil for a response.
-    package var reason: String? { status?.reason }
+    package var reason: String? { status?.reason.rawValue }
     /// The response message.
     package var response: ArraySlice<UInt8> { message[reply.response] }
   }

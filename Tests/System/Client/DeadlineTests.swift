@@ -18,7 +18,7 @@ import WarmstartWire
   /// Asserts that the body ends at its deadline, and not much later.
   private func expectDeadline(_ body: () throws -> Void) {
     let error = #expect(throws: WarmstartError.self) { try body() }
-    #expect(error?.reason == "DEADLINE")
+    #expect(error?.reason == .deadline)
     #expect(error?.code == .deadlineExceeded)
   }
 

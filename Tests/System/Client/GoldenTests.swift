@@ -28,7 +28,7 @@ import WarmstartTestSupport
   @Test(arguments: checkpoints)
   func `lists what TensorFlow lists`(_ id: String) throws {
     let (golden, checkpoint) = try open(id)
-    #expect(checkpoint.format == golden.format)
+    #expect(checkpoint.format.rawValue == golden.format)
     let listed = try checkpoint.list()
     #expect(listed.count == golden.tensors.count)
     #expect(listed.map(\.name) == golden.tensors.keys.map { Name($0) }.sorted())
@@ -136,9 +136,9 @@ import WarmstartTestSupport
   private static func classes(_ error: WarmstartError) -> [String] {
     switch error.reason {
     // TensorFlow calls a slice beyond its shape INTERNAL; Warmstart calls it an invalid request.
-    case "INVALID_REQUEST": ["InternalError", "InvalidArgumentError"]
-    case "SHAPE_MISMATCH", "SLICES_INCOMPLETE": ["InvalidArgumentError", "InternalError"]
-    case "SLICES_OVERLAP": ["InternalError"]
+    case .invalidRequest: ["InternalError", "InvalidArgumentError"]
+    case .shapeMismatch, .slicesIncomplete: ["InvalidArgumentError", "InternalError"]
+    case .slicesOverlap: ["InternalError"]
     default: []
     }
   }

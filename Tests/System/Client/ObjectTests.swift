@@ -121,7 +121,7 @@ import WarmstartTestSupport
     let error = refusal {
       _ = try checkpoint.resolve(assigning: ["sequential/d1/": "m/"], to: [kernel, bias])
     }
-    #expect(error?.reason == "TENSOR_NOT_FOUND")
+    #expect(error?.reason == .tensorNotFound)
   }
 
   @Test func `a partition takes its part of a tensor that was found by name`() throws {
@@ -143,7 +143,7 @@ import WarmstartTestSupport
         assigning: ["Variable": "v"], to: [Variable("v", dtype: .float32, shape: [])],
         options: Self.byName)
     }
-    #expect(error?.reason == "AMBIGUOUS_NAME")
+    #expect(error?.reason == .ambiguousName)
     #expect(error?.code == .invalidArgument)
     #expect(error?.message.contains("d/a.Sb/.ATTRIBUTES/VARIABLE_VALUE") == true)
     // A name with one tensor is still found.
@@ -243,7 +243,7 @@ import WarmstartTestSupport
           options: Self.byName)
       },
     ] {
-      #expect(error?.reason == "TENSOR_NOT_FOUND")
+      #expect(error?.reason == .tensorNotFound)
       #expect(error?.code == .notFound)
       #expect(error?.problems.first?.tensor == "_CHECKPOINTABLE_OBJECT_GRAPH")
       #expect(error?.message.contains("name-based checkpoint") == true)
@@ -277,7 +277,7 @@ import WarmstartTestSupport
           options: Self.byName)
       },
     ] {
-      #expect(error?.reason == "CORRUPT")
+      #expect(error?.reason == .corrupt)
       #expect(error?.message.contains("_CHECKPOINTABLE_OBJECT_GRAPH is no object graph") == true)
     }
     #expect(
@@ -297,7 +297,7 @@ import WarmstartTestSupport
     let directory = daemon.directory.path(percentEncoded: false)
     let checkpoint = try client.open(writer.write(to: directory).prefix)
     let error = refusal { _ = try checkpoint.objects() }
-    #expect(error?.reason == "CORRUPT")
+    #expect(error?.reason == .corrupt)
     #expect(error?.message.contains("axes in all") == true)
   }
 
@@ -311,7 +311,7 @@ import WarmstartTestSupport
     let strings = try client.open(list.write(to: directory, named: "list").prefix)
     for checkpoint in [float, strings] {
       let error = refusal { _ = try checkpoint.objects() }
-      #expect(error?.reason == "CORRUPT")
+      #expect(error?.reason == .corrupt)
       #expect(error?.message.contains("expected one string") == true)
     }
   }
@@ -323,7 +323,7 @@ import WarmstartTestSupport
     let bundle = try writer.write(to: daemon.directory.path(percentEncoded: false))
     let checkpoint = try client.open(bundle.prefix)
     for _ in 0..<2 {
-      #expect(refusal { _ = try checkpoint.objects() }?.reason == "CHECKSUM_MISMATCH")
+      #expect(refusal { _ = try checkpoint.objects() }?.reason == .checksumMismatch)
     }
   }
 
@@ -335,7 +335,7 @@ import WarmstartTestSupport
         assigning: ["a": "v"], to: [Variable("v", dtype: .float32, shape: [2])],
         options: Self.byName)
     }
-    #expect(error?.reason == "TENSOR_NOT_FOUND")
+    #expect(error?.reason == .tensorNotFound)
   }
 
   @Test func `circles, shared objects and keys without tensors are listed`() throws {

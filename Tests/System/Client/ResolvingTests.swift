@@ -54,7 +54,7 @@ import WarmstartTestSupport
       #expect(throws: WarmstartError.self) { _ = try tensor.elements(as: Float.self) },
       #expect(throws: WarmstartError.self) { try tensor.withMutableBytes { _ in } },
     ]
-    #expect(errors.map { $0?.reason } == ["INVALID_REQUEST", "INVALID_REQUEST"])
+    #expect(errors.map { $0?.reason } == [.invalidRequest, .invalidRequest])
     #expect(try resolve("cut", [64, 32]).array == Fixture.floats(2048))
   }
 
@@ -63,13 +63,13 @@ import WarmstartTestSupport
     let error = #expect(throws: WarmstartError.self) {
       try resolve("a", [64, 32]) { $0.alignment = alignment }
     }
-    #expect(error?.reason == "INVALID_REQUEST")
+    #expect(error?.reason == .invalidRequest)
   }
 
   @Test func `sealed bytes never come from a mapped file`() throws {
     let tensor = try resolve("a", [64, 32]) { $0.sealed = true }
     #expect(tensor.region.kind == .arena)
-    #expect(tensor.region.stability == "sealed")
+    #expect(tensor.region.stability == .sealed)
     #expect(tensor.array == Fixture.floats(2048))
     // A change to the file does not change them.
     try BundleFile.truncate(bundle.shards[0], to: 0)
@@ -90,7 +90,7 @@ import WarmstartTestSupport
       let error = #expect(throws: WarmstartError.self) {
         _ = try tensor.elements(as: Float.self)[0]
       }
-      #expect(error?.reason == "INVALID_REQUEST")
+      #expect(error?.reason == .invalidRequest)
     }
   }
 
@@ -106,7 +106,7 @@ import WarmstartTestSupport
       #expect(throws: WarmstartError.self) { _ = try tensor.elements(as: Double.self).count },
       #expect(throws: WarmstartError.self) { _ = try tensor.elements(as: UInt8.self).count },
     ] {
-      #expect(error?.reason == "INVALID_REQUEST")
+      #expect(error?.reason == .invalidRequest)
       #expect(error?.message.contains("float32") == true)
     }
     let strings = try resolve("s", [3], .string)
@@ -145,7 +145,7 @@ import WarmstartTestSupport
   @Test func `without copy-on-write nothing can be written`() throws {
     let tensor = try resolve("a", [64, 32])
     let error = #expect(throws: WarmstartError.self) { try tensor.withMutableBytes { _ in } }
-    #expect(error?.reason == "INVALID_REQUEST")
+    #expect(error?.reason == .invalidRequest)
   }
 
   @Test func `a tensor outlives its checkpoint and its client`() throws {
@@ -169,7 +169,7 @@ import WarmstartTestSupport
     let error = #expect(throws: WarmstartError.self) {
       try checkpoint.resolve(assigning: map, to: variables)
     }
-    #expect(error?.reason == "TENSOR_NOT_FOUND")
+    #expect(error?.reason == .tensorNotFound)
     #expect(error?.problemCount ?? 0 >= 2)
     var options = Resolved.Options()
     options.skipMissing = true
@@ -190,7 +190,7 @@ import WarmstartTestSupport
     let error = #expect(throws: WarmstartError.self) {
       try checkpoint.resolve(assigning: map, to: variables)
     }
-    #expect(error?.reason == "SHAPE_MISMATCH")
+    #expect(error?.reason == .shapeMismatch)
     #expect(error?.problems.first?.variable == "q")
   }
 
@@ -210,7 +210,7 @@ import WarmstartTestSupport
         },
       ]
       for error in errors {
-        #expect(error?.reason == "INVALID_REQUEST")
+        #expect(error?.reason == .invalidRequest)
         #expect(error?.message.contains("w/part_0") == true)
       }
     }
@@ -284,12 +284,12 @@ import WarmstartTestSupport
       let error = #expect(throws: WarmstartError.self) {
         try client.resolve(bundle.prefix, assigning: map, to: variables)
       }
-      #expect(error?.reason == "TENSOR_NOT_FOUND")
+      #expect(error?.reason == .tensorNotFound)
     }
     let error = #expect(throws: WarmstartError.self) {
       try client.resolve(bundle.prefix + "-9", assigning: map, to: variables)
     }
-    #expect(error?.reason == "CHECKPOINT_NOT_FOUND")
+    #expect(error?.reason == .checkpointNotFound)
     #expect(try client.status().leaseCount == 1)
   }
 
@@ -313,9 +313,9 @@ import WarmstartTestSupport
     let paths = [bundle.prefix, bundle.index, directory]
     let opened = try paths.map { try client.open($0) }
     #expect(Set(opened.map(\.generation)) == [checkpoint.generation])
-    #expect(opened.map(\.format) == ["v2", "v2", "v2"])
+    #expect(opened.map(\.format) == [.v2, .v2, .v2])
     let error = #expect(throws: WarmstartError.self) { try client.open(bundle.prefix + "-9") }
-    #expect(error?.reason == "CHECKPOINT_NOT_FOUND")
+    #expect(error?.reason == .checkpointNotFound)
     #expect(error?.code == .notFound)
   }
 

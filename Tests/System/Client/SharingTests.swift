@@ -27,7 +27,7 @@ import WarmstartTestSupport
       #expect(resolved.tensors.count == 4)
       for (part, tensor) in resolved.tensors.enumerated() {
         #expect(tensor.region.kind == .arena)
-        #expect(tensor.region.stability == "sealed")
+        #expect(tensor.region.stability == .sealed)
         #expect(tensor.array == Fixture.columns(part * 8..<part * 8 + 8))
       }
     }
@@ -108,7 +108,7 @@ import WarmstartTestSupport
     #expect(before.tensors[0].array == Fixture.floats(2048))
     #expect(parts.tensors[3].array == Fixture.columns(24..<32))
     let error = #expect(throws: WarmstartError.self) { try checkpoint.list() }
-    #expect(error?.reason == "CONNECTION")
+    #expect(error?.reason == .connection)
     try daemon.start()
     #expect(try checkpoint.list().count == 5)
     let after = try checkpoint.resolve(assigning: ["cut": "w"], to: Self.columns())
@@ -176,7 +176,7 @@ import WarmstartTestSupport
     let error = #expect(throws: WarmstartError.self) {
       try checkpoint.resolve(assigning: map, to: variables, timeout: .milliseconds(150))
     }
-    #expect(error?.reason == "DEADLINE")
+    #expect(error?.reason == .deadline)
     #expect(error?.code == .deadlineExceeded)
     #expect(Date().timeIntervalSince(start) < 2)
     #expect(try checkpoint.list(timeout: .seconds(30)).count == 6)
@@ -185,14 +185,14 @@ import WarmstartTestSupport
   @Test func `without a daemon the error names the socket`() throws {
     let path = "/tmp/warmstart-nobody-\(UUID().uuidString)"
     let error = #expect(throws: WarmstartError.self) { try Client(socket: path).status() }
-    #expect(error?.reason == "CONNECTION")
+    #expect(error?.reason == .connection)
     #expect(error?.code == .unavailable)
     #expect(error?.message.contains(path) == true)
     #expect(error?.underlyingError == .noSuchFileOrDirectory)
     let opening = #expect(throws: WarmstartError.self) {
       try Client(socket: path).open(Golden.path("demo"))
     }
-    #expect(opening?.reason == "CONNECTION")
+    #expect(opening?.reason == .connection)
   }
 
   // MARK: Changes
@@ -212,13 +212,13 @@ import WarmstartTestSupport
     let error = #expect(throws: WarmstartError.self) {
       try checkpoint.resolve(assigning: map, to: whole)
     }
-    #expect(error?.reason == "CHECKPOINT_CHANGED")
+    #expect(error?.reason == .checkpointChanged)
     // On a new connection the files are passed again, and have changed.
     daemon.stop(killing: true)
     try daemon.start()
     for _ in 0..<3 {
       let error = #expect(throws: WarmstartError.self) { try checkpoint.list() }
-      #expect(error?.reason == "CHECKPOINT_CHANGED")
+      #expect(error?.reason == .checkpointChanged)
       #expect(try client.status().leaseCount == 0)
     }
     let again = try client.open(bundle.prefix)

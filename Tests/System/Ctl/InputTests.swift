@@ -62,7 +62,7 @@ private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"vari
     try withFile(text) { path in
       let failure = #expect(throws: Failure.self) { try MapFile.read(path) }
       #expect(failure?.message == "\(path):\(message)")
-      #expect(failure?.reason == "INVALID_REQUEST")
+      #expect(failure?.reason == .invalidRequest)
     }
   }
 
@@ -139,6 +139,6 @@ private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"vari
 
   @Test func `a missing file is an invalid request`() {
     let failure = #expect(throws: Failure.self) { try MapFile.read("/nonexistent") }
-    #expect(failure?.reason == "INVALID_REQUEST")
+    #expect(failure?.reason == .invalidRequest)
   }
 }

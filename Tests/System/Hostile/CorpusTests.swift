@@ -176,7 +176,7 @@ struct HostileMap: Sendable, CustomTestStringConvertible {
       if hostile.sparesOthers { try expectSound(checkpoint) }
       _ = try read(tensor, of: checkpoint)
     }
-    #expect(error?.reason == hostile.reason, "\(String(describing: error))")
+    #expect(error?.reason.rawValue == hostile.reason, "\(String(describing: error))")
     #expect(
       error?.message.contains(hostile.message) == true, "\(String(describing: error?.message))")
     if let tensor = hostile.tensor {

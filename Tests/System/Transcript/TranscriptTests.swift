@@ -92,12 +92,12 @@ import WarmstartTestSupport
             Variable("w", dtype: .int32, shape: [5, 4], isInStore: false),
           ])
       }
-      #expect(error?.reason == "TENSOR_NOT_FOUND")
+      #expect(error?.reason == .tensorNotFound)
       #expect(error?.problems.map(\.reason) == [.tensorNotFound, .dtypeMismatch])
     },
     "refused": { client in
       let error = #expect(throws: WarmstartError.self) { try client.status() }
-      #expect(error?.reason == "QUOTA")
+      #expect(error?.reason == .quota)
       #expect(error?.code == .resourceExhausted)
     },
     "health": { client in
@@ -106,7 +106,7 @@ import WarmstartTestSupport
     },
     "draining": { client in
       let error = #expect(throws: WarmstartError.self) { try client.status() }
-      #expect(error?.reason == "DRAINING")
+      #expect(error?.reason == .draining)
       #expect(error?.code == .unavailable)
     },
   ]
@@ -182,7 +182,7 @@ import WarmstartTestSupport
     let error = #expect(throws: WarmstartError.self) {
       try WarmstartClient.Client(socket: impostor.socketPath).status()
     }
-    #expect(error?.reason == "CONNECTION")
+    #expect(error?.reason == .connection)
     #expect(impostor.failures(afterConnections: 2) == [])
   }
 
@@ -200,7 +200,7 @@ import WarmstartTestSupport
         try checkpoint.resolve(assigning: ["x": "v"], to: variables)
       }
       // Not CONNECTION, as the broken pipe alone would give.
-      #expect(error?.reason == "QUOTA")
+      #expect(error?.reason == .quota)
     }
     #expect(impostor.failures() == [])
   }

@@ -3,6 +3,7 @@ import SystemPackage
 import Testing
 import WarmstartKernel
 import WarmstartLocate
+import WarmstartTensorModel
 
 @Suite struct LocateTests {
   @Test func `the latest of very many checkpoints is found, whatever their order`() throws {

@@ -2,6 +2,7 @@ import FoundationEssentials
 import SystemPackage
 import Testing
 import WarmstartLocate
+import WarmstartTensorModel
 import WarmstartTestSupport
 
 /// One path of `Tests/Data/Cases/paths.json` or `Tests/Data/Cases/patterns.json`.

@@ -2,6 +2,7 @@ import FoundationEssentials
 import SystemPackage
 import Testing
 import WarmstartLocate
+import WarmstartTensorModel
 
 @Suite struct StateFileTests {
   @Test(arguments: try Golden.states.get().map(\.path))

@@ -153,7 +153,7 @@ struct Anything: RandomNumberGenerator {
 
   mutating func problem() -> Problem {
     Problem(
-      Reason.allCases[count(below: Reason.allCases.count)], text(), key: maybe { $0.name() },
+      Reason.known[count(below: Reason.known.count)], text(), key: maybe { $0.name() },
       variable: maybe { $0.name() }, tensor: maybe { $0.name() })
   }
 
@@ -169,7 +169,7 @@ struct Anything: RandomNumberGenerator {
     report.budgetByteCount = count()
     report.checkpoints = list { any in
       var checkpoint = StatusReport.Checkpoint(
-        generation: any.text(), format: any.text(), label: any.text())
+        generation: any.text(), format: any.maybe { $0.flag() ? .v1 : .v2 }, label: any.text())
       checkpoint.tensorCount = any.count()
       checkpoint.byteCount = any.count()
       checkpoint.verifiedByteCount = any.count()

@@ -84,21 +84,21 @@ import WarmstartTensorModel
   ])
   func `an unknown method is unsupported`(_ method: String) throws {
     let status = try status(RawMessage().adding(1, 7).adding(2, method))
-    #expect(status?.reason == "UNSUPPORTED")
+    #expect(status?.reason == .unsupported)
     #expect(status?.code == .unimplemented)
   }
 
   @Test func `a method name of a megabyte gets a short answer`() throws {
     let method = String(repeating: "m", count: 5 << 20)
     let status = try status(RawMessage().adding(1, 7).adding(2, method))
-    #expect(status?.reason == "UNSUPPORTED")
+    #expect(status?.reason == .unsupported)
     #expect((status?.message.utf8.count ?? .max) < 4096)
   }
 
   @Test func `an unknown feature that is required is unsupported`() throws {
     let message = RawMessage().adding(1, 7).adding(2, Method.hello.rawValue)
-    #expect(try status(message.adding(6, "sealed").adding(6, "teleport"))?.reason == "UNSUPPORTED")
-    #expect(try status(message.adding(6, ""))?.reason == "UNSUPPORTED")
+    #expect(try status(message.adding(6, "sealed").adding(6, "teleport"))?.reason == .unsupported)
+    #expect(try status(message.adding(6, ""))?.reason == .unsupported)
     #expect(try status(message.adding(6, "sealed").adding(6, "strides")) == nil)
   }
 
@@ -107,20 +107,20 @@ import WarmstartTensorModel
     let message = RawMessage().adding(1, 7).adding(2, method.rawValue).adding(
       3, [0x0a, 0x7f, 0x01])
     let status = try status(message)
-    #expect(status?.reason == "INVALID_REQUEST")
+    #expect(status?.reason == .invalidRequest)
   }
 
   @Test(arguments: [Method.open, .list, .resolve])
   func `a request that names no checkpoint is invalid`(_ method: Method) throws {
     let message = RawMessage().adding(1, 7).adding(2, method.rawValue)
-    #expect(try status(message)?.reason == "INVALID_REQUEST")
+    #expect(try status(message)?.reason == .invalidRequest)
   }
 
   @Test func `a request that would unpack to a gigabyte is invalid`() throws {
     var variables: [UInt8] = [0x1a, 0]
     while variables.count < 8 << 20 { variables += variables }
     let message = RawMessage().adding(1, 7).adding(2, Method.resolve.rawValue).adding(3, variables)
-    #expect(try status(message)?.reason == "INVALID_REQUEST")
+    #expect(try status(message)?.reason == .invalidRequest)
   }
 
   @Test func `unknown fields everywhere are ignored`() throws {

@@ -285,7 +285,7 @@ import WarmstartWire
       variables, files: passed.files)
     let status = try #require(try peer.answer().status)
     #expect(status.problemCount >= 2)
-    #expect(status.problems.first?.reason.rawValue == status.reason)
+    #expect(status.problems.first?.reason == status.reason)
     #expect(status.problems.first?.message == status.message)
   }
 

@@ -35,7 +35,7 @@ import WarmstartTensorModel
     let statuses = try (1...512).map { _ in try peer.answer().status }
     // One connection may have this many open; further ones are refused.
     #expect(statuses.prefix(64).allSatisfy { $0 == nil })
-    #expect(statuses.dropFirst(64).allSatisfy { $0?.reason == "QUOTA" })
+    #expect(statuses.dropFirst(64).allSatisfy { $0?.reason == .quota })
     #expect(statuses.last??.retryMilliseconds == nil)
     peer.finishWriting()
     #expect(daemon.settles())

@@ -124,7 +124,7 @@ extension MapCase.Variable {
       let whole = hasUnknownRank == true ? nil : Shape(shape ?? [2])
       if let parts {
         return try Partitioner.fixedSize(shards: parts)
-          .partitions(of: name, dtype: dtype, shape: #require(whole))
+          .cut(name, dtype, #require(whole))
       }
       let place = partition.map {
         Partition(of: Name($0.of.bytes), fullShape: Shape($0.shape), offset: $0.offset)

@@ -27,7 +27,7 @@ enum Model {
   /// The partitions of a float variable, cut on its first axis.
   static func partitions(_ name: Name, _ shape: Shape = [2], _ count: Int = 2) throws -> [Variable]
   {
-    try Partitioner.fixedSize(shards: count).partitions(of: name, dtype: .float32, shape: shape)
+    try Partitioner.fixedSize(shards: count).cut(name, .float32, shape)
   }
 }
 

@@ -71,7 +71,7 @@ extension PartitionerCase.Arguments {
     let shape = Shape(given.shape)
     let partitioner = try given.partitioner.partitioner()
     do throws(Problem) {
-      let partitions = try partitioner.partitions(of: "w", dtype: dtype, shape: shape)
+      let partitions = try partitioner.cut("w", dtype, shape)
       #expect(given.error == nil)
       check(partitions, given, dtype, shape)
     } catch {

@@ -77,8 +77,7 @@ import WarmstartTestSupport
       let shape: Shape = Int.random(in: 0..<8, using: &random) == 0 ? [5, 3] : [4, 3]
       let partitioner: [Partitioner] = [.counts([2, 1]), .counts([1, 3]), .counts([4, 1])]
       let dtype: DataType = Int.random(in: 0..<12, using: &random) == 0 ? .int8 : .float32
-      let parts = try? partitioner.randomElement(using: &random)?.partitions(
-        of: name, dtype: dtype, shape: shape)
+      let parts = try? partitioner.randomElement(using: &random)?.cut(name, dtype, shape)
       for part in parts ?? [] where Int.random(in: 0..<12, using: &random) > 0 {
         variables[part.name] = part
       }

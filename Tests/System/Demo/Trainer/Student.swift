@@ -11,7 +11,7 @@ enum Student {
   ]
 
   /// The variables, as a trainer declares them.
-  static func variables() throws(Problem) -> [Variable] {
+  static func variables() throws(WarmstartError) -> [Variable] {
     // The checkpoint stores four pieces, so these three cross their borders.
     var variables = try Partitioner.fixedSize(shards: 3).partitions(
       of: "student/embeddings/word_embeddings", dtype: .float32, shape: [8192, 256])
@@ -19,15 +19,15 @@ enum Student {
       Variable("student/embeddings/position_embeddings", dtype: .float32, shape: [512, 256]))
     for part in ["embeddings", "encoder/layer_0", "encoder/layer_1"] {
       variables.append(
-        Variable(Name("student/\(part)/LayerNorm/gamma"), dtype: .float32, shape: [256]))
+        Variable("student/\(part)/LayerNorm/gamma", dtype: .float32, shape: [256]))
       variables.append(
-        Variable(Name("student/\(part)/LayerNorm/beta"), dtype: .float32, shape: [256]))
+        Variable("student/\(part)/LayerNorm/beta", dtype: .float32, shape: [256]))
     }
     for layer in ["encoder/layer_0", "encoder/layer_1"] {
       for head in ["query", "key", "value"] {
         let scope = "student/\(layer)/attention/\(head)"
-        variables.append(Variable(Name("\(scope)/kernel"), dtype: .float32, shape: [256, 256]))
-        variables.append(Variable(Name("\(scope)/bias"), dtype: .float32, shape: [256]))
+        variables.append(Variable("\(scope)/kernel", dtype: .float32, shape: [256, 256]))
+        variables.append(Variable("\(scope)/bias", dtype: .float32, shape: [256]))
       }
     }
     // Columns, which lie scattered in any file.
