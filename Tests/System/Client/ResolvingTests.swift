@@ -4,7 +4,7 @@ import WarmstartClient
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// What a client gets for what it asks, and how it may use it.
+/// What a client gets for a map, and how it may use the memory.
 @Suite struct ResolvingTests {
   private let daemon: RunningDaemon
   private let checkpoint: Checkpoint
@@ -71,7 +71,7 @@ import WarmstartTestSupport
     #expect(tensor.region.kind == .arena)
     #expect(tensor.region.stability == .sealed)
     #expect(tensor.array == Fixture.floats(2048))
-    // What happens to the file does not happen to them.
+    // A change to the file does not change them.
     try BundleFile.truncate(bundle.shards[0], to: 0)
     #expect(tensor.array == Fixture.floats(2048))
   }

@@ -5,7 +5,6 @@ import WarmstartTestSupport
 
 /// Addresses that the kernel cannot use.
 @Suite struct BadAddressTests {
-  // 322
   @Test func `a bad address that no handler can fix ends the process`() async throws {
     let directory = try TemporaryDirectory()
     let path = directory.path + "/file"

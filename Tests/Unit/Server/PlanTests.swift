@@ -6,7 +6,7 @@ import WarmstartProtobuf
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// What would be assigned, said without reading a tensor.
+/// Plans: what would be assigned, without reading a tensor.
 @Suite(.serialized, .descriptorsBalanced) struct PlanTests {
   private let daemon: ServedDaemon
   private let directory: TemporaryDirectory
