@@ -4,6 +4,8 @@
 /// lead back. Flat, in columns, because 100,000 objects are common. Each row is about one object,
 /// and rows are in ascending order of their objects.
 package struct ObjectGraph: Sendable, Hashable {
+  /// The tensor that has the graph, in checkpoints that TF2 saved of objects.
+  package static let key: Name = "_CHECKPOINTABLE_OBJECT_GRAPH"
   /// The most objects of a graph; chosen, not tuned: ten times what is common.
   package static let maximumCount = 1 << 20
   /// The longest name in a graph; chosen, not tuned: some rows make a message of usual length.
