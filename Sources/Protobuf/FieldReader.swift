@@ -37,13 +37,14 @@
   @_lifetime(self: copy self)
   package mutating func next() throws(MessageError) -> (number: UInt64, value: Value)? {
     guard offset < bytes.count else { return nil }
-    let tag = try varint()
+    // As in protobuf: of a tag's five bytes 32 bits count.
+    let tag = UInt64(UInt32(truncatingIfNeeded: try varint(maximumByteCount: 5)))
     let number = tag >> 3
-    guard number != 0 else { throw .malformed("a field of number 0") }
+    guard number != 0 else { throw .malformed("a message with field number 0") }
     switch tag & 7 {
     case 0: return (number, .varint(try varint()))
     case 1: return (number, .fixed64(try fixed(8)))
-    case 2: return (number, .bytes(try take(try varint())))
+    case 2: return (number, .bytes(try take(try varint(maximumByteCount: 5))))
     case 5: return (number, .fixed32(UInt32(truncatingIfNeeded: try fixed(4))))
     default: throw FieldReader.unknown(wireType: tag & 7)
     }
@@ -58,28 +59,27 @@
 
   @inlinable
   @_lifetime(self: copy self)
-  mutating func varint() throws(MessageError) -> UInt64 {
+  mutating func varint(maximumByteCount: Int = 10) throws(MessageError) -> UInt64 {
     if offset < bytes.count, bytes[offset] < 0x80 {
       offset += 1
       return UInt64(bytes[offset - 1])
     }
-    return try longVarint()
+    return try longVarint(maximumByteCount)
   }
 
   @usableFromInline
   @_lifetime(self: copy self)
-  mutating func longVarint() throws(MessageError) -> UInt64 {
+  mutating func longVarint(_ maximumByteCount: Int) throws(MessageError) -> UInt64 {
     var value: UInt64 = 0
-    var shift: UInt64 = 0
-    while shift < 70 {
+    for shift in stride(from: UInt64(0), to: UInt64(maximumByteCount) * 7, by: 7) {
       guard offset < bytes.count else { throw FieldReader.early }
       let byte = bytes[offset]
       offset += 1
-      if shift < 63 || byte <= 1 { value |= UInt64(byte & 0x7f) << shift }
+      // Of the tenth byte one bit counts.
+      value |= UInt64(byte & 0x7f) << shift
       if byte < 0x80 { return value }
-      shift += 7
     }
-    throw .malformed("a number of more than 10 bytes")
+    throw .malformed("a message with an endless number")
   }
 
   @usableFromInline
@@ -99,10 +99,8 @@
   }
 
   @usableFromInline static func unknown(wireType: UInt64) -> MessageError {
-    .malformed("a field of wire type \(wireType)")
+    .malformed("a message with wire type \(wireType)")
   }
 
-  @usableFromInline static var early: MessageError {
-    .malformed("a message that ends within a field")
-  }
+  @usableFromInline static var early: MessageError { .malformed("a message that ends early") }
 }
