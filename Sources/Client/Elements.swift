@@ -99,7 +99,9 @@ extension Tensor {
     let place = place
     try expect(place, type)
     if place.dtype == .bool { try expectTruthValues(in: bytes) }
-    return answer.regions.span[place.region].elements(place.range, as: type, keptBy: self)
+    // A copy of the array, since a copy of a region would count more references.
+    let regions = answer.regions
+    return regions.span[place.region].elements(place.range, as: type, keptBy: self)
   }
 
   /// The bits of the elements as whole numbers of the same width, valid as long as the tensor.
@@ -115,7 +117,9 @@ extension Tensor {
   ) throws(WarmstartError) -> Span<Bits> {
     let place = place
     try expect(bits: place, type)
-    return answer.regions.span[place.region].elements(place.range, as: type, keptBy: self)
+    // A copy of the array, since a copy of a region would count more references.
+    let regions = answer.regions
+    return regions.span[place.region].elements(place.range, as: type, keptBy: self)
   }
 
   /// Throws unless the tensor's memory can be seen as elements of the type.
@@ -137,7 +141,8 @@ extension Tensor {
 
   /// Throws unless there is memory, dense and aligned.
   func expectDense(_ place: Place, alignment: Int) throws(WarmstartError) {
-    guard !answer.regions.span[place.region].isPlanned, !place.isStrided else {
+    let regions = answer.regions
+    guard !regions.span[place.region].isPlanned, !place.isStrided else {
       throw notDense(place)
     }
     // Regions begin at a page.

@@ -68,8 +68,9 @@ public struct Tensor: Sendable {
     borrowing get {
       let place = place
       precondition(!place.isStrided, "a strided tensor has no contiguous bytes")
-      precondition(!answer.regions.span[place.region].isPlanned, "a planned tensor has no bytes")
-      return answer.regions.span[place.region].bytes(place.range, keptBy: self)
+      let regions = answer.regions
+      precondition(!regions.span[place.region].isPlanned, "a planned tensor has no bytes")
+      return regions.span[place.region].bytes(place.range, keptBy: self)
     }
   }
 

@@ -40,7 +40,7 @@
     // As in protobuf: of a tag's five bytes 32 bits count.
     let tag = UInt64(UInt32(truncatingIfNeeded: try varint(maximumByteCount: 5)))
     let number = tag >> 3
-    guard number != 0 else { throw .malformed("a field of number 0") }
+    guard number != 0 else { throw .malformed("a message with field number 0") }
     switch tag & 7 {
     case 0: return (number, .varint(try varint()))
     case 1: return (number, .fixed64(try fixed(8)))
@@ -64,12 +64,12 @@
       offset += 1
       return UInt64(bytes[offset - 1])
     }
-    return try longVarint(maximumByteCount: maximumByteCount)
+    return try longVarint(maximumByteCount)
   }
 
   @usableFromInline
   @_lifetime(self: copy self)
-  mutating func longVarint(maximumByteCount: Int) throws(MessageError) -> UInt64 {
+  mutating func longVarint(_ maximumByteCount: Int) throws(MessageError) -> UInt64 {
     var value: UInt64 = 0
     for shift in stride(from: UInt64(0), to: UInt64(maximumByteCount) * 7, by: 7) {
       guard offset < bytes.count else { throw FieldReader.early }
@@ -79,7 +79,7 @@
       value |= UInt64(byte & 0x7f) << shift
       if byte < 0x80 { return value }
     }
-    throw .malformed("a number of more than \(maximumByteCount) bytes")
+    throw .malformed("a message with an endless number")
   }
 
   @usableFromInline
@@ -99,10 +99,8 @@
   }
 
   @usableFromInline static func unknown(wireType: UInt64) -> MessageError {
-    .malformed("a field of wire type \(wireType)")
+    .malformed("a message with wire type \(wireType)")
   }
 
-  @usableFromInline static var early: MessageError {
-    .malformed("a message that ends within a field")
-  }
+  @usableFromInline static var early: MessageError { .malformed("a message that ends early") }
 }

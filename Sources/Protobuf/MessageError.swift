@@ -7,8 +7,8 @@
 }
 
 extension MessageError: CustomStringConvertible {
-  /// What is wrong, for people.
-  package var description: String {
+  /// What is wrong, in words.
+  @usableFromInline package var description: String {
     switch self {
     case .malformed(let what): what
     case .tooLarge(let limit): "it unpacks to more than \(limit) bytes"

@@ -1014,15 +1014,15 @@ def make_frames():
     sends("truncated-in-prefix", f"{bad} ended in the middle of a frame", frame(hello)[:3])
     sends("truncated-mid-frame", f"{bad} ended in the middle of a frame", frame(hello)[:-3])
     parse = f"{bad} a frame does not parse: "
-    early = parse + "a message that ends within a field"
+    early = parse + "a message that ends early"
     sends("call-without-id", parse + "a call without an id", frame(field(2, SERVICE + "Hello")))
     sends("call-id-zero", parse + "a call without an id", frame(call(SERVICE + "Hello", id=0)))
-    sends("call-varint-endless", parse + "a number of more than 5 bytes", frame(b"\x80" * 20))
+    sends("call-varint-endless", parse + "a message with an endless number", frame(b"\x80" * 20))
     sends("call-varint-cut", early, frame(b"\x08\x80"))
     sends("call-method-cut", early, frame(field(1, 1) + b"\x12\x7fabc"))
-    sends("call-length-2-to-64", parse + "a number of more than 5 bytes", frame(field(1, 1) + b"\x1a" + varint(-1)))
-    sends("call-group", parse + "a field of wire type 3", frame(hello + b"\x0b"))
-    sends("call-field-zero", parse + "a field of number 0", frame(hello + b"\0\0"))
+    sends("call-length-2-to-64", parse + "a message with an endless number", frame(field(1, 1) + b"\x1a" + varint(-1)))
+    sends("call-group", parse + "a message with wire type 3", frame(hello + b"\x0b"))
+    sends("call-field-zero", parse + "a message with field number 0", frame(hello + b"\0\0"))
     sends("call-features-33", parse + "more than 32 required features",
           frame(field(1, 1) + field(6, "sealed") * 33))
 

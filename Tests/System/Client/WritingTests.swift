@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 import WarmstartClient
 import WarmstartTensorModel
@@ -64,7 +65,7 @@ import WarmstartTestSupport
     bytes.storeBytes(of: 0xff, toByteOffset: 0, as: UInt8.self)
     let right = try tensors[1].writable()
     #expect(try right.elements(as: Float.self)[0] == 0)
-    let first = left.bytes.unsafeLoad(as: UInt8.self)
+    let first = Span<UInt8>(_bytes: left.bytes)[0]
     #expect(first == 0xff)
   }
 
