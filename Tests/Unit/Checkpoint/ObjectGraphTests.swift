@@ -4,7 +4,7 @@ import WarmstartProtobuf
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// Which bytes are parsed as an object graph.
+/// Which bytes are unpacked as an object graph.
 @Suite struct ObjectGraphTests {
   private typealias Object = ObjectGraphWriter.Object
 
@@ -57,7 +57,7 @@ import WarmstartTestSupport
     #expect(graph.children.children == [0])
   }
 
-  @Test func `the last of a repeated field counts`() throws {
+  @Test func `the last of a field that comes twice counts`() throws {
     let child = Proto.number(1, 2) + Proto.message(2, [0x61]) + Proto.number(1, 0x1_0000_0003)
     let graph = try parse(Proto.message(1, Proto.message(1, child + Proto.message(2, [0x62]))))
     #expect(graph.children.children == [3])

@@ -12,7 +12,7 @@ import WarmstartTestSupport
     await #expect(processExitsWith: .failure) { [path = path as String] in
       let file = try File(opening: FilePath(path))
       let mapping = try Mapping(
-        file.descriptor, offset: 0, byteCount: 10_000, access: .readOnly)
+        file.descriptor, offset: 0, byteCount: 10_000)
       try BundleFile.truncate(path, to: 0)
       let (near, far) = try Socket.pair()
       // Caught, so that only a trap ends the process.

@@ -1,3 +1,4 @@
+import WarmstartHarness
 import WarmstartMessages
 import WarmstartTensorModel
 
@@ -147,8 +148,8 @@ struct Anything: RandomNumberGenerator {
     let shape = extents()
     return Handle(
       variable: count(), tensor: name(), dtype: dtype(), shape: shape,
-      strides: flag() ? numbers(for: shape)[...] : [], region: count(), offset: count(),
-      byteCount: count(), starts: maybe { $0.numbers(for: shape)[...] })
+      strides: flag() ? numbers(for: shape) : [], region: count(), offset: count(),
+      byteCount: count(), starts: maybe { $0.numbers(for: shape) })
   }
 
   mutating func problem() -> Problem {

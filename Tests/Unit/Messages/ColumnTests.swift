@@ -116,8 +116,7 @@ import WarmstartTensorModel
   @Test func `only a plan's handles have no regions and no offsets`() throws {
     func plan(_ changes: Columns) throws -> Handles {
       let bytes = RawMessage().adding(3, Self.message(Self.handles, changes)).bytes
-      return try ResolveReply(unpacking: bytes.rawSpan, scratch, after: Handles(isPlan: true))
-        .handles
+      return try ResolveReply(unpacking: bytes.rawSpan, scratch, isPlan: true).handles
     }
     let handles = try plan([6: [], 7: []])
     #expect(handles.count == 2)

@@ -45,7 +45,7 @@ import WarmstartTensorModel
     }
     #expect(daemon.settles(atMost: 1))
     #expect(daemon.warnings.count == 20)
-    #expect(daemon.warnings.last?.hasSuffix("nothing is told of others for some seconds") == true)
+    #expect(daemon.warnings.last?.hasSuffix("suppressing similar messages for up to 10 s") == true)
   }
 
   @Test func `the end of the stream between frames is not logged`() throws {

@@ -27,6 +27,12 @@ import WarmstartWire
     #expect(reply.maximumFiles == 4096)
   }
 
+  @Test(arguments: Method.allCases)
+  func `every method is served, though an empty request may be refused`(_ method: Method) throws {
+    try peer.call(method)
+    #expect(try peer.answer().status?.code != .unimplemented)
+  }
+
   @Test func `pipelined calls are answered in their order`() throws {
     let passed = try PassedFiles.golden()
     var ids: [UInt64] = []

@@ -56,7 +56,7 @@ import WarmstartTestSupport
 
   private func unpack(_ answer: Peer.Answer, _ peer: Peer) throws -> ResolveReply {
     try peer.unpack(answer) { bytes, scratch throws(MessageError) in
-      try ResolveReply(unpacking: bytes, scratch, after: Handles(isPlan: true))
+      try ResolveReply(unpacking: bytes, scratch, isPlan: true)
     }
   }
 

@@ -124,7 +124,7 @@ import WarmstartTestSupport
     if hold == .mapped {
       let file = try #require(granted)
       mapping = try Mapping(
-        file.descriptor, offset: 0, byteCount: 300_000, access: .readOnly)
+        file.descriptor, offset: 0, byteCount: 300_000)
       granted = nil
     }
     let arena = pages(300_200)

@@ -229,7 +229,7 @@ import WarmstartTestSupport
   private func read(_ place: PiecePlace) throws -> [UInt8] {
     let file = File(try place.arena.arena.open())
     let mapping = try Mapping(
-      file.descriptor, offset: place.offset, byteCount: place.byteCount, access: .readOnly)
+      file.descriptor, offset: place.offset, byteCount: place.byteCount)
     return Array(mapping.bytes(0..<place.byteCount))
   }
 }
