@@ -154,8 +154,8 @@ final class Holdings {
   /// The files that references mean, and the ids of those that were attached before.
   private func files(
     _ references: [CheckpointFile]
-  ) throws(Problem) -> (files: [(role: FileSet.Role, file: File)], used: Set<UInt64>) {
-    var files: [(role: FileSet.Role, file: File)] = []
+  ) throws(Problem) -> (files: [(role: FileRole, file: File)], used: Set<UInt64>) {
+    var files: [(role: FileRole, file: File)] = []
     files.reserveCapacity(references.count)
     var used: Set<UInt64> = []
     for reference in references {
@@ -166,7 +166,7 @@ final class Holdings {
             .invalidRequest,
             "the call names descriptor \(position), but carries \(connection.files.count)")
         }
-        files.append((FileSet.Role(reference.role), connection.files[position]))
+        files.append((reference.role, connection.files[position]))
       case .attached(let id):
         guard let file = attached[id], !used.contains(id) else {
           throw Problem(
@@ -174,7 +174,7 @@ final class Holdings {
             "this connection has no attached file \(id): none was attached, or it was used")
         }
         used.insert(id)
-        files.append((FileSet.Role(reference.role), file))
+        files.append((reference.role, file))
       }
     }
     return (files, used)
@@ -224,15 +224,5 @@ final class Holdings {
     var status = CallStatus(.quota, message)
     status.retryMilliseconds = nil
     return status
-  }
-}
-
-extension FileSet.Role {
-  fileprivate init(_ role: CheckpointFile.Role) {
-    switch role {
-    case .index: self = .index
-    case .shard(let shard, of: let total): self = .shard(shard, of: total)
-    case .table: self = .table
-    }
   }
 }
