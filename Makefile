@@ -9,22 +9,22 @@ SCENARIOS ?= 500
 PATIENCE ?= 10
 BENCH ?=
 CACHE = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/warmstart
-# TensorFlow is too large for the tree, and one of it serves all checkouts; another when other versions
-# are required.
+# TensorFlow is too large for the tree. All checkouts share one copy for each set of versions.
 TENSORFLOW = Tests/Python/with_tensorflow/requirements.txt
 TENSORFLOW_VENV ?= $(CACHE)/tensorflow-$(firstword $(shell cksum <$(TENSORFLOW)))
 REQUIREMENTS = Tests/Python/requirements.txt
 PYTHON_VENV ?= $(CACHE)/python-$(firstword $(shell cksum <$(REQUIREMENTS)))
 FRAMEWORKS = Tests/Python/frameworks.txt
 FRAMEWORKS_VENV ?= $(CACHE)/frameworks-$(firstword $(shell cat $(FRAMEWORKS) $(REQUIREMENTS) | cksum))
-# In a process of their own: JAX has threads, and other tests fork.
+# These tests run in a process of their own, because JAX starts threads and other tests fork.
 FRAMEWORK_TESTS = $(addprefix Tests/Python/test_,torch.py jax.py in_place.py imports.py)
-# The interpreters of `make python-matrix`.
+# The interpreters that `make python-matrix` runs.
 PYTHONS ?= python3.9 python3.11 python3.13
 
 SWIFT = swift
-# All that is loaded and relocated makes activation slower, and libstdc++ most of all: what there is
-# an archive of is linked statically, by offering the linker nothing else; nothing is exported.
+# Each shared library and each relocation slows activation down, and libstdc++ most of all. So every
+# library that has an archive is linked statically: STATIC has links to the archives and to nothing
+# else, and the linker looks there first. No symbols are exported.
 STATIC = .build/static
 RELEASE = -c release --static-swift-stdlib --disable-local-rpath -Xswiftc -use-ld=lld \
   -Xlinker -L$(STATIC) -Xlinker -lgcc_eh \
@@ -32,38 +32,39 @@ RELEASE = -c release --static-swift-stdlib --disable-local-rpath -Xswiftc -use-l
 PRODUCTS = warmstartd warmstartctl warmstart-demo-trainer
 UNITS = warmstartd.service warmstartd.socket warmstart-admin.socket
 
-# What Debian calls what we need, beside Swift 6.3: libraries, protoc-c for `make check`,
-# systemd-socket-activate for `make demo`, strace and valgrind for counts.
+# The Debian packages that `make system-test` needs.
 SYSTEM_PACKAGES = debootstrap systemd-container
+# The Debian packages that everything else needs beside Swift 6.3: libraries, protoc-c for
+# `make check`, systemd-socket-activate for `make demo`, strace and valgrind for counts.
 PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev pkg-config \
   protobuf-c-compiler protobuf-compiler strace systemd valgrind
-# A Python that was not installed by Debian has what Debian keeps apart.
+# Debian keeps the module ensurepip in a package of its own.
 PYTHON_PACKAGES = $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 
 .PHONY: help deps build system-deps python-deps test test-tensorflow test-python-frameworks test-readme python-matrix attack system-test conformance bench bench-python bench-programs check demo fuzz sanitize install uninstall format clean
 
 help:
 	@echo 'make build      the release programs, in .build/release'
-	@echo 'make test       all tests that need no root'
-	@echo 'make python-matrix  Python'"'"'s tests with all that the package supports; PYTHONS=$(PYTHONS)'
+	@echo 'make test       all tests that need neither root nor large packages'
+	@echo 'make python-matrix  Python'"'"'s tests with all supported versions; PYTHONS=$(PYTHONS)'
 	@echo 'make test-tensorflow  Python'"'"'s tests with TensorFlow'
 	@echo 'make test-python-frameworks  Python'"'"'s tests with JAX and torch'
 	@echo 'make test-readme  README, followed to the letter on a fresh clone'
-	@echo 'make check      format, imports, generated code, libraries, units, counts'
+	@echo 'make check      format, arrows, documentation, generated code, libraries, units, counts'
 	@echo 'make sanitize   the tests with ThreadSanitizer, then with AddressSanitizer'
-	@echo 'make fuzz       fuzzing, SECONDS=$(SECONDS) for each of TARGETS, by default all'
+	@echo 'make fuzz       fuzz each of TARGETS, by default all, for SECONDS=$(SECONDS)'
 	@echo 'make demo       the main job: a daemon, four trainers, one copy'
 	@echo 'make system-test  the daemon under real systemd, in a container; needs root'
-	@echo 'make attack     two users, one of whom tries to stop the other; needs root'
-	@echo 'make conformance  real TensorFlow beside us: SCENARIOS=$(SCENARIOS), SEED= for the same again'
-	@echo 'make bench      what calls cost, beside C doing the same'
-	@echo 'make bench-python  the Python client beside Plasma, mmap and TensorFlow; some minutes, 12 GiB'
+	@echo 'make attack     one user tries to stop another user'"'"'s jobs; needs root'
+	@echo 'make conformance  compare with real TensorFlow: SCENARIOS=$(SCENARIOS), SEED= to repeat a run'
+	@echo 'make bench      measure calls beside C programs that do the same'
+	@echo 'make bench-python  measure the Python client beside Plasma, mmap and TensorFlow; minutes, 12 GiB'
 	@echo 'make install    to $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)): programs, units, users'
 	@echo 'make uninstall  remove what make install installed'
 	@echo 'make format     format Swift and Python in place'
 	@echo 'make clean      remove what was built'
 
-# Installs what is missing if it may, else says what to install.
+# Installs missing packages as root, and lists them for other users.
 deps: WANTED = $(PACKAGES)
 system-deps: WANTED = $(PACKAGES) $(SYSTEM_PACKAGES)
 python-deps: WANTED = $(PACKAGES) $(PYTHON_PACKAGES)
@@ -86,7 +87,7 @@ test: deps | $(PYTHON_VENV)
 	WARMSTARTD=$$($(SWIFT) build --show-bin-path)/warmstartd \
 	  $(PYTHON_VENV)/bin/python3 -m pytest --quiet $(FRAMEWORK_TESTS)
 
-# Torch is too large for `make test`.
+# Not part of `make test`, because torch is large.
 test-python-frameworks: build | $(FRAMEWORKS_VENV)
 	WARMSTARTD=.build/release/warmstartd $(FRAMEWORKS_VENV)/bin/python3 -m pytest --quiet \
 	  $(FRAMEWORK_TESTS)
@@ -99,15 +100,16 @@ test-tensorflow: build | $(TENSORFLOW_VENV)
 test-readme: deps
 	Tests/System/Readme/run
 
-# Slow, and needs the network: each version of what the package needs, with each interpreter.
+# Tests each supported version of the package's requirements with each interpreter. Slow; needs the
+# network.
 python-matrix: build
 	Tests/Python/matrix .build/release/warmstartd $(PYTHONS)
 
 check: deps | $(PYTHON_VENV)
 	PYTHON=$(PYTHON_VENV)/bin/python3 Tests/check
 
-# What runs on one thread, or asks one question at a time, has no races to find, and is slowest under
-# ThreadSanitizer.
+# These suites run on one thread, or send one request at a time. They have no races to find, and are
+# the slowest under ThreadSanitizer.
 SINGLE_THREADED = ^Warmstart(Checkpoint|Locate|Messages|Table|TensorModel)Tests\.|\.(CorpusTests|GoldenTests)/
 
 sanitize: deps
@@ -117,26 +119,26 @@ sanitize: deps
 	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/leaks.supp:print_suppressions=0 \
 	  Tests/run --sanitize address --scratch-path .build-address
 
-# What is found worth keeping stays in .build-fuzz/corpus, for the next time to start from.
+# Inputs that reach new code stay in .build-fuzz/corpus, where the next run starts.
 fuzz: deps
 	$(SWIFT) build -c release --package-path Tests/Fuzz --scratch-path .build-fuzz
 	Tests/Fuzz/run $(SECONDS) $(TARGETS)
 
-# Boots real systemd in a container made of Debian packages; its root is made once.
+# Boots real systemd in a container of Debian packages, whose root directory is made once.
 system-test: system-deps build
 	rm -rf .build/installed
 	$(MAKE) install DESTDIR=$(CURDIR)/.build/installed PREFIX=/usr
 	Tests/System/Container/run .build/installed .build/system
 
-# Real processes of two users; without root all of it is skipped. The victim's times count as far as
-# a machine that does other work can tell: where it is quiet, --patience 3 is what is wanted.
+# Runs processes of two users; skips everything without root. PATIENCE is how many times slower the
+# victim may become; on a quiet machine 3 is enough.
 attack: build
 	Tests/System/Attacks/run .build/release --patience $(PATIENCE)
 
 $(TENSORFLOW_VENV): INSTALLED = --requirement $(TENSORFLOW)
 $(PYTHON_VENV): INSTALLED = --requirement $(REQUIREMENTS)
 $(FRAMEWORKS_VENV): INSTALLED = --requirement $(FRAMEWORKS)
-# Only a venv that is whole has its name.
+# A venv gets its name only when it is complete.
 $(TENSORFLOW_VENV) $(PYTHON_VENV) $(FRAMEWORKS_VENV): | python-deps
 	rm -rf $@.part
 	python3 -m venv $@.part
@@ -155,7 +157,7 @@ $(STATIC):
 bench: bench-programs
 	.build/release/warmstart-benchmarks
 
-# Needs memory for eight copies of a checkpoint of 1 GiB, and a Python that pyarrow 11 runs on.
+# Needs memory for eight copies of a checkpoint of 1 GiB, and a Python that pyarrow 11 supports.
 bench-python: build | $(TENSORFLOW_VENV)
 	Tests/Benchmarks/python/run .build/release --tensorflow $(TENSORFLOW_VENV) $(BENCH)
 

@@ -2,16 +2,17 @@
 
 import PackageDescription
 
-// Every module has the project's stem, for SwiftPM refuses two modules of one name in a build, and a
-// trainer may well have a `Checkpoint` or a `Server` of its own. Folders go without the stem.
+// Every module's name starts with the project's stem, because SwiftPM refuses two modules of one
+// name in a build, and a trainer may have its own module `Checkpoint` or `Server`. Folders have no
+// stem.
 
-/// The module in a folder: `Store` has `WarmstartStore`, `CLinux` has `CWarmstartLinux`.
+/// The name of a folder's module: `WarmstartStore` for `Store`, `CWarmstartLinux` for `CLinux`.
 func module(_ folder: String) -> String {
   let isC = folder.hasPrefix("C") && folder.dropFirst().first?.isUppercase == true
   return isC ? "CWarmstart\(folder.dropFirst())" : "Warmstart\(folder)"
 }
 
-/// Dependencies on the modules in folders, and on `others`.
+/// Dependencies on the modules of folders, and on others.
 func modules(_ folders: [String], _ others: [Target.Dependency] = []) -> [Target.Dependency] {
   folders.map { .byName(name: module($0)) } + others
 }
@@ -30,8 +31,8 @@ let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-
 let arguments: Target.Dependency = .product(
   name: "ArgumentParser", package: "swift-argument-parser")
 
-/// A library in a system header, found where the system keeps libraries: pkg-config would put that
-/// place before the one where make offers static ones.
+/// A library of the system. It has no pkg-config name, because the linker would then search the
+/// system's folder before the one in which make puts static libraries.
 func systemLibrary(_ folder: String) -> Target {
   .systemLibrary(name: module(folder), path: "Sources/\(folder)")
 }
@@ -50,7 +51,7 @@ func program(_ name: String, _ folders: [String], _ others: [Target.Dependency] 
 
 // MARK: Tests
 
-/// What tests share: less strict, for it stays here.
+/// Code that tests share. It is compiled less strictly, because it is not shipped.
 func support(_ folder: String, _ folders: [String], _ others: [Target.Dependency] = []) -> Target {
   .target(
     name: module(folder), dependencies: modules(folders, others), path: "Tests/Support/\(folder)",
@@ -90,19 +91,20 @@ let package = Package(
   ],
   targets: [
     systemLibrary("CProtobufC"),
+    systemLibrary("CSystemd"),
     systemLibrary("CSnappy"),
     systemLibrary("CISAL"),
     .target(name: module("CLinux"), path: "Sources/CLinux"),
     .target(
       name: module("CMessages"), dependencies: modules(["CProtobufC"]), path: "Sources/CMessages"),
 
-    // The dependencies are the arrows of the design page.
+    // Tests/check-imports compares these dependencies with the table of the design page.
     target("Kernel", ["CLinux"], [system]),
     target("Table", ["CISAL", "CSnappy", "TensorModel"]),
     target("TensorModel", []),
     target("Protobuf", ["CProtobufC"]),
     target("Messages", ["CMessages", "CProtobufC", "Protobuf", "TensorModel"]),
-    target("Systemd", ["Kernel"], [system]),
+    target("Systemd", ["CSystemd", "Kernel"], [system]),
     target("Locate", ["Kernel", "TensorModel"], [system]),
     target("Checkpoint", ["Kernel", "Table", "TensorModel", "Protobuf"], [system]),
     target("Wire", ["Kernel", "Protobuf"], [system]),

@@ -394,30 +394,6 @@ ssize_t clinux_receive(int socket, void *bytes, size_t count, int *descriptors,
   return received;
 }
 
-int clinux_close_on_exec(int descriptor) {
-  int flags = fcntl(descriptor, F_GETFD);
-  if (flags < 0) return -errno;
-  return result(fcntl(descriptor, F_SETFD, flags | FD_CLOEXEC));
-}
-
-void clinux_remove_variable(const char *name) { (void)unsetenv(name); }
-
-ssize_t clinux_send_datagram(const char *address, const void *bytes, size_t count) {
-  struct sockaddr_un name = {.sun_family = AF_UNIX};
-  size_t length = strlen(address);
-  if (length == 0 || length >= sizeof name.sun_path) return -EINVAL;
-  memcpy(name.sun_path, address, length);
-  if (address[0] == '@') name.sun_path[0] = 0;
-  int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (descriptor < 0) return -errno;
-  // A path ends in NUL, which an abstract name does not.
-  socklen_t size = offsetof(struct sockaddr_un, sun_path) + length + (address[0] != '@');
-  ssize_t sent = RETRY(
-      sendto(descriptor, bytes, count, MSG_NOSIGNAL, (struct sockaddr *)&name, size));
-  close(descriptor);
-  return sent;
-}
-
 int clinux_poll(struct clinux_poll *entries, size_t count, int timeout_ms) {
   struct pollfd few[16];
   struct pollfd *all = count <= 16 ? few : calloc(count, sizeof *all);

@@ -7,9 +7,6 @@ package import SystemPackage
 /// so code that writes after sealing does not compile. See `memfd_create(2)`.
 @safe
 package struct Arena: ~Copyable, Sendable {
-  /// The kernel allocates memory in pages of this size.
-  package static let pageByteCount = 4096
-
   private let descriptor: Descriptor
   private let view: WritableView
   /// The length in bytes.

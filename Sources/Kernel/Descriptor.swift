@@ -14,14 +14,6 @@ package struct Descriptor: ~Copyable, Sendable {
     self.number = number
   }
 
-  /// Takes over an open descriptor that another program passed, and closes it on exec.
-  ///
-  /// Throws EBADF if it is not open. See `fcntl(2)`, FD_CLOEXEC.
-  package init(inheriting number: CInt) throws(Errno) {
-    _ = try checked(clinux_close_on_exec(number))
-    self.init(adopting: number)
-  }
-
   deinit {
     // EBADF means that other code closed our number. It may soon belong to another file.
     precondition(clinux_close(number) != -CInt(Errno.badFileDescriptor.rawValue))

@@ -66,8 +66,7 @@ package final class File: Sendable {
   ///
   /// For a removed file it ends in ` (deleted)`. See `proc(5)`, `/proc/pid/fd`.
   package var name: [UInt8]? {
-    // PATH_MAX.
-    var path = [UInt8](repeating: 0, count: 4096)
+    var path = [UInt8](repeating: 0, count: File.maximumPathByteCount)
     let count = unsafe path.withUnsafeMutableBytes { bytes in
       unsafe clinux_path(descriptor.number, bytes.baseAddress, bytes.count)
     }
@@ -75,6 +74,9 @@ package final class File: Sendable {
     let name = path[..<count].split(separator: UInt8(ascii: "/")).last
     return name.map { Array($0) }
   }
+
+  /// The most bytes of a path, with the zero at its end: PATH_MAX.
+  static let maximumPathByteCount = 4096
 
   /// Whether the descriptor allows reading but not writing; false for O_PATH.
   package func isReadOnly() throws(Errno) -> Bool {

@@ -142,16 +142,12 @@ package enum Process {
     return unsafe String(cString: value)
   }
 
-  /// Removes a variable from the environment.
-  ///
-  /// Call it before other threads start. See `unsetenv(3)`.
-  package static func removeVariable(_ name: String) { unsafe clinux_remove_variable(name) }
-
   /// The working directory; nil if it has been deleted or has no path.
   ///
-  /// See `getcwd(3)`, `path_resolution(7)`, PATH_MAX.
+  /// See `getcwd(3)`, `path_resolution(7)`.
   package static var workingDirectory: String? {
-    unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) { buffer in
+    unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: File.maximumPathByteCount) {
+      buffer in
       guard let path = buffer.baseAddress,
         unsafe clinux_working_directory(path, buffer.count) == 0
       else { return nil }

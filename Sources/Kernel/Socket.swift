@@ -62,13 +62,6 @@ package final class Socket: Sendable {
     return (Socket(Descriptor(adopting: left)), Socket(Descriptor(adopting: right)))
   }
 
-  /// Sends one datagram to a path, or to an abstract address that is written with an `@` in front.
-  ///
-  /// See `unix(7)`.
-  package static func sendDatagram(_ bytes: [UInt8], to address: String) throws(Errno) {
-    _ = try checked(unsafe clinux_send_datagram(address, bytes, bytes.count))
-  }
-
   /// Takes the next waiting connection; blocks unless the listener was made not to.
   ///
   /// See `accept(2)`.

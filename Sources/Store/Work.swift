@@ -190,7 +190,7 @@ private struct Layout {
   /// The bytes to charge: whole pages, and what it takes to remember the pieces.
   var chargedByteCount: Int {
     let (sum, overflow) = max(1, byteCount).addingReportingOverflow(
-      Arena.pageByteCount - 1 + keyByteCount)
-    return overflow ? .max : sum & ~(Arena.pageByteCount - 1)
+      Mapping.pageByteCount - 1 + keyByteCount)
+    return overflow ? .max : sum & ~(Mapping.pageByteCount - 1)
   }
 }

@@ -1,37 +1,41 @@
+internal import CWarmstartSystemd
 import SystemPackage
 import WarmstartKernel
 
 /// Reports the daemon's state to the service manager, if there is one.
-///
-/// Each report is a datagram to the socket that the environment names. See `sd_notify(3)`.
 package enum ServiceManager {
   /// Reports that the service can be used now.
+  ///
+  /// See `sd_notify(3)`, READY=1.
   package static func ready() { notify("READY=1") }
 
   /// Reports that the service begins to stop.
+  ///
+  /// See `sd_notify(3)`, STOPPING=1.
   package static func stopping() { notify("STOPPING=1") }
 
   /// Sets the line that `systemctl status` shows.
+  ///
+  /// See `sd_notify(3)`, STATUS=.
   package static func status(_ text: String) { notify("STATUS=\(text)") }
 
   /// Reports that the service is alive.
+  ///
+  /// See `sd_notify(3)`, WATCHDOG=1.
   package static func ping() { notify("WATCHDOG=1") }
 
   /// How often `ping` must be called, in milliseconds; nil if the unit has no watchdog.
   ///
   /// Half of the unit's interval, as `sd_watchdog_enabled(3)` advises.
   package static var watchdogMilliseconds: Int? {
-    guard let text = Process.environment("WATCHDOG_USEC"), let microseconds = UInt64(text),
-      microseconds > 0
-    else { return nil }
-    if let process = Process.environment("WATCHDOG_PID"), Int(process) != Process.id { return nil }
+    var microseconds: UInt64 = 0
+    guard unsafe sd_watchdog_enabled(0, &microseconds) > 0 else { return nil }
     return max(1, Int(clamping: microseconds / 2000))
   }
 
   private static func notify(_ state: String) {
-    guard let address = Process.environment("NOTIFY_SOCKET") else { return }
-    // A manager that cannot be reached misses the report; the daemon serves all the same.
-    try? Socket.sendDatagram(Array(state.utf8), to: address)
+    // Without a manager this returns 0; a manager that cannot be reached misses the report.
+    _ = unsafe state.withCString { unsafe sd_notify(0, $0) }
   }
 }
 

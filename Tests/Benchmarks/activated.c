@@ -1,12 +1,12 @@
-// What a socket-activated daemon costs at the least, and what activates one.
+// The least that a socket-activated daemon does, and the program that activates one.
 //
-// usage: activated PROGRAM    waits for a connection at descriptor 3, then becomes the program
-//        activated            is a daemon: takes one connection at descriptor 3 and answers it
+// usage: activated PROGRAM    waits for a connection at descriptor 3, then executes the program
+//        activated            is a daemon: accepts one connection at descriptor 3 and answers it
 //
-// Passes what sd_listen_fds(3) says. Says at descriptor 4 when it waits.
+// Passes the variables of sd_listen_fds(3). Writes a byte to descriptor 4 when it waits.
 //
-// The daemon talks to the service manager through libsystemd, as ours does and C daemons usually
-// do: loading it, and the libraries that it needs, is part of the floor.
+// The daemon uses libsystemd, as ours and most C daemons do, so the floor includes loading that and
+// the libraries that it needs.
 #define _GNU_SOURCE
 #include <poll.h>
 #include <stdio.h>
@@ -40,7 +40,7 @@ static int serve(void) {
   if (sd_notify(0, "READY=1") < 0) return 1;
   int connection = accept4(LISTENER, NULL, NULL, SOCK_CLOEXEC);
   char request[4096];
-  // A frame of a byte of flags, four of length, and as much as a Hello is answered with.
+  // A frame: one byte of flags, four of length, and as many bytes as the answer to Hello has.
   char answer[45] = {0, 0, 0, 0, 40};
   if (recv(connection, request, sizeof request, 0) <= 0) return 1;
   return send(connection, answer, sizeof answer, MSG_NOSIGNAL) != sizeof answer;

@@ -1,5 +1,5 @@
-// Counts what a process allocates: preloaded, it adds up calls of malloc and its kin in the file
-// that $ALLOCATIONS names, which another process may read at any time.
+// Counts a process's allocations: a preloaded library that adds up the calls of malloc and similar
+// functions, in the file that $ALLOCATIONS names. Another process may read the file at any time.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-// What glibc calls its own; see malloc(3), replacing it is described in glibc's manual.
+// glibc's own functions; its manual describes how to replace malloc.
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *memory, size_t size);

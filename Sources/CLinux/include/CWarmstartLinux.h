@@ -117,10 +117,6 @@ void clinux_trim(void);
 int32_t clinux_process_id(void);
 int clinux_equal(const void *left, const void *right, size_t count);
 const char *clinux_environment(const char *name);
-void clinux_remove_variable(const char *name);
-int clinux_close_on_exec(int descriptor);
-// An address that begins with '@' is abstract.
-ssize_t clinux_send_datagram(const char *address, const void *bytes, size_t count);
 int clinux_working_directory(char *path, size_t size);
 
 int clinux_thread(size_t stack_bytes, void *(*body)(void *), void *argument);

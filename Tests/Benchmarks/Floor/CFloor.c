@@ -161,7 +161,7 @@ int floor_activate(const char *path, const char *activator, const char *daemon) 
   if (pipe2(ready, O_CLOEXEC) < 0) return -errno;
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  // Out of the way of the numbers they get.
+  // Numbers from 10 on, which do not collide with 3 and 4.
   int numbers[] = {fcntl(listener, F_DUPFD_CLOEXEC, 10), fcntl(ready[1], F_DUPFD_CLOEXEC, 10)};
   posix_spawn_file_actions_adddup2(&actions, numbers[0], 3);
   posix_spawn_file_actions_adddup2(&actions, numbers[1], 4);

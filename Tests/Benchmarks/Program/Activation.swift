@@ -4,7 +4,7 @@ import WarmstartTensorModel
 import WarmstartTestSupport
 
 extension Operation {
-  /// From a socket that nobody serves yet to the first answer: the daemon starts, says Hello.
+  /// The time from connecting to a socket without a daemon to the answer to Hello.
   static var activation: Operation {
     Operation(name: "activation", calls: 10, floor: activationFloor) { _ in
       {
@@ -15,7 +15,7 @@ extension Operation {
     }
   }
 
-  /// The same until it has opened a checkpoint and resolved a variable of it.
+  /// The same, but until the daemon has opened a checkpoint and resolved one variable.
   static var activationResolve: Operation {
     Operation(name: "activation-resolve", calls: 10, floor: activationFloor) { _ in
       {
@@ -32,7 +32,7 @@ extension Operation {
     }
   }
 
-  /// A C program that does no more than take the socket, say that it is ready, accept, and answer.
+  /// A C program that takes the socket, reports that it is ready, accepts and answers.
   private static var activationFloor: Floor {
     Floor(name: "C daemon") { _ in
       {
@@ -43,7 +43,7 @@ extension Operation {
     }
   }
 
-  /// Calls a program that is about to be activated at a path; it ends afterwards.
+  /// Calls a program that the connection activates, and ends it afterwards.
   private static func activated(
     _ program: String, _ call: (String) throws -> Int64
   ) throws -> Int64 {

@@ -2,12 +2,12 @@ import CWarmstartFloor
 import Foundation
 import WarmstartTestSupport
 
-/// A daemon to run operations on, and the floors beside them.
+/// A daemon that operations call, and the C servers that they are compared with.
 ///
-/// The working directory is one of its own, with TensorFlow's checkpoints in `Golden`: paths are
-/// sent and counted, so they must not depend on where the repository is.
+/// It has a working directory of its own, in which `Golden` has TensorFlow's checkpoints. Clients
+/// send paths, whose bytes are counted, so they must not depend on the repository's place.
 final class Bench {
-  /// Where the daemon listens.
+  /// The path of the daemon's socket.
   let socketPath = "s"
   private let daemon: RunningDaemon?
   private var floors: [Int32] = []
@@ -20,12 +20,12 @@ final class Bench {
     precondition(FileManager.default.changeCurrentDirectoryPath(daemon.directory.path))
   }
 
-  /// Takes a daemon whose directory is the working directory.
+  /// Uses a daemon whose directory is the working directory.
   init(besideDaemon: Void) {
     daemon = nil
   }
 
-  /// Makes a daemon's directory what operations expect.
+  /// Puts the files that operations expect into a daemon's directory.
   static func prepare(_ daemon: RunningDaemon) throws {
     try FileManager.default.createSymbolicLink(
       at: daemon.directory.appending(path: "Golden"), withDestinationURL: Golden.folder)
@@ -36,7 +36,7 @@ final class Bench {
     _ = daemon?.stop()
   }
 
-  /// Starts a C server that answers so many bytes with so many, and returns where it listens: its name.
+  /// Starts a C server that answers requests of one length; returns its socket's path, the name.
   func startFloor(_ name: String, _ request: Int, _ answer: Int, file: Int32 = -1) -> String {
     let process = floor_serve(name, request, answer, file)
     precondition(process > 0)

@@ -51,7 +51,7 @@ extension Operation {
     }
   }
 
-  /// A connection that moves as many bytes as the 300 variables' call, and one mapped file, in C.
+  /// A fresh connection in C that moves 22 KiB and a descriptor, and maps and touches that file.
   private static var connectFloor: Floor {
     Floor(name: "connect") { bench in
       let file = open("Golden/v2_many/many.data-00000-of-00001", O_RDONLY | O_CLOEXEC)
@@ -77,7 +77,7 @@ extension Operation {
     return try client.resolve("Golden/v2_many/many", assigning: ["/": "/"], to: variables).tensors
   }
 
-  /// A checkpoint of 10,000 tensors that nobody has open, on a live connection.
+  /// Opens a checkpoint of 10,000 tensors that the daemon does not know, on a live connection.
   static var openCold: Operation {
     Operation(name: "open-cold", calls: 10, blocks: 5, counted: 30) { bench in
       for file in ["many.index", "many.data-00000-of-00001"] {
@@ -88,7 +88,7 @@ extension Operation {
       _ = try client.open("Golden/v2_many/many")
       var time = timespec(tv_sec: 1, tv_nsec: 0)
       return {
-        // Other times make other checkpoints of the same bytes.
+        // For the daemon, an index with another time belongs to another checkpoint.
         time.tv_sec += 1
         precondition(
           [time, time].withUnsafeBufferPointer {
@@ -99,7 +99,7 @@ extension Operation {
     }
   }
 
-  /// The 10,000 tensors of a warm checkpoint on a live connection, beside as many bytes.
+  /// Lists the 10,000 tensors of a warm checkpoint on a live connection.
   static var list: Operation {
     let floor = Floor(name: "650 KB") { bench in
       let connection = floor_connect(bench.startFloor("list", 64, 650_000))

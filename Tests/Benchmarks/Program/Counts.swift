@@ -3,8 +3,8 @@ import WarmstartTestSupport
 
 /// What one request of an operation takes, in numbers that do not depend on the machine.
 ///
-/// A daemon and a client, in processes of their own, do the operation n times, and another pair does
-/// it 2n times. The difference divided by n is one request, without starting and ending. Both
+/// A daemon and a client, in processes of their own, do the operation n times, and another pair
+/// does it 2n times. The difference divided by n is one request, without starting and ending. Both
 /// processes run under a tool that counts: strace for all but instructions, callgrind for those.
 struct Counts {
   /// By what is counted, for example "daemon system calls".
@@ -114,19 +114,19 @@ protocol CountingTool {
   func counts(_ faults: PageFaults) throws -> [String: Int]
 }
 
-/// Why nothing could be counted.
+/// Why counting failed.
 struct CountingError: Error {
   let description: String
 }
 
-/// Memory that a process touched for the first time, or again after it was dropped.
+/// How often a process touched a page that was not in its memory.
 ///
 /// See `getrusage(2)`, ru_minflt and ru_majflt.
 struct PageFaults {
   let minor: Int
   let major: Int
 
-  /// Of this process, so far.
+  /// The faults of this process so far.
   init() {
     var usage = rusage()
     getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
@@ -134,18 +134,18 @@ struct PageFaults {
     major = usage.ru_majflt
   }
 
-  /// Of another process, so far.
+  /// The faults of another process so far.
   ///
   /// See `proc(5)`, /proc/pid/stat.
   init(ofProcess id: Int) throws {
     let status = try String(contentsOfFile: "/proc/\(id)/stat", encoding: .utf8)
-    // The name, in parentheses, may contain anything.
+    // The name, in parentheses, may itself contain parentheses and blanks.
     let fields = status[(status.lastIndex(of: ")") ?? status.startIndex)...].split(separator: " ")
     minor = Int(fields[8]) ?? 0
     major = Int(fields[10]) ?? 0
   }
 
-  /// What a client said when it ended.
+  /// Parses what a client printed when it ended.
   init?(reported text: Data) {
     let words = String(decoding: text, as: UTF8.self).split(whereSeparator: \.isWhitespace)
     guard words.count == 2, let minor = Int(words[0]), let major = Int(words[1]) else { return nil }

@@ -7,10 +7,10 @@ import WarmstartTestSupport
 extension Study {
   static var hostile: Study { Study(name: "hostile", run: measureHostile) }
 
-  /// What one client's resolve costs while another abuses the daemon, beside a quiet one.
+  /// Compares one client's calls with and without another client that abuses the daemon.
   ///
-  /// The abuser takes its share of the machine as well, so a ping-pong in C, which has nothing to do
-  /// with the daemon, is measured beside it.
+  /// The abuser also takes processor time, so a ping-pong in C, which does not use the daemon, is
+  /// measured beside the calls.
   private static func measureHostile() throws {
     let daemon = try RunningDaemon(isHeard: false)
     let floorPath = daemon.directory.appending(path: "floor").path(percentEncoded: false)
@@ -23,7 +23,7 @@ extension Study {
     let checkpoint = try Client(socket: daemon.socketPath)
       .open(Golden.path("v2_plain_resource/model.ckpt-1000"))
     let variables = [Variable("w", dtype: .float32, shape: [16, 8])]
-    /// Medians of the resolve and of the ping-pong, over longer than a frame may take.
+    /// Medians of calls and of ping-pongs, over a longer time than a frame may take.
     func medians() throws -> (resolve: Int64, pingPong: Int64) {
       var pingPongs = Samples()
       var resolves = Samples()
@@ -59,7 +59,7 @@ extension Study {
 
 /// Commits an abuse again and again on a thread of its own.
 ///
-/// The state is only touched while the lock is held.
+/// Its state is used only while the lock is held.
 private final class Abuser: @unchecked Sendable {
   private let lock = NSCondition()
   private var isStopping = false
@@ -82,7 +82,7 @@ private final class Abuser: @unchecked Sendable {
     }
   }
 
-  /// Waits for the round to end, and returns how many there were.
+  /// Waits for the current round to end, and returns the number of rounds.
   func stop() throws -> Int {
     let result = lock.withLock {
       isStopping = true

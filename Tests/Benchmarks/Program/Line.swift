@@ -1,10 +1,11 @@
 import Foundation
 
-/// What one operation costs, for people.
+/// The line that shows an operation's times and counts to people.
 struct Line {
   let text: String
 
-  /// Measures an operation and its floor in turns: what the machine does meanwhile, it does to both.
+  /// Measures blocks of the operation and of its floor by turns, so that other work on the machine
+  /// slows both.
   init(_ operation: Operation, _ bench: Bench) throws {
     let floor = try operation.floor?.prepare(bench)
     let body = try operation.prepare(bench)

@@ -1,26 +1,26 @@
-/// Something whose cost is measured, beside what C pays for the least of the same.
+/// A call whose cost is measured, beside a *floor*: the least work of the same kind, in C.
 struct Operation {
-  /// What to call to do something once; returns nanoseconds, or a negative error.
+  /// Does the call once; returns nanoseconds, or a negative error.
   typealias Body = () throws -> Int64
 
-  /// What C does beside it.
+  /// What the operation is compared with.
   struct Floor {
     let name: String
     let prepare: (Bench) throws -> Body
   }
 
   let name: String
-  /// How many times a block does it, and how many blocks there are.
+  /// The number of calls in a block, and the number of blocks.
   var calls = 100
   var blocks = 20
   /// How many requests are counted, or 0 for an operation whose counts say nothing.
   var counted = 0
   /// How many requests have their instructions counted, which is slow, or 0.
   var instructed = 0
-  /// How many bytes it handles, if a rate says more than a time.
+  /// The bytes that a call handles, for operations whose rate is of interest.
   var byteCount: Int?
   var floor: Floor?
-  /// Sets everything up that is not to be measured.
+  /// Prepares everything that is not measured, and returns what is.
   let prepare: (Bench) throws -> Body
 
   /// All operations, in the order in which they are run.
@@ -45,7 +45,7 @@ struct Operation {
   }
 }
 
-/// What is measured with a daemon of its own and says in its own lines what came out.
+/// A measurement with a daemon of its own, which prints its own lines.
 struct Study {
   let name: String
   let run: () throws -> Void

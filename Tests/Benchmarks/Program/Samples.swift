@@ -1,7 +1,7 @@
 /// Durations of one operation, in nanoseconds, taken in blocks.
 ///
-/// On a small virtual machine a round trip is bimodal: whole stretches run at half speed. The best
-/// block's median is what the code costs; the median and p99 over all are what the machine gave.
+/// On a small virtual machine whole stretches of round trips run at half speed. The best block's
+/// median shows what the code costs; the median and p99 of all samples show the machine.
 struct Samples {
   private(set) var all: [Int64] = []
   private(set) var best = Int64.max

@@ -51,9 +51,11 @@ final class Scale {
 
   // MARK: Opening
 
-  /// Opens 100,000 tensors cold, the pages of the files being warm, and lists them; beside TensorFlow.
+  /// Opens and lists a checkpoint of 100,000 tensors that the daemon does not know, beside
+  /// TensorFlow.
   ///
-  /// `WARMSTART_TENSORFLOW` names a Python that can import it.
+  /// The page cache has the files. `WARMSTART_TENSORFLOW` names a Python that can import
+  /// TensorFlow.
   private func open100k() throws {
     let bundle = try LargeCheckpoints.many(Scale.count, to: directory)
     let python = ProcessInfo.processInfo.environment["WARMSTART_TENSORFLOW"] ?? ""
@@ -64,7 +66,7 @@ final class Scale {
     var listed = Int64.max
     var reference = Int64.max
     for _ in 0..<15 {
-      // A changed time is another generation: nothing that the daemon knows can be used.
+      // For the daemon, a changed time makes another generation, of which it has nothing.
       guard utimes(bundle.index, nil) == 0 else { throw Errno(rawValue: errno) }
       let start = floor_now()
       let checkpoint = try client.open(bundle.prefix)
@@ -142,7 +144,8 @@ final class Scale {
       ])
   }
 
-  /// The resolver alone, in this process: variables in the checkpoint's order, and in none.
+  /// Measures the resolver alone, in this process, with variables in the checkpoint's order and
+  /// shuffled.
   private func resolver(_ variables: [Variable]) throws {
     var catalog = Catalog()
     for variable in variables {
@@ -172,8 +175,8 @@ final class Scale {
       ])
   }
 
-  /// Sends the requests that a client sends, and counts bytes. The best time is the daemon's: from the
-  /// first byte of a request to the last byte of its answer, which nothing here parses.
+  /// Sends the requests that a client sends, and counts bytes. The best time is the daemon's: from
+  /// the first byte of a request to the last byte of its answer, which nothing here parses.
   func byteCounts(
     _ bundle: BundleWriter.Bundle, _ variables: [Variable]
   ) throws -> (request: Int, answer: Int, best: Int64) {
@@ -187,14 +190,11 @@ final class Scale {
     try connection.send(files)
     let response = try receive(connection).response
     let opened = try connection.withMessage(response, OpenReply.init(unpacking:_:))
-    let request = ResolveRequest(
-      checkpoint: .handle(opened.handle), map: ["/": "/"], variables: VariableList(variables),
-      options: .init())
     var best = Int64.max
     var (sent, received) = (0, 0)
     for _ in 0..<10 {
       received = 0
-      connection.outgoing.begin(request, connection.scratch)
+      connection.outgoing.begin(.handle(opened.handle), ["/": "/"], variables, .init())
       connection.outgoing.finish(Call(id: 2), path: Method.resolve.path)
       sent = connection.outgoing.byteCount
       let start = floor_now()
@@ -218,7 +218,7 @@ final class Scale {
 
   // MARK: Files
 
-  /// Opens and resolves 20,000 tensors in 200 shards, whose files come by `Attach`.
+  /// Opens and resolves 20,000 tensors in 200 shards, whose files the client sends by `Attach`.
   private func shards200() throws {
     let bundle = try LargeCheckpoints.many(20_000, shards: 200, to: directory)
     let variables = (0..<20_000).map {
@@ -243,7 +243,7 @@ final class Scale {
       ["open": milliseconds(opened), "verify and resolve": milliseconds(resolved)])
   }
 
-  /// Resolves the far end of a sparse shard of 100 GiB, and then a tensor of 5 GiB in it.
+  /// Resolves the last tensor of a sparse shard of 100 GiB, and then one of 5 GiB in it.
   private func sparse100G() throws {
     let bundle = try LargeCheckpoints.sparse(to: directory)
     let client = Client(socket: daemon.socketPath)
@@ -278,7 +278,7 @@ final class Scale {
 
   // MARK: Memory
 
-  /// What the daemon alone would give back if it ended: its private dirty pages.
+  /// The memory that would be free if the daemon ended: its private dirty pages.
   private func memory(settling: Bool = false) throws -> Int {
     if settling { Foundation.Thread.sleep(forTimeInterval: 3) }
     return try daemonMemory("smaps_rollup", "Private_Dirty")
@@ -292,7 +292,7 @@ final class Scale {
     try Scale.field(field, of: "/proc/meminfo")
   }
 
-  /// A field of the kernel's that is given in kB, in bytes.
+  /// A field that the kernel writes in kB, in bytes.
   private static func field(_ name: String, of path: String) throws -> Int {
     let text = try String(contentsOfFile: path, encoding: .utf8)
     let line = text.split(separator: "\n").first { $0.hasPrefix("\(name):") }

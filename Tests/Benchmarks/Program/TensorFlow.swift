@@ -31,7 +31,7 @@ final class TensorFlow {
     try process.run()
   }
 
-  /// Opens once; returns nanoseconds.
+  /// Opens the checkpoint once; returns nanoseconds.
   func open() throws -> Int64 {
     try questions.fileHandleForWriting.write(contentsOf: Data("\n".utf8))
     var text = ""

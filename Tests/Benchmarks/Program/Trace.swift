@@ -15,8 +15,8 @@ struct Trace: CountingTool {
     self.directory = directory
     allocations = directory.appending(path: "allocations-\(name)")
     try Data(count: 8).write(to: allocations)
-    // -D: what is started is the process itself, and takes our signals; -ff: a file a thread, so
-    // that no line is torn; -y: what descriptors are.
+    // -D: the started process is the traced one, and gets our signals. -ff: one file for each
+    // thread, so that no line is torn. -y: lines show what descriptors are.
     command = [
       "strace", "-D", "-ff", "-y", "-qq", "-s", "0", "-e", "signal=none",
       "-E", "ALLOCATIONS=\(allocations.path(percentEncoded: false))",
@@ -37,7 +37,7 @@ struct Trace: CountingTool {
     for trace in traces {
       let text = try String(contentsOf: directory.appending(path: trace), encoding: .utf8)
       for line in text.split(separator: "\n") {
-        // How often a lock is waited for is up to the scheduler.
+        // The scheduler decides how often a thread waits for a lock.
         guard let call = TracedCall(line), call.name != "futex" else { continue }
         calls += 1
         switch call.name {
@@ -81,12 +81,12 @@ private struct TracedCall {
     result = Int(line[end.upperBound...].prefix { $0 == "-" || $0.isNumber }) ?? 0
   }
 
-  /// Whether its first argument is a file, which has a path; sockets and events have none.
+  /// Whether its first argument is a file. A file has a path; sockets and events have none.
   var isOnFile: Bool {
     arguments.drop { $0.isNumber }.hasPrefix("</") && !arguments.contains("</proc/")
   }
 
-  /// The descriptors that ride on a message.
+  /// The number of descriptors on a message.
   ///
   /// See `cmsg(3)`: each has four bytes after a header of 16.
   var descriptorCount: Int {

@@ -1,9 +1,9 @@
 import Foundation
 
-// Measures operations beside what the kernel makes one pay for them in C, in the same run.
+// Measures operations, each beside a C program that does the least of the same, in the same run.
 //
 // usage: warmstart-benchmarks [--counts | --instructions] [NAME,...]
-//        COUNT=N warmstart-benchmarks --repeat NAME   (how it calls itself)
+//        COUNT=N warmstart-benchmarks --repeat NAME   (the program runs itself like this)
 //
 // With --counts or --instructions it takes no times and prints counts as JSON.
 

@@ -1,4 +1,4 @@
-"""One process that connects, and makes a numpy array of each tensor of the checkpoint.
+"""One process that connects, and makes a numpy array for each tensor of the checkpoint.
 
 usage: arrays.py PEER SOCKET PREFIX TABLE
 
@@ -38,7 +38,7 @@ def with_warmstart(socket, prefix, rows):
 
 
 def with_plasma_get(socket, _, rows):
-    """Plasma makes the arrays from what `put` stored of them: their dtypes and shapes too."""
+    """Plasma makes the arrays, because `put` stored their dtypes and shapes."""
     from pyarrow import plasma
 
     names = [name for name, _, _ in rows]
@@ -57,7 +57,7 @@ def with_plasma_get(socket, _, rows):
 
 
 def with_plasma_buffers(socket, _, rows):
-    """Plasma knows bytes only: dtypes and shapes are the trainer's, and nothing compares them."""
+    """Plasma has bytes only. The trainer supplies dtypes and shapes, which nothing checks."""
     from pyarrow import plasma
 
     ids = [plasma.ObjectID(object_id("buffer", name)) for name, _, _ in rows]
@@ -78,7 +78,7 @@ def with_plasma_buffers(socket, _, rows):
 
 
 def with_mmap(_, prefix, rows):
-    """No daemon at all: the offsets are known, and nothing is checked."""
+    """Without a daemon: the trainer knows the offsets, and nothing is checked."""
     import mmap
 
     sized = [(name, shape, offset, int(np.prod(shape))) for name, shape, offset in rows]
@@ -103,7 +103,7 @@ def touch(arrays):
 
 
 def main(peer, socket, prefix, table):
-    warnings.simplefilter("ignore")  # pyarrow says of Plasma that it is deprecated
+    warnings.simplefilter("ignore")  # pyarrow warns that Plasma is deprecated
     with open(table) as file:
         rows = [(name, tuple(shape), offset) for name, shape, offset in json.load(file)]
     before = time.perf_counter()

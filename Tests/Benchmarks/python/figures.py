@@ -1,4 +1,4 @@
-"""The tables and the plot that a run's figures make."""
+"""The tables and the plot of a run's figures."""
 
 import statistics
 
@@ -9,7 +9,7 @@ STEPS = ("load", "read")
 
 
 def arrays(found):
-    """Milliseconds of one process, and of several at once."""
+    """A table of the milliseconds of one process, and of several at once."""
     names = ["median", "best", "last", "cpu", "connect", "ask", "arrays", "touch", "import"]
     lines = [
         "Milliseconds from connecting to arrays: 301 variables, 1 GiB, warm, fresh processes.",
@@ -36,7 +36,7 @@ def middle(values):
 
 
 def training(found):
-    """Seconds until the last process has read every byte, and memory beyond TensorFlow's own."""
+    """A table of the seconds until the last process has read every byte, and of added memory."""
     names = ["median", "best", "cpu", *STEPS, "build", "PSS", "private"]
     lines = [
         "Seconds from opening the checkpoint until the last process has read every byte; the",
@@ -52,7 +52,7 @@ def training(found):
 
 
 def summary(found):
-    """The rows of the training's table, for the page and the plot as well."""
+    """The rows of the training table, for the page and for the plot."""
     idle = {
         count: {name: middle(memory[name] for _, memory in runs) for name in runs[0][1]}
         for peer, _, count, runs in found

@@ -13,7 +13,7 @@ from arrays import object_id
 
 
 def main(socket, prefix, table):
-    warnings.simplefilter("ignore")  # pyarrow says of Plasma that it is deprecated
+    warnings.simplefilter("ignore")  # pyarrow warns that Plasma is deprecated
     from pyarrow import plasma
 
     client = plasma.connect(socket)

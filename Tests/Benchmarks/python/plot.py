@@ -7,7 +7,7 @@ LABELS = {"tensorflow": "TensorFlow", "warmstart": "TensorFlow with Warmstart"}
 
 
 def svg(rows, title):
-    """The plot of rows that have peer, jobs, seconds and gibibytes."""
+    """The plot of rows with peer, jobs, seconds and gibibytes."""
     font = 'font-family="system-ui, sans-serif" font-size="13" fill="#202124"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" {font}>',
@@ -64,7 +64,7 @@ def shown(number):
 
 
 def tick(top):
-    """A round distance of lines, of which there are four to eight."""
+    """A round distance between grid lines that makes four to eight of them."""
     for step in (step * 10.0**power for power in range(-3, 6) for step in (1, 2, 5)):
         if top / step <= 8:
             return step

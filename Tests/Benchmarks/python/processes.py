@@ -1,4 +1,4 @@
-"""Processes that start at the same moment, and the memory that they have at the end."""
+"""Processes that start at the same moment, and the memory that they have in the end."""
 
 import json
 import os
@@ -28,7 +28,7 @@ class Processes:
         return self
 
     def run(self):
-        """What each process found, with `wall`: its seconds since all were released."""
+        """What each process printed, with `wall`: its seconds since all were released."""
         for worker in self.workers:
             self.line(worker)  # ready
         started = time.monotonic()

@@ -1,4 +1,4 @@
-"""The daemon and the Plasma store, each as long as its block runs."""
+"""The daemon and the Plasma store, each running as long as its block."""
 
 import contextlib
 import pathlib
@@ -30,6 +30,6 @@ def warmstartd(programs, directory):
 
 def plasma_store(venv, directory, size):
     socket = directory / "plasma.sock"
-    # By the interpreter: the program names the one that the venv had when it was made.
+    # Run by the interpreter, because the program names the path where the venv was made.
     command = [venv / "bin/python3", venv / "bin/plasma_store", "-s", socket, "-m", size]
     return service(command, socket, directory / "plasma.log")

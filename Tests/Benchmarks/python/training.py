@@ -16,7 +16,7 @@ import worker
 
 
 def eager(tf, train, prefix, rows):
-    """Variables that are made of what load_checkpoint returns."""
+    """Variables made from the values that load_checkpoint returns."""
     yield "built"
     checkpoint = train.load_checkpoint(prefix)
     variables = [tf.Variable(checkpoint.get_tensor(name), name=kind(name)) for name, _ in rows]
@@ -38,7 +38,7 @@ def assign(tf, train, prefix, rows):
 
 
 def graph(tf, train, prefix, rows):
-    """What a program for TensorFlow 1 does: a graph whose initializers are the checkpoint's."""
+    """A program for TensorFlow 1: a graph whose initializers read the checkpoint."""
     v1 = tf.compat.v1
     with tf.Graph().as_default():
         zeros = v1.zeros_initializer()
@@ -55,7 +55,7 @@ def graph(tf, train, prefix, rows):
 
 
 def kind(name):
-    """What Keras calls a variable: its last name only."""
+    """The name that Keras gives a variable: the last part only."""
     return name.rpartition("/")[2]
 
 
@@ -75,7 +75,7 @@ def main(peer, mode, socket, prefix, table):
         import warmstart.tensorflow as train
     else:
         train = tf.train if mode == "eager" else tf.compat.v1.train
-    tf.reduce_sum(tf.zeros([1]))  # TensorFlow sets itself up at its first operation
+    tf.reduce_sum(tf.zeros([1]))  # TensorFlow initializes itself at its first operation
     imported = time.perf_counter()
     program = nothing if peer == "nothing" else globals()[mode]
     steps = program(tf, train, prefix, rows)

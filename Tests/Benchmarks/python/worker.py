@@ -1,4 +1,4 @@
-"""What all measured processes do: wait for each other, then say how long they took.
+"""What all measured processes do: wait for each other, then report how long they took.
 
 A process prints "ready" when its imports are done, starts when its standard input ends, prints one
 line of JSON, and stays, so that its memory can be counted, until it is killed.
@@ -13,13 +13,13 @@ import time
 
 def wait():
     """Wait until all processes are ready."""
-    gc.collect()  # What imports left behind is not the peers' to clear up.
+    gc.collect()  # The peers' times must not include freeing what imports left behind.
     print("ready", flush=True)
     sys.stdin.read()
 
 
 def finish(**found):
-    """Print what was found, then keep all memory until killed."""
+    """Print the results, then keep all memory until killed."""
     print(json.dumps({"ended": time.monotonic(), **found}), flush=True)
     signal.pause()
 

@@ -1,4 +1,4 @@
-// Says what a service manager passed to it: a line for each descriptor, or the error.
+// Prints what a service manager passed to this process: a line for each descriptor, or an error.
 
 import Glibc
 import SystemPackage

@@ -1,4 +1,4 @@
-/// The digest of bytes that expected values are given as, in hexadecimal.
+/// The digest of bytes in hexadecimal, as files of expected values have it.
 ///
 /// See FIPS 180-4.
 public func sha256(_ bytes: [UInt8]) -> String {

@@ -1,11 +1,11 @@
 internal import Foundation
 
-/// A datagram socket at a path, or at an abstract name that begins with "@", as a service manager
-/// has one.
+/// A datagram socket at a path, or at an abstract name that begins with "@", like a service
+/// manager's.
 public final class DatagramReceiver {
   private let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
 
-  /// Listens.
+  /// Listens at a path or an abstract name.
   public init(_ name: String) {
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
@@ -22,7 +22,7 @@ public final class DatagramReceiver {
     close(descriptor)
   }
 
-  /// The next datagram, without waiting.
+  /// Takes the next datagram without waiting; nil if none has come.
   public func next() -> String? {
     var bytes = [UInt8](repeating: 0, count: 256)
     let count = recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT))

@@ -3,13 +3,13 @@ public import Testing
 
 /// Records an issue if a test leaves more descriptors open than it found.
 ///
-/// A process has one table of descriptors and runs its suites side by side, so tests with this trait
-/// take turns, whatever suite they belong to: everything that opens anything must carry it.
+/// A process has one table of descriptors and runs its suites in parallel. So tests with this trait
+/// take turns, across suites, and every test that opens a descriptor must have the trait.
 public struct DescriptorsBalanced: TestTrait, SuiteTrait, TestScoping {
-  /// A suite passes the trait on, so that the issue names the test.
+  /// A suite passes the trait on to its tests, so that the issue names the test.
   public var isRecursive: Bool { true }
 
-  /// Counts before and after the test, which runs while no other test with the trait does.
+  /// Counts before and after the test. No other test with the trait runs meanwhile.
   public func provideScope(
     for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
   ) async throws {
@@ -26,7 +26,7 @@ public struct DescriptorsBalanced: TestTrait, SuiteTrait, TestScoping {
     if let leaked { Issue.record("descriptors are still open: \(leaked)") }
   }
 
-  /// Waits for threads to end; nil if there are no more descriptors than before.
+  /// Waits for threads to end; returns nil if no descriptors were added.
   private static func leaked(since before: [String: String]) -> [String: String]? {
     var after = openDescriptors()
     for _ in 0..<500 where after.count > before.count {
@@ -37,7 +37,7 @@ public struct DescriptorsBalanced: TestTrait, SuiteTrait, TestScoping {
     return after.filter { before[$0.key] != $0.value }
   }
 
-  /// What each open descriptor of this process is; the one that lists them has closed by then.
+  /// What each descriptor of this process refers to, without the one that lists them.
   private static func openDescriptors() -> [String: String] {
     let folder = "/proc/self/fd/"
     var open: [String: String] = [:]
@@ -53,7 +53,7 @@ extension Trait where Self == DescriptorsBalanced {
   public static var descriptorsBalanced: Self { DescriptorsBalanced() }
 }
 
-/// Passed from one test to the next in the order they asked.
+/// A turn that tests get in the order in which they ask for it.
 private actor Turn {
   static let shared = Turn()
 

@@ -4,14 +4,14 @@ internal import WarmstartServer
 internal import WarmstartTestSupport
 internal import WarmstartWire
 
-/// Something that listens where a client expects the daemon, and treats each connection as told.
+/// A listener in the daemon's place, which handles each connection as a test says.
 package final class Impostor: Sendable {
   private let directory: TemporaryDirectory
   private let ended = Monitor((count: 0, failures: [String]()))
   /// Where it listens.
   package let socketPath: String
 
-  /// Listens, and gives as many connections as told to the body, one after the other.
+  /// Listens, and passes a number of connections to the body, one after the other.
   package init(
     connections count: Int = 1, _ body: @escaping @Sendable (Socket) throws -> Void
   ) throws {
@@ -49,7 +49,7 @@ package final class Impostor: Sendable {
     }
   }
 
-  /// Waits until as many connections have ended; returns what failed.
+  /// Waits until a number of connections have ended; returns the errors.
   package func failures(afterConnections count: Int = 1) -> [String] {
     ended.wait(until: .after(milliseconds: 20_000)) { ended in
       ended.count >= count ? ended.failures : nil

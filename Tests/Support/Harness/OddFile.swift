@@ -4,7 +4,7 @@ internal import Glibc
 package import WarmstartKernel
 internal import WarmstartTestSupport
 
-/// Something that a client may pass where a checkpoint's file belongs.
+/// A file that a client may pass in place of a checkpoint's file.
 package enum OddFile: String, Sendable, CaseIterable {
   case directory
   case fifo
@@ -19,10 +19,10 @@ package enum OddFile: String, Sendable, CaseIterable {
   /// A regular file like any other once it is open for reading only.
   case readOnlyMemory
 
-  /// Whether a checkpoint's file may be like that.
+  /// Whether the daemon accepts it as a checkpoint's file.
   package var isAcceptable: Bool { self == .readOnlyMemory }
 
-  /// Makes one; files on disk have no name any more.
+  /// Opens one. A file on disk is removed at once.
   package func make() throws -> File {
     switch self {
     case .directory: try adopt(open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC))

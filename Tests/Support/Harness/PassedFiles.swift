@@ -3,7 +3,7 @@ package import WarmstartKernel
 package import WarmstartMessages
 internal import WarmstartTestSupport
 
-/// The open files of a V2 checkpoint, and the reference to them on one frame.
+/// The open files of a V2 checkpoint, and the message that refers to them.
 package struct PassedFiles {
   package let files: [File]
   package let reference: CheckpointReference
@@ -25,7 +25,7 @@ package struct PassedFiles {
     reference = .files(references, label: label)
   }
 
-  /// Opens a checkpoint of the golden ones.
+  /// Opens a golden checkpoint.
   package static func golden(
     _ relative: String = "v2_plain_resource/model.ckpt-1000", shardCount: Int = 1
   ) throws -> PassedFiles {

@@ -4,9 +4,9 @@ package import WarmstartMessages
 package import WarmstartProtobuf
 package import WarmstartWire
 
-/// The client's end of a session, which says in bytes what it likes.
+/// The client's end of a session, which can send any bytes.
 package final class Peer {
-  /// What a peer saw instead of an answer.
+  /// What a peer received instead of an answer.
   package enum Failure: Error {
     case nothingCame
     case endedInFrame
@@ -20,7 +20,7 @@ package final class Peer {
     package let status: CallStatus?
 
     package var id: UInt64 { reply.id }
-    /// The reason of the failure; nil for a response.
+    /// The failure's reason; nil for a response.
     package var reason: String? { status?.reason.rawValue }
     /// The response message.
     package var response: ArraySlice<UInt8> { message[reply.response] }
@@ -36,7 +36,7 @@ package final class Peer {
 
   // MARK: Sending
 
-  /// Sends bytes as they are, the files with the first.
+  /// Sends bytes unchanged, with files on the first of them.
   package func send(_ bytes: [UInt8], _ files: [File] = []) throws {
     var sent = 0
     while sent < bytes.count {
@@ -46,7 +46,7 @@ package final class Peer {
     }
   }
 
-  /// Sends a call of a request that `begin` puts into the frame; returns its id.
+  /// Sends a call whose request `begin` writes into the frame; returns the call's id.
   @discardableResult
   package func call(
     _ method: Method, files: [File] = [], features: [String] = [], timeout: Int? = nil,
@@ -70,14 +70,14 @@ package final class Peer {
     return try answer()
   }
 
-  /// Says that no more bytes will come.
+  /// Ends what this peer sends.
   package func finishWriting() {
     halfClose(socket)
   }
 
   // MARK: Receiving
 
-  /// Waits for a frame; nil if the daemon closed instead.
+  /// Waits for a frame; returns nil if the daemon closes instead.
   package func next(within milliseconds: Int = 120_000) throws -> Answer? {
     var files: [File] = []
     guard let frame = try frame(&files, within: milliseconds) else { return nil }
@@ -91,7 +91,7 @@ package final class Peer {
     return Answer(reply: reply, message: message, files: files, status: status)
   }
 
-  /// Waits for a frame and returns its bytes; nil if the other end closed instead.
+  /// Waits for a frame and returns its bytes; nil if the other end closes instead.
   package func frame(_ files: inout [File], within milliseconds: Int = 120_000) throws -> [UInt8]? {
     let deadline = Deadline.after(milliseconds: milliseconds)
     guard let prefix = try receive(Connection.prefixByteCount, &files, deadline) else {
@@ -102,7 +102,7 @@ package final class Peer {
     return prefix + message
   }
 
-  /// Waits for a frame, which must come.
+  /// Waits for a frame; throws if the daemon closes instead.
   package func answer(within milliseconds: Int = 120_000) throws -> Answer {
     guard let answer = try next(within: milliseconds) else { throw Failure.nothingCame }
     return answer
@@ -116,7 +116,7 @@ package final class Peer {
     return try unpack(response.rawSpan, scratch)
   }
 
-  /// Receives bytes as they come; nil at the end before the first.
+  /// Receives a number of bytes; nil if the daemon closes before the first.
   package func receive(
     _ count: Int, _ files: inout [File], _ deadline: Deadline
   ) throws -> [UInt8]? {
@@ -142,7 +142,7 @@ package final class Peer {
     do {
       return try socket.receive(into: &bytes, range: range, descriptors: &files, waiting: true)
     } catch {
-      // How Linux says that the daemon closed without reading all that was sent.
+      // The daemon closed before it had read everything that was sent.
       guard error == Errno.connectionReset else { throw error }
       return 0
     }

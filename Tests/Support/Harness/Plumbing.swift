@@ -1,12 +1,12 @@
 internal import Foundation
 package import WarmstartKernel
 
-/// Ends writing on a socket, which the peer sees as its end.
+/// Ends writing on a socket; the peer reads the end of the stream.
 package func halfClose(_ socket: Socket) {
   shutdown(socket.descriptor.borrowedNumber(), Int32(SHUT_WR))
 }
 
-/// Makes the kernel take no more than about that many bytes that the peer has not read.
+/// Limits the bytes that the kernel takes before the peer reads them, approximately.
 package func setSendBuffer(_ socket: Socket, byteCount: Int32) {
   var value = byteCount
   setsockopt(
@@ -14,12 +14,12 @@ package func setSendBuffer(_ socket: Socket, byteCount: Int32) {
     socklen_t(MemoryLayout<Int32>.size))
 }
 
-/// Whether another program that this process becomes would not have the file.
+/// Whether the descriptor closes when this process executes another program.
 package func closesOnExec(_ file: File) -> Bool {
   fcntl(file.descriptor.borrowedNumber(), F_GETFD) & FD_CLOEXEC != 0
 }
 
-/// The highest number of descriptors that this process may have from now on.
+/// Sets the most descriptors that this process may have.
 package func limitDescriptors(to count: UInt) {
   var limit = rlimit()
   getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
@@ -27,7 +27,7 @@ package func limitDescriptors(to count: UInt) {
   setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
 }
 
-/// The number of descriptors that this process has.
+/// The number of this process's descriptors.
 package func descriptorCount() -> Int {
   ((try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []).count - 1
 }

@@ -1,14 +1,14 @@
-/// A message in protobuf's encoding made field by field, right or wrong, and the frame around it.
+/// A protobuf message that a test builds field by field, right or wrong, and the frame around it.
 public struct RawMessage: Sendable {
   /// The message so far.
   public var bytes: [UInt8]
 
-  /// Begins with bytes, which need not be fields.
+  /// Starts with bytes, which need not be fields.
   public init(_ bytes: [UInt8] = []) {
     self.bytes = bytes
   }
 
-  /// The bytes of a number, seven bits in each, low bits first.
+  /// The bytes of a varint.
   public static func varint(_ value: UInt64) -> [UInt8] {
     var bytes: [UInt8] = []
     var rest = value
@@ -24,7 +24,7 @@ public struct RawMessage: Sendable {
     RawMessage(bytes + RawMessage.varint(field << 3) + RawMessage.varint(value))
   }
 
-  /// The message with bytes added: a string, or a message's.
+  /// The message with bytes added, for example those of a string or of another message.
   public func adding(_ field: UInt64, _ contents: [UInt8]) -> RawMessage {
     RawMessage(
       bytes + RawMessage.varint(field << 3 | 2) + RawMessage.varint(UInt64(contents.count))
@@ -55,7 +55,7 @@ public struct RawMessage: Sendable {
     RawMessage().adding(1, names.joined()).adding(2, fixed32(names.map(\.utf8.count))).bytes
   }
 
-  /// The frame of the message; flags and length as a frame should have them, unless given.
+  /// The message's frame, with right flags and length unless a test passes others.
   public func frame(flags: UInt8 = 0, byteCount: Int? = nil) -> [UInt8] {
     let count = UInt32(byteCount ?? bytes.count)
     return [flags] + (0..<4).map { UInt8(truncatingIfNeeded: count >> (24 - 8 * UInt32($0))) }

@@ -13,7 +13,7 @@ package final class ServedDaemon: Sendable {
   package let daemon: Daemon
   private let state: Monitor<State>
 
-  /// Makes a daemon that forgets a checkpoint as soon as nobody holds it.
+  /// Makes a daemon that drops a checkpoint as soon as no client has it open.
   package init(
     _ limits: Limits = Limits(), budget: Int = 1 << 30, lingerMilliseconds: Int = 0
   ) throws {
@@ -26,12 +26,12 @@ package final class ServedDaemon: Sendable {
       Store(budget: budget, lingerMilliseconds: lingerMilliseconds), limits, supervisor)
   }
 
-  /// What an operator was told.
+  /// The lines of the daemon's log.
   package var warnings: [String] { state.withLock { $0.warnings } }
 
-  /// Connects; whether the daemon admits the connection shows when the peer speaks.
+  /// Connects. The daemon's first answer shows whether it admits the connection.
   ///
-  /// The client is of this process's user, or of the one that is given.
+  /// The client runs as this process's user, or as another that the test passes.
   package func connect(
     _ endpoint: Endpoint = .clients, as uid: UInt32? = nil
   ) throws -> Peer {
@@ -41,7 +41,7 @@ package final class ServedDaemon: Sendable {
       state.withLock { $0.sessionCount += 1 }
       let waiting = Monitor<Client?>(client)
       try Thread.detach { [daemon, state] in
-        // The client ends with the session, before anybody is told.
+        // The client ends with the session, before its end is reported.
         while let client = waiting.withLock({ $0.take() }) {
           daemon.serve(client, Connection.Memory())
         }
@@ -51,7 +51,7 @@ package final class ServedDaemon: Sendable {
     return Peer(near)
   }
 
-  /// Waits until no more than that many sessions go on; false if that takes too long.
+  /// Waits until at most a number of sessions are left; false if that takes too long.
   package func settles(
     atMost sessionCount: Int = 0, within milliseconds: Int = 20_000
   ) -> Bool {

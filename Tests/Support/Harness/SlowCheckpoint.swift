@@ -1,11 +1,11 @@
 internal import WarmstartTestSupport
 
-/// A checkpoint of one tensor, `slow`, whose bytes are a hole that takes minutes to read and check.
+/// A checkpoint with one tensor, `slow`, a hole that takes minutes to read and check.
 package final class SlowCheckpoint: Sendable {
   private static let byteCount = 1 << 40
 
   private let directory: TemporaryDirectory
-  /// The path that users call it.
+  /// The path by which users name the checkpoint.
   package let prefix: String
 
   /// Writes the checkpoint, which takes no room on disk.

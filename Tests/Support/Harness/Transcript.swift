@@ -6,26 +6,26 @@ internal import WarmstartTestSupport
 
 /// A conversation between a client and the daemon, frame by frame in hexadecimal.
 ///
-/// A line that begins with `C>` or `D>` begins a frame of the client or the daemon; further lines go
-/// on with it. `#` begins a comment. Bytes in brackets, `[6c 6f 67]`, vary: sent as written, but any
-/// number of others may be received in their place. `fds=1(v2_tiles/t.index)` after the arrow names
-/// the descriptors on the frame: a file of the golden checkpoints, or `arena:40`, a sealed arena of
-/// as many bytes. `raw` after the arrow begins bytes that are no frame. `C> end` and `D> end` close
-/// the sender's end.
+/// `C>` or `D>` at the start of a line starts a frame from the client or the daemon, and the lines
+/// below continue it. `#` starts a comment. Bytes in brackets, `[6c 6f 67]`, vary: they are sent as
+/// written, but any number of other bytes may be received in their place. After the arrow,
+/// `fds=1(v2_tiles/t.index)` names the descriptors on the frame: a golden checkpoint's file, or
+/// `arena:40` for a sealed arena of 40 bytes. `raw` after the arrow starts bytes without a frame.
+/// `C> end` and `D> end` close the sender's end.
 package struct Transcript: Sendable {
-  /// Who sends a frame.
+  /// The side that sends a frame.
   package enum Side: Sendable {
     case client
     case daemon
   }
 
-  /// A run of bytes that are as written, or of others.
+  /// A run of bytes that are as written, or that vary.
   struct Run: Sendable {
     var bytes: [UInt8]
     let varies: Bool
   }
 
-  /// One frame, or the end of what a side sends.
+  /// One frame, or the end of one side's bytes.
   struct Step: Sendable {
     let side: Side
     let line: Int
@@ -122,7 +122,7 @@ package struct Transcript: Sendable {
     return names
   }
 
-  /// Opens what stands for a descriptor.
+  /// Opens the file or arena that a name stands for.
   static func open(_ name: String) throws -> File {
     guard name.hasPrefix("arena:") else {
       return try File(opening: FilePath(Golden.path(name)))
@@ -131,7 +131,7 @@ package struct Transcript: Sendable {
     return File(try arena.seal().open())
   }
 
-  /// Whether a descriptor that was received is what a name stands for.
+  /// Whether a received descriptor is the file or arena that a name stands for.
   static func matches(_ file: File, _ name: String) throws -> Bool {
     let status = try file.status()
     if name.hasPrefix("arena:") {
@@ -151,10 +151,10 @@ extension Transcript.Step {
     }
   }
 
-  /// Whether bytes are what the step says, but for those that vary.
+  /// Whether bytes match the step, in which some may vary.
   ///
-  /// What follows varying bytes is sought from the left, which finds a way if there is one; only the
-  /// last run must be at the end.
+  /// After bytes that vary, the first occurrence of the next run is taken, which finds a match if
+  /// there is one. The last run must be at the end.
   func matches(_ bytes: [UInt8]) -> Bool {
     var position = 0
     var maySkip = false
@@ -180,14 +180,14 @@ extension Transcript.Step {
 // MARK: - Replaying
 
 extension Transcript {
-  /// Sends all frames of the client, whatever is answered.
+  /// Sends all of the client's frames, without looking at the answers.
   package func sendAll(on peer: Peer) throws {
     for step in steps where step.side == .client {
       try peer.send(step.bytes, step.descriptors.map(Transcript.open))
     }
   }
 
-  /// Plays one side to the other end of the socket, whose frames must be as written.
+  /// Plays one side; the other end's frames must be as written.
   ///
   /// `willPlay` is called before each step, with its position.
   package func play(
@@ -224,7 +224,7 @@ extension Transcript {
     }
   }
 
-  /// Sends a frame; who has nothing more to say may have gone without waiting for it.
+  /// Sends a frame. A peer without further steps may already have closed.
   private func send(_ step: Step, to peer: Peer, isAwaited: Bool) throws {
     do {
       try peer.send(step.bytes, step.descriptors.map(Transcript.open))

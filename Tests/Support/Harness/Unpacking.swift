@@ -1,7 +1,7 @@
 package import WarmstartMessages
 package import WarmstartProtobuf
 
-/// Unpacks a response of `Resolve` that is the first to its call.
+/// Unpacks the first response to a `Resolve` call.
 package func unpackResolveReply(
   _ bytes: RawSpan, _ scratch: Scratch
 ) throws(MessageError) -> ResolveReply {

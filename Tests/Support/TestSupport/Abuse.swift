@@ -1,22 +1,22 @@
 internal import SystemPackage
 internal import WarmstartKernel
 
-/// What a hostile client does to a daemon that listens at a path, and what it is told.
+/// What a hostile client does to a daemon, and the answers that it gets.
 ///
-/// Each abuse is a *round*, which ends when the daemon has dropped every connection of it or the
-/// client has closed them itself.
+/// An abuse is committed in *rounds*. A round ends when every connection is closed, by the daemon
+/// or by the client.
 public enum Abuse: String, CaseIterable, Sendable {
-  /// Requests of 16 MiB that would unpack to sixty times that.
+  /// Requests of 16 MiB that would unpack to 960 MiB.
   case explodingFrames
-  /// Frames of 2 MiB that are announced and never come.
+  /// Frames that announce 2 MiB and end there.
   case announcedFrames
-  /// A byte of a frame every second.
+  /// Frames sent at one byte a second.
   case byteASecond
-  /// Descriptors with the first byte of a frame that never comes.
+  /// Descriptors on the first byte of a frame that does not go on.
   case descriptorsWithoutFrame
   /// Clients that close after every byte of a conversation.
   case closingAnywhere
-  /// Clients that close after every byte of a conversation, of which they read all answers so far.
+  /// Clients that close after every byte of a conversation, and have read all answers so far.
   case readingAndClosingAnywhere
 
   /// How many connections a round has at the same time.
@@ -52,7 +52,7 @@ public enum Abuse: String, CaseIterable, Sendable {
     case .byteASecond:
       let connections = try connect(to: path)
       for byte in Abuse.frame(1, "Hello")[...].dropLast() {
-        // Most are gone at some time, and cannot be sent to.
+        // The daemon closes connections in the meantime, and sending to those fails.
         let open = connections.filter { !$0.hasHungUp }
         if open.isEmpty { break }
         for connection in open { try? connection.send([byte]) }
@@ -81,7 +81,7 @@ public enum Abuse: String, CaseIterable, Sendable {
     return [0] + Proto.fixed(call.count, width: 4).reversed() + call
   }
 
-  /// Nearly eight million empty variables, of which each takes two bytes.
+  /// Nearly eight million empty variables of two bytes each.
   private static let explodingFrame = frame(
     1, "Resolve",
     {
@@ -124,7 +124,7 @@ public enum Abuse: String, CaseIterable, Sendable {
 
 /// The abuser's end of a connection.
 private final class Connection {
-  /// What no daemon should do.
+  /// A fault of the daemon.
   struct Failure: Error {
     let description: String
   }
@@ -181,7 +181,7 @@ private final class Connection {
     do {
       return try socket.receive(into: &bytes, range: range, descriptors: &files, waiting: true)
     } catch {
-      // How Linux says that the daemon closed without reading all that was sent.
+      // The daemon closed before it had read everything that was sent.
       guard error == Errno.connectionReset else { throw error }
       return 0
     }

@@ -1,18 +1,18 @@
 internal import Foundation
 
-/// Makes the sorted string table that an index file is; parts of it can be made wrong.
+/// Writes the sorted string table of an index file. Tests can make parts of it wrong.
 public struct BundleTable: Sendable {
-  /// Every so many entries the key is stored whole.
+  /// The number of entries from one key that is stored whole to the next.
   public var restartInterval = 16
-  /// A block is closed when it has so many bytes.
+  /// The number of bytes at which a block ends.
   public var blockByteCount = 262_144
-  /// The data block of which a byte is changed after its checksum was taken.
+  /// The data block in which one byte is changed after its checksum was computed.
   public var damagedBlock: Int?
 
-  /// Makes the usual table.
+  /// Starts a table that is right.
   public init() {}
 
-  /// The bytes of a table of entries, in their order.
+  /// The bytes of a table with entries in the given order.
   public func bytes(of entries: [(key: [UInt8], value: [UInt8])]) -> [UInt8] {
     var file: [UInt8] = []
     var handles: [(key: [UInt8], value: [UInt8])] = []
@@ -34,7 +34,7 @@ public struct BundleTable: Sendable {
     return file
   }
 
-  /// Appends a block, which is not compressed, and returns its handle.
+  /// Appends an uncompressed block, and returns its handle.
   private func append(_ contents: [UInt8], to file: inout [UInt8]) -> [UInt8] {
     let handle = Proto.varint(file.count) + Proto.varint(contents.count)
     let checksum = CRC32C.mask(CRC32C.extend(CRC32C.of(contents), [0]))
@@ -75,7 +75,7 @@ public struct BundleTable: Sendable {
   }
 }
 
-/// CRC-32C, a byte at a time by table; the tests' own.
+/// The tests' own CRC-32C, one byte at a time.
 public enum CRC32C {
   private static let table: [UInt32] = (0..<256).map { byte in
     (0..<8).reduce(UInt32(byte)) { value, _ in value >> 1 ^ (value & 1 == 0 ? 0 : 0x82f6_3b78) }
@@ -95,10 +95,10 @@ public enum CRC32C {
     return ~state
   }
 
-  /// The checksum of as many zeros, without looking at any.
+  /// The checksum of a number of zeros, in logarithmic time.
   ///
-  /// A zero byte multiplies the state by x^8 in the field of polynomials, so that many of them
-  /// multiply it by a power, which squaring finds.
+  /// A zero byte multiplies the state by x^8 in the field of polynomials, so n of them multiply it
+  /// by x^8n, which repeated squaring computes.
   public static func ofZeros(_ byteCount: Int) -> UInt32 {
     var state = UInt32.max
     var power: UInt32 = 0x0080_0000
@@ -128,7 +128,7 @@ public enum CRC32C {
   }
 }
 
-/// Files of tests: sparse ones, and ones that are changed where they lie.
+/// Files for tests: sparse ones, and changes in place.
 public enum BundleFile {
   /// Writes runs of bytes, with holes between them, up to a length or the last run's end.
   public static func write(
@@ -162,7 +162,7 @@ public enum BundleFile {
     try file.write(contentsOf: Data([~byte]))
   }
 
-  /// Cuts a file, or makes it longer by a hole.
+  /// Cuts a file, or extends it with a hole.
   public static func truncate(_ path: String, to byteCount: Int) throws {
     let file = try FileHandle(forUpdating: URL(filePath: path))
     defer { try? file.close() }

@@ -1,9 +1,9 @@
 internal import Foundation
 
-/// Writes V2 checkpoints as TensorFlow does, from its format alone; every part can be made wrong.
+/// Writes V2 checkpoints as TensorFlow does. Tests can make every part wrong.
 ///
-/// Shares no code with what reads them. Bytes are given little-endian and in C order, whatever the
-/// checkpoint's order is to be. Numbers for dtypes are TensorFlow's.
+/// It shares no code with the reader. Callers pass bytes little-endian and in C order, also for a
+/// big-endian checkpoint. Dtypes have TensorFlow's numbers.
 ///
 /// ```swift
 /// var writer = BundleWriter()
@@ -72,39 +72,39 @@ public struct BundleWriter: Sendable {
     public var checksum: UInt32 = 0
     /// The slices that the tensor is stored in.
     public var slices: [[Extent]] = []
-    /// Written instead of all the above.
+    /// Bytes to write instead of all the above.
     public var raw: [UInt8]?
 
-    /// Makes an entry of nothing.
+    /// Makes an empty entry.
     public init() {}
   }
 
   /// The value of the empty key.
   public struct Header: Sendable, Hashable {
-    /// The number of data files; nil for as many as there are.
+    /// The number of data files that the header states; nil for the real number.
     public var shardCount: Int?
-    /// 1 for big; nil for what `isBigEndian` says.
+    /// 1 for big-endian; nil to follow `isBigEndian`.
     public var endianness: Int?
     /// The writer's version.
     public var producer = 1
-    /// The least reader's version.
+    /// The lowest version of a reader.
     public var minimumConsumer = 0
-    /// Readers' versions that must not read.
+    /// The versions of readers that must refuse the checkpoint.
     public var badConsumers: [Int] = []
   }
 
-  /// What `write` made.
+  /// The files that `write` made.
   public struct Bundle: Sendable {
-    /// The path that users call the checkpoint.
+    /// The path by which users name the checkpoint.
     public let prefix: String
     /// The index file.
     public let index: String
     /// The data files, by number.
     public let shards: [String]
-    /// What the index says.
+    /// The entries of the index.
     public let entries: [Key: Entry]
 
-    /// Describes files that are there.
+    /// Describes files that exist.
     public init(prefix: String, index: String, shards: [String], entries: [Key: Entry]) {
       (self.prefix, self.index, self.shards, self.entries) = (prefix, index, shards, entries)
     }
@@ -114,7 +114,7 @@ public struct BundleWriter: Sendable {
   public var header = Header()
   /// Whether numbers in the data files have their high byte first.
   public var isBigEndian = false
-  /// Every tensor's end is padded to a multiple; TensorFlow's default is 1.
+  /// The alignment to which every tensor's end is padded; TensorFlow's default is 1.
   public var alignment = 1
   /// How the index file is made.
   public var table = BundleTable()
@@ -123,7 +123,7 @@ public struct BundleWriter: Sendable {
   private var shards: [[(offset: Int, bytes: [UInt8])]] = []
   private var ends: [Int] = []
 
-  /// Starts with nothing.
+  /// Starts a checkpoint without tensors.
   public init() {}
 
   // MARK: Tensors
@@ -175,7 +175,7 @@ public struct BundleWriter: Sendable {
     entries.append((name, entry))
   }
 
-  /// Adds a tensor of zeros, stored whole in a hole that takes no room on disk.
+  /// Adds a tensor of zeros, stored whole in a hole of the data file.
   public mutating func addZeros(_ name: Key, dtype: Int, _ shape: [Int], in shard: Int = 0) {
     let byteCount = shape.reduce(DTypes.width[dtype] ?? 1, *)
     var entry = append([], to: shard)
@@ -185,13 +185,13 @@ public struct BundleWriter: Sendable {
     entries.append((name, entry))
   }
 
-  /// Leaves bytes of a data file out: the next tensor begins so much later, in a hole.
+  /// Leaves a hole in a data file, before the next tensor.
   public mutating func skip(_ byteCount: Int, in shard: Int = 0) {
     makeShard(shard)
     ends[shard] += byteCount
   }
 
-  // MARK: Wrong ones
+  // MARK: Faults
 
   /// Changes an entry that was added.
   public mutating func change(_ key: Key, _ change: (inout Entry) -> Void) {
@@ -200,14 +200,14 @@ public struct BundleWriter: Sendable {
     }
   }
 
-  /// Adds an entry that need not make sense.
+  /// Adds an entry, which may be malformed.
   public mutating func insert(_ key: Key, _ entry: Entry) {
     entries.append((key, entry))
   }
 
   // MARK: Files
 
-  /// Writes the files, over those that are there.
+  /// Writes the files, and replaces older ones.
   @discardableResult
   public func write(to directory: String, named name: String = "model") throws -> Bundle {
     let prefix = "\(directory)/\(name)"
@@ -305,11 +305,11 @@ public struct BundleWriter: Sendable {
   }
 }
 
-/// What the format says of dtypes.
+/// What the format says about dtypes.
 public enum DTypes {
   /// The number of strings.
   public static let string = 7
-  /// Bytes of one element by number; strings have none.
+  /// The bytes of an element, by the dtype's number; strings have no entry.
   public static let width: [Int: Int] = {
     var widths: [Int: Int] = [:]
     for (width, numbers) in [
@@ -320,7 +320,7 @@ public enum DTypes {
     }
     return widths
   }()
-  /// Bytes that change their order together: complex numbers have two parts.
+  /// The width at which bytes are swapped: half an element for complex numbers.
   public static let swappedWidth: [Int: Int] = {
     var widths = width
     (widths[8], widths[18]) = (4, 8)

@@ -1,6 +1,6 @@
 internal import Foundation
 
-/// A program, run to its end in an environment that is always the same.
+/// A program that was run to its end, in an environment that is always the same.
 public struct Command: Sendable {
   /// How it ended; -1 if a signal ended it.
   public let status: Int32
@@ -18,7 +18,7 @@ public struct Command: Sendable {
     process.arguments = arguments
     process.environment = ["PATH": "/usr/bin:/bin"]
     process.standardInput = FileHandle.nullDevice
-    // Files: whoever reads two pipes one after the other may wait for ever.
+    // Files and not pipes: reading one pipe to its end could wait forever while the other is full.
     let directory = try TemporaryDirectory()
     func file(_ name: String) throws -> FileHandle {
       let path = "\(directory.path)/\(name)"

@@ -1,16 +1,16 @@
 public import Foundation
 
-/// The checkpoints that real TensorFlow wrote, and what it reads from them: `Tests/Data/Golden`.
+/// The checkpoints that real TensorFlow wrote, and the values that it reads: `Tests/Data/Golden`.
 public struct Golden: Decodable, Sendable {
   /// One checkpoint.
   public struct Checkpoint: Decodable, Sendable {
-    /// Where it is, below the folder.
+    /// The path below the folder.
     public let path: String
     /// `v1` or `v2`.
     public let format: String
-    /// By name.
+    /// The tensors by name.
     public let tensors: [String: Tensor]
-    /// By the tensor they are read from.
+    /// The slices by the tensor that they are read from.
     public let slices: [String: [Read]]?
   }
 
@@ -20,7 +20,7 @@ public struct Golden: Decodable, Sendable {
     public let dtype: String
     /// The lengths of the axes.
     public let shape: [Int]
-    /// Of the bytes in C order, little-endian; nil for strings.
+    /// The digest of the bytes in C order, little-endian; nil for strings.
     public let sha256: String?
     /// The elements of a string tensor.
     public let base64: [String]?
@@ -28,19 +28,19 @@ public struct Golden: Decodable, Sendable {
 
   /// A slice as the RestoreV2 op reads it.
   public struct Read: Decodable, Sendable {
-    /// TensorFlow's `shape_and_slice`; empty for all.
+    /// TensorFlow's `shape_and_slice`; empty for the whole tensor.
     public let spec: String
     /// The lengths of the axes.
     public let shape: [Int]?
-    /// Of the bytes in C order, little-endian; nil for strings.
+    /// The digest of the bytes in C order, little-endian; nil for strings.
     public let sha256: String?
     /// The elements of a string tensor.
     public let base64: [String]?
-    /// The class that TensorFlow raises.
+    /// The class of the error that TensorFlow raises.
     public let error: String?
   }
 
-  /// By an id of the corpus.
+  /// The checkpoints by their id.
   public let checkpoints: [String: Checkpoint]
 
   /// The folder of a test's own checkout.
@@ -56,7 +56,7 @@ public struct Golden: Decodable, Sendable {
     folder.path(percentEncoded: false) + "/" + relative
   }
 
-  /// Reads what is expected.
+  /// Reads the expected values.
   public static func load(_ relative: String = "expected.json") throws -> Golden {
     try JSONDecoder().decode(Golden.self, from: Data(contentsOf: URL(filePath: path(relative))))
   }

@@ -1,6 +1,6 @@
-/// Checkpoints of the greatest sizes that are meant to work; each takes little room on disk.
+/// Checkpoints of the largest sizes that Warmstart is meant for. Each takes little room on disk.
 public enum LargeCheckpoints {
-  /// The name of one of many tensors, as long and as alike as those of a real model.
+  /// The name of one of many tensors, as long and as similar as names in a real model.
   public static func name(_ number: Int) -> String {
     let leaves = [
       "attention/key/bias", "attention/key/kernel", "attention/query/bias",
@@ -15,7 +15,7 @@ public enum LargeCheckpoints {
   /// The shape of each of many tensors.
   public static let shape = [2, 8]
 
-  /// Writes many tensors of float32 whose elements all are the tensor's number.
+  /// Writes many tensors of float32, whose elements all are the tensor's number.
   public static func many(
     _ count: Int, shards: Int = 1, to directory: String
   ) throws -> BundleWriter.Bundle {
@@ -61,11 +61,11 @@ public enum LargeCheckpoints {
 
   private static func table(_ number: Int) -> String { "model/table_\(number + 100)" }
 
-  /// The length of the tensor `huge`: more than 32 bits count, and odd.
+  /// The length of the tensor `huge`: odd, and too large for 32 bits.
   public static let hugeByteCount = 5 << 30 | 1
 
-  /// Writes one shard of so many bytes, nearly all a hole: `first`, `huge` at an odd offset, and `last`
-  /// at the far end.
+  /// Writes one shard that is nearly all a hole: `first`, `huge` at an odd offset, and `last` at
+  /// the far end.
   public static func sparse(
     byteCount: Int = 100 << 30, to directory: String
   ) throws -> BundleWriter.Bundle {

@@ -1,21 +1,21 @@
-/// Writes the object graph of a TF2 checkpoint from its format alone; nothing need make sense.
+/// Writes the object graph of a TF2 checkpoint. Tests can make every part wrong.
 public struct ObjectGraphWriter: Sendable {
-  /// The key that checkpoints have the graph under.
+  /// The graph's key in a checkpoint.
   public static let key = BundleWriter.Key("_CHECKPOINTABLE_OBJECT_GRAPH")
 
   /// One object.
   public struct Object: Sendable {
     private var fields: [UInt8] = []
 
-    /// Makes an object of nothing.
+    /// Makes an empty object.
     public init() {}
 
-    /// The object with another as its child.
+    /// The object with a child added.
     public consuming func child(_ name: String, _ object: Int) -> Object {
       adding(1, Proto.number(1, object) + Proto.message(2, Array(name.utf8)))
     }
 
-    /// The object with a value.
+    /// The object with a value added.
     public consuming func attribute(_ name: String, _ fullName: String, _ key: String) -> Object {
       adding(
         2,
@@ -23,19 +23,19 @@ public struct ObjectGraphWriter: Sendable {
           + Proto.message(3, Array(key.utf8)))
     }
 
-    /// The object with a variable's value, as TensorFlow stores it.
+    /// The object with a variable's value added, as TensorFlow stores it.
     public consuming func variable(_ fullName: String, at path: String) -> Object {
       attribute("VARIABLE_VALUE", fullName, "\(path)/.ATTRIBUTES/VARIABLE_VALUE")
     }
 
-    /// The object with a variable that it keeps for another.
+    /// The object with a slot variable added, which it keeps for another variable.
     public consuming func slot(_ name: String, of variable: Int, _ object: Int) -> Object {
       adding(
         3,
         Proto.number(1, variable) + Proto.message(2, Array(name.utf8)) + Proto.number(3, object))
     }
 
-    /// The object with a field of any bytes.
+    /// The object with a field of any bytes added.
     public consuming func adding(_ field: Int, _ contents: [UInt8]) -> Object {
       fields += Proto.message(field, contents)
       return self
@@ -52,7 +52,7 @@ public struct ObjectGraphWriter: Sendable {
     self.objects = objects
   }
 
-  /// The graph as the checkpoint's string has it.
+  /// The graph's bytes, which the checkpoint stores as a string.
   public var bytes: [UInt8] {
     var bytes: [UInt8] = []
     for object in objects { bytes += Proto.message(1, object.bytes) }
@@ -61,7 +61,7 @@ public struct ObjectGraphWriter: Sendable {
 }
 
 extension BundleWriter {
-  /// Adds an object graph, or what is in its place.
+  /// Adds an object graph, or other bytes in its place.
   public mutating func addGraph(_ bytes: [UInt8]) {
     add(ObjectGraphWriter.key, strings: [bytes], [])
   }

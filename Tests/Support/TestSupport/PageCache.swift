@@ -1,8 +1,8 @@
 internal import Foundation
 
-/// What the page cache has of a file.
+/// The pages of a file in the page cache.
 public enum PageCache {
-  /// The bytes of a file, in whole pages, that can be read without the disk.
+  /// The bytes of a file, in whole pages, that can be read without using the disk.
   public static func byteCount(of path: String) throws -> Int {
     let file = try FileHandle(forReadingFrom: URL(filePath: path))
     defer { try? file.close() }

@@ -1,7 +1,7 @@
 internal import Foundation
 package import WarmstartKernel
 
-/// Changes to files that leave as little trace as a user can.
+/// Changes to files that leave as few traces as a user can manage.
 public enum QuietChange {
   /// Changes a byte in place and sets the time of modification back.
   public static func flip(_ path: String, at offset: Int) throws {
@@ -12,7 +12,7 @@ public enum QuietChange {
     guard utimensat(AT_FDCWD, path, times, 0) == 0 else { throw CocoaError(.fileWriteUnknown) }
   }
 
-  /// Refers to an open file without a right to read it.
+  /// Refers to an open file without the right to read it.
   package static func reference(to file: File) throws -> File {
     let number = file.descriptor.borrowedNumber()
     // O_PATH.
@@ -27,7 +27,7 @@ public enum QuietChange {
   }
 }
 
-/// A file's first page, mapped and written to: further stores change none of the file's times.
+/// A file's first page, mapped and dirty, so that further stores change none of the file's times.
 public final class DirtyPage {
   private let bytes: UnsafeMutableRawPointer
 

@@ -2,7 +2,7 @@ public import Foundation
 
 /// A real `warmstartd` process on a socket of its own, in a directory of its own.
 ///
-/// Foundation's Process is not Sendable, but is only started, asked and stopped here.
+/// Foundation's Process is not Sendable, but only this class uses it.
 public final class RunningDaemon: @unchecked Sendable {
   /// Why a daemon could not be used.
   public struct Failure: Error, CustomStringConvertible {
@@ -38,11 +38,13 @@ public final class RunningDaemon: @unchecked Sendable {
       tool + [program.path(percentEncoded: false), "--socket", socketPath] + arguments
     if !isHeard { process.standardError = FileHandle.nullDevice }
     try process.run()
-    // The socket has a name a moment before anybody listens on it.
-    for _ in 0..<1000 where !isListening() {
+    // The socket has a name a moment before the daemon listens on it.
+    for _ in 0..<6000 {
+      if isListening() { return }
       guard process.isRunning else { throw Failure(description: "the daemon ended at once") }
       Thread.sleep(forTimeInterval: 0.01)
     }
+    throw Failure(description: "the daemon does not listen after a minute")
   }
 
   private func isListening() -> Bool {
@@ -61,7 +63,7 @@ public final class RunningDaemon: @unchecked Sendable {
   /// The process's id.
   public var processID: Int { Int(process.processIdentifier) }
 
-  /// Whether it has not ended, crashed or otherwise.
+  /// Whether the process has not ended.
   public var isRunning: Bool { process.isRunning }
 
   /// The descriptors that the daemon has open.
@@ -74,23 +76,26 @@ public final class RunningDaemon: @unchecked Sendable {
     try FileManager.default.contentsOfDirectory(atPath: "/proc/\(processID)/task").count
   }
 
-  /// The memory that the daemon occupies with what is in no file, in bytes.
+  /// The daemon's resident memory that belongs to no file, in bytes.
   public func memoryByteCount() throws -> Int {
     try ProcessMemory.byteCount("RssAnon", ofProcess: "\(processID)")
   }
 
-  /// Waits until a number is at most a bound, or long enough; returns what it is.
+  /// Waits until a number is at most a bound, or for 5 s; returns the number.
   public func settled(atMost bound: Int, _ number: () throws -> Int) rethrows -> Int {
-    for _ in 0..<500 where try number() > bound { Thread.sleep(forTimeInterval: 0.01) }
+    for _ in 0..<500 {
+      if try number() <= bound { break }
+      Thread.sleep(forTimeInterval: 0.01)
+    }
     return try number()
   }
 
-  /// Waits until the daemon has no more descriptors open than that; returns how many it has.
+  /// Waits until the daemon has at most a number of descriptors; returns how many it has.
   public func settledDescriptorCount(atMost count: Int) throws -> Int {
     try settled(atMost: count, descriptorCount)
   }
 
-  /// Tells the daemon to stop; returns its exit status.
+  /// Stops the daemon by SIGTERM; returns its exit status.
   public func stop() -> Int32 {
     process.terminate()
     process.waitUntilExit()
@@ -102,7 +107,7 @@ public final class RunningDaemon: @unchecked Sendable {
     try? FileManager.default.removeItem(at: directory)
   }
 
-  /// Where the build put the programs: beside the test bundle.
+  /// The folder of the built programs, which is the test bundle's.
   public static let products: URL = {
     let program = URL(filePath: CommandLine.arguments[0])
     let bundle = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
@@ -110,7 +115,7 @@ public final class RunningDaemon: @unchecked Sendable {
   }()
 }
 
-/// What the kernel counts of a process's memory.
+/// What the kernel counts about a process's memory.
 public enum ProcessMemory {
   /// A line of a process's status, in bytes.
   ///
@@ -121,15 +126,13 @@ public enum ProcessMemory {
     return (Int(words.filter(\.isNumber)) ?? 0) * 1024
   }
 
-  /// Makes `VmHWM` the most that is resident from now on.
+  /// Resets `VmHWM`, which is then the most resident memory from now on.
   ///
   /// See `proc(5)`, clear_refs.
   public static func forgetPeak() throws {
     try Data("5".utf8).write(to: URL(filePath: "/proc/self/clear_refs"))
   }
 
-  /// Whether this was built with a sanitizer, which takes memory of its own for each byte.
-  ///
-  /// Each of them reserves terabytes for that.
+  /// Whether this process was built with a sanitizer, each of which reserves terabytes.
   public static let isSanitized = (try? byteCount("VmSize")).map { $0 > 1 << 40 } ?? false
 }

@@ -1,9 +1,9 @@
 internal import Foundation
 
-/// Writes V1 checkpoints as TensorFlow does, from their format alone; every part can be made wrong.
+/// Writes V1 checkpoints as TensorFlow does. Tests can make every part wrong.
 ///
-/// Each table begins with a list of the tensors of which it has slices; each slice is a record of
-/// its own. Shares no code with what reads them.
+/// Each table begins with a list of the tensors whose slices it has; each slice is a record of its
+/// own. The writer shares no code with the reader.
 public struct SavedSlicesWriter: Sendable {
   /// One axis of a slice.
   public typealias Extent = BundleWriter.Extent
@@ -13,13 +13,13 @@ public struct SavedSlicesWriter: Sendable {
     /// The message.
     public let bytes: [UInt8]
 
-    /// Makes values of a message.
+    /// Makes values from a message.
     public init(raw bytes: [UInt8]) {
       self.bytes = bytes
     }
 
-    /// Makes values of numbers that are varints: `int_val` (7), `int64_val` (10), `bool_val` (11) or
-    /// `half_val` (13).
+    /// Makes values from numbers that are stored as varints: `int_val` (7), `int64_val` (10),
+    /// `bool_val` (11) or `half_val` (13).
     public static func varints(_ field: Int, _ numbers: [Int], isPacked: Bool = true) -> Values {
       guard isPacked else {
         return Values(raw: numbers.flatMap { [UInt8(field << 3)] + Proto.varint($0) })
@@ -27,7 +27,7 @@ public struct SavedSlicesWriter: Sendable {
       return Values(raw: Proto.message(field, numbers.flatMap { Proto.varint($0) }))
     }
 
-    /// Makes values of little-endian numbers of one width: `float_val` (5), `double_val` (6),
+    /// Makes values from little-endian numbers of one width: `float_val` (5), `double_val` (6),
     /// `scomplex_val` (9) or `dcomplex_val` (12).
     public static func fixed(
       _ field: Int, _ bytes: [UInt8], width: Int, isPacked: Bool = true
@@ -38,7 +38,7 @@ public struct SavedSlicesWriter: Sendable {
         raw: stride(from: 0, to: bytes.count, by: width).flatMap { [tag] + bytes[$0..<$0 + width] })
     }
 
-    /// Makes values of strings (8).
+    /// Makes values from strings (8).
     public static func strings(_ strings: [[UInt8]]) -> Values {
       Values(raw: strings.flatMap { Proto.message(8, $0) })
     }
@@ -51,9 +51,9 @@ public struct SavedSlicesWriter: Sendable {
     let slices: [[Extent]]
   }
 
-  /// What the lists say of versions; nothing if nil.
+  /// The versions that the lists state; nil to leave them out.
   public var versions: [UInt8]?
-  /// How the tables are made.
+  /// The writer of the tables.
   public var table = BundleTable()
   private var lists: [[Tensor]] = []
   private var records: [[BundleWriter.Key: [UInt8]]] = []
@@ -81,7 +81,7 @@ public struct SavedSlicesWriter: Sendable {
     }
   }
 
-  /// Lists a tensor with one slice, all of it.
+  /// Lists a tensor with one slice, the whole tensor.
   public mutating func add(
     _ name: BundleWriter.Key, dtype: Int, _ shape: [Int], _ values: Values
   ) {

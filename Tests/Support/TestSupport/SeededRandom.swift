@@ -1,4 +1,4 @@
-/// Numbers that look random and come again for the same seed: SplitMix64.
+/// Pseudorandom numbers that are the same for the same seed: SplitMix64.
 public struct SeededRandom: RandomNumberGenerator, Sendable {
   private var state: UInt64
 
@@ -16,7 +16,7 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
     return mixed ^ mixed >> 31
   }
 
-  /// As many bytes, out of the first few values if a bound is given, so that they repeat.
+  /// A number of bytes, each below a bound; a small bound makes them compressible.
   public mutating func bytes(_ count: Int, through bound: UInt8 = .max) -> [UInt8] {
     (0..<count).map { _ in UInt8.random(in: 0...bound, using: &self) }
   }

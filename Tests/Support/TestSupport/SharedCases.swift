@@ -2,20 +2,20 @@ internal import Foundation
 
 /// A case of `Tests/Data/Cases`, which the tests of every language read.
 ///
-/// Its fields are those of the file; a field that a case may lack is an optional.
+/// Its properties are the file's fields. A field that a case may leave out is an optional.
 public protocol SharedCase: Codable, Sendable, CustomStringConvertible {
-  /// A sentence about what must happen, unlike those of all other cases of the file.
+  /// A sentence that states what must happen, different from those of the file's other cases.
   var name: String { get }
 }
 
 extension SharedCase {
-  /// The name: a parametrised test is called by it.
+  /// The name, which is that of the parametrised test.
   public var description: String { name }
 }
 
 /// The files of `Tests/Data/Cases`.
 public enum SharedCases {
-  /// What is wrong with a file: the case, and what was expected.
+  /// What is wrong with a file: the case, and what the reader expected.
   public struct Refusal: Error, CustomStringConvertible {
     /// The message.
     public let description: String
@@ -23,7 +23,7 @@ public enum SharedCases {
 
   /// Reads a file's cases.
   ///
-  /// Throws if the file has no cases or two of one name, or a field that is unknown.
+  /// Throws for a file without cases, two cases of one name, or an unknown field.
   public static func load<Case: SharedCase>(_ file: String, as type: Case.Type) throws -> [Case] {
     let path = Golden.repository.appending(path: "Tests/Data/Cases/\(file).json")
     return try decode(Data(contentsOf: path))
@@ -45,7 +45,7 @@ public enum SharedCases {
       let fields = defaults.merging(raw) { _, own in own }
       let data = try JSONSerialization.data(withJSONObject: fields, options: .sortedKeys)
       let decoded = try JSONDecoder().decode(Case.self, from: data)
-      // A field that the type lacks is lost on the way back.
+      // Encoding the decoded case again loses an unknown field.
       let encoded = try JSONSerialization.jsonObject(with: JSONEncoder().encode(decoded))
       guard try data == JSONSerialization.data(withJSONObject: encoded, options: .sortedKeys) else {
         throw Refusal(description: "'\(decoded.name)' has an unknown field or a null")
@@ -58,15 +58,15 @@ public enum SharedCases {
   }
 }
 
-/// A text in `Tests/Data/Cases` that stands for bytes: `%` and two hex digits are a byte, all other
-/// characters are their UTF-8.
+/// A text in `Tests/Data/Cases` that stands for bytes: `%` and two hex digits are one byte, and
+/// every other character is its UTF-8.
 public struct EscapedText: Codable, Sendable, Hashable {
-  /// As the file has it.
+  /// The text as it stands in the file.
   public let source: String
-  /// What it stands for.
+  /// The bytes that the text stands for.
   public let bytes: [UInt8]
 
-  /// The bytes as text, which they must be.
+  /// The bytes as text; they must be UTF-8.
   public var text: String {
     get throws {
       guard let text = String(validating: bytes, as: UTF8.self) else {

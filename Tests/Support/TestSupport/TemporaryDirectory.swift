@@ -1,11 +1,11 @@
 internal import Foundation
 
-/// A directory of its own for one test, removed with the value.
+/// A new directory for one test, which is removed when the value ends.
 public final class TemporaryDirectory: Sendable {
   /// The path, without a slash at its end.
   public let path: String
 
-  /// Makes a directory of a new name.
+  /// Makes a directory with a new name.
   public init() throws {
     path = FileManager.default.temporaryDirectory
       .appending(path: "warmstart-\(UUID().uuidString.prefix(13))").path(percentEncoded: false)
@@ -16,7 +16,7 @@ public final class TemporaryDirectory: Sendable {
     try? FileManager.default.removeItem(atPath: path)
   }
 
-  /// What this process has open or mapped whose name has the text in it, such as the path.
+  /// The names of this process's open files that contain a text.
   public static func open(_ text: String) throws -> [String] {
     let numbers = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")
     let targets = numbers.compactMap {

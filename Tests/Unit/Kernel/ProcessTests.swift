@@ -133,7 +133,7 @@ import WarmstartTestSupport
     let before = try Process.residentByteCount()
     var arena = try Arena(named: "test", byteCount: 64 << 20)
     var bytes = arena.bytes
-    for offset in stride(from: 0, to: 64 << 20, by: Arena.pageByteCount) {
+    for offset in stride(from: 0, to: 64 << 20, by: Mapping.pageByteCount) {
       bytes.store(1, at: offset)
     }
     #expect(try Process.residentByteCount() > before + 32 << 20)

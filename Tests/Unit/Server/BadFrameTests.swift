@@ -5,9 +5,9 @@ import WarmstartKernel
 import WarmstartMessages
 import WarmstartTensorModel
 
-/// Frames that are no calls end the session, and say why; calls that cannot be answered do not.
+/// A malformed frame ends the session with the reason; a call that fails does not.
 ///
-/// Each bad frame alone is in `Tests/Data/Corpus`.
+/// `Tests/Data/Corpus` has each bad frame alone.
 @Suite(.serialized, .descriptorsBalanced) struct BadFrameTests {
   private let daemon: ServedDaemon
   private let peer: Peer
