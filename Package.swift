@@ -100,13 +100,13 @@ let package = Package(
 
     // Tests/check-imports compares these dependencies with the table of the design page.
     target("Kernel", ["CLinux"], [system]),
-    target("Table", ["CISAL", "CSnappy"]),
+    target("Table", ["CISAL", "CSnappy", "TensorModel"]),
     target("TensorModel", []),
     target("Protobuf", ["CProtobufC"]),
     target("Messages", ["CMessages", "CProtobufC", "Protobuf", "TensorModel"]),
     target("Systemd", ["CSystemd", "Kernel"], [system]),
     target("Locate", ["Kernel", "TensorModel"], [system]),
-    target("Checkpoint", ["Kernel", "Table", "TensorModel", "Messages", "Protobuf"], [system]),
+    target("Checkpoint", ["Kernel", "Table", "TensorModel", "Protobuf"], [system]),
     target("Wire", ["Kernel", "Protobuf"], [system]),
     target("Store", ["Checkpoint", "Kernel", "TensorModel"], [system]),
     target(
@@ -146,10 +146,10 @@ let package = Package(
     unitTests("Table", ["Table", "Kernel"]),
     unitTests("TensorModel", ["TensorModel"]),
     unitTests("Systemd", ["Harness", "Systemd", "Kernel"], ["warmstart-activated"]),
-    unitTests("Locate", ["Locate", "Messages", "Kernel", "TensorModel"]),
+    unitTests("Locate", ["Locate", "Kernel", "TensorModel"]),
     unitTests("Messages", ["Harness", "Wire", "Messages", "Protobuf", "Kernel", "TensorModel"]),
     unitTests("Wire", ["Harness", "Wire", "Messages", "Protobuf", "Kernel"]),
-    unitTests("Checkpoint", ["Checkpoint", "Table", "Kernel", "TensorModel"]),
+    unitTests("Checkpoint", ["Checkpoint", "Table", "Kernel", "TensorModel", "Protobuf"]),
     unitTests("Store", ["Store", "Checkpoint", "Kernel", "Table", "TensorModel"]),
     unitTests(
       "Server",

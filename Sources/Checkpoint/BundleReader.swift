@@ -1,34 +1,37 @@
-import SystemPackage
 import WarmstartKernel
-import WarmstartMessages
 import WarmstartProtobuf
 import WarmstartTable
 package import WarmstartTensorModel
 
 /// Parses the index of a V2 checkpoint ("tensor bundle") into a `Checkpoint`.
 ///
-/// The entry of the empty key is the header. A tensor that is stored in slices has an entry with
-/// their list and no bytes; each slice has an entry with bytes under a key in OrderedCode, which
-/// begins with a zero byte and therefore sorts before all usual names.
+/// The entry of the empty key is the header. A tensor that is stored in slices has an entry that
+/// lists them and has no bytes. Each slice has an entry with bytes. Its key is in OrderedCode,
+/// which begins with a zero byte, so slices sort before tensors, unless a tensor's name begins with
+/// a zero byte too.
 package struct BundleReader {
-  /// The longest index that is read: some 4 million tensors.
-  ///
-  /// Chosen, not tuned.
+  /// The longest index that is read, in bytes: some 4 million tensors; chosen, not tuned.
   package static let maximumIndexByteCount = 256 << 20
-  /// TensorFlow's limit of a shape's axes.
+  /// The most axes of a shape, as in TensorFlow.
   static let maximumRank = 254
 
-  /// The memory that an index of a size may take while it is read, if its blocks expand to so much.
+  /// The most memory that reading an index may take, in bytes.
   ///
-  /// A tensor takes some 30 bytes of an honest index, a slice 45, and names of any length a
-  /// sixteenth of their bytes: less than fifteen times that is held. A hostile index has entries of
-  /// six bytes.
+  /// In an honest index a tensor takes some 30 bytes, a slice 45, and a name a sixteenth of its
+  /// length or more, for which the reader holds less than fifteen times as much. Entries of a
+  /// hostile index have six bytes.
+  ///
+  /// - Parameters:
+  ///   - byteCount: The length of the file.
+  ///   - expanded: The length to which its compressed blocks expand.
   package static func memoryByteCount(ofIndex byteCount: Int, expanding expanded: Int = 0) -> Int {
     (min(byteCount, maximumIndexByteCount) + expanded) * 16 + (64 << 10)
   }
 
-  /// The keys of slices that an index of a size may list, in bytes: writers store every 16th key
-  /// whole, so that honest ones come to less than 17 times their bytes; doubled.
+  /// The most bytes that the keys of listed slices may have.
+  ///
+  /// Writers store every 16th key whole, so honest keys are less than 17 times as long as stored;
+  /// doubled.
   private static func keyByteCount(ofIndex byteCount: Int) -> Int {
     byteCount * 32 + (1 << 20)
   }
@@ -37,257 +40,188 @@ package struct BundleReader {
   private var catalog = Catalog()
   private var stored: [Checkpoint.StoredBytes] = []
   private var storedEnds: [Int] = []
-  /// Entries whose keys begin with a zero byte: slices, unless no tensor lists them.
+  /// Entries whose keys begin with a zero byte: slices, or tensors with odd names.
   private var codedEntries: [(key: [UInt8], entry: BundleEntry)] = []
   private var codedPositions: [[UInt8]: Int] = [:]
   private var listed: Set<Int> = []
   private let limit: Int
-  /// What is left of the limit.
+  /// What is left of `limit`.
   private var allowance: Int
-  /// What is left of the bytes that keys of listed slices may have.
+  /// What is left of the bytes that the keys of listed slices may have.
   private var keyAllowance: Int
   private var steps: CheckedSteps
 
-  /// What messages call the file, which takes a system call to learn.
-  private let file: () -> String
-
   private init(
-    _ file: @escaping () -> String, indexByteCount: Int, expanding expanded: Int,
-    checkIn: @escaping () throws(Problem) -> Void
+    indexByteCount: Int, expanding expanded: Int, checkIn: @escaping () throws(Problem) -> Void
   ) {
-    self.file = file
     steps = CheckedSteps(checkIn)
     limit = BundleReader.memoryByteCount(ofIndex: indexByteCount, expanding: expanded)
     allowance = limit
     keyAllowance = BundleReader.keyByteCount(ofIndex: indexByteCount + expanded)
   }
 
-  /// Reads and parses the index of the files; every problem names the index file.
+  /// Reads and parses an index.
   ///
-  /// `reserve` is told how much memory that takes in all, before it is taken; it may say no.
-  /// `checkIn` throws if nobody waits for the result any more; it is called every so many entries.
-  package static func read(
-    _ files: FileSet, reserving reserve: (Int) throws(Problem) -> Void = { _ in },
-    checkIn: @escaping () throws(Problem) -> Void = {}
-  ) throws(Problem) -> Checkpoint {
-    let index = files.index
-    guard index.status.size <= maximumIndexByteCount else {
-      throw Problem(
-        .unsupported,
-        "\(index) has \(index.status.size) bytes, expected at most \(maximumIndexByteCount)")
+  /// - Parameters:
+  ///   - reserve: Gets the memory that reading takes in all, before it is taken; throws to refuse
+  ///     it.
+  ///   - checkIn: Throws if no client waits for the result any more; called between steps.
+  static func read(
+    _ file: TableFile, reserving reserve: (Int) throws(Problem) -> Void,
+    checkIn: @escaping () throws(Problem) -> Void
+  ) throws(IndexError) -> Checkpoint {
+    guard file.byteCount <= maximumIndexByteCount else {
+      throw .tooLong(part: "an index", byteCount: file.byteCount, limit: maximumIndexByteCount)
     }
-    // Nothing is reserved for what is no index: a file of any size costs its owner nothing.
-    try expectFooter(of: index)
-    try reserve(memoryByteCount(ofIndex: index.status.size))
-    var bytes = [UInt8](repeating: 0, count: index.status.size)
-    do {
-      let count = try index.file.read(at: 0, into: &bytes, checkIn: checkIn)
-      guard count == bytes.count else {
-        throw Problem(.truncated, "\(index) ended after \(count) of \(bytes.count) bytes")
+    // Reserve nothing for a file that is not a table: a file of any size then costs its owner
+    // nothing.
+    _ = try file.indexRange()
+    do { try reserve(memoryByteCount(ofIndex: file.byteCount)) } catch { throw .stopped(error) }
+    let bytes = try file.read(0..<file.byteCount)
+    let expanded = TableReader.expandedByteCount(of: bytes.rawSpan)
+    if expanded > 0 {
+      do {
+        try reserve(memoryByteCount(ofIndex: bytes.count, expanding: expanded))
+      } catch {
+        throw .stopped(error)
       }
-    } catch let problem as Problem {
-      throw problem
-    } catch {
-      throw Problem(.system, "\(index) cannot be read: \(error)")
     }
-    let expanded = TableReader.expandedByteCount(of: bytes.rawSpan)
-    if expanded > 0 { try reserve(memoryByteCount(ofIndex: bytes.count, expanding: expanded)) }
-    // A file that is being written looks corrupt: that it changed is the better answer.
-    let parsed = parsing(bytes, expanding: expanded, of: { "\(index)" }, checkIn)
-    try files.expectUnchanged(index)
-    return try parsed.get()
+    return try parse(bytes, expanding: expanded, checkIn)
   }
 
-  /// Throws unless a file ends as a table does.
-  private static func expectFooter(of index: FileSet.Member) throws(Problem) {
-    let size = index.status.size
-    var end = [UInt8](repeating: 0, count: min(size, TableIndex.footerByteCount))
-    do {
-      let count = try index.file.read(at: size - end.count, into: &end, range: 0..<end.count)
-      // One that has become shorter meanwhile is told from others when it is read.
-      guard count == end.count else { return }
-    } catch {
-      throw Problem(.system, "\(index) cannot be read: \(error)")
-    }
-    do throws(TableError) {
-      _ = try TableIndex.range(footer: end.rawSpan, fileByteCount: size)
-    } catch {
-      throw Problem(error, in: "\(index)")
-    }
-  }
-
-  private static func parsing(
-    _ bytes: [UInt8], expanding expanded: Int, of file: @escaping () -> String,
-    _ checkIn: @escaping () throws(Problem) -> Void
-  ) -> Result<Checkpoint, Problem> {
-    do {
-      var reader = BundleReader(
-        file, indexByteCount: bytes.count, expanding: expanded, checkIn: checkIn)
-      try reader.readEntries(bytes)
-      return .success(try reader.finish())
-    } catch {
-      return .failure(error)
-    }
-  }
-
-  /// Parses an index that is in memory, as `read` does.
+  /// Parses an index that is in memory.
   package static func parse(_ bytes: [UInt8]) throws(Problem) -> Checkpoint {
-    let expanded = TableReader.expandedByteCount(of: bytes.rawSpan)
-    return try parsing(bytes, expanding: expanded, of: { "index file" }, {}).get()
+    do throws(IndexError) {
+      return try parse(bytes, expanding: TableReader.expandedByteCount(of: bytes.rawSpan), {})
+    } catch {
+      throw Problem(error, in: "index file")
+    }
+  }
+
+  private static func parse(
+    _ bytes: [UInt8], expanding expanded: Int, _ checkIn: @escaping () throws(Problem) -> Void
+  ) throws(IndexError) -> Checkpoint {
+    var reader = BundleReader(
+      indexByteCount: bytes.count, expanding: expanded, checkIn: checkIn)
+    try reader.readEntries(bytes)
+    return try reader.finish()
   }
 
   // MARK: Entries
 
-  private mutating func readEntries(_ bytes: [UInt8]) throws(Problem) {
-    let scratch = Scratch()
-    var lengths: [Int] = []
-    var table = try openTable(bytes.rawSpan, file)
-    while try advance(&table, file) {
+  private mutating func readEntries(_ bytes: [UInt8]) throws(IndexError) {
+    var entry = BundleEntry()
+    var table = try openTable(bytes.rawSpan)
+    while try advance(&table) {
       try steps.step()
-      if header != nil, try takePlain(table.key, table.value, &lengths) { continue }
-      let key = Array(table.key)
+      let key = Span<UInt8>(_bytes: table.key)
+      let value = Span<UInt8>(_bytes: table.value)
       if header == nil {
-        header = try header(key, table.value, scratch)
+        header = try header(key, value)
+      } else if !key.isEmpty, key[0] == 0 {
+        // A value of its own: it is kept, with its arrays.
+        var entry = BundleEntry()
+        try parse(value, of: key, into: &entry)
+        try takeCoded(Array(table.key), entry)
       } else {
-        try take(key, try entry(key, table.value, scratch))
+        try parse(value, of: key, into: &entry)
+        try spend(keyByteCount: key.count, entry, 96)
+        try append(key, entry)
       }
     }
-    guard header != nil else { throw isEmpty }
+    guard header != nil else { throw .noEntries }
   }
 
-  private func header(
-    _ key: [UInt8], _ value: RawSpan, _ scratch: Scratch
-  ) throws(Problem) -> BundleHeader {
-    guard key.isEmpty else {
-      throw Problem(.corrupt, "\(file()) has no header before \(Name(key[...]).inMessage)")
-    }
+  private func header(_ key: Span<UInt8>, _ value: Span<UInt8>) throws(IndexError) -> BundleHeader {
+    guard key.isEmpty else { throw .headerMissing(before: Name(copying: key)) }
     let header: BundleHeader
-    do {
-      header = try BundleHeader(unpacking: value, scratch)
-    } catch {
-      throw Problem(
-        .corrupt, "the header of \(file()) is not parseable, expected a BundleHeaderProto")
-    }
-    try header.version.expectReadable(file)
+    do { header = try BundleHeader(parsing: value) } catch { throw .headerMalformed }
+    if let fault = header.version.fault { throw .unsupportedVersion(fault) }
     return header
   }
 
-  private func entry(
-    _ key: [UInt8], _ value: RawSpan, _ scratch: Scratch
-  ) throws(Problem) -> BundleEntry {
+  private func parse(
+    _ value: Span<UInt8>, of key: Span<UInt8>, into entry: inout BundleEntry
+  ) throws(IndexError) {
     do {
-      return try BundleEntry(unpacking: value, scratch, limit: allowance)
+      try entry.parse(value, limit: allowance)
     } catch .tooLarge {
-      throw isTooLarge
+      throw .tooLarge(limit: limit)
     } catch {
-      throw Problem(
-        .corrupt,
-        "the entry of tensor \(Name(key[...]).inMessage) in \(file()) is not parseable, "
-          + "expected a BundleEntryProto", tensor: Name(key[...]))
+      throw .entryMalformed(Name(copying: key))
     }
   }
 
-  /// Takes the entry of a tensor that is stored whole; false if this one has to be looked at closely.
-  private mutating func takePlain(
-    _ key: RawSpan, _ value: RawSpan, _ lengths: inout [Int]
-  ) throws(Problem) -> Bool {
-    let name = Span<UInt8>(_bytes: key)
-    guard !name.isEmpty, name[0] != 0, let entry = PlainEntry(value, lengths: &lengths),
-      let dtype = DataType(rawValue: entry.dtype), dtype != .resource,
-      lengths.count <= BundleReader.maximumRank, Shape(lengths).elementCount != nil
-    else { return false }
-    try expectRoom()
-    try spend(name.count + lengths.count * 8 + 96)
-    stored.append(
-      Checkpoint.StoredBytes(
-        shard: max(Checkpoint.StoredBytes.missing + 1, entry.shard),
-        maskedChecksum: entry.maskedChecksum, offset: entry.offset, byteCount: entry.byteCount))
-    storedEnds.append(stored.count)
-    catalog.append(name, dtype, lengths.span)
-    return true
+  private mutating func takeCoded(_ key: [UInt8], _ entry: BundleEntry) throws(IndexError) {
+    try spend(keyByteCount: key.count, entry, 256)
+    codedPositions[key] = codedEntries.count
+    codedEntries.append((key, entry))
   }
 
-  private mutating func take(_ key: [UInt8], _ entry: BundleEntry) throws(Problem) {
-    try spend(key, entry)
-    if key.first == 0 {
-      codedPositions[key] = codedEntries.count
-      codedEntries.append((key, entry))
-    } else {
-      try append(key, entry)
-    }
-  }
-
-  /// Takes what is held of an entry from the allowance; throws if that is more than is left.
-  private mutating func spend(_ key: [UInt8], _ entry: BundleEntry) throws(Problem) {
-    // Arrays and dictionaries of entries, by the sizes of their elements.
-    let own = key.count + entry.shape.count * 8 + (key.first == 0 ? 256 : 96)
+  /// Subtracts the memory that an entry takes from the allowance; throws `tooLarge` if less is
+  /// left.
+  ///
+  /// `own` is the entry's share of the reader's arrays and dictionaries.
+  private mutating func spend(
+    keyByteCount: Int, _ entry: BundleEntry, _ own: Int
+  ) throws(IndexError) {
     let slices = entry.slices.reduce(0) { $0 + 128 + $1.count * 16 }
-    try spend(own + slices)
+    try spend(keyByteCount + entry.shape.count * 8 + own + slices)
   }
 
-  private mutating func spend(_ byteCount: Int) throws(Problem) {
-    guard byteCount <= allowance else { throw isTooLarge }
+  private mutating func spend(_ byteCount: Int) throws(IndexError) {
+    guard byteCount <= allowance else { throw .tooLarge(limit: limit) }
     allowance -= byteCount
   }
 
-  /// Takes the name in a slice's key, which has to be looked up whole.
-  private mutating func spendKey(_ byteCount: Int) throws(Problem) {
-    guard byteCount <= keyAllowance else {
-      throw Problem(.corrupt, "\(file()) lists more slices of long names than it has keys")
-    }
+  /// Subtracts the length of the name in a slice's key, which has to be built to look the slice up.
+  private mutating func spendKey(_ byteCount: Int) throws(IndexError) {
+    guard byteCount <= keyAllowance else { throw .tooManySliceKeys }
     keyAllowance -= byteCount
   }
 
-  private var isEmpty: Problem { Problem(.corrupt, "\(file()) has no entries, expected a header") }
-
-  private var isTooLarge: Problem {
-    Problem(.corrupt, "\(file()) expands to more than \(limit) bytes")
-  }
-
-  private func expectRoom() throws(Problem) {
+  private mutating func append(_ key: Span<UInt8>, _ entry: BundleEntry) throws(IndexError) {
     guard catalog.count < Catalog.maximumCount else {
-      throw Problem(
-        .unsupported, "\(file()) has more than \(Catalog.maximumCount) tensors")
+      throw .tooManyTensors(limit: Catalog.maximumCount)
     }
-  }
-
-  private mutating func append(_ key: [UInt8], _ entry: BundleEntry) throws(Problem) {
-    try expectRoom()
-    let name = Name(key[...])
     guard let dtype = DataType(rawValue: entry.dtype), dtype != .resource else {
-      throw .unknownDtype(entry.dtype, of: name, in: file())
+      throw .unknownDtype(entry.dtype, Name(copying: key))
     }
     let shape = Shape(entry.shape)
     guard shape.rank <= BundleReader.maximumRank, shape.elementCount != nil else {
-      throw .invalidShape(entry.shape, of: name, in: file())
+      throw .invalidShape(entry.shape, Name(copying: key))
     }
-    guard !entry.slices.isEmpty else {
+    if entry.slices.isEmpty {
       stored.append(entry.storedBytes)
       storedEnds.append(stored.count)
-      catalog.append(name, dtype, shape)
-      return
+      catalog.append(key, dtype, entry.shape.span)
+    } else {
+      try appendSliced(Name(copying: key), dtype, shape, entry)
     }
+  }
+
+  /// Adds a tensor that is stored in slices.
+  ///
+  /// The entries of its slices were read before.
+  private mutating func appendSliced(
+    _ name: Name, _ dtype: DataType, _ shape: Shape, _ entry: BundleEntry
+  ) throws(IndexError) {
     var slices: [TensorSlice] = []
     for extents in entry.slices {
       try steps.step()
       slices.append(try slice(extents, of: name, shape))
-      try spendKey(key.count)
+      try spendKey(name.bytes.count)
       let coded = SliceKey.encode(
-        name: key[...], extents: extents.map { ($0.start, $0.length) })
+        name: name.bytes, extents: extents.map { ($0.start, $0.length) })
       if let position = codedPositions[coded] {
         listed.insert(position)
         let slice = codedEntries[position].entry
         guard slice.dtype == entry.dtype else {
-          throw Problem(
-            .corrupt,
-            "tensor \(name.inMessage) has a slice of dtype number \(slice.dtype) in \(file()), "
-              + "expected \(entry.dtype)", tensor: name)
+          throw .sliceDtype(slice.dtype, expected: entry.dtype, name)
         }
-        guard slice.shape == slices[slices.count - 1].counts else {
-          throw Problem(
-            .corrupt,
-            "tensor \(name.inMessage) has a slice of shape \(Shape(slice.shape).inMessage) in "
-              + "\(file()), expected \(slices[slices.count - 1].shape.inMessage)", tensor: name)
+        let expected = slices[slices.count - 1].shape
+        guard slice.shape[...] == expected.lengths else {
+          throw .sliceShape(Shape(slice.shape), expected: expected, name)
         }
         stored.append(slice.storedBytes)
       } else {
@@ -302,12 +236,9 @@ package struct BundleReader {
 
   private func slice(
     _ extents: [StoredExtent], of name: Name, _ shape: Shape
-  ) throws(Problem) -> TensorSlice {
+  ) throws(IndexError) -> TensorSlice {
     guard extents.count == shape.rank else {
-      throw Problem(
-        .corrupt,
-        "tensor \(name.inMessage) has a slice of \(extents.count) axes in \(file()), "
-          + "expected \(shape.rank)", tensor: name)
+      throw .sliceRank(extents.count, expected: shape.rank, name)
     }
     return TensorSlice(
       starts: extents.map(\.start),
@@ -316,22 +247,23 @@ package struct BundleReader {
 
   // MARK: Result
 
-  private mutating func finish() throws(Problem) -> Checkpoint {
+  private mutating func finish() throws(IndexError) -> Checkpoint {
     if listed.count < codedEntries.count { try insertTensorsNamedWithZero() }
     catalog.index()
-    guard let header else { throw isEmpty }
+    guard let header else { throw .noEntries }
     return Checkpoint(
       catalog: catalog, shardCount: header.shardCount, isBigEndian: header.isBigEndian,
       stored: stored, storedEnds: storedEnds)
   }
 
-  /// Puts entries that no tensor lists as its slices where they belong: before all others.
-  private mutating func insertTensorsNamedWithZero() throws(Problem) {
+  /// Adds the entries that no tensor lists as slices: tensors whose names begin with a zero byte,
+  /// which come before all others.
+  private mutating func insertTensorsNamedWithZero() throws(IndexError) {
     let others = (catalog, stored, storedEnds)
     catalog = Catalog()
     stored = []
     storedEnds = []
-    // An entry here may itself be a tensor in slices, whose keys follow it.
+    // Such a tensor may itself be stored in slices, whose keys follow its own.
     for position in codedEntries.indices where !codedEntries[position].entry.slices.isEmpty {
       let (key, entry) = codedEntries[position]
       for extents in entry.slices {
@@ -343,7 +275,8 @@ package struct BundleReader {
     }
     for position in codedEntries.indices where !listed.contains(position) {
       try steps.step()
-      try append(codedEntries[position].key, codedEntries[position].entry)
+      let (key, entry) = codedEntries[position]
+      try append(key.span, entry)
     }
     let shift = stored.count
     stored += others.1
@@ -360,92 +293,31 @@ package struct BundleReader {
 extension BundleEntry {
   fileprivate var storedBytes: Checkpoint.StoredBytes {
     Checkpoint.StoredBytes(
-      shard: max(Checkpoint.StoredBytes.missing + 1, Int32(clamping: shard)),
+      shard: max(Checkpoint.StoredBytes.missing + 1, shard),
       maskedChecksum: maskedChecksum,
       offset: offset, byteCount: byteCount)
   }
 }
 
-extension BundleHeader.Version {
-  /// The version of the formats that the readers here are, as TensorFlow counts.
-  private static let current = 1
-
-  /// Throws if the writer says that readers of this version must not read the checkpoint.
-  func expectReadable(_ file: () -> String) throws(Problem) {
-    let current = Self.current
-    func refusal(_ fault: String) -> Problem { Problem(.versionMismatch, "\(file()): \(fault)") }
-    if producer < 0 {
-      throw refusal(
-        "checkpoint producer version \(producer) below min producer 0 supported; save it again")
-    }
-    if minimumConsumer > current {
-      throw refusal(
-        "checkpoint min consumer version \(minimumConsumer) above current version \(current); "
-          + "it takes a newer reader")
-    }
-    if badConsumers.contains(current) {
-      throw refusal(
-        "checkpoint disallows consumer version \(current), the one there is; save it again")
-    }
-  }
-}
-
-// MARK: - The table's errors
+// MARK: - The table
 
 @_lifetime(copy bytes)
-private func openTable(_ bytes: RawSpan, _ file: () -> String) throws(Problem) -> TableReader {
+private func openTable(_ bytes: RawSpan) throws(IndexError) -> TableReader {
   do {
     return try TableReader(bytes)
   } catch {
-    throw Problem(error, in: file())
+    throw .table(error)
   }
 }
 
 @_lifetime(table: copy table)
-private func advance(_ table: inout TableReader, _ file: () -> String) throws(Problem) -> Bool {
-  do {
-    return try table.next()
-  } catch {
-    throw Problem(error, in: file())
-  }
+private func advance(_ table: inout TableReader) throws(IndexError) -> Bool {
+  do { return try table.next() } catch { throw .table(error) }
 }
 
-extension Problem {
-  /// What is wrong with a table, or a block of one.
-  init(_ error: TableError, in table: String) {
-    let reason: Reason =
-      switch error {
-      case .truncated: .truncated
-      case .checksumMismatch: .checksumMismatch
-      default: .corrupt
-      }
-    let fault =
-      switch error {
-      case .tooShort(0): "is empty"
-      case .tooShort, .badMagic: "is damaged, or is no checkpoint"
-      default: "is damaged"
-      }
-    self.init(reason, "\(table) \(fault): \(error)")
-  }
-
-  /// A tensor's dtype is none of TensorFlow's, or one that has no bytes.
-  static func unknownDtype(_ number: Int32, of tensor: Name, in file: String) -> Problem {
-    Problem(
-      .corrupt,
-      "tensor \(tensor.inMessage) has the unknown dtype \(number) in \(file), "
-        + "expected 1 to \(DataType.allCases.map(\.rawValue).max() ?? 0) and not "
-        + "\(DataType.resource.rawValue) (resource)", tensor: tensor)
-  }
-
-  /// A tensor's shape is none.
-  static func invalidShape(_ lengths: [Int], of tensor: Name, in file: String) -> Problem {
-    let shown = 32
-    let more = lengths.count > shown ? ", … (\(lengths.count) axes)" : ""
-    let text = lengths.prefix(shown).map(String.init).joined(separator: ", ") + more
-    return Problem(
-      .corrupt,
-      "tensor \(tensor.inMessage) has the invalid shape [\(text)] in \(file), expected at most "
-        + "\(BundleReader.maximumRank) axes, none negative, and less than 2^63 elements",
-      tensor: tensor)
+extension Name {
+  /// Makes a name from bytes, which it copies.
+  init(copying bytes: Span<UInt8>) {
+    self.init(Array(RawSpan(_elements: bytes))[...])
   }
 }

@@ -1,42 +1,45 @@
 package import WarmstartTensorModel
 
-/// The index of a checkpoint, parsed: what it holds, and where the bytes of each tensor are.
+/// The parsed index of a checkpoint: its tensors, and where the bytes of each are.
 ///
-/// Immutable, and shared by everybody who has the generation open. Holds no file.
+/// Immutable, and shared by all clients that have the generation open. Holds no file.
 package struct Checkpoint: Sendable {
-  /// A run of a data file with a checksum of its own: a tensor, or one slice of a tensor.
+  /// A run of a data file with its own checksum: a tensor, or one slice of a tensor.
   ///
-  /// Of a V1 checkpoint it is a record of a table, with the block that it is in.
+  /// In a V1 checkpoint it is one record of a table.
   package struct StoredBytes: Sendable, Hashable {
-    /// The shard of a slice whose entry the index lacks; no file holds that.
+    /// The shard of a slice whose entry is missing in the index; no file has this number.
     static let missing = Int32.min
 
-    /// The data file, as stored, or the V1 table; not necessarily one that the header announces.
+    /// The number of the data file as stored, which may exceed those that the header announces, or
+    /// the position of the V1 table.
     package let shard: Int32
     /// Masked CRC-32C of the run.
     package let maskedChecksum: UInt32
-    /// In bytes from the start of the data file, as stored, not checked against the file.
+    /// The offset in the data file as stored, which may lie outside the file.
     ///
-    /// Of a V1 record, where its block begins.
+    /// For a V1 record, the offset of its block.
     package let offset: Int
-    /// Of a V1 record, what its elements come to; 0 for strings.
+    /// The length as stored.
+    ///
+    /// For a V1 record, the length of its elements; 0 for strings.
     package let byteCount: Int
   }
 
   /// Names, dtypes, shapes and slices.
   package let catalog: Catalog
-  /// The number of data files that the header announces, or of V1 tables.
+  /// The number of data files that the header announces, or the number of V1 tables.
   package let shardCount: Int
-  /// Whether the elements' bytes are in the other order than this machine's.
+  /// Whether the elements are stored in the byte order that is not this machine's.
   package let isBigEndian: Bool
-  /// The runs of all tensors, in catalog order.
+  /// The stored runs of all tensors, in catalog order.
   package let stored: [StoredBytes]
-  /// The bytes of all tensors.
+  /// The length of all tensors as stored, in bytes.
   package let byteCount: Int
   private let storedEnds: [Int]
-  /// The indexes of those tensors' slices that are many, by tensor.
+  /// Indexes of slices, for tensors that have many slices.
   let sliceIndexes: [Int: SliceIndex]
-  /// Where the runs are in the tables of a V1 checkpoint, whose bytes have to be decoded.
+  /// The places of the stored runs in the tables of a V1 checkpoint; nil for a V2 checkpoint.
   let records: Records?
 
   init(
@@ -61,7 +64,7 @@ package struct Checkpoint: Sendable {
     }
   }
 
-  /// Slices that are fewer are looked at one by one; chosen, not tuned.
+  /// The fewest slices that get an index; chosen, not tuned.
   private static let indexedCount = 16
 
   /// The format of the files.
@@ -72,7 +75,7 @@ package struct Checkpoint: Sendable {
     (tensor == 0 ? 0 : storedEnds[tensor - 1])..<storedEnds[tensor]
   }
 
-  /// The bytes of a tensor as stored.
+  /// The length of a tensor as stored, in bytes.
   package func byteCount(of tensor: Int) -> Int {
     storedRange(tensor).reduce(0) { sum, run in
       let (next, overflow) = sum.addingReportingOverflow(max(0, stored[run].byteCount))
@@ -80,7 +83,7 @@ package struct Checkpoint: Sendable {
     }
   }
 
-  /// The memory that this value takes, in bytes, about.
+  /// The memory that this value takes, in bytes, approximately.
   package var memoryByteCount: Int {
     stored.count * MemoryLayout<StoredBytes>.stride + storedEnds.count * 8
       + catalog.memoryByteCount + (records?.memoryByteCount ?? 0)

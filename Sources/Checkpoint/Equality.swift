@@ -2,13 +2,15 @@ import WarmstartKernel
 package import WarmstartTensorModel
 
 extension Checkpoint {
-  /// Whether tensors of one dtype, shape and list of slices have the same bytes, as stored.
+  /// Whether tensors of one dtype, shape and list of slices have the same stored bytes.
   ///
-  /// Reads in pieces, and only if the stored sizes and checksums agree. Strings are compared with
-  /// their lengths. Tensors of a V1 checkpoint are not compared: false.
+  /// Reads the bytes in chunks, and only if the stored lengths and checksums are equal. The lengths
+  /// of strings count as bytes. Tensors of a V1 checkpoint are not compared: the result is false.
   ///
-  /// Throws if a file lacks bytes of a tensor, if bytes differ because they are damaged, or what
-  /// `checkIn` throws, which is called between pieces.
+  /// - Parameters:
+  ///   - checkIn: Throws if no client waits for the result any more; called between chunks.
+  /// - Throws: What is wrong if a file lacks bytes of a tensor, or if bytes differ because they are
+  ///   damaged.
   package func areEqual(
     _ tensors: [Int], in files: FileSet, checkIn: @escaping () throws(Problem) -> Void
   ) throws(Problem) -> Bool {
@@ -29,7 +31,7 @@ extension Checkpoint {
       for pair in zip(runs, storedRange(other)) where stored[pair.0] != stored[pair.1] {
         let pair = [(run: pair.0, tensor: first), (run: pair.1, tensor: other)]
         guard try loading.hasSameBytes(pair[0], as: pair[1], &otherLoading) else {
-          // Equal checksums of different bytes: most likely one of them is damaged.
+          // The checksums are equal and the bytes differ: most likely one of them is damaged.
           var none = MutableRawSpan()
           try loading.load(verifying: pair, filling: [], of: &none)
           return false
@@ -41,7 +43,7 @@ extension Checkpoint {
     return true
   }
 
-  /// Whether two runs may have the same bytes by what the index says.
+  /// Whether two runs may have the same bytes according to the index.
   private func isAlike(_ run: Int, _ other: Int) -> Bool {
     stored[run].byteCount == stored[other].byteCount
       && stored[run].maskedChecksum == stored[other].maskedChecksum
@@ -49,7 +51,7 @@ extension Checkpoint {
 }
 
 extension Loading {
-  /// Compares two stored runs of one size, which lie in their files; `other` reads the second.
+  /// Compares two stored runs of one length; `other` reads the second.
   fileprivate mutating func hasSameBytes(
     _ run: (run: Int, tensor: Int), as second: (run: Int, tensor: Int), _ other: inout Loading
   ) throws(Problem) -> Bool {

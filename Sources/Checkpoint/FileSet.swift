@@ -2,53 +2,48 @@ import SystemPackage
 package import WarmstartKernel
 package import WarmstartTensorModel
 
-/// The open files of a checkpoint, as one client passed them, and what each is for.
+/// The open files of a checkpoint, as one client passed them, and the role of each.
 ///
-/// Every read goes through the descriptors of the client that waits for it: what a client does to its
-/// descriptions, or a file system to its reads, is that client's failure alone.
+/// Every read goes through the descriptors of the client that waits for it. What a client does to
+/// its descriptors, or its file system to reads, can fail only that client's calls.
 package struct FileSet: Sendable {
-  /// What a file is for.
-  package enum Role: Sendable, Hashable {
-    case index
-    case shard(Int, of: Int)
-    /// A table of a V1 checkpoint.
-    case table
-  }
-
-  /// A file, and what it was when the client passed it.
+  /// A file, and its status when the client passed it.
   package struct Member: Sendable {
-    package let role: Role
+    package let role: FileRole
     package let file: File
     package let status: FileStatus
 
-    package init(role: Role, file: File, status: FileStatus) {
+    package init(role: FileRole, file: File, status: FileStatus) {
       self.role = role
       self.file = file
       self.status = status
     }
   }
 
-  /// The files in the client's order, which regions refer to.
+  /// The files in the client's order; regions refer to their positions.
   package let members: [Member]
   /// The identity of the bytes.
   package let generation: Generation
-  /// The user who opened them.
+  /// The user who passed them.
   package let openedBy: UInt32
-  /// The positions of shards among the members, ascending by total and shard.
+  /// The positions of the shards among the members, in ascending order of total and shard.
   private let shards: [(total: Int, shard: Int, position: Int)]
   private let indexPosition: Int
 
-  /// Accepts files, or says which is not what a checkpoint's file must be.
+  /// Accepts the files of a checkpoint, and waits for those that have just changed.
   ///
-  /// A file must be a regular one that can be read and not written, for the client proves with it that
-  /// it may read the bytes and nothing more. Waits for files that changed just now; `checkIn` throws if
-  /// nobody waits for the result any more.
+  /// A file must be regular, readable and not writable: by passing it the client proves that it may
+  /// read the bytes, and grants no more.
+  ///
+  /// - Parameters:
+  ///   - checkIn: Throws if no client waits for the result any more.
+  /// - Throws: Which file cannot be accepted, and why.
   package init(
-    _ files: [(role: Role, file: File)], openedBy uid: UInt32,
+    _ files: [(role: FileRole, file: File)], openedBy uid: UInt32,
     checkIn: () throws(Problem) -> Void = {}
   ) throws(Problem) {
     var members: [Member] = []
-    // When waiting began, for all files together.
+    // When the wait for all files together began.
     var began: Int64?
     var shards: [(total: Int, shard: Int, position: Int)] = []
     var index: Int?
@@ -66,7 +61,7 @@ package struct FileSet: Sendable {
         index = position
       case .shard(let shard, of: let total): shards.append((total, shard, position))
       case .table:
-        // The first stands for all where one file does.
+        // The first table takes the index's place.
         index = index ?? position
         shards.append((tableCount, position, position))
       }
@@ -85,85 +80,12 @@ package struct FileSet: Sendable {
     generation = try Generation(members, openedBy: uid)
   }
 
-  /// The coarsest step of the clock that file systems take times from: 100 Hz, in nanoseconds.
-  ///
-  /// Linux 6.13 and later have finer times for files that somebody looks at.
-  private static let clockStep: Int64 = 10_000_000
-  /// The step of file systems that keep whole seconds (ext4 with small inodes), and one more.
-  private static let wholeStep: Int64 = 2_000_000_000
-  /// How many steps of their clock all files together have to come to rest, and some to spare.
-  private static let patience: Int64 = 10
-  /// How long a wait may be without a look at whether anybody still waits for the result.
-  private static let sliceMilliseconds = 50
-
-  /// Waits until another write would give a file another time; returns what it is then.
-  ///
-  /// A file that changed within the clock's last step could change again without a trace, as in git's
-  /// index. Throws `checkpointChanged` if it does not come to rest.
-  private static func settled(
-    _ file: File, _ first: FileStatus, as role: Role, since began: inout Int64?,
-    _ checkIn: () throws(Problem) -> Void
-  ) throws(Problem) -> FileStatus {
-    var status = first
-    while let wait = youth(of: status, file) {
-      let now = MonotonicClock.nanoseconds()
-      let waited = now - (began ?? now)
-      began = began ?? now
-      let isWhole = status.changed % 1_000_000_000 == 0
-      guard waited < (isWhole ? wholeStep : 0) + patience * clockStep else {
-        throw Problem(
-          .checkpointChanged, "the \(role) is being written; open it again when it is not")
-      }
-      try checkIn()
-      Thread.sleep(milliseconds: min(sliceMilliseconds, Int(wait / 1_000_000) + 1))
-      do { status = try file.status() } catch {
-        throw Problem(.system, "the \(role) cannot be examined: \(error)")
-      }
-    }
-    return status
-  }
-
-  /// How long a file can still change without a trace, in nanoseconds; nil if it cannot.
-  private static func youth(of status: FileStatus, _ file: File) -> Int64? {
-    // A finer time is a whole second once in a thousand million.
-    let isWhole = status.changed % 1_000_000_000 == 0
-    let step = isWhole ? wholeStep : clockStep
-    let (age, overflow) = RealTimeClock.nanoseconds().subtractingReportingOverflow(status.changed)
-    // A time to come, of another machine's clock, is not waited for.
-    guard !overflow, age < step, age > -step else { return nil }
-    return !isWhole && hasFineTimes(file) ? nil : step - age
-  }
-
-  /// Whether a file that has been looked at gets a time of its own by the next write.
-  private static func hasFineTimes(_ file: File) -> Bool {
-    guard Process.kernelHasFineTimes, let fileSystem = try? file.fileSystem() else { return false }
-    // Those of Linux 6.13 that have them are those that are trusted in other ways.
-    return Generation.trustedFileSystems.contains(fileSystem)
-  }
-
-  /// Examines a file, which must be a regular one that can be read and not written.
-  package static func accept(_ file: File, as role: String) throws(Problem) -> FileStatus {
-    do {
-      guard try file.isReadOnly() else {
-        throw Problem(.notAllowed, "the \(role) must be opened read-only (and without O_PATH)")
-      }
-      let status = try file.status()
-      guard status.isRegular else {
-        throw Problem(.notAllowed, "the \(role) is not a regular file")
-      }
-      return status
-    } catch let problem as Problem {
-      throw problem
-    } catch {
-      throw Problem(.system, "the \(role) cannot be examined: \(error)")
-    }
-  }
-
   /// The index file, or the first V1 table.
   package var index: Member { members[indexPosition] }
 
-  /// One file on each device but the index's: while they are open, no other file system is given the
-  /// numbers of these devices.
+  /// One file on each device but the index's.
+  ///
+  /// While they are open, the kernel gives the numbers of these devices to no other file system.
   package var onePerOtherDevice: [Member] {
     var found: [Member] = []
     for member in members where member.status.device != index.status.device {
@@ -175,44 +97,33 @@ package struct FileSet: Sendable {
   /// Whether the files are tables of a V1 checkpoint.
   var isTables: Bool { index.role == .table }
 
-  /// Where a shard, or a V1 table, is among the members, or nil if the client did not pass it.
+  /// The position of a shard, or of a V1 table, among the members; nil if the client did not pass
+  /// it.
   ///
   /// A checkpoint that was saved again with another number of shards leaves files of both totals.
   package func position(ofShard shard: Int32, of total: Int) -> Int? {
-    var range = shards.indices
-    while !range.isEmpty {
-      let middle = range.lowerBound + range.count / 2
-      let found = shards[middle]
-      if found.total == total, found.shard == Int(shard) { return found.position }
-      if (found.total, found.shard) < (total, Int(shard)) {
-        range = middle + 1..<range.upperBound
-      } else {
-        range = range.lowerBound..<middle
-      }
+    let wanted = (total, Int(shard))
+    let place = shards.indices.firstPosition { (shards[$0].total, shards[$0].shard) >= wanted }
+    guard place < shards.count, (shards[place].total, shards[place].shard) == wanted else {
+      return nil
     }
-    return nil
+    return shards[place].position
   }
 
-  /// What to call a shard, or a V1 table, in a message: by its file, also if that is missing.
+  /// What messages call a shard or a V1 table: the name of its file, even if the file is missing.
   package func name(ofShard shard: Int32, of total: Int) -> String {
     if let position = position(ofShard: shard, of: total) { return "\(members[position])" }
     let suffix = ".index".utf8
     guard !isTables, let name = index.file.name, name.suffix(suffix.count).elementsEqual(suffix)
-    else { return "\(Role.shard(Int(shard), of: total))" }
+    else { return "\(FileRole.shard(Int(shard), of: total))" }
     let prefix = Name(name.dropLast(suffix.count))
-    return "data file \(prefix).data-\(FileSet.padded(Int(shard)))-of-\(FileSet.padded(total))"
+    return "data file \(prefix).data-\(ShardName(number: Int(shard), total: total).text)"
   }
 
-  /// A number in five places, as TensorFlow formats it for a file's name.
-  private static func padded(_ number: Int) -> String {
-    let digits = String(number.magnitude)
-    let sign = number < 0 ? "-" : ""
-    return sign + String(repeating: "0", count: max(0, 5 - sign.count - digits.count)) + digits
-  }
-
-  /// Whether the files may be the same but for their names, some of which have come or gone.
+  /// Whether the files may have changed in nothing but their names: links that were added or
+  /// removed.
   ///
-  /// Then they can be opened again, which reads and verifies them anew.
+  /// Then the caller can open them again, and must verify them again.
   package var areOnlyRelinked: Bool {
     members.allSatisfy { member in
       guard let now = try? member.file.status() else { return false }
@@ -221,7 +132,7 @@ package struct FileSet: Sendable {
     }
   }
 
-  /// Throws `checkpointChanged` if a file is no longer what it was when it was passed.
+  /// Throws `checkpointChanged` if a file has changed since the client passed it.
   package func expectUnchanged(_ member: Member) throws(Problem) {
     let now: FileStatus
     do {
@@ -236,8 +147,23 @@ package struct FileSet: Sendable {
   }
 }
 
+extension FileSet {
+  /// Adds the names of missing V1 tables to the first problem that their absence may explain.
+  package func explained(_ problems: [Problem]) -> [Problem] {
+    let causes: Set<Reason> = [.tensorNotFound, .slicesIncomplete]
+    guard isTables, let first = problems.firstIndex(where: { causes.contains($0.reason) }) else {
+      return problems
+    }
+    let names = members.compactMap { member in member.file.name.map { Name($0[...]) } }
+    guard let message = TableNames(names).message else { return problems }
+    var problems = problems
+    problems[first].message += "; \(message)"
+    return problems
+  }
+}
+
 extension FileSet.Member: CustomStringConvertible {
-  /// What the file is for, and its name if the system tells: `index file model.index`.
+  /// The role of the file, and its name if the kernel reports one: `index file model.index`.
   package var description: String {
     guard let name = file.name else { return "\(role)" }
     let kind =
@@ -247,15 +173,5 @@ extension FileSet.Member: CustomStringConvertible {
       case .table: "V1 table"
       }
     return "\(kind) \(Name(name[...]))"
-  }
-}
-
-extension FileSet.Role: CustomStringConvertible {
-  package var description: String {
-    switch self {
-    case .index: "index file"
-    case .shard(let shard, of: let total): "data file of shard \(shard) of \(total)"
-    case .table: "V1 table"
-    }
   }
 }

@@ -3,13 +3,13 @@ import WarmstartTensorModel
 
 /// Recognizes files of other formats, and files that Git LFS has not fetched, by their first bytes.
 ///
-/// These files are not damaged: a client took them for a checkpoint. The bytes are read only after a
-/// file was refused, so that sound checkpoints cost no extra read.
+/// Such files are not damaged: the client took them for a checkpoint. The daemon looks only after
+/// it refused a file, so that sound checkpoints cost no extra read.
 enum ForeignFile {
-  /// The number of first bytes that are compared; the mark of tar ends at byte 262.
+  /// How many first bytes are compared; the mark of a tar archive ends at byte 262.
   private static let headByteCount = 512
 
-  /// The first bytes of each format, and the rest of the sentence "file x is …".
+  /// The first bytes of each format, and the end of the sentence "file x is …".
   private static let marks: [(bytes: [UInt8], words: String)] = [
     (
       [0x89] + "HDF\r\n\u{1a}\n".utf8,
@@ -44,8 +44,8 @@ enum ForeignFile {
     "load it with \(library), and write it with tf.train.Checkpoint"
   }
 
-  /// Describes a V1 table or an index that is of another format, empty or not fetched; nil if it is
-  /// none of these.
+  /// Describes an index or a V1 table of another format, an empty one, or one that Git LFS has not
+  /// fetched; nil for any other file.
   static func problem(with member: FileSet.Member) -> Problem? {
     if let pointer = pointer(member) { return pointer }
     if member.role == .table, member.status.size == 0 {
@@ -58,11 +58,9 @@ enum ForeignFile {
   }
 
   /// Describes a file that Git LFS has not fetched; nil for any other file.
-  ///
-  /// See Git LFS's specification, "The Pointer": text of less than 1024 bytes.
   static func pointer(_ member: FileSet.Member) -> Problem? {
-    guard member.status.size < 1024, let head = head(of: member),
-      head.starts(with: "version https://git-lfs.github.com/spec/".utf8)
+    guard member.status.size < GitLFS.pointerLimit, let head = head(of: member),
+      GitLFS.isPointer(head)
     else { return nil }
     return Problem(
       .checkpointNotFound,
@@ -96,7 +94,7 @@ enum ForeignFile {
     return length >= 2 && length <= UInt64(byteCount - 8)
   }
 
-  /// Whether there are only characters of UTF-8, tabs and ends of lines.
+  /// Whether the bytes are UTF-8 without control characters but tabs and line ends.
   private static func isText(_ head: [UInt8]) -> Bool {
     let text = String(decoding: head, as: UTF8.self).unicodeScalars
     let whole = head.count < headByteCount ? text[...] : text.dropLast()
@@ -110,7 +108,9 @@ enum ForeignFile {
     return count == head.count ? head : nil
   }
 
-  /// The file's name; a file was taken for a V1 table only because it has no index beside it.
+  /// What messages call a file.
+  ///
+  /// The client takes any file without an index for a V1 table, so that word is left out.
   private static func name(of member: FileSet.Member) -> String {
     guard member.role == .table else { return "\(member)" }
     return member.file.name.map { "file \(Name($0[...]))" } ?? "the file"

@@ -1,66 +1,24 @@
 import WarmstartKernel
 import WarmstartTensorModel
 
-/// The variable's indices on the axes of a gather, sorted by the tensor's indices that they get.
+/// The contiguous runs of bytes that a gather copies from one box of a tensor to a piece.
 ///
-/// Sorted once for a piece, however many stored runs it takes from.
-struct GatherOrder {
-  fileprivate struct Axis {
-    let axis: Int
-    /// The tensor's index for each of the variable's.
-    let indices: [Int]
-    /// The variable's indices that get something, by the tensor's.
-    var order: [Int]
-
-    /// The tensor's index at a place in the order.
-    func source(_ place: Int) -> Int { indices[order[place]] }
-
-    /// The first place of an index of the tensor that is at least as large.
-    func place(of source: Int) -> Int {
-      var range = order.indices
-      while !range.isEmpty {
-        let middle = range.lowerBound + range.count / 2
-        range =
-          self.source(middle) >= source
-          ? range.lowerBound..<middle : middle + 1..<range.upperBound
-      }
-      return range.lowerBound
-    }
-  }
-
-  fileprivate let axes: [Axis]
-
-  init(_ gather: Gather) {
-    axes = gather.axes.map { axis in
-      let indices = axis.indices
-      var order: [Int] = []
-      order.reserveCapacity(indices.count)
-      for index in indices.indices where indices[index] >= 0 { order.append(index) }
-      order.sort { (indices[$0], $0) < (indices[$1], $1) }
-      return Axis(axis: axis.axis, indices: indices, order: order)
-    }
-  }
-}
-
-/// The contiguous runs of bytes in which one box of a tensor is copied to the rows or columns of a
-/// piece that get them, each maybe to several.
-///
-/// The box and the piece are dense arrays in C order. The runs come in ascending order of the source,
-/// so that a source can be streamed past once; there are as many as are copied, whatever else the
-/// lists have.
+/// The box and the piece are dense arrays in C order. A run may go to several rows or columns. The
+/// runs come in ascending order of the source, so that the source can stream past once. Indices
+/// that the box does not have cost nothing.
 struct GatheredRuns {
-  /// An axis on which there is more than one run.
+  /// An axis with more than one index to copy.
   private struct Axis {
     let chosen: GatherOrder.Axis?
-    /// Places in the order of what is chosen, or indices of the tensor.
+    /// Positions in the order of the gathered indices; without a gather, the tensor's indices.
     let range: Range<Int>
-    /// The tensor's index where the source begins.
+    /// The tensor's index at the start of the source.
     let start: Int
     let sourceStep: Int
     let targetStep: Int
-    /// The places that get the index that is copied just now.
+    /// The positions that receive the current index of the tensor.
     var group: Range<Int>
-    /// That of them which gets it just now.
+    /// The one of them that receives it now.
     var place = 0
 
     init(
@@ -77,18 +35,18 @@ struct GatheredRuns {
       group = group(from: place)
     }
 
-    /// The offset in the source of what is copied just now.
+    /// The offset of the current index in the source.
     var source: Int {
       sourceStep * ((chosen?.source(group.lowerBound) ?? group.lowerBound) - start)
     }
 
-    /// The bytes of the source from the first index to the last one.
+    /// The bytes in the source from the first index to the last.
     var distance: Int {
       let (first, last) = (range.lowerBound, range.upperBound - 1)
       return sourceStep * ((chosen?.source(last) ?? last) - (chosen?.source(first) ?? first))
     }
 
-    /// The offset in the target of the place that gets it.
+    /// The offset in the target of the current position.
     var target: Int { targetStep * (chosen?.order[place] ?? place) }
 
     func group(from place: Int) -> Range<Int> {
@@ -100,23 +58,27 @@ struct GatheredRuns {
     }
   }
 
-  /// What is copied between two questions whether anybody still waits; chosen, not tuned.
+  /// The bytes that are copied between two calls of `checkIn`; chosen, not tuned.
   private static let byteCountBetweenCheckIns = 64 << 20
 
   private let runByteCount: Int
-  /// Where the first run would go if the variable's indices were 0 on all axes that are walked.
+  /// The target of the first run if all indices of the variable were 0.
   private let targetStart: Int
   private var axes: [Axis] = []
   private var sourceOffset: Int
   private var isFinished = false
   private var uncheckedByteCount = 0
-  /// From the first run on the last axis to the end of the last one there.
+  /// The bytes from the start of the first run on the last axis to the end of the last one.
   private let rowByteCount: Int
 
-  /// Plans to copy what the piece takes from the box; nil if that is nothing.
+  /// Plans the copy; nil if the piece takes nothing from the box.
   ///
-  /// `shape` is the piece's, `targetOffset` where it begins in the bytes that are copied to, `width`
-  /// an element's size; sizes in bytes must have been proved to fit.
+  /// The caller has checked that all lengths in bytes fit in an `Int`.
+  ///
+  /// - Parameters:
+  ///   - shape: The shape of the piece.
+  ///   - targetOffset: Where the piece begins in the target.
+  ///   - width: The length of an element, in bytes.
   init?(
     from box: TensorSlice, _ order: GatherOrder, to shape: Shape, at targetOffset: Int, width: Int
   ) {
@@ -132,7 +94,7 @@ struct GatheredRuns {
     let lengths = Array(shape.lengths)
     let sourceSteps = Runs.steps(box.counts, width: width)
     let targetSteps = Runs.steps(lengths, width: width)
-    // Axes that both have whole merge into one run with the axis before them.
+    // Axes that both arrays have whole merge into one run with the axis before them.
     var axis = rank
     var runByteCount = width
     while axis > 0, chosen[axis - 1] == nil {
@@ -148,7 +110,7 @@ struct GatheredRuns {
         chosen[outer], ranges[outer], from: box.starts[outer], sourceStep: sourceSteps[outer],
         targetStep: targetSteps[outer])
       source += walked.source
-      // There is nowhere to go on an axis of one index.
+      // An axis of one index needs no steps.
       if ranges[outer].count > 1 { axes.append(walked) } else { target += walked.target }
     }
     sourceOffset = source
@@ -156,9 +118,12 @@ struct GatheredRuns {
     rowByteCount = (axes.last?.distance ?? 0) + runByteCount
   }
 
-  /// Copies what a chunk of the source holds of the runs; chunks must come in order, without gaps.
+  /// Copies the wanted bytes of a chunk.
   ///
-  /// Throws what `checkIn` throws, which is asked now and then: one chunk may go to many places.
+  /// Chunks must come in order, without gaps.
+  ///
+  /// One chunk may go to many places, so `checkIn` is called from time to time; what it throws is
+  /// thrown.
   mutating func copy(
     _ chunk: RawSpan, at chunkOffset: Int, to target: inout MutableRawSpan,
     _ checkIn: () throws(Problem) -> Void
@@ -171,7 +136,7 @@ struct GatheredRuns {
         try copyRow(last, chunk, sourceOffset - chunkOffset, to: &target, checkIn)
         continue
       }
-      // A run that began in an earlier chunk goes on at the start of this one.
+      // A run that began in an earlier chunk continues at the start of this one.
       let skipped = max(0, chunkOffset - sourceOffset)
       let end = min(sourceOffset + runByteCount, chunkEnd)
       let count = end - sourceOffset - skipped
@@ -191,7 +156,8 @@ struct GatheredRuns {
     }
   }
 
-  /// Copies all runs on the last axis, which the chunk has: there may be millions of one element.
+  /// Copies all runs on the last axis at once, if the chunk has them: a row may have millions of
+  /// runs.
   private mutating func copyRow(
     _ last: Axis, _ chunk: RawSpan, _ start: Int, to target: inout MutableRawSpan,
     _ checkIn: () throws(Problem) -> Void
@@ -216,14 +182,13 @@ struct GatheredRuns {
         }
       }
     } while goOnInGroups(of: outer)
-    // On to the last run, and past it.
+    // Go to the last run, and past it.
     axes[outer].group = last.range.upperBound - 1..<last.range.upperBound
     sourceOffset += last.distance
     advance()
   }
 
-  /// Goes on to the next place on the first axes that gets what is copied just now; false if that was
-  /// the last one.
+  /// Goes to the next combination of positions on the first axes; false after the last one.
   private mutating func goOnInGroups(of count: Int) -> Bool {
     for axis in axes[..<count].indices.reversed() {
       axes[axis].place += 1
@@ -243,26 +208,5 @@ struct GatheredRuns {
       if !isOver { return }
     }
     isFinished = true
-  }
-}
-
-/// What of a stored run is copied to one piece, as the run streams past.
-enum Copies {
-  case box(Runs)
-  case gathered(GatheredRuns)
-
-  /// Copies what a chunk of the run has; chunks must come in order, without gaps.
-  mutating func copy(
-    _ chunk: RawSpan, at offset: Int, to arena: inout MutableRawSpan,
-    _ checkIn: () throws(Problem) -> Void
-  ) throws(Problem) {
-    switch self {
-    case .box(var runs):
-      runs.copy(chunk, at: offset, to: &arena)
-      self = .box(runs)
-    case .gathered(var runs):
-      try runs.copy(chunk, at: offset, to: &arena, checkIn)
-      self = .gathered(runs)
-    }
   }
 }

@@ -2,13 +2,13 @@ import SystemPackage
 package import WarmstartKernel
 package import WarmstartTensorModel
 
-/// The identity of a checkpoint's bytes: its files in order, and which state of each.
+/// The identity of a checkpoint's bytes: its files in order, and the state of each.
 ///
-/// Two clients that pass the same files share what was made of them. Device and inode identify a file
-/// only while somebody holds it open; the store holds the index.
+/// Clients that pass the same files share what the daemon made from them. Device and inode identify
+/// a file only while it is open, so the store keeps the index open.
 package struct Generation: Sendable, Hashable {
   private struct Member: Sendable, Hashable {
-    let role: FileSet.Role
+    let role: FileRole
     let device: UInt64
     let inode: UInt64
     let size: Int
@@ -18,7 +18,7 @@ package struct Generation: Sendable, Hashable {
 
   private let members: [Member]
   private let digits: String
-  /// The user, on file systems whose identities a user can forge; nil where all users share.
+  /// The user, if users can forge identities on one of the file systems; nil if all users share.
   private let owner: UInt32?
 
   package init(_ members: [FileSet.Member], openedBy uid: UInt32) throws(Problem) {
@@ -29,7 +29,7 @@ package struct Generation: Sendable, Hashable {
     }
     self.members = identities
     digits = Generation.digits(identities)
-    // One file system after the other is seldom: the index speaks for its directory's device only.
+    // Asked once for each device: all files are mostly on one.
     var trusted: [UInt64: Bool] = [:]
     for member in members where trusted[member.status.device] == nil {
       do {
@@ -47,26 +47,26 @@ package struct Generation: Sendable, Hashable {
       && left.modified == right.modified && left.changed == right.changed
   }
 
-  /// Whether only names of a file may have come or gone, which changes the time as a write does.
+  /// Whether a file has changed in nothing but its links, which changes its time as a write does.
   ///
-  /// The bytes may have changed as well: whoever can write them can set the other time back.
+  /// The bytes may have changed too: a user who may write them can set the other time back.
   package static func isRelinked(_ now: FileStatus, since then: FileStatus) -> Bool {
     now.device == then.device && now.inode == then.inode && now.size == then.size
       && now.modified == then.modified && now.linkCount != then.linkCount
   }
 
-  /// ext4, xfs, btrfs, tmpfs: a user cannot choose device, inode or times there.
+  /// The `statfs(2)` numbers of ext4, xfs, btrfs and tmpfs, where users cannot choose device, inode
+  /// or times.
   ///
-  /// A file system that is stacked on others (overlay) says what those say, and a user can mount one on a
-  /// file system that the user runs. Its layers are known to its mount namespace only, so none is
-  /// trusted. The numbers are those of `statfs(2)`.
+  /// A stacked file system (overlay) reports what its layers report, and a user can mount one on a
+  /// file system that the user runs. Only its mount namespace knows the layers, so none is trusted.
   package static let trustedFileSystems: Set<Int64> = [
     0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994,
   ]
 }
 
 extension Generation: CustomStringConvertible {
-  /// Sixteen hexadecimal digits for people and logs (FNV-1a); equality compares everything.
+  /// Sixteen hexadecimal digits (FNV-1a) for people and logs; equality compares everything.
   package var description: String { digits }
 
   private static func digits(_ members: [Member]) -> String {

@@ -3,15 +3,15 @@ import WarmstartKernel
 import WarmstartTable
 package import WarmstartTensorModel
 
-/// Reads stored runs once: compares their checksums and fills pieces of an arena on the way.
+/// Reads stored runs, each once: verifies their checksums and fills pieces of an arena on the way.
 ///
-/// The bytes that fill a piece are the bytes that were checksummed: they pass through a private
-/// buffer, and the arena is sealed only if every checksum matched.
+/// All bytes pass through a private buffer, so that the bytes that fill a piece are those that were
+/// verified. The caller seals the arena only if every checksum matched.
 package struct Loading {
-  /// Where a piece goes in the arena.
+  /// A piece, and its place in the arena.
   package struct Target: Sendable {
     package let piece: Piece
-    /// The first byte in the arena; a multiple of the piece's alignment.
+    /// The offset in the arena, a multiple of the piece's alignment.
     package let offset: Int
     package let byteCount: Int
 
@@ -22,31 +22,30 @@ package struct Loading {
     }
   }
 
-  /// Bytes that are read, summed and copied at a time; the buffer stays in the second-level cache.
-  private static let chunkByteCount = 512 << 10
-  /// Bytes between two runs that are read along rather than skipped by a second read: a page.
-  private static let gapByteCount = 4096
+  /// The bytes that are read, verified and copied at a time, so that the buffer stays in the
+  /// second-level cache.
+  static let chunkByteCount = 512 << 10
 
   let checkpoint: Checkpoint
   let files: FileSet
-  /// Whether what is read stays in the page cache.
-  private let keepsCached: Bool
-  /// Throws if nobody waits for the result any more; called between chunks.
+  /// Whether the bytes that were read stay in the page cache.
+  let keepsCached: Bool
+  /// Throws if no client waits for the result any more; called between chunks.
   let checkIn: () throws(Problem) -> Void
-  /// Given the number of bytes of stored runs that were just read.
+  /// Receives the number of bytes of stored runs after each read.
   let didRead: (Int) -> Void
-  /// How pieces of strings are filled, planned to learn how much room they take.
+  /// The plans for pieces of strings, made when their size was asked for.
   private var plans: [Piece: StringPlan] = [:]
-  /// The stored strings that the plans are about, by run: each is read once for all pieces.
+  /// The stored strings that the plans refer to, by run, so that each run is read once.
   var strings: [Int: StringRun] = [:]
   /// The block of a V1 table that was read last.
   var block: RecordBlock?
-  /// Which blocks of V1 tables said that they are compressed, when memory was charged for them.
+  /// Whether blocks of V1 tables were compressed when memory was charged for them.
   var compressed: [RecordBlock.Place: Bool] = [:]
-  private(set) var buffer: [UInt8] = []
-  /// What the front of the buffer holds for several runs, and of which data file.
-  private var ahead = 0..<0
-  private var aheadShard = Checkpoint.StoredBytes.missing
+  var buffer: [UInt8] = []
+  /// The range of a data file that the front of the buffer holds, for several runs; and which file.
+  var ahead = 0..<0
+  var aheadShard = Checkpoint.StoredBytes.missing
 
   package init(
     _ checkpoint: Checkpoint, _ files: FileSet, keepsCached: Bool = true,
@@ -59,7 +58,9 @@ package struct Loading {
     self.didRead = didRead
   }
 
-  /// The bytes that a piece takes in an arena; reads and checks the lengths of strings to know.
+  /// The bytes that a piece takes in an arena.
+  ///
+  /// For strings, reads and verifies their lengths.
   package mutating func byteCount(of piece: Piece) throws(Problem) -> Int {
     if checkpoint.catalog.dtype(piece.tensor).byteCount != nil {
       guard let count = checkpoint.byteCount(of: piece) else {
@@ -76,16 +77,16 @@ package struct Loading {
     return byteCount
   }
 
-  /// Reads the runs, each with its tensor, and those that the targets need, into the arena's bytes.
+  /// Verifies runs, each given with its tensor, and fills the targets in an arena.
   ///
-  /// Throws the first problem; the bytes of the arena are then worthless.
+  /// - Throws: The first problem. The bytes of the arena are then worthless.
   package mutating func load(
     verifying runs: [(run: Int, tensor: Int)], filling targets: [Target],
     of arena: inout MutableRawSpan
   ) throws(Problem) {
     let filled = try fillStrings(targets, &arena)
     var work = runs
-    // What goes where is worked out when the run is read: there may be many pairs.
+    // The copies are planned when their run is read: there may be many pairs of runs and targets.
     var takers: [Int: [Int]] = [:]
     var orders: [Int: GatherOrder] = [:]
     for (index, target) in targets.enumerated() {
@@ -137,7 +138,7 @@ package struct Loading {
     try expectFilesUnchanged(order + filled)
   }
 
-  /// What is copied of a stored run to each of the targets that take from it.
+  /// The copies from a stored run to the targets that take from it.
   private func copies(
     of run: Int, for takers: [Int], _ targets: [Target], _ orders: [Int: GatherOrder]
   ) -> [Copies] {
@@ -156,7 +157,7 @@ package struct Loading {
     }
   }
 
-  /// Fills the targets that are strings; returns the runs that they are of, each with its tensor.
+  /// Fills the targets of strings; returns the runs that were read for them, each with its tensor.
   private mutating func fillStrings(
     _ targets: [Target], _ arena: inout MutableRawSpan
   ) throws(Problem) -> [(run: Int, tensor: Int)] {
@@ -183,7 +184,7 @@ package struct Loading {
     return order
   }
 
-  /// The runs by file and offset, each once.
+  /// The runs in the order of their files and offsets, without duplicates.
   func inOrderOfDisk(_ work: [(run: Int, tensor: Int)]) -> [(run: Int, tensor: Int)] {
     let sorted = work.sorted { first, second in
       let (left, right) = (checkpoint.stored[first.run], checkpoint.stored[second.run])
@@ -194,52 +195,6 @@ package struct Loading {
       defer { last = item.run }
       return item.run != last
     }
-  }
-
-  /// Makes the buffer as long as what is to be read, but no longer than a chunk.
-  mutating func reserveBuffer(_ byteCount: Int) {
-    let count = min(Loading.chunkByteCount, max(byteCount, 1))
-    guard buffer.count < count else { return }
-    buffer = [UInt8](repeating: 0, count: count)
-    ahead = 0..<0
-  }
-
-  /// Whether the buffer has all bytes of a run.
-  private func isAhead(_ run: Checkpoint.StoredBytes) -> Bool {
-    run.shard == aheadShard && run.offset >= ahead.lowerBound
-      && run.offset <= ahead.upperBound && run.byteCount <= ahead.upperBound - run.offset
-  }
-
-  /// Reads what small runs that follow one another in a file need, at once.
-  ///
-  /// What is not read, for whatever reason, is missed and told of when the run is streamed.
-  private mutating func readAhead(
-    _ order: ArraySlice<(run: Int, tensor: Int)>
-  ) throws(Problem) {
-    guard let first = order.first.map({ checkpoint.stored[$0.run] }), first.byteCount > 0 else {
-      return
-    }
-    ahead = 0..<0
-    var end = first.offset
-    var count = 0
-    for (run, _) in order {
-      let run = checkpoint.stored[run]
-      // Sorted by offset; placed, so that it lies in its file, unless it has no bytes.
-      guard run.shard == first.shard, run.byteCount > 0, run.offset - end <= Loading.gapByteCount,
-        run.byteCount <= buffer.count - (run.offset - first.offset)
-      else { break }
-      end = max(end, run.offset + run.byteCount)
-      count += 1
-    }
-    guard count > 1, let position = files.position(ofShard: first.shard, of: checkpoint.shardCount)
-    else { return }
-    try checkIn()
-    let range = 0..<end - first.offset
-    let file = files.members[position].file
-    guard let read = try? file.read(at: first.offset, into: &buffer, range: range) else { return }
-    if !keepsCached { file.dropCached(at: first.offset, byteCount: read) }
-    ahead = first.offset..<first.offset + read
-    aheadShard = first.shard
   }
 
   private mutating func stream(
@@ -272,110 +227,5 @@ package struct Loading {
       didRead(count)
     }
     try expect(checksum, run, of: tensor)
-  }
-
-  /// Reads bytes of a run into the buffer's front.
-  mutating func read(
-    _ run: Checkpoint.StoredBytes, of tensor: Int, from start: Int, count: Int
-  ) throws(Problem) {
-    guard let position = files.position(ofShard: run.shard, of: checkpoint.shardCount) else {
-      throw checkpoint.problem(
-        tensor, .checkpointNotFound,
-        "is in \(files.name(ofShard: run.shard, of: checkpoint.shardCount)), which is missing")
-    }
-    ahead = 0..<0
-    let read: Int
-    do {
-      read = try files.members[position].file.read(
-        at: run.offset + start, into: &buffer, range: 0..<count)
-    } catch {
-      throw checkpoint.problem(tensor, .system, "cannot be read: \(error)")
-    }
-    if !keepsCached {
-      files.members[position].file.dropCached(at: run.offset + start, byteCount: read)
-    }
-    guard read == count else {
-      try files.expectUnchanged(files.members[position])
-      throw checkpoint.problem(
-        tensor, .truncated,
-        "ends after \(start + read) of \(run.byteCount) bytes in \(files.members[position])")
-    }
-  }
-
-  /// Reads bytes of the block of a V1 record, counted from the block's start.
-  func readTable(
-    _ run: Int, of tensor: Int, _ range: Range<Int>
-  ) throws(Problem) -> [UInt8] {
-    let start = checkpoint.stored[run].offset + range.lowerBound
-    let shard = checkpoint.stored[run].shard
-    guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else {
-      throw checkpoint.problem(
-        tensor, .checkpointNotFound,
-        "is in \(files.name(ofShard: shard, of: checkpoint.shardCount)), which is missing")
-    }
-    var bytes = [UInt8](repeating: 0, count: range.count)
-    var done = 0
-    while done < range.count {
-      try checkIn()
-      let next = done..<min(range.count, done + Loading.chunkByteCount)
-      let read: Int
-      do {
-        read = try files.members[position].file.read(at: start + done, into: &bytes, range: next)
-      } catch {
-        throw checkpoint.problem(tensor, .system, "cannot be read: \(error)")
-      }
-      guard read == next.count else {
-        try files.expectUnchanged(files.members[position])
-        throw checkpoint.problem(
-          tensor, .truncated,
-          "is in \(files.members[position]), which ends at \(start + done + read)")
-      }
-      if !keepsCached {
-        files.members[position].file.dropCached(at: start + done, byteCount: read)
-      }
-      done += read
-    }
-    return bytes
-  }
-
-  /// Throws if the file of a run is no longer what it was.
-  func expectUnchanged(_ run: Int) throws(Problem) {
-    let shard = checkpoint.stored[run].shard
-    guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else { return }
-    try files.expectUnchanged(files.members[position])
-  }
-
-  func expect(
-    _ checksum: Checksum, _ run: Checkpoint.StoredBytes, of tensor: Int
-  ) throws(Problem) {
-    guard checksum.masked != run.maskedChecksum else { return }
-    // A file that is being written looks damaged: that it changed is the better answer.
-    if let position = files.position(ofShard: run.shard, of: checkpoint.shardCount) {
-      try files.expectUnchanged(files.members[position])
-    }
-    try expectNoPointer(run)
-    throw checkpoint.problem(
-      tensor, .checksumMismatch,
-      "is damaged: the checksum of \(run.byteCount) bytes at \(run.offset) of "
-        + "\(files.name(ofShard: run.shard, of: checkpoint.shardCount)) does not match: "
-        + "stored \(Checksum.unmask(run.maskedChecksum)), calculated \(checksum.value)")
-  }
-
-  /// Throws if a run's file is one that Git LFS has not fetched.
-  func expectNoPointer(_ run: Checkpoint.StoredBytes) throws(Problem) {
-    guard let position = files.position(ofShard: run.shard, of: checkpoint.shardCount),
-      let problem = ForeignFile.pointer(files.members[position])
-    else { return }
-    throw problem
-  }
-
-  /// Throws if a file that one of the runs is in is no longer what it was.
-  func expectFilesUnchanged(_ runs: [(run: Int, tensor: Int)]) throws(Problem) {
-    for shard in Set(runs.map { checkpoint.stored[$0.run].shard }) {
-      guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else {
-        continue
-      }
-      try files.expectUnchanged(files.members[position])
-    }
   }
 }

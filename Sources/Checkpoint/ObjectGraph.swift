@@ -1,24 +1,20 @@
 import WarmstartKernel
-import WarmstartMessages
-import WarmstartProtobuf
 package import WarmstartTensorModel
 
 extension Checkpoint {
-  /// The tensor that has the object graph, in checkpoints that TF2 saved of objects.
-  package static let objectGraphKey: Name = "_CHECKPOINTABLE_OBJECT_GRAPH"
-  /// The longest graph that is read; chosen, not tuned.
+  /// The longest stored graph that is read, in bytes; chosen, not tuned.
   package static let maximumObjectGraphByteCount = 64 << 20
 
   /// The stored run with the object graph, and its tensor.
   ///
-  /// Throws TENSOR_NOT_FOUND for a checkpoint that was saved by variables' names.
+  /// - Throws: `tensorNotFound` for a checkpoint that was saved by names of variables.
   package func objectGraphRun() throws(Problem) -> (run: Int, tensor: Int) {
-    guard records == nil, let tensor = catalog.position(of: Checkpoint.objectGraphKey) else {
+    guard records == nil, let tensor = catalog.position(of: ObjectGraph.key) else {
       throw Problem(
         .tensorNotFound,
-        "tensor \(Checkpoint.objectGraphKey) is not found: this is a name-based checkpoint, not one "
+        "tensor \(ObjectGraph.key) is not found: this is a name-based checkpoint, not one "
           + "that TF2 saved of objects",
-        tensor: Checkpoint.objectGraphKey)
+        tensor: ObjectGraph.key)
     }
     guard catalog.dtype(tensor) == .string, catalog.shape(tensor).rank == 0,
       !catalog.isSliced(tensor)
@@ -36,16 +32,17 @@ extension Checkpoint {
     return (run, tensor)
   }
 
-  /// The memory that it takes to read the object graph in a stored run, in bytes, at most about.
+  /// The most memory that reading the object graph in a stored run takes, in bytes, approximately.
   package func objectGraphReadingByteCount(_ run: Int) -> Int {
-    // The bytes, and those that are read; unpacked, and kept in columns, also of axes.
+    // The string, and a copy of its bytes; the graph; and the axes of its tensors.
     let byteCount = max(0, stored[run].byteCount)
-    return 2 * byteCount + 3 * ObjectGraph.unpackByteCount(byteCount)
+    return 2 * byteCount + ObjectGraph.memoryByteCount(ofMessage: byteCount)
+      + ObjectGraph.maximumAxisCount(ofMessage: byteCount) * MemoryLayout<Int>.stride
   }
 }
 
 extension Loading {
-  /// Reads, checks and parses the object graph.
+  /// Reads, verifies and parses the object graph.
   package mutating func readObjectGraph() throws(Problem) -> ObjectGraph {
     let (run, tensor) = try checkpoint.objectGraphRun()
     let strings = try readLengths(run, of: tensor)
@@ -56,11 +53,11 @@ extension Loading {
     }
     let graph: ObjectGraph
     do {
-      graph = try ObjectGraph(unpacking: bytes, Scratch())
+      graph = try ObjectGraph(parsing: bytes.span)
     } catch {
       throw checkpoint.problem(tensor, .corrupt, "is no object graph: \(error)")
     }
-    let limit = ObjectGraph.unpackByteCount(bytes.count) / MemoryLayout<Int>.stride
+    let limit = ObjectGraph.maximumAxisCount(ofMessage: bytes.count)
     let fault = graph.fault ?? graph.excess(in: checkpoint.catalog, overAxes: limit)
     if let fault { throw checkpoint.problem(tensor, .corrupt, "is no object graph: \(fault)") }
     return graph
@@ -68,9 +65,14 @@ extension Loading {
 }
 
 extension ObjectGraph {
-  /// What is wrong if the attributes' tensors have more axes in all than are allowed.
+  /// The most axes that the tensors of a graph may have together, from the length of its message.
+  fileprivate static func maximumAxisCount(ofMessage byteCount: Int) -> Int {
+    2 * byteCount + 8192
+  }
+
+  /// Why the tensors of the attributes have too many axes together; nil if they do not.
   ///
-  /// A row of ten bytes may name a tensor of 254 axes, and the next row the same again.
+  /// A row of ten bytes may name a tensor of 254 axes, and the next row the same tensor again.
   fileprivate func excess(in catalog: Catalog, overAxes limit: Int) -> String? {
     var axisCount = 0
     for row in attributes.objects.indices {

@@ -1,10 +1,10 @@
 import WarmstartKernel
 import WarmstartTensorModel
 
-/// The contiguous runs of bytes in which one box of a tensor is copied into another.
+/// The contiguous runs of bytes that are copied from one box of a tensor into another.
 ///
-/// Both boxes are dense arrays in C order of their own; what they have in common is copied. The runs
-/// come in ascending order of the source, so that a source can be streamed past once.
+/// Each box is a dense array in C order; the runs cover their intersection. They come in ascending
+/// order of the source, so that the source can stream past once.
 struct Runs {
   private let runByteCount: Int
   private let counts: [Int]
@@ -15,15 +15,19 @@ struct Runs {
   private var targetOffset: Int
   private var isFinished = false
 
-  /// Plans to copy what the boxes of one tensor have in common; nil if that is nothing.
+  /// Plans to copy the intersection of two boxes; nil if it is empty.
   ///
-  /// `targetOffset` is where the target begins in the bytes that are copied to, `width` an
-  /// element's size; sizes in bytes must have been proved to fit.
+  /// The caller has checked that all lengths in bytes fit in an `Int`.
+  ///
+  /// - Parameters:
+  ///   - targetOffset: Where the target begins in the bytes that are written.
+  ///   - width: The length of an element, in bytes.
   init?(from source: TensorSlice, to target: TensorSlice, at targetOffset: Int, width: Int) {
     guard let common = source.intersection(target) else { return nil }
     let sourceSteps = Runs.steps(source.counts, width: width)
     let targetSteps = Runs.steps(target.counts, width: width)
-    // Axes that all three have whole merge into one run with the axis before them.
+    // Axes that both boxes and their intersection have whole merge into one run with the axis
+    // before.
     var axis = common.counts.count - 1
     while axis > 0, common.counts[axis] == source.counts[axis],
       common.counts[axis] == target.counts[axis]
@@ -32,7 +36,7 @@ struct Runs {
     }
     let outer = max(0, axis)
     runByteCount = axis < 0 ? width : common.counts[axis] * sourceSteps[axis]
-    // There is nowhere to go on an axis of one index.
+    // An axis of one index needs no steps.
     let walked = (0..<outer).filter { common.counts[$0] > 1 }
     counts = walked.map { common.counts[$0] }
     self.sourceSteps = walked.map { sourceSteps[$0] }
@@ -48,7 +52,7 @@ struct Runs {
     self.targetOffset = to
   }
 
-  /// Bytes from one index to the next on each axis of a dense array.
+  /// The bytes from one index to the next on each axis of a dense array.
   static func steps(_ counts: [Int], width: Int) -> [Int] {
     var steps = counts
     var step = width
@@ -59,11 +63,13 @@ struct Runs {
     return steps
   }
 
-  /// Copies what a chunk of the source holds of the runs; chunks must come in order, without gaps.
+  /// Copies the wanted bytes of a chunk.
+  ///
+  /// Chunks must come in order, without gaps.
   mutating func copy(_ chunk: RawSpan, at chunkOffset: Int, to target: inout MutableRawSpan) {
     let chunkEnd = chunkOffset + chunk.byteCount
     while !isFinished, sourceOffset < chunkEnd {
-      // A run that began in an earlier chunk goes on at the start of this one.
+      // A run that began in an earlier chunk continues at the start of this one.
       let skipped = max(0, chunkOffset - sourceOffset)
       let end = min(sourceOffset + runByteCount, chunkEnd)
       target.copy(
@@ -74,7 +80,7 @@ struct Runs {
     }
   }
 
-  /// The next whole run: offsets in the source and in the target, and how long it is.
+  /// The next run: its offsets in the source and in the target, and its length.
   mutating func next() -> (source: Int, target: Int, count: Int)? {
     guard !isFinished else { return nil }
     defer { advance() }

@@ -6,7 +6,7 @@ import WarmstartProtobuf
 public import WarmstartTensorModel
 import WarmstartWire
 
-/// A checkpoint that is open, and leased as long as this object and its client live.
+/// An open checkpoint; its lease ends with the last reference to it.
 public final class Checkpoint: Sendable {
   /// A tensor that the checkpoint holds.
   public struct StoredTensor: Sendable, Hashable {
@@ -16,21 +16,21 @@ public final class Checkpoint: Sendable {
     public let dtype: DataType
     /// The shape of the whole tensor.
     public let shape: Shape
-    /// The bytes as stored.
+    /// The number of bytes in the checkpoint.
     public let byteCount: Int
-    /// The slices that the checkpoint stores it in; none if it stores it whole.
+    /// The slices in which the checkpoint stores the tensor; empty if it is stored whole.
     public let slices: [TensorSlice]
   }
 
-  /// The path as TensorFlow reports it: the prefix that a directory's state file names.
+  /// The path as TensorFlow reports it: for a directory, the prefix that its `checkpoint` file names.
   public let path: String
-  /// The identity of the checkpoint's bytes: changes when a file changes.
+  /// The identity of the checkpoint's bytes: it changes when a file changes.
   public let generation: String
   /// The format of the checkpoint's files.
   public let format: CheckpointFormat
   /// The number of tensors.
   public let tensorCount: Int
-  /// The bytes of all tensors.
+  /// The number of bytes of all tensors.
   public let byteCount: Int
 
   let client: Client
@@ -83,7 +83,11 @@ public final class Checkpoint: Sendable {
     client.giveBack(handle, session: session)
   }
 
-  /// Lists all tensors by name, in the order of their bytes.
+  /// Lists all tensors in the order of their names' bytes.
+  ///
+  /// - Parameter timeout: How long to wait; nil for as long as it takes.
+  /// - Returns: The tensors.
+  /// - Throws: `WarmstartError` with the reason `checkpointChanged`, `connection` or `deadline`.
   public func list(timeout: Duration? = nil) throws(WarmstartError) -> [StoredTensor] {
     var tensors: [ListReply.Tensor] = []
     try call(.list, until: Deadline(timeout), starting: { tensors = [] }) { reference, files in
@@ -98,9 +102,9 @@ public final class Checkpoint: Sendable {
     return tensors.map(StoredTensor.init)
   }
 
-  /// The tables of a V1 checkpoint that are missing by the names of the others; nil if none is.
+  /// The tables of a V1 checkpoint that the names of the others announce and that are missing; or nil.
   ///
-  /// A path that names one table asks for no other.
+  /// If the path names a single table, no other is missing.
   package var missingTables: Problem? {
     guard format == .v1, files.parts.map(\.path.string) != [path] else { return nil }
     let names = files.parts.compactMap(\.path.lastComponent).map { Name($0.string) }

@@ -5,11 +5,11 @@ import WarmstartProtobuf
 import WarmstartTensorModel
 import WarmstartWire
 
-/// A trainer's way to the daemon of its machine.
+/// A trainer's connection to the daemon of its machine.
 ///
-/// Connects when the first call needs it, and again by itself when the daemon was restarted: what was
-/// mapped stays mapped, and checkpoints that were opened stay usable. Several threads may use one
-/// client; their calls take turns.
+/// The first call connects. After a restart of the daemon the next call connects again: memory that was
+/// mapped stays mapped, and open checkpoints stay usable. Several threads may use one client; their
+/// calls take turns.
 public final class Client: Sendable {
   private struct State {
     /// The connection, unless it is lost or a call has it.
@@ -29,10 +29,12 @@ public final class Client: Sendable {
   // calls. Calls of one connection are answered one after the other anyway.
   private let state = Monitor(State())
 
-  /// Makes a client; `label` is what the daemon's status calls it.
+  /// Makes a client, which connects when it is first used.
   ///
-  /// Without a path the client takes `$WARMSTART_SOCKET`, else `/run/warmstart/warmstart.sock`, else
-  /// the socket in the user's runtime directory. Nothing is connected yet.
+  /// - Parameters:
+  ///   - path: The path of the daemon's socket; by default `$WARMSTART_SOCKET`, else
+  ///     `/run/warmstart/warmstart.sock`, else the socket in the user's runtime directory.
+  ///   - label: The name of this client in the daemon's status.
   public convenience init(socket path: String? = nil, label: String = "") {
     self.init(socket: path, label: label, whileWaiting: nil)
   }
@@ -46,24 +48,34 @@ public final class Client: Sendable {
 
   /// Opens a checkpoint as TensorFlow finds it and takes a lease on it.
   ///
-  /// The path is a directory with a `checkpoint` file or a prefix; its files are opened with this
-  /// process's rights. Waits while the daemon reads the index. Throws CHECKPOINT_NOT_FOUND,
-  /// CHECKPOINT_STATE_INVALID, NOT_ALLOWED, what the daemon finds wrong with the index, or
-  /// CONNECTION.
+  /// Opens the files with this process's rights, and waits while the daemon reads the index.
+  ///
+  /// - Parameters:
+  ///   - path: A directory with a `checkpoint` file, a prefix, or the file or pattern of a V1 checkpoint.
+  ///   - timeout: How long to wait; nil for as long as it takes.
+  /// - Returns: The checkpoint, whose lease ends with its last reference.
+  /// - Throws: `WarmstartError` with the reason `checkpointNotFound`, `checkpointStateInvalid` or
+  ///   `notAllowed` if the files are not found or cannot be opened; `corrupt`, `checksumMismatch`,
+  ///   `truncated`, `versionMismatch` or `unsupported` for a faulty index; `quota`, `budget`,
+  ///   `deadline` or `connection`.
   public func open(
     _ path: String, timeout: Duration? = nil
   ) throws(WarmstartError) -> Checkpoint {
     try Checkpoint(path, self, until: Deadline(timeout))
   }
 
-  /// Opens a checkpoint to list its tensors, as above: its data files need not be readable.
+  /// Opens a checkpoint as `open` does, to list its tensors: its data files need not be readable.
   package func openToList(
     _ path: String, timeout: Duration? = nil
   ) throws(WarmstartError) -> Checkpoint {
     try Checkpoint(path, self, until: Deadline(timeout), needsData: false)
   }
 
-  /// What the daemon holds, and for whom of this user.
+  /// Asks the daemon what it holds, and for which clients of this user.
+  ///
+  /// - Parameter timeout: How long to wait; nil for as long as it takes.
+  /// - Returns: The daemon's report.
+  /// - Throws: `WarmstartError` with the reason `connection`, `notAllowed`, `draining` or `deadline`.
   public func status(timeout: Duration? = nil) throws(WarmstartError) -> StatusReport {
     var report = StatusReport()
     try call(.status, until: Deadline(timeout)) { _ in
@@ -74,9 +86,12 @@ public final class Client: Sendable {
     return report
   }
 
-  /// Whether the daemon serves; false while it is stopping.
+  /// Asks whether the daemon serves, as gRPC's health protocol does.
   ///
-  /// Throws CONNECTION if no daemon listens, or DEADLINE. See gRPC's health protocol.
+  /// - Parameter timeout: How long to wait; nil for as long as it takes.
+  /// - Returns: False while the daemon is stopping.
+  /// - Throws: `WarmstartError` with the reason `connection` if no daemon listens, `notAllowed` or
+  ///   `deadline`.
   public func isServing(timeout: Duration? = nil) throws(WarmstartError) -> Bool {
     var health = Health.unknown
     try call(.checkHealth, until: Deadline(timeout)) { _ in

@@ -1,4 +1,5 @@
-/// The words of the client's interface, so that a trainer imports `WarmstartClient` and nothing else.
+// A trainer imports `WarmstartClient` alone: the types of its interface come with it.
+
 @_exported public import WarmstartTensorModel
 
 @_exported public import struct WarmstartMessages.StatusReport

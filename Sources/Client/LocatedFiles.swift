@@ -29,7 +29,7 @@ struct LocatedFiles {
     let label = CheckpointFiles.absolute(path)
     guard parts.count > Connection.maximumDescriptors else {
       let files = parts.enumerated().map { position, part in
-        CheckpointFile(CheckpointFile.Role(part.role), .descriptor(position))
+        CheckpointFile(part.role, .descriptor(position))
       }
       return (.files(files, label: label), parts.map(\.file))
     }
@@ -45,7 +45,7 @@ struct LocatedFiles {
       guard ids.count == batch.count else {
         throw .lost(.malformed("\(ids.count) ids for \(batch.count) files"))
       }
-      files += zip(batch, ids).map { CheckpointFile(CheckpointFile.Role($0.role), .attached($1)) }
+      files += zip(batch, ids).map { CheckpointFile($0.role, .attached($1)) }
     }
     return (.files(files, label: label), [])
   }
@@ -62,15 +62,5 @@ extension CheckpointFiles {
       parts += try openShards(total: total, leavingOutUnusable: !needsData)
     }
     return parts
-  }
-}
-
-extension CheckpointFile.Role {
-  fileprivate init(_ role: CheckpointFiles.Role) {
-    switch role {
-    case .index: self = .index
-    case .shard(let shard, of: let total): self = .shard(shard, of: total)
-    case .table: self = .table
-    }
   }
 }

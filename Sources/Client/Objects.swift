@@ -5,15 +5,15 @@ public import WarmstartTensorModel
 import WarmstartWire
 
 extension Checkpoint {
-  /// An object that the checkpoint was saved of, in checkpoints of TF2.
+  /// An object of the program that saved a TF2 checkpoint.
   public struct StoredObject: Sendable, Hashable {
-    /// Another object, and what this one calls it.
+    /// Another object that is a part of this one.
     public struct Child: Sendable, Hashable {
-      /// What this object calls it.
+      /// The name of the part in this object.
       public let name: Name
-      /// The other's position among all objects.
+      /// The position of the part among all objects.
       public let object: Int
-      /// Whether the other's path is by this name, of all that lead to it.
+      /// Whether the part's `path` ends with this name; several names may lead to one object.
       public let isOnPath: Bool
     }
 
@@ -21,7 +21,7 @@ extension Checkpoint {
     public struct Attribute: Sendable, Hashable {
       /// `VARIABLE_VALUE` for a variable's.
       public let name: Name
-      /// What the variable was called, which others may be too; empty for what is no variable.
+      /// The name of the variable in its program, which several may have; empty for other values.
       public let fullName: Name
       /// The tensor's name in the checkpoint.
       public let key: Name
@@ -33,30 +33,34 @@ extension Checkpoint {
 
     /// A variable that this object, an optimizer, keeps for another variable.
     public struct SlotVariable: Sendable, Hashable {
-      /// What the optimizer calls it: `momentum`.
+      /// The name of the slot in the optimizer: `momentum`.
       public let name: Name
-      /// The position of the variable that it is kept for.
+      /// The position of the variable that the slot belongs to.
       public let variable: Int
-      /// The position of what is kept.
+      /// The position of the slot's own variable.
       public let object: Int
     }
 
-    /// The names on the shortest way from the root, as the checkpoint's keys spell them; empty for the
-    /// root, nil if no way leads there.
+    /// The names on the shortest path from the root, as the checkpoint's keys spell them; empty for the
+    /// root, nil if no path leads to the object.
     ///
-    /// What is longer than 1 KiB is cut at its front.
+    /// A path longer than 1 KiB is cut at its front.
     public let path: Name?
-    /// The objects that are parts of this one; several may share a part, and a part may lead back.
+    /// The parts of this object; several objects may share a part, and a part may lead back.
     public let children: [Child]
-    /// The values that are stored.
+    /// The values of this object that are stored.
     public let attributes: [Attribute]
-    /// The variables that are kept for others.
+    /// The variables that this object, an optimizer, keeps for other variables.
     public let slotVariables: [SlotVariable]
   }
 
-  /// Lists the objects that the checkpoint was saved of; the first is the root.
+  /// Lists the objects of the program that saved the checkpoint; the first is the root.
   ///
-  /// Throws TENSOR_NOT_FOUND for a checkpoint that was saved by names: only TF2 saves objects.
+  /// - Parameter timeout: How long to wait; nil for as long as it takes.
+  /// - Returns: The objects; they refer to each other by their positions.
+  /// - Throws: `WarmstartError` with the reason `tensorNotFound` for a checkpoint that was saved by
+  ///   names, as only TF2 saves objects; `corrupt`, `checksumMismatch`, `budget`, `checkpointChanged`,
+  ///   `connection` or `deadline`.
   public func objects(timeout: Duration? = nil) throws(WarmstartError) -> [StoredObject] {
     var all = ListObjectsReply()
     try call(.listObjects, until: Deadline(timeout), starting: { all = ListObjectsReply() }) {

@@ -5,15 +5,15 @@ import WarmstartProtobuf
 public import WarmstartTensorModel
 import WarmstartWire
 
-/// What a resolved assignment map gives: each variable's bytes, in shared memory.
+/// The result of an assignment map: each variable's bytes, in shared memory.
 public struct Resolved: Sendable {
-  /// How the bytes are wanted.
+  /// How a map is resolved, and how the bytes lie in memory.
   public struct Options: Sendable, Hashable {
     /// Every address is a multiple of this power of two, at most 4096; 0 for the element's size.
     ///
     /// TensorFlow, JAX and DLPack need 64.
     public var alignment = 0
-    /// Only bytes that can never change: arenas, never files.
+    /// All bytes are in arenas, which can never change; none are in files.
     public var sealed = false
     /// Variables whose tensor is missing are skipped and reported instead of failing the call.
     public var skipMissing = false
@@ -21,39 +21,43 @@ public struct Resolved: Sendable {
     ///
     /// Another dtype fails the call all the same: DTYPE_MISMATCH.
     public var skipMismatched = false
-    /// What TensorFlow accepts in silence does not fail the call: a pair that matches no variable
-    /// (PAIR_UNUSED), a map that assigns nothing (NOTHING_ASSIGNED).
+    /// A pair that matches no variable, or a map that assigns nothing, does not fail the call.
+    ///
+    /// TensorFlow accepts both in silence; without this option they are PAIR_UNUSED and
+    /// NOTHING_ASSIGNED.
     public var lenient = false
     /// A variable that no pair matches fails the call: VARIABLE_NOT_COVERED.
     public var requireAll = false
     /// Slices may be described by strides instead of being copied together.
     public var strides = false
-    /// The map names tensors by what the variables were called, as TensorFlow's `warm_start` does, in a
-    /// checkpoint that was saved of objects (TF2), instead of by its keys.
+    /// The keys of the map are names that variables had in the program that saved the checkpoint.
+    ///
+    /// For checkpoints of TF2, as in TensorFlow's `warm_start`; without this option they are the
+    /// checkpoint's own keys.
     public var objectNames = false
-    /// What is needed is read from the files again and verified, also if the daemon has done so before.
+    /// The daemon reads the files again and verifies them, even if it has done so before.
     public var readAgain = false
-    /// `unusedTensors` has the first names of the tensors that no variable gets anything of.
+    /// `unusedTensors` lists the first names of tensors that initialize no variable.
     public var namesUnusedTensors = false
     /// Whether this process may write: what it writes is its own copy, page by page.
     public var copyOnWrite = false
-    /// Nothing is read, made or mapped: the tensors only say what would be assigned.
+    /// The daemon only plans: the tensors say what would be assigned, and have no bytes.
     ///
-    /// What the index shows to be wrong fails the call as usual. `Tensor.byteCount` is 0 for strings that
-    /// would be made into an arena.
+    /// A problem that the index shows fails the call as usual. `Tensor.byteCount` is 0 for strings that
+    /// would be copied into an arena.
     public var planOnly = false
 
-    /// Makes the usual options.
+    /// Makes the default options, which all are off.
     public init() {}
   }
 
-  /// A variable that got nothing because its tensor is missing or has another shape.
+  /// A variable that got no bytes because its tensor is missing or has another shape.
   public struct Skipped: Sendable, Hashable {
-    /// The variable, whose shape says what was expected.
+    /// The variable with the shape that was expected.
     public let variable: Variable
-    /// The tensor that the map has for it.
+    /// The tensor that the map assigns to the variable.
     public let tensor: Name
-    /// The shape of the tensor, which is not the variable's; nil if the checkpoint lacks the tensor.
+    /// The shape of the tensor, which differs from the variable's; nil if the tensor is missing.
     public let storedShape: Shape?
   }
 
@@ -63,20 +67,23 @@ public struct Resolved: Sendable {
   public let tensors: Tensors
   /// The variables that were skipped.
   public let skipped: [Skipped]
-  /// The pairs of the map that matched no variable; none unless that was allowed by `Options.lenient`.
+  /// The pairs of the map that matched no variable; empty unless `Options.lenient` allows them.
   public let unused: [AssignmentMap.Pair]
   /// The variables that no pair of the map matched, in the order in which they were declared.
   public let uncovered: [Variable]
   /// How many tensors of the checkpoint no variable got anything of.
   public let unusedTensorCount: Int
   fileprivate let unusedNames: NameList
-  /// The first names of these, in the order of their bytes: at most 16, and none unless
+  /// The first names of the unused tensors, in the order of their bytes: at most 16, and none unless
   /// `Options.namesUnusedTensors` asks for them.
   public var unusedTensors: [Name] { (0..<unusedNames.count).map { unusedNames[$0] } }
   /// How many variables were declared: those in `tensors`, `skipped` and `uncovered` together.
   public var declaredCount: Int { tensors.count + skipped.count + uncovered.count }
 
-  /// Finds the bytes of a variable.
+  /// Finds the tensor of a variable.
+  ///
+  /// - Parameter variable: The name of the variable.
+  /// - Returns: The tensor; nil if the variable got no bytes.
   public subscript(variable: Name) -> Tensor? { tensors[variable] }
 }
 
@@ -93,8 +100,16 @@ extension Resolved.Skipped: CustomStringConvertible {
 extension Client {
   /// Opens a checkpoint and resolves an assignment map in it, in one call to the daemon.
   ///
-  /// This is TensorFlow's `init_from_checkpoint(path, map)`: `open` says how the path is understood,
-  /// `Checkpoint.resolve` what becomes of the map; errors are those of both.
+  /// This is TensorFlow's `init_from_checkpoint(path, map)`.
+  ///
+  /// - Parameters:
+  ///   - path: The path of the checkpoint, as `open` takes it.
+  ///   - map: The assignment map.
+  ///   - variables: All variables of the trainer, partitions one by one.
+  ///   - options: How to resolve the map.
+  ///   - timeout: How long to wait; nil for as long as it takes.
+  /// - Returns: A tensor for each variable that the map assigns; and the checkpoint, to resolve more maps.
+  /// - Throws: `WarmstartError` with the reasons of `open` and of `Checkpoint.resolve`.
   public func resolve(
     _ path: String, assigning map: AssignmentMap, to variables: [Variable],
     options: Resolved.Options = .init(), timeout: Duration? = nil
@@ -122,9 +137,21 @@ extension Client {
 extension Checkpoint {
   /// Resolves an assignment map as `init_from_checkpoint` does and maps what the variables need.
   ///
-  /// `variables` are all variables of the trainer, partitions one by one (`Partitioner` makes them).
-  /// Nothing is given unless everything can be; the error lists all problems. Waits while the daemon
-  /// reads what nobody asked for before.
+  /// Either all variables that the map assigns get their bytes, or the call fails with a list of all
+  /// problems. Waits while the daemon reads tensors that are not warm yet.
+  ///
+  /// - Parameters:
+  ///   - map: The assignment map.
+  ///   - variables: All variables of the trainer, partitions one by one (`Partitioner` makes them).
+  ///   - options: How to resolve the map.
+  ///   - timeout: How long to wait; nil for as long as it takes.
+  /// - Returns: A tensor for each variable that the map assigns.
+  /// - Throws: `WarmstartError` with the reason `tensorNotFound`, `ambiguousName`, `scopeOnly`,
+  ///   `shapeMismatch`, `dtypeMismatch`, `slicesDiffer`, `pairUnused`, `nothingAssigned` or
+  ///   `variableNotCovered` if the map does not fit; `slicesIncomplete`, `slicesOverlap`,
+  ///   `checksumMismatch`, `corrupt` or `truncated` for a damaged checkpoint; `checkpointChanged` if its
+  ///   files changed; `invalidRequest`, `unsupported`, `quota`, `budget`, `system`, `deadline` or
+  ///   `connection`.
   public func resolve(
     assigning map: AssignmentMap, to variables: [Variable], options: Resolved.Options = .init(),
     timeout: Duration? = nil

@@ -8,7 +8,7 @@ enum SocketPath {
   /// Where the system's unit listens for administrators.
   private static let administration = "/run/warmstart/admin.sock"
 
-  /// Whom the system's units let connect; nil for a path that is not theirs.
+  /// The group that may connect to a socket of the system's units; nil for any other path.
   static func group(of path: String) -> String? {
     switch path {
     case system: "warmstart-clients"
@@ -17,7 +17,7 @@ enum SocketPath {
     }
   }
 
-  /// `$WARMSTART_SOCKET`, else the system's socket if it is there, else the user's runtime directory's.
+  /// `$WARMSTART_SOCKET`, else the system's socket if it exists, else the one in `$XDG_RUNTIME_DIR`.
   static var standard: String {
     if let path = Process.environment("WARMSTART_SOCKET"), !path.isEmpty { return path }
     guard !File.exists(FilePath(system)), let directory = Process.environment("XDG_RUNTIME_DIR")

@@ -8,23 +8,12 @@ package import WarmstartTensorModel
 /// has. It is nearly always the one total that the names say; after a checkpoint was saved over
 /// with another number of shards there are several, and the index decides.
 package struct CheckpointFiles: Sendable {
-  /// What a file is for.
-  package enum Role: Sendable, Hashable {
-    case index
-    case shard(Int, of: Int)
-    /// A table of a V1 checkpoint.
-    case table
-  }
-
   /// One open file of a checkpoint.
   package struct Part: Sendable {
-    package let role: Role
+    package let role: FileRole
     package let path: FilePath
     package let file: File
   }
-
-  /// The most files that a checkpoint may have: the wire takes no more for one.
-  package static let maximumFileCount = 4096
 
   package let format: CheckpointFormat
 
@@ -59,8 +48,8 @@ package struct CheckpointFiles: Sendable {
   ) throws(LocateError) -> [Part] {
     let there = listed.map { $0.filter { $0.total == total }.map(\.number).sorted() }
     // Of those that are there if that is known: not all need be.
-    guard (there?.count ?? total) < Self.maximumFileCount else {
-      throw .tooManyFiles(path: prefix, limit: Self.maximumFileCount)
+    guard (there?.count ?? total) < maximumCheckpointFiles else {
+      throw .tooManyFiles(path: prefix, limit: maximumCheckpointFiles)
     }
     let numbers = there ?? Array(0..<max(0, total))
     var parts: [Part] = []

@@ -1,4 +1,5 @@
 import SystemPackage
+import WarmstartTensorModel
 
 /// What a user may have meant by a path that leads to no checkpoint.
 ///

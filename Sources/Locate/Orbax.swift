@@ -1,4 +1,5 @@
 import SystemPackage
+import WarmstartTensorModel
 
 /// Recognizes directories of Orbax, the library with which JAX and Keras 3 write checkpoints.
 enum Orbax {
@@ -9,7 +10,7 @@ enum Orbax {
   static func owns(_ directory: PathText) -> Bool {
     if isMarked(directory) { return true }
     let steps = try? Listing.names(
-      in: FilePath(directory.text), limit: CheckpointFiles.maximumFileCount
+      in: FilePath(directory.text), limit: maximumCheckpointFiles
     ) { $0.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } }
     return (steps ?? []).contains { isMarked(directory.joined(PathText($0.string))) }
   }

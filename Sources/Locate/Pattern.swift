@@ -1,5 +1,6 @@
 import SystemPackage
 import WarmstartKernel
+import WarmstartTensorModel
 
 /// A pattern of file names, in the dialect that TensorFlow finds V1 files with.
 ///
@@ -11,9 +12,6 @@ struct Pattern {
   private let text: String
   private let components: [Component]
   private let isAbsolute: Bool
-
-  /// The most files that a pattern may lead to: the wire's limit for one checkpoint.
-  static let maximumMatchCount = CheckpointFiles.maximumFileCount
 
   /// Takes a user's path, and what to add to it.
   init(_ path: PathText, suffix: String = "") {
@@ -45,8 +43,8 @@ struct Pattern {
           default: throw error
           }
         }
-        guard next.count <= Self.maximumMatchCount else {
-          throw .tooManyMatches(pattern: text, limit: Self.maximumMatchCount)
+        guard next.count <= maximumCheckpointFiles else {
+          throw .tooManyMatches(pattern: text, limit: maximumCheckpointFiles)
         }
       }
       found = next
@@ -173,7 +171,7 @@ extension Pattern {
         return try OpenFile.exists(path) ? [path] : []
       }
       let place = directory.isEmpty ? FilePath(".") : directory
-      let limit = Pattern.maximumMatchCount
+      let limit = maximumCheckpointFiles
       let names = try Listing.names(in: place, limit: limit) { matches($0) }
       return names.map { directory.appending($0) }
     }

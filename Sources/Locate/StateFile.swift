@@ -1,5 +1,6 @@
 import SystemPackage
 import WarmstartKernel
+import WarmstartTensorModel
 
 /// The file `checkpoint` of a directory, which names the directory's latest checkpoint.
 struct StateFile {
@@ -10,9 +11,6 @@ struct StateFile {
   ///
   /// Chosen, not tuned.
   static let maximumByteCount = 4 << 20
-
-  /// How a file begins that Git LFS has not fetched.
-  private static let pointer = "version https://git-lfs.github.com/spec/"
 
   /// The file's own path.
   let path: String
@@ -28,7 +26,7 @@ struct StateFile {
       value = try TextFormat.modelCheckpointPath(in: bytes)
     } catch {
       let nearest = Hint.latest(in: directory)
-      if bytes.starts(with: Self.pointer.utf8) {
+      if GitLFS.isPointer(bytes) {
         throw .stateMalformed(
           state: path, line: 1, column: 1,
           expected: "a state file, not a Git LFS pointer: fetch it with `git lfs pull`",

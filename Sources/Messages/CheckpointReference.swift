@@ -1,6 +1,7 @@
 internal import CWarmstartMessages
 internal import CWarmstartProtobufC
 package import WarmstartProtobuf
+package import WarmstartTensorModel
 
 /// Which checkpoint a call is about.
 package enum CheckpointReference: Sendable, Hashable {
@@ -12,14 +13,6 @@ package enum CheckpointReference: Sendable, Hashable {
 
 /// A file of a checkpoint and what it is for.
 package struct CheckpointFile: Sendable, Hashable {
-  /// What the file is for.
-  package enum Role: Sendable, Hashable {
-    case index
-    case shard(Int, of: Int)
-    /// A table of a V1 checkpoint.
-    case table
-  }
-
   /// Where the open file is.
   package enum Source: Sendable, Hashable {
     /// At a position among the frame's descriptors.
@@ -28,19 +21,14 @@ package struct CheckpointFile: Sendable, Hashable {
     case attached(UInt64)
   }
 
-  package var role: Role
+  package var role: FileRole
   package var source: Source
 
-  package init(_ role: Role, _ source: Source) {
+  package init(_ role: FileRole, _ source: Source) {
     self.role = role
     self.source = source
   }
 }
-
-/// Files of a checkpoint that one request may name.
-///
-/// Chosen: 200 shards are common, 1,000 are not.
-package let maximumCheckpointFiles = 4096
 
 extension CheckpointReference {
   /// Unpacks the message that a request begins with.

@@ -13,19 +13,19 @@ public struct StatusReport: Sendable, Hashable {
     public var generation: String
     /// The format of the checkpoint's files; nil if only a newer version knows it.
     public var format: CheckpointFormat?
-    /// What the first client that opened it called it.
+    /// The path that the first client opened.
     public var label: String
     /// The number of tensors.
     public var tensorCount = 0
-    /// The bytes of all tensors.
+    /// The number of bytes of all tensors.
     public var byteCount = 0
-    /// The bytes that were read and whose checksums matched.
+    /// The number of bytes that the daemon read and whose checksums matched.
     public var verifiedByteCount = 0
-    /// The number of arenas made for it.
+    /// The number of arenas with tensors of the checkpoint.
     public var arenaCount = 0
-    /// The bytes of its arenas.
+    /// The number of bytes in these arenas.
     public var arenaByteCount = 0
-    /// The number of leases held.
+    /// The number of leases on the checkpoint.
     public var leaseCount = 0
 
     package init(generation: String, format: CheckpointFormat?, label: String) {
@@ -35,19 +35,19 @@ public struct StatusReport: Sendable, Hashable {
     }
   }
 
-  /// A connection.
+  /// A client's connection.
   public struct Client: Sendable, Hashable {
-    /// The process at the other end; may have ended.
+    /// The client's process, which may have ended.
     public var processID: Int
-    /// The user at the other end.
+    /// The client's user.
     public var userID: Int
-    /// What the client calls itself.
+    /// The name that the client gave itself.
     public var label: String
     /// The command that the client runs.
     public var command: String
-    /// The number of leases held.
+    /// The number of leases that the client holds.
     public var leaseCount: Int
-    /// The number of calls made.
+    /// The number of calls that the client made.
     public var callCount: Int
 
     package init(
@@ -62,11 +62,11 @@ public struct StatusReport: Sendable, Hashable {
     }
   }
 
-  /// Something that only grows.
+  /// A count of events.
   public struct Counter: Sendable, Hashable {
-    /// What is counted.
+    /// The name of the events.
     public var name: String
-    /// How often it happened since the daemon started.
+    /// The number of events since the daemon started.
     public var value: Int
 
     package init(_ name: String, _ value: Int) {
@@ -77,33 +77,33 @@ public struct StatusReport: Sendable, Hashable {
 
   /// The daemon's version.
   public var daemonVersion = ""
-  /// The process at the other end; may have ended.
+  /// The daemon's process.
   public var processID = 0
-  /// Milliseconds since the daemon started.
+  /// The milliseconds since the daemon started.
   public var uptimeMilliseconds = 0
-  /// The connections of all users.
+  /// The number of connections of all users.
   public var clientCount = 0
-  /// The number of leases held.
+  /// The number of leases of all clients.
   public var leaseCount = 0
-  /// Bytes of files that were read and checked, and of arenas.
+  /// The number of bytes of files that the daemon read and checked, and of arenas.
   public var warmByteCount = 0
-  /// The bytes of its arenas.
+  /// The number of bytes in arenas.
   public var arenaByteCount = 0
-  /// The bytes that arenas and indexes may take.
+  /// The most bytes that arenas and indexes may take.
   public var budgetByteCount = 0
-  /// The bytes that they take now.
+  /// The number of bytes that arenas and indexes take now.
   public var chargedByteCount = 0
-  /// Bytes of arenas that clients still have though they gave back the checkpoint.
+  /// The number of bytes in arenas that clients kept after they gave back the checkpoint.
   public var keptArenaByteCount = 0
-  /// What of `chargedByteCount` the caller's user pays for.
+  /// The part of `chargedByteCount` that is charged to the caller's user.
   public var ownChargedByteCount = 0
-  /// What of `keptArenaByteCount` the caller's user pays for.
+  /// The part of `keptArenaByteCount` that is charged to the caller's user.
   public var ownKeptArenaByteCount = 0
   /// The checkpoints that are resident.
   public var checkpoints: [Checkpoint] = []
-  /// The connections that the caller may know of.
+  /// The connections that the caller may see: those of its user, or all on the administrators' socket.
   public var clients: [Client] = []
-  /// What happened since the daemon started.
+  /// The counts of events since the daemon started.
   public var counters: [Counter] = []
 
   package init() {}

@@ -28,15 +28,16 @@ package struct FieldReader: ~Escapable {
   @_lifetime(self: copy self)
   package mutating func next() throws(MessageError) -> (number: UInt64, value: Value)? {
     guard offset < bytes.count else { return nil }
-    let tag = try varint()
+    // As in protobuf: of a tag's five bytes 32 bits count.
+    let tag = UInt64(UInt32(truncatingIfNeeded: try varint(maximumByteCount: 5)))
     let number = tag >> 3
-    guard number != 0 else { throw .malformed("an envelope with a field number 0") }
+    guard number != 0 else { throw .malformed("a message with field number 0") }
     switch tag & 7 {
     case 0: return (number, .varint(try varint()))
     case 1: return (number, .fixed64(try fixed(8)))
-    case 2: return (number, .bytes(try take(try varint())))
+    case 2: return (number, .bytes(try take(try varint(maximumByteCount: 5))))
     case 5: return (number, .fixed32(UInt32(truncatingIfNeeded: try fixed(4))))
-    default: throw .malformed("an envelope with wire type \(tag & 7)")
+    default: throw .malformed("a message with wire type \(tag & 7)")
     }
   }
 
@@ -47,22 +48,23 @@ package struct FieldReader: ~Escapable {
   }
 
   @_lifetime(self: copy self)
-  private mutating func varint() throws(MessageError) -> UInt64 {
+  private mutating func varint(
+    maximumByteCount: Int = 10
+  ) throws(MessageError) -> UInt64 {
     if offset < bytes.count, bytes[offset] < 0x80 {
       offset += 1
       return UInt64(bytes[offset - 1])
     }
     var value: UInt64 = 0
-    var shift: UInt64 = 0
-    while shift < 70 {
-      guard offset < bytes.count else { throw .malformed("an envelope that ends early") }
+    for shift in stride(from: UInt64(0), to: UInt64(maximumByteCount) * 7, by: 7) {
+      guard offset < bytes.count else { throw .malformed("a message that ends early") }
       let byte = bytes[offset]
       offset += 1
-      if shift < 63 || byte <= 1 { value |= UInt64(byte & 0x7f) << shift }
+      // Of the tenth byte one bit counts.
+      value |= UInt64(byte & 0x7f) << shift
       if byte < 0x80 { return value }
-      shift += 7
     }
-    throw .malformed("an envelope with an endless number")
+    throw .malformed("a message with an endless number")
   }
 
   @_lifetime(self: copy self)
@@ -75,7 +77,7 @@ package struct FieldReader: ~Escapable {
   @_lifetime(self: copy self)
   private mutating func take(_ count: UInt64) throws(MessageError) -> Range<Int> {
     guard count <= UInt64(bytes.count - offset) else {
-      throw .malformed("an envelope that ends early")
+      throw .malformed("a message that ends early")
     }
     offset += Int(count)
     return position - Int(count)..<position

@@ -1,4 +1,5 @@
 import WarmstartMessages
+import WarmstartTensorModel
 import WarmstartWire
 
 extension Session {

@@ -128,11 +128,11 @@ extension Session {
 extension PlacementOptions {
   fileprivate init(_ options: ResolveRequest.Options) throws(CallFailure) {
     let alignment = options.alignment
-    guard alignment & (alignment - 1) == 0, alignment <= PlacementOptions.maximumAlignment else {
+    guard alignment & (alignment - 1) == 0, alignment <= Alignment.maximum else {
       throw .status(
         CallStatus(
           .invalidRequest,
-          "alignment \(alignment) is not a power of two up to \(PlacementOptions.maximumAlignment)")
+          "alignment \(alignment) is not a power of two up to \(Alignment.maximum)")
       )
     }
     self.init(alignment: alignment, sealed: options.sealed, strides: options.strides)

@@ -302,7 +302,7 @@ final class Session {
   private func openFiles(
     _ references: [CheckpointFile], label: String, _ caller: Caller
   ) throws(Problem) -> OpenCheckpoint {
-    var files: [(role: FileSet.Role, file: File)] = []
+    var files: [(role: FileRole, file: File)] = []
     var used: Set<UInt64> = []
     for reference in references {
       switch reference.source {
@@ -312,7 +312,7 @@ final class Session {
             .invalidRequest,
             "the call names descriptor \(position), but carries \(connection.files.count)")
         }
-        files.append((FileSet.Role(reference.role), connection.files[position]))
+        files.append((reference.role, connection.files[position]))
       case .attached(let id):
         guard let file = attached[id], !used.contains(id) else {
           throw Problem(
@@ -320,7 +320,7 @@ final class Session {
             "this connection has no attached file \(id): none was attached, or it was used")
         }
         used.insert(id)
-        files.append((FileSet.Role(reference.role), file))
+        files.append((reference.role, file))
       }
     }
     let fresh = files.count - used.count
@@ -395,16 +395,6 @@ extension WireError {
     case .timedOut: .deadline
     case .system: .system
     case .endedInFrame, .badFlags, .http, .tooLong, .descriptorsDiffer, .malformed: .invalidRequest
-    }
-  }
-}
-
-extension FileSet.Role {
-  fileprivate init(_ role: CheckpointFile.Role) {
-    switch role {
-    case .index: self = .index
-    case .shard(let shard, of: let total): self = .shard(shard, of: total)
-    case .table: self = .table
     }
   }
 }

@@ -1,14 +1,16 @@
-/// How much more of a file's contents its reader may expand.
+/// What the reader of one file may still expand.
 ///
-/// A few bytes can stand for many: an entry repeats its predecessor's key by saying how much of it,
-/// and snappy repeats up to 64 bytes by saying where they were. The work and memory that a file
-/// costs must stay in proportion to its size.
+/// A few bytes can stand for many: an entry repeats the start of its predecessor's key by a length,
+/// and snappy repeats up to 64 bytes by an offset. The work and memory that a file costs must stay
+/// in proportion to its size.
 struct Allowance {
   private let keyLimit: Int
   private var keyByteCount: Int
   private var expandedByteCount: Int
 
-  /// Starts with what a file of this size may expand; a file in memory is far below 2^58 bytes.
+  /// Starts with what a file of this size may expand.
+  ///
+  /// A file in memory is far below 2^58 bytes, so no product overflows.
   init(fileByteCount: Int) {
     keyLimit = fileByteCount * Allowance.keyFactor + Allowance.keyBase
     keyByteCount = keyLimit
@@ -20,13 +22,13 @@ struct Allowance {
     fileByteCount * Allowance.expansionFactor + Allowance.expansionBase
   }
 
-  /// Takes the whole length of a key; throws `keysTooLarge` if that is more than is left.
+  /// Subtracts the whole length of a key; throws `keysTooLarge` if less is left.
   mutating func spend(key byteCount: Int) throws(TableError) {
     guard byteCount <= keyByteCount else { throw .keysTooLarge(limit: keyLimit) }
     keyByteCount -= byteCount
   }
 
-  /// Expands a compressed block within what is left, and takes its size.
+  /// Expands a compressed block within what is left, and subtracts its size.
   mutating func expand(_ compressed: RawSpan, block: Int) throws(TableError) -> [UInt8] {
     let expanded = try Snappy.expand(compressed, limit: expandedByteCount, block: block)
     expandedByteCount -= expanded.count

@@ -6,7 +6,7 @@ struct Block: ~Copyable, ~Escapable {
   private let expanded: [UInt8]
   private let isExpanded: Bool
 
-  /// Verifies the checksum of a block that lies in the file, and expands it if need be.
+  /// Verifies the checksum of a block in a file, and expands the block if it is compressed.
   @_lifetime(copy file)
   init(
     _ handle: BlockHandle, of file: RawSpan, allowance: inout Allowance
@@ -15,7 +15,7 @@ struct Block: ~Copyable, ~Escapable {
     try self.init(stored: bytes, at: handle.offset, allowance: &allowance)
   }
 
-  /// Verifies a block of which the bytes are here, its trailer among them.
+  /// Verifies a block from its bytes, which end in its trailer.
   @_lifetime(copy bytes)
   init(stored bytes: RawSpan, at offset: Int, allowance: inout Allowance) throws(TableError) {
     let typed = bytes.extracting(droppingLast: 4)
@@ -47,7 +47,7 @@ struct Block: ~Copyable, ~Escapable {
     isExpanded = false
   }
 
-  /// Stands for no block: contents of no bytes.
+  /// A placeholder before the first block, with empty contents.
   @_lifetime(copy file)
   init(noneOf file: RawSpan) {
     offset = 0
@@ -66,7 +66,7 @@ struct Block: ~Copyable, ~Escapable {
     }
   }
 
-  /// The contents if they were compressed; nil if they lie in the file as they are.
+  /// The expanded contents; nil if the block is not compressed.
   consuming func takeExpanded() -> [UInt8]? { isExpanded ? expanded : nil }
 
   /// The type of a block that is not compressed.

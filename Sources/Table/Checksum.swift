@@ -2,8 +2,9 @@ import CWarmstartISAL
 
 /// A running CRC-32C (Castagnoli), at memory speed.
 ///
-/// Pieces may be fed one after another; the value after each is that of all bytes so far. Files
-/// store checksums *masked*, so that a checksum over bytes that hold a checksum stays meaningful.
+/// `update` may be called for one piece after another; `value` is the checksum of all bytes so far.
+/// Files store checksums *masked*, so that a checksum over bytes that contain a checksum stays
+/// meaningful.
 package struct Checksum: Sendable, Hashable {
   /// The checksum of the bytes so far; 0 for none.
   package private(set) var value: UInt32
@@ -13,7 +14,7 @@ package struct Checksum: Sendable, Hashable {
     value = 0
   }
 
-  /// Goes on from the value after earlier bytes.
+  /// Continues after earlier bytes, whose checksum is given.
   package init(resuming value: UInt32) {
     self.value = value
   }
@@ -48,19 +49,19 @@ package struct Checksum: Sendable, Hashable {
     update(RawSpan(_elements: bytes.span))
   }
 
-  /// The masked checksum of bytes that are all there.
+  /// The masked checksum of bytes.
   package static func masked(of bytes: RawSpan) -> UInt32 {
     var checksum = Checksum()
     checksum.update(bytes)
     return checksum.masked
   }
 
-  /// What files store in place of a checksum.
+  /// Masks a checksum as files store it.
   package static func mask(_ value: UInt32) -> UInt32 {
     (value >> 15 | value << 17) &+ maskDelta
   }
 
-  /// The checksum that files store masked like this.
+  /// Recovers a checksum from what files store.
   package static func unmask(_ masked: UInt32) -> UInt32 {
     let rotated = masked &- maskDelta
     return rotated << 15 | rotated >> 17

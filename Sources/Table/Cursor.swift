@@ -1,10 +1,10 @@
-/// A place in a run of bytes that nobody vouches for, moved by reading what is there.
+/// A position in bytes that may be hostile, which advances by reading.
 ///
-/// Each read either advances past what it returns or throws and stays where it is. Numbers from
-/// the bytes are compared with what is left, never added to anything first.
+/// Each read either advances past what it returns, or throws and stays. Numbers from the bytes are
+/// compared with the count of bytes left before anything is added to them.
 package struct Cursor: ~Escapable {
   private let bytes: Span<UInt8>
-  /// How many bytes were read.
+  /// The number of bytes that were read.
   package private(set) var offset: Int
 
   /// Starts at the first byte.
@@ -25,7 +25,7 @@ package struct Cursor: ~Escapable {
   /// Whether everything was read.
   package var isAtEnd: Bool { offset == bytes.count }
 
-  /// How many bytes are left.
+  /// The number of bytes left.
   package var remainingCount: Int { bytes.count &- offset }
 
   /// Reads four bytes, low byte first; throws `endOfBytes`.
@@ -43,7 +43,7 @@ package struct Cursor: ~Escapable {
   /// Reads seven bits a byte, low group first; throws `badVarint` past 32 bits, or `endOfBytes`.
   @_lifetime(self: copy self)
   package mutating func varint32() throws(TableError) -> UInt32 {
-    // Lengths and counts are mostly less than 128.
+    // Most lengths and counts are less than 128.
     if offset < bytes.count, bytes[offset] < 0x80 {
       let byte = bytes[offset]
       offset &+= 1
@@ -63,7 +63,7 @@ package struct Cursor: ~Escapable {
     return try varint(bitCount: 64)
   }
 
-  /// Reads as many bytes, which live as long as those of the cursor; throws `endOfBytes`.
+  /// Reads a number of bytes, which live as long as those of the cursor; throws `endOfBytes`.
   @inline(__always)
   @_lifetime(copy self)
   package mutating func take(_ count: UInt64) throws(TableError) -> RawSpan {

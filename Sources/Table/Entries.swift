@@ -1,10 +1,11 @@
-/// A walk over the entries of one block after another, in order, each once.
+/// Walks over the entries of one block after another, in order.
 ///
-/// The walk does not hold the block; it is given the same one until it says that it is at its end.
+/// The walk does not own the block: the caller passes the same block to each call until `next`
+/// returns false.
 struct Entries: ~Copyable {
-  /// The key of the entry that the walk is at.
+  /// The key of the current entry.
   private(set) var key = Key()
-  /// Where in the block's contents the value of that entry is.
+  /// Where the value of the current entry lies in the block's contents.
   private(set) var value = 0..<0
   private var position = 0
   private var end = 0
@@ -12,11 +13,11 @@ struct Entries: ~Copyable {
   private var restartsSeen = 0
   private var nextRestart = Int.max
 
-  /// Goes to the start of a block; keys must go on to be greater than the last one.
+  /// Goes to the start of a block, whose keys must be greater than all before.
   ///
-  /// Throws `badRestarts` unless the block ends in restart offsets of which the first is 0.
+  /// - Throws: `badRestarts` unless the block ends in restart offsets, the first of which is 0.
   mutating func start(_ block: borrowing Block) throws(TableError) {
-    // First of all, so that it lies in the new block even if that is refused.
+    // Set first, so that the range lies in the new block even if the block is refused.
     value = 0..<0
     let contents = block.contents
     guard contents.count >= 8 else { throw .badRestarts(block: block.offset) }
@@ -62,9 +63,9 @@ struct Entries: ~Copyable {
     return true
   }
 
-  /// Makes the next key have to be greater than another walk's.
+  /// Requires the next key to be greater than another walk's key.
   ///
-  /// Returns false, and changes nothing, if the last key is greater than that one already.
+  /// - Returns: false, without effect, if this walk's last key is greater already.
   mutating func raise(to floor: borrowing Key) -> Bool {
     guard !Key.precedes(floor.bytes, key.bytes) else { return false }
     key.raise(to: floor.bytes)
@@ -75,7 +76,7 @@ struct Entries: ~Copyable {
     keeping shared: Int, then suffix: Span<UInt8>, in block: borrowing Block,
     allowance: inout Allowance
   ) throws(TableError) {
-    // Neither number can be more than a block has bytes, or 64 KiB; their sum cannot overflow.
+    // Neither number exceeds the bytes of a block or 64 KiB, so the sum cannot overflow.
     let byteCount = shared + suffix.count
     guard byteCount <= Key.maximumByteCount
     else { throw .keyTooLong(block: block.offset, entry: position, byteCount: byteCount) }
@@ -84,7 +85,7 @@ struct Entries: ~Copyable {
     else { throw .keysOutOfOrder(block: block.offset, entry: position) }
   }
 
-  /// Notes that an entry starts here, and says whether the block lists it as a restart.
+  /// Returns whether the block lists the current position as a restart, and counts that restart.
   private mutating func passRestart(_ block: borrowing Block) throws(TableError) -> Bool {
     guard position >= nextRestart else { return false }
     guard position == nextRestart else { throw .badRestarts(block: block.offset) }
@@ -94,7 +95,9 @@ struct Entries: ~Copyable {
     return true
   }
 
-  /// Every restart must have been an entry, but that an empty block still lists one, at 0.
+  /// Throws unless every restart was an entry.
+  ///
+  /// An empty block lists one restart, at 0.
   private func checkEnd(_ block: borrowing Block) throws(TableError) {
     guard restartsSeen == restartCount || (end == 0 && restartCount == 1)
     else { throw .badRestarts(block: block.offset) }

@@ -1,6 +1,7 @@
-/// The key that a walk is at, in storage that is allocated once.
+/// The current key of a walk, in storage that is allocated once.
 ///
-/// An entry's key is told as what it shares with the one before, so the walk keeps that one.
+/// A table stores the start of a key as a length shared with the previous key, so the walk keeps
+/// that key.
 struct Key: ~Copyable {
   private var storage: [UInt8]
   private(set) var byteCount = 0
@@ -17,10 +18,11 @@ struct Key: ~Copyable {
     borrowing get { storage.span.extracting(first: byteCount) }
   }
 
-  /// Goes on to the key that keeps the first bytes of this one and then has others.
+  /// Goes on to the key that keeps the first bytes of this one and continues with others.
   ///
-  /// Returns false, and stays, if that key is not greater than this one. `kept` must not be more
-  /// than this key has, nor the sum more than the greatest length.
+  /// `kept` must not exceed the length of this key, nor the sum the greatest length.
+  ///
+  /// - Returns: false, without effect, if that key is not greater than this one.
   mutating func advance(keeping kept: Int, then suffix: Span<UInt8>) -> Bool {
     guard isFirst || Key.precedes(storage.span.extracting(kept..<byteCount), suffix)
     else { return false }
@@ -33,13 +35,13 @@ struct Key: ~Copyable {
     return true
   }
 
-  /// Stays at bytes that are no key of the walk, but that the next key must be greater than.
+  /// Sets bytes that the next key must be greater than, though no entry has them as its key.
   mutating func raise(to floor: Span<UInt8>) {
     isFirst = true
     _ = advance(keeping: 0, then: floor)
   }
 
-  /// Whether the left bytes come strictly before the right, as unsigned bytes.
+  /// Whether the left bytes come before the right ones, compared as unsigned bytes.
   static func precedes(_ left: Span<UInt8>, _ right: Span<UInt8>) -> Bool {
     let count = min(left.count, right.count)
     var index = 0

@@ -1,11 +1,11 @@
 /// The keys under which a checkpoint stores the slices of partitioned tensors.
 ///
-/// They are in OrderedCode, which keeps the order of what it encodes: the number 0, the tensor's
-/// name, its rank, then each axis' start and length.
+/// They are encoded in OrderedCode, which preserves order: the number 0, the tensor's name, its
+/// rank, then the start and length of each axis.
 package enum SliceKey {
   /// Encodes the key of a slice of a tensor.
   ///
-  /// An extent without a length is one over the whole axis; it gives another key than the same
+  /// An extent without a length covers the whole axis. Its key differs from the key of the same
   /// extent spelled out, so pass extents as the checkpoint's list of slices spells them.
   package static func encode(
     name: ArraySlice<UInt8>, extents: [(start: Int, length: Int?)]
@@ -22,18 +22,18 @@ package enum SliceKey {
   }
 }
 
-/// Bytes that sort as the values that they were made of.
+/// Bytes that sort like the values encoded in them.
 struct OrderedCode {
   private(set) var bytes: [UInt8] = []
 
-  /// Appends how many bytes a number has, then those bytes, high byte first.
+  /// Appends the number of bytes of a number, then those bytes, high byte first.
   mutating func append(unsigned number: UInt64) {
     let byteCount = (64 - number.leadingZeroBitCount + 7) / 8
     bytes.append(UInt8(byteCount))
     append(Int64(bitPattern: number), byteCount: byteCount)
   }
 
-  /// Appends a string: its 00 and ff bytes are marked, so that 00 01 can end it.
+  /// Appends a string: its 00 and ff bytes are escaped, so that 00 01 can end it.
   mutating func append(_ string: ArraySlice<UInt8>) {
     bytes.reserveCapacity(bytes.count + string.count + 2)
     for byte in string {
@@ -45,9 +45,10 @@ struct OrderedCode {
     bytes.append(0x01)
   }
 
-  /// Appends a number of either sign in as few bytes as hold it, seven bits of it a byte.
+  /// Appends a signed number in as few bytes as hold it, seven bits in each.
   ///
-  /// The leading bits, flipped by the sign, tell their number: `10…` is one byte, `110…` two.
+  /// The leading bits, flipped by the sign, encode the number of bytes: `10…` is one byte, `110…`
+  /// two.
   mutating func append(signed number: Int) {
     let number = Int64(number)
     let magnitude = number < 0 ? ~number : number
@@ -55,13 +56,13 @@ struct OrderedCode {
     let byteCount = (bitCount + 6) / 7
     let start = bytes.count
     append(number, byteCount: byteCount)
-    // The first `byteCount` bits of the code, a one each.
+    // The first `byteCount` bits of the code are ones.
     let header = UInt16.max << UInt16(16 - byteCount)
     bytes[start] ^= UInt8(header >> 8)
     if byteCount > 8 { bytes[start + 1] ^= UInt8(header & 0xff) }
   }
 
-  /// Appends a number's low bytes, or its sign before them, high byte first.
+  /// Appends the low bytes of a number, or its sign in their place, high byte first.
   private mutating func append(_ number: Int64, byteCount: Int) {
     for index in stride(from: byteCount - 1, through: 0, by: -1) {
       bytes.append(UInt8(truncatingIfNeeded: number >> Int64(min(index * 8, 63))))

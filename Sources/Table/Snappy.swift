@@ -2,22 +2,25 @@ import CWarmstartSnappy
 
 /// Raw snappy blocks (not the framed format), as tables of old or foreign writers hold them.
 enum Snappy {
-  /// The most bytes that one block may expand to.
+  /// The most bytes that one block may expand to; chosen, not tuned.
   ///
-  /// leveldb's blocks are 256 KiB unless one value is larger, and a snappy block cannot say more
-  /// than 4 GiB; 1 GiB, chosen, not tuned, is what a single allocation for a client's file may be.
+  /// leveldb's blocks are 256 KiB unless one value is larger, and a snappy block can claim up to 4
+  /// GiB. 1 GiB is the largest single allocation that a client's file may cause.
   static let maximumByteCount = 1 << 30
 
-  /// Expands a block, or returns nil if its bytes are not what snappy makes.
+  /// Expands a block.
   ///
-  /// Allocates only what the block's bytes were seen to expand to, never what they merely claim;
-  /// throws `expansionTooLarge` if that is more than the limit or `maximumByteCount`. The block's
-  /// offset goes into errors. See `snappy-c.h`.
+  /// Allocates what the bytes were found to expand to, not what they claim. See `snappy-c.h`.
+  ///
+  /// - Parameters:
+  ///   - block: The offset of the block, for errors.
+  /// - Throws: `expansionTooLarge` above the limit or `maximumByteCount`, `corruptCompression` if
+  ///   the bytes are not snappy's.
   static func expand(
     _ compressed: RawSpan, limit: Int, block: Int
   ) throws(TableError) -> [UInt8] {
     let limit = min(limit, maximumByteCount)
-    // The pointers stay within the span and the array's own storage for the length of the calls.
+    // The pointers stay within the span and the array's storage while the calls last.
     return try unsafe compressed.withUnsafeBytes { source throws(TableError) -> [UInt8] in
       let bytes = unsafe source.bindMemory(to: CChar.self).baseAddress
       var claimed = 0

@@ -1,10 +1,12 @@
-/// A table of which only the index is in memory, so that single entries of a large file can be read.
+import WarmstartTensorModel
+
+/// A table of which only the index is in memory, to read single entries of a large file.
 ///
-/// Who has the file reads the bytes, in this order: the last `footerByteCount`, which say where the
-/// index is; the index; then those data blocks that may hold what is sought. All of them are taken for
-/// hostile, as by `TableReader`.
+/// The caller reads the bytes from the file, in this order: the last `footerByteCount` bytes, which
+/// locate the index; the index; then the data blocks that may hold an entry. All bytes are treated
+/// as hostile, as in `TableReader`.
 package struct TableIndex: Sendable {
-  /// Where a data block is, its trailer included.
+  /// The range of a data block in the file, including its trailer.
   package struct Block: Sendable, Hashable {
     /// From the start of the file.
     package let offset: Int
@@ -16,33 +18,36 @@ package struct TableIndex: Sendable {
     }
   }
 
-  /// The bytes at the end of the file that say where the index is.
+  /// The number of bytes at the end of the file that locate the index.
   package static let footerByteCount = Footer.byteCount
 
   /// The longest key that any table may have.
   package static let maximumKeyByteCount = Key.maximumByteCount
 
-  /// The longest block: what protobuf can make one message of, and more.
+  /// The longest block: more than protobuf can write as one message.
   private static let maximumBlockByteCount = 1 << 32
 
   /// The data blocks, in the order of the file.
   package private(set) var blocks: [Block] = []
-  /// The greatest key that each block may hold, one after the other.
+  /// The greatest key that each block may hold, end to end.
   private var keys: [UInt8] = []
   private var keyEnds: [Int] = []
 
-  /// The memory that an index may take whose contents have so many bytes, these among it.
+  /// The most memory that an index may take, in bytes, from the length of its contents.
   ///
-  /// An entry has six bytes at least. Keys may have as many bytes as the contents: writers store
-  /// each of an index's whole.
+  /// Includes the contents. An entry has at least six bytes. The keys may have as many bytes as the
+  /// contents, since writers store each key of an index whole.
   package static func memoryByteCount(ofContents byteCount: Int) -> Int {
     2 * byteCount + byteCount / 6 * 48
   }
 
-  /// The memory that this value takes, in bytes, about.
+  /// The memory that this value takes, in bytes, approximately.
   package var memoryByteCount: Int { keys.count + blocks.count * 24 }
 
-  /// Where the index is, its trailer included; `end` is the end of a file of that many bytes.
+  /// Locates the index, including its trailer.
+  ///
+  /// - Parameters:
+  ///   - end: The last bytes of the file, at least `footerByteCount` unless the file is shorter.
   package static func range(
     footer end: RawSpan, fileByteCount: Int
   ) throws(TableError) -> Range<Int> {
@@ -50,7 +55,7 @@ package struct TableIndex: Sendable {
     return index.offset..<index.end
   }
 
-  /// Reads the index, whose bytes lie at an offset of the file.
+  /// Reads the index from its bytes, which lie at an offset of the file.
   package init(_ bytes: RawSpan, at offset: Int) throws(TableError) {
     var allowance = Allowance(fileByteCount: bytes.byteCount)
     let block = try WarmstartTable.Block(stored: bytes, at: offset, allowance: &allowance)
@@ -73,76 +78,12 @@ package struct TableIndex: Sendable {
     }
   }
 
-  /// The block that holds a key if the table has it; nil if the table ends before.
+  /// Returns the block that may hold a key; nil if all keys of the table are less.
   package func block(of key: [UInt8]) -> Block? {
-    var range = blocks.indices
-    while !range.isEmpty {
-      let middle = range.lowerBound + range.count / 2
-      let start = middle == 0 ? 0 : keyEnds[middle - 1]
-      if Key.precedes(keys.span.extracting(start..<keyEnds[middle]), key.span) {
-        range = middle + 1..<range.upperBound
-      } else {
-        range = range.lowerBound..<middle
-      }
+    let place = blocks.indices.firstPosition { block in
+      let start = block == 0 ? 0 : keyEnds[block - 1]
+      return !Key.precedes(keys.span.extracting(start..<keyEnds[block]), key.span)
     }
-    return range.lowerBound < blocks.count ? blocks[range.lowerBound] : nil
+    return place < blocks.count ? blocks[place] : nil
   }
-}
-
-/// A walk over the entries of one data block, in order, each once.
-package struct DataBlock: ~Copyable, ~Escapable {
-  private let block: Block
-  private var entries = Entries()
-  private var allowance: Allowance
-
-  /// Whether a block says that it is compressed, which the fifth of its bytes from the end does.
-  package static func isCompressed(type: UInt8) -> Bool { type != Block.plain }
-
-  /// The most bytes that the contents of a block may have.
-  package static func contentsLimit(byteCount: Int, isCompressed: Bool) -> Int {
-    isCompressed ? Allowance.expansionLimit(fileByteCount: byteCount) : byteCount
-  }
-
-  /// Verifies the checksum of a block, whose bytes end in its trailer, and returns its contents.
-  package static func contents(
-    of bytes: consuming [UInt8], at offset: Int
-  ) throws(TableError) -> [UInt8] {
-    guard bytes.count >= BlockHandle.trailerByteCount else {
-      throw .truncated(.data, offset: offset, byteCount: bytes.count)
-    }
-    if let expanded = try expanded(RawSpan(_elements: bytes.span), at: offset) { return expanded }
-    bytes.removeLast(BlockHandle.trailerByteCount)
-    return bytes
-  }
-
-  private static func expanded(
-    _ bytes: RawSpan, at offset: Int
-  ) throws(TableError) -> [UInt8]? {
-    var allowance = Allowance(fileByteCount: bytes.byteCount)
-    let block = try Block(stored: bytes, at: offset, allowance: &allowance)
-    return block.takeExpanded()
-  }
-
-  /// Starts before the first entry of contents that were verified.
-  @_lifetime(copy contents)
-  package init(_ contents: RawSpan, at offset: Int) throws(TableError) {
-    block = Block(verified: contents, at: offset)
-    allowance = Allowance(fileByteCount: contents.byteCount)
-    try entries.start(block)
-  }
-
-  /// Goes to the next entry, or returns false after the last one.
-  @_lifetime(self: copy self)
-  package mutating func next() throws(TableError) -> Bool {
-    try entries.next(in: block, allowance: &allowance)
-  }
-
-  /// The key of the entry that `next` went to.
-  package var key: Span<UInt8> {
-    @_lifetime(borrow self)
-    borrowing get { entries.key.bytes }
-  }
-
-  /// Where in the contents the value of that entry is.
-  package var value: Range<Int> { entries.value }
 }

@@ -1,9 +1,9 @@
-/// Reads a sorted string table: all its entries, in order, each once.
+/// Reads a sorted string table: all its entries, in order.
 ///
-/// The file is given whole, in memory that nobody else can change, and every byte of it is taken
-/// for hostile. What does not make sense is an error, never fewer entries: a walk that ended in
-/// `false` saw everything that was written. Memory beside the file is two keys, plus the index and
-/// one data block if they are compressed. The article `TableFormat` describes the format.
+/// The caller passes the whole file, in memory that no other process can change. Every byte is
+/// treated as hostile. A fault is an error, never a missing entry: after `false`, the walk has seen
+/// everything that was written. Beside the file, the reader holds two keys, plus the index and one
+/// data block if they are compressed. The article `TableFormat` describes the format.
 ///
 /// ```swift
 /// var table = try TableReader(file)
@@ -21,7 +21,7 @@ package struct TableReader: ~Copyable, ~Escapable {
   private var isInBlock = false
   private var failure: TableError?
 
-  /// Opens a table: verifies its footer and its index, and stands before the first entry.
+  /// Verifies the footer and the index, and stands before the first entry.
   @_lifetime(copy file)
   package init(_ file: RawSpan) throws(TableError) {
     let footer = try Footer(of: file)
@@ -38,10 +38,9 @@ package struct TableReader: ~Copyable, ~Escapable {
     entries = Entries()
   }
 
-  /// The bytes that the compressed blocks of a table say they expand to; 0 if none is compressed.
+  /// The size to which the compressed blocks of a table claim to expand; 0 if none is compressed.
   ///
-  /// At most what a walk would expand. Counts up to the first thing that makes no sense, where a walk
-  /// ends as well.
+  /// Never more than a walk would expand. Counting ends at the first fault, where a walk ends too.
   package static func expandedByteCount(of file: RawSpan) -> Int {
     let most = Allowance.expansionLimit(fileByteCount: file.byteCount)
     var sum = 0
@@ -81,13 +80,13 @@ package struct TableReader: ~Copyable, ~Escapable {
     }
   }
 
-  /// The key of the entry that `next` went to; of no meaning unless it returned true.
+  /// The key of the current entry; meaningless unless `next` returned true.
   package var key: RawSpan {
     @_lifetime(borrow self)
     borrowing get { RawSpan(_elements: entries.key.bytes) }
   }
 
-  /// The value of the entry that `next` went to; of no meaning unless it returned true.
+  /// The value of the current entry; meaningless unless `next` returned true.
   package var value: RawSpan {
     @_lifetime(borrow self)
     borrowing get { RawSpan(_elements: block.contents.extracting(entries.value)) }
@@ -95,7 +94,8 @@ package struct TableReader: ~Copyable, ~Escapable {
 
   /// Goes to the start of the next data block, or returns false after the last one.
   ///
-  /// Blocks must follow one another, before the index: none can be read twice for the price of one.
+  /// Blocks must follow one another and precede the index, so that a file cannot have one read
+  /// twice.
   @_lifetime(self: copy self)
   private mutating func enterBlock() throws(TableError) -> Bool {
     guard try index.next(in: indexBlock, allowance: &allowance) else { return false }
@@ -111,7 +111,8 @@ package struct TableReader: ~Copyable, ~Escapable {
     return true
   }
 
-  /// Checks that the index's key ends the block, and holds the next block's keys to it.
+  /// Checks that the block's keys do not exceed its index key, and requires greater ones of the
+  /// next.
   @_lifetime(self: copy self)
   private mutating func leaveBlock() throws(TableError) {
     isInBlock = false

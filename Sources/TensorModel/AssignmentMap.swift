@@ -1,12 +1,14 @@
-/// An assignment map as `tf.compat.v1.train.init_from_checkpoint` takes it: pairs in caller's order.
+/// An assignment map as `tf.compat.v1.train.init_from_checkpoint` takes it: pairs in the caller's order.
+///
+/// A dictionary literal makes one: `["bert/": "student/", "kernel": .variable("w")]`.
 public struct AssignmentMap: Sendable, Hashable, ExpressibleByDictionaryLiteral {
   /// What a key of the map is assigned to.
   public enum Target: Sendable, Hashable, ExpressibleByStringInterpolation {
-    /// A variable or a scope, by name: whichever the variable store has.
+    /// A variable or a scope of the variable store, by name; a scope ends in `/`.
     case name(Name)
-    /// A variable object, in the store or not, given by its declared name.
+    /// A variable by its declared name, whether it is in the variable store or not.
     case variable(Name)
-    /// A list of variable objects: partitions of one variable, given by their declared names.
+    /// The partitions of one variable, by their declared names.
     case variables([Name])
 
     /// Makes the target of a name from a string literal.
@@ -28,10 +30,14 @@ public struct AssignmentMap: Sendable, Hashable, ExpressibleByDictionaryLiteral 
   public struct Pair: Sendable, Hashable {
     /// A tensor of the checkpoint, or a scope ending in `/`.
     public var key: Name
-    /// What it initializes.
+    /// The variables that the tensor, or the tensors of the scope, initialize.
     public var target: Target
 
     /// Makes an entry.
+    ///
+    /// - Parameters:
+    ///   - key: A tensor of the checkpoint, or a scope ending in `/`; `/` alone is the root.
+    ///   - target: The variable, the partitions or the scope to initialize.
     public init(_ key: Name, _ target: Target) {
       self.key = key
       self.target = target
@@ -41,7 +47,9 @@ public struct AssignmentMap: Sendable, Hashable, ExpressibleByDictionaryLiteral 
   /// The entries; a key may occur more than once, as in the list form.
   public var pairs: [Pair]
 
-  /// Makes a map of entries.
+  /// Makes a map from entries.
+  ///
+  /// - Parameter pairs: The entries in their order; a key may occur more than once.
   public init(_ pairs: [Pair]) {
     self.pairs = pairs
   }

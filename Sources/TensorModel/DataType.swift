@@ -1,37 +1,70 @@
-/// An element type, with TensorFlow's numbers (`DataType` in types.proto) and names.
+/// The type of a tensor's elements, with the numbers and names of TensorFlow (`DataType`, types.proto).
 public enum DataType: Int32, Sendable, Hashable, CaseIterable {
+  /// A 32-bit IEEE 754 number: `Float`.
   case float32 = 1
+  /// A 64-bit IEEE 754 number: `Double`.
   case float64 = 2
+  /// A signed 32-bit integer.
   case int32 = 3
+  /// An unsigned 8-bit integer.
   case uint8 = 4
+  /// A signed 16-bit integer.
   case int16 = 5
+  /// A signed 8-bit integer.
   case int8 = 6
+  /// A string of bytes, of any length.
   case string = 7
+  /// Two `float32`: the real and the imaginary part.
   case complex64 = 8
+  /// A signed 64-bit integer.
   case int64 = 9
+  /// A truth value of one byte.
   case bool = 10
+  /// A quantized signed 8-bit integer.
   case qint8 = 11
+  /// A quantized unsigned 8-bit integer.
   case quint8 = 12
+  /// A quantized signed 32-bit integer.
   case qint32 = 13
+  /// The upper 16 bits of a `float32`.
   case bfloat16 = 14
+  /// A quantized signed 16-bit integer.
   case qint16 = 15
+  /// A quantized unsigned 16-bit integer.
   case quint16 = 16
+  /// An unsigned 16-bit integer.
   case uint16 = 17
+  /// Two `float64`: the real and the imaginary part.
   case complex128 = 18
+  /// A 16-bit IEEE 754 number.
   case float16 = 19
+  /// A handle of TensorFlow's runtime, which checkpoints do not hold.
   case resource = 20
+  /// A value of TensorFlow's runtime, such as a list; Warmstart does not read it.
   case variant = 21
+  /// An unsigned 32-bit integer.
   case uint32 = 22
+  /// An unsigned 64-bit integer.
   case uint64 = 23
+  /// An 8-bit number with 5 exponent bits.
   case float8E5M2 = 24
+  /// An 8-bit number with 4 exponent bits, without infinities.
   case float8E4M3FN = 25
+  /// An 8-bit number with 4 exponent bits, without infinities and negative zero.
   case float8E4M3FNUZ = 26
+  /// An 8-bit number with 4 exponent bits and a bias of 11, without infinities and negative zero.
   case float8E4M3B11FNUZ = 27
+  /// An 8-bit number with 5 exponent bits, without infinities and negative zero.
   case float8E5M2FNUZ = 28
+  /// A signed 4-bit integer in a byte of its own.
   case int4 = 29
+  /// An unsigned 4-bit integer in a byte of its own.
   case uint4 = 30
+  /// A signed 2-bit integer in a byte of its own.
   case int2 = 31
+  /// An unsigned 2-bit integer in a byte of its own.
   case uint2 = 32
+  /// A 4-bit number with 2 exponent bits in a byte of its own, without infinities.
   case float4E2M1FN = 33
 
   /// The number of bytes of one element, in a file and in memory; nil if elements vary in length.
@@ -50,8 +83,8 @@ public enum DataType: Int32, Sendable, Hashable, CaseIterable {
     }
   }
 
-  /// The number of bytes that a change of byte order reverses together: a half for complex numbers.
-  public var swappedByteCount: Int? {
+  /// The number of bytes that a change of byte order reverses: those of one part of a complex number.
+  package var swappedByteCount: Int? {
     switch self {
     case .complex64, .complex128: byteCount.map { $0 / 2 }
     default: byteCount
@@ -71,7 +104,9 @@ public enum DataType: Int32, Sendable, Hashable, CaseIterable {
     }
   }
 
-  /// Finds the type of a name as `name` spells it, or nil.
+  /// Finds the type with a name.
+  ///
+  /// - Parameter name: The name as the property `name` spells it; nil is returned for any other.
   public init?(name: String) {
     guard let found = DataType.allCases.first(where: { $0.name == name }) else { return nil }
     self = found

@@ -102,23 +102,10 @@ package struct FullNames: Sendable {
 
   /// The keys that a name stands for, ascending; none for a name that no variable had.
   func keys(of name: Name) -> some RandomAccessCollection<Name> {
-    let lower = firstPlace { attributes.fullNames.span($0).precedes(name.bytes.span) }
-    let upper = firstPlace { !name.bytes.span.precedes(attributes.fullNames.span($0)) }
+    let names = attributes.fullNames
+    let lower = rows.indices.firstPosition { !names.span(Int(rows[$0])).precedes(name.bytes.span) }
+    let upper = rows.indices.firstPosition { name.bytes.span.precedes(names.span(Int(rows[$0]))) }
     return rows[lower..<upper].lazy.map { attributes.keys[Int($0)] }
-  }
-
-  /// The place in `rows` of the first row for which the condition, which holds for those before, fails.
-  private func firstPlace(where precedes: (Int) -> Bool) -> Int {
-    var range = rows.indices
-    while !range.isEmpty {
-      let middle = range.lowerBound + range.count / 2
-      if precedes(Int(rows[middle])) {
-        range = middle + 1..<range.upperBound
-      } else {
-        range = range.lowerBound..<middle
-      }
-    }
-    return range.lowerBound
   }
 
   /// The memory that the names take beside their graph, in bytes, about.

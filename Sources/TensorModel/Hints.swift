@@ -129,7 +129,7 @@ extension Catalog {
     if position(of: key) != nil {
       return "; this checkpoint was saved of objects, and has the key \(key.inMessage)"
     }
-    guard position(of: Name("_CHECKPOINTABLE_OBJECT_GRAPH")) != nil else { return "" }
+    guard position(of: ObjectGraph.key) != nil else { return "" }
     return "; this checkpoint was saved of objects: object names find variables by what they were "
       + "called"
   }

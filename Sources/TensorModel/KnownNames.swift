@@ -35,17 +35,11 @@ struct KnownNames {
 
   /// Whether a name is known, or, if it ends in a slash, a name that begins with it.
   func has(_ name: Name) -> Bool {
-    var range = 0..<names.count
-    while !range.isEmpty {
-      let middle = range.lowerBound + range.count / 2
-      if bytes(middle).span.precedes(name.bytes.span) {
-        range = middle + 1..<range.upperBound
-      } else {
-        range = range.lowerBound..<middle
-      }
+    let place = (0..<names.count).firstPosition {
+      !bytes($0).span.precedes(name.bytes.span)
     }
-    guard range.lowerBound < names.count else { return false }
-    let found = bytes(range.lowerBound)
+    guard place < names.count else { return false }
+    let found = bytes(place)
     return name.isScope ? found.starts(with: name.bytes) : Name(found) == name
   }
 

@@ -1,4 +1,4 @@
-/// A tensor's, variable's or scope's name: bytes, compared and ordered as bytes.
+/// The name of a tensor, a variable or a scope: bytes, compared and ordered as bytes.
 ///
 /// TensorFlow compares names as byte strings, so two spellings of one accented letter are two names
 /// here too; `String` would call them equal. Names of one request or checkpoint share one buffer.
@@ -6,27 +6,43 @@ public struct Name: Sendable, Hashable, Comparable {
   /// The name as it is in the file or request; not necessarily UTF-8, and it may hold NUL bytes.
   public let bytes: ArraySlice<UInt8>
 
-  /// Makes a name of bytes.
+  /// Makes a name from bytes, which it shares with the caller.
+  ///
+  /// - Parameter bytes: The name; any bytes are valid.
   public init(_ bytes: ArraySlice<UInt8>) {
     self.bytes = bytes
   }
 
-  /// Makes a name of a string's UTF-8.
+  /// Makes a name from the UTF-8 of a string.
+  ///
+  /// - Parameter string: The name.
   public init(_ string: some StringProtocol) {
     bytes = ArraySlice(string.utf8)
   }
 
-  /// Compares bytes.
+  /// Whether two names have the same bytes.
+  ///
+  /// - Parameters:
+  ///   - left: A name.
+  ///   - right: Another name.
+  /// - Returns: True if both have the same bytes in the same order.
   public static func == (left: Name, right: Name) -> Bool {
     left.bytes.span.equals(right.bytes.span)
   }
 
-  /// Orders by bytes.
+  /// Whether one name precedes another in the order of their bytes.
+  ///
+  /// - Parameters:
+  ///   - left: A name.
+  ///   - right: Another name.
+  /// - Returns: True if the first byte that differs is less in `left`, or if `left` ends before it.
   public static func < (left: Name, right: Name) -> Bool {
     left.bytes.span.precedes(right.bytes.span)
   }
 
-  /// Hashes bytes.
+  /// Hashes the bytes.
+  ///
+  /// - Parameter hasher: The hasher to add the bytes to.
   public func hash(into hasher: inout Hasher) {
     let name = bytes.span
     for offset in stride(from: 0, to: name.count, by: 8) { hasher.combine(name.word(at: offset)) }

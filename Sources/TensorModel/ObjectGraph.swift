@@ -4,6 +4,8 @@
 /// lead back. Flat, in columns, because 100,000 objects are common; a row of each kind is about one
 /// object, and rows come in ascending order of objects.
 package struct ObjectGraph: Sendable, Hashable {
+  /// The tensor that has the graph, in checkpoints that TF2 saved of objects.
+  package static let key: Name = "_CHECKPOINTABLE_OBJECT_GRAPH"
   /// The most objects of a graph; chosen, not tuned: ten times what is common.
   package static let maximumCount = 1 << 20
   /// The longest name in a graph; chosen, not tuned: some rows make a message of usual length.

@@ -1,22 +1,24 @@
-/// Cuts a variable into partitions as TensorFlow's partitioners do: along one axis, named `<variable>/part_<n>`.
+/// Cuts a variable into partitions along one axis, as TensorFlow's partitioners do.
 ///
 /// A negative axis counts from the last, as in Python. The cases spell TensorFlow's arguments:
 /// sizes are bytes, and each element of a string tensor counts as `bytesPerStringElement`.
 public enum Partitioner: Sendable, Hashable {
-  /// The number of parts of each axis; at most one may be more than 1.
+  /// Cuts each axis into a number of parts; at most one of the numbers may be more than 1.
   case counts([Int])
-  /// TensorFlow's `fixed_size_partitioner`.
+  /// TensorFlow's `fixed_size_partitioner`: cuts an axis into `shards` parts.
   case fixedSize(shards: Int, axis: Int = 0)
-  /// TensorFlow's `variable_axis_size_partitioner`; `maximumShards` nil or 0 is no maximum.
+  /// TensorFlow's `variable_axis_size_partitioner`: cuts an axis into parts of at most
+  /// `maximumShardByteCount` bytes, and into at most `maximumShards`, unless that is nil or 0.
   case variableAxisSize(
     maximumShardByteCount: Int, axis: Int = 0, bytesPerStringElement: Int = 16,
     maximumShards: Int? = nil)
-  /// TensorFlow's `min_max_variable_partitioner`.
+  /// TensorFlow's `min_max_variable_partitioner`: cuts an axis into at most `maximumPartitions` parts,
+  /// each of at least `minimumSliceByteCount` bytes.
   case minMaxVariable(
     maximumPartitions: Int = 1, axis: Int = 0, minimumSliceByteCount: Int = 256 << 10,
     bytesPerStringElement: Int = 16)
 
-  /// The most partitions of one variable; more than a request has room for.
+  /// The most partitions of one variable: more than a request has room for.
   package static let maximumPartitionCount = 1 << 18
 
   /// Cuts a variable, as the client's `partitions(of:dtype:shape:)` says.

@@ -8,17 +8,23 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral {
   /// The lengths; `unknownLength` occurs only in what a variable declares.
   public let lengths: ArraySlice<Int>
 
-  /// Makes a shape of lengths, which share their buffer with the caller's.
+  /// Makes a shape from lengths, whose buffer it shares with the caller.
+  ///
+  /// - Parameter lengths: The length of each axis, outermost first.
   public init(_ lengths: ArraySlice<Int>) {
     self.lengths = lengths
   }
 
-  /// Makes a shape of lengths.
+  /// Makes a shape from lengths.
+  ///
+  /// - Parameter lengths: The length of each axis, outermost first.
   public init(_ lengths: [Int]) {
     self.lengths = lengths[...]
   }
 
-  /// Makes a shape of lengths.
+  /// Makes a shape from an array literal: `[3, 2]`.
+  ///
+  /// - Parameter elements: The length of each axis, outermost first.
   public init(arrayLiteral elements: Int...) {
     self.init(elements)
   }
@@ -26,7 +32,7 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral {
   /// The number of axes.
   public var rank: Int { lengths.count }
 
-  /// The number of elements, or nil if a length is negative or the product does not fit.
+  /// The number of elements; nil if a length is negative or the product does not fit in an `Int`.
   public var elementCount: Int? {
     var count = 1
     var overflowed = false
@@ -40,20 +46,24 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral {
     return overflowed ? nil : count
   }
 
-  /// The number of bytes of a dense tensor of this shape, or nil as for `elementCount`.
+  /// The number of bytes of a dense tensor of this shape.
+  ///
+  /// - Parameter dtype: The element type.
+  /// - Returns: The number; nil if `elementCount` is nil, the product does not fit in an `Int`, or the
+  ///   elements vary in length.
   public func byteCount(of dtype: DataType) -> Int? {
     dtype.byteCount.flatMap { byteCount(ofWidth: $0) }
   }
 
-  /// The number of bytes of a dense tensor with elements of a size, or nil as for `elementCount`.
-  public func byteCount(ofWidth width: Int) -> Int? {
+  /// The number of bytes of a dense tensor whose elements have `width` bytes; nil as for `byteCount`.
+  package func byteCount(ofWidth width: Int) -> Int? {
     guard let elementCount else { return nil }
     let (product, overflow) = elementCount.multipliedReportingOverflow(by: width)
     return overflow ? nil : product
   }
 
   /// Whether a tensor of the given shape may initialize a variable declared with this one.
-  public func accepts(_ stored: Shape) -> Bool {
+  package func accepts(_ stored: Shape) -> Bool {
     rank == stored.rank
       && zip(lengths, stored.lengths).allSatisfy { $0 == $1 || $0 == Shape.unknownLength }
   }

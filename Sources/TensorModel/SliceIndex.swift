@@ -35,8 +35,8 @@ package struct SliceIndex: Sendable {
   package func candidates(for box: TensorSlice) -> ArraySlice<Int> {
     let start = box.starts[axis]
     let end = SliceIndex.end(of: box, on: axis)
-    let upper = starts.firstPlace { $0 >= end }
-    let lower = ends.firstPlace { $0 > start }
+    let upper = starts.indices.firstPosition { starts[$0] >= end }
+    let lower = ends.indices.firstPosition { ends[$0] > start }
     return order[min(lower, upper)..<upper]
   }
 
@@ -47,17 +47,5 @@ package struct SliceIndex: Sendable {
     let (end, overflow) = slice.starts[axis].addingReportingOverflow(slice.counts[axis])
     guard overflow else { return end }
     return slice.starts[axis] > 0 ? .max : .min
-  }
-}
-
-extension [Int] {
-  /// The first place whose number, of ascending ones, is one of those sought; the end if none is.
-  fileprivate func firstPlace(where isSought: (Int) -> Bool) -> Int {
-    var range = indices
-    while !range.isEmpty {
-      let middle = range.lowerBound + range.count / 2
-      range = isSought(self[middle]) ? range.lowerBound..<middle : middle + 1..<range.upperBound
-    }
-    return range.lowerBound
   }
 }

@@ -44,31 +44,15 @@ private struct Series: Hashable {
   /// Reads `<stem>-<number>-of-<total>`, whose numbers are as TensorFlow writes them.
   static func parse(_ name: ArraySlice<UInt8>) -> (Series, number: Int)? {
     let dash = UInt8(ascii: "-")
-    let parts = name.split(separator: dash, omittingEmptySubsequences: false)
-    guard parts.count >= 4, parts[parts.count - 2].elementsEqual("of".utf8),
-      let number = Self.number(parts[parts.count - 3]),
-      let total = Self.number(parts[parts.count - 1]),
-      number < total
-    else { return nil }
-    let end = parts[parts.count - 3].startIndex - 1
-    return (Series(stem: name[..<end], total: total), number)
+    // The last three dashes stand before the number and around "of".
+    let dashes = name.indices.reversed().lazy.filter { name[$0] == dash }.prefix(3)
+    guard let first = Array(dashes).last, let shard = ShardName(name[(first + 1)...]) else {
+      return nil
+    }
+    return (Series(stem: name[..<first], total: shard.total), shard.number)
   }
 
   func name(_ number: Int) -> Name {
-    Name(stem + Array("-\(Self.padded(number))-of-\(Self.padded(total))".utf8))
-  }
-
-  /// Five digits, or more without a zero in front; nil for another text, or 2^31 and more.
-  private static func number(_ digits: ArraySlice<UInt8>) -> Int? {
-    guard digits.count == 5 || digits.count > 5 && digits.first != UInt8(ascii: "0"),
-      digits.allSatisfy({ $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }),
-      let value = Int32(String(decoding: digits, as: UTF8.self))
-    else { return nil }
-    return Int(value)
-  }
-
-  private static func padded(_ value: Int) -> String {
-    let digits = String(value)
-    return String(repeating: "0", count: max(0, 5 - digits.utf8.count)) + digits
+    Name(stem + Array("-\(ShardName(number: number, total: total).text)".utf8))
   }
 }

@@ -5,15 +5,19 @@ public struct TensorSlice: Sendable, Hashable {
   /// The number of indices on each axis: the shape of what the slice cuts out.
   public let counts: [Int]
 
-  /// Makes a slice of starts and counts, which must be as many.
+  /// Makes a slice; traps if there are not as many starts as counts.
+  ///
+  /// - Parameters:
+  ///   - starts: The first index on each axis.
+  ///   - counts: The number of indices on each axis.
   public init(starts: [Int], counts: [Int]) {
     precondition(starts.count == counts.count)
     self.starts = starts
     self.counts = counts
   }
 
-  /// Makes the slice that is a whole tensor.
-  public init(whole shape: Shape) {
+  /// Makes the slice that covers a whole tensor.
+  package init(whole shape: Shape) {
     starts = Array(repeating: 0, count: shape.rank)
     counts = Array(shape.lengths)
   }
@@ -21,8 +25,8 @@ public struct TensorSlice: Sendable, Hashable {
   /// The shape of what the slice cuts out.
   public var shape: Shape { Shape(counts) }
 
-  /// Whether the slice lies in a tensor of the given shape; false as well if the ranks differ.
-  public func fits(_ shape: Shape) -> Bool {
+  /// Whether the slice lies in a tensor of the given shape; false if the ranks differ.
+  package func fits(_ shape: Shape) -> Bool {
     guard shape.rank == starts.count else { return false }
     for (axis, length) in shape.lengths.enumerated() {
       guard starts[axis] >= 0, counts[axis] >= 0, starts[axis] <= length,
@@ -32,7 +36,7 @@ public struct TensorSlice: Sendable, Hashable {
     return true
   }
 
-  /// Whether both have an element in common; both must fit one shape.
+  /// Whether two slices have an element in common; both must fit one shape.
   package func intersects(_ other: TensorSlice) -> Bool {
     for axis in starts.indices {
       let start = max(starts[axis], other.starts[axis])
@@ -42,8 +46,8 @@ public struct TensorSlice: Sendable, Hashable {
     return true
   }
 
-  /// The box that both have in common, or nil if there is none; both must fit one shape.
-  public func intersection(_ other: TensorSlice) -> TensorSlice? {
+  /// The box that two slices have in common, or nil; both must fit one shape.
+  package func intersection(_ other: TensorSlice) -> TensorSlice? {
     var starts = self.starts
     var counts = self.counts
     for axis in starts.indices {

@@ -12,6 +12,13 @@ public struct Variable: Sendable, Hashable {
   public var isInStore: Bool
 
   /// Declares a variable.
+  ///
+  /// - Parameters:
+  ///   - name: The name without `:0`.
+  ///   - dtype: The element type, which must be the tensor's.
+  ///   - shape: The shape; nil if even the rank is unknown.
+  ///   - partition: Where this partition lies in its variable; nil for a variable that is not partitioned.
+  ///   - isInStore: Whether `get_variable` would find the variable, so that names and scopes of a map do.
   public init(
     _ name: Name, dtype: DataType, shape: Shape?, partition: Partition? = nil,
     isInStore: Bool = true
@@ -24,7 +31,7 @@ public struct Variable: Sendable, Hashable {
   }
 }
 
-/// Where a partition lies in its variable: TensorFlow's `SaveSliceInfo`, less the partition's shape.
+/// Where a partition lies in its variable: TensorFlow's `SaveSliceInfo` without the partition's shape.
 public struct Partition: Sendable, Hashable {
   /// The name of the partitioned variable.
   public var fullName: Name
@@ -34,6 +41,11 @@ public struct Partition: Sendable, Hashable {
   public var offset: [Int]
 
   /// Declares the place of a partition.
+  ///
+  /// - Parameters:
+  ///   - fullName: The name of the partitioned variable.
+  ///   - fullShape: The shape of the partitioned variable.
+  ///   - offset: The partition's first index on each axis of `fullShape`.
   public init(of fullName: Name, fullShape: Shape, offset: [Int]) {
     self.fullName = fullName
     self.fullShape = fullShape

@@ -38,25 +38,9 @@ struct VariableIndex {
     let names = variables.names
     if let table { return table.position(of: name.bytes.span, in: names) }
     guard let order = order?.indexes else { return nil }
-    let place = order.place { names[$0] < name }
+    let place = order.indices.firstPosition { names[order[$0]] >= name }
     guard place < order.count, names[order[place]] == name else { return nil }
     return order[place]
-  }
-}
-
-extension Array {
-  /// The first place whose element does not precede what is sought, in an array sorted by that.
-  package func place(_ precedes: (Element) -> Bool) -> Int {
-    var range = 0..<count
-    while !range.isEmpty {
-      let middle = range.lowerBound + range.count / 2
-      if precedes(self[middle]) {
-        range = middle + 1..<range.upperBound
-      } else {
-        range = range.lowerBound..<middle
-      }
-    }
-    return range.lowerBound
   }
 }
 

@@ -69,7 +69,7 @@ struct VariableStore {
     let names = variables.names
     let prefix = Name(scope.bytes + [UInt8(ascii: "/")])
     if let cut = scope.partMark {
-      let first = partNames.place { names[$0] < prefix }
+      let first = partNames.indices.firstPosition { names[partNames[$0]] >= prefix }
       guard first < partNames.count, names[partNames[first]].bytes.starts(with: prefix.bytes)
       else { return [] }
       let owner = place(of: Name(scope.bytes[..<cut]))
@@ -109,7 +109,9 @@ struct VariableStore {
   /// A member's name.
   func name(of member: Member) -> Name { Name(nameBytes[member.name]) }
 
-  private func place(of name: Name) -> Int { members.place { self.name(of: $0) < name } }
+  private func place(of name: Name) -> Int {
+    members.indices.firstPosition { self.name(of: members[$0]) >= name }
+  }
 
   private mutating func collect(_ order: [Int]) {
     let names = variables.names

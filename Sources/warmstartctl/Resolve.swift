@@ -77,8 +77,8 @@ struct Resolve: ParsableCommand {
     guard (map == nil) != assign.isEmpty else {
       throw ValidationError("expected either --map or --assign")
     }
-    if let align, align < 1 || align > 4096 || align & (align - 1) != 0 {
-      throw ValidationError("--align: expected a power of two from 1 to 4096, not \(align)")
+    if let align, align < 1 || align > Alignment.maximum || align & (align - 1) != 0 {
+      throw ValidationError("--align: expected a power of two from 1 to \(Alignment.maximum), not \(align)")
     }
     if dryRun, output != nil {
       throw ValidationError("expected --dry-run or --output, not both: a dry run reads no tensor")

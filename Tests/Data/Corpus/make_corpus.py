@@ -319,7 +319,7 @@ def make_footers():
     opening("index-47-bytes", sound[-47:], "CORRUPT", short)
     opening("index-zeros", bytes(4096), "CORRUPT", "not an sstable (bad magic number)")
     opening("index-short-by-one", sound[:-1], "CORRUPT", "not an sstable (bad magic number)")
-    opening("index-without-its-start", sound[100:], "TRUNCATED", "is not all there")
+    opening("index-without-its-start", sound[100:], "TRUNCATED", "does not fit in the file")
     opening(
         "magic-wrong", Bundle().table().finish(magic=0xDB4775248B80FB56), "CORRUPT",
         "not an sstable (bad magic number)")
@@ -334,12 +334,12 @@ def make_footers():
     footer("footer-size-2-to-64", lambda m, i: m + varint(0) + varint(-1), "CORRUPT",
            "bad block handle (index)")
     footer("footer-offset-past-end", lambda m, i: m + varint(2**20) + varint(8), "TRUNCATED",
-           f"index block of 8 bytes at {2**20} is not all there")
+           f"index block of 8 bytes at {2**20} does not fit in the file")
     size = len(sound)
     footer("footer-index-in-footer", lambda m, i: m + varint(size - 56) + varint(8), "TRUNCATED",
-           f"index block of 8 bytes at {size - 56} is not all there")
+           f"index block of 8 bytes at {size - 56} does not fit in the file")
     footer("footer-metaindex-past-end", lambda m, i: varint(2**40) + varint(8) + i, "TRUNCATED",
-           f"metaindex block of 8 bytes at {2**40} is not all there")
+           f"metaindex block of 8 bytes at {2**40} does not fit in the file")
 
 
 def make_indexes():
@@ -801,21 +801,20 @@ def make_v1_lists():
         saved.tensors["f"] = (dtype, list(shape), list(slices))
         opening_v1(name, saved.table().finish(), reason, message)
 
-    where = "tensor f in V1 table model"
     tensor("v1-shape-negative", "CORRUPT", f"tensor f has the invalid shape [-7, 3]", shape=(-7, 3))
     tensor("v1-shape-overflow", "CORRUPT", f"tensor f has the invalid shape", shape=(2**40, 2**40))
-    tensor("v1-bytes-overflow", "CORRUPT", f"{where} has a slice of more than 2^63 bytes", dtype=18,
+    tensor("v1-bytes-overflow", "CORRUPT", "tensor f has a slice of 2^63 bytes or more in V1 table model", dtype=18,
            shape=(2**60,), slices=[[None]])
     tensor("v1-shape-rank-255", "CORRUPT", f"tensor f has the invalid shape", shape=[1] * 255,
            slices=[[None] * 255])
     tensor("v1-dtype-invalid", "CORRUPT", f"tensor f has the unknown dtype 0", dtype=0)
     tensor("v1-dtype-99", "CORRUPT", f"tensor f has the unknown dtype 99", dtype=99)
     tensor("v1-dtype-resource", "CORRUPT", f"tensor f has the unknown dtype 20", dtype=20)
-    tensor("v1-slice-of-another-rank", "CORRUPT", f"{where} has a slice of 1 axes, expected 2",
+    tensor("v1-slice-of-another-rank", "CORRUPT", "tensor f has a slice of 1 axes in V1 table model, expected 2",
            slices=[[None]])
-    tensor("v1-slice-length-zero", "CORRUPT", f"{where} has a slice of 0 elements from 0",
+    tensor("v1-slice-length-zero", "CORRUPT", "tensor f has a slice of 0 elements from 0 in V1 table model",
            slices=[[(0, 0), None]])
-    tensor("v1-slice-start-negative", "CORRUPT", f"{where} has a slice of 2 elements from -1",
+    tensor("v1-slice-start-negative", "CORRUPT", "tensor f has a slice of 2 elements from -1 in V1 table model",
            slices=[[(-1, 2), None]])
 
     def version(name, versions, message):
@@ -1015,15 +1014,15 @@ def make_frames():
     sends("truncated-in-prefix", f"{bad} ended in the middle of a frame", frame(hello)[:3])
     sends("truncated-mid-frame", f"{bad} ended in the middle of a frame", frame(hello)[:-3])
     parse = f"{bad} a frame does not parse: "
-    early = parse + "an envelope that ends early"
+    early = parse + "a message that ends early"
     sends("call-without-id", parse + "a call without an id", frame(field(2, SERVICE + "Hello")))
     sends("call-id-zero", parse + "a call without an id", frame(call(SERVICE + "Hello", id=0)))
-    sends("call-varint-endless", parse + "an envelope with an endless number", frame(b"\x80" * 20))
+    sends("call-varint-endless", parse + "a message with an endless number", frame(b"\x80" * 20))
     sends("call-varint-cut", early, frame(b"\x08\x80"))
     sends("call-method-cut", early, frame(field(1, 1) + b"\x12\x7fabc"))
-    sends("call-length-2-to-64", early, frame(field(1, 1) + b"\x1a" + varint(-1)))
-    sends("call-group", parse + "an envelope with wire type 3", frame(hello + b"\x0b"))
-    sends("call-field-zero", parse + "an envelope with a field number 0", frame(hello + b"\0\0"))
+    sends("call-length-2-to-64", parse + "a message with an endless number", frame(field(1, 1) + b"\x1a" + varint(-1)))
+    sends("call-group", parse + "a message with wire type 3", frame(hello + b"\x0b"))
+    sends("call-field-zero", parse + "a message with field number 0", frame(hello + b"\0\0"))
     sends("call-features-33", parse + "more than 32 required features",
           frame(field(1, 1) + field(6, "sealed") * 33))
 

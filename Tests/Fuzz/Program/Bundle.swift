@@ -10,7 +10,7 @@ private let file: File? = try? File(opening: "/proc/self/exe")
 func fuzzBundle(_ bytes: [UInt8]) {
   guard let checkpoint = try? BundleReader.parse(withRightChecksums(bytes)) else { return }
   let catalog = checkpoint.catalog
-  let shards = (0..<2).map { FileSet.Role.shard($0, of: checkpoint.shardCount) }
+  let shards = (0..<2).map { FileRole.shard($0, of: checkpoint.shardCount) }
   guard let file, let files = try? FileSet(([.index] + shards).map { ($0, file) }, openedBy: 0)
   else { fatalError("the files are refused") }
   var end = 0

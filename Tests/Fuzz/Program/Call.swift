@@ -1,3 +1,4 @@
+import WarmstartCheckpoint
 import WarmstartKernel
 import WarmstartMessages
 import WarmstartProtobuf
@@ -22,8 +23,10 @@ func fuzzCall(_ bytes: [UInt8]) {
   case 10: resolved(body, scratch)
   case 11: again(body, scratch, StatusReport.init) { $0.begin($1, scratch) }
   case 12: again(body, scratch, CallStatus.init) { $0.begin($1, scratch) }
-  case 13: _ = try? BundleHeader(unpacking: body.rawSpan, scratch)
-  case 14: _ = try? BundleEntry(unpacking: body.rawSpan, scratch)
+  case 13: _ = try? BundleHeader(parsing: body.span)
+  case 14:
+    var entry = BundleEntry()
+    try? entry.parse(body.span)
   case 15: again(body, scratch, ListObjectsReply.init) { $0.begin($1, scratch) }
   default: break
   }

@@ -1,3 +1,4 @@
+import WarmstartCheckpoint
 import WarmstartKernel
 import WarmstartMessages
 import WarmstartProtobuf
@@ -6,9 +7,10 @@ import WarmstartTensorModel
 /// Unpacks any bytes as an object graph, walks it, resolves the names it has, and sends it.
 func fuzzObjects(_ bytes: [UInt8]) {
   let scratch = Scratch()
-  guard let graph = try? ObjectGraph(unpacking: bytes, scratch) else { return }
+  guard let graph = try? ObjectGraph(parsing: bytes.span) else { return }
   check(
-    graph.memoryByteCount <= ObjectGraph.unpackByteCount(bytes.count), "no more than is charged")
+    graph.memoryByteCount <= ObjectGraph.memoryByteCount(ofMessage: bytes.count),
+    "no more than is charged")
   sendAgain(graph, scratch)
   guard graph.fault == nil else { return }
   walk(graph)

@@ -330,9 +330,10 @@ public enum DTypes {
 
 // MARK: - Encoding
 
-/// The part of protobuf's encoding that the index needs.
-enum Proto {
-  static func varint(_ number: Int) -> [UInt8] {
+/// The part of protobuf's encoding that checkpoints need.
+public enum Proto {
+  /// The bytes of a varint.
+  public static func varint(_ number: Int) -> [UInt8] {
     var rest = UInt64(bitPattern: Int64(number))
     var bytes: [UInt8] = []
     while rest >= 0x80 {
@@ -346,13 +347,14 @@ enum Proto {
     (0..<width).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) }
   }
 
-  /// A number, left out if it is zero.
-  static func number(_ field: Int, _ value: Int) -> [UInt8] {
-    value == 0 ? [] : [UInt8(field << 3)] + varint(value)
+  /// A field that is a number, left out if it is zero.
+  public static func number(_ field: Int, _ value: Int) -> [UInt8] {
+    value == 0 ? [] : varint(field << 3) + varint(value)
   }
 
-  static func message(_ field: Int, _ bytes: [UInt8]) -> [UInt8] {
-    [UInt8(field << 3 | 2)] + varint(bytes.count) + bytes
+  /// A field that is a message or bytes.
+  public static func message(_ field: Int, _ bytes: [UInt8]) -> [UInt8] {
+    varint(field << 3 | 2) + varint(bytes.count) + bytes
   }
 }
 

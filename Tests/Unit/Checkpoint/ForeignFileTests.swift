@@ -22,7 +22,7 @@ import WarmstartTestSupport
     """.utf8)
 
   /// What is said of a file in the place of a V1 table, or of an index.
-  private func problem(_ bytes: [UInt8], as role: FileSet.Role) throws -> Problem {
+  private func problem(_ bytes: [UInt8], as role: FileRole) throws -> Problem {
     let path = directory.path + "/model"
     try BundleFile.write([(0, bytes)], byteCount: bytes.count, to: path)
     let files = try FileSet([(role, try File(opening: FilePath(path)))], openedBy: 1000)
@@ -58,7 +58,7 @@ import WarmstartTestSupport
   ) throws {
     for padding in [0, 4096] where padding == 0 || format != "text file" {
       let bytes = bytes(head) + [UInt8](repeating: 0, count: padding)
-      for role in [FileSet.Role.table, .index] {
+      for role in [FileRole.table, .index] {
         let problem = try problem(bytes, as: role)
         #expect(problem.reason == .unsupported)
         #expect(problem.message.contains(format), "\(problem.message)")
@@ -74,7 +74,7 @@ import WarmstartTestSupport
     "\u{80}", "\u{80}\u{6}", "\u{89}H", "\u{1f}", "text\0", "\0\0\u{5}",
   ])
   func `bytes of an unknown format are reported as damaged`(head: String) throws {
-    for role in [FileSet.Role.table, .index] {
+    for role in [FileRole.table, .index] {
       let problem = try problem(bytes(head), as: role)
       #expect(problem.reason == .corrupt)
       #expect(problem.message.contains("is damaged, or is no checkpoint"))
@@ -94,7 +94,7 @@ import WarmstartTestSupport
   // MARK: Git LFS
 
   @Test func `a table or index that Git LFS has not fetched is reported as missing`() throws {
-    for role in [FileSet.Role.table, .index] {
+    for role in [FileRole.table, .index] {
       let problem = try problem(Self.pointer, as: role)
       #expect(problem.reason == .checkpointNotFound)
       #expect(problem.message.contains("is a Git LFS pointer"))

@@ -61,9 +61,9 @@ import WarmstartTestSupport
 
   @Test func `the order and the roles of files are part of the generation`() throws {
     let opened = try Opened(Self.writer)
-    let index = (role: FileSet.Role.index, file: try file(opened.bundle.index))
+    let index = (role: FileRole.index, file: try file(opened.bundle.index))
     let shards = try opened.bundle.shards.map { try file($0) }
-    func generation(_ files: [(role: FileSet.Role, file: File)]) throws -> Generation {
+    func generation(_ files: [(role: FileRole, file: File)]) throws -> Generation {
       try FileSet(files, openedBy: 1).generation
     }
     let usual = try generation([
@@ -83,7 +83,7 @@ import WarmstartTestSupport
   @Test func `files that do not make up a checkpoint are refused`() throws {
     let opened = try Opened(Self.writer)
     let (index, shard) = (try file(opened.bundle.index), try file(opened.bundle.shards[0]))
-    func reason(_ files: [(role: FileSet.Role, file: File)]) -> Reason? {
+    func reason(_ files: [(role: FileRole, file: File)]) -> Reason? {
       #expect(throws: Problem.self) { try FileSet(files, openedBy: 1) }?.reason
     }
     #expect(reason([]) == .invalidRequest)
@@ -105,7 +105,7 @@ import WarmstartTestSupport
     let opened = try Opened(Self.writer)
     try settle()
     try BundleFile.flip(opened.bundle.index, at: 3)
-    let problem = #expect(throws: Problem.self) { try BundleReader.read(opened.files) }
+    let problem = #expect(throws: Problem.self) { try Checkpoint.read(opened.files) }
     #expect(problem?.reason == .checkpointChanged)
   }
 
@@ -177,7 +177,7 @@ import WarmstartTestSupport
     let bundle = try Self.writer.write(to: directory.path)
     func open() throws -> Int {
       let files = try FileSet(opening: bundle)
-      _ = try BundleReader.read(files)
+      _ = try Checkpoint.read(files)
       return files.members.count
     }
     #expect(try open() == 3)

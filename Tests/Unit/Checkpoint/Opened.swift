@@ -21,7 +21,7 @@ struct Opened {
     bundle = try writer.write(to: directory.path)
     try damage(bundle)
     files = try FileSet(opening: bundle, without: missing)
-    checkpoint = try BundleReader.read(files)
+    checkpoint = try Checkpoint.read(files)
   }
 
   /// Writes and opens a V1 checkpoint.
@@ -41,7 +41,7 @@ struct Opened {
     self.directory = directory
     self.bundle = bundle
     files = try FileSet(
-      bundle.shards.map { (FileSet.Role.table, try File(opening: FilePath($0))) }, openedBy: 1000)
+      bundle.shards.map { (FileRole.table, try File(opening: FilePath($0))) }, openedBy: 1000)
     checkpoint = try Checkpoint.read(files) { _ in }
   }
 
@@ -117,7 +117,7 @@ struct Opened {
 extension FileSet {
   /// Opens the files of a checkpoint anew.
   init(opening bundle: BundleWriter.Bundle, without missing: Set<Int> = []) throws {
-    var files: [(role: FileSet.Role, file: File)] = [
+    var files: [(role: FileRole, file: File)] = [
       (.index, try File(opening: FilePath(bundle.index)))
     ]
     for (shard, path) in bundle.shards.enumerated() where !missing.contains(shard) {

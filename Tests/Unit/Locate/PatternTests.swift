@@ -1,15 +1,10 @@
 import SystemPackage
 import Testing
 import WarmstartLocate
-import WarmstartMessages
-import WarmstartProtobuf
+import WarmstartTensorModel
 
 /// What a pattern costs; what it matches is in `Tests/Data/Cases/patterns.json`.
 @Suite struct PatternTests {
-  @Test func `a checkpoint may have as many files as the wire allows`() {
-    #expect(CheckpointFiles.maximumFileCount == maximumCheckpointFiles)
-  }
-
   @Test func `a pattern leads to at most as many files as a checkpoint has`() throws {
     let scratch = try Scratch()
     // 17³ is more than 4096.
@@ -21,7 +16,7 @@ import WarmstartProtobuf
   @Test(arguments: ["", ".index"])
   func `a pattern that matches too much in one directory is named`(ending: String) throws {
     let scratch = try Scratch()
-    for number in 0...CheckpointFiles.maximumFileCount {
+    for number in 0...maximumCheckpointFiles {
       try scratch.write("m-\(number)\(ending)")
     }
     try expectTooMany(scratch("m-*"))
@@ -30,7 +25,7 @@ import WarmstartProtobuf
   private func expectTooMany(_ pattern: String) throws {
     let error = try refusal(of: pattern)
     #expect(
-      error == .tooManyMatches(pattern: pattern, limit: CheckpointFiles.maximumFileCount))
+      error == .tooManyMatches(pattern: pattern, limit: maximumCheckpointFiles))
     #expect(error.kind == .checkpointNotFound)
     #expect(
       error.description

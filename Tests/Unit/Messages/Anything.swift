@@ -76,7 +76,7 @@ struct Anything: RandomNumberGenerator {
   }
 
   private mutating func file() -> CheckpointFile {
-    let roles: [CheckpointFile.Role] = [.index, .table, .shard(count(), of: count())]
+    let roles: [FileRole] = [.index, .table, .shard(count(), of: count())]
     return CheckpointFile(
       roles[count(below: 3)], flag() ? .descriptor(count()) : .attached(number()))
   }

@@ -67,7 +67,7 @@ import WarmstartWire
     let proto = try text("Protos/warmstart/v1/warmstart.proto")
     let (count, byteCount) = (UnusedTensors.maximumNameCount, UnusedTensors.maximumByteCount)
     #expect(proto.contains("names of these, at most \(count) and \(byteCount) bytes"))
-    #expect(proto.contains("power of two, at most \(PlacementOptions.maximumAlignment);"))
+    #expect(proto.contains("power of two, at most \(Alignment.maximum);"))
     // The proto and the page write it as a word.
     #expect(CallStatus.maximumProblems == 1000)
     #expect(Problems.maximumCount == 100)

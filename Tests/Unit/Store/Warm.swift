@@ -19,7 +19,7 @@ struct Warm: Sendable {
 
   /// The files as one more client opens them.
   func files(openedBy uid: UInt32 = 1000) throws -> FileSet {
-    var files: [(role: FileSet.Role, file: File)] = [
+    var files: [(role: FileRole, file: File)] = [
       (.index, try File(opening: FilePath(bundle.index)))
     ]
     for (shard, path) in bundle.shards.enumerated() {

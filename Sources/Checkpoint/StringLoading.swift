@@ -2,85 +2,9 @@ import WarmstartKernel
 import WarmstartTable
 package import WarmstartTensorModel
 
-/// The strings of one stored run: where each ends, and where their bytes are.
-struct StringRun: Sendable {
-  /// Where the bytes of all elements are, one after the other.
-  enum Place: Sendable {
-    /// So far behind the run's start in a data file; the checksum is that of what comes before them.
-    case file(start: Int, Checksum)
-    /// Decoded from a V1 record.
-    case memory([UInt8])
-  }
-
-  /// Where each element begins among the bytes of all; one more than elements.
-  let offsets: [Int]
-  let place: Place
-
-  var byteCount: Int { offsets[offsets.count - 1] }
-}
-
-/// How the piece of a string tensor is filled.
-///
-/// In an arena strings are 64-bit offsets, one more than elements, and then the bytes, as Arrow's
-/// LargeBinary has them: element i is the bytes from offset i to offset i + 1. To know them takes
-/// the stored lengths only; the bytes are copied when there is an arena.
-struct StringPlan: Sendable {
-  /// Bytes of a stored run that go to the arena as they are, by their place among all bytes of each.
-  struct Copy: Sendable {
-    let source: Range<Int>
-    let target: Int
-  }
-
-  /// What is taken of one stored run, in the order in which the run has it.
-  struct Part: Sendable {
-    let run: Int
-    let copies: [Copy]
-  }
-
-  let offsets: [Int]
-  let parts: [Part]
-
-  /// The room that the elements take in an arena; nil if that is no number.
-  var byteCount: Int? {
-    let (sum, overflow) = (offsets.count * 8).addingReportingOverflow(offsets[offsets.count - 1])
-    return overflow ? nil : sum
-  }
-
-  func writeOffsets(to arena: inout MutableRawSpan, at start: Int) {
-    for (index, offset) in offsets.enumerated() { arena.store(offset, at: start + index * 8) }
-  }
-}
-
-/// What is still to be copied of one stored run of strings to one piece, as the run streams past.
-struct StringCopies {
-  private let copies: [StringPlan.Copy]
-  private let base: Int
-  private var next = 0
-
-  /// Begins before the first copy; `base` is where the piece's strings begin in the arena.
-  init(_ copies: [StringPlan.Copy], to base: Int) {
-    self.copies = copies
-    self.base = base
-  }
-
-  /// Copies what a chunk of the run has; chunks must come in order, without gaps.
-  mutating func copy(_ chunk: RawSpan, at offset: Int, to arena: inout MutableRawSpan) {
-    let held = offset..<offset + chunk.byteCount
-    while next < copies.count, copies[next].source.lowerBound < held.upperBound {
-      let (source, target) = (copies[next].source, copies[next].target)
-      let common = source.clamped(to: held)
-      arena.copy(
-        chunk, from: common.lowerBound - offset,
-        to: base + target + common.lowerBound - source.lowerBound, count: common.count)
-      // What goes on in the next chunk is not done.
-      guard source.upperBound <= held.upperBound else { return }
-      next += 1
-    }
-  }
-}
-
 extension Loading {
-  /// The memory that it takes to plan pieces and to decode V1 records, in bytes, at most about.
+  /// The most memory that planning the pieces and decoding V1 records takes, in bytes,
+  /// approximately.
   package mutating func decodingByteCount(of pieces: [Piece]) throws(Problem) -> Int {
     var sum = 0
     func add(_ count: Int, of byteCount: Int) {
@@ -91,12 +15,12 @@ extension Loading {
     var strings: Set<Int> = []
     for piece in pieces {
       let runs = checkpoint.runs(of: piece)
-      // Where each chosen row or column goes, and room to sort that.
+      // The position of each gathered row or column, and room to sort them.
       add(piece.gather?.indexCount ?? 0, of: 16)
-      // Which runs a piece takes from.
+      // The runs that a piece takes from.
       add(runs.count, of: 24)
       guard checkpoint.catalog.dtype(piece.tensor) == .string else { continue }
-      // Each element has a byte at least, and an offset in its run.
+      // Each element has at least one byte, and an offset in its run.
       var elementCount = 0
       for run in runs {
         let block = checkpoint.records?.block(of: run).byteCount
@@ -110,7 +34,7 @@ extension Loading {
         if checkpoint.records == nil, strings.insert(run).inserted { add(count, of: 8) }
       }
       guard piece.slice != nil || runs.count > 1 else { continue }
-      // Where the run is cut, one in the piece, and a copy.
+      // The cuts of the run, an offset in the piece, and a copy.
       let shape = checkpoint.shape(of: piece.tensor, piece.slice)
       add(min(elementCount, shape.elementCount ?? elementCount), of: 40)
     }
@@ -118,7 +42,7 @@ extension Loading {
     return sum
   }
 
-  /// Reads the lengths of the strings among the pieces, in the order in which they lie.
+  /// Reads the lengths of the pieces' strings, in the order of the files.
   package mutating func readStrings(of pieces: [Piece]) throws(Problem) {
     var work: [(run: Int, tensor: Int)] = []
     for piece in pieces where checkpoint.catalog.dtype(piece.tensor) == .string {
@@ -127,7 +51,7 @@ extension Loading {
     for (run, tensor) in inOrderOfDisk(work) { _ = try storedStrings(run, of: tensor) }
   }
 
-  /// What one stored run of strings is, read unless it was read before.
+  /// The strings of one stored run; their lengths are read at the first call.
   mutating func storedStrings(_ run: Int, of tensor: Int) throws(Problem) -> StringRun {
     if let known = strings[run] { return known }
     let read = try readLengths(run, of: tensor)
@@ -135,7 +59,7 @@ extension Loading {
     return read
   }
 
-  /// Reads the lengths of a tensor's strings, or of a slice's, and plans where their bytes go.
+  /// Plans how to fill a piece of strings; reads their lengths if they are not known.
   mutating func planStrings(_ piece: Piece) throws(Problem) -> StringPlan {
     let tensor = piece.tensor
     let positions = checkpoint.runs(of: tensor, piece.slice)
@@ -147,7 +71,8 @@ extension Loading {
     }
     let wanted = piece.slice ?? TensorSlice(whole: checkpoint.catalog.shape(tensor))
     var runs: [(position: Int, strings: StringRun, elements: Runs)] = []
-    // Counted by what the runs have: the shape may claim any number of elements, the bytes not.
+    // Counted from the runs: a shape may claim any number of elements, but their bytes are in the
+    // file.
     var count = 0
     for position in positions {
       let box = checkpoint.box(ofRun: position, of: tensor)
@@ -173,7 +98,7 @@ extension Loading {
     return StringPlan(offsets: offsets, parts: parts)
   }
 
-  /// Where each wanted element begins in the piece, by the lengths of those of the runs.
+  /// The offset of each wanted element in the piece, from the lengths in the runs.
   private func offsets(
     of tensor: Int, count: Int, _ runs: [(strings: StringRun, elements: Runs)]
   ) throws(Problem) -> [Int] {
@@ -201,10 +126,11 @@ extension Loading {
     return offsets
   }
 
-  /// Reads and checks the lengths of one stored run of strings; of a V1 record, all of it.
+  /// Reads and verifies the lengths of one stored run of strings; decodes a V1 record whole.
   ///
-  /// The checksum of lengths is of their 32-bit values (64-bit for those that need it), not of the
-  /// varints; the whole checksum goes on with that word and the bytes.
+  /// The checksum of the lengths covers their 32-bit values (64-bit values from 4 GiB on), not the
+  /// varints. The checksum of the whole run continues with the stored checksum of the lengths and
+  /// with the bytes.
   mutating func readLengths(_ position: Int, of tensor: Int) throws(Problem) -> StringRun {
     if let records = checkpoint.records {
       try checkIn()
@@ -229,7 +155,7 @@ extension Loading {
     reserveBuffer(run.byteCount)
     var start = 0
     var isWhole = false
-    // Past any file, it stays there.
+    // Saturates, beyond the end of any file.
     var end = 0
     while !isWhole {
       try checkIn()
@@ -239,7 +165,7 @@ extension Loading {
       var cursor = Cursor(buffer.rawSpan.extracting(0..<available))
       var fault: String?
       do throws(TableError) {
-        // A length has ten bytes at most, the word behind the last one four.
+        // A length has at most ten bytes, the checksum behind the last length four.
         while !isWhole, isLast || cursor.remainingCount >= 14 {
           guard offsets.count <= count else {
             let word = try cursor.fixed32()
@@ -284,9 +210,10 @@ extension Loading {
     return StringRun(offsets: offsets, place: .file(start: start, checksum))
   }
 
-  /// Hands the strings' bytes of a stored run to the body, in order, each with its place among them.
+  /// Passes the bytes of a stored run of strings to the body, in order, each chunk with its offset.
   ///
-  /// Throws if they are not what was stored: then what the body was given is worthless.
+  /// - Throws: What is wrong if the bytes are not those that were stored. What the body got is then
+  ///   worthless.
   mutating func stream(
     _ strings: StringRun, at position: Int, of tensor: Int, _ body: (RawSpan, Int) -> Void
   ) throws(Problem) {

@@ -1,0 +1,163 @@
+import WarmstartKernel
+import WarmstartTable
+import WarmstartTensorModel
+
+// Stored runs are read through one buffer; small runs that are neighbours in a file are read at
+// once. An error says what happened to the file: it has changed, it is missing or cut off, or Git
+// LFS has not fetched it.
+
+extension Loading {
+  /// The longest gap between two runs that is read too, to save a second read.
+  private static let gapByteCount = Mapping.pageByteCount
+
+  /// Makes the buffer as long as a number of bytes, but no longer than a chunk.
+  mutating func reserveBuffer(_ byteCount: Int) {
+    let count = min(Loading.chunkByteCount, max(byteCount, 1))
+    guard buffer.count < count else { return }
+    buffer = [UInt8](repeating: 0, count: count)
+    ahead = 0..<0
+  }
+
+  /// Whether the buffer already has all bytes of a run.
+  func isAhead(_ run: Checkpoint.StoredBytes) -> Bool {
+    run.shard == aheadShard && run.offset >= ahead.lowerBound
+      && run.offset <= ahead.upperBound && run.byteCount <= ahead.upperBound - run.offset
+  }
+
+  /// Reads several small runs that follow one another in a file at once.
+  ///
+  /// Ignores errors: bytes that are missing are read again, and reported, with their run.
+  mutating func readAhead(
+    _ order: ArraySlice<(run: Int, tensor: Int)>
+  ) throws(Problem) {
+    guard let first = order.first.map({ checkpoint.stored[$0.run] }), first.byteCount > 0 else {
+      return
+    }
+    ahead = 0..<0
+    var end = first.offset
+    var count = 0
+    for (run, _) in order {
+      let run = checkpoint.stored[run]
+      // The runs are sorted by offset. Those with bytes were placed, so they lie in their file.
+      guard run.shard == first.shard, run.byteCount > 0, run.offset - end <= Loading.gapByteCount,
+        run.byteCount <= buffer.count - (run.offset - first.offset)
+      else { break }
+      end = max(end, run.offset + run.byteCount)
+      count += 1
+    }
+    guard count > 1, let position = files.position(ofShard: first.shard, of: checkpoint.shardCount)
+    else { return }
+    try checkIn()
+    let range = 0..<end - first.offset
+    let file = files.members[position].file
+    guard let read = try? file.read(at: first.offset, into: &buffer, range: range) else { return }
+    if !keepsCached { file.dropCached(at: first.offset, byteCount: read) }
+    ahead = first.offset..<first.offset + read
+    aheadShard = first.shard
+  }
+
+  /// Reads bytes of a run into the front of the buffer.
+  mutating func read(
+    _ run: Checkpoint.StoredBytes, of tensor: Int, from start: Int, count: Int
+  ) throws(Problem) {
+    guard let position = files.position(ofShard: run.shard, of: checkpoint.shardCount) else {
+      throw checkpoint.problem(
+        tensor, .checkpointNotFound,
+        "is in \(files.name(ofShard: run.shard, of: checkpoint.shardCount)), which is missing")
+    }
+    ahead = 0..<0
+    let read: Int
+    do {
+      read = try files.members[position].file.read(
+        at: run.offset + start, into: &buffer, range: 0..<count)
+    } catch {
+      throw checkpoint.problem(tensor, .system, "cannot be read: \(error)")
+    }
+    if !keepsCached {
+      files.members[position].file.dropCached(at: run.offset + start, byteCount: read)
+    }
+    guard read == count else {
+      try files.expectUnchanged(files.members[position])
+      throw checkpoint.problem(
+        tensor, .truncated,
+        "ends after \(start + read) of \(run.byteCount) bytes in \(files.members[position])")
+    }
+  }
+
+  /// Reads bytes of a V1 record's block; the range counts from the start of the block.
+  func readTable(
+    _ run: Int, of tensor: Int, _ range: Range<Int>
+  ) throws(Problem) -> [UInt8] {
+    let start = checkpoint.stored[run].offset + range.lowerBound
+    let shard = checkpoint.stored[run].shard
+    guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else {
+      throw checkpoint.problem(
+        tensor, .checkpointNotFound,
+        "is in \(files.name(ofShard: shard, of: checkpoint.shardCount)), which is missing")
+    }
+    var bytes = [UInt8](repeating: 0, count: range.count)
+    var done = 0
+    while done < range.count {
+      try checkIn()
+      let next = done..<min(range.count, done + Loading.chunkByteCount)
+      let read: Int
+      do {
+        read = try files.members[position].file.read(at: start + done, into: &bytes, range: next)
+      } catch {
+        throw checkpoint.problem(tensor, .system, "cannot be read: \(error)")
+      }
+      guard read == next.count else {
+        try files.expectUnchanged(files.members[position])
+        throw checkpoint.problem(
+          tensor, .truncated,
+          "is in \(files.members[position]), which ends at \(start + done + read)")
+      }
+      if !keepsCached {
+        files.members[position].file.dropCached(at: start + done, byteCount: read)
+      }
+      done += read
+    }
+    return bytes
+  }
+
+  /// Throws `checkpointChanged` if the file of a run has changed.
+  func expectUnchanged(_ run: Int) throws(Problem) {
+    let shard = checkpoint.stored[run].shard
+    guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else { return }
+    try files.expectUnchanged(files.members[position])
+  }
+
+  func expect(
+    _ checksum: Checksum, _ run: Checkpoint.StoredBytes, of tensor: Int
+  ) throws(Problem) {
+    guard checksum.masked != run.maskedChecksum else { return }
+    // A file that is being written looks damaged; that it changed is the better answer.
+    if let position = files.position(ofShard: run.shard, of: checkpoint.shardCount) {
+      try files.expectUnchanged(files.members[position])
+    }
+    try expectNoPointer(run)
+    throw checkpoint.problem(
+      tensor, .checksumMismatch,
+      "is damaged: the checksum of \(run.byteCount) bytes at \(run.offset) of "
+        + "\(files.name(ofShard: run.shard, of: checkpoint.shardCount)) does not match: "
+        + "stored \(Checksum.unmask(run.maskedChecksum)), calculated \(checksum.value)")
+  }
+
+  /// Throws `checkpointNotFound` if Git LFS has not fetched the file of a run.
+  func expectNoPointer(_ run: Checkpoint.StoredBytes) throws(Problem) {
+    guard let position = files.position(ofShard: run.shard, of: checkpoint.shardCount),
+      let problem = ForeignFile.pointer(files.members[position])
+    else { return }
+    throw problem
+  }
+
+  /// Throws `checkpointChanged` if the file of one of the runs has changed.
+  func expectFilesUnchanged(_ runs: [(run: Int, tensor: Int)]) throws(Problem) {
+    for shard in Set(runs.map { checkpoint.stored[$0.run].shard }) {
+      guard let position = files.position(ofShard: shard, of: checkpoint.shardCount) else {
+        continue
+      }
+      try files.expectUnchanged(files.members[position])
+    }
+  }
+}

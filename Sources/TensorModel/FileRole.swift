@@ -1,0 +1,25 @@
+/// What a file of a checkpoint is for.
+package enum FileRole: Sendable, Hashable {
+  /// The index of a V2 checkpoint.
+  case index
+  /// A data file of a V2 checkpoint, by its number from 0, and how many there are.
+  case shard(Int, of: Int)
+  /// A table of a V1 checkpoint.
+  case table
+}
+
+extension FileRole: CustomStringConvertible {
+  /// The role for messages about a file without a name.
+  package var description: String {
+    switch self {
+    case .index: "index file"
+    case .shard(let shard, of: let total): "data file of shard \(shard) of \(total)"
+    case .table: "V1 table"
+    }
+  }
+}
+
+/// The most files that a checkpoint may have, and so the most that one request may name.
+///
+/// Chosen: 200 shards are common, 1,000 are not.
+package let maximumCheckpointFiles = 4096
