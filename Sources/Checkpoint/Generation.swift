@@ -42,6 +42,7 @@ package struct Generation: Sendable, Hashable {
     owner = trusted.values.allSatisfy { $0 } ? nil : uid
   }
 
+  /// Whether two statuses are those of one file with the same bytes.
   package static func isSameBytes(_ left: FileStatus, _ right: FileStatus) -> Bool {
     left.device == right.device && left.inode == right.inode && left.size == right.size
       && left.modified == right.modified && left.changed == right.changed

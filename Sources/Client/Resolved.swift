@@ -186,7 +186,7 @@ private struct Question {
     guard UInt32(exactly: options.alignment) != nil else {
       throw WarmstartError(
         .invalidRequest,
-        "alignment \(options.alignment), expected a power of two up to 4096, or 0")
+        "alignment \(options.alignment), expected a power of two up to \(Alignment.maximum), or 0")
     }
     if let nameless = variables.firstIndex(where: { $0.name.bytes.isEmpty }) {
       throw WarmstartError(.invalidRequest, "variable \(nameless), counted from 0, has no name")

@@ -84,6 +84,7 @@ package struct Amounts: Sendable, Hashable {
     for resource in Resource.allCases { self[resource] = amount }
   }
 
+  /// The amount of one resource.
   package subscript(resource: Resource) -> Int {
     get {
       switch resource {
