@@ -588,48 +588,37 @@ int clinux_thread(size_t stack_bytes, void *(*body)(void *), void *argument) {
 
 void clinux_exit_now(int status) { _exit(status); }
 
-struct monitor {
-  pthread_mutex_t mutex;
-  pthread_cond_t condition;
-};
-
-void *clinux_monitor_create(void) {
-  struct monitor *monitor = malloc(sizeof *monitor);
-  if (monitor == NULL) abort();
+void clinux_monitor_begin(struct clinux_monitor *monitor) {
   pthread_condattr_t attributes;
   pthread_condattr_init(&attributes);
   pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
   pthread_mutex_init(&monitor->mutex, NULL);
   pthread_cond_init(&monitor->condition, &attributes);
   pthread_condattr_destroy(&attributes);
-  return monitor;
 }
 
-void clinux_monitor_destroy(void *pointer) {
-  struct monitor *monitor = pointer;
+void clinux_monitor_end(struct clinux_monitor *monitor) {
   pthread_cond_destroy(&monitor->condition);
   pthread_mutex_destroy(&monitor->mutex);
-  free(monitor);
 }
 
-void clinux_monitor_lock(void *pointer) {
-  if (pthread_mutex_lock(&((struct monitor *)pointer)->mutex) != 0) abort();
+void clinux_monitor_lock(struct clinux_monitor *monitor) {
+  if (pthread_mutex_lock(&monitor->mutex) != 0) abort();
 }
 
-void clinux_monitor_unlock(void *pointer) {
-  if (pthread_mutex_unlock(&((struct monitor *)pointer)->mutex) != 0) abort();
+void clinux_monitor_unlock(struct clinux_monitor *monitor) {
+  if (pthread_mutex_unlock(&monitor->mutex) != 0) abort();
 }
 
-void clinux_monitor_notify(void *pointer) {
-  pthread_cond_broadcast(&((struct monitor *)pointer)->condition);
+void clinux_monitor_notify(struct clinux_monitor *monitor) {
+  pthread_cond_broadcast(&monitor->condition);
 }
 
-void clinux_monitor_notify_one(void *pointer) {
-  pthread_cond_signal(&((struct monitor *)pointer)->condition);
+void clinux_monitor_notify_one(struct clinux_monitor *monitor) {
+  pthread_cond_signal(&monitor->condition);
 }
 
-int clinux_monitor_wait(void *pointer, int64_t deadline_ns) {
-  struct monitor *monitor = pointer;
+int clinux_monitor_wait(struct clinux_monitor *monitor, int64_t deadline_ns) {
   if (deadline_ns < 0) return -pthread_cond_wait(&monitor->condition, &monitor->mutex);
   struct timespec deadline = {.tv_sec = deadline_ns / 1000000000,
                               .tv_nsec = deadline_ns % 1000000000};

@@ -22,7 +22,8 @@ public final class Checkpoint: Sendable {
     public let slices: [TensorSlice]
   }
 
-  /// The path as TensorFlow reports it: for a directory, the prefix that its `checkpoint` file names.
+  /// The path as TensorFlow reports it: for a directory, the prefix that its `checkpoint` file
+  /// names.
   public let path: String
   /// The identity of the checkpoint's bytes: it changes when a file changes.
   public let generation: String
@@ -35,10 +36,20 @@ public final class Checkpoint: Sendable {
 
   let client: Client
   private let files: LocatedFiles
-  // The handle, and the session that it belongs to.
-  private let handle: Monitor<(session: Int, handle: UInt64)>
-  // Whole files that were mapped read-only, by position.
-  private let mappings = Monitor<[Int: Mapping]>([:])
+  private let state: Monitor<State>
+
+  /// What calls on several threads share.
+  private struct State {
+    var lease: Lease
+    /// The files that are mapped whole, by their positions.
+    var mappings: [Mapping?]
+  }
+
+  /// A handle, and the session that it belongs to.
+  private struct Lease {
+    var session: Int
+    var handle: UInt64
+  }
 
   convenience init(
     _ path: String, _ client: Client, until deadline: Deadline, needsData: Bool = true
@@ -48,10 +59,10 @@ public final class Checkpoint: Sendable {
     let session = try WarmstartError.calling(about: files.path) { () throws(WarmstartError) in
       try client.call(.open, until: deadline) { session throws(SessionError) in
         let (reference, passed) = try files.reference(on: session, until: deadline)
-        return Client.PreparedCall(files: passed) { frame, scratch in
-          frame.begin(OpenRequest(reference), scratch)
-        }
-      } each: { bytes, scratch, _ throws(MessageError) in
+        let connection = session.connection
+        connection.outgoing.begin(OpenRequest(reference), connection.scratch)
+        return passed
+      } read: { bytes, scratch, _ throws(MessageError) in
         opened = try OpenReply(unpacking: bytes, scratch)
       }
     }
@@ -74,13 +85,16 @@ public final class Checkpoint: Sendable {
     generation = opened.generation
     tensorCount = opened.tensorCount
     byteCount = opened.byteCount
-    handle = Monitor((session, opened.handle))
+    state = Monitor(
+      State(
+        lease: Lease(session: session, handle: opened.handle),
+        mappings: Array(repeating: nil, count: files.parts.count)))
   }
 
   deinit {
     // The lease ends with the connection at the latest.
-    let (session, handle) = handle.withLock { $0 }
-    client.giveBack(handle, session: session)
+    let lease = state.withLock { $0.lease }
+    client.giveBack(lease.handle, session: lease.session)
   }
 
   /// Lists all tensors in the order of their names' bytes.
@@ -90,11 +104,10 @@ public final class Checkpoint: Sendable {
   /// - Throws: `WarmstartError` with the reason `checkpointChanged`, `connection` or `deadline`.
   public func list(timeout: Duration? = nil) throws(WarmstartError) -> [StoredTensor] {
     var tensors: [ListReply.Tensor] = []
-    try call(.list, until: Deadline(timeout), starting: { tensors = [] }) { reference, files in
-      Client.PreparedCall(files: files) { frame, scratch in
-        frame.begin(OpenRequest(reference), scratch)
-      }
-    } each: { bytes, scratch, _ throws(MessageError) in
+    try call(.list, until: Deadline(timeout), starting: { tensors = [] }) {
+      reference, frame, scratch in
+      frame.begin(OpenRequest(reference), scratch)
+    } read: { bytes, scratch, _ throws(MessageError) in
       let reply = try ListReply(unpacking: bytes, scratch)
       try tensors.join(reply.tensors)
       return reply.checkpoint
@@ -102,7 +115,8 @@ public final class Checkpoint: Sendable {
     return tensors.map(StoredTensor.init)
   }
 
-  /// The tables of a V1 checkpoint that the names of the others announce and that are missing; or nil.
+  /// The tables of a V1 checkpoint that the names of the others announce and that are missing; or
+  /// nil.
   ///
   /// If the path names a single table, no other is missing.
   package var missingTables: Problem? {
@@ -111,52 +125,64 @@ public final class Checkpoint: Sendable {
     return TableNames(names).message.map { Problem(.checkpointNotFound, $0) }
   }
 
-  /// The open file at a position of the reference, which file regions name.
-  func part(_ position: Int) -> CheckpointFiles.Part? {
-    files.parts.indices.contains(position) ? files.parts[position] : nil
+  /// The open file at a position of the reference, which file regions name; nil for no such file.
+  func file(_ position: Int) -> File? {
+    files.parts.indices.contains(position) ? files.parts[position].file : nil
   }
 
-  /// The read-only mapping of the file at a position, made when it is first asked for.
+  /// The mapping of the file at a position, which must exist; the first call makes it.
   func mapping(
     _ position: Int, _ make: () throws(WarmstartError) -> Mapping
   ) throws(WarmstartError) -> Mapping {
-    try mappings.withLock { mappings throws(WarmstartError) in
-      if let mapping = mappings[position] { return mapping }
-      let mapping = try make()
-      mappings[position] = mapping
-      return mapping
+    if let known = state.withLock({ $0.mappings[position] }) { return known }
+    // Without the lock: a file system that hangs must not hold up other threads' calls.
+    let made = try make()
+    return state.withLock { state in
+      if let known = state.mappings[position] { return known }
+      state.mappings[position] = made
+      return made
     }
   }
 
   /// Makes a call about this checkpoint, by its handle if the session knows it, else by its files.
+  ///
+  /// `starting` runs for each try, before `write` begins the request's frame; `read` returns what the
+  /// call opened, if the response says so.
   func call(
-    _ method: Method, until deadline: Deadline, starting: () -> Void,
-    _ prepare: (CheckpointReference, [File]) -> Client.PreparedCall,
-    each: (RawSpan, Scratch, [File]) throws(MessageError) -> OpenReply?
+    _ method: Method, features: [String] = [], until deadline: Deadline, starting: () -> Void,
+    write: (CheckpointReference, inout FieldWriter, Scratch) -> Void,
+    read: (RawSpan, Scratch, [File]) throws(MessageError) -> OpenReply?
   ) throws(WarmstartError) {
     var opened: OpenReply?
     let session = try WarmstartError.calling(about: path) { () throws(WarmstartError) in
-      try client.call(method, until: deadline) { session throws(SessionError) in
+      try client.call(
+        method, features: features, until: deadline
+      ) { session throws(SessionError) in
         starting()
         opened = nil
-        let known = handle.withLock { $0 }
-        guard known.session != session.number else { return prepare(.handle(known.handle), []) }
+        let connection = session.connection
+        let known = state.withLock { $0.lease }
+        if known.session == session.number {
+          write(.handle(known.handle), &connection.outgoing, connection.scratch)
+          return []
+        }
         let (reference, passed) = try files.reference(on: session, until: deadline)
-        return prepare(reference, passed)
-      } each: { bytes, scratch, files throws(MessageError) in
-        if let reply = try each(bytes, scratch, files) { opened = reply }
+        write(reference, &connection.outgoing, connection.scratch)
+        return passed
+      } read: { bytes, scratch, files throws(MessageError) in
+        if let reply = try read(bytes, scratch, files) { opened = reply }
       }
     }
     guard let opened else { return }
     guard opened.generation == generation else {
-      // This call opened what is there now: nobody would ever close it.
+      // This call opened what is there now, which no value of this process would ever close.
       client.giveBack(opened.handle, session: session)
       throw WarmstartError(
         .checkpointChanged, "\(path) has changed since it was opened; open it again")
     }
-    let isKept = handle.withLock { known in
-      guard known.session < session else { return false }
-      known = (session, opened.handle)
+    let isKept = state.withLock { state in
+      guard state.lease.session < session else { return false }
+      state.lease = Lease(session: session, handle: opened.handle)
       return true
     }
     // Another thread was faster: of two handles, one is enough.

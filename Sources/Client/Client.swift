@@ -7,9 +7,9 @@ import WarmstartWire
 
 /// A trainer's connection to the daemon of its machine.
 ///
-/// The first call connects. After a restart of the daemon the next call connects again: memory that was
-/// mapped stays mapped, and open checkpoints stay usable. Several threads may use one client; their
-/// calls take turns.
+/// The first call connects. After a restart of the daemon the next call connects again: memory that
+/// was mapped stays mapped, and open checkpoints stay usable. Several threads may use one client;
+/// their calls take turns.
 public final class Client: Sendable {
   private struct State {
     /// The connection, unless it is lost or a call has it.
@@ -51,7 +51,8 @@ public final class Client: Sendable {
   /// Opens the files with this process's rights, and waits while the daemon reads the index.
   ///
   /// - Parameters:
-  ///   - path: A directory with a `checkpoint` file, a prefix, or the file or pattern of a V1 checkpoint.
+  ///   - path: A directory with a `checkpoint` file, a prefix, or the file or pattern of a V1
+  ///     checkpoint.
   ///   - timeout: How long to wait; nil for as long as it takes.
   /// - Returns: The checkpoint, whose lease ends with its last reference.
   /// - Throws: `WarmstartError` with the reason `checkpointNotFound`, `checkpointStateInvalid` or
@@ -75,12 +76,14 @@ public final class Client: Sendable {
   ///
   /// - Parameter timeout: How long to wait; nil for as long as it takes.
   /// - Returns: The daemon's report.
-  /// - Throws: `WarmstartError` with the reason `connection`, `notAllowed`, `draining` or `deadline`.
+  /// - Throws: `WarmstartError` with the reason `connection`, `notAllowed`, `draining` or
+  ///   `deadline`.
   public func status(timeout: Duration? = nil) throws(WarmstartError) -> StatusReport {
     var report = StatusReport()
-    try call(.status, until: Deadline(timeout)) { _ in
-      PreparedCall { frame, _ in frame.beginEmpty() }
-    } each: { bytes, scratch, _ throws(MessageError) in
+    try call(.status, until: Deadline(timeout)) { session in
+      session.connection.outgoing.beginEmpty()
+      return []
+    } read: { bytes, scratch, _ throws(MessageError) in
       report = try StatusReport(unpacking: bytes, scratch)
     }
     return report
@@ -94,69 +97,54 @@ public final class Client: Sendable {
   ///   `deadline`.
   public func isServing(timeout: Duration? = nil) throws(WarmstartError) -> Bool {
     var health = Health.unknown
-    try call(.checkHealth, until: Deadline(timeout)) { _ in
-      PreparedCall { frame, scratch in frame.begin(HealthRequest(), scratch) }
-    } each: { bytes, scratch, _ throws(MessageError) in
+    try call(.checkHealth, until: Deadline(timeout)) { session in
+      session.connection.outgoing.begin(HealthRequest(), session.connection.scratch)
+      return []
+    } read: { bytes, scratch, _ throws(MessageError) in
       health = try Health(unpacking: bytes, scratch)
     }
     return health == .serving
   }
 
-  /// What a call sends on a given session.
-  struct PreparedCall {
-    var files: [File] = []
-    var features: [String] = []
-    let begin: (inout FieldWriter, Scratch) -> Void
-
-    init(
-      files: [File] = [], features: [String] = [],
-      _ begin: @escaping (inout FieldWriter, Scratch) -> Void
-    ) {
-      self.files = files
-      self.features = features
-      self.begin = begin
-    }
-  }
-
   /// Makes a call, once more on a new connection if this one turns out to be lost.
   ///
-  /// Every call can be made twice with the same effect. `prepare` runs for each try and must forget
-  /// what `each` gathered before. Returns the number of the session that answered.
+  /// Every call can be made twice with the same effect. `write` begins the request's frame on the
+  /// session and returns the files that go with it; it runs for each try and must forget what `read`
+  /// gathered before. Returns the number of the session that answered.
   @discardableResult
   func call(
-    _ method: Method, until deadline: Deadline,
-    _ prepare: (Session) throws(SessionError) -> PreparedCall,
-    each: (RawSpan, Scratch, [File]) throws(MessageError) -> Void
+    _ method: Method, features: [String] = [], until deadline: Deadline,
+    write: (Session) throws(SessionError) -> [File],
+    read: (RawSpan, Scratch, [File]) throws(MessageError) -> Void
   ) throws(WarmstartError) -> Int {
-    try takingTurn(until: deadline) { session throws(WarmstartError) in
-      var isRetry = false
-      while true {
-        do throws(SessionError) {
-          let current: Session
-          if let session { current = session } else { current = try connect(until: deadline) }
-          session = current
-          let call = try prepare(current)
-          try current.call(
-            method, files: call.files, features: call.features, until: deadline, call.begin, each)
-          return current.number
-        } catch {
-          if case .failed(let status) = error { throw WarmstartError(status) }
-          session = nil
-          guard error.mayRetry, !isRetry, !deadline.hasPassed else {
-            throw WarmstartError(error)
-          }
-          isRetry = true
+    var session = try takeTurn(until: deadline)
+    defer { endTurn(session) }
+    var isRetry = false
+    while true {
+      do throws(SessionError) {
+        let current: Session
+        if let session { current = session } else { current = try connect(until: deadline) }
+        session = current
+        try current.call(method, features: features, until: deadline, write: write, read: read)
+        return current.number
+      } catch {
+        if case .failed(let status) = error { throw WarmstartError(status) }
+        session = nil
+        guard error.mayRetry, !isRetry, !deadline.hasPassed else {
+          throw WarmstartError(error)
         }
+        isRetry = true
       }
     }
   }
 
   /// Closes a handle if its session still lives; a lost session has closed it already.
   ///
-  /// Does not wait for a call that has its turn: that call closes the handle when it is done.
+  /// Never waits: a call that has its turn closes the handle when it ends, and if the daemon has no
+  /// room for the request now, a later call closes it.
   func giveBack(_ handle: UInt64, session number: Int) {
     let session = state.withLock { state -> Session? in
-      guard !state.isTaken else {
+      if state.isTaken {
         state.closing.append((number, handle))
         return nil
       }
@@ -168,45 +156,55 @@ public final class Client: Sendable {
     if let session { endTurn(session) }
   }
 
-  /// Runs the body with the session, if there is one, when other threads' calls are done.
-  private func takingTurn<Result>(
-    until deadline: Deadline, _ body: (inout Session?) throws(WarmstartError) -> Result
-  ) throws(WarmstartError) -> Result {
-    let taken = state.wait(until: deadline) { state -> Session?? in
+  /// Takes the turn when other threads' calls are done; returns the session, if there is one.
+  private func takeTurn(until deadline: Deadline) throws(WarmstartError) -> Session? {
+    let turn = state.wait(until: deadline) { state -> Turn? in
       guard !state.isTaken else { return nil }
       state.isTaken = true
       let session = state.session
       state.session = nil
-      return .some(session)
+      return Turn(session: session)
     }
-    guard var session = taken else {
+    guard let turn else {
       throw WarmstartError(
         .deadline, "another thread's call on this client did not end in time")
     }
-    defer { endTurn(session) }
-    return try body(&session)
+    return turn.session
   }
 
-  /// Gives the next call its turn, after what was given back meanwhile is closed.
+  /// What a call has while it has its turn.
+  private struct Turn {
+    let session: Session?
+  }
+
+  /// Gives the next call its turn, after handles that were given back meanwhile are closed.
   private func endTurn(_ session: Session?) {
     var session = session
+    // Handles that the daemon had no room for: they wait for the end of a later turn.
+    var unsent: [(session: Int, handle: UInt64)] = []
     while true {
       let closing = state.notifyingOne { state -> [(session: Int, handle: UInt64)] in
-        let closing = session == nil ? [] : state.closing
-        state.closing = []
-        guard closing.isEmpty else { return closing }
+        let closing = session == nil || !unsent.isEmpty ? [] : state.closing
+        guard closing.isEmpty else {
+          state.closing = []
+          return closing
+        }
+        state.closing = session == nil ? [] : unsent + state.closing
         state.session = session
         state.isTaken = false
         return []
       }
       if closing.isEmpty { return }
       for handle in closing where handle.session == session?.number {
+        guard unsent.isEmpty else {
+          unsent.append(handle)
+          continue
+        }
         do throws(SessionError) {
-          try session?.post(.close) { frame, scratch in
-            frame.begin(CloseRequest(handle: handle.handle), scratch)
-          }
+          let isSent = try session?.post(.close, CloseRequest(handle: handle.handle)) ?? true
+          if !isSent { unsent.append(handle) }
         } catch {
-          // What a lost connection held is given back by the daemon.
+          // The daemon gives back what a lost connection held.
           session = nil
         }
       }

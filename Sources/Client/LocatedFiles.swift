@@ -37,9 +37,10 @@ struct LocatedFiles {
     for start in stride(from: 0, to: parts.count, by: Connection.maximumDescriptors) {
       let batch = parts[start..<min(start + Connection.maximumDescriptors, parts.count)]
       var ids: [UInt64] = []
-      try session.call(.attach, files: batch.map(\.file), until: deadline) { frame, _ in
-        frame.beginEmpty()
-      } _: { bytes, scratch, _ throws(MessageError) in
+      try session.call(.attach, until: deadline) { session in
+        session.connection.outgoing.beginEmpty()
+        return batch.map(\.file)
+      } read: { bytes, scratch, _ throws(MessageError) in
         ids = try AttachReply(unpacking: bytes, scratch).ids
       }
       guard ids.count == batch.count else {

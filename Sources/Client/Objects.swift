@@ -41,8 +41,8 @@ extension Checkpoint {
       public let object: Int
     }
 
-    /// The names on the shortest path from the root, as the checkpoint's keys spell them; empty for the
-    /// root, nil if no path leads to the object.
+    /// The names on the shortest path from the root, as the checkpoint's keys spell them; empty for
+    /// the root, nil if no path leads to the object.
     ///
     /// A path longer than 1 KiB is cut at its front.
     public let path: Name?
@@ -59,16 +59,14 @@ extension Checkpoint {
   /// - Parameter timeout: How long to wait; nil for as long as it takes.
   /// - Returns: The objects; they refer to each other by their positions.
   /// - Throws: `WarmstartError` with the reason `tensorNotFound` for a checkpoint that was saved by
-  ///   names, as only TF2 saves objects; `corrupt`, `checksumMismatch`, `budget`, `checkpointChanged`,
-  ///   `connection` or `deadline`.
+  ///   names, as only TF2 saves objects; `corrupt`, `checksumMismatch`, `budget`,
+  ///   `checkpointChanged`, `connection` or `deadline`.
   public func objects(timeout: Duration? = nil) throws(WarmstartError) -> [StoredObject] {
     var all = ListObjectsReply()
     try call(.listObjects, until: Deadline(timeout), starting: { all = ListObjectsReply() }) {
-      reference, files in
-      Client.PreparedCall(files: files) { frame, scratch in
-        frame.begin(OpenRequest(reference), scratch)
-      }
-    } each: { bytes, scratch, _ throws(MessageError) in
+      reference, frame, scratch in
+      frame.begin(OpenRequest(reference), scratch)
+    } read: { bytes, scratch, _ throws(MessageError) in
       let reply = try ListObjectsReply(unpacking: bytes, scratch)
       all.graph.append(reply.graph)
       all.dtypes += reply.dtypes

@@ -5,6 +5,11 @@ import WarmstartMessages
 import WarmstartTensorModel
 
 /// A run of memory that is mapped: a file of the checkpoint, or an arena that the daemon filled.
+///
+/// An arena cannot change or shrink. A file can: its owner may overwrite it, which changes the bytes
+/// that a job sees, or truncate it. The kernel then ends a job that touches bytes past the new end
+/// with the signal SIGBUS, as it does in every program that maps files. If a checkpoint's owner may
+/// write to its files in place, `Resolved.Options.sealed` asks for arenas only.
 public struct Region: Sendable {
   /// What the memory is.
   public enum Kind: String, Sendable, Hashable {
@@ -30,9 +35,11 @@ public struct Region: Sendable {
   public let kind: Kind
   /// Whether the bytes can change.
   public let stability: Stability
-  /// Whether this process may write its own copy.
-  public let isWritable: Bool
-  let mapping: Mapping
+  /// Whether `Tensor.writable()` makes copies of the memory: `Resolved.Options.copyOnWrite` asked for it.
+  public var isWritable: Bool { file != nil }
+  /// The file to make writable copies from, if they were asked for.
+  let file: File?
+  private let mapping: Mapping
   /// Where in the region the mapping begins.
   private let start: Int
 
@@ -40,7 +47,7 @@ public struct Region: Sendable {
   static let planned = Region()
 
   private init() {
-    (id, kind, stability, isWritable) = (0, .planned, .bestEffort, false)
+    (id, kind, stability, file) = (0, .planned, .bestEffort, nil)
     (mapping, start) = (Mapping(), 0)
   }
 
@@ -51,7 +58,6 @@ public struct Region: Sendable {
   ) throws(WarmstartError) {
     id = region.id
     stability = Stability(rawValue: region.stability) ?? .bestEffort
-    isWritable = options.copyOnWrite
     switch region.place {
     case .arena:
       guard let arena, SealedArena.isSealed(arena.descriptor) else {
@@ -59,39 +65,32 @@ public struct Region: Sendable {
       }
       kind = .arena
       start = extent.lowerBound
-      mapping = try Region.map(arena, extent, options)
+      mapping = try Region.map(arena, extent)
+      file = options.copyOnWrite ? arena : nil
     case .file(let position):
-      guard !options.sealed, let part = checkpoint.part(position) else {
+      guard !options.sealed, let source = checkpoint.file(position) else {
         throw WarmstartError(
           .connection, "the daemon named file \(position), which was not asked for")
       }
       kind = .file
-      if options.copyOnWrite {
-        start = extent.lowerBound
-        mapping = try Region.map(part.file, extent, options)
-      } else {
-        // What nobody can write, all tensors of the checkpoint share.
-        start = 0
-        mapping = try checkpoint.mapping(position) { () throws(WarmstartError) in
-          try Region.map(part.file, 0..<region.byteCount, options)
-        }
-        guard extent.upperBound <= mapping.byteCount else {
-          throw WarmstartError(
-            .connection, "the daemon named bytes past the end of file \(position)")
-        }
+      // All tensors of the checkpoint share one mapping of the file.
+      start = 0
+      mapping = try checkpoint.mapping(position) { () throws(WarmstartError) in
+        try Region.map(source, 0..<region.byteCount)
       }
+      guard extent.upperBound <= mapping.byteCount else {
+        throw WarmstartError(
+          .connection, "the daemon named bytes past the end of file \(position)")
+      }
+      file = options.copyOnWrite ? source : nil
     }
   }
 
-  private static func map(
-    _ file: File, _ extent: Range<Int>, _ options: Resolved.Options
-  ) throws(WarmstartError) -> Mapping {
+  private static func map(_ file: File, _ extent: Range<Int>) throws(WarmstartError) -> Mapping {
     do throws(Errno) {
       // A mapping past the end would fault when it is touched.
       guard try file.status().size >= extent.upperBound else { throw .invalidArgument }
-      return try Mapping(
-        file.descriptor, offset: extent.lowerBound, byteCount: extent.count,
-        access: options.copyOnWrite ? .copyOnWrite : .readOnly)
+      return try Mapping(file.descriptor, offset: extent.lowerBound, byteCount: extent.count)
     } catch {
       throw WarmstartError(
         .system, "cannot map \(extent.count) bytes at \(extent.lowerBound): \(error)",
@@ -99,14 +98,25 @@ public struct Region: Sendable {
     }
   }
 
-  func withMutableBytes<Result>(
-    _ range: Range<Int>, _ body: (inout MutableRawSpan) -> Result
-  ) -> Result {
-    mapping.withMutableBytes(mapped(range), body)
+  /// Whether there is no memory.
+  var isPlanned: Bool { kind == .planned }
+
+  /// Bytes of the region, which live as long as a tensor that refers to its answer.
+  @_lifetime(borrow tensor)
+  func bytes(_ range: Range<Int>, keptBy tensor: borrowing Tensor) -> RawSpan {
+    mapping.bytes(mapped(range), keptBy: tensor)
+  }
+
+  /// Elements of the region, which live as long as a tensor that refers to its answer.
+  @_lifetime(borrow tensor)
+  func elements<Element: BitwiseCopyable>(
+    _ range: Range<Int>, as type: Element.Type, keptBy tensor: borrowing Tensor
+  ) -> Span<Element> {
+    mapping.elements(mapped(range), as: type, keptBy: tensor)
   }
 
   /// A range of the region as a range of the mapping; a tensor without bytes may lie anywhere.
-  func mapped(_ range: Range<Int>) -> Range<Int> {
+  private func mapped(_ range: Range<Int>) -> Range<Int> {
     range.isEmpty ? 0..<0 : range.lowerBound - start..<range.upperBound - start
   }
 }

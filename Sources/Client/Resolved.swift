@@ -39,7 +39,7 @@ public struct Resolved: Sendable {
     public var readAgain = false
     /// `unusedTensors` lists the first names of tensors that initialize no variable.
     public var namesUnusedTensors = false
-    /// Whether this process may write: what it writes is its own copy, page by page.
+    /// `Tensor.writable()` makes copies that this process may write.
     public var copyOnWrite = false
     /// The daemon only plans: the tensors say what would be assigned, and have no bytes.
     ///
@@ -61,22 +61,25 @@ public struct Resolved: Sendable {
     public let storedShape: Shape?
   }
 
-  /// The checkpoint that the bytes are of, leased as long as this value lives.
+  /// The checkpoint that the bytes come from, leased as long as this value lives.
   public let checkpoint: Checkpoint
+  let answer: Answer
+
   /// The variables that got bytes, in the order in which they were declared.
-  public let tensors: Tensors
+  public var tensors: Tensors { Tensors(answer) }
   /// The variables that were skipped.
-  public let skipped: [Skipped]
+  public var skipped: [Skipped] { answer.skipped }
   /// The pairs of the map that matched no variable; empty unless `Options.lenient` allows them.
-  public let unused: [AssignmentMap.Pair]
+  public var unused: [AssignmentMap.Pair] { answer.unused }
   /// The variables that no pair of the map matched, in the order in which they were declared.
-  public let uncovered: [Variable]
-  /// How many tensors of the checkpoint no variable got anything of.
-  public let unusedTensorCount: Int
-  fileprivate let unusedNames: NameList
+  public var uncovered: [Variable] { answer.uncovered }
+  /// How many tensors of the checkpoint no variable got anything from.
+  public var unusedTensorCount: Int { answer.unusedTensors.count }
   /// The first names of the unused tensors, in the order of their bytes: at most 16, and none unless
   /// `Options.namesUnusedTensors` asks for them.
-  public var unusedTensors: [Name] { (0..<unusedNames.count).map { unusedNames[$0] } }
+  public var unusedTensors: [Name] {
+    (0..<answer.unusedTensors.names.count).map { answer.unusedTensors.names[$0] }
+  }
   /// How many variables were declared: those in `tensors`, `skipped` and `uncovered` together.
   public var declaredCount: Int { tensors.count + skipped.count + uncovered.count }
 
@@ -117,20 +120,23 @@ extension Client {
     let deadline = Deadline(timeout)
     let files = try LocatedFiles(path)
     let question = try Question(map, variables, options)
-    var answer = Answer(question)
+    var replies = Replies(question)
     var opened: OpenReply?
     let session = try WarmstartError.calling(about: files.path) { () throws(WarmstartError) in
-      try call(.resolve, until: deadline) { session throws(SessionError) in
-        answer = Answer(question)
+      try call(
+        .resolve, features: question.features, until: deadline
+      ) { session throws(SessionError) in
+        replies = Replies(question)
         opened = nil
         let (reference, passed) = try files.reference(on: session, until: deadline)
-        return question.prepared(reference, passed)
-      } each: { bytes, scratch, files throws(MessageError) in
-        if let reply = try answer.add(bytes, scratch, files) { opened = reply }
+        question.write(about: reference, to: &session.connection.outgoing)
+        return passed
+      } read: { bytes, scratch, files throws(MessageError) in
+        if let reply = try replies.add(bytes, scratch, files) { opened = reply }
       }
     }
     let checkpoint = try Checkpoint(files, opened, self, session)
-    return try answer.mapped(question, in: checkpoint)
+    return try replies.mapped(question, in: checkpoint)
   }
 }
 
@@ -157,163 +163,15 @@ extension Checkpoint {
     timeout: Duration? = nil
   ) throws(WarmstartError) -> Resolved {
     let question = try Question(map, variables, options)
-    var answer = Answer(question)
-    try call(.resolve, until: Deadline(timeout), starting: { answer = Answer(question) }) {
-      reference, files in
-      question.prepared(reference, files)
-    } each: { bytes, scratch, files throws(MessageError) in
-      try answer.add(bytes, scratch, files)
+    var replies = Replies(question)
+    try call(
+      .resolve, features: question.features, until: Deadline(timeout),
+      starting: { replies = Replies(question) }
+    ) { reference, frame, _ in
+      question.write(about: reference, to: &frame)
+    } read: { bytes, scratch, files throws(MessageError) in
+      try replies.add(bytes, scratch, files)
     }
-    return try answer.mapped(question, in: self)
-  }
-}
-
-/// What one `Resolve` asks for.
-private struct Question {
-  let map: AssignmentMap
-  let variables: [Variable]
-  let options: Resolved.Options
-  private let list: VariableList
-
-  /// Throws INVALID_REQUEST for a variable without a name, or a partition that no message can describe.
-  init(
-    _ map: AssignmentMap, _ variables: [Variable], _ options: Resolved.Options
-  ) throws(WarmstartError) {
-    self.map = map
-    self.variables = variables
-    self.options = options
-    list = VariableList(variables)
-    guard UInt32(exactly: options.alignment) != nil else {
-      throw WarmstartError(
-        .invalidRequest,
-        "alignment \(options.alignment), expected a power of two up to \(Alignment.maximum), or 0")
-    }
-    if let nameless = variables.firstIndex(where: { $0.name.bytes.isEmpty }) {
-      throw WarmstartError(.invalidRequest, "variable \(nameless), counted from 0, has no name")
-    }
-    guard !list.hasNoPartitions else { return }
-    for index in variables.indices {
-      guard let partition = variables[index].partition else { continue }
-      guard partition.offset.count == partition.fullShape.rank else {
-        throw WarmstartError(
-          .invalidRequest,
-          "variable \(variables[index].name) is at offset \(partition.offset) of "
-            + "\(partition.fullName), whose shape is \(partition.fullShape)")
-      }
-    }
-  }
-
-  func prepared(_ reference: CheckpointReference, _ files: [File]) -> Client.PreparedCall {
-    var wanted = ResolveRequest.Options()
-    wanted.alignment = options.alignment
-    wanted.sealed = options.sealed
-    if options.skipMissing { wanted.resolution.insert(.skipMissing) }
-    if options.skipMismatched { wanted.resolution.insert(.skipMismatched) }
-    if options.lenient { wanted.resolution.insert(.lenient) }
-    if options.requireAll { wanted.resolution.insert(.requireAll) }
-    wanted.strides = options.strides
-    wanted.objectNames = options.objectNames
-    wanted.readAgain = options.readAgain
-    wanted.namesUnusedTensors = options.namesUnusedTensors
-    wanted.planOnly = options.planOnly
-    let request = ResolveRequest(
-      checkpoint: reference, map: map, variables: list, options: wanted)
-    var features: [String] = []
-    if options.sealed { features.append("sealed") }
-    if options.strides { features.append("strides") }
-    if options.objectNames { features.append("object_names") }
-    if options.readAgain { features.append("read_again") }
-    if options.requireAll { features.append("require_all") }
-    if options.planOnly { features.append("plan_only") }
-    return Client.PreparedCall(files: files, features: features) { frame, scratch in
-      frame.begin(request, scratch)
-    }
-  }
-}
-
-/// The replies to one `Resolve`, gathered.
-private struct Answer {
-  /// A region, and the arena's file if it is one.
-  private struct Place {
-    let region: ResolveReply.Region
-    let file: File?
-  }
-
-  private var places: [Place] = []
-  private var handles: Handles
-  private var report = ResolveReply.Report()
-
-  init(_ question: Question) {
-    handles = Handles(isPlan: question.options.planOnly)
-  }
-
-  /// Adds a reply; returns what the call opened if it says so.
-  mutating func add(
-    _ bytes: RawSpan, _ scratch: Scratch, _ files: [File]
-  ) throws(MessageError) -> OpenReply? {
-    let reply = try ResolveReply(unpacking: bytes, scratch, after: handles)
-    handles = reply.handles
-    for region in reply.regions {
-      guard case .arena(let position) = region.place else {
-        places.append(Place(region: region, file: nil))
-        continue
-      }
-      guard files.indices.contains(position) else {
-        throw .malformed("a region on descriptor \(position) of \(files.count)")
-      }
-      places.append(Place(region: region, file: files[position]))
-    }
-    report.append(reply.report)
-    return reply.checkpoint
-  }
-
-  /// Checks what the daemon sent and maps it.
-  func mapped(_ question: Question, in checkpoint: Checkpoint) throws(WarmstartError) -> Resolved {
-    let isPlan = question.options.planOnly
-    guard !isPlan || places.isEmpty else { throw broken("regions for what is only planned") }
-    let extents: [Range<Int>]
-    do {
-      extents = try handles.extents(
-        variableCount: question.variables.count, regionCount: isPlan ? 1 : places.count)
-    } catch {
-      throw broken("\(error)")
-    }
-    var mapped: [Region] = isPlan ? [.planned] : []
-    mapped.reserveCapacity(places.count)
-    for (index, place) in places.enumerated() {
-      mapped.append(
-        try Region(place.region, place.file, extents[index], in: checkpoint, question.options))
-    }
-    var skipped: [Resolved.Skipped] = []
-    for missing in report.skipped {
-      let variable = try element(missing.variable, of: question.variables, "a skipped variable")
-      skipped.append(
-        Resolved.Skipped(
-          variable: variable, tensor: missing.tensor, storedShape: missing.storedShape))
-    }
-    var unused: [AssignmentMap.Pair] = []
-    for position in report.unused {
-      unused.append(try element(position, of: question.map.pairs, "an unused pair"))
-    }
-    var uncovered: [Variable] = []
-    for position in report.uncovered {
-      uncovered.append(try element(position, of: question.variables, "an uncovered variable"))
-    }
-    return Resolved(
-      checkpoint: checkpoint, tensors: Tensors(handles, question.variables, mapped),
-      skipped: skipped, unused: unused, uncovered: uncovered,
-      unusedTensorCount: report.unusedTensors.count,
-      unusedNames: report.unusedTensors.names)
-  }
-
-  private func element<Element>(
-    _ position: Int, of all: [Element], _ what: String
-  ) throws(WarmstartError) -> Element {
-    guard all.indices.contains(position) else { throw broken("\(what) \(position)") }
-    return all[position]
-  }
-
-  private func broken(_ what: String) -> WarmstartError {
-    WarmstartError(.connection, "malformed reply: \(what)")
+    return try replies.mapped(question, in: self)
   }
 }

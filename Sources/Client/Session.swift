@@ -14,7 +14,7 @@ final class Session {
   let number: Int
   let connection: Connection
   private var lastID = Session.helloID
-  /// Calls that nobody waits for, whose replies precede those to later calls.
+  /// Calls whose replies no caller waits for; they precede those to later calls.
   private var posted = [Session.helloID]
   /// What to do, once, if the daemon has not even said hello by then.
   private var notice: (due: Deadline, give: @Sendable () -> Void)?
@@ -35,68 +35,77 @@ final class Session {
       throw error == .wouldBlock ? .deadlinePassed : .cannotConnect(path, error)
     }
     notice = whileWaiting.map { (.after(milliseconds: Session.patienceMilliseconds), $0) }
-    let hello = HelloRequest(label: label, command: Session.commandLine)
+    connection.outgoing.begin(
+      HelloRequest(label: label, command: Session.commandLine), connection.scratch)
+    finish(.hello, [], descriptorCount: 0, until: deadline)
     do throws(WireError) {
-      try send(id: Session.helloID, .hello, [], until: deadline, features: []) { frame, scratch in
-        frame.begin(hello, scratch)
-      }
+      try connection.send(until: deadline)
     } catch {
       throw lastWords(after: error, deadline)
     }
   }
 
-  /// How long a daemon may take to start before somebody is told that it does not answer.
+  /// How long a daemon may take to start before the client gives notice that it does not answer.
   private static let patienceMilliseconds = 1000
 
-  /// Makes a call and hands each response to the body.
+  /// Makes a call: `write` begins the request's frame and returns the files that go with it, `read`
+  /// gets each response.
   func call(
-    _ method: Method, files: [File] = [], features: [String] = [], until deadline: Deadline,
-    _ begin: (inout FieldWriter, Scratch) -> Void,
-    _ body: (RawSpan, Scratch, [File]) throws(MessageError) -> Void
+    _ method: Method, features: [String] = [], until deadline: Deadline,
+    write: (Session) throws(SessionError) -> [File],
+    read: (RawSpan, Scratch, [File]) throws(MessageError) -> Void
   ) throws(SessionError) {
+    let files = try write(self)
     lastID += 1
+    finish(method, features, descriptorCount: files.count, until: deadline)
     do throws(WireError) {
-      try send(id: lastID, method, files, until: deadline, features: features, begin)
+      try checkLength()
+      try connection.send(files, until: deadline)
     } catch {
       throw lastWords(after: error, deadline)
     }
     defer { connection.shrink() }
-    while try receive(lastID, until: deadline, body) {
+    while try receive(lastID, until: deadline, read) {
       // A daemon that sends without an end does not hold its client beyond the deadline.
       if deadline.hasPassed { throw .deadlinePassed }
     }
   }
 
-  /// Makes a call without waiting for its answer, which does not matter.
-  func post(
-    _ method: Method, _ begin: (inout FieldWriter, Scratch) -> Void
-  ) throws(SessionError) {
-    lastID += 1
+  /// Makes a call whose answer does not matter, without waiting for it.
+  ///
+  /// Returns false if the daemon has no room for the request now.
+  func post(_ method: Method, _ request: CloseRequest) throws(SessionError) -> Bool {
+    connection.outgoing.begin(request, connection.scratch)
+    finish(method, [], descriptorCount: 0, until: .never, id: lastID + 1)
     do throws(WireError) {
-      try send(id: lastID, method, [], until: .never, features: [], begin)
+      guard try connection.sendAtOnce() else { return false }
     } catch {
       throw .lost(error)
     }
+    lastID += 1
     posted.append(lastID)
+    return true
   }
 
-  private func send(
-    id: UInt64, _ method: Method, _ files: [File], until deadline: Deadline,
-    features: [String],
-    _ begin: (inout FieldWriter, Scratch) -> Void
-  ) throws(WireError) {
-    begin(&connection.outgoing, connection.scratch)
-    var call = Call(id: id)
-    call.descriptorCount = files.count
+  /// Makes a frame of the request that was written.
+  private func finish(
+    _ method: Method, _ features: [String], descriptorCount: Int, until deadline: Deadline,
+    id: UInt64? = nil
+  ) {
+    var call = Call(id: id ?? lastID)
+    call.descriptorCount = descriptorCount
     // The daemon's time begins when it has the call, so the client's is over first.
     call.timeoutMilliseconds = deadline.remainingMilliseconds.map { max(1, $0) }
     call.requiredFeatures = features
     connection.outgoing.finish(call, path: method.path)
+  }
+
+  /// Throws if the outgoing frame is longer than a daemon takes.
+  private func checkLength() throws(WireError) {
     let byteCount = connection.outgoing.byteCount - Connection.prefixByteCount
     guard byteCount <= Connection.maximumRequestByteCount else {
       throw .tooLong(byteCount: byteCount, limit: Connection.maximumRequestByteCount)
     }
-    try connection.send(files, until: deadline)
   }
 
   /// Why nothing could be sent: a daemon that refuses a connection says so and closes at once.
@@ -116,7 +125,7 @@ final class Session {
   /// Takes one reply; returns whether more follow.
   private func receive(
     _ id: UInt64, until deadline: Deadline,
-    _ body: (RawSpan, Scratch, [File]) throws(MessageError) -> Void
+    _ read: (RawSpan, Scratch, [File]) throws(MessageError) -> Void
   ) throws(SessionError) -> Bool {
     let reply = try receive(until: deadline)
     let isPosted = posted.first == reply.id
@@ -132,10 +141,12 @@ final class Session {
       throw .lost(.malformed("a reply to call \(reply.id), expected \(id)"))
     }
     let files = connection.files
-    try unpack { () throws(MessageError) in
+    do throws(MessageError) {
       try connection.withMessage(reply.response) { bytes, scratch throws(MessageError) in
-        try body(bytes, scratch, files)
+        try read(bytes, scratch, files)
       }
+    } catch {
+      throw .lost(.malformed("\(error)"))
     }
     return reply.more
   }

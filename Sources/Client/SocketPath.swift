@@ -17,7 +17,8 @@ enum SocketPath {
     }
   }
 
-  /// `$WARMSTART_SOCKET`, else the system's socket if it exists, else the one in `$XDG_RUNTIME_DIR`.
+  /// `$WARMSTART_SOCKET`, else the system's socket if it exists, else the one in
+  /// `$XDG_RUNTIME_DIR`.
   static var standard: String {
     if let path = Process.environment("WARMSTART_SOCKET"), !path.isEmpty { return path }
     guard !File.exists(FilePath(system)), let directory = Process.environment("XDG_RUNTIME_DIR")

@@ -28,8 +28,8 @@ public struct WarmstartError: Error, Sendable, Hashable {
   public let message: String
   /// The problems that were found, with the one that decided `reason` first.
   ///
-  /// At most 1,000 are described, and of a map at most 100; one of them may stand for several problems
-  /// that have the same cause.
+  /// At most 1,000 are described, and of a map at most 100; one of them may stand for several
+  /// problems that have the same cause.
   public let problems: [Problem]
   /// The number of problems that were found, described in `problems` or not.
   public let problemCount: Int
@@ -37,8 +37,8 @@ public struct WarmstartError: Error, Sendable, Hashable {
   public let retryDelay: Duration?
   /// The error of the system call that failed in this process; nil if none did.
   public let underlyingError: Errno?
-  /// The path of the checkpoint that the daemon refused, as TensorFlow reports it; nil if the error is
-  /// not about a checkpoint, or if `message` names the path already.
+  /// The path of the checkpoint that the daemon refused, as TensorFlow reports it; nil if the error
+  /// is not about a checkpoint, or if `message` names the path already.
   public private(set) var checkpoint: String?
 
   init(_ status: CallStatus) {

@@ -30,6 +30,11 @@ extension RawSpan {
     }
   }
 
+  /// Where the first byte is that is larger than another; nil if none is.
+  package func firstOffset(above limit: UInt8) -> Int? {
+    unsafe withUnsafeBytes { bytes in unsafe bytes.firstIndex { $0 > limit } }
+  }
+
   /// A digest of the bytes (SipHash), with a key that each process makes for itself.
   ///
   /// A client that does not know the key cannot construct two runs of bytes with equal digests.

@@ -12,10 +12,10 @@ package final class Event: Sendable {
     descriptor = Descriptor(adopting: try checked(clinux_event()))
   }
 
-  /// Makes the event happen; again has no further effect.
+  /// Makes the event happen; signalling again has no further effect.
   package func signal() {
     let one: UInt64 = 1
-    // EAGAIN would mean 2^64 signals: there is no failure to report.
+    // The only failure is EAGAIN, after 2^64 signals.
     _ = unsafe withUnsafeBytes(of: one) {
       unsafe clinux_write(descriptor.number, $0.baseAddress, 8)
     }

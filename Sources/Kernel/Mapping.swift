@@ -1,38 +1,34 @@
 import CWarmstartLinux
 package import SystemPackage
 
-/// A run of a file's bytes in this process's memory, unmapped when the last copy of this value
-/// ends.
+/// A run of a file's bytes in this process's memory, to be read, and unmapped when the last copy of
+/// this value ends.
 ///
 /// The run may start at any offset and may be empty. If the file's owner truncates it, touching a
 /// page past the new end raises SIGBUS, so the daemon maps no file that its owner can truncate. See
 /// `mmap(2)`.
 @safe
 package struct Mapping: Sendable {
-  /// What the holder may do with the bytes.
-  package enum Access: Sendable {
-    /// Read the bytes.
-    case readOnly
-    /// Read and write the bytes; the first write to a page makes a copy for this process.
-    case copyOnWrite
-  }
-
   private let pages: Pages
   private let lead: Int
   /// The length of the run in bytes.
   package let byteCount: Int
-  /// What the holder may do with the bytes.
-  package let access: Access
 
   /// Maps nothing.
   package init() {
     pages = unsafe Pages(nil, byteCount: 0)
-    (lead, byteCount, access) = (0, 0, .readOnly)
+    (lead, byteCount) = (0, 0)
   }
 
   /// Maps a run of a file; throws EINVAL for one that no file can have.
   package init(
-    _ descriptor: borrowing Descriptor, offset: Int, byteCount: Int, access: Access
+    _ descriptor: borrowing Descriptor, offset: Int, byteCount: Int
+  ) throws(Errno) {
+    try self.init(descriptor, offset: offset, byteCount: byteCount, isWritable: false)
+  }
+
+  fileprivate init(
+    _ descriptor: borrowing Descriptor, offset: Int, byteCount: Int, isWritable: Bool
   ) throws(Errno) {
     guard offset >= 0, byteCount >= 0 else { throw .invalidArgument }
     let lead = offset & (Mapping.pageByteCount - 1)
@@ -42,13 +38,12 @@ package struct Mapping: Sendable {
     if byteCount > 0 {
       _ = try checked(
         unsafe clinux_map(
-          descriptor.number, Int64(offset - lead), count, access == .copyOnWrite ? 1 : 0,
-          access == .copyOnWrite ? 0 : 1, &address))
+          descriptor.number, Int64(offset - lead), count, isWritable ? 1 : 0, isWritable ? 0 : 1,
+          &address))
     }
     pages = unsafe Pages(address, byteCount: count)
     self.lead = lead
     self.byteCount = byteCount
-    self.access = access
   }
 
   /// Bytes of the run, valid as long as the mapping.
@@ -61,27 +56,28 @@ package struct Mapping: Sendable {
     return unsafe _overrideLifetime(span, borrowing: self)
   }
 
-  /// Elements of the run, valid as long as the mapping.
+  /// Bytes of the run; they live as long as `owner`.
   ///
-  /// Traps if the range is out of bounds, not aligned for the type or no multiple of its size.
-  @_lifetime(borrow self)
-  package borrowing func elements<Element: BitwiseCopyable>(
-    _ range: Range<Int>, as type: Element.Type
+  /// The owner must keep this mapping as long as it lives: a constant of it refers to an object, which
+  /// has the mapping in a constant. Traps if the range is out of bounds.
+  @_lifetime(borrow owner)
+  package func bytes<Owner: ~Copyable>(_ range: Range<Int>, keptBy owner: borrowing Owner)
+    -> RawSpan
+  {
+    let span = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(run(range)))
+    return unsafe _overrideLifetime(span, borrowing: owner)
+  }
+
+  /// Elements of the run, as above; traps unless they are whole and aligned for their type.
+  @_lifetime(borrow owner)
+  package func elements<Element: BitwiseCopyable, Owner: ~Copyable>(
+    _ range: Range<Int>, as type: Element.Type, keptBy owner: borrowing Owner
   ) -> Span<Element> {
     let span = unsafe Span<Element>(_unsafeBytes: UnsafeRawBufferPointer(run(range)))
-    return unsafe _overrideLifetime(span, borrowing: self)
+    return unsafe _overrideLifetime(span, borrowing: owner)
   }
 
-  /// Lets the body write bytes of a copy-on-write run, which no other thread may read meanwhile.
-  package func withMutableBytes<Result>(
-    _ range: Range<Int>, _ body: (inout MutableRawSpan) -> Result
-  ) -> Result {
-    precondition(access == .copyOnWrite)
-    var span = unsafe MutableRawSpan(_unsafeBytes: run(range))
-    return body(&span)
-  }
-
-  private func run(_ range: Range<Int>) -> UnsafeMutableRawBufferPointer {
+  fileprivate func run(_ range: Range<Int>) -> UnsafeMutableRawBufferPointer {
     precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
     return unsafe UnsafeMutableRawBufferPointer(
       start: pages.base.map { unsafe $0 + lead + range.lowerBound }, count: range.count)
@@ -91,6 +87,56 @@ package struct Mapping: Sendable {
   ///
   /// On a kernel with larger pages, mmap refuses offsets that are no multiple of its own.
   package static let pageByteCount = 4096
+}
+
+/// A run of a file's bytes that its one owner may also write: what is written is this process's own
+/// copy, page by page, which neither the file nor another mapping has.
+///
+/// See `mmap(2)`, MAP_PRIVATE.
+@safe
+package struct WritableMapping: ~Copyable, Sendable {
+  private let mapping: Mapping
+
+  /// Maps `byteCount` bytes from the offset on.
+  package init(
+    _ descriptor: borrowing Descriptor, offset: Int, byteCount: Int
+  ) throws(Errno) {
+    mapping = try Mapping(descriptor, offset: offset, byteCount: byteCount, isWritable: true)
+  }
+
+  /// The bytes of the run.
+  package var bytes: RawSpan {
+    @_lifetime(borrow self)
+    borrowing get { mapping.bytes(0..<mapping.byteCount, keptBy: self) }
+  }
+
+  /// The bytes of the run, to be written.
+  package var mutableBytes: MutableRawSpan {
+    @_lifetime(&self)
+    mutating get {
+      // Only this value refers to the mapping, and it is borrowed as long as the span lives.
+      let span = unsafe MutableRawSpan(_unsafeBytes: mapping.run(0..<mapping.byteCount))
+      return unsafe _overrideLifetime(span, mutating: &self)
+    }
+  }
+
+  /// The elements of the run; traps unless they are whole and aligned for their type.
+  @_lifetime(borrow self)
+  package borrowing func elements<Element: BitwiseCopyable>(
+    as type: Element.Type
+  ) -> Span<Element> {
+    mapping.elements(0..<mapping.byteCount, as: type, keptBy: self)
+  }
+
+  /// The elements of the run, to be written; traps unless they are whole and aligned for their type.
+  @_lifetime(&self)
+  package mutating func mutableElements<Element: BitwiseCopyable>(
+    as type: Element.Type
+  ) -> MutableSpan<Element> {
+    // As for `mutableBytes`.
+    let span = unsafe MutableSpan<Element>(_unsafeBytes: mapping.run(0..<mapping.byteCount))
+    return unsafe _overrideLifetime(span, mutating: &self)
+  }
 }
 
 /// The pages that copies of a mapping share.

@@ -1,43 +1,53 @@
-import CWarmstartLinux
+package import CWarmstartLinux
 
 /// State that one thread at a time may see, and a condition to wait on.
 ///
 /// The one lock of the project: `Synchronization.Mutex` has no condition, and ThreadSanitizer reports
-/// false races on what it guards. See `pthread_mutex_lock(3p)`, `pthread_cond_timedwait(3p)`.
+/// false races on what it guards. Its functions are inlined, since a generic call into another module
+/// costs more than an uncontended lock. See `pthread_mutex_lock(3p)`, `pthread_cond_timedwait(3p)`.
 @safe
 package final class Monitor<State>: @unchecked Sendable {
-  // Only touched while the lock is held, which is what makes the class Sendable.
-  private var state: State
-  private let lock: UnsafeMutableRawPointer
+  // Only touched while the lock is held, which is what makes the class Sendable. Behind a pointer,
+  // where the lock already excludes what Swift would check at each access.
+  @usableFromInline let state: UnsafeMutablePointer<State>
+  @usableFromInline let lock: UnsafeMutablePointer<clinux_monitor>
 
   package init(_ state: sending State) {
-    self.state = state
-    unsafe lock = clinux_monitor_create()
+    unsafe self.state = .allocate(capacity: 1)
+    unsafe self.state.initialize(to: state)
+    unsafe lock = .allocate(capacity: 1)
+    unsafe clinux_monitor_begin(lock)
   }
 
   deinit {
-    unsafe clinux_monitor_destroy(lock)
+    unsafe clinux_monitor_end(lock)
+    unsafe lock.deallocate()
+    unsafe state.deinitialize(count: 1)
+    unsafe state.deallocate()
   }
 
   /// Runs the body alone; it must be short and must not take another lock out of order.
+  @inlinable
   package func withLock<Result, Failure>(
     _ body: (inout State) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     unsafe clinux_monitor_lock(lock)
     defer { unsafe clinux_monitor_unlock(lock) }
-    return try body(&state)
+    return try unsafe body(&state.pointee)
   }
 
-  /// Runs the body alone and then wakes whoever waits.
+  /// Runs the body alone and then wakes all threads that wait.
+  @inlinable
   package func notifying<Result, Failure>(
     _ body: (inout State) throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    // Once the lock is free: who wakes would only wait for it.
+    // Once the lock is free: a thread that wakes earlier would only wait for it.
     defer { unsafe clinux_monitor_notify(lock) }
     return try withLock(body)
   }
 
-  /// Runs the body alone and then wakes one of those who wait, if all wait for the same.
+  /// Runs the body alone and then wakes one of the waiting threads, if all wait for the same.
+  @inlinable
   package func notifyingOne<Result, Failure>(
     _ body: (inout State) throws(Failure) -> Result
   ) throws(Failure) -> Result {

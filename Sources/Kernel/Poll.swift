@@ -1,11 +1,11 @@
 import CWarmstartLinux
 package import SystemPackage
 
-/// Waits for any of several descriptors.
+/// Waits for one descriptor, or for any of several.
 ///
 /// See `poll(2)`.
 package struct Poll: Sendable {
-  /// What may be waited for, and seen.
+  /// What a wait can be for, and what it can see.
   package struct Events: OptionSet, Sendable {
     package let rawValue: Int16
     package init(rawValue: Int16) { self.rawValue = rawValue }
@@ -13,8 +13,17 @@ package struct Poll: Sendable {
     package static let readable = Events(rawValue: Int16(CLINUX_POLL_READABLE))
     /// Bytes can be written.
     package static let writable = Events(rawValue: Int16(CLINUX_POLL_WRITABLE))
-    /// The peer has closed, or the descriptor has failed; the latter is always seen.
+    /// The peer has closed, or the descriptor has failed; a failure is always seen.
     package static let hangUp = Events(rawValue: Int16(CLINUX_POLL_HANGUP))
+  }
+
+  /// Waits for one descriptor; returns what was seen of it, or nil at the deadline.
+  package static func wait(
+    for events: Events, of descriptor: borrowing Descriptor, until deadline: Deadline
+  ) throws(Errno) -> Events? {
+    var entry = clinux_poll(descriptor: descriptor.number, wanted: events.rawValue, seen: 0)
+    let isReady = try wait(until: deadline) { timeout in unsafe clinux_poll(&entry, 1, timeout) }
+    return isReady ? Events(rawValue: entry.seen) : nil
   }
 
   private var entries: [clinux_poll] = []
@@ -29,10 +38,18 @@ package struct Poll: Sendable {
 
   /// Waits until one is ready or the deadline passes; false at the deadline.
   package mutating func wait(until deadline: Deadline) throws(Errno) -> Bool {
+    try Poll.wait(until: deadline) { timeout in
+      unsafe clinux_poll(&entries, entries.count, timeout)
+    }
+  }
+
+  private static func wait(
+    until deadline: Deadline, _ poll: (CInt) -> CInt
+  ) throws(Errno) -> Bool {
     while true {
       let remaining = deadline.remainingMilliseconds
       let timeout = CInt(min(remaining ?? -1, Int(CInt.max)))
-      if try checked(unsafe clinux_poll(&entries, entries.count, timeout)) > 0 { return true }
+      if try checked(poll(timeout)) > 0 { return true }
       if let remaining, remaining <= Int(CInt.max), deadline.hasPassed { return false }
     }
   }

@@ -1,7 +1,7 @@
 import CWarmstartLinux
 package import SystemPackage
 
-/// A Unix stream socket: bytes, and descriptors that ride on them.
+/// A Unix stream socket, which carries bytes, and descriptors with them.
 ///
 /// See `unix(7)`.
 package final class Socket: Sendable {
@@ -31,7 +31,7 @@ package final class Socket: Sendable {
     self.descriptor = descriptor
   }
 
-  /// Makes a listening socket at a path; replaces one that nobody listens on.
+  /// Makes a listening socket at a path; replaces a socket that no process listens on any more.
   ///
   /// See `bind(2)`.
   package convenience init(
@@ -76,7 +76,7 @@ package final class Socket: Sendable {
     _ = try checked(clinux_set_nonblocking(descriptor.number))
   }
 
-  /// Whether this is what a daemon expects to inherit: a listening Unix stream socket.
+  /// Whether this is a listening Unix stream socket, as a daemon expects to inherit.
   package var isListening: Bool { clinux_is_listening_unix_stream(descriptor.number) == 1 }
 
   /// Who is at the other end.
@@ -116,16 +116,18 @@ package final class Socket: Sendable {
 
   /// Whether the peer has closed its end, without reading.
   package func hasHungUp() -> Bool {
-    var poll = Poll()
-    poll.add(descriptor, for: .hangUp)
-    // No error is possible for a valid descriptor but ENOMEM, when the caller had better stop too.
-    return (try? poll.wait(until: .after(milliseconds: 0))) ?? true
+    do {
+      return try Poll.wait(for: .hangUp, of: descriptor, until: .after(milliseconds: 0)) != nil
+    } catch {
+      // ENOMEM, the only possible error of a valid descriptor: the caller had better stop, too.
+      return true
+    }
   }
 
   /// Receives at most the range's bytes, and descriptors with them; 0 is the end.
   ///
-  /// Throws EAGAIN if nothing is there and `waiting` is false, and EMFILE if the kernel dropped
-  /// descriptors, of which then none is kept. See `recvmsg(2)`, `unix(7)`, SCM_RIGHTS.
+  /// Throws EAGAIN if nothing has arrived and `waiting` is false. Throws EMFILE, and closes all that
+  /// arrived, if the kernel dropped descriptors. See `recvmsg(2)`, `unix(7)`, SCM_RIGHTS.
   package func receive(
     into buffer: inout [UInt8], range: Range<Int>, descriptors: inout [File], waiting: Bool
   ) throws(Errno) -> Int {
@@ -149,15 +151,15 @@ package final class Socket: Sendable {
     return try checked(result)
   }
 
-  /// Sends bytes, the descriptors with the first of them, and returns how many bytes went.
+  /// Sends bytes, with descriptors on the first byte; returns how many bytes were sent.
   ///
-  /// Once it returns, the descriptors have gone, even if some bytes have not: never send them
-  /// again. Throws EAGAIN if the peer does not read and `waiting` is false. See `sendmsg(2)`.
+  /// When it returns, all descriptors were sent, even if some bytes were not: never send them again. Throws EAGAIN if the peer does not read and `waiting` is false. See `sendmsg(2)`.
   package func send(
     _ bytes: RawSpan, descriptors: [File] = [], waiting: Bool
   ) throws(Errno) -> Int {
     let number = descriptor.number
-    let numbers = descriptors.map { $0.descriptor.number }
+    // Most messages have none, and need no array for them.
+    let numbers = descriptors.isEmpty ? [] : descriptors.map { $0.descriptor.number }
     return try unsafe bytes.withUnsafeBytes { bytes throws(Errno) -> Int in
       try checked(
         unsafe clinux_send(

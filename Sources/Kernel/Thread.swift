@@ -1,19 +1,19 @@
 import CWarmstartLinux
 package import SystemPackage
 
-/// Starts threads; what a thread owns is captured by its body and ends with it.
+/// Starts threads. A thread's body captures what the thread owns, which ends with it.
 package enum Thread {
-  /// Enough for a call's frames with sanitizers on; reserved, not used, until touched.
+  /// Enough for a call's stack frames with sanitizers on; memory is used only where it is touched.
   static let stackByteCount = 1 << 20
 
-  /// Does nothing on this thread for a while.
+  /// Blocks this thread for a while.
   ///
   /// See `nanosleep(2)`.
   package static func sleep(milliseconds: Int) {
     clinux_sleep(Int64(max(0, milliseconds)) * 1_000_000)
   }
 
-  /// Starts a thread that nobody joins.
+  /// Starts a thread that is never joined.
   ///
   /// See `pthread_create(3)`.
   package static func detach(_ body: @escaping @Sendable () -> Void) throws(Errno) {

@@ -12,7 +12,7 @@ package struct CallStatus: Error, Sendable, Hashable {
   package static let maximumProblems = 1000
 
   package var code: StatusCode
-  /// Why the call failed, in one word; from a newer daemon it may be one without a constant.
+  /// Why the call failed, in one word; a newer daemon may have words without a constant.
   package var reason: Reason
   package var message: String
   /// What was found wrong, the deciding problem first.
@@ -50,7 +50,7 @@ package struct CallStatus: Error, Sendable, Hashable {
     for var problem in problems.prefix(maximumProblems) {
       problem.message = self.capped(problem.message)
       left -= problem.nameByteCount + problem.message.utf8.count
-      // The first is told in any case, if need be without its names.
+      // The first problem is always described, if need be without its names.
       if left < 0, capped.isEmpty { problem = Problem(problem.reason, problem.message) }
       guard left >= 0 || capped.isEmpty else { break }
       capped.append(problem)

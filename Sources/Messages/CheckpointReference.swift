@@ -33,10 +33,24 @@ package struct CheckpointFile: Sendable, Hashable {
 extension CheckpointReference {
   /// Unpacks the message that a request begins with.
   package init(unpacking bytes: RawSpan, _ scratch: Scratch) throws(MessageError) {
+    // Most calls name a checkpoint by its handle alone, which needs no memory.
+    if let handle = CheckpointReference.soleHandle(bytes) {
+      self = .handle(handle)
+      return
+    }
     self = try unsafe CheckpointReference(
       scratch.unpack(
         bytes, limit: MessageLimit.request(bytes.byteCount),
         { unsafe warmstart__v1__checkpoint_reference__unpack($0, $1, $2) }))
+  }
+
+  /// The handle, if the message has nothing else.
+  private static func soleHandle(_ bytes: RawSpan) -> UInt64? {
+    var reader = FieldReader(Span(_bytes: bytes))
+    guard let field = try? reader.next(), field.number == 1,
+      case .varint(let handle) = field.value, handle != 0, reader.position == bytes.byteCount
+    else { return nil }
+    return handle
   }
 
   init(
@@ -60,24 +74,6 @@ extension CheckpointReference {
       self = unsafe .files(files, label: text(message.label))
     }
   }
-
-  func message(
-    _ scratch: Scratch
-  ) -> UnsafeMutablePointer<Warmstart__V1__CheckpointReference> {
-    let message = unsafe scratch.make(1, of: Warmstart__V1__CheckpointReference.self)
-    unsafe warmstart__v1__checkpoint_reference__init(message)
-    switch self {
-    case .handle(let handle): unsafe message.pointee.handle = handle
-    case .files(let files, let label):
-      unsafe message.pointee.label = scratch.text(label)
-      unsafe message.pointee.n_files = files.count
-      unsafe message.pointee.files = scratch.messages(files) { file, message in
-        unsafe warmstart__v1__checkpoint_file__init(message)
-        unsafe file.fill(&message.pointee)
-      }
-    }
-    return unsafe message
-  }
 }
 
 extension CheckpointFile {
@@ -93,19 +89,33 @@ extension CheckpointFile {
     let attached = unsafe message.attached
     source = unsafe attached != 0 ? .attached(attached) : .descriptor(Int(message.descriptor))
   }
+}
 
-  fileprivate func fill(_ message: inout Warmstart__V1__CheckpointFile) {
-    switch role {
-    case .index: unsafe message.role = WARMSTART__V1__CHECKPOINT_FILE__ROLE__INDEX
-    case .table: unsafe message.role = WARMSTART__V1__CHECKPOINT_FILE__ROLE__TABLE
+extension FieldWriter {
+  /// Puts the fields of the message in front.
+  mutating func prepend(_ reference: CheckpointReference) {
+    switch reference {
+    case .handle(let handle): prepend(field: 1, handle)
+    case .files(let files, let label):
+      prepend(field: 4, text: label)
+      for file in files.reversed() { prepend(field: 2) { frame in frame.prepend(file) } }
+    }
+  }
+
+  private mutating func prepend(_ file: CheckpointFile) {
+    switch file.source {
+    case .descriptor(let position): prepend(field: 4, UInt64(position))
+    case .attached(let id): prepend(field: 5, id)
+    }
+    let role: Warmstart__V1__CheckpointFile__Role
+    switch file.role {
+    case .index: role = WARMSTART__V1__CHECKPOINT_FILE__ROLE__INDEX
+    case .table: role = WARMSTART__V1__CHECKPOINT_FILE__ROLE__TABLE
     case .shard(let shard, let total):
-      unsafe message.role = WARMSTART__V1__CHECKPOINT_FILE__ROLE__SHARD
-      unsafe message.shard = UInt32(shard)
-      unsafe message.shard_count = UInt32(total)
+      role = WARMSTART__V1__CHECKPOINT_FILE__ROLE__SHARD
+      prepend(field: 3, UInt64(total))
+      prepend(field: 2, UInt64(shard))
     }
-    switch source {
-    case .descriptor(let position): unsafe message.descriptor = UInt32(position)
-    case .attached(let id): unsafe message.attached = id
-    }
+    prepend(field: 1, UInt64(role.rawValue))
   }
 }

@@ -30,7 +30,7 @@ extension Scratch {
 
   /// The message of a list of names.
   ///
-  /// One of 4 GiB is told wrongly, in a frame that is too long to be sent.
+  /// A length of 4 GiB or more becomes the largest one; a frame with that name is too long to be sent.
   func message(_ names: NameList) -> UnsafeMutablePointer<Warmstart__V1__Names> {
     let lengths = unsafe make(names.count, of: UInt32.self)
     for position in 0..<names.count {
@@ -39,7 +39,7 @@ extension Scratch {
     return unsafe message(ofNames: column(names.bytes), names.bytes.count, lengths, names.count)
   }
 
-  /// The message of names, each of which `name` gives by its position.
+  /// The message of names; `name` returns the name at a position.
   func names(_ count: Int, _ name: (Int) -> Name) -> UnsafeMutablePointer<Warmstart__V1__Names> {
     let lengths = unsafe make(count, of: UInt32.self)
     var byteCount = 0
@@ -128,7 +128,7 @@ extension NameList {
     let text = unsafe column(message.text.data, message.text.len)
     let lengths = unsafe column(message.lengths, message.n_lengths)
     guard let column = NameList(text, lengths: lengths) else {
-      throw .malformed("\(what) whose names' lengths are not those of their text")
+      throw .malformed("\(what): the names' lengths do not add up to the text's")
     }
     self = column
   }
@@ -161,7 +161,7 @@ func shapes(
     throw .malformed("\(what) of ranks below 0")
   }
   guard let shapes = ShapeList(lengths, ranks: ranks) else {
-    throw .malformed("\(what) whose ranks are not those of \(lengths.count) axes")
+    throw .malformed("\(what): the ranks do not add up to \(lengths.count) axes")
   }
   return shapes
 }

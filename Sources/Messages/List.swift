@@ -86,7 +86,7 @@ package struct ListReply: Sendable {
 }
 
 extension [ListReply.Tensor] {
-  /// Adds the tensors of the next response, of which the first may be the last one so far.
+  /// Adds the tensors of the next response; its first tensor may continue the last one so far.
   ///
   /// Throws `malformed` if that is another one of its name.
   package mutating func join(_ next: [ListReply.Tensor]) throws(MessageError) {

@@ -12,21 +12,26 @@ package enum Method: String, Sendable, CaseIterable {
   case checkHealth = "/grpc.health.v1.Health/Check"
   case watchHealth = "/grpc.health.v1.Health/Watch"
 
-  /// The bytes of each method's path: comparing strings would cost more than the rest of an envelope.
-  private static let paths = allCases.map { ($0, Array($0.rawValue.utf8)) }
+  private static let all = allCases
+  /// The path of each method as bytes: comparing strings would cost more than the rest of an envelope.
+  private static let paths = all.map { Array($0.rawValue.utf8) }
 
-  /// The call of a path; nil if the daemon has none.
+  /// Finds the method of a path; nil for an unknown method.
   package init?(path: ArraySlice<UInt8>) {
-    for (method, bytes) in Method.paths where bytes.count == path.count {
+    let paths = Method.paths
+    for index in paths.indices where paths[index].count == path.count {
       // Methods differ in their last bytes.
-      if bytes.last == path.last, path.elementsEqual(bytes) {
-        self = method
-        return
-      }
+      guard paths[index].last == path.last, path.elementsEqual(paths[index]) else { continue }
+      self = Method.all[index]
+      return
     }
     return nil
   }
 
   /// The path as it is sent.
-  package var path: [UInt8] { Method.paths.first { $0.0 == self }?.1 ?? [] }
+  package var path: [UInt8] {
+    let all = Method.all
+    for index in all.indices where all[index] == self { return Method.paths[index] }
+    preconditionFailure("every method is in the list of all")
+  }
 }

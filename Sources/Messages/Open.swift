@@ -89,12 +89,9 @@ package struct CloseRequest: Sendable, Hashable {
 
 extension FieldWriter {
   /// Begins a frame whose body is the request.
-  package mutating func begin(_ request: OpenRequest, _ scratch: Scratch) {
-    scratch.begin()
-    var message = unsafe Warmstart__V1__OpenRequest()
-    unsafe warmstart__v1__open_request__init(&message)
-    unsafe message.checkpoint = request.checkpoint.message(scratch)
-    unsafe begin(&message.base)
+  package mutating func begin(_ request: OpenRequest, _: Scratch) {
+    begin()
+    prepend(field: 1) { frame in frame.prepend(request.checkpoint) }
   }
 
   /// Begins a frame whose body is the response.

@@ -67,17 +67,15 @@ package struct ResolveReply: Sendable {
   /// In the first response, if the call opened the checkpoint.
   package private(set) var checkpoint: OpenReply?
   package private(set) var regions: [Region] = []
-  /// Those of earlier responses to the call first.
-  package private(set) var handles: Handles
+  package private(set) var handles = Handles()
   package private(set) var report = Report()
   /// In a response that has nothing else.
   package private(set) var progress: Progress?
 
-  /// Unpacks a response, whose handles follow those of earlier ones.
+  /// Unpacks a response; the handles of a plan have no regions and no offsets.
   package init(
-    unpacking bytes: RawSpan, _ scratch: Scratch, after handles: Handles = Handles()
+    unpacking bytes: RawSpan, _ scratch: Scratch, isPlan: Bool = false
   ) throws(MessageError) {
-    self.handles = handles
     var reader = FieldReader(Span(_bytes: bytes))
     while let field = try reader.next() {
       if case .varint(let value) = field.value, field.number == 7 {
@@ -88,7 +86,7 @@ package struct ResolveReply: Sendable {
       switch field.number {
       case 1: checkpoint = try OpenReply(unpacking: contents, scratch)
       case 2: regions.append(try Region(unpacking: contents))
-      case 3: self.handles.append(try HandleColumns(contents, isPlan: handles.isPlan))
+      case 3: handles.append(Handles(try HandleColumns(contents, isPlan: isPlan)))
       case 4: report.skipped = try ResolveReply.skipped(contents, scratch)
       case 5: report.unused += try ResolveReply.positions(contents, of: "unused pairs")
       case 6: report.uncovered += try ResolveReply.positions(contents, of: "uncovered variables")
@@ -127,7 +125,7 @@ package struct ResolveReply: Sendable {
       text = end..<text.upperBound
     }
     guard text.isEmpty, 4 * names.count == lengths.count else {
-      throw .malformed("unused tensors whose names' lengths are not those of their text")
+      throw .malformed("unused tensors: the names' lengths do not add up to the text's")
     }
     return names
   }
@@ -198,8 +196,7 @@ extension ResolveReply.Region {
 
 extension FieldWriter {
   private mutating func prepend(_ region: ResolveReply.Region) {
-    var stability = region.stability
-    stability.withUTF8 { unsafe prepend(field: 6, Span(_unsafeElements: $0)) }
+    prepend(field: 6, text: region.stability)
     let kind: Warmstart__V1__Region__Kind
     switch region.place {
     case .file(let position):

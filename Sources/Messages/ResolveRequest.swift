@@ -12,14 +12,14 @@ package struct ResolveRequest: Sendable {
     /// Only regions whose bytes can never change.
     package var sealed = false
     /// How the map is resolved.
-    package var resolution: Resolution.Options = []
-    /// The client takes handles with strides.
+    package var resolution = Resolution.Options(rawValue: 0)
+    /// The client accepts handles with strides.
     package var strides = false
     /// The map names tensors by what the object graph says that their variables were called.
     package var objectNames = false
-    /// What is needed is read again, whoever has verified it before.
+    /// The daemon reads and verifies what is needed again, even if it has done so before.
     package var readAgain = false
-    /// The answer has the first names of the tensors that nobody uses.
+    /// The answer has the first names of the tensors that no variable uses.
     package var namesUnusedTensors = false
     /// Nothing is read or made; the answer has handles without places.
     package var planOnly = false
@@ -158,6 +158,13 @@ extension AssignmentMap {
   }
 }
 
+extension AssignmentMap {
+  // The numbers of the kinds of targets on the wire.
+  static let nameKind = WARMSTART__V1__ASSIGNMENT_MAP__TARGET__NAME.rawValue
+  static let variableKind = WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLE.rawValue
+  static let variablesKind = WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLES.rawValue
+}
+
 extension AssignmentMap.Target {
   fileprivate init(
     _ kind: UInt32, _ names: NameList, _ range: Range<Int>
@@ -171,128 +178,5 @@ extension AssignmentMap.Target {
       self = .variable(names[range.lowerBound])
     default: throw .malformed("a pair of the map with \(range.count) targets of kind \(kind)")
     }
-  }
-}
-
-extension FieldWriter {
-  /// Begins a frame whose body is the request.
-  ///
-  /// The offset of each partition must have as many axes as the full shape.
-  package mutating func begin(_ request: ResolveRequest, _ scratch: Scratch) {
-    begin(reserving: request.variables.wireByteCount)
-    let resolution = request.options.resolution
-    prepend(field: 16, request.options.progress ? 1 : 0)
-    prepend(field: 15, request.options.planOnly ? 1 : 0)
-    if !request.variables.gathers.isEmpty {
-      prepend(field: 14) { frame in frame.prepend(request.variables.gathers) }
-    }
-    prepend(field: 13, request.options.namesUnusedTensors ? 1 : 0)
-    prepend(field: 12, resolution.contains(.requireAll) ? 1 : 0)
-    prepend(field: 11, resolution.contains(.skipMismatched) ? 1 : 0)
-    prepend(field: 10, resolution.contains(.lenient) ? 1 : 0)
-    prepend(field: 9, request.options.readAgain ? 1 : 0)
-    prepend(field: 8, request.options.objectNames ? 1 : 0)
-    prepend(field: 7, request.options.strides ? 1 : 0)
-    prepend(field: 6, resolution.contains(.skipMissing) ? 1 : 0)
-    prepend(field: 5, request.options.sealed ? 1 : 0)
-    prepend(field: 4, UInt64(request.options.alignment))
-    prepend(field: 3) { frame in frame.prepend(request.variables) }
-    prepend(field: 2) { frame in frame.prepend(request.map) }
-    prepend(field: 1) { frame in
-      scratch.begin()
-      unsafe frame.prepend(&request.checkpoint.message(scratch).pointee.base)
-    }
-  }
-
-  private mutating func prepend(_ map: AssignmentMap) {
-    let pairs = map.pairs
-    if pairs.contains(where: \.target.isList) {
-      let names = pairs.flatMap(\.target.names)
-      prepend(field: 4, names: names.count) { position, body in
-        let name = names[position]
-        body(name.bytes.span)
-      }
-    } else {
-      prepend(field: 4, names: pairs.count) { position, body in
-        switch pairs[position].target {
-        case .name(let name), .variable(let name): body(name.bytes.span)
-        case .variables: preconditionFailure("no pair has a list")
-        }
-      }
-    }
-    prepend(field: 3, count: pairs.count) { UInt32(pairs[$0].target.count) }
-    prepend(field: 2, count: pairs.count) { position in
-      let kind =
-        switch pairs[position].target {
-        case .name: WARMSTART__V1__ASSIGNMENT_MAP__TARGET__NAME
-        case .variable: WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLE
-        case .variables: WARMSTART__V1__ASSIGNMENT_MAP__TARGET__VARIABLES
-        }
-      return kind.rawValue
-    }
-    prepend(field: 1, names: pairs.count) { position, body in
-      let key = pairs[position].key
-      body(key.bytes.span)
-    }
-  }
-
-  private mutating func prepend(_ variables: VariableList) {
-    let count = variables.count
-    if !variables.hasNoPartitions {
-      prepend(field: 6) { frame in frame.prepend(partitionsOf: variables) }
-    }
-    if variables.hasOutsideStore {
-      let outside = (0..<count).filter { !variables.isInStore($0) }.map { UInt32($0) }
-      prepend(field: 5, column: outside.span)
-    }
-    prepend(field: 4, column: variables.shapes.lengths.span)
-    prepend(field: 3, count: count) { position in
-      variables.isRankKnown(position) ? Int32(variables.shapes.range(position).count) : -1
-    }
-    prepend(field: 2, count: count) { UInt32(bitPattern: variables.dtype($0).rawValue) }
-    prepend(field: 1, variables.names)
-  }
-
-  private mutating func prepend(partitionsOf variables: VariableList) {
-    let positions = (0..<variables.count).filter { variables.partition($0) != nil }
-    let partitions = positions.compactMap { variables.partition($0) }
-    let offsets = partitions.flatMap(\.offset)
-    let fullLengths = partitions.flatMap(\.fullShape.lengths)
-    prepend(field: 5, column: offsets.span)
-    prepend(field: 4, column: fullLengths.span)
-    prepend(field: 3, count: partitions.count) { Int32(partitions[$0].fullShape.rank) }
-    prepend(field: 2, names: partitions.count) { position, body in
-      let name = partitions[position].fullName
-      body(name.bytes.span)
-    }
-    prepend(field: 1, count: positions.count) { UInt32(positions[$0]) }
-  }
-}
-
-extension AssignmentMap.Target {
-  fileprivate var isList: Bool {
-    if case .variables = self { true } else { false }
-  }
-
-  fileprivate var names: [Name] {
-    switch self {
-    case .name(let name), .variable(let name): [name]
-    case .variables(let names): names
-    }
-  }
-
-  /// The number of names.
-  fileprivate var count: Int {
-    switch self {
-    case .name, .variable: 1
-    case .variables(let names): names.count
-    }
-  }
-}
-
-extension VariableList {
-  /// The bytes that the variables take on the wire, about.
-  fileprivate var wireByteCount: Int {
-    names.bytes.count + 12 * count + 8 * shapes.lengths.count + 256
   }
 }

@@ -101,7 +101,8 @@ public struct StatusReport: Sendable, Hashable {
   public var ownKeptArenaByteCount = 0
   /// The checkpoints that are resident.
   public var checkpoints: [Checkpoint] = []
-  /// The connections that the caller may see: those of its user, or all on the administrators' socket.
+  /// The connections that the caller may see: those of its user, or all on the administrators'
+  /// socket.
   public var clients: [Client] = []
   /// The counts of events since the daemon started.
   public var counters: [Counter] = []

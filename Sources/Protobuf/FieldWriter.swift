@@ -4,7 +4,9 @@ package import CWarmstartProtobufC
 ///
 /// The length of a message precedes it: writing backwards, it is known when it is due. A frame's
 /// envelope and prefix follow its body in the same way, which saves two copies of every reply.
-package struct FieldWriter: Sendable {
+///
+/// `@usableFromInline` is what lets other modules inline a package type's `@inlinable` methods.
+@usableFromInline package struct FieldWriter: Sendable {
   /// Room for an envelope and the prefix; longer ones move the body.
   private static let headroom = 256
   /// Enough for most frames.
@@ -16,11 +18,11 @@ package struct FieldWriter: Sendable {
 
   package init() {}
 
-  /// What there is of the frame.
+  /// The frame as far as it is written.
   package var bytes: ArraySlice<UInt8> { storage[start...] }
 
   /// The number of bytes so far.
-  package var byteCount: Int { storage.count - start }
+  @inlinable package var byteCount: Int { storage.count - start }
 
   /// Begins a frame with an empty body, whose fields are then put in front of each other.
   ///
@@ -29,7 +31,7 @@ package struct FieldWriter: Sendable {
     let needed = FieldWriter.headroom + byteCount
     if storage.count < needed {
       let count = max(needed, FieldWriter.smallestByteCount)
-      // Nothing in front of the start is read, and whoever moves the start writes what it uncovers.
+      // Bytes in front of the start are never read, and moving the start back writes them first.
       storage = unsafe Array(unsafeUninitializedCapacity: count) { $1 = count }
     }
     start = storage.count
@@ -49,13 +51,18 @@ package struct FieldWriter: Sendable {
 
   // MARK: Fields, last first
 
+  /// Puts a number in front.
   @inlinable
   package mutating func prepend(varint value: UInt64) {
     guard value >= 0x80 || start == 0 else {
-      start -= 1
+      start &-= 1
       storage[start] = UInt8(truncatingIfNeeded: value)
       return
     }
+    prepend(longVarint: value)
+  }
+
+  @usableFromInline mutating func prepend(longVarint value: UInt64) {
     let count = max(1, (64 - value.leadingZeroBitCount + 6) / 7)
     unsafe prepend(byteCount: count) { place in
       for index in 0..<count {
@@ -73,6 +80,8 @@ package struct FieldWriter: Sendable {
     prepend(varint: field << 3 | 2)
   }
 
+  /// Puts a field in front that is a number; nothing if it is 0.
+  @inlinable
   package mutating func prepend(field: UInt64, _ value: UInt64) {
     guard value != 0 else { return }
     prepend(varint: value)
@@ -80,13 +89,23 @@ package struct FieldWriter: Sendable {
   }
 
   /// Puts a field in front that is the bytes.
+  @inlinable
   package mutating func prepend(field: UInt64, _ bytes: Span<UInt8>) {
     prepend(bytes)
     prepend(varint: UInt64(bytes.count))
     prepend(varint: field << 3 | 2)
   }
 
+  /// Puts a field in front that is a text; nothing if it is empty.
+  package mutating func prepend(field: UInt64, text: String) {
+    var text = text
+    text.withUTF8 { utf8 in
+      if utf8.count > 0 { unsafe prepend(field: field, Span(_unsafeElements: utf8)) }
+    }
+  }
+
   /// Puts bytes in front, which may be whole fields.
+  @inlinable
   package mutating func prepend(_ bytes: Span<UInt8>) {
     unsafe prepend(byteCount: bytes.count) { place in
       unsafe bytes.withUnsafeBytes { bytes in
@@ -107,6 +126,7 @@ package struct FieldWriter: Sendable {
   }
 
   /// Puts a field in front that is the message whose fields the body puts in front.
+  @inlinable @inline(__always)
   package mutating func prepend(field: UInt64, message body: (inout FieldWriter) -> Void) {
     let after = byteCount
     body(&self)
@@ -115,31 +135,43 @@ package struct FieldWriter: Sendable {
   }
 
   /// Puts a packed field of fixed width in front; nothing if it has no elements.
+  @inlinable
   package mutating func prepend<Value: BitwiseCopyable>(field: UInt64, column: Span<Value>) {
-    guard !column.isEmpty else { return }
-    let bytes = unsafe column.bytes
-    prepend(field: field, Span(_bytes: bytes))
+    unsafe prepend(field: field, byteCount: column.count * MemoryLayout<Value>.size) { place in
+      unsafe column.withUnsafeBytes { bytes in
+        guard let source = bytes.baseAddress else { return }
+        unsafe place.copyMemory(from: source, byteCount: bytes.count)
+      }
+    }
   }
 
   /// Puts a packed field of fixed width in front, whose elements are computed.
-  @inlinable
+  @inlinable @inline(__always)
   package mutating func prepend<Value: BitwiseCopyable>(
     field: UInt64, count: Int, _ element: (Int) -> Value
   ) {
-    guard count > 0 else { return }
     let width = MemoryLayout<Value>.size
-    unsafe prepend(byteCount: count * width) { place in
+    unsafe prepend(field: field, byteCount: count * width) { place in
       for position in 0..<count {
         unsafe place.storeBytes(
-          of: element(position), toByteOffset: position * width, as: Value.self)
+          of: element(position), toByteOffset: position &* width, as: Value.self)
       }
     }
-    prepend(varint: UInt64(count * width))
+  }
+
+  /// Puts a field in front whose contents the body writes, all of them; nothing if there are none.
+  @inlinable @inline(__always)
+  package mutating func prepend(
+    field: UInt64, byteCount: Int, _ write: (UnsafeMutableRawPointer) -> Void
+  ) {
+    guard byteCount > 0 else { return }
+    unsafe prepend(byteCount: byteCount, write)
+    prepend(varint: UInt64(byteCount))
     prepend(varint: field << 3 | 2)
   }
 
   /// Puts bytes in front that the body writes, all of them.
-  @inlinable
+  @inlinable @inline(__always)
   package mutating func prepend(byteCount: Int, _ write: (UnsafeMutableRawPointer) -> Void) {
     guard byteCount > 0 else { return }
     makeRoom(byteCount)
@@ -151,8 +183,11 @@ package struct FieldWriter: Sendable {
     }
   }
 
-  @usableFromInline mutating func makeRoom(_ count: Int) {
-    guard count > start else { return }
+  @inlinable mutating func makeRoom(_ count: Int) {
+    if count > start { moveBack(count) }
+  }
+
+  @usableFromInline mutating func moveBack(_ count: Int) {
     let room = count + max(byteCount, FieldWriter.headroom)
     storage.insert(contentsOf: repeatElement(0, count: room), at: 0)
     start += room

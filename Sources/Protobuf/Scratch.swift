@@ -1,6 +1,6 @@
 package import CWarmstartProtobufC
 
-/// Memory for the C structs of one message at a time: bumped, bounded, and given back all at once.
+/// Memory for the C structs of one message at a time, with a limit, and freed all at once.
 ///
 /// A legal frame of 16 MiB can unpack to more than 1 GiB (empty messages of two bytes), so what
 /// protobuf-c allocates is counted against a limit. Not shared between threads.
@@ -16,7 +16,7 @@ package final class Scratch {
     unsafe allocator.initialize(
       to: ProtobufCAllocator(
         alloc: { data, size in
-          // The data is the bump of the scratch that is unpacking just now.
+          // The data is the bump of the scratch that protobuf-c unpacks for.
           unsafe data.unsafelyUnwrapped.assumingMemoryBound(to: Bump.self).pointee.allocate(size)
         },
         free: { _, _ in },
@@ -31,13 +31,13 @@ package final class Scratch {
     unsafe allocator.deallocate()
   }
 
-  /// Gives back everything and allows that many bytes until the next time.
+  /// Frees everything that was unpacked or made, and sets the limit for what follows, in bytes.
   package func begin(limit: Int = .max) {
     unsafe bump.pointee.reset(keeping: 1)
     unsafe bump.pointee.limit = limit
   }
 
-  /// Gives back what is not kept; what was unpacked or made is gone.
+  /// Frees everything that was unpacked or made, and all memory but one block.
   package func giveBack() {
     unsafe bump.pointee.reset(keeping: 1)
   }
@@ -61,7 +61,7 @@ package final class Scratch {
     throw .malformed("not a \(Message.self)")
   }
 
-  /// Uninitialized memory until `begin`; traps if there is none.
+  /// Allocates uninitialized memory that lasts until `begin`; traps if the limit is reached.
   package func make<Value>(_ count: Int, of type: Value.Type = Value.self) -> UnsafeMutablePointer<
     Value
   > {
@@ -77,7 +77,7 @@ package final class Scratch {
     return unsafe ProtobufCBinaryData(len: bytes.count, data: copy)
   }
 
-  /// A copy that ends in NUL; what follows a NUL inside the text is lost on the other side.
+  /// Copies a text with a NUL behind it; the reader loses what follows a NUL inside the text.
   package func text(_ text: String) -> UnsafeMutablePointer<CChar> {
     let utf8 = Array(text.utf8)
     let copy = unsafe make(utf8.count + 1, of: CChar.self)
@@ -107,7 +107,7 @@ package final class Scratch {
   }
 }
 
-/// Blocks of memory of which the last is handed out from front to back.
+/// Blocks of memory; the last one is handed out from front to back.
 @safe
 private struct Bump {
   /// The first block serves most messages and is kept.

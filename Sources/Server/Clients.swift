@@ -1,154 +1,50 @@
-import SystemPackage
-package import WarmstartKernel
+import WarmstartKernel
 package import WarmstartStore
 import WarmstartTensorModel
 
-/// Which of the daemon's sockets a client came by, which decides what it may do.
-package enum Endpoint: Sendable, Hashable {
-  case clients
-  /// The socket that only administrators can open.
-  case administration
-}
-
-/// The place of a connection among all: who it is, and whose account pays for it.
-///
-/// Given back when the last reference ends.
-package final class Place: Sendable {
-  let id: UInt64
-  let peer: Socket.Peer
-  let endpoint: Endpoint
-  /// What its user has taken.
-  let account: Account
-  fileprivate let clients: Clients
-
-  fileprivate init(
-    _ id: UInt64, _ peer: Socket.Peer, _ endpoint: Endpoint, _ account: Account,
-    in clients: Clients
-  ) {
-    self.id = id
-    self.peer = peer
-    self.endpoint = endpoint
-    self.account = account
-    self.clients = clients
-  }
-
-  deinit {
-    clients.remove(id)
-  }
-}
-
-/// A connection that is served, by the thread that owns it.
-package final class Client: Sendable {
-  package let socket: Socket
-  private let place: Place
-  private var clients: Clients { place.clients }
-
-  package var id: UInt64 { place.id }
-  package var peer: Socket.Peer { place.peer }
-  package var endpoint: Endpoint { place.endpoint }
-  var account: Account { place.account }
-
-  init(_ socket: Socket, at place: Place) {
-    self.socket = socket
-    self.place = place
-    place.clients.change(place.id) { $0.socket = Clients.Weak(socket: socket) }
-  }
-
-  /// Takes files that the connection keeps; throws `quota` if that is more than its user may have.
-  ///
-  /// What it has when it ends is given back.
-  func keepFiles(_ count: Int, in store: Store, _ caller: Caller) throws(Problem) {
-    try store.takeFiles(count, for: account, caller)
-    clients.change(id) { $0.fileCount += count }
-  }
-
-  /// Gives back files that are closed.
-  func dropFiles(_ count: Int) {
-    account.giveBack(count, of: .descriptors)
-    clients.change(id) { $0.fileCount -= count }
-  }
-
-  func introduce(label: String, command: String) {
-    clients.change(id) {
-      $0.label = Client.capped(label)
-      $0.command = Client.capped(command)
-    }
-  }
-
-  func countCall() {
-    clients.change(id) { $0.callCount += 1 }
-  }
-
-  /// Notes that a call was answered, and what it needed is free.
-  func endCall() {
-    clients.endCall()
-  }
-
-  func countLeases(_ count: Int) {
-    clients.change(id) { $0.leaseCount = count }
-  }
-
-  /// What clients say of themselves is shown to people: short, and without control characters.
-  ///
-  /// Short as it is shown: an escaped character takes several bytes, and there may be thousands of texts.
-  static func capped(_ text: String) -> String {
-    let maximumByteCount = 256
-    let shown = Name(String(decoding: text.utf8.prefix(maximumByteCount), as: UTF8.self))
-      .description
-    return String(decoding: shown.utf8.prefix(maximumByteCount), as: UTF8.self)
-  }
-}
-
-/// Everybody who is connected.
+/// All connections of the daemon, and the limits of their number.
 package final class Clients: Sendable {
-  /// What is known of a connection.
+  /// What the daemon knows about a connection.
   struct Record: Sendable {
     let id: UInt64
-    /// Known once a thread has taken it.
+    /// Set once a thread has taken the connection.
     var socket = Weak(socket: nil)
     let peer: Socket.Peer
     let endpoint: Endpoint
     var label = ""
     var command = ""
-    var callCount = 0
-    var leaseCount = 0
-    var fileCount = 0
+    let counts: Counts
   }
 
-  /// Does not keep a connection open.
+  /// A reference that does not keep the connection open.
   struct Weak: Sendable {
     weak let socket: Socket?
   }
 
-  // Arrays: the first dictionary of a type makes the runtime look through all conformances there
-  // are, while the connection that activated the daemon waits.
+  // Arrays: the first dictionary of a type makes the runtime search all conformances, while the
+  // connection that activated the daemon waits.
   private struct State {
     /// By ascending id.
     var records: [Record] = []
     var administrationCount = 0
     var lastID: UInt64 = 0
-    var endedCallCount = 0
 
     func position(of id: UInt64) -> Int? {
-      var low = 0
-      var high = records.count
-      while low < high {
-        let middle = (low + high) / 2
-        if records[middle].id < id { low = middle + 1 } else { high = middle }
-      }
-      return low < records.count && records[low].id == id ? low : nil
+      let position = records.indices.firstPosition { records[$0].id >= id }
+      return position < records.count && records[position].id == id ? position : nil
     }
   }
 
-  /// What a connection costs between calls: its buffers and its thread.
+  /// The bytes that a connection takes between calls, for its buffers and its thread.
   static let connectionByteCount = 128 << 10
 
   private let limits: Limits
   private let accounts: Accounts
-  /// Called when somebody has gone.
+  /// Called when a connection has ended.
   private let changed: @Sendable () -> Void
   // Invariant: a record exists as long as its `Client`. Lock order: this monitor, then the accounts'.
   private let state = Monitor(State())
+  let endedCalls = AtomicNumber()
 
   package init(
     _ limits: Limits, _ accounts: Accounts, changed: @escaping @Sendable () -> Void
@@ -162,9 +58,10 @@ package final class Clients: Sendable {
     accounts.limit(.messages, to: limits.messageByteCount)
   }
 
-  /// Gives a connection a place, or throws why not.
+  /// Gives a connection a place; throws if a limit is reached.
   func admit(_ peer: Socket.Peer, by endpoint: Endpoint) throws(Problem) -> Place {
     let account = Account(peer.uid, in: accounts)
+    let counts = Counts()
     let id = try state.withLock { state throws(Problem) in
       switch endpoint {
       case .administration:
@@ -176,10 +73,11 @@ package final class Clients: Sendable {
       case .clients: try takeConnection(for: account)
       }
       state.lastID += 1
-      state.records.append(Record(id: state.lastID, peer: peer, endpoint: endpoint))
+      state.records.append(
+        Record(id: state.lastID, peer: peer, endpoint: endpoint, counts: counts))
       return state.lastID
     }
-    return Place(id, peer, endpoint, account, in: self)
+    return Place(id, peer, endpoint, account, counts, in: self)
   }
 
   private func takeConnection(for account: Account) throws(Problem) {
@@ -197,19 +95,15 @@ package final class Clients: Sendable {
     }
   }
 
-  fileprivate func endCall() {
-    state.withLock { $0.endedCallCount += 1 }
-  }
-
-  fileprivate func change(_ id: UInt64, _ change: (inout Record) -> Void) {
+  func change(_ id: UInt64, _ change: (inout Record) -> Void) {
     state.withLock { state in
       guard let position = state.position(of: id) else { return }
       change(&state.records[position])
     }
   }
 
-  fileprivate func remove(_ id: UInt64) {
-    // Those who wait for everybody to be gone wait here.
+  func remove(_ id: UInt64) {
+    // `waitUntilGone` waits for this.
     state.notifying { state in
       guard let position = state.position(of: id) else { return }
       let record = state.records.remove(at: position)
@@ -220,17 +114,17 @@ package final class Clients: Sendable {
         account.giveBack(1, of: .connections)
         account.giveBack(Clients.connectionByteCount, of: .messages)
       }
-      account.giveBack(record.fileCount, of: .descriptors)
+      account.giveBack(record.counts.files.value, of: .descriptors)
     }
     changed()
   }
 
   package var count: Int { state.withLock { $0.records.count } }
 
-  /// The calls that have been answered, of all connections since the daemon started.
-  var endedCallCount: Int { state.withLock { $0.endedCallCount } }
+  /// The number of calls that were answered since the daemon started.
+  var endedCallCount: Int { endedCalls.value }
 
-  /// What is known of the connections, of all users or of one.
+  /// What is known about the connections of all users, or of one.
   func records(ofUser uid: UInt32? = nil) -> [Record] {
     state.withLock { state in
       state.records.filter { uid == nil || $0.peer.uid == uid }
@@ -239,7 +133,7 @@ package final class Clients: Sendable {
 
   /// Ends reading on every connection: idle threads wake and end, calls in flight are cancelled.
   ///
-  /// On a thread of its own, which for a moment may be the last that has a socket.
+  /// On a thread of its own, which may for a moment hold the last reference to a socket.
   func hangUp() {
     let hangUp = { @Sendable [self] in
       for record in records() { record.socket.socket?.shutDown(writingToo: false) }
@@ -247,7 +141,7 @@ package final class Clients: Sendable {
     do { try Thread.detach(hangUp) } catch { hangUp() }
   }
 
-  /// Waits until nobody is connected; false at the deadline.
+  /// Waits until all connections have ended; returns false at the deadline.
   func waitUntilGone(until deadline: Deadline) -> Bool {
     state.wait(until: deadline) { $0.records.isEmpty ? true : nil } ?? false
   }

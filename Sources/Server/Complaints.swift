@@ -1,36 +1,43 @@
 import WarmstartKernel
 
-/// What an operator is told about clients: as much as somebody reads, whatever clients do.
+/// Limits what the daemon writes to its log about clients: at most some 20 lines in 10 seconds,
+/// whatever clients do.
 struct Complaints {
-  /// So many in a row are told; chosen, not tuned.
+  /// The most complaints in one period; chosen, not tuned.
   static let maximumCount = 20
-  /// How long those beyond are only counted.
-  private static let pauseMilliseconds = 10_000
-
-  /// Subjects of so many complaints are remembered; chosen, not tuned.
+  /// How long a period lasts, from its first complaint on.
+  private static let periodMilliseconds = 10_000
+  /// How many subjects are remembered; chosen, not tuned.
   private static let maximumSubjectCount = 64
 
   private var count = 0
   private var end = Deadline.never
-  /// What complaints that are told only once were about, the latest last.
+  /// The subjects that were complained about, the latest last.
   private var subjects: [String] = []
 
-  /// Counts another one; returns what to tell of it, if anything.
+  /// Counts a complaint.
+  ///
+  /// - Returns: The line for the log, or nil if this period already has its most lines.
   mutating func add(_ complaint: String) -> String? {
     var earlier = ""
     if end.hasPassed {
-      let untold = count - Complaints.maximumCount
-      if untold > 0 { earlier = " (after \(untold) of which nothing was told)" }
+      let suppressedCount = count - Complaints.maximumCount
+      if suppressedCount > 0 {
+        earlier =
+          " (\(suppressedCount) similar message\(suppressedCount == 1 ? "" : "s") suppressed)"
+      }
       count = 0
     }
-    if count == 0 { end = .after(milliseconds: Complaints.pauseMilliseconds) }
+    if count == 0 { end = .after(milliseconds: Complaints.periodMilliseconds) }
     count += 1
     guard count <= Complaints.maximumCount else { return nil }
     let isLast = count == Complaints.maximumCount
-    return complaint + earlier + (isLast ? "; nothing is told of others for some seconds" : "")
+    let seconds = Complaints.periodMilliseconds / 1000
+    return complaint + earlier
+      + (isLast ? "; suppressing similar messages for up to \(seconds) s" : "")
   }
 
-  /// Counts one about something, which is told once and not each time that somebody meets it.
+  /// Counts a complaint about a subject, unless there was one about it already.
   mutating func add(_ complaint: String, about subject: String) -> String? {
     guard !subjects.contains(subject), let text = add(complaint) else { return nil }
     subjects.append(subject)

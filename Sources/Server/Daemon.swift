@@ -8,27 +8,27 @@ package import WarmstartWire
 
 /// The daemon: accepts connections, admits them within limits, and answers their calls.
 package final class Daemon: Sendable {
-  /// The version that clients are told.
+  /// The version that `Hello` reports.
   package static let version = "0.1.0"
-  /// What calls may require.
+  /// The features that calls may require.
   static let features = [
     "sealed", "strides", "object_names", "read_again", "require_all", "gather", "plan_only",
     "progress",
   ]
 
-  /// How the daemon tells whoever started it what it does.
+  /// How the daemon reports its state to the service manager, or to a test.
   package struct Supervisor: Sendable {
-    /// Everything is ready for clients.
+    /// Called when the daemon is ready for clients.
     package var ready: @Sendable () -> Void
-    /// The line that describes the state has changed.
+    /// Called with the line that describes the state, when it has changed.
     package var status: @Sendable (String) -> Void
-    /// The daemon begins to stop.
+    /// Called when the daemon begins to stop.
     package var stopping: @Sendable () -> Void
-    /// The main loop is alive; called at least as often as `pingMilliseconds` says.
+    /// Called by the main loop, while it is alive, at least every `pingMilliseconds`.
     package var ping: @Sendable () -> Void
-    /// nil if nobody watches.
+    /// nil if no watchdog is set.
     package var pingMilliseconds: Int?
-    /// Something an operator should know happened.
+    /// Writes a warning to the log.
     package var warn: @Sendable (String) -> Void
 
     package init(
@@ -48,15 +48,15 @@ package final class Daemon: Sendable {
   package let store: Store
   let limits: Limits
   let clients: Clients
-  /// How many calls of one user run at a time; those that wait for something do not count.
+  /// The calls of one user that run at a time; a call that waits for something does not count.
   let callSlots = Slots(countPerUser: max(4, 2 * Process.processorCount))
   let started = MonotonicClock.nanoseconds()
   let supervisor: Supervisor
-  /// Happens when the main loop should look at the state again.
+  /// Wakes the main loop, which then looks at the state again.
   let wakeUp: Event
-  /// When the main loop looks at the state the next time by itself; `never` while it looks.
+  /// When the main loop will look at the state by itself; `never` while it is looking.
   let nextLook: Monitor<Deadline>
-  /// What may be noticed late by that: as late as the status line.
+  /// How late the main loop may notice a change: as late as the status line shows it.
   static let patienceMilliseconds = 250
   private let draining = Monitor(false)
   private let complaints = Monitor(Complaints())
@@ -80,14 +80,14 @@ package final class Daemon: Sendable {
 
   var isDraining: Bool { draining.withLock { $0 } }
 
-  /// Serves one connection until it ends.
-  ///
-  /// Blocks.
+  /// Serves one connection; blocks until it ends.
   package func serve(_ client: Client, _ memory: Connection.Memory) {
     Session(client, of: self, memory).run()
   }
 
-  /// Admits a connection, or tells the client why not; tests say who is at the other end.
+  /// Admits a connection, or refuses it with a reply that says why.
+  ///
+  /// Tests name the peer; otherwise the kernel does.
   package func admit(
     _ socket: Socket, by endpoint: Endpoint, as peer: Socket.Peer? = nil
   ) -> Client? {
@@ -103,20 +103,20 @@ package final class Daemon: Sendable {
     }
   }
 
-  /// Gives a connection a place, or throws why not.
+  /// Gives a connection a place; throws if the daemon is stopping or a limit is reached.
   func place(_ peer: Socket.Peer, by endpoint: Endpoint) throws(Problem) -> Place {
     if isDraining { throw Problem(.draining, "the daemon is stopping") }
     return try clients.admit(peer, by: endpoint)
   }
 
-  /// Tells a client that it is not served, and an operator, once in a while.
+  /// Sends a client the reason for which it is refused, and logs the refusal.
   func refuse(_ socket: Socket, _ problem: Problem) {
     complain("refused a connection: \(problem.message)")
     // The frame fits a new socket's buffer; a client that is gone needs no answer.
     try? Responder(Connection(socket), 0).fail(CallStatus(problem))
   }
 
-  /// Tells an operator that nobody can be accepted, once in a while.
+  /// Logs that no connection can be accepted now.
   func noteRefusedConnection(_ complaint: String) {
     complain(complaint)
   }
@@ -126,7 +126,7 @@ package final class Daemon: Sendable {
       "ended the session of process \(client.peer.pid) of user \(client.peer.uid): \(error)")
   }
 
-  /// Tells an operator, once for each user, that a client takes the socket for a web server's.
+  /// Logs that a client speaks HTTP on the socket, once for each user.
   func noteHTTP(_ client: Client) {
     let uid = client.peer.uid
     let text = complaints.withLock {
@@ -137,8 +137,8 @@ package final class Daemon: Sendable {
     if let text { supervisor.warn(text) }
   }
 
-  /// Tells an operator that a checkpoint's files are damaged, once for each state of them.
-  func noteDamage(_ status: CallStatus, to checkpoint: Session.Subject) {
+  /// Logs that a checkpoint's files are damaged, once for each generation of them.
+  func noteDamage(_ status: CallStatus, to checkpoint: Holdings.Subject) {
     let generation = checkpoint.generation.description
     let label = checkpoint.label.isEmpty ? generation : checkpoint.label
     let complaint =
@@ -148,13 +148,15 @@ package final class Daemon: Sendable {
     if let text { supervisor.warn(text) }
   }
 
-  /// Tells an operator about a client, who may be one of many, or come again and again.
+  /// Logs a complaint about a client, within the limits that `Complaints` sets.
   private func complain(_ complaint: String) {
     guard let text = complaints.withLock({ $0.add(complaint) }) else { return }
     supervisor.warn(text)
   }
 
-  /// Stops admitting, hangs up, and waits for calls in flight; false if some did not end in time.
+  /// Stops admitting connections, hangs up, and waits for the calls in flight.
+  ///
+  /// - Returns: Whether all calls ended in time.
   package func drain() -> Bool {
     draining.withLock { $0 = true }
     clients.hangUp()

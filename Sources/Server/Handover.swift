@@ -2,8 +2,8 @@ import WarmstartKernel
 
 /// A connection on its way from the main loop to the thread that will close it.
 ///
-/// Closing a socket closes the files that lie unread in it, and a client's file may hang. So whoever
-/// takes the socket out owns it alone: no reference of the main loop can be the last one.
+/// Closing a socket closes the files that lie unread in it, and closing a client's file may hang. So
+/// the thread that takes the socket owns it alone: the main loop never holds the last reference.
 final class Handover: Sendable {
   private let number: Monitor<CInt?>
 
@@ -15,7 +15,7 @@ final class Handover: Sendable {
     _ = take()
   }
 
-  /// Takes the socket out; nil if somebody has.
+  /// Takes the socket out; nil if another thread has taken it.
   func take() -> Socket? {
     number.withLock { $0.take() }.map { Socket(Descriptor(adopting: $0)) }
   }

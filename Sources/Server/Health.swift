@@ -6,7 +6,7 @@ import WarmstartWire
 
 extension Session {
   /// Answers `Check` of gRPC's health protocol.
-  func checkHealth(_ call: Call, _ reply: Responder) throws(CallFailure) {
+  func checkHealth(_ call: IncomingCall, _ reply: Responder) throws(CallFailure) {
     let request = try request(call, HealthRequest.init(unpacking:_:))
     let health = daemon.health(of: request.service)
     guard health != .serviceUnknown else {
@@ -19,11 +19,11 @@ extension Session {
     try reply.send { frame, scratch in frame.begin(health, scratch) }
   }
 
-  /// Answers `Watch` of gRPC's health protocol: now, and when the daemon begins to stop.
+  /// Answers `Watch` of gRPC's health protocol: replies now, and when the daemon begins to stop.
   ///
-  /// Ends with the connection, which the daemon hangs up when it stops, or with the deadline.
+  /// The call ends with the connection, which a stopping daemon hangs up, or at its deadline.
   func watchHealth(
-    _ call: Call, _ reply: Responder, _ caller: Caller
+    _ call: IncomingCall, _ reply: Responder, _ caller: Caller
   ) throws(CallFailure) {
     let request = try request(call, HealthRequest.init(unpacking:_:))
     let first = daemon.health(of: request.service)
@@ -41,7 +41,7 @@ extension Session {
 }
 
 extension Daemon {
-  /// What gRPC's health protocol may ask about: the daemon as a whole, or its one service.
+  /// The services that the health protocol may name: the whole daemon, or its one service.
   static let services = ["", "warmstart.v1.Warmstart"]
 
   func health(of service: String) -> Health {

@@ -3,8 +3,8 @@ import WarmstartTensorModel
 import WarmstartWire
 
 extension Session {
-  /// Answers `Hello`: remembers who calls, and tells what the daemon can do.
-  func hello(_ call: Call, _ reply: Responder) throws(CallFailure) {
+  /// Answers `Hello`: remembers the client's label and command, and reports the daemon's features.
+  func hello(_ call: IncomingCall, _ reply: Responder) throws(CallFailure) {
     let request = try request(call, HelloRequest.init(unpacking:_:))
     client.introduce(label: request.label, command: request.command)
     try reply.send { frame, scratch in

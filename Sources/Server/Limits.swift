@@ -1,31 +1,33 @@
-/// How much the daemon takes on before it refuses, with a reply, what comes on top.
+/// The most that the daemon takes on; it refuses what exceeds a limit, with a reply.
 package struct Limits: Sendable {
-  /// Connections of clients in all; each has a thread while it lives.
+  /// Connections of all clients together; each has a thread while it lasts.
   package var connections = 2048
-  /// Connections on the socket of administration, on top: a full daemon can still be asked.
+  /// Connections to the administrators' socket, beside those of clients: a full daemon still answers
+  /// administrators.
   ///
   /// Chosen, not tuned.
   package var administrationConnections = 16
-  /// Connections of one user, if that is less than three quarters of what others leave.
+  /// Connections of one user, where three quarters of what other users leave would be more.
   package var connectionsPerUser = 1024
-  /// Files that are kept open for all users: passed by clients, held by residents, and arenas.
+  /// Files that are kept open for all users: those that clients passed, those that residents hold,
+  /// and arenas.
   package var descriptors = 32768
-  /// Files of all users on frames that are being received and answered.
+  /// Files of all users on frames that are being received or answered.
   package var filesInFlight = 4096
-  /// Memory for all users' connections, and messages that are being received and answered.
+  /// Bytes for all users' connections, and for messages that are being received or answered.
   package var messageByteCount = 1536 << 20
-  /// Checkpoints that one connection has open.
+  /// Checkpoints that one connection may have open.
   package var handles = 64
-  /// How long calls in flight may go on after the daemon was told to stop.
+  /// How long calls in flight may go on after a signal asked the daemon to stop.
   package var drainMilliseconds = 5000
 
   package init() {}
 
   /// Fits the limits to the descriptors that the process may have, so that they cannot run out.
   ///
-  /// An eighth is for connections, as much for files on frames, and up to half for files that are
-  /// kept. A connection that waits has one more, and the daemon itself some: it can always accept,
-  /// if there are 256.
+  /// Connections get an eighth, files on frames another eighth, and kept files up to a half. A
+  /// connection that waits needs one more, and the daemon itself a few: with 256 descriptors it can
+  /// always accept.
   package mutating func fit(descriptors count: Int) {
     connections = min(connections, max(8, count / 8))
     connectionsPerUser = min(connectionsPerUser, connections)
@@ -34,7 +36,7 @@ package struct Limits: Sendable {
     descriptors = min(descriptors, max(16, min(count / 2, left)))
   }
 
-  /// The connections that one user can have if nobody else has any.
+  /// The connections that one user can have while other users have none.
   package var ownConnections: Int {
     min(
       connectionsPerUser, connections - connections / 4,

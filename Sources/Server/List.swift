@@ -5,12 +5,14 @@ import WarmstartTensorModel
 import WarmstartWire
 
 extension Session {
-  /// Answers `List`: all tensors by name, in chunks, which also divide the slices of one tensor.
-  func list(_ call: Call, _ reply: Responder, _ caller: Caller) throws(CallFailure) {
+  /// Answers `List`: all tensors in the order of their names, in several replies if there are many.
+  ///
+  /// The slices of one tensor may be divided among replies.
+  func list(_ call: IncomingCall, _ reply: Responder, _ caller: Caller) throws(CallFailure) {
     let request = try request(call, OpenRequest.init(unpacking:_:))
-    let open = try open(request.checkpoint, caller)
+    let open = try holdings.open(request.checkpoint, caller)
     let checkpoint = open.checkpoint
-    var chunk = ListChunk(isOpenedByCall ? open.reply : nil)
+    var chunk = ListChunk(holdings.isOpenedByCall ? open.reply : nil)
     for position in 0..<checkpoint.catalog.count {
       let tensor = checkpoint.listed(position)
       chunk.append(tensor)
@@ -27,7 +29,7 @@ extension Session {
   }
 }
 
-/// The tensors that the next reply has, and those of the last one's slices that are in it.
+/// The tensors of the next reply; the last one may have only some of its slices.
 private struct ListChunk {
   private var reply: ListReply
   private var byteCount = 0
@@ -41,7 +43,7 @@ private struct ListChunk {
   mutating func send(_ responder: Responder, more: Bool) throws(CallFailure) {
     try responder.send(more: more) { frame, scratch in
       frame.begin(reply, scratch)
-      // Before the client reads it.
+      // Freed before the client reads the frame.
       self = ListChunk(nil)
     }
   }

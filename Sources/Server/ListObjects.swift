@@ -5,12 +5,12 @@ import WarmstartTensorModel
 import WarmstartWire
 
 extension Session {
-  /// Answers `ListObjects`: the rows of the object graph, in chunks.
-  func listObjects(_ call: Call, _ reply: Responder, _ caller: Caller) throws(CallFailure) {
+  /// Answers `ListObjects`: the rows of the object graph, in several replies if there are many.
+  func listObjects(_ call: IncomingCall, _ reply: Responder, _ caller: Caller) throws(CallFailure) {
     let request = try request(call, OpenRequest.init(unpacking:_:))
-    let open = try open(request.checkpoint, caller)
+    let open = try holdings.open(request.checkpoint, caller)
     let graph = try objects(of: open, caller).graph
-    var chunk = ObjectsChunk(graph.count, isOpenedByCall ? open.reply : nil)
+    var chunk = ObjectsChunk(graph.count, holdings.isOpenedByCall ? open.reply : nil)
     for row in graph.children.objects.indices {
       if chunk.isFull { try chunk.send(reply, more: true) }
       chunk.appendChild(row, of: graph)
@@ -26,7 +26,7 @@ extension Session {
     try chunk.send(reply, more: false)
   }
 
-  /// The object graph of a checkpoint, read if nobody has read it yet.
+  /// The object graph of a checkpoint, which the first call that needs it reads.
   func objects(of open: OpenCheckpoint, _ caller: Caller) throws(CallFailure) -> Objects {
     do {
       return try open.lease.objects(from: open.files, for: caller)
@@ -36,7 +36,7 @@ extension Session {
   }
 }
 
-/// The rows that the next reply has.
+/// The rows of the next reply.
 private struct ObjectsChunk {
   private var reply = ListObjectsReply()
   private var byteCount = 0
@@ -51,7 +51,7 @@ private struct ObjectsChunk {
   mutating func send(_ responder: Responder, more: Bool) throws(CallFailure) {
     try responder.send(more: more) { frame, scratch in
       frame.begin(reply, scratch)
-      // Before the client reads it.
+      // Freed before the client reads the frame.
       self = ObjectsChunk(reply.graph.count, nil)
     }
   }
@@ -70,7 +70,7 @@ private struct ObjectsChunk {
     if let tensor = catalog.position(of: key) {
       return append(row, of: graph, "", catalog.dtype(tensor), catalog.shape(tensor))
     }
-    // A hash table is saved as two tensors, under keys that the graph does not tell.
+    // A hash table is saved as two tensors, under keys that the graph does not name.
     let parts = ["-keys", "-values"].compactMap { part in
       catalog.position(of: Name(key.bytes + Array(part.utf8))).map { (part, $0) }
     }

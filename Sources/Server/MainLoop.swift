@@ -3,16 +3,16 @@ package import WarmstartKernel
 import WarmstartStore
 import WarmstartTensorModel
 
-/// The main thread: accepts, watches for signals, keeps the status line and the store tidy.
+/// The main thread: accepts connections, obeys signals, updates the status line, sweeps the store.
 package struct MainLoop {
-  /// What leaves freed memory behind as it changes.
+  /// Numbers whose change means that memory was freed.
   private struct Footprint: Hashable {
     var connections = 0
     var endedCalls = 0
     var residents = 0
   }
 
-  /// How often the store is swept, and freed memory given back, while there is anything to look at.
+  /// How often the store is swept, and freed memory given back, while there are connections or residents.
   private static let sweepMilliseconds = 2000
   /// How long accepting rests when the process has run out of descriptors.
   private static let restMilliseconds = 100
@@ -21,11 +21,11 @@ package struct MainLoop {
   private let listeners: [(socket: Socket, endpoint: Endpoint)]
   private let workers: Workers
   private var status = ""
-  /// When the status line may have to change; not at once, for whoever is there waits already.
+  /// When the status line is due; not at once, because the first client waits already.
   private var statusDue: Deadline? = .after(milliseconds: Daemon.patienceMilliseconds)
   private var pingDue = Deadline.after(milliseconds: 0)
   private var restUntil = Deadline.after(milliseconds: 0)
-  /// What there was when freed memory was given back.
+  /// The footprint when freed memory was last given back.
   private var swept = Footprint()
   private var sweepDue = Deadline.after(milliseconds: MainLoop.sweepMilliseconds)
 
@@ -41,10 +41,10 @@ package struct MainLoop {
 
   /// Serves until a signal says stop; returns whether everything ended in time.
   ///
-  /// Touches no file of a client, and owns no connection that may bring some: whatever hangs, hangs
-  /// elsewhere.
+  /// The loop touches no client's file and owns no connection that may bring one: a file that does not
+  /// answer can only hang other threads.
   ///
-  /// `cleanUp` is called before the process is ended because this does not return after a signal.
+  /// - Parameter cleanUp: Called before the process ends because the loop hangs after a signal.
   package mutating func run(
     _ signals: Signals, cleanUp: @escaping @Sendable () -> Void = {}
   ) throws(Errno) -> Bool {
@@ -54,7 +54,7 @@ package struct MainLoop {
     while !watch.mustStop {
       daemon.nextLook.withLock { $0 = .never }
       if let due = statusDue, due.hasPassed {
-        // Not before: whoever activated the daemon waits, and a signal can wait a little, too.
+        // Not before: the client that activated the daemon waits, and a signal can wait a little.
         if !isWatching {
           try start(watch, cleanUp)
           isWatching = true
@@ -121,26 +121,26 @@ package struct MainLoop {
       residents: daemon.store.residentCount)
   }
 
-  /// Drops what was unused for long; what was freed since the last time goes back to the kernel.
+  /// Evicts checkpoints that were unused for long, and gives freed memory back to the kernel.
   private mutating func sweep() {
     daemon.store.sweep()
     noteChange()
     if footprint != swept {
-      // Noted first: what is freed meanwhile is for the next time.
+      // Noted first: the next sweep gives back what is freed meanwhile.
       swept = footprint
       Process.giveBackFreedMemory()
     }
     sweepDue = .after(milliseconds: MainLoop.sweepMilliseconds)
   }
 
-  /// Tells whoever watches that the loop is alive, however busy it is, no more often than asked.
+  /// Pings the service manager's watchdog when that is due, however busy the loop is.
   private mutating func pingIfDue() {
     guard let milliseconds = daemon.supervisor.pingMilliseconds, pingDue.hasPassed else { return }
     daemon.supervisor.ping()
     pingDue = .after(milliseconds: milliseconds)
   }
 
-  /// Lets the status line follow what has changed, and what else changes until then.
+  /// Has the status line updated soon, together with what else changes until then.
   private mutating func noteChange() {
     statusDue = statusDue ?? .after(milliseconds: Daemon.patienceMilliseconds)
   }
@@ -155,7 +155,7 @@ package struct MainLoop {
 
   private mutating func accept(_ listener: Socket, _ endpoint: Endpoint) {
     do {
-      // One at a time: the others are still waiting when the loop comes back.
+      // One at a time: the next connection still waits when the loop comes back.
       let descriptor = try listener.accept()
       let peer = try Socket.peer(of: descriptor)
       let handover = Handover(descriptor)
@@ -180,12 +180,12 @@ package struct MainLoop {
     }
   }
 
-  /// Connections of one user that wait to be refused; those beyond are closed by the main loop.
+  /// The most connections of one user that wait to be refused; the main loop refuses the others.
   ///
   /// Chosen, not tuned.
   private static let maximumRefusalCount = 1024
 
-  /// Has a connection refused by the thread that touches its user's files: it may bring some.
+  /// Has a connection refused by the thread that touches its user's files, which it may bring.
   private func refuse(_ handover: Handover, _ uid: UInt32, _ problem: Problem) {
     let refuse = { @Sendable [daemon] in
       guard let socket = handover.take() else { return }

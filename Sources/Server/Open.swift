@@ -5,21 +5,21 @@ import WarmstartWire
 extension Session {
   /// Answers `Attach`: keeps the frame's files under new ids.
   func attach(_ reply: Responder, _ caller: Caller) throws(CallFailure) {
-    let ids = try keepFiles(caller)
+    let ids = try holdings.attach(caller)
     try reply.send { frame, scratch in frame.begin(AttachReply(ids: ids), scratch) }
   }
 
-  /// Answers `Open`: takes a lease and tells what was opened.
-  func open(_ call: Call, _ reply: Responder, _ caller: Caller) throws(CallFailure) {
+  /// Answers `Open`: takes a lease and describes the checkpoint.
+  func open(_ call: IncomingCall, _ reply: Responder, _ caller: Caller) throws(CallFailure) {
     let request = try request(call, OpenRequest.init(unpacking:_:))
-    let open = try open(request.checkpoint, caller)
+    let open = try holdings.open(request.checkpoint, caller)
     try reply.send { frame, scratch in frame.begin(open.reply, scratch) }
   }
 
-  /// Answers `Close`: gives a lease back.
-  func close(_ call: Call, _ reply: Responder) throws(CallFailure) {
+  /// Answers `Close`: closes the checkpoint's files and gives its lease back.
+  func close(_ call: IncomingCall, _ reply: Responder) throws(CallFailure) {
     let request = try request(call, CloseRequest.init(unpacking:_:))
-    try close(request.handle)
+    try holdings.close(request.handle)
     try reply.send { frame, _ in frame.beginEmpty() }
   }
 }

@@ -1,23 +1,24 @@
 import WarmstartKernel
 import WarmstartMessages
 
-/// Tells a client that asked for it how far its call is: seldom, and never less than before.
+/// Sends notes about a call's progress to a client that asked for them: at most ten a second, and only
+/// when there is progress.
 final class ProgressNotes {
-  /// How long a call takes before it is worth a note, and between two; chosen, not tuned.
+  /// How long a call takes before its first note, and between two notes; chosen, not tuned.
   private static let intervalMilliseconds = 100
 
   private let reply: Responder
   private var due = Deadline.after(milliseconds: ProgressNotes.intervalMilliseconds)
   private var readyByteCount = -1
 
-  /// Begins when the call does.
+  /// Begins with the call.
   init(_ reply: Responder) {
     self.reply = reply
   }
 
-  /// Sends a reply if it is time, and if there is more to say.
+  /// Sends a note if one is due and more bytes are ready than the last note said.
   func note(_ progress: ResolveReply.Progress) {
-    // Of missing rows nothing is read.
+    // A call may need no bytes at all: missing rows are zeros.
     guard progress.totalByteCount > 0 else { return }
     guard progress.readyByteCount > readyByteCount, due.hasPassed else { return }
     readyByteCount = progress.readyByteCount

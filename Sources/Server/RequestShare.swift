@@ -3,20 +3,23 @@ import WarmstartStore
 import WarmstartTensorModel
 import WarmstartWire
 
-/// What a call takes of its user's messages and files in flight until it is answered.
+/// What a call takes from its user's account until it is answered: bytes of messages, and files in
+/// flight.
 ///
-/// Belongs to the thread that answers.
+/// Belongs to the session's thread.
 final class RequestShare {
-  /// What a request takes: its bytes, up to sixteen times as much unpacked, and what is made of it.
+  /// What a request takes for each of its bytes: the byte itself, up to sixteen unpacked, and what is
+  /// made of them.
   private static let requestFactor = 20
-  /// What a reply takes while it waits to be read: its frame, and room that a buffer has to spare.
+  /// What a reply takes for each of its bytes while it waits to be read: the frame, and a buffer's
+  /// spare room.
   private static let replyFactor = 2
 
   private let account: Account
   private let socket: Socket
   private var byteCount = 0
   private var fileCount = 0
-  /// Files that were sent, and may not be received yet: until then they count as the daemon's own.
+  /// Files that were sent and perhaps not received yet: until then they count as the daemon's own.
   ///
   /// See `unix(7)`, ETOOMANYREFS.
   private var sentFileCount = 0
@@ -26,7 +29,7 @@ final class RequestShare {
     self.socket = socket
   }
 
-  /// Takes what a frame that is being received costs.
+  /// Charges a frame that is being received.
   func take(_ burden: Connection.Burden) throws(WireError) {
     do throws(Problem) {
       switch burden {
@@ -38,7 +41,7 @@ final class RequestShare {
     }
   }
 
-  /// Takes what a reply costs that a slow client may leave unread.
+  /// Charges a reply, which a slow client may leave unread.
   func take(reply byteCount: Int, files fileCount: Int) throws(Problem) {
     if byteCount > Connection.freeByteCount {
       try takeBytes(byteCount * RequestShare.replyFactor)
@@ -59,17 +62,17 @@ final class RequestShare {
     fileCount += count
   }
 
-  /// Whether files that were sent may not be received yet.
+  /// Whether the client may still have to receive files that were sent.
   var hasSentFiles: Bool { sentFileCount > 0 }
 
-  /// Gives back the files that were sent if the client has received all.
+  /// Refunds the files that were sent, if the client has received everything.
   func settle() {
     guard sentFileCount > 0, !socket.hasUnread else { return }
     account.giveBack(sentFileCount, of: .filesInFlight)
     sentFileCount = 0
   }
 
-  /// Gives back what one reply took, which has gone; its files are given back once they are received.
+  /// Refunds a reply that was sent; `settle` refunds its files once they are received.
   func giveBack(reply replyByteCount: Int, files replyFileCount: Int) {
     if replyByteCount > Connection.freeByteCount {
       account.giveBack(replyByteCount * RequestShare.replyFactor, of: .messages)
@@ -79,7 +82,10 @@ final class RequestShare {
     fileCount -= replyFileCount
   }
 
-  /// Gives back what the call took, but not what belongs to calls that were read ahead.
+  /// Whether the call has taken nothing.
+  var isEmpty: Bool { byteCount == 0 && fileCount == 0 }
+
+  /// Refunds what the call took, except what belongs to calls that were read ahead.
   func giveBack(keeping backlog: (byteCount: Int, fileCount: Int) = (0, 0)) {
     let kept = backlog.byteCount * RequestShare.requestFactor
     if byteCount > kept { account.giveBack(byteCount - kept, of: .messages) }

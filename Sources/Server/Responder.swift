@@ -11,12 +11,12 @@ struct Responder {
 
   private let connection: Connection
   private let id: UInt64
-  /// What the user pays for replies that are not read; nil for one that fits a new socket's buffer.
+  /// Charges replies that wait to be read; nil for a reply that fits a new socket's buffer.
   private let share: RequestShare?
   /// When the client stops waiting.
   private let deadline: Deadline
 
-  /// Makes a responder; id 0 speaks about the connection itself.
+  /// Makes a responder to the call of an id; id 0 stands for the connection itself.
   init(
     _ connection: Connection, _ id: UInt64, _ share: RequestShare? = nil,
     until deadline: Deadline = .never
@@ -27,25 +27,24 @@ struct Responder {
     self.deadline = deadline
   }
 
-  /// Sends a response that `begin` puts into the frame, with files on it.
+  /// Sends a response, which `begin` writes into the frame, with files.
   ///
-  /// Fails, and sends nothing, if no client would take so long a frame.
+  /// Throws, and sends nothing, if the frame is longer than any client takes.
   func send(
     more: Bool = false, files: [File] = [], _ begin: (inout FieldWriter, Scratch) -> Void
   ) throws(CallFailure) {
-    begin(&connection.outgoing, connection.scratch)
     var reply = Reply(id: id)
     reply.descriptorCount = files.count
     reply.more = more
-    connection.outgoing.finish(reply)
-    // Only the frame waits for a client that does not read.
-    connection.scratch.giveBack()
-    let byteCount = connection.outgoing.byteCount - Connection.prefixByteCount
+    let byteCount = connection.compose { frame, scratch in
+      begin(&frame, scratch)
+      frame.finish(reply)
+    }
     guard byteCount <= Connection.maximumReplyByteCount else {
       throw .status(
         CallStatus(
           .unsupported,
-          "the answer has a part of \(byteCount) bytes that cannot be divided, expected at most "
+          "the reply has an indivisible part of \(byteCount) bytes, expected at most "
             + "\(Connection.maximumReplyByteCount)"))
     }
     do { try share?.take(reply: byteCount, files: files.count) } catch {
@@ -55,21 +54,25 @@ struct Responder {
     do { try connection.send(files, until: deadline) } catch { throw .wire(error) }
   }
 
-  /// Sends how far the call is, unless the client has no room for that now.
+  /// Sends a note about the call's progress, unless the client's socket is full.
   ///
-  /// What is wrong with the connection shows when the call is answered.
+  /// A failure of the connection shows when the call is answered.
   func note(_ progress: ResolveReply.Progress) {
-    connection.outgoing.begin(progress)
     var reply = Reply(id: id)
     reply.more = true
-    connection.outgoing.finish(reply)
+    _ = connection.compose { frame, _ in
+      frame.begin(progress)
+      frame.finish(reply)
+    }
     _ = try? connection.sendAtOnce()
   }
 
   /// Sends a failure.
   func fail(_ status: CallStatus) throws(WireError) {
-    connection.outgoing.begin(status, connection.scratch)
-    connection.outgoing.finish(Reply(id: id), isStatus: true)
+    _ = connection.compose { frame, scratch in
+      frame.begin(status, scratch)
+      frame.finish(Reply(id: id), isStatus: true)
+    }
     try connection.send()
   }
 }

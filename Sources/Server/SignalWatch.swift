@@ -3,13 +3,13 @@ import WarmstartKernel
 
 /// Takes signals on a thread of its own, so that the process ends even if the main loop hangs.
 final class SignalWatch: Sendable {
-  /// What signals have asked the main loop for.
+  /// What signals have asked the main loop to do.
   private struct Orders {
     var mustStop = false
     var mustReport = false
   }
 
-  /// How long the main loop may take beside draining until the process ends without it.
+  /// How long the main loop may take to stop, beside draining, before the process ends without it.
   private static let patienceMilliseconds = 2000
 
   private let signals: Signals
@@ -19,10 +19,12 @@ final class SignalWatch: Sendable {
     self.signals = signals
   }
 
-  /// Starts the thread; `wakeUp` has the main loop look at the orders.
+  /// Starts the thread, which handles a signal that is already pending, too.
   ///
-  /// A signal that came before waits for it. `hangs` is called, and must not return, if the main loop
-  /// has not ended the process in time after it was told to stop.
+  /// - Parameters:
+  ///   - drainMilliseconds: How long the main loop may drain.
+  ///   - wakeUp: Wakes the main loop, which then looks at the orders.
+  ///   - hangs: Called if the main loop has not ended the process in time.
   func start(
     drainMilliseconds: Int, wakeUp: Event, hangs: @escaping @Sendable () -> Never
   ) throws(Errno) {
@@ -37,7 +39,7 @@ final class SignalWatch: Sendable {
   /// Whether the main loop must stop.
   var mustStop: Bool { orders.withLock { $0.mustStop } }
 
-  /// Whether a report was asked for since the last time.
+  /// Whether a signal has asked for a report since this was last called.
   func takeReportOrder() -> Bool {
     orders.withLock { orders in
       defer { orders.mustReport = false }
@@ -45,7 +47,7 @@ final class SignalWatch: Sendable {
     }
   }
 
-  /// Waits for a signal and notes what it asks for; returns whether that is to stop.
+  /// Waits for a signal and records its order; returns whether the daemon must stop.
   private func takeSignal() -> Bool {
     var poll = Poll()
     poll.add(signals.descriptor, for: .readable)
@@ -55,7 +57,7 @@ final class SignalWatch: Sendable {
       switch signal {
       case .terminate, .interrupt: orders.mustStop = true
       case .user1: orders.mustReport = true
-      // A hang-up says that a terminal is gone, or asks to read a configuration: there is none.
+      // A hang-up means a closed terminal, or asks to read the configuration again: there is none.
       case .hangUp, nil: break
       }
       return orders.mustStop

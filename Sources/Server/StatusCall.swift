@@ -5,10 +5,12 @@ import WarmstartStore
 import WarmstartTensorModel
 
 extension Session {
-  /// At most this many checkpoints and clients are listed; the totals count all.
+  /// The most checkpoints, and the most clients, that a report lists; its totals count all.
   static let maximumListed = 1000
 
-  /// Answers `Status`: totals, checkpoints, and the connections that the caller may know of.
+  /// Answers `Status`: totals, checkpoints and connections.
+  ///
+  /// A client sees its own user's checkpoints and connections; an administrator sees all.
   func status(_ reply: Responder) throws(CallFailure) {
     let isAdministrator = client.endpoint == .administration
     var report = daemon.report(for: isAdministrator ? nil : client.peer.uid)
@@ -19,14 +21,15 @@ extension Session {
       .map { record in
         StatusReport.Client(
           processID: Int(record.peer.pid), userID: Int(record.peer.uid), label: record.label,
-          command: record.command, leaseCount: record.leaseCount, callCount: record.callCount)
+          command: record.command, leaseCount: record.counts.leases.value,
+          callCount: record.counts.calls.value)
       }
     try reply.send { frame, scratch in frame.begin(report, scratch) }
   }
 }
 
 extension Daemon {
-  /// What the daemon holds for all, without the clients, and the checkpoints of one user or of all.
+  /// Reports the totals, and the checkpoints of one user or of all; the clients are added later.
   func report(for uid: UInt32?) -> StatusReport {
     var report = StatusReport()
     report.daemonVersion = Daemon.version

@@ -2,9 +2,9 @@ import SystemPackage
 import WarmstartKernel
 import WarmstartWire
 
-/// Threads that serve one connection after another; a few wait for the next one.
+/// Threads that serve one connection after another; a few idle ones wait for the next connection.
 final class Workers: Sendable {
-  /// Threads that are kept though nobody needs them just now: starting one costs more than a call.
+  /// How many idle threads are kept: starting a thread costs more than a call.
   private static let spareCount = 4
 
   private struct Job: Sendable {
@@ -18,7 +18,7 @@ final class Workers: Sendable {
   }
 
   private let serve: @Sendable (Handover, Place, Connection.Memory) -> Void
-  // Invariant: nobody waits while a thread is idle and has been told.
+  // Invariant: a job waits only if each idle thread was notified of one, or a thread is being started.
   private let state = Monitor(State())
 
   init(_ serve: @escaping @Sendable (Handover, Place, Connection.Memory) -> Void) {
@@ -35,7 +35,7 @@ final class Workers: Sendable {
     do {
       try Thread.detach { [self] in run() }
     } catch {
-      // An older thread may have taken the job meanwhile: then all is well.
+      // An older thread may have taken the job meanwhile.
       let isWaiting = state.withLock { state in
         let index = state.waiting.firstIndex { $0.handover === handover }
         if let index { state.waiting.remove(at: index) }
@@ -50,7 +50,7 @@ final class Workers: Sendable {
     while let job = next() { serve(job.handover, job.place, memory) }
   }
 
-  /// Waits for a connection; nil if enough other threads wait already.
+  /// Waits for a connection; returns nil if enough other threads wait already.
   private func next() -> Job? {
     enum Turn {
       case work(Job)

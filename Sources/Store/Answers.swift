@@ -1,9 +1,9 @@
 import WarmstartKernel
 
-/// The answer to a question that one job asked of a checkpoint, for the next job that asks the same.
+/// The answer to one job's question about a checkpoint, remembered for jobs that ask the same.
 ///
 /// Jobs that start from one checkpoint mostly send the same map and the same variables, byte for byte.
-/// What they get depends on these and on the generation alone.
+/// Their answer depends only on these bytes and on the checkpoint's generation.
 package final class Answer: Sendable {
   /// A run of memory that the answer names.
   package enum Region: Sendable {
@@ -12,24 +12,24 @@ package final class Answer: Sendable {
     case arena(ArenaHolder)
   }
 
-  /// The longest answer that is remembered, and all of a resident together: one for 200,000 variables.
+  /// The most bytes of answers that one resident remembers: an answer for 200,000 variables.
   package static let maximumByteCount = 8 << 20
 
   /// One of the replies.
   package struct Reply: Sendable {
-    /// The regions that it is the first to name.
+    /// The regions that this reply is the first to name.
     package let regions: Range<Int>
-    /// Its fields, less its checkpoint and regions, which differ by connection.
+    /// The reply's fields without its checkpoint and regions, which differ by connection.
     package let fields: [UInt8]
 
-    /// Makes a reply of what was sent.
+    /// Makes a reply from what was sent.
     package init(regions: Range<Int>, fields: [UInt8]) {
       self.regions = regions
       self.fields = fields
     }
   }
 
-  /// What was asked: as it came as far as that is short, and a digest of what is beyond.
+  /// The bytes of a request: its head as it arrived, and a digest of the rest.
   struct Question: Sendable {
     private static let maximumHeadByteCount = 64 << 10
 
@@ -43,10 +43,10 @@ package final class Answer: Sendable {
       digest = Question.digest(question)
     }
 
-    /// Whether another is as long, and begins in the same way.
+    /// Whether another question has the same length and the same head.
     fileprivate func isLike(_ question: ArraySlice<UInt8>) -> Bool {
-      let other = question.prefix(Question.maximumHeadByteCount)
-      return byteCount == question.count && head.rawSpan.equals(other.rawSpan)
+      guard byteCount == question.count else { return false }
+      return head.rawSpan.equals(question.rawSpan.extracting(first: head.count))
     }
 
     fileprivate static func digest(_ question: ArraySlice<UInt8>) -> Int {
@@ -62,7 +62,7 @@ package final class Answer: Sendable {
   let byteCount: Int
   private let charge: Charge
 
-  /// Gathers an answer; nil if it is long, or its user may have no more.
+  /// Makes an answer; nil if it is too long, or its user may not have more memory.
   fileprivate init?(
     _ question: ArraySlice<UInt8>, _ regions: [Region], _ replies: [Reply], _ tab: Tab
   ) {
@@ -85,9 +85,9 @@ package final class Answer: Sendable {
   }
 }
 
-/// The answers that a resident remembers: the latest few, in little memory.
+/// The answers that a resident remembers: the latest few.
 final class Answers: Sendable {
-  /// More different questions than a few kinds of jobs have.
+  /// The most answers that are remembered: more than a few kinds of jobs have questions.
   private static let maximumCount = 16
 
   private struct State {
@@ -101,7 +101,9 @@ final class Answers: Sendable {
   func find(_ question: ArraySlice<UInt8>) -> Answer? {
     let answers = state.withLock { $0.answers }
     var digest: Int?
-    for answer in answers.reversed() where answer.question.isLike(question) {
+    for position in answers.indices.reversed()
+    where answers[position].question.isLike(question) {
+      let answer = answers[position]
       let known = digest ?? Answer.Question.digest(question)
       if answer.question.digest == known { return answer }
       digest = known
@@ -109,7 +111,7 @@ final class Answers: Sendable {
     return nil
   }
 
-  /// Remembers an answer, in place of the oldest ones, if its user may have it.
+  /// Remembers an answer if its user may have the memory; forgets the oldest ones for it.
   func remember(
     _ question: ArraySlice<UInt8>, _ regions: [Answer.Region], _ replies: [Answer.Reply], _ tab: Tab
   ) {
@@ -126,7 +128,7 @@ final class Answers: Sendable {
       }
       return forgotten
     }
-    // Their arenas' charges end here, outside the lock.
+    // The charges of their arenas end here, outside the lock.
     _ = forgotten
   }
 
@@ -139,7 +141,7 @@ final class Answers: Sendable {
       state.byteCount -= forgotten.reduce(0) { $0 + $1.byteCount }
       return forgotten
     }
-    // Their arenas' charges end here, outside the lock.
+    // The charges of their arenas end here, outside the lock.
     _ = forgotten
   }
 }

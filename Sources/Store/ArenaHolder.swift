@@ -1,9 +1,9 @@
 package import SystemPackage
 package import WarmstartKernel
 
-/// A sealed arena that calls can refer to, what it is charged, and its number.
+/// A sealed arena that calls can refer to, with its number and its charge.
 package final class ArenaHolder: Sendable {
-  /// Unique in the daemon's life; from 1.
+  /// Unique while the daemon runs; counted from 1.
   package let id: UInt64
   package let arena: SealedArena
   private let paid: Paid
@@ -36,7 +36,7 @@ package final class ArenaHolder: Sendable {
   /// The user who pays for it.
   var payer: UInt32 { paid.tab.uid }
 
-  /// Has one of other users pay what one paid for, if it was granted to any of them.
+  /// Moves a user's charge to the first of other users who was granted the arena, if any was.
   func moveCharge(from uid: UInt32, toOneOf others: [UInt32]) {
     guard payer == uid else { return }
     let user = users.withLock { users in others.first { users.contains($0) } }
@@ -44,7 +44,7 @@ package final class ArenaHolder: Sendable {
   }
 }
 
-/// A charge of an arena, which may outlive what the daemon has of it.
+/// The charge for an arena, which may outlive the arena's holder.
 final class Paid: Sendable {
   let tab: Tab
   private let charge: Charge
@@ -58,16 +58,16 @@ final class Paid: Sendable {
   var byteCount: Int { charge.amounts[.memory] }
 }
 
-/// The charges of arenas that nobody can be granted any more, but that clients may still have.
+/// The charges for arenas that cannot be granted any more, but that clients may still have.
 ///
-/// Their memory is taken as long as anybody refers to it, whatever became of the leases: they stay charged
-/// until the kernel says that nobody does.
+/// An arena takes memory as long as any process refers to it, even after all leases have ended. It
+/// stays charged until the kernel reports that no process does.
 package final class KeptArenas: Sendable {
   private struct State {
-    /// Made when it is needed first.
+    /// Made at the first need.
     var watches: ArenaWatches?
     var watched: [ArenaWatches.Watch: Paid] = [:]
-    /// Arenas that cannot be watched, and that somebody has.
+    /// Arenas that a process has and that cannot be watched.
     var unwatched: [(arena: SealedArena, paid: Paid)] = []
   }
 
@@ -80,13 +80,13 @@ package final class KeptArenas: Sendable {
         if state.watches == nil { state.watches = try ArenaWatches() }
         if let watch = try state.watches?.watch(arena) { state.watched[watch] = paid }
       } catch {
-        // The next best that the kernel tells.
+        // The next best source: whether a process has it now.
         if arena.isHeldElsewhere { state.unwatched.append((arena, paid)) }
       }
     }
   }
 
-  /// Refunds what nobody has any more.
+  /// Refunds the arenas that no process has any more.
   func sweep() {
     let ended = state.withLock { state -> [Paid] in
       guard !state.watched.isEmpty || !state.unwatched.isEmpty else { return [] }
@@ -104,7 +104,7 @@ package final class KeptArenas: Sendable {
     _ = ended
   }
 
-  /// The bytes of these arenas, of all users or of what one pays for.
+  /// The bytes of these arenas, of all payers or of one.
   package func byteCount(ofUser uid: UInt32? = nil) -> Int {
     let all = state.withLock { Array($0.watched.values) + $0.unwatched.map { $0.paid } }
     return all.reduce(0) { sum, paid in

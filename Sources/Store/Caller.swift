@@ -1,31 +1,31 @@
 package import WarmstartKernel
 package import WarmstartTensorModel
 
-/// Who waits for an answer, and for how long.
+/// The client that waits for an answer, and its deadline.
 ///
-/// Waiting polls the caller's own socket beside what it waits for: a client that hangs up wakes its
-/// own thread, and nobody has to keep a list of who waits.
+/// A waiting thread polls the client's socket beside the event that it waits for: a client that hangs
+/// up wakes its own thread, and no list of waiting calls is needed.
 package struct Caller: Sendable {
   private let socket: Socket?
   private let deadline: Deadline
   private let turn: Turn?
 
-  /// Makes a caller; without a socket it cannot hang up, without a turn it waits for none.
+  /// Makes a caller. Without a socket it cannot hang up; without a turn it has none to give up.
   package init(_ socket: Socket?, until deadline: Deadline, turn: Turn? = nil) {
     self.socket = socket
     self.deadline = deadline
     self.turn = turn
   }
 
-  /// Runs the body while others of the caller's user may have their turn.
+  /// Runs the body without the caller's turn, which other calls of its user may take meanwhile.
   package func pausing<Result>(
     _ body: () throws(Problem) -> Result
   ) throws(Problem) -> Result {
     guard let turn else { return try body() }
-    return try turn.pausing(Caller(socket, until: deadline), body)
+    return try turn.pausing(self, body)
   }
 
-  /// Throws if the caller has hung up or its deadline has passed.
+  /// Throws CANCELLED if the client has hung up, and DEADLINE if its deadline has passed.
   package func checkIn() throws(Problem) {
     if deadline.hasPassed {
       throw Problem(.deadline, "the call's deadline passed before it was answered")
@@ -33,7 +33,7 @@ package struct Caller: Sendable {
     if socket?.hasHungUp() == true { throw Problem(.cancelled, "the client has hung up") }
   }
 
-  /// Waits until the caller hangs up or its deadline passes; throws which, as `checkIn` does.
+  /// Waits until the client hangs up or its deadline passes; throws as `checkIn` does.
   package func waitForHangUp() throws(Problem) {
     try pausing { () throws(Problem) in
       while true {
@@ -49,12 +49,12 @@ package struct Caller: Sendable {
     }
   }
 
-  /// How often somebody who waits looks how far it is; chosen, not tuned.
+  /// How often a waiting call looks at the progress; chosen, not tuned.
   private static let lookMilliseconds = 100
 
   /// Waits for the flight's end; throws as `checkIn` does.
   ///
-  /// `look` is called now and then, if it is given.
+  /// - Parameter look: Called ten times a second meanwhile.
   func wait(for flight: Flight, look: (() -> Void)? = nil) throws(Problem) {
     try pausing { () throws(Problem) in try wait(flight, look) }
   }

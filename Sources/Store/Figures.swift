@@ -1,10 +1,10 @@
 import WarmstartKernel
 
-/// What the store has now, and what happened since the daemon started.
+/// What the store holds now, and what happened since the daemon started.
 ///
-/// Totals are kept as they change: they are asked for at each load, and to describe the daemon.
+/// Totals are updated with each change, since each load and each status line asks for them.
 package final class Figures: Sendable {
-  /// What happened since the daemon started; each only grows.
+  /// Counts of events since the daemon started.
   package struct Counters: Sendable {
     package var opens = 0
     package var indexesParsed = 0
@@ -17,9 +17,9 @@ package final class Figures: Sendable {
     package var evictions = 0
   }
 
-  /// What residents hold, together or one.
+  /// What one resident holds, or all together.
   package struct Holdings: Sendable {
-    /// Bytes that were read and whose checksums matched.
+    /// Bytes whose checksums matched.
     package var verifiedByteCount = 0
     package var arenaCount = 0
     package var arenaByteCount = 0
@@ -31,7 +31,7 @@ package final class Figures: Sendable {
     }
 
     mutating func add(_ other: Holdings) {
-      // What is read of sparse files has no bounds.
+      // Sparse files may have any number of bytes.
       let (sum, overflow) = verifiedByteCount.addingReportingOverflow(other.verifiedByteCount)
       verifiedByteCount = overflow ? .max : sum
       arenaCount += other.arenaCount

@@ -2,18 +2,18 @@ import SystemPackage
 import WarmstartKernel
 import WarmstartTensorModel
 
-/// Work that one thread does and others may wait for, so that it is done once.
+/// Work that one thread does and other threads may wait for, so that it is done once.
 ///
-/// The flight says only that the work has ended. Who waited looks again, and if the work failed,
-/// does it with its own descriptors: one client's failure is never another's answer.
+/// The flight says only that the work has ended. A thread that waited looks again, and if the work
+/// failed, does it with its own client's files: one client's failure is never another's answer.
 final class Flight: Sendable {
   private struct State {
     var hasEnded = false
     var waiterCount = 0
-    /// Of a load, the bytes that are to be read, and those that were.
+    /// The bytes that a load will read, and those that it has read.
     var byteCount = 0
     var readByteCount = 0
-    // Made by the first who waits; most flights are over before anybody does.
+    // The first thread that waits makes it; most flights end before that.
     var event: Event?
   }
 
@@ -42,12 +42,12 @@ final class Flight: Sendable {
     state.withLock { $0.waiterCount -= 1 }
   }
 
-  /// Says how much is to be read.
+  /// Sets how many bytes will be read.
   func expect(_ byteCount: Int) {
     state.withLock { $0.byteCount = byteCount }
   }
 
-  /// Says that so much more was read.
+  /// Adds bytes that were read.
   func didRead(_ byteCount: Int) {
     state.withLock { state in
       // The same bytes may be read for several pieces.
@@ -55,17 +55,17 @@ final class Flight: Sendable {
     }
   }
 
-  /// The part of what is to be read that was, from 0 to 1.
+  /// The part of the expected bytes that was read, from 0 to 1.
   var readPart: Double {
     state.withLock { $0.byteCount > 0 ? Double($0.readByteCount) / Double($0.byteCount) : 0 }
   }
 
-  /// Whether anybody but the thread that does the work wants the result.
+  /// Whether another thread waits for the result.
   var isAwaited: Bool { state.withLock { $0.waiterCount > 0 } }
 
   var hasEnded: Bool { state.withLock { $0.hasEnded } }
 
-  /// Tells everybody that the work has ended.
+  /// Ends the flight, and wakes all threads that wait.
   func end() {
     state.withLock { state in
       state.hasEnded = true

@@ -1,20 +1,20 @@
 import WarmstartKernel
 
-/// What memory there is beside the budget: the budget may be more than the machine has left.
+/// Whether the machine has memory left: the budget may be more than that.
 final class Headroom: Sendable {
-  /// How much may be charged before the kernel is asked again: asking takes some 25 system calls.
+  /// The bytes that may be charged before the kernel is asked again, which takes some 25 system calls.
   private let unaskedByteCount: Int
   private let available: @Sendable () -> Int
-  /// What was charged since the kernel was asked.
+  /// The bytes that were charged since the kernel was asked.
   private let charged = Monitor(0)
 
-  /// Makes a headroom beside a budget, a sixteenth of which may be charged without asking, or 64 MiB.
+  /// Makes a headroom; a sixteenth of the budget, at most 64 MiB, may be charged without asking.
   init(beside budget: Int, _ available: @escaping @Sendable () -> Int) {
     unaskedByteCount = min(64 << 20, budget / 16)
     self.available = available
   }
 
-  /// Whether so many bytes can be allocated, with some to spare for everything else.
+  /// Whether the bytes can be allocated, with some to spare for other programs.
   func has(_ byteCount: Int) -> Bool {
     let mustAsk = charged.withLock { charged in
       let (sum, overflow) = charged.addingReportingOverflow(byteCount)

@@ -1,19 +1,19 @@
 import WarmstartCheckpoint
 import WarmstartKernel
 
-/// Files of one client that a resident keeps open, so that their inodes and devices stay theirs.
+/// Files of one client that a resident keeps open, so that no other file gets their inode numbers.
 ///
 /// Nothing is read through them. The reaper closes them when the last reference ends.
 final class HeldFiles: Sendable {
   private struct State {
     var index: File?
-    /// One on each other device.
+    /// One file on each other device.
     var others: [FileSet.Member] = []
-    /// Whether the reaper has yet to look at the index.
+    /// Whether the reaper has been asked to look at the index.
     var isAsking = false
   }
 
-  /// Outlives the object until the reaper has emptied it; refunded when it is empty.
+  /// The files, which outlive the object until the reaper has closed them; refunded after that.
   private final class Contents: Sendable {
     private let state: Monitor<State>
     private let charge: Charge
@@ -23,7 +23,7 @@ final class HeldFiles: Sendable {
       self.charge = charge
     }
 
-    /// Notes that the index is going to be looked at; false if that is so already.
+    /// Notes that the reaper is asked to look at the index; returns false if it already was.
     func beginAsking() -> Bool {
       state.withLock { state in
         defer { state.isAsking = true }
@@ -33,7 +33,7 @@ final class HeldFiles: Sendable {
 
     /// Whether the index has lost its last name.
     ///
-    /// A file that cannot be examined any more is as good as deleted.
+    /// A file that cannot be examined counts as deleted.
     func askWhetherDeleted() -> Bool {
       let index = state.withLock { state in
         state.isAsking = false
@@ -60,7 +60,7 @@ final class HeldFiles: Sendable {
   private let reaper: Reaper
   private let contents: Contents
 
-  /// Takes over files that a user opened: the index, and one on each other device.
+  /// Takes over a user's files: the index, and one on each other device.
   init(
     _ index: File, _ others: [FileSet.Member], of uid: UInt32, _ charge: consuming Charge,
     _ reaper: Reaper
@@ -74,9 +74,9 @@ final class HeldFiles: Sendable {
     reaper.run(for: uid) { [contents] in contents.end() }
   }
 
-  /// Asks, on the reaper's thread, whether the index has lost its last name, and tells if it has.
+  /// Runs `act` on the reaper's thread if the index has lost its last name.
   func ifDeleted(_ act: @escaping @Sendable () -> Void) {
-    // A thread that hangs must not have more and more to do.
+    // A reaper that hangs must not collect more and more jobs.
     guard contents.beginAsking() else { return }
     reaper.run(for: uid) { [contents] in
       if contents.askWhetherDeleted() { act() }

@@ -25,7 +25,7 @@ package final class Lease: Sendable {
 
   // MARK: Answers
 
-  /// Finds the answer that somebody got to the same question; all that it names is there.
+  /// Finds the answer that another job got to the same question; everything it names still exists.
   package func answer(to question: ArraySlice<UInt8>) -> Answer? {
     guard let answer = resident.answers.find(question) else { return nil }
     store.figures.count { $0.repeatedAnswers += 1 }
@@ -41,10 +41,14 @@ package final class Lease: Sendable {
 
   // MARK: Runs and pieces
 
-  /// Makes sure that all stored runs are verified and all pieces made; waits for what others make.
+  /// Waits until all stored runs are verified and all pieces made.
   ///
-  /// Returns where the pieces are, in their order, once everything is there. Throws the first problem.
-  /// `note` is given the bytes that are ready and all, again and again, unless everything is there.
+  /// This call loads what no other call loads, and waits for the rest.
+  ///
+  /// - Parameter note: Called repeatedly, unless nothing is missing, with the bytes that are ready and
+  ///   the bytes that are needed.
+  /// - Returns: The places of the pieces, in their order.
+  /// - Throws: The first problem.
   package func acquire(
     runs: [Resident.Run], pieces: [Piece], from files: FileSet, for caller: Caller,
     note: ((_ readyByteCount: Int, _ totalByteCount: Int) -> Void)? = nil
@@ -53,14 +57,14 @@ package final class Lease: Sendable {
     var pinned: [UInt64] = []
     defer { resident.pieces.unpin(pinned) }
     while true {
-      // Mostly somebody was here before, and all that is left to do is to look.
+      // Mostly an earlier call has loaded everything.
       if let places = resident.pieces.find(runs: runs, pieces: pieces) { return places }
       if let note, progress == nil {
         let needed = Pieces.Needed(runs: runs, pieces: pieces, of: resident.checkpoint)
         progress = Progress(resident.pieces, needed, note)
       }
       let work = Work(self, files, caller, progress)
-      // The slot comes first: what is claimed is being loaded, and keeps nobody waiting in a queue.
+      // The slot comes before the claim: a claim that waited in a queue would keep other calls waiting.
       let others = try store.loadSlots.run(caller, of: account.uid) { () throws(Problem) in
         try claimAndLoad(runs: runs, pieces: pieces, work, &pinned)
       }
@@ -73,7 +77,7 @@ package final class Lease: Sendable {
     }
   }
 
-  /// Loads what nobody else loads; returns the flights of those who load the rest.
+  /// Loads what no other call loads; returns the flights of the calls that load the rest.
   private func claimAndLoad(
     runs: [Resident.Run], pieces: [Piece], _ work: Work, _ pinned: inout [UInt64]
   ) throws(Problem) -> [Flight] {
@@ -89,9 +93,9 @@ package final class Lease: Sendable {
     }
   }
 
-  /// Reads runs again, whoever has verified them, through these files.
+  /// Reads runs again through these files, although they were verified before.
   ///
-  /// Throws the first problem; what is damaged now is not granted any more.
+  /// Throws the first problem; damaged runs are not granted any more.
   package func verifyAgain(
     _ runs: [Resident.Run], from files: FileSet, for caller: Caller
   ) throws(Problem) {

@@ -4,15 +4,15 @@ package import WarmstartTensorModel
 
 /// The object graph of a checkpoint, as its resident remembers it.
 package final class Objects: Sendable {
-  /// Which objects there are, and which tensors are theirs.
+  /// The objects, and their tensors.
   package let graph: ObjectGraph
-  /// Names that a thread compares, and the flight that ends when it has.
+  /// Names whose tensors a thread compares, and the flight that ends with the comparison.
   private struct Comparison {
     let names: Set<Name>
     let flight: Flight
   }
 
-  // Invariant: a comparison is there until its flight ends, and no name is in two.
+  // Invariant: a comparison exists until its flight ends, and no name is in two.
   private let state: Monitor<(names: FullNames, comparisons: [Comparison])>
   private let charge: Charge
 
@@ -22,11 +22,11 @@ package final class Objects: Sendable {
     self.charge = charge
   }
 
-  /// The tensors by what their variables were called, as far as tensors of one name are compared.
+  /// The tensors by their variables' full names, with the results of the comparisons so far.
   package var names: FullNames { state.withLock { $0.names } }
 
-  /// Begins a comparison of those names that no other thread compares; returns them, and the flights
-  /// of the others.
+  /// Begins a comparison of the names that no other thread compares; returns these names, and the
+  /// flights of the other threads.
   fileprivate func beginComparing(
     _ names: [Name], _ flight: Flight
   ) -> (mine: [Name], others: [Flight]) {
@@ -49,7 +49,7 @@ package final class Objects: Sendable {
     flight.end()
   }
 
-  /// Whether somebody has read the graph, or is reading it.
+  /// Whether the graph was read, or a call is reading it.
   enum State {
     case unread
     case reading(Flight)
@@ -58,7 +58,7 @@ package final class Objects: Sendable {
 }
 
 extension Lease {
-  /// The object graph: read through these files unless somebody has; waits if somebody is reading it.
+  /// The object graph, read through these files unless it was read; waits if another call is reading it.
   ///
   /// Throws TENSOR_NOT_FOUND for a checkpoint without one.
   package func objects(from files: FileSet, for caller: Caller) throws(Problem) -> Objects {
@@ -105,7 +105,7 @@ extension Lease {
       Amounts(memory: checkpoint.objectGraphReadingByteCount(run)), to: tab,
       for: "reading an object graph", passing: caller)
     var loading = Loading(checkpoint, files) { () throws(Problem) in
-      // The work goes on for others even if the one who began it has gone.
+      // While other calls wait for the result, the work goes on even if its caller has gone.
       if !flight.isAwaited { try caller.checkIn() }
     }
     let graph = try loading.readObjectGraph()
@@ -120,12 +120,12 @@ extension Lease {
   /// Names are compared together up to this many bytes; chosen, not tuned.
   private static let comparedByteCount = 64 << 20
 
-  /// Compares the tensors of uncompared names through these files, small ones first; waits for those
-  /// that another thread compares.
+  /// Compares the tensors of uncompared names through these files, small ones first; waits for the
+  /// names that another thread compares.
   ///
-  /// Ends when the caller hangs up or its time is over, whoever waits: they compare what is left. What
-  /// is found is remembered with the objects, also if the comparison of a later name fails. After a
-  /// wait names may be uncompared still.
+  /// Ends when the caller hangs up or its deadline passes, even if other calls wait: they compare what
+  /// is left. Results are remembered with the objects, even if a later comparison fails. After a wait
+  /// some names may still be uncompared.
   package func compare(
     _ names: [Name], of objects: Objects, from files: FileSet, for caller: Caller
   ) throws(Problem) {

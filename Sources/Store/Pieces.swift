@@ -2,23 +2,24 @@ import WarmstartCheckpoint
 import WarmstartKernel
 import WarmstartTensorModel
 
-/// Where a piece is.
+/// Where a piece lies.
 package struct PiecePlace: Sendable {
   package let arena: ArenaHolder
   package let offset: Int
   package let byteCount: Int
 }
 
-/// What of a checkpoint was verified, and which pieces were made of it.
+/// The verified runs of a checkpoint, and the pieces that were made from it.
 ///
-/// The first call that needs something missing claims it, and makes it on its own thread; later calls wait.
+/// The first call that needs a missing run or piece claims it, and loads it on its own thread; later
+/// calls wait.
 final class Pieces: Sendable {
-  /// What one call loads at once: what needs it does not wait for all else that the call needs.
+  /// What one call loads at once: a part of what it needs, so that other calls need not wait for all.
   struct Claim {
     let flight = Flight()
     var runs: [Resident.Run] = []
     var pieces: [Piece] = []
-    /// Those who load what was asked for as well.
+    /// The flights of the calls that load the rest of what was asked for.
     var others: [Flight] = []
 
     var isEmpty: Bool { runs.isEmpty && pieces.isEmpty }
@@ -35,7 +36,7 @@ final class Pieces: Sendable {
     /// The bytes of the lists of indices of its pieces.
     let listByteCount: Int
     var pieceCount: Int
-    /// The calls that made it and have not got all that they need yet.
+    /// How many calls made it and are still waiting for other pieces.
     var pinCount: Int
   }
 
@@ -53,9 +54,9 @@ final class Pieces: Sendable {
     }
   }
 
-  /// A claim has at least this much, if so much is missing, or a sixteenth of it; chosen, not tuned.
+  /// A claim has at least this many bytes, or a sixteenth of what is missing; chosen, not tuned.
   private static let claimByteCount = 64 << 20
-  /// What is smaller comes before all that is larger.
+  /// Runs and pieces up to this size are claimed before larger ones.
   private static let smallByteCount = 1 << 20
 
   private let checkpoint: Checkpoint
@@ -92,7 +93,7 @@ final class Pieces: Sendable {
     }
   }
 
-  /// The bytes of what a call needs that are being loaded by a flight; without one, that are there.
+  /// The needed bytes that a flight is loading, or, without a flight, the bytes that are ready.
   func byteCount(of needed: Needed, on flight: Flight?) -> Int {
     state.withLock { state in
       var sum = 0
@@ -115,9 +116,9 @@ final class Pieces: Sendable {
     }
   }
 
-  /// Claims what is missing and not claimed: all of it, or the next of it if it is much.
+  /// Claims what is missing and unclaimed: all of it, or the next part if it is much.
   func claim(runs: [Resident.Run], pieces: [Piece]) -> Claim {
-    // Before the lock, which everybody who wants a report waits for: slices may be many.
+    // Before the lock, since pieces may have many slices and status reports wait for the lock.
     let sizes = pieces.map { checkpoint.byteCount(toMake: $0) }
     return state.withLock { state in
       var claim = Claim()
@@ -157,7 +158,7 @@ final class Pieces: Sendable {
   private static func nextOf(
     _ missing: [(position: Int, isPiece: Bool, byteCount: Int)]
   ) -> [(position: Int, isPiece: Bool, byteCount: Int)] {
-    // Not together with large ones: whoever is granted a small piece may come to pay for its arena.
+    // Not in one arena with large ones: a user who is granted a small piece may have to pay for it all.
     let small = missing.filter { $0.byteCount <= smallByteCount }
     let candidates = small.isEmpty ? missing : small
     let total = candidates.reduce(0) { sum, next in
@@ -178,7 +179,7 @@ final class Pieces: Sendable {
     return Array(candidates.prefix(count))
   }
 
-  /// Gives up a claim, and lets those who wait for it look again.
+  /// Gives up a claim; the calls that wait for it look again.
   func abandon(_ claim: Claim) {
     state.withLock { state in
       state.endVerifying(claim.runs)
@@ -192,11 +193,10 @@ final class Pieces: Sendable {
     claim.flight.end()
   }
 
-  /// Keeps what was loaded for a claim; an arena that was made stays until it is unpinned.
+  /// Keeps what was loaded for a claim; a new arena stays until it is unpinned.
   ///
-  /// The places may be of pieces that were in smaller arenas before.
-  ///
-  /// Returns the arenas that no piece is in any more.
+  /// - Parameter places: The pieces in the new arena, some of which may come from smaller arenas.
+  /// - Returns: The arenas that have no piece any more.
   func complete(
     _ claim: Claim, _ places: [Piece: PiecePlace], in arena: ArenaHolder?
   ) -> Set<UInt64> {
@@ -259,10 +259,10 @@ final class Pieces: Sendable {
     return arena.holder
   }
 
-  /// The arenas that pieces are in.
+  /// The arenas that have pieces.
   var arenas: [ArenaHolder] { state.withLock { $0.arenas.values.map { $0.holder } } }
 
-  /// Lets an arena go when it is not needed.
+  /// Notes that a call has all that it needs: its arenas may be dropped when unused.
   func unpin(_ arenas: [UInt64]) {
     guard !arenas.isEmpty else { return }
     state.withLock { state in
@@ -270,7 +270,11 @@ final class Pieces: Sendable {
     }
   }
 
-  /// The pieces in arenas of at most a size, with their lists of indices, if there are at least so many arenas of them.
+  /// The pieces in small arenas, if there are enough of these.
+  ///
+  /// - Parameters:
+  ///   - byteCount: The largest size of an arena, its pieces' lists of indices included.
+  ///   - count: How many arenas there must be.
   func smallPieces(upTo byteCount: Int, ifAtLeast count: Int) -> [(piece: Piece, place: PiecePlace)]
   {
     state.withLock { state in
@@ -285,11 +289,11 @@ final class Pieces: Sendable {
     }
   }
 
-  /// Forgets the arenas that neither a client nor a call in progress has, of users that are meant.
+  /// Forgets the arenas that no client and no call in progress has, if their payers are meant.
   ///
-  /// Returns their numbers; their memory goes with the answers that name them.
+  /// Returns their numbers; their memory is freed with the answers that name them.
   func dropUnusedArenas(of isMeant: (UInt32) -> Bool) -> Set<UInt64> {
-    // Asked without the lock. Whoever is granted one meanwhile keeps it, and it stays charged.
+    // Asked without the lock. A client that is granted one meanwhile keeps it, and it stays charged.
     let unused = state.withLock { state in
       state.arenas.values.filter { $0.pinCount == 0 }.map { $0.holder }
     }.filter { isMeant($0.payer) && !$0.arena.isHeldElsewhere }
@@ -306,7 +310,7 @@ final class Pieces: Sendable {
     }
   }
 
-  /// Has runs verified again by whoever asks next: they were found damaged.
+  /// Has the next call that needs the runs verify them again, since they were found damaged.
   func distrust(_ runs: [Resident.Run]) {
     state.withLock { state in
       for run in runs where state.isVerified[run.position] {
@@ -321,16 +325,16 @@ final class Pieces: Sendable {
 }
 
 extension Checkpoint {
-  /// The bytes that are read for a piece, or that it has if these are more.
+  /// The bytes that are read for a piece, or the bytes of the piece if these are more.
   fileprivate func byteCount(toMake piece: Piece) -> Int {
     let toRead = byteCount(toRead: [], [piece])
-    // One row may go to many places.
+    // One row may be copied to many places.
     guard piece.gather != nil, let made = byteCount(of: piece) else { return toRead }
     let (sum, overflow) = made.addingReportingOverflow(piece.listByteCount)
     return max(toRead, overflow ? .max : sum)
   }
 
-  /// The bytes of runs, and of those that pieces are made of.
+  /// The bytes of runs, and of the runs that pieces are made from.
   func byteCount(toRead runs: [Int], _ pieces: [Piece]) -> Int {
     let all = pieces.reduce(into: runs) { $0 += self.runs(of: $1) }
     return all.reduce(0) { sum, run in

@@ -1,7 +1,6 @@
 import WarmstartCheckpoint
 
-/// Counts how many of the bytes that a call needs were read, to be verified or to make pieces of, while
-/// it waits for them.
+/// Counts how many of the bytes that a call needs are ready while it loads them or waits for them.
 ///
 /// Belongs to the call's thread.
 final class Progress {
@@ -9,7 +8,7 @@ final class Progress {
   private let needed: Pieces.Needed
   private let note: (_ readyByteCount: Int, _ totalByteCount: Int) -> Void
   private var readyByteCount = 0
-  /// The load of another call that is awaited, and how much of what it reads is needed.
+  /// Another call's load that this call waits for, and how many of its bytes this call needs.
   private var awaited: (flight: Flight, byteCount: Int)?
 
   init(
@@ -21,13 +20,13 @@ final class Progress {
     self.note = note
   }
 
-  /// Counts again, and says, what is ready.
+  /// Counts the ready bytes again, and notes them.
   func count() {
     readyByteCount = pieces.byteCount(of: needed, on: nil)
     note(readyByteCount, needed.byteCount)
   }
 
-  /// Says what is ready, with what another call has read so far.
+  /// Notes the ready bytes, with those that another call's load has read so far.
   func count(with flight: Flight) {
     if awaited?.flight !== flight {
       readyByteCount = pieces.byteCount(of: needed, on: nil)
@@ -37,18 +36,18 @@ final class Progress {
     note(min(needed.byteCount, readyByteCount + Int(read)), needed.byteCount)
   }
 
-  /// Says that so much was read of what the call's own thread loads.
+  /// Adds bytes that the call's own thread has read, and notes them.
   func add(_ byteCount: Int) {
-    // More is read for pieces than they have, or the same run for several.
+    // Pieces may need more bytes than they have, and share runs.
     readyByteCount = min(needed.byteCount, readyByteCount + min(byteCount, needed.byteCount))
     note(readyByteCount, needed.byteCount)
   }
 }
 
 extension Pieces {
-  /// What a call needs, with the bytes of each, and of all.
+  /// The runs and pieces that a call needs, with the bytes of each and of all.
   struct Needed {
-    /// Beyond that it does not matter; the sum of two is a number.
+    /// Larger sums are cut to this, so that two of them can be added.
     private static let maximumByteCount = Int.max / 2
 
     let runs: [(run: Resident.Run, byteCount: Int)]

@@ -1,11 +1,11 @@
 import SystemPackage
 import WarmstartKernel
 
-/// Touches clients' files for threads that must not: a file system that does not answer, one that a user
-/// runs or a server that is gone, makes even closing a file hang.
+/// Touches clients' files for threads that must not.
 ///
-/// Each user's files are touched by one thread at a time, which ends when there is nothing left to
-/// do. One that hangs keeps what is behind it, which stays charged to the same user.
+/// Even closing a file may hang, if its file system is a user's own or its server is gone. Each user
+/// has at most one reaping thread, which ends when it has no jobs left. If it hangs, the jobs behind it
+/// wait, and their files stay charged to the same user.
 package final class Reaper: Sendable {
   private struct Queue: Sendable {
     let uid: UInt32
@@ -16,7 +16,7 @@ package final class Reaper: Sendable {
   // Invariant: a queue exists while it has jobs or a thread.
   private let queues = Monitor<[Queue]>([])
 
-  /// Has a job done on the thread of the user whose files it touches.
+  /// Runs a job on the thread of the user whose files it touches.
   package func run(for uid: UInt32, _ job: @escaping @Sendable () -> Void) {
     queues.withLock { queues in
       if let known = queues.firstIndex(where: { $0.uid == uid }) {
@@ -28,12 +28,12 @@ package final class Reaper: Sendable {
     startThreads()
   }
 
-  /// How many jobs wait for a user's thread.
+  /// The number of jobs that wait for a user's thread.
   package func waitingCount(for uid: UInt32) -> Int {
     queues.withLock { $0.first { $0.uid == uid }?.jobs.count ?? 0 }
   }
 
-  /// Starts the threads that are missing, if the system lets it: later calls try again.
+  /// Starts missing threads; if the system refuses, a later call tries again.
   func startThreads() {
     while let uid = claim() {
       do {
@@ -48,7 +48,7 @@ package final class Reaper: Sendable {
     }
   }
 
-  /// Waits a little until no file of a user is being touched or waits for it; false if that is so at once.
+  /// Waits a little until a user has no jobs left; returns false if there were none.
   @discardableResult
   func wait(for uid: UInt32, milliseconds: Int) -> Bool {
     guard queues.withLock({ $0.contains { $0.uid == uid } }) else { return false }

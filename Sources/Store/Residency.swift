@@ -30,14 +30,14 @@ final class Residency: Sendable {
     var leaseCount = 0
   }
 
-  /// What is there of a generation.
+  /// The state of a generation that is resident or being read.
   enum Found {
     case leased(Resident)
-    /// Somebody is reading it.
+    /// Another call is reading it.
     case awaiting(Flight)
   }
 
-  /// A resident that nobody leases.
+  /// A resident without a lease.
   struct Idle {
     let generation: Generation
     let since: Int64
@@ -58,8 +58,8 @@ final class Residency: Sendable {
     state.withLock { $0.lease(generation, for: uid) }
   }
 
-  /// Leases a generation if it is resident; nil if the caller has to read it, and then to say how that
-  /// ended.
+  /// Leases a generation if it is resident; returns nil if the caller must read it, and then call
+  /// `keep` or `abandon`.
   func claim(_ generation: Generation, for uid: UInt32, _ flight: Flight) -> Found? {
     state.withLock { state in
       if let resident = state.lease(generation, for: uid) { return .leased(resident) }
@@ -69,7 +69,7 @@ final class Residency: Sendable {
     }
   }
 
-  /// Keeps what was read for a claim, with a lease of a user on it.
+  /// Keeps the resident that was read for a claim, with one lease of a user.
   func keep(_ resident: Resident, for uid: UInt32) {
     let holder = Holder(uid: uid, leaseCount: 1)
     state.withLock { state in
@@ -85,9 +85,9 @@ final class Residency: Sendable {
     state.withLock { $0.entries[generation] = nil }
   }
 
-  /// Ends a lease of a user; drops the resident if it was the last one and nothing may linger.
+  /// Ends a user's lease; drops the resident after the last lease, unless it lingers.
   ///
-  /// What the user paid for is paid by another one who leases it, if there is one.
+  /// After the user's last lease, other users who lease the resident pay for it.
   func release(_ resident: Resident, by uid: UInt32, lingers: Bool) {
     var others: [UInt32] = []
     let dropped = state.withLock { state -> Resident? in
@@ -114,7 +114,7 @@ final class Residency: Sendable {
 
   // MARK: Dropping
 
-  /// The residents that nobody leases, longest unused first.
+  /// The residents without a lease, longest unused first.
   func idle() -> [Idle] {
     let idle = state.withLock { state in
       state.entries.values.compactMap { entry -> Held? in
@@ -126,7 +126,7 @@ final class Residency: Sendable {
     return idle.map { Idle($0.resident, since: $0.unleasedSince) }.sorted { $0.since < $1.since }
   }
 
-  /// Drops a resident that nobody has leased since then; its memory goes before this returns.
+  /// Drops a resident that was not leased since; its memory is freed before this returns.
   func drop(_ idle: Idle) -> Bool {
     let dropped = state.withLock { state -> Resident? in
       guard case .held(let held) = state.entries[idle.generation], held.holders.isEmpty,
@@ -137,7 +137,7 @@ final class Residency: Sendable {
     return dropped != nil
   }
 
-  /// Has the reaper drop those of the residents that nobody leases whose index is deleted.
+  /// Has the reaper drop residents without a lease whose index was deleted.
   func dropDeleted(_ dropped: @escaping @Sendable () -> Void) {
     let idle = state.withLock { state in
       state.entries.values.compactMap { entry -> Held? in
@@ -168,7 +168,7 @@ final class Residency: Sendable {
     }
   }
 
-  /// The residents that somebody leases.
+  /// The residents with a lease.
   var leased: [Resident] {
     state.withLock { state in
       state.entries.values.compactMap { entry in

@@ -2,9 +2,10 @@ package import WarmstartCheckpoint
 import WarmstartKernel
 import WarmstartTensorModel
 
-/// A checkpoint that is held: its parsed index, what of it was verified, and the pieces made of it.
+/// A checkpoint that the store holds: its parsed index, the runs that were verified, the pieces that
+/// were made from it, and the answers that are remembered.
 ///
-/// Shared by all leases of the generation.
+/// All leases of one generation share it.
 package final class Resident: Sendable {
   /// A stored run of a tensor, by their positions in the checkpoint.
   package struct Run: Sendable {
@@ -19,9 +20,9 @@ package final class Resident: Sendable {
 
   package let generation: Generation
   package let checkpoint: Checkpoint
-  /// What the first client that opened it called it; a path, so for its own user's eyes.
+  /// The label that the first client gave it. It may be a path, so only that client's user sees it.
   package let label: String
-  /// The user of the client that opened it first.
+  /// The user whose client opened it first.
   package let openedBy: UInt32
   let files: HeldFiles
   let pieces: Pieces
@@ -31,7 +32,7 @@ package final class Resident: Sendable {
   private let tabs: Monitor<[Tab]>
   private let charge: Charge
 
-  /// Makes a resident of what was read; `held` are the files that it keeps open.
+  /// Makes a resident from what was read; it keeps the files in `held` open.
   init(
     _ checkpoint: Checkpoint, _ files: FileSet, held: HeldFiles, label: String, _ tab: Tab,
     _ charge: consuming Charge, _ figures: Figures
@@ -46,12 +47,12 @@ package final class Resident: Sendable {
     pieces = Pieces(of: checkpoint, figures)
   }
 
-  /// What the resident holds now.
+  /// The bytes and arenas that the resident holds now.
   package var holdings: Figures.Holdings { pieces.holdings }
 
   // MARK: Who pays
 
-  /// The tab for what a user has made of the resident.
+  /// The tab for what a user has made from the resident.
   func tab(for account: Account) -> Tab {
     tabs.withLock { tabs in
       if let known = tabs.first(where: { $0.uid == account.uid }) { return known }
@@ -64,22 +65,22 @@ package final class Resident: Sendable {
   /// The user who pays for the index.
   var payer: UInt32 { tabs.withLock { $0[0].uid } }
 
-  /// Has other users, who lease the resident, pay for what one paid for who does not any more.
+  /// Moves the charges of a user whose last lease has ended to users who still lease the resident.
   ///
-  /// One of them pays for the index, and each for arenas that were granted to that user. What nobody
-  /// else was granted stays with its maker.
+  /// One of them pays for the index, and each for arenas that this user was granted. An arena that none
+  /// of them was granted stays with its payer.
   func moveCharges(from uid: UInt32, toOneOf others: [UInt32]) {
     guard let other = others.first else { return }
     tabs.withLock { tabs in
       for tab in tabs where tab.uid == uid { tab.move(to: other) }
-      // Those of one user are one from here on, as far as they have anything.
+      // Keeps the first tab of each user, and others only if they have charges.
       var users: Set<UInt32> = []
       tabs.removeAll { tab in !users.insert(tab.uid).inserted && tab.isEmpty }
     }
     for arena in pieces.arenas { arena.moveCharge(from: uid, toOneOf: others) }
   }
 
-  /// Lets go of arenas that neither a client nor a call in progress has, of the users that are meant.
+  /// Drops the arenas that no client and no call in progress has, if their payers are meant.
   ///
   /// Returns whether there were any.
   func dropUnusedArenas(of isMeant: (UInt32) -> Bool) -> Bool {

@@ -1,85 +1,57 @@
 import WarmstartKernel
 import WarmstartTensorModel
 
-/// Which calls, or loads, may run: a few of each user at a time, the others of that user wait in turn.
+/// Which calls, or loads, may run: a few of each user at a time.
 ///
 /// There is no limit for all users together. The kernel divides the processors among the threads that
-/// run, so each user gets a share whatever the others have waiting; and what hangs in the kernel keeps
-/// a slot of its own user only.
+/// run, so each user gets a share whatever the others have waiting; and a call that hangs in the
+/// kernel keeps a slot of its own user only.
 package final class Slots: Sendable {
-  private struct Queue: Sendable {
+  private struct Entry: Sendable {
     let uid: UInt32
-    var runningCount = 0
-    /// In the order in which they came.
-    var waiting: [Flight] = []
+    let id: ObjectIdentifier
+    weak let slots: UserSlots?
   }
 
   private let countPerUser: Int
-  // Invariant: a queue exists while something of its user runs; nobody waits while a slot is free; a
-  // flight that has ended has a slot.
-  private let queues = Monitor<[Queue]>([])
+  // Invariant: an entry exists as long as its user's slots, which exist while anything refers to them.
+  private let entries = Monitor<[Entry]>([])
 
   package init(countPerUser: Int) {
     self.countPerUser = countPerUser
   }
 
+  /// The slots of a user, which all connections of that user share.
+  func slots(of uid: UInt32) -> UserSlots {
+    entries.withLock { entries in
+      let known = entries.firstIndex { $0.uid == uid }
+      if let known, let slots = entries[known].slots { return slots }
+      let slots = UserSlots(countPerUser, of: uid, among: self)
+      let entry = Entry(uid: uid, id: ObjectIdentifier(slots), slots: slots)
+      // Slots that are ending find no entry of theirs afterwards.
+      if let known { entries[known] = entry } else { entries.append(entry) }
+      return slots
+    }
+  }
+
+  /// Removes the entry of slots that end.
+  ///
+  /// Compares identities only: to load other slots here could end them while the lock is held.
+  func forget(_ id: ObjectIdentifier) {
+    entries.withLock { $0.removeAll { $0.id == id } }
+  }
+
   /// Runs the body when the user has a free slot; the caller's turn among calls is given up meanwhile.
   ///
-  /// Throws if the caller has gone or its deadline passes before, and what the body throws.
+  /// Throws if the caller hangs up or its deadline passes before, and what the body throws.
   func run<Result>(
     _ caller: Caller, of uid: UInt32, _ body: () throws(Problem) -> Result
   ) throws(Problem) -> Result {
     try caller.pausing { () throws(Problem) in
-      try enter(caller, of: uid)
-      defer { leave(uid) }
+      let slots = slots(of: uid)
+      try slots.enter(caller)
+      defer { slots.leave() }
       return try body()
     }
-  }
-
-  /// Waits until the user has a free slot, and takes it; then `leave`.
-  func enter(_ caller: Caller, of uid: UInt32) throws(Problem) {
-    let turn: Flight? = queues.withLock { queues in
-      guard let known = queues.firstIndex(where: { $0.uid == uid }) else {
-        queues.append(Queue(uid: uid, runningCount: 1))
-        return nil
-      }
-      guard queues[known].runningCount >= countPerUser else {
-        queues[known].runningCount += 1
-        return nil
-      }
-      let turn = Flight()
-      queues[known].waiting.append(turn)
-      return turn
-    }
-    guard let turn else { return }
-    do {
-      while !turn.hasEnded { try caller.wait(for: turn) }
-    } catch {
-      giveUp(turn, uid)
-      throw error
-    }
-  }
-
-  private func giveUp(_ turn: Flight, _ uid: UInt32) {
-    let hasSlot = queues.withLock { queues in
-      guard let queue = queues.firstIndex(where: { $0.uid == uid }),
-        let place = queues[queue].waiting.firstIndex(where: { $0 === turn })
-      else { return true }
-      queues[queue].waiting.remove(at: place)
-      return false
-    }
-    if hasSlot { leave(uid) }
-  }
-
-  /// Gives a slot back.
-  func leave(_ uid: UInt32) {
-    let next: Flight? = queues.withLock { queues in
-      guard let queue = queues.firstIndex(where: { $0.uid == uid }) else { return nil }
-      if !queues[queue].waiting.isEmpty { return queues[queue].waiting.removeFirst() }
-      queues[queue].runningCount -= 1
-      if queues[queue].runningCount == 0 { queues.remove(at: queue) }
-      return nil
-    }
-    next?.end()
   }
 }

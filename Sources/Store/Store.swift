@@ -2,7 +2,7 @@ package import WarmstartCheckpoint
 import WarmstartKernel
 package import WarmstartTensorModel
 
-/// Keeps checkpoints warm: one resident for each generation, whoever asks.
+/// Keeps checkpoints warm: one resident for each generation, shared by all users.
 ///
 /// Lock order: the residency's monitor, then a resident's, then a tab's, then the accounts'; a
 /// flight's is a leaf. No lock is held while a file is examined, read or closed.
@@ -10,15 +10,15 @@ package final class Store: Sendable {
   /// What each user has taken.
   package let accounts: Accounts
   package let figures = Figures()
-  /// The arenas that clients have though no resident does.
+  /// The arenas that clients have but no resident has any more.
   package let kept = KeptArenas()
   let loadSlots: Slots
-  /// How many bytes of files may be read into the page cache and left there.
+  /// How many bytes of files the store leaves in the page cache.
   ///
-  /// What is read beyond that is dropped again, so that a large file, or a sparse one that costs its
-  /// owner nothing, does not drive everything else out of memory.
+  /// It drops what it reads beyond that, so that a large file, or a sparse one that costs its owner
+  /// nothing, does not push everything else out of memory.
   let warmFileLimit: Int
-  /// How long a checkpoint that nobody holds stays, in milliseconds.
+  /// How long a checkpoint stays after its last lease, in milliseconds.
   private let lingerMilliseconds: Int
   private let headroom: Headroom
   private let residency = Residency()
@@ -28,11 +28,11 @@ package final class Store: Sendable {
   /// Makes an empty store.
   ///
   /// - Parameters:
-  ///   - budget: The bytes that all users may have of memory; three quarters of it at most for one.
-  ///   - lingerMilliseconds: How long a checkpoint that nobody leases stays.
+  ///   - budget: The bytes of memory for all users; one user gets three quarters at most.
+  ///   - lingerMilliseconds: How long a checkpoint stays after its last lease.
   ///   - warmFileLimit: The bytes of files that may be left in the page cache.
   ///   - loadsPerUser: How many loads of one user run at a time.
-  ///   - available: The bytes that can be allocated now before the kernel kills for want of memory.
+  ///   - available: The bytes that can be allocated now before the kernel kills a process.
   package init(
     budget: Int, lingerMilliseconds: Int, warmFileLimit: Int = .max, loadsPerUser: Int = 2,
     available: @escaping @Sendable () -> Int = { .max }
@@ -53,7 +53,7 @@ package final class Store: Sendable {
     figures.count { $0.opens += 1 }
     let account = Account(files.openedBy, in: accounts)
     while true {
-      // Mostly it is resident, and needs no slot.
+      // Mostly the checkpoint is resident, and no slot is needed.
       if let resident = residency.lease(files.generation, for: account.uid) {
         return Lease(resident, account, from: self)
       }
@@ -84,12 +84,10 @@ package final class Store: Sendable {
     }
   }
 
-  /// What a resident takes beside its index: locks, tables, and its place among all.
-  ///
-  /// Measured: 3,100 bytes.
+  /// The bytes that a resident takes beside its index, for locks and tables: 3,100 were measured.
   package static let residentByteCount = 4096
 
-  /// What is charged for reading as it grows.
+  /// The charge for reading an index, which grows with it.
   private final class Reservation {
     var charge: Charge?
   }
@@ -100,12 +98,12 @@ package final class Store: Sendable {
     let tab = Tab(account)
     let reading = Reservation()
     let checkpoint = try Checkpoint.read(files) { byteCount throws(Problem) in
-      // Given back first: the new one stands for both.
+      // Refunded first: the new charge includes the old one.
       reading.charge = nil
       reading.charge = try self.charge(
         Amounts(memory: byteCount), to: tab, for: "reading an index", passing: caller)
     } checkIn: { () throws(Problem) in
-      // The work goes on for others even if the one who began it has gone.
+      // While other calls wait for the result, the work goes on even if its caller has gone.
       if !flight.isAwaited { try caller.checkIn() }
     }
     reading.charge = nil
@@ -128,10 +126,10 @@ package final class Store: Sendable {
     kept.sweep()
   }
 
-  /// Drops what nobody has leased for the time it may linger, or whose file is gone, and refunds the
-  /// arenas that clients have let go.
+  /// Evicts checkpoints that have lingered long enough or whose index was deleted, and refunds arenas
+  /// that no client has any more.
   ///
-  /// Touches no file of a client: the reaper does.
+  /// Only the reaper touches clients' files.
   package func sweep() {
     let oldest = MonotonicClock.nanoseconds() - Int64(lingerMilliseconds) * 1_000_000
     for idle in residency.idle() where idle.since < oldest { evict(idle) }
@@ -140,7 +138,7 @@ package final class Store: Sendable {
     reaper.startThreads()
   }
 
-  /// Drops everything that nobody leases; returns how many checkpoints.
+  /// Evicts all checkpoints without a lease; returns how many.
   package func evictAll() -> Int {
     residency.idle().count { evict($0) }
   }
@@ -155,13 +153,16 @@ package final class Store: Sendable {
 
   // MARK: Charging
 
-  /// How long a call waits for what others have for milliseconds; chosen, not tuned.
+  /// How long a call waits for passing charges of other calls; chosen, not tuned.
   private static let patienceMilliseconds = 2000
 
   /// Charges amounts, after making room if needed.
   ///
-  /// What a `passing` caller takes is given back within milliseconds; everybody waits for that a little
-  /// before being refused, but not for what the call itself is `holding` of it.
+  /// - Parameters:
+  ///   - purpose: What the charge is for, for the message of a refusal.
+  ///   - caller: The caller, if the charge is passing: refunded within milliseconds. Other calls wait a
+  ///     little for passing charges before they are refused.
+  ///   - holding: The passing memory of the call itself, which it does not wait for.
   func charge(
     _ amounts: Amounts, to tab: Tab, for purpose: String, passing caller: Caller? = nil,
     holding: Int = 0
@@ -180,7 +181,7 @@ package final class Store: Sendable {
     throw Problem(shortage.resource.reason, "\(purpose): \(tab.refusal(amounts, shortage).message)")
   }
 
-  /// Takes files that a connection keeps, after making room if needed; throws `quota` if that fails.
+  /// Charges files that a connection keeps, after making room if needed; throws `quota` if that fails.
   package func takeFiles(_ count: Int, for account: Account, _ caller: Caller) throws(Problem) {
     let amounts = Amounts(descriptors: count)
     if accounts.take(amounts, for: account.uid) == nil { return }
@@ -192,13 +193,13 @@ package final class Store: Sendable {
     if short != nil { throw accounts.refusal(count, of: .descriptors, for: account.uid) }
   }
 
-  /// Tries to take amounts until that works or there is no more room to make; returns what is short.
+  /// Tries to charge amounts until that works or no more room can be made; returns what is short.
   private func makeRoom(
     _ amounts: Amounts, for uid: UInt32, _ caller: Caller?, holding: Int = 0,
     _ attempt: () -> Shortage?
   ) throws(Problem) -> Shortage? {
     guard var shortage = attempt() else { return nil }
-    // What can never fit must not cost others their warmth.
+    // A charge that can never fit must not evict other users' checkpoints.
     guard accounts.canEverHave(amounts) else { return shortage }
     let end = Deadline.after(milliseconds: Store.patienceMilliseconds)
     var rooms = rooms(shortage.resource, for: uid).makeIterator()
@@ -206,10 +207,10 @@ package final class Store: Sendable {
     repeat {
       if let makeRoom = rooms.next() {
         guard makeRoom() else { continue }
-        // Files that were evicted are not closed yet.
+        // The reaper has yet to close evicted files.
         if shortage.resource == .descriptors { reaper.wait(for: uid, milliseconds: 20) }
       } else {
-        // Looked at before the last try: it may have ended just now.
+        // Asked before the last attempt: a refund may happen just now.
         isLast =
           end.hasPassed || !isRefunding(shortage.resource, for: uid, besides: holding)
         try caller?.checkIn()
@@ -220,18 +221,19 @@ package final class Store: Sendable {
     return shortage
   }
 
-  /// Whether something is about to be given back that a user could have; waits for it a little.
+  /// Whether a refund that the user could have is on its way; waits for it a little.
   private func isRefunding(_ resource: Resource, for uid: UInt32, besides holding: Int) -> Bool {
     resource == .memory
       ? accounts.waitForPassing(beyond: holding, milliseconds: 20)
       : reaper.wait(for: uid, milliseconds: 20)
   }
 
-  /// What makes room for a user, the least harmful first; each says whether it may have.
+  /// The steps that make room for a user, the least harmful first; each returns whether it may have
+  /// made room.
   ///
-  /// The user's own checkpoints go before those of others, and checkpoints that nobody leases before
-  /// arenas of leased ones, which nobody has, but which the next call may want. Of others only those
-  /// give way who have more of what is short: nobody at the limit can empty the store for everybody.
+  /// The user's own checkpoints are evicted before those of other users, and checkpoints without a
+  /// lease before unused arenas of leased ones, which the next call may want. Only users who have more
+  /// of the short resource give way: a user at the limit cannot empty the store for everyone.
   private func rooms(_ resource: Resource, for uid: UInt32) -> some Sequence<() -> Bool> {
     let idle = residency.idle()
     let own = idle.filter { $0.payer == uid }.map { idle in { self.evict(idle) } }
@@ -243,7 +245,7 @@ package final class Store: Sendable {
     let others = idle.filter { $0.payer != uid }.map { idle in
       {
         guard hasMore(idle.payer), self.evict(idle) else { return false }
-        // Its files are not closed yet.
+        // The reaper has yet to close its files.
         if resource == .descriptors { self.reaper.wait(for: idle.openedBy, milliseconds: 20) }
         return true
       }
@@ -276,7 +278,7 @@ package final class Store: Sendable {
     residency.all().map { ($0.resident, $0.leaseCount) }
   }
 
-  /// Those that a user opened first or leases.
+  /// The residents that a user opened first or leases.
   package func residents(of uid: UInt32) -> [(resident: Resident, leaseCount: Int)] {
     residency.all(heldBy: uid).filter { $0.isHeld || $0.resident.openedBy == uid }
       .map { ($0.resident, $0.leaseCount) }

@@ -1,9 +1,10 @@
 import WarmstartKernel
 import WarmstartTensorModel
 
-/// What is charged for things that one user had made, on an account that may change.
+/// The charges for things that one user had made, and the account that they are on.
 ///
-/// They may outlive the leases of the user who had them made: then a user who still uses them pays.
+/// The things may outlive that user's leases: then a user who still uses them pays, and the tab moves
+/// to that user's account.
 final class Tab: Sendable {
   private struct State {
     var uid: UInt32
@@ -43,7 +44,7 @@ final class Tab: Sendable {
 
   var isEmpty: Bool { state.withLock { $0.amounts.isZero } }
 
-  /// Says why amounts were not charged.
+  /// The problem that says why amounts were not charged.
   func refusal(_ amounts: Amounts, _ shortage: Shortage) -> Problem {
     if shortage.isOfMachine {
       return Problem(
@@ -70,10 +71,10 @@ final class Tab: Sendable {
   }
 }
 
-/// What a user cannot have more of.
+/// The resource that a user cannot have more of.
 struct Shortage: Error {
   let resource: Resource
-  /// Whether the machine lacks it, whatever the limits are.
+  /// Whether the machine has none left, although the limits would allow more.
   var isOfMachine = false
 }
 

@@ -1,41 +1,37 @@
 import WarmstartKernel
 package import WarmstartTensorModel
 
-/// A connection's turn among its user's calls: held while a call uses the processor, and given up while
-/// it waits for anything, or touches a file that may not answer.
+/// A connection's turn among its user's calls.
 ///
-/// Without turns a user with hundreds of busy connections would have hundreds of shares of the processors.
+/// A call holds the turn while it uses the processor. It gives the turn up while it waits for
+/// anything, or touches a file that may not answer. Without turns a user with hundreds of busy
+/// connections would have hundreds of shares of the processors.
 package final class Turn: Sendable {
-  private let slots: Slots
-  private let uid: UInt32
-  /// Only the connection's thread changes it.
-  private let isHeld = Monitor(false)
+  private let slots: UserSlots
+  /// 1 while the turn is held; only the connection's thread changes it.
+  private let isHeld = AtomicNumber(0)
 
   package init(among slots: Slots, for uid: UInt32) {
-    self.slots = slots
-    self.uid = uid
+    self.slots = slots.slots(of: uid)
   }
 
   deinit {
     giveUp()
   }
 
-  /// Waits for the turn; throws if the caller has gone meanwhile.
+  /// Waits for the turn; throws if the caller hangs up or its deadline passes before.
   package func take(_ caller: Caller) throws(Problem) {
-    guard !isHeld.withLock({ $0 }) else { return }
-    try slots.enter(caller, of: uid)
-    isHeld.withLock { $0 = true }
+    guard isHeld.value == 0 else { return }
+    try slots.enter(caller)
+    _ = isHeld.exchange(1)
   }
 
   /// Gives the turn up, if it is held; returns whether it was.
   @discardableResult
   package func giveUp() -> Bool {
-    let wasHeld = isHeld.withLock { isHeld in
-      defer { isHeld = false }
-      return isHeld
-    }
-    if wasHeld { slots.leave(uid) }
-    return wasHeld
+    guard isHeld.exchange(0) == 1 else { return false }
+    slots.leave()
+    return true
   }
 
   /// Runs the body without the turn, and takes it again.

@@ -3,12 +3,12 @@ import WarmstartCheckpoint
 import WarmstartKernel
 import WarmstartTensorModel
 
-/// What one call loads for a lease, through its own files.
+/// One call's loading for a lease, through the call's own files.
 struct Work {
-  /// Arenas up to this size have their pieces put together once there are too many of them.
+  /// The pieces of arenas up to this size are put together once there are too many of these arenas.
   private static let smallArenaByteCount = 64 << 10
   private static let maximumSmallArenaCount = 16
-  /// Whoever waits for a load is told of so much at a time; chosen, not tuned.
+  /// How many bytes are read between two notes to waiting calls; chosen, not tuned.
   private static let saidByteCount = 1 << 20
 
   private let lease: Lease
@@ -20,7 +20,7 @@ struct Work {
   private var resident: Resident { lease.resident }
   private var checkpoint: Checkpoint { lease.resident.checkpoint }
 
-  /// Prepares to load; `progress` is kept for a client that wants to know.
+  /// Prepares to load; `progress` counts for a client that asked for notes.
   init(_ lease: Lease, _ files: FileSet, _ caller: Caller, _ progress: Progress? = nil) {
     self.lease = lease
     self.files = files
@@ -28,8 +28,7 @@ struct Work {
     self.progress = progress
   }
 
-  /// Loads what is claimed, and completes the claim; returns the number of the arena if one was
-  /// made.
+  /// Loads a claim and completes it; returns the number of the arena, if one was made.
   func load(_ claim: Pieces.Claim) throws(Problem) -> UInt64? {
     progress?.count()
     store.figures.count { $0.loads += 1 }
@@ -42,9 +41,9 @@ struct Work {
       store.figures.count { $0.verifiedRuns += claim.runs.count }
       return nil
     }
-    // Of its own: who pays for it may change.
+    // A tab for each arena: its payer may change.
     let tab = Tab(lease.account)
-    // Held until the arena is filled with them.
+    // Held until the arena is filled.
     let decoding = try store.charge(
       Amounts(memory: loading.decodingByteCount(of: claim.pieces)), to: tab, for: "decoding",
       passing: caller)
@@ -68,7 +67,7 @@ struct Work {
       places[target.piece] = PiecePlace(
         arena: holder, offset: target.offset, byteCount: target.byteCount)
     }
-    // An answer that names an arena that is left would keep it.
+    // An answer that names an arena without pieces would keep it in memory.
     resident.answers.forget(resident.pieces.complete(claim, places, in: holder))
     store.figures.count {
       $0.verifiedRuns += claim.runs.count
@@ -78,7 +77,7 @@ struct Work {
     return holder.id
   }
 
-  /// Reads runs and compares their checksums; keeps nothing.
+  /// Reads runs and compares their checksums; remembers nothing.
   func verify(_ runs: [Resident.Run]) throws(Problem) {
     store.figures.count { $0.loads += 1 }
     var loading = begin(runs: runs, [])
@@ -99,12 +98,12 @@ struct Work {
     flight?.expect(byteCount)
     var unsaid = 0
     return Loading(checkpoint, files, keepsCached: keepsCached) { [caller] () throws(Problem) in
-      // The work goes on for others even if the one who began it has gone.
+      // While other calls wait for the result, the work goes on even if its caller has gone.
       if flight?.isAwaited != true { try caller.checkIn() }
     } didRead: { [progress] byteCount in
       progress?.add(byteCount)
       unsaid += byteCount
-      // Small runs are many.
+      // There may be many small runs.
       guard unsaid >= Work.saidByteCount else { return }
       flight?.didRead(unsaid)
       unsaid = 0
@@ -113,13 +112,13 @@ struct Work {
 
   // MARK: Arenas
 
-  /// Adds the pieces of small arenas to a small one if there are many, so that they share it.
+  /// Adds the pieces of many small arenas to this arena if it is small, too.
   ///
-  /// A client that asks for one element at a time would otherwise have a file made of each.
+  /// Otherwise a client that asks for one element at a time would have a file made for each.
   private func smallPieces(
     _ layout: inout Layout
   ) throws(Problem) -> [(piece: Piece, place: PiecePlace)] {
-    // Nobody else is to pay for long lists of indices.
+    // Other users must not pay for long lists of indices.
     guard layout.byteCount <= Work.smallArenaByteCount - layout.listByteCount else { return [] }
     let moved = resident.pieces.smallPieces(
       upTo: Work.smallArenaByteCount, ifAtLeast: Work.maximumSmallArenaCount)
@@ -134,7 +133,7 @@ struct Work {
     for ((_, place), target) in zip(moved, targets) {
       var run = bytes._mutatingExtracting(target.offset..<target.offset + target.byteCount)
       do { try place.arena.arena.read(at: place.offset, into: &run) } catch {
-        throw Problem(.system, "an arena cannot be read: \(error)")
+        throw Problem(.system, "cannot read an arena: \(error)")
       }
     }
   }
@@ -145,7 +144,7 @@ struct Work {
     func refused(_ error: Errno) -> Problem {
       Problem(
         error == .tooManyOpenFiles ? .quota : .budget,
-        "no arena of \(byteCount) bytes can be made: \(error)")
+        "cannot make an arena of \(byteCount) bytes: \(error)")
     }
     var arena: Arena
     do {
@@ -166,11 +165,11 @@ struct Work {
   }
 }
 
-/// Where pieces go in an arena, one after the other.
+/// The places of pieces in a new arena, one after the other.
 private struct Layout {
   private(set) var targets: [Loading.Target] = []
   private(set) var byteCount = 0
-  /// Pieces are remembered as long as the arena, by slices that may have many axes.
+  /// The bytes that it takes to remember the pieces: their slices may have many axes.
   private var keyByteCount = 0
   /// The bytes of the pieces' lists of indices, which are among these.
   private(set) var listByteCount = 0
@@ -180,7 +179,7 @@ private struct Layout {
     let offset = padded & ~(piece.alignment - 1)
     let (next, overflows) = offset.addingReportingOverflow(count)
     guard !overflow, !overflows else {
-      throw Problem(.budget, "the pieces of one arena add up to more than 2^63 bytes")
+      throw Problem(.budget, "the pieces of one arena have more than 2^63 bytes together")
     }
     targets.append(Loading.Target(piece: piece, offset: offset, byteCount: count))
     keyByteCount += 200 + 16 * (piece.slice?.starts.count ?? 0) + piece.listByteCount
@@ -188,7 +187,7 @@ private struct Layout {
     byteCount = next
   }
 
-  /// What the arena costs: whole pages, and what is remembered of it.
+  /// The bytes to charge: whole pages, and what it takes to remember the pieces.
   var chargedByteCount: Int {
     let (sum, overflow) = max(1, byteCount).addingReportingOverflow(
       Mapping.pageByteCount - 1 + keyByteCount)

@@ -13,13 +13,12 @@ package struct Activation {
   /// The sockets that were passed; empty if the process was started by hand.
   package let inherited: [Inherited]
 
-  /// Takes over the sockets that were passed.
+  /// Takes over the sockets that were passed, and removes them from the environment.
   ///
-  /// Call it once, before anything opens descriptors. Throws EINVAL if the environment describes
-  /// the sockets wrongly, and EBADF if they are missing.
+  /// Call it once, before anything opens descriptors. The order of descriptors changes from start to
+  /// start: find them by name. See `sd_listen_fds_with_names(3)`.
   ///
-  /// The order of the descriptors differs from start to start: find them by name. See
-  /// `sd_listen_fds_with_names(3)`.
+  /// - Throws: EINVAL if the environment contradicts itself, and EBADF if a descriptor is not open.
   package init() throws(Errno) {
     var names: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
     let count = unsafe sd_listen_fds_with_names(1, &names)

@@ -2,9 +2,9 @@ internal import CWarmstartSystemd
 import SystemPackage
 import WarmstartKernel
 
-/// Notifies the service manager; does nothing without one.
+/// Reports the daemon's state to the service manager, if there is one.
 package enum ServiceManager {
-  /// Reports that the service is ready.
+  /// Reports that the service can be used now.
   ///
   /// See `sd_notify(3)`, READY=1.
   package static func ready() { notify("READY=1") }
@@ -19,14 +19,14 @@ package enum ServiceManager {
   /// See `sd_notify(3)`, STATUS=.
   package static func status(_ text: String) { notify("STATUS=\(text)") }
 
-  /// Reports to the watchdog that the service is alive.
+  /// Reports that the service is alive.
   ///
   /// See `sd_notify(3)`, WATCHDOG=1.
   package static func ping() { notify("WATCHDOG=1") }
 
-  /// The interval at which to call `ping`, in milliseconds; nil without a watchdog.
+  /// How often `ping` must be called, in milliseconds; nil if the unit has no watchdog.
   ///
-  /// It is half of the unit's timeout, as `sd_watchdog_enabled(3)` advises.
+  /// Half of the unit's interval, as `sd_watchdog_enabled(3)` advises.
   package static var watchdogMilliseconds: Int? {
     var microseconds: UInt64 = 0
     guard unsafe sd_watchdog_enabled(0, &microseconds) > 0 else { return nil }
@@ -34,7 +34,7 @@ package enum ServiceManager {
   }
 
   private static func notify(_ state: String) {
-    // The result is ignored: 0 means no manager, and an error that it cannot be reached.
+    // Without a manager this returns 0; a manager that cannot be reached misses the report.
     _ = unsafe state.withCString { unsafe sd_notify(0, $0) }
   }
 }

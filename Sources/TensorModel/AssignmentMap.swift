@@ -1,4 +1,5 @@
-/// An assignment map as `tf.compat.v1.train.init_from_checkpoint` takes it: pairs in the caller's order.
+/// An assignment map as `tf.compat.v1.train.init_from_checkpoint` takes it: pairs in the caller's
+/// order.
 ///
 /// A dictionary literal makes one: `["bert/": "student/", "kernel": .variable("w")]`.
 public struct AssignmentMap: Sendable, Hashable, ExpressibleByDictionaryLiteral {

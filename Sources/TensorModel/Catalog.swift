@@ -1,7 +1,8 @@
-/// What a checkpoint holds, without where: names, dtypes, shapes and stored slices, by position.
+/// The tensors of a checkpoint, by position: names, dtypes, shapes and stored slices, but not their
+/// places in files.
 ///
-/// Flat, because 100,000 tensors are common. Immutable once made; the stored order is the files'
-/// (ascending by bytes).
+/// Flat, because 100,000 tensors are common. The order is that of the files: ascending by the
+/// names' bytes.
 package struct Catalog: Sendable {
   /// The most tensors: what a table can refer to.
   package static let maximumCount = Int(Int32.max)
@@ -41,7 +42,7 @@ package struct Catalog: Sendable {
   /// The number of tensors.
   package var count: Int { dtypes.count }
 
-  /// The memory that the catalog takes, in bytes, about.
+  /// The approximate number of bytes of memory that the catalog takes.
   package var memoryByteCount: Int {
     names.memoryByteCount + shapes.memoryByteCount + dtypes.count + (table?.memoryByteCount ?? 0)
       + slices.values.reduce(0) { $0 + $1.count * (128 + 16 * ($1.first?.starts.count ?? 0)) }
@@ -75,4 +76,30 @@ package struct Catalog: Sendable {
 
   /// Finds a tensor by name.
   func position(of name: Span<UInt8>) -> Int? { table?.position(of: name, in: names) }
+}
+
+extension Catalog {
+  /// Finds the tensor whose name is `first` followed by `second`, first among those after a
+  /// position.
+  ///
+  /// A scope's variables and the tensors are both in ascending order, so the next tensor is mostly
+  /// close by: then no hash is computed, and memory is read in order.
+  func position(
+    of first: Span<UInt8>, _ second: Span<UInt8>, after last: Int
+  ) -> Int? {
+    let nearby = 4
+    for position in (last + 1)..<max(last + 1, min(last + 1 + nearby, count)) {
+      let found = names.span(position)
+      guard found.count == first.count + second.count else { continue }
+      if found.extracting(droppingFirst: first.count).equals(second),
+        found.extracting(first: first.count).equals(first)
+      {
+        return position
+      }
+    }
+    guard !first.isEmpty else { return self.position(of: second) }
+    var name = NameList()
+    name.append(first, second)
+    return self.position(of: name.span(0))
+  }
 }

@@ -1,19 +1,21 @@
-/// Why names of a map are not found, where one mistake is behind many of them.
+/// One mistake that explains why many names of a map are not found.
 enum Cause: Hashable {
-  /// Names were written to begin with `from` that begin with `to`; either may be empty.
+  /// The map has names that begin with `from`, and they should begin with `to`; either may be
+  /// empty.
   case prefix(from: Name, to: Name)
-  /// The suffix that TensorFlow gives an operation's output was left at the end: `w:0`.
+  /// The names end in the suffix that TensorFlow gives an operation's output, `w:0`, and should
+  /// not.
   case output
-  /// The names have the suffix of an operation's first output, and it was left out.
+  /// The names lack the suffix `:0` of an operation's first output.
   case outputMissing
-  /// Keys are variables or their scopes, and targets are tensors or theirs.
+  /// Keys name variables or scopes of variables, and targets name tensors or scopes of tensors.
   case swapped
   /// The target of the pair is a scope, written without its slash.
   case slash(pair: Int)
 }
 
 extension Cause {
-  /// What a name should have been if this is the cause; nil if the cause is not about this name.
+  /// The name that was probably meant; nil if the cause does not explain this name.
   func correction(of name: Name) -> Name? {
     switch self {
     case .prefix(let from, let to):
@@ -25,7 +27,7 @@ extension Cause {
     }
   }
 
-  /// What to say of a name that is known by another, worded to end a message.
+  /// The end of a message about a name that should have been `found`.
   func hint(_ found: Name) -> String {
     switch self {
     case .prefix(let from, let to) where to.bytes.isEmpty:

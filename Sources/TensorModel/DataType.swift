@@ -1,4 +1,5 @@
-/// The type of a tensor's elements, with the numbers and names of TensorFlow (`DataType`, types.proto).
+/// The type of a tensor's elements, with the numbers and names of TensorFlow (`DataType`,
+/// types.proto).
 public enum DataType: Int32, Sendable, Hashable, CaseIterable {
   /// A 32-bit IEEE 754 number: `Float`.
   case float32 = 1
@@ -83,7 +84,8 @@ public enum DataType: Int32, Sendable, Hashable, CaseIterable {
     }
   }
 
-  /// The number of bytes that a change of byte order reverses: those of one part of a complex number.
+  /// The number of bytes that a change of byte order reverses: those of one part of a complex
+  /// number.
   package var swappedByteCount: Int? {
     switch self {
     case .complex64, .complex128: byteCount.map { $0 / 2 }

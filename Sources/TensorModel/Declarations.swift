@@ -1,10 +1,11 @@
-/// What a request declares, checked before anything is resolved: names that differ and shapes that agree.
+/// The declarations of a request, checked before the map is resolved: names differ, and shapes
+/// agree with partitions.
 struct Declarations {
   /// The declared variables by name.
   let names: VariableIndex
   private let variables: VariableList
 
-  /// Checks the variables and the map's variable objects, and adds what is wrong to `problems`.
+  /// Checks the variables and the map's variable objects, and adds faults to `problems`.
   init(
     _ variables: VariableList, assigning map: AssignmentMap, _ problems: inout ProblemCollector
   ) {
@@ -52,7 +53,7 @@ struct Declarations {
         key: pair.key, variable: name))
   }
 
-  /// What contradicts itself in a variable's declaration, or nil.
+  /// The contradiction in a variable's declaration, or nil.
   private func fault(of variable: Variable, _ gather: Gather?) -> String? {
     if let shape = variable.shape,
       shape.lengths.contains(where: { $0 < 0 && $0 != Shape.unknownLength })

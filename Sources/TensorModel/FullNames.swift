@@ -1,9 +1,10 @@
-/// What the variables of a TF2 checkpoint were called, and for which tensors these names stand.
+/// The names that the variables of a TF2 checkpoint had in their program, and the tensors of each
+/// name.
 ///
-/// A checkpoint may store one value several times under one full name, as `export` of Keras 3 does. A
-/// name is ambiguous only if its tensors differ. Those that differ in dtype, shape or slices are known
-/// to differ here; the bytes of the others are compared by the caller, who reports the result with
-/// `settle`. Until then the name stands for the first of its tensors, and is `uncompared`.
+/// A checkpoint may store one value several times under one full name, as `export` of Keras 3 does.
+/// A name is ambiguous only if its tensors differ. Those that differ in dtype, shape or slices are
+/// known to differ here; the bytes of the others are compared by the caller, who reports the result
+/// with `settle`. Until then the name stands for the first of its tensors, and is `uncompared`.
 package struct FullNames: Sendable {
   /// The tensors by their full names, without those names whose tensors differ.
   private(set) var catalog: Catalog
@@ -12,10 +13,11 @@ package struct FullNames: Sendable {
   /// For names whose tensors are not compared, by position in `catalog`: the tensors but the first.
   private var others: [Int: [Int32]]
   private let attributes: ObjectGraph.Attributes
-  /// The rows of attributes with a full name in ascending order of full name and key, each pair once.
+  /// The rows of attributes with a full name in ascending order of full name and key, each pair
+  /// once.
   private let rows: [Int32]
 
-  /// Gathers the names of a graph; which of its keys are tensors the catalog says.
+  /// Gathers the names of a graph; the catalog says which of its keys are tensors.
   package init(_ graph: ObjectGraph, in checkpoint: Catalog) {
     let attributes = graph.attributes
     let names = attributes.fullNames
@@ -57,9 +59,10 @@ package struct FullNames: Sendable {
     return ([tensors[position]] + others).map { Int($0) }
   }
 
-  /// Notes for which names a comparison found equal tensors, and for which it found different ones.
+  /// Notes the result of a comparison: names whose tensors are equal, and names whose tensors
+  /// differ.
   ///
-  /// The former stand for the first of their tensors from then on, the latter are ambiguous.
+  /// From then on, the former stand for the first of their tensors, and the latter are ambiguous.
   package mutating func settle(equal: [Name], different: [Name]) {
     for name in equal {
       if let position = catalog.position(of: name) { others[position] = nil }
@@ -78,7 +81,7 @@ package struct FullNames: Sendable {
     (catalog, tensors, others) = (kept, keptTensors, keptOthers)
   }
 
-  /// The names among those of catalog positions, each once, whose tensors are not compared.
+  /// The names at some positions of the catalog whose tensors are not compared, each once.
   fileprivate func uncompared(_ positions: some Sequence<Int>) -> [Name] {
     guard !others.isEmpty else { return [] }
     return Set(positions).filter { others[$0] != nil }.sorted().map { catalog.name($0) }
@@ -86,7 +89,7 @@ package struct FullNames: Sendable {
 
   // MARK: Keys
 
-  /// Rows in ascending order of their keys, of equal ones the first.
+  /// Rows in ascending order of their keys; of rows with equal keys, only the first.
   private static func distinct(_ rows: ArraySlice<Int>, by keys: NameList) -> [Int] {
     guard rows.count > 1 else { return Array(rows) }
     let all = Array(rows)
@@ -100,7 +103,7 @@ package struct FullNames: Sendable {
     return distinct
   }
 
-  /// The keys that a name stands for, ascending; none for a name that no variable had.
+  /// The keys that a name stands for, ascending; empty if no variable had the name.
   func keys(of name: Name) -> some RandomAccessCollection<Name> {
     let names = attributes.fullNames
     let lower = rows.indices.firstPosition { !names.span(Int(rows[$0])).precedes(name.bytes.span) }
@@ -108,7 +111,7 @@ package struct FullNames: Sendable {
     return rows[lower..<upper].lazy.map { attributes.keys[Int($0)] }
   }
 
-  /// The memory that the names take beside their graph, in bytes, about.
+  /// The approximate number of bytes of memory that the names take beside their graph.
   package var memoryByteCount: Int {
     catalog.memoryByteCount + (tensors.count + rows.count) * MemoryLayout<Int32>.stride
       + others.values.reduce(0) { $0 + 64 + $1.count * MemoryLayout<Int32>.stride }
@@ -127,9 +130,9 @@ extension Catalog {
 extension Resolution {
   /// Resolves a map whose keys are full names, or scopes of full names, as `resolve` does.
   ///
-  /// A name that stands for different tensors is refused where it is used; TensorFlow's `warm_start`
-  /// takes the last of them. The resolution is of no use before the names that are returned as
-  /// uncompared are settled: then the map is to be resolved again.
+  /// A map that uses a name of different tensors is refused; TensorFlow's `warm_start` takes the
+  /// last tensor. If names are returned as uncompared, the caller compares their tensors, calls
+  /// `settle`, and resolves the map again.
   package static func resolve(
     _ map: AssignmentMap, variables: VariableList, in names: FullNames,
     _ options: Options = []

@@ -1,13 +1,13 @@
-/// The rows or columns of its tensor that a variable is made of, by their indices on some axes.
+/// The rows or columns of a tensor that make up a variable, by their indices on some axes.
 ///
-/// The lists may have millions of indices and are a part of keys, so they are hashed once, and not
-/// copied with them.
+/// The lists may have millions of indices and are parts of dictionary keys. So this is a class,
+/// which hashes them once and never copies them.
 package final class Gather: Sendable, Hashable {
-  /// What is chosen on one axis.
+  /// The indices that are chosen on one axis.
   package struct Axis: Sendable, Hashable {
     /// Counted from 0, the outermost.
     package let axis: Int
-    /// The tensor's index for each of the variable's; `Gather.missing` for one that the tensor lacks.
+    /// For each index of the variable the index of the tensor, or `Gather.missing`.
     package let indices: [Int]
 
     /// Chooses indices of an axis.
@@ -17,12 +17,12 @@ package final class Gather: Sendable, Hashable {
     }
   }
 
-  /// The index of what the tensor lacks: its elements are zero.
+  /// Stands for an index that the tensor lacks: the variable's elements there are zero.
   package static let missing = -1
 
   /// In ascending order of the axes, at least one.
   package let axes: [Axis]
-  /// For each of the axes the smallest and the largest index that the tensor has; nil if there is none.
+  /// For each of the axes the smallest and the largest index but `missing`; nil if all are missing.
   private let bounds: [ClosedRange<Int>?]
   private let digest: Int
 
@@ -45,7 +45,7 @@ package final class Gather: Sendable, Hashable {
     first === second || first.digest == second.digest && first.axes == second.axes
   }
 
-  /// Hashes what was computed of the lists before.
+  /// Hashes the digest of the lists.
   package func hash(into hasher: inout Hasher) {
     hasher.combine(digest)
   }
@@ -53,7 +53,7 @@ package final class Gather: Sendable, Hashable {
   /// The number of indices on all axes.
   package var indexCount: Int { axes.reduce(0) { $0 + $1.indices.count } }
 
-  /// The lengths of a tensor's axes, with the counts in place of those of the axes that are chosen from.
+  /// The shape of the variable: the tensor's lengths, but on the chosen axes the number of indices.
   package func lengths(from lengths: Span<Int>) -> [Int] {
     var gathered: [Int] = []
     gathered.reserveCapacity(lengths.count)
@@ -64,7 +64,7 @@ package final class Gather: Sendable, Hashable {
     return gathered
   }
 
-  /// The smallest box of a tensor that has all that is chosen; nil if nothing is.
+  /// The smallest box of the tensor that has all chosen indices; nil if all are missing.
   ///
   /// The tensor must have all axes and indices.
   package func box(of lengths: Span<Int>) -> TensorSlice? {
@@ -80,14 +80,14 @@ package final class Gather: Sendable, Hashable {
     return TensorSlice(starts: starts, counts: counts)
   }
 
-  /// What becomes of a tensor, for messages.
+  /// The choice, for messages.
   package var inMessage: String {
     let shown = 4
     let all = axes.prefix(shown).map { "\($0.indices.count) on axis \($0.axis)" }
     return "gathered to length " + all.joined(separator: ", ") + (axes.count > shown ? ", …" : "")
   }
 
-  /// What a tensor lacks that was chosen of it.
+  /// An axis or an index that the tensor lacks.
   enum Fault: Error {
     case axis(Int)
     case index(Int, axis: Int, length: Int)

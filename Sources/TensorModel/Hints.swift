@@ -1,6 +1,6 @@
-/// What a map was probably meant to say where it names what is not there.
+/// Guesses what a map was meant to say where it names a tensor or a variable that does not exist.
 ///
-/// Made only once something is refused: it puts the variables' names in order.
+/// Made only when a map is refused, since sorting the variables' names takes time.
 struct Hints {
   private let tensors: KnownNames
   private let catalog: Catalog
@@ -16,19 +16,19 @@ struct Hints {
     self.areFullNames = areFullNames
   }
 
-  /// Whether a cause that was found before explains a tensor that is not found, too.
+  /// Whether a cause that was reported before also explains that a tensor is not found.
   func explains(_ cause: Cause, _ tensor: Name, _ pair: Int) -> Bool {
     if case .slash(pair) = cause { return true }
     return cause.correction(of: tensor).map(tensors.has) ?? false
   }
 
-  /// Whether a cause that was found before explains a target that is not found, too.
+  /// Whether a cause that was reported before also explains that a target is not found.
   mutating func explains(_ cause: Cause, target: Name, _ key: Name) -> Bool {
     if case .swapped = cause { return areSwapped(key, target) }
     return cause.correction(of: target).map { variables.has($0) } ?? false
   }
 
-  /// Why a tensor that a pair seeks is not found.
+  /// The cause that the tensor of a pair is not found; nil if none is known.
   func cause(of tensor: Name, _ pair: Int, _ target: AssignmentMap.Target, key: Name) -> Finding? {
     if key.isScope, case .name(let name) = target, let cause = missingSlash(name, pair) {
       return cause
@@ -36,14 +36,14 @@ struct Hints {
     return tensors.has(tensor) ? nil : tensors.cause(of: tensor).map(Finding.init)
   }
 
-  /// Why a target, a variable or a scope, is not found.
+  /// The cause that a target, a variable or a scope, is not found; nil if none is known.
   mutating func cause(ofTarget target: Name, key: Name) -> Finding? {
     guard !variables.has(target) else { return nil }
     if areSwapped(key, target) { return Finding(.swapped, target) }
     return variables.cause(of: target).map(Finding.init)
   }
 
-  /// What to say of a tensor that is not found for no cause that others may share.
+  /// The end of a message about a tensor that is not found, where no shared cause is known.
   func hint(_ tensor: Name, key: Name) -> String {
     let scope = tensor.scope
     if tensor.isScope, tensors.has(tensor) {
@@ -69,7 +69,7 @@ struct Hints {
   /// Whether a target is a scope, with its slash or without.
   mutating func isScope(_ target: Name) -> Bool { target.isScope || variables.has(target.scope) }
 
-  /// What to say of a target that is not found for no cause that others may share.
+  /// The end of a message about a target that is not found, where no shared cause is known.
   mutating func hint(target: Name, key: Name) -> String {
     let (scope, keyScope) = (target.scope, key.scope)
     if !target.isScope, variables.has(scope) {
@@ -94,7 +94,7 @@ struct Hints {
     !target.bytes.isEmpty && !tensors.has(key) && tensors.has(target) && variables.has(key)
   }
 
-  /// The finding that a target is a scope, but for the slash that scopes end in.
+  /// Finds that a target is a scope that lacks its slash.
   private func missingSlash(_ target: Name, _ pair: Int) -> Finding? {
     guard !target.isScope, !target.bytes.isEmpty, !store.members(in: target).isEmpty else {
       return nil
@@ -103,7 +103,7 @@ struct Hints {
   }
 }
 
-/// A cause, and what the name that is not found should have been, or is.
+/// A cause, and the name for its hint: mostly the one that was probably meant.
 struct Finding {
   var cause: Cause
   var name: Name
@@ -117,13 +117,13 @@ struct Finding {
 }
 
 extension Name {
-  /// The name as that of a scope, with a slash at its end.
+  /// The name with a slash at its end.
   var scope: Name { isScope ? self : Name(bytes + [UInt8(ascii: "/")]) }
 }
 
 extension Catalog {
-  /// What to say of a name that is not found in a checkpoint that TF2 saved of objects: its keys are
-  /// paths of attributes.
+  /// The end of a message about a name that is not found in a TF2 checkpoint, whose keys are paths
+  /// of attributes; empty for other checkpoints.
   fileprivate func objectHint(for name: Name) -> String {
     let key = Name(name.bytes + Array("/.ATTRIBUTES/VARIABLE_VALUE".utf8))
     if position(of: key) != nil {

@@ -1,9 +1,9 @@
 /// The names that one side of a map may use: a checkpoint's tensors, or the variables of the store.
 ///
-/// Says what a name that is not among them was probably meant to be.
+/// Guesses which of them was meant by a name that is not among them.
 struct KnownNames {
   private let names: NameList
-  /// The positions in ascending order of the names; nil if the names come in it.
+  /// The positions in ascending order of the names; nil if the list itself is in that order.
   private let order: [Int]?
 
   /// The most bytes that one search looks at: some 10 ms; chosen, not tuned.
@@ -33,7 +33,7 @@ struct KnownNames {
     order = NameOrder(names).indexes
   }
 
-  /// Whether a name is known, or, if it ends in a slash, a name that begins with it.
+  /// Whether a name is known; for a name that ends in a slash, whether a known name begins with it.
   func has(_ name: Name) -> Bool {
     let place = (0..<names.count).firstPosition {
       !bytes($0).span.precedes(name.bytes.span)
@@ -43,7 +43,8 @@ struct KnownNames {
     return name.isScope ? found.starts(with: name.bytes) : Name(found) == name
   }
 
-  /// Why a name, or a scope with its slash, is not found though it is known by another name; that name.
+  /// The cause that a name, or a scope with its slash, is not found, and the known name that was
+  /// meant.
   func cause(of sought: Name) -> (cause: Cause, found: Name)? {
     if let name = sought.withoutOutput, has(name) { return (.output, name) }
     if let name = sought.withFirstOutput, has(name) { return (.outputMissing, name) }
@@ -61,7 +62,7 @@ struct KnownNames {
     return sought.bytes.isEmpty ? nil : search(sought)
   }
 
-  /// Looks for a name that differs only in case, else for the shortest that has a scope more in front.
+  /// Looks for a name that differs only in case, else for the shortest with another scope in front.
   private func search(_ sought: Name) -> (cause: Cause, found: Name)? {
     var shortest: ArraySlice<UInt8>?
     var isUnique = true
@@ -135,10 +136,10 @@ struct KnownNames {
 }
 
 extension Name {
-  /// Whether the name is that of a scope: it ends in a slash.
+  /// Whether the name is a scope's, which ends in a slash.
   var isScope: Bool { bytes.last == UInt8(ascii: "/") }
 
-  /// The name less the suffix that TensorFlow gives an operation's output, as in `w:0`; nil if it has none.
+  /// The name without the suffix of an operation's output, as in `w:0`; nil if it has none.
   var withoutOutput: Name? {
     let digits = bytes.reversed().prefix { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }
     let rest = bytes.dropLast(digits.count)
@@ -146,11 +147,11 @@ extension Name {
     return Name(rest.dropLast())
   }
 
-  /// The name with the suffix of an operation's first output, as in `w:0`; nil if it is a scope's.
+  /// The name with the suffix of an operation's first output, as in `w:0`; nil for a scope.
   var withFirstOutput: Name? { isScope || bytes.isEmpty ? nil : Name(bytes + Array(":0".utf8)) }
 
-  /// What differs from a name that is equal but for the case of ASCII letters: all components up to the
-  /// last in which they differ.
+  /// The cause if another name differs only in the case of ASCII letters: the components up to the
+  /// last that differs.
   fileprivate func prefixOfOtherCase(than other: ArraySlice<UInt8>) -> Cause? {
     guard bytes.count == other.count else { return nil }
     var difference: Int?

@@ -1,17 +1,18 @@
 /// Which tensor initializes which variable: the half of the resolution that TensorFlow does when
-/// `init_from_checkpoint` is called, pair by pair in order of the keys; a later match replaces an earlier.
+/// `init_from_checkpoint` is called, pair by pair in order of the keys; a later match replaces an
+/// earlier.
 struct Matches {
-  /// What a variable is to be initialized with.
+  /// The tensor that initializes a variable.
   struct Match {
-    /// Where in the checkpoint the tensor is; negative if the variable has no match.
+    /// The position of the tensor in the catalog; negative if the variable has no match.
     var tensor: Int32 = -1
-    /// The index of the pair that says so.
+    /// The index of the pair that matched.
     var pair: Int32 = -1
     /// Whether the variable is a partition, to be cut out of the tensor.
     var isPartition = false
   }
 
-  /// What a pair assigns to: one variable as a whole, or partitions of one variable.
+  /// The target of a pair: one variable, or the partitions of one variable.
   private enum Target {
     case one(Int)
     case list([Int])
@@ -20,13 +21,13 @@ struct Matches {
   private let pairs: [AssignmentMap.Pair]
   private let store: VariableStore
   private let catalog: Catalog
-  /// What the names of the catalog stand for, if they are not the tensors' own.
+  /// The full names, if the catalog's names are full names and not the tensors' own.
   private let names: FullNames?
   private let options: Resolution.Options
   private var hints: Hints
   /// The match of each declared variable.
   private(set) var matches: [Match]
-  /// The tensors that the checkpoint lacks, by variable; only where they may be missing.
+  /// The missing tensors by variable; empty unless missing tensors are skipped.
   private var skipped: [Int: Name] = [:]
   /// The indexes of pairs that matched no variable, in the map's order.
   private(set) var unused: [Int] = []
@@ -44,10 +45,12 @@ struct Matches {
     matches = Array(repeating: Match(), count: store.variables.count)
   }
 
-  /// The tensor that the checkpoint lacks for a variable that was matched with no other; the last one.
+  /// The missing tensor of a variable that has no match; the last one if there were several.
   func lacked(by variable: Int) -> Name? { skipped.isEmpty ? nil : skipped[variable] }
 
-  /// Matches all pairs and adds what TensorFlow would raise to `problems`; throws if that takes too much.
+  /// Matches all pairs and adds the errors that TensorFlow would raise to `problems`.
+  ///
+  /// Throws if the allowance is used up.
   mutating func match(
     _ problems: inout ProblemCollector, _ allowance: inout Allowance
   ) throws(Problem) {
@@ -184,8 +187,9 @@ struct Matches {
     }
   }
 
-  /// Notes that the checkpoint lacks a tensor, which is a problem unless tensors may be missing; that a
-  /// name stands for several tensors always is one.
+  /// Notes that the checkpoint lacks a tensor: a problem unless missing tensors are skipped.
+  ///
+  /// A name that stands for several tensors is always a problem.
   private mutating func lack(
     _ tensor: Name, _ pair: Int, _ target: Target?, for member: VariableStore.Member?,
     _ problems: inout ProblemCollector
@@ -214,13 +218,13 @@ struct Matches {
     }
   }
 
-  /// Refuses a pair whose tensor is missing, unless the cause was said already.
+  /// Refuses a pair whose tensor is missing, unless the cause was reported before.
   private mutating func refuse(
     _ tensor: Name, _ pair: Int, for variable: Name?, _ problems: inout ProblemCollector
   ) {
     let (key, target) = (pairs[pair].key, pairs[pair].target)
     if problems.repeats(.tensorNotFound, { hints.explains($0, tensor, pair) }) { return }
-    // Looked for only where it will be said: a request may lack 100,000 tensors.
+    // Hints are only made for problems that are described: a request may lack 100,000 tensors.
     guard problems.takesHint() else {
       return problems.add(.tensorNotFound(tensor, for: variable, "", key: key))
     }
@@ -229,8 +233,8 @@ struct Matches {
     problems.add(.tensorNotFound(tensor, for: variable, hint, key: key), because: finding?.cause)
   }
 
-  /// Refuses a pair whose target is no variable and whose key is no scope, unless the cause was said
-  /// already.
+  /// Refuses a pair whose target is no variable and whose key is no scope, unless the cause was
+  /// reported before.
   private mutating func refuseScope(
     _ pair: Int, named name: Name, _ problems: inout ProblemCollector
   ) {
@@ -260,7 +264,7 @@ struct Matches {
     }
   }
 
-  /// What to refuse the pairs for that matched no variable: each, or a cause that several share.
+  /// The problems of pairs that matched no variable; a cause that several share is reported once.
   mutating func refusals(ofUnused pairs: [Int]) -> ProblemCollector {
     var problems = ProblemCollector()
     for pair in pairs { refuseUnused(self.pairs[pair], &problems) }
@@ -289,30 +293,5 @@ struct Matches {
       }
     }
     problems.add(.pairUnused(scope, hint, key: key), because: cause)
-  }
-}
-
-extension Catalog {
-  /// Finds the tensor whose name is the two parts one after the other, first among those after a position.
-  ///
-  /// Both a scope's variables and the tensors come in ascending order, so that the next one is most
-  /// often close by: then no hash is computed, and memory is read in order.
-  fileprivate func position(
-    of first: Span<UInt8>, _ second: Span<UInt8>, after last: Int
-  ) -> Int? {
-    let nearby = 4
-    for position in (last + 1)..<max(last + 1, min(last + 1 + nearby, count)) {
-      let found = names.span(position)
-      guard found.count == first.count + second.count else { continue }
-      if found.extracting(droppingFirst: first.count).equals(second),
-        found.extracting(first: first.count).equals(first)
-      {
-        return position
-      }
-    }
-    guard !first.isEmpty else { return self.position(of: second) }
-    var name = NameList()
-    name.append(first, second)
-    return self.position(of: name.span(0))
   }
 }

@@ -51,7 +51,8 @@ public struct Name: Sendable, Hashable, Comparable {
 }
 
 extension Name: ExpressibleByStringInterpolation {
-  /// Gathers the bytes of an interpolated string: those of a name as they are, the text of the rest.
+  /// Gathers the bytes of an interpolated string: those of a name as they are, the text of the
+  /// rest.
   public struct StringInterpolation: StringInterpolationProtocol {
     fileprivate var bytes: [UInt8] = []
 

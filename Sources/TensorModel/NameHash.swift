@@ -1,8 +1,8 @@
-/// Hashes names with a key that nobody else knows.
+/// Hashes names with a random key, so that no client can choose names that collide.
 ///
-/// A polynomial modulo 2^61 - 1 whose coefficients are the name's words, at a random point. Names that
-/// were chosen without knowing the point collide no more often than others, so that no request and no
-/// checkpoint can fill one part of a table.
+/// The hash is the value, at a random point, of a polynomial modulo 2^61 - 1 whose coefficients are
+/// the words of the name. Names that were chosen without knowing the point collide no more often
+/// than others.
 struct NameHash: Sendable {
   private static let prime: UInt64 = 1 << 61 - 1
   /// The bytes of a word, which is less than the prime.

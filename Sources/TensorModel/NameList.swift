@@ -6,7 +6,7 @@ package struct NameList: Sendable, Hashable {
 
   package init() {}
 
-  /// Makes a list of what it consists of; nil if the lengths are not those of the bytes.
+  /// Makes a list from its buffer; nil if the lengths do not add up to the number of bytes.
   package init?(_ bytes: [UInt8], lengths: [UInt32]) {
     ends.reserveCapacity(lengths.count)
     var end = 0
@@ -21,10 +21,10 @@ package struct NameList: Sendable, Hashable {
   /// The number of names.
   package var count: Int { ends.count }
 
-  /// The memory that the list takes, in bytes, about.
+  /// The approximate number of bytes of memory that the list takes.
   var memoryByteCount: Int { bytes.count + ends.count * MemoryLayout<Int>.stride }
 
-  /// Makes room for names, so that appending them moves nothing.
+  /// Makes room for names, so that appending them does not reallocate.
   package mutating func reserveCapacity(_ count: Int, byteCount: Int) {
     ends.reserveCapacity(count)
     bytes.reserveCapacity(byteCount)
@@ -78,11 +78,11 @@ package struct NameList: Sendable, Hashable {
 }
 
 extension Span<UInt8> {
-  /// Whether other bytes are the same.
+  /// Whether these bytes equal others.
   @inline(__always)
   func equals(_ other: Span<UInt8>) -> Bool {
     guard count == other.count else { return false }
-    // They mostly are: a look at all is many at a time.
+    // They mostly do, so compare all without a branch: the compiler takes many at a time.
     var difference: UInt8 = 0
     for index in indices { difference |= self[index] ^ other[index] }
     return difference == 0
@@ -105,7 +105,7 @@ extension Span<UInt8> {
     return count < other.count
   }
 
-  /// Eight bytes from an offset, low byte first; of what is less, that and zeros.
+  /// Eight bytes from an offset as a number, low byte first; past the end, zeros.
   @inline(__always)
   func word(at offset: Int) -> UInt64 {
     let rest = extracting(droppingFirst: offset)

@@ -1,7 +1,7 @@
-/// Names in ascending order of their bytes, found without comparing shared beginnings again and again.
+/// Names in ascending order of their bytes, sorted without comparing shared beginnings repeatedly.
 ///
-/// A multikey quicksort on words of seven bytes: variables of one model share long scopes, which a
-/// comparison sort would walk through some seventeen times for each of 100,000 names.
+/// A multikey quicksort on words of seven bytes. Variables of one model share long scopes, and a
+/// comparison sort would read them some seventeen times for each of 100,000 names.
 struct NameOrder {
   /// The names' indexes in ascending order of the names.
   let indexes: [Int]
@@ -13,7 +13,8 @@ struct NameOrder {
     var index: Int
   }
 
-  /// The bytes of a word; its last byte tells how many of them the name has, so that NUL is not padding.
+  /// The name's bytes in a word; the last byte of the word is their number, which tells NUL from
+  /// padding.
   private static let width = 7
 
   /// Puts names in order.
@@ -69,7 +70,8 @@ struct NameOrder {
     return name.word(at: depth).byteSwapped & ~0xff | UInt64(count)
   }
 
-  /// Moves entries of smaller words before, of greater ones behind those of the pivot's word.
+  /// Moves entries with smaller words before those with the pivot's word, and greater ones behind
+  /// them.
   private static func partition(
     _ entries: inout [Entry], _ range: Range<Int>, around pivot: UInt64
   ) -> Range<Int> {

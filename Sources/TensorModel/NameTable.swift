@@ -1,7 +1,7 @@
-/// Finds names of a list by hash: a flat table of their positions, so that no name is copied.
+/// Finds names of a list by hash, in a flat table of positions that copies no name.
 struct NameTable: Sendable {
   private struct Slot {
-    /// Bits of the hash, which spare a look at most names that are not sought.
+    /// Bits of the hash, which rule out most other names without reading them.
     var tag: UInt32 = 0
     var position: Int32 = -1
   }
@@ -11,7 +11,7 @@ struct NameTable: Sendable {
   /// The positions of names that an earlier one equals.
   private(set) var duplicates: [Int] = []
 
-  /// Makes a table of names; of equal ones, the first is found.
+  /// Makes a table of names; a look-up finds the first of equal names.
   init(_ names: NameList) {
     var capacity = 8
     while capacity < names.count * 2 { capacity *= 2 }
@@ -31,13 +31,13 @@ struct NameTable: Sendable {
   /// The memory that the table takes, in bytes.
   var memoryByteCount: Int { slots.count * MemoryLayout<Slot>.stride }
 
-  /// The position of the first name that is this one, in the list that the table was made of.
+  /// The position of the first name that equals this one; `names` is the list of the initializer.
   func position(of name: Span<UInt8>, in names: NameList) -> Int? {
     let found = slots[slot(of: name, hash(name), in: names)].position
     return found < 0 ? nil : Int(found)
   }
 
-  /// The slot of the name, or the free one where it belongs.
+  /// The slot of the name, or the free slot for it.
   @inline(__always)
   private func slot(of name: Span<UInt8>, _ hash: UInt64, in names: NameList) -> Int {
     let mask = slots.count &- 1

@@ -1,9 +1,9 @@
 /// The names most like one that was not found, best first, kept while candidates are offered.
 ///
-/// A candidate is near if few edits make it the sought name (a typing error), else if it has a suffix
-/// more (`kernel_ref` for `kernel`), else if it ends in the same component (`model/dense/kernel` for
-/// `dense/kernel`: the wrong scope). Bytes are compared, and a named bound ends the search early rather
-/// than let it take long.
+/// A candidate is near if few edits make it the sought name (a typing error), else if it has a
+/// suffix more (`kernel_ref` for `kernel`), else if it ends in the same component
+/// (`model/dense/kernel` for `dense/kernel`: the wrong scope). Bytes are compared, and a named
+/// bound ends the search early rather than let it take long.
 package struct NearestNames {
   /// The most names that are kept.
   package static let maximumCount = 3
@@ -54,7 +54,8 @@ package struct NearestNames {
     return last.rank
   }
 
-  /// How far the candidate is: edits if they are few, else beyond that by how little the ends share.
+  /// How far the candidate is: edits if they are few, else beyond that by how little the ends
+  /// share.
   private mutating func rank(_ candidate: Name) -> Int? {
     let bytes = candidate.bytes
     let shorter = min(sought.count, bytes.count)

@@ -1,8 +1,8 @@
-/// What a TF2 checkpoint was saved of: objects, their parts, and the tensors that are theirs.
+/// The objects of the program that saved a TF2 checkpoint, with their parts and their tensors.
 ///
 /// Objects are numbered from 0, which is the root. Several may have the same child, and a child may
-/// lead back. Flat, in columns, because 100,000 objects are common; a row of each kind is about one
-/// object, and rows come in ascending order of objects.
+/// lead back. Flat, in columns, because 100,000 objects are common. Each row is about one object,
+/// and rows are in ascending order of their objects.
 package struct ObjectGraph: Sendable, Hashable {
   /// The tensor that has the graph, in checkpoints that TF2 saved of objects.
   package static let key: Name = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -11,7 +11,7 @@ package struct ObjectGraph: Sendable, Hashable {
   /// The longest name in a graph; chosen, not tuned: some rows make a message of usual length.
   package static let maximumNameByteCount = 64 << 10
 
-  /// What objects call other objects.
+  /// The parts of objects, by their names in the objects.
   package struct Children: Sendable, Hashable {
     package var objects: [UInt32] = []
     package var children: [UInt32] = []
@@ -24,9 +24,9 @@ package struct ObjectGraph: Sendable, Hashable {
   package struct Attributes: Sendable, Hashable {
     package var objects: [UInt32] = []
     package var names = NameList()
-    /// What variables were called; empty for what is no variable, and not necessarily unique.
+    /// The names of variables in their program, not necessarily unique; empty for other values.
     package var fullNames = NameList()
-    /// The tensors' names in the checkpoint, which may lack them.
+    /// The names of the tensors, which may be missing in the checkpoint.
     package var keys = NameList()
 
     package init() {}
@@ -37,7 +37,7 @@ package struct ObjectGraph: Sendable, Hashable {
     /// The optimizers.
     package var objects: [UInt32] = []
     package var variables: [UInt32] = []
-    /// What is kept for them.
+    /// The variables that hold the slots.
     package var slots: [UInt32] = []
     package var names = NameList()
 
@@ -51,7 +51,7 @@ package struct ObjectGraph: Sendable, Hashable {
 
   package init() {}
 
-  /// Adds the rows of a part that follows.
+  /// Adds the rows of the next part of the graph.
   package mutating func append(_ part: ObjectGraph) {
     count = part.count
     children.objects += part.children.objects
@@ -67,11 +67,11 @@ package struct ObjectGraph: Sendable, Hashable {
     slotVariables.names.append(part.slotVariables.names)
   }
 
-  /// Why this is no graph, for a message; nil if all objects exist and rows are in their order.
+  /// The fault of the graph, for a message; nil if all objects exist and all rows are in order.
   package var fault: String? {
     for objects in [children.objects, attributes.objects, slotVariables.objects] {
       for (row, object) in objects.enumerated() where row > 0 && object < objects[row - 1] {
-        return "what is of object \(object) follows what is of object \(objects[row - 1])"
+        return "a row of object \(object) follows a row of object \(objects[row - 1])"
       }
       if let last = objects.last, last >= count { return "it has no object \(last)" }
     }
@@ -83,7 +83,7 @@ package struct ObjectGraph: Sendable, Hashable {
     return nil
   }
 
-  /// The memory that the graph takes, in bytes, about.
+  /// The approximate number of bytes of memory that the graph takes.
   package var memoryByteCount: Int {
     let columns =
       children.objects.count * 8 + attributes.objects.count * 4 + slotVariables.objects.count * 12

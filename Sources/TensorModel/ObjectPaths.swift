@@ -1,17 +1,15 @@
-/// How the objects of a graph are reached from its root: by the fewest steps, as TensorFlow names
-/// what it stores.
+/// The shortest paths from the root of a graph to its objects, which TensorFlow names tensors by.
 package struct ObjectPaths: Sendable {
-  /// A path of more bytes is cut at its front: a chain of objects has as many bytes in all paths as
-  /// the square of its length.
+  /// Longer paths are cut at their front; chosen, not tuned.
   ///
-  /// Chosen, not tuned.
+  /// The paths of a chain of objects together have as many bytes as the square of its length.
   package static let maximumByteCount = 1024
 
   private let graph: ObjectGraph
-  /// The row of `children` that first leads to each object; below 0 for the root, and for what no
-  /// child leads to.
+  /// For each object the row of `children` that leads to it first; negative for the root, and for
+  /// objects that are no part of another.
   private var arrivals: [Int32]
-  /// The row of `slotVariables` of each object that is reached in no other way.
+  /// The first row of `slotVariables` for each object that is a slot.
   private var slots: [UInt32: Int] = [:]
 
   /// Walks a graph without a fault, breadth first, each object once.
@@ -40,13 +38,13 @@ package struct ObjectPaths: Sendable {
     }
   }
 
-  /// Whether a row of `children` is the one by whose name its child is known.
+  /// Whether the path of a child ends with the name in this row of `children`.
   package func isArrival(_ row: Int) -> Bool {
     arrivals[Int(graph.children.children[row])] == Int32(row)
   }
 
-  /// The names on the way to an object, escaped and joined as in the checkpoint's keys; empty for the
-  /// root, nil if no way leads there.
+  /// The names on the path to an object, escaped and joined as in the checkpoint's keys; empty for
+  /// the root, nil if no path leads to the object.
   package func path(to object: Int) -> Name? {
     if let path = childPath(to: object) { return Name(path) }
     guard let row = slots[UInt32(object)],

@@ -1,7 +1,6 @@
 extension Resolution {
-  /// What the map leaves undone that TensorFlow accepts in silence: a job would train from random weights.
-  ///
-  /// nil if the options accept it, too.
+  /// The omissions of a map that TensorFlow accepts in silence, after which a job would train from
+  /// random weights; nil if there are none, or if the options accept them.
   func omissions(
     _ map: AssignmentMap, _ variables: VariableList, _ matches: inout Matches, _ options: Options
   ) -> Problems? {
@@ -19,7 +18,8 @@ extension Resolution {
     return all.isEmpty ? nil : Problems(all, total: total)
   }
 
-  /// What the map does not assign or use: the first problems, and how many there are.
+  /// The problems of a map that assigns nothing or has unused pairs: the first ones, and their
+  /// number.
   private func refusals(
     _ map: AssignmentMap, _ variables: VariableList, _ matches: inout Matches
   ) -> (all: [Problem], total: Int) {

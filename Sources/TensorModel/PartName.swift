@@ -1,9 +1,9 @@
 // How TensorFlow names the partitions of a variable: `<variable>/part_<number>`.
 
 extension Span<UInt8> {
-  /// Where `/part_` first occurs, or nil.
+  /// The offset of the first `/part_`, or nil.
   var partMark: Int? {
-    // A search by its last byte: from each byte follows how far the end of the mark is at least.
+    // Looks at the byte where the mark might end: each byte says how far the next end may be.
     var end = 5
     while end < count {
       switch self[end] {
@@ -32,7 +32,8 @@ extension Name {
     Name(bytes + Array("/part_\(number)".utf8))
   }
 
-  /// The number of a partition whose name begins with `<owner>/part_`, if it is spelled as `part` does.
+  /// The number of a partition whose name begins with `<owner>/part_`, if it is spelled as `part`
+  /// does.
   func partNumber(after ownerByteCount: Int) -> Int? {
     let digits = bytes.dropFirst(ownerByteCount + "/part_".utf8.count)
     let zero = UInt8(ascii: "0")

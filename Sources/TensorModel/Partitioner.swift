@@ -12,8 +12,8 @@ public enum Partitioner: Sendable, Hashable {
   case variableAxisSize(
     maximumShardByteCount: Int, axis: Int = 0, bytesPerStringElement: Int = 16,
     maximumShards: Int? = nil)
-  /// TensorFlow's `min_max_variable_partitioner`: cuts an axis into at most `maximumPartitions` parts,
-  /// each of at least `minimumSliceByteCount` bytes.
+  /// TensorFlow's `min_max_variable_partitioner`: cuts an axis into at most `maximumPartitions`
+  /// parts, each of at least `minimumSliceByteCount` bytes.
   case minMaxVariable(
     maximumPartitions: Int = 1, axis: Int = 0, minimumSliceByteCount: Int = 256 << 10,
     bytesPerStringElement: Int = 16)
@@ -53,7 +53,7 @@ public enum Partitioner: Sendable, Hashable {
 
   /// The number of parts of each axis that the partitioner asks for.
   private func counts(_ dtype: DataType, _ shape: Shape) throws(Fault) -> [Int] {
-    guard shape.rank > 0 else { throw Fault(message: "its rank must be at least 1") }
+    guard shape.rank > 0 else { throw Fault(message: "it is a scalar, expected at least one axis") }
     guard shape.lengths.allSatisfy({ $0 >= 0 }), let elementCount = shape.elementCount else {
       throw Fault(message: "its shape must be fully defined, and its elements countable")
     }
@@ -64,10 +64,13 @@ public enum Partitioner: Sendable, Hashable {
       return Self.counts(min(shards, length), axis, of: shape)
     case .variableAxisSize(let maximum, let axis, let stringByteCount, let maximumShards):
       guard maximum > 0, stringByteCount > 0 else {
-        throw Fault(message: "the most bytes of a shard and the bytes of a string must be positive")
+        throw Fault(
+          message:
+            "at most \(maximum) bytes a shard and \(stringByteCount) bytes a string, expected "
+            + "positive numbers")
       }
       guard maximumShards ?? 0 >= 0 else {
-        throw Fault(message: "the most shards must be positive")
+        throw Fault(message: "at most \(maximumShards ?? 0) shards, expected a positive number")
       }
       let (axis, length) = try Self.axis(axis, of: shape)
       guard elementCount > 0 else { throw Fault(message: "it has no elements to size shards by") }
@@ -82,7 +85,7 @@ public enum Partitioner: Sendable, Hashable {
     case .minMaxVariable(let maximum, let axis, let minimum, let stringByteCount):
       let (axis, length) = try Self.axis(axis, of: shape)
       guard minimum != 0 else {
-        throw Fault(message: "the least bytes of a slice must not be zero")
+        throw Fault(message: "at least 0 bytes a slice, expected a positive number")
       }
       let width = try Self.width(of: dtype, stringByteCount)
       let parts = max(0, Double(elementCount) * Double(width) / Double(minimum))
@@ -97,7 +100,7 @@ public enum Partitioner: Sendable, Hashable {
     _ axis: Int, of shape: Shape
   ) throws(Fault) -> (axis: Int, length: Int) {
     guard axis < shape.rank, axis >= -shape.rank else {
-      throw Fault(message: "it has no axis \(axis)")
+      throw Fault(message: "it has no axis \(axis), expected \(-shape.rank) to \(shape.rank - 1)")
     }
     let axis = axis < 0 ? axis + shape.rank : axis
     return (axis, shape.lengths[shape.lengths.startIndex + axis])
@@ -122,23 +125,26 @@ public enum Partitioner: Sendable, Hashable {
     _ shape: Shape, into counts: [Int]
   ) throws(Fault) -> (axis: Int, parts: Int) {
     guard counts.count == shape.rank else {
-      throw Fault(message: "partitioning \(counts.count) axes does not match its rank")
+      throw Fault(
+        message: "\(counts.count) counts of parts, expected one for each of its \(shape.rank) axes")
     }
     guard counts.allSatisfy({ $0 > 0 }) else {
-      throw Fault(message: "zero partitions of some axes: \(Shape(counts).inMessage)")
+      throw Fault(
+        message: "counts of parts \(Shape(counts).inMessage), expected at least 1 for each axis")
     }
     let axes = counts.indices.filter { counts[$0] > 1 }
     guard axes.count <= 1 else {
       throw Fault(
-        message: "can only slice a variable along one dimension, not \(Shape(counts).inMessage)")
+        message: "counts of parts \(Shape(counts).inMessage), expected only one axis to be cut")
     }
     guard let axis = axes.first else { return (0, 1) }
     let length = shape.lengths[shape.lengths.startIndex + axis]
     guard counts[axis] <= length else {
-      throw Fault(message: "\(counts[axis]) parts of axis \(axis) of length \(length)")
+      throw Fault(
+        message: "\(counts[axis]) parts of axis \(axis), expected at most its length of \(length)")
     }
     guard counts[axis] <= maximumPartitionCount else {
-      throw Fault(message: "more than \(maximumPartitionCount) partitions")
+      throw Fault(message: "\(counts[axis]) parts, expected at most \(maximumPartitionCount)")
     }
     return (axis, counts[axis])
   }

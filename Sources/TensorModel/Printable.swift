@@ -1,5 +1,6 @@
 extension Unicode.Scalar {
-  /// Whether the character changes how a terminal shows the line around it, or shows nothing itself.
+  /// Whether the character changes how a terminal shows the line around it, or shows nothing
+  /// itself.
   ///
   /// Controls, line ends, direction marks and all else that Unicode calls a format character, and
   /// what is ignored where it cannot be shown: fillers, joiners, variation selectors, tags. Text

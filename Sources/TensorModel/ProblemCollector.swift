@@ -1,24 +1,24 @@
-/// Collects problems as they are found, and describes no more of them than will be reported.
+/// Collects problems as they are found, and describes only those that will be reported.
 ///
-/// Where one mistake is behind many names that are not found, the first is described, and how many more
-/// there are.
+/// If one mistake explains many names that are not found, the first is described with the number of
+/// the others.
 struct ProblemCollector {
-  /// The most problems that get hints, which cost a look at every name; chosen, not tuned.
+  /// The most problems that get hints, each of which takes a search through all names; chosen, not
+  /// tuned.
   private static let maximumHints = 8
 
-  /// A cause that was said.
+  /// A cause that was reported.
   private struct Said {
     let cause: Cause
     let reason: Reason
-    /// The place of the problem that says it.
+    /// The index of the problem that reports it.
     let place: Int
-    /// How many more problems it is behind.
+    /// The number of further problems that it explains.
     var more = 0
   }
 
   private var all: [Problem] = []
-  /// How many problems were found: those that are described, those beyond, and those of a cause that
-  /// was said before.
+  /// The number of problems that were found, described or not.
   private(set) var total = 0
   private var hintCount = 0
   private var said: [Said] = []
@@ -32,7 +32,8 @@ struct ProblemCollector {
     total += 1
   }
 
-  /// Whether a cause that was said explains a problem, which is then only counted.
+  /// Whether a cause that was reported before explains a problem; if so, the problem is only
+  /// counted.
   mutating func repeats(_ reason: Reason, _ explains: (Cause) -> Bool) -> Bool {
     for index in said.indices where said[index].reason == reason && explains(said[index].cause) {
       said[index].more += 1
@@ -42,14 +43,14 @@ struct ProblemCollector {
     return false
   }
 
-  /// Whether the next problem may have a hint; counts it.
+  /// Whether the next problem may have a hint; if so, counts the hint.
   mutating func takesHint() -> Bool {
     guard all.count < Problems.maximumCount, hintCount < Self.maximumHints else { return false }
     hintCount += 1
     return true
   }
 
-  /// The names nearest to one that was not found, worded to end a message, or nothing.
+  /// The end of a message with the names nearest to one that was not found; empty if none is near.
   mutating func suggestion(
     for name: Name, offering candidates: (inout NearestNames) -> Void
   ) -> String {

@@ -1,15 +1,16 @@
-/// Everything that is wrong with a request, in TensorFlow's order: the first decides code and reason.
+/// Everything that is wrong with a request, in TensorFlow's order: the first decides code and
+/// reason.
 package struct Problems: Error, Sendable, Hashable {
   /// The most problems that are described; chosen, not tuned: more than anyone reads.
   package static let maximumCount = 100
 
-  /// The first problems, at least one and at most `maximumCount`; one may stand for several of one
-  /// cause.
+  /// The first problems, at least one and at most `maximumCount`; one may stand for several that
+  /// have the same cause.
   package var all: [Problem]
-  /// How many there are, described or not.
+  /// The number of problems, described or not.
   package var total: Int
 
-  /// Makes the problems of a list that is not empty; those beyond the maximum are only counted.
+  /// Takes a list that is not empty; problems beyond the maximum are only counted.
   package init(_ all: [Problem], total: Int? = nil) {
     precondition(!all.isEmpty)
     self.all = Array(all.prefix(Self.maximumCount))
@@ -21,7 +22,8 @@ package struct Problems: Error, Sendable, Hashable {
 }
 
 extension Name {
-  /// The name for a message: as its description, but cut where a hostile one would swell the answer.
+  /// The name for a message: its description, but cut, so that a hostile name cannot bloat the
+  /// answer.
   package var inMessage: String {
     let maximumByteCount = 512
     guard bytes.count > maximumByteCount else { return description }
@@ -30,7 +32,7 @@ extension Name {
 }
 
 extension TensorSlice {
-  /// The slice for a message: as its description, but cut as `Name.inMessage` is, and never empty.
+  /// The slice for a message: its description, cut like `Name.inMessage`; `-` if it has no axes.
   package var inMessage: String {
     let maximumRank = 32
     guard !starts.isEmpty else { return "-" }
@@ -42,7 +44,7 @@ extension TensorSlice {
 }
 
 extension Shape {
-  /// The shape for a message, cut as `Name.inMessage` is.
+  /// The shape for a message: its description, cut like `Name.inMessage`.
   package var inMessage: String {
     let maximumRank = 32
     guard rank > maximumRank else { return description }
@@ -50,21 +52,22 @@ extension Shape {
   }
 }
 
-/// Bounds the work that a small request can ask for, in bytes looked at or what takes as long.
+/// Bounds the work that a small request can cause, measured in bytes that are looked at.
 struct Allowance {
   /// About a second's work: 4 million matches of names of ordinary length; chosen, not tuned.
   static let maximum = 1 << 28
-  /// What one look-up costs besides its name's bytes.
+  /// The cost of a look-up in addition to the bytes of the name.
   static let lookup = 64
 
   private var left = Allowance.maximum
 
-  /// Takes from what is left, or throws what to answer when a request is used up.
+  /// Takes from the rest of the allowance; throws the problem to answer with if too little is left.
   mutating func spend(_ amount: Int) throws(Problem) {
     left -= min(amount, Allowance.maximum)
     guard left >= 0 else {
       throw Problem(
-        .invalidRequest, "the assignment map takes too much work to resolve; split the request")
+        .invalidRequest,
+        "resolving the assignment map takes too long; split it into several requests")
     }
   }
 }

@@ -1,6 +1,7 @@
-/// What initializers would read: the half of the resolution that TensorFlow does when they run.
+/// The slices that initializers would read: the half of a resolution that TensorFlow does when they
+/// run.
 ///
-/// Looks at each tensor's stored slices once, however many partitions read it.
+/// Checks the stored slices of each tensor once, even if many partitions read it.
 struct Reads {
   /// Why a variable cannot be read.
   enum Refusal: Error {
@@ -31,7 +32,7 @@ struct Reads {
     self.catalog = catalog
   }
 
-  /// Checks a match in TensorFlow's order and returns the slice to read, nil for the whole tensor.
+  /// Checks a match in TensorFlow's order; returns the slice to read, or nil for the whole tensor.
   mutating func slice(
     of variable: Int, _ match: Matches.Match, _ allowance: inout Allowance
   ) throws(Refusal) -> TensorSlice? {
@@ -58,7 +59,7 @@ struct Reads {
     return slice
   }
 
-  /// Checks what a variable chooses of a tensor's rows or columns.
+  /// Checks the rows or columns that a variable chooses from a tensor.
   private mutating func check(
     _ gather: Gather, of variable: Int, _ tensor: Int, _ allowance: inout Allowance
   ) throws(Refusal) {
@@ -118,7 +119,7 @@ struct Reads {
 }
 
 extension Reads.Refusal {
-  /// The problem that the refusal is, of one variable and tensor.
+  /// The problem to report for a variable and a tensor.
   func problem(
     _ variable: Variable, _ gather: Gather?, _ tensor: Name, key: Name,
     _ options: Resolution.Options

@@ -1,4 +1,4 @@
-// What a map is refused with, in the words that a trainer's author reads.
+// The problems that a map is refused with, in words for the author of a trainer.
 
 extension Problem {
   static func tensorNotFound(
@@ -26,7 +26,7 @@ extension Problem {
       key: key, variable: variable, tensor: name)
   }
 
-  /// A key that is no scope with a target that no variable is named.
+  /// A key that is no scope, with a target that is no variable.
   static func scopeOnly(_ name: Name, isScope: Bool, _ hint: String, key: Name) -> Problem {
     let cause =
       if isScope {
@@ -40,14 +40,14 @@ extension Problem {
       key: key, variable: name)
   }
 
-  /// The same, if the hint says the cause.
+  /// The same, where the hint explains the cause.
   static func noVariable(_ name: Name, _ hint: String, key: Name) -> Problem {
     Problem(
       .scopeOnly, "key \(key.inMessage): no variable is named \(name.inMessage)\(hint)", key: key,
       variable: name)
   }
 
-  /// The same, if there is a variable, but not in the store.
+  /// The same, where the variable exists outside the store.
   static func outsideStore(_ name: Name, key: Name) -> Problem {
     Problem(
       .scopeOnly,
@@ -90,7 +90,7 @@ extension Problem {
       .slicesDiffer, "key \(key.inMessage): \(fault)", key: key, variable: variable.name)
   }
 
-  /// A variable whose name has `/part_` in it, in a mapping of a scope.
+  /// A variable whose name contains `/part_`, in the mapping of a scope.
   static func takenForPartition(
     _ variable: Name, of owner: Name, lacking tensor: Name?, key: Name
   ) -> Problem {
@@ -103,7 +103,7 @@ extension Problem {
       key: key, variable: variable, tensor: tensor)
   }
 
-  /// A name `<name>/part_…` in the store, but neither the variable nor its first partition.
+  /// A name `<name>/part_…` in the store that has neither `<name>` nor `<name>/part_0` beside it.
   static func partsLack(_ name: Name, key: Name) -> Problem {
     Problem(
       .invalidRequest,
@@ -114,7 +114,8 @@ extension Problem {
 }
 
 extension Resolution.Options {
-  /// What to say of a shape that differs where missing tensors are skipped, as of a new head of a model.
+  /// The end of a message about a shape that differs, where missing tensors are skipped: the model
+  /// probably has a new head.
   var mismatchHint: String {
     contains(.skipMissing) ? "; tensors of another shape are skipped with skip_mismatched" : ""
   }

@@ -1,4 +1,5 @@
-/// What an assignment map comes to: for each variable the tensor, or the slice of one, to start from.
+/// The result of an assignment map: for each variable the tensor, or the slice of one, to start
+/// from.
 package struct Resolution: Sendable, Hashable {
   /// Where one variable's elements come from.
   package struct Assignment: Sendable, Hashable {
@@ -17,7 +18,7 @@ package struct Resolution: Sendable, Hashable {
     }
   }
 
-  /// A variable that gets nothing because its tensor is missing or has another shape.
+  /// A variable that stays uninitialized because its tensor is missing or has another shape.
   package struct Skipped: Sendable, Hashable {
     /// The index of the variable among those declared.
     package var variable: Int
@@ -26,7 +27,7 @@ package struct Resolution: Sendable, Hashable {
     /// The shape of the tensor, which is not that of the variable; nil if the checkpoint lacks it.
     package var storedShape: Shape?
 
-    /// Names what is skipped.
+    /// Notes a variable that is skipped.
     package init(variable: Int, tensor: Name, storedShape: Shape? = nil) {
       self.variable = variable
       self.tensor = tensor
@@ -44,7 +45,7 @@ package struct Resolution: Sendable, Hashable {
   /// Variables that no pair matched, ascending: mostly those that the trainer adds.
   package var uncovered: [Int]
 
-  /// Makes a resolution of its parts.
+  /// Makes a resolution from its parts.
   package init(
     assignments: [Assignment], skipped: [Skipped] = [], unused: [Int] = [], uncovered: [Int] = []
   ) {
@@ -58,10 +59,11 @@ package struct Resolution: Sendable, Hashable {
 extension Resolution {
   /// Resolves a map as `tf.compat.v1.train.init_from_checkpoint` does, once for all variables.
   ///
-  /// Throws all that is wrong: what contradicts itself in the request; else what TensorFlow raises at
-  /// the call, pair by pair in the order of the keys, then what it raises when the initializers run,
-  /// variable by variable; else what TensorFlow accepts in silence, unless `options` do too. Stricter
-  /// than TensorFlow in one more point: shapes must agree in scope mappings too.
+  /// Throws all problems of the first kind that occurs: contradictions in the request; the errors
+  /// that TensorFlow raises at the call, pair by pair in the order of the keys, and then those that
+  /// it raises when the initializers run, variable by variable; omissions that TensorFlow accepts
+  /// in silence, unless `options` accept them. Stricter than TensorFlow in one more point: scope
+  /// mappings check shapes.
   package static func resolve(
     _ map: AssignmentMap, variables: [Variable], in catalog: Catalog,
     _ options: Options = []
@@ -69,7 +71,7 @@ extension Resolution {
     try resolve(map, variables: VariableList(variables), in: catalog, options)
   }
 
-  /// Resolves a map for variables that are listed already.
+  /// Resolves a map as above, for a list of variables.
   package static func resolve(
     _ map: AssignmentMap, variables: VariableList, in catalog: Catalog,
     _ options: Options = []
@@ -77,7 +79,7 @@ extension Resolution {
     try resolve(map, variables: variables, in: catalog, names: nil, options)
   }
 
-  /// Resolves a map; `names` are given if the catalog is theirs.
+  /// Resolves a map; `names` is nil unless the catalog is that of full names.
   static func resolve(
     _ map: AssignmentMap, variables: VariableList, in catalog: Catalog, names: FullNames?,
     _ options: Options
@@ -125,7 +127,7 @@ extension Resolution {
     return resolution
   }
 
-  /// Notes a variable that no pair assigned, and the tensor that it was to have, if a pair named one.
+  /// Notes a variable without a match, and its missing tensor if a pair named one.
   private mutating func leave(_ variable: Int, _ tensor: Name?) {
     if let tensor {
       skipped.append(Skipped(variable: variable, tensor: tensor))

@@ -17,7 +17,8 @@ extension Resolution {
     /// Without the option that is SHAPE_MISMATCH, as in TensorFlow; another dtype is DTYPE_MISMATCH
     /// with it, too.
     package static let skipMismatched = Options(rawValue: 1 << 1)
-    /// A pair that matches no variable is no error, nor is a map that assigns nothing, as in TensorFlow.
+    /// A pair that matches no variable is no error, nor is a map that assigns nothing, as in
+    /// TensorFlow.
     package static let lenient = Options(rawValue: 1 << 2)
     /// A variable that no pair matches is an error.
     package static let requireAll = Options(rawValue: 1 << 3)

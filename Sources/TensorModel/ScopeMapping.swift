@@ -1,8 +1,8 @@
-/// How one pair maps a scope of the checkpoint to a scope of variables, to the letter of TensorFlow.
+/// The mapping of a scope of the checkpoint to a scope of variables, exactly as TensorFlow does it.
 struct ScopeMapping {
   /// The scope of variables without its slash; empty for all variables.
   let scope: Name
-  /// What tensors' names begin with: the key, or nothing for the root.
+  /// The beginning of the tensors' names: the key, or nothing for the root.
   let prefix: ArraySlice<UInt8>
   /// Whether the variable's name follows the key whole: no slash to drop.
   private let isWhole: Bool
@@ -14,10 +14,11 @@ struct ScopeMapping {
     scope = Name(name.bytes[..<slash])
   }
 
-  /// The tensor for a member of the scope, in two parts: so much of the prefix, then a part of the name.
+  /// The tensor for a member of the scope, in two parts: a beginning of the prefix, and a range of
+  /// the member's name.
   ///
-  /// One character is dropped behind the scope even where it is no slash, as when `n` is written for
-  /// `n/`: then the scope is empty, and names lose their first character.
+  /// Like TensorFlow, drops one character after the scope even if it is no slash. If the map has
+  /// `n` instead of `n/`, the scope is empty, and names lose their first character.
   func tensor(for member: Span<UInt8>) -> (prefixByteCount: Int, suffix: Range<Int>) {
     let slash = UInt8(ascii: "/")
     var start = min(scope.bytes.count, member.count)
@@ -34,7 +35,8 @@ struct ScopeMapping {
 }
 
 extension Span<UInt8> {
-  /// The bytes of the first character as Python counts characters: a code point, or a byte that is none.
+  /// The bytes of the first character as Python counts characters: a code point, or a byte that is
+  /// none.
   fileprivate var firstCharacterByteCount: Int {
     guard !isEmpty else { return 0 }
     if self[0] < 0x80 { return 1 }

@@ -49,13 +49,14 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral {
   /// The number of bytes of a dense tensor of this shape.
   ///
   /// - Parameter dtype: The element type.
-  /// - Returns: The number; nil if `elementCount` is nil, the product does not fit in an `Int`, or the
-  ///   elements vary in length.
+  /// - Returns: The number; nil if `elementCount` is nil, the product does not fit in an `Int`, or
+  ///   the elements vary in length.
   public func byteCount(of dtype: DataType) -> Int? {
     dtype.byteCount.flatMap { byteCount(ofWidth: $0) }
   }
 
-  /// The number of bytes of a dense tensor whose elements have `width` bytes; nil as for `byteCount`.
+  /// The number of bytes of a dense tensor whose elements have `width` bytes; nil as for
+  /// `byteCount`.
   package func byteCount(ofWidth width: Int) -> Int? {
     guard let elementCount else { return nil }
     let (product, overflow) = elementCount.multipliedReportingOverflow(by: width)

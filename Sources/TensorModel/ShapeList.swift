@@ -6,7 +6,7 @@ package struct ShapeList: Sendable, Hashable {
 
   package init() {}
 
-  /// Makes a list of what it consists of; nil if the ranks are not those of the lengths.
+  /// Makes a list from its buffer; nil if the ranks do not add up to the number of lengths.
   ///
   /// A rank below 0, for an unknown one, has no lengths.
   package init?(_ lengths: [Int], ranks: [Int32]) {
@@ -20,10 +20,10 @@ package struct ShapeList: Sendable, Hashable {
     self.lengths = lengths
   }
 
-  /// The memory that the list takes, in bytes, about.
+  /// The approximate number of bytes of memory that the list takes.
   var memoryByteCount: Int { (lengths.count + ends.count) * MemoryLayout<Int>.stride }
 
-  /// Makes room for shapes, so that appending them moves nothing.
+  /// Makes room for shapes, so that appending them does not reallocate.
   mutating func reserveCapacity(_ count: Int, axisCount: Int) {
     ends.reserveCapacity(count)
     lengths.reserveCapacity(axisCount)

@@ -1,4 +1,4 @@
-/// Finds those of many slices of one tensor that may meet a box, without looking at all of them.
+/// Finds the slices of one tensor that may intersect a box, without looking at all of them.
 ///
 /// They are sorted along the axis that tells them apart best. Slices need not fit the tensor.
 package struct SliceIndex: Sendable {
@@ -31,7 +31,8 @@ package struct SliceIndex: Sendable {
     return counts.indices.max { counts[$0] < counts[$1] }
   }
 
-  /// The positions of all slices that meet a box, and maybe of others, by where they start.
+  /// The positions of all slices that intersect a box, and perhaps of others, in the order of their
+  /// starts.
   package func candidates(for box: TensorSlice) -> ArraySlice<Int> {
     let start = box.starts[axis]
     let end = SliceIndex.end(of: box, on: axis)
@@ -40,7 +41,7 @@ package struct SliceIndex: Sendable {
     return order[min(lower, upper)..<upper]
   }
 
-  /// The memory that this value takes, in bytes, about.
+  /// The approximate number of bytes of memory that the index takes.
   package var memoryByteCount: Int { order.count * 24 + 120 }
 
   private static func end(of slice: TensorSlice, on axis: Int) -> Int {

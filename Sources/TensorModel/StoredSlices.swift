@@ -1,12 +1,13 @@
-/// The slices that a checkpoint stores one tensor in, known to lie in it and not to overlap.
+/// The slices in which a checkpoint stores a tensor, after a check that they fit it and do not
+/// overlap.
 struct StoredSlices {
-  /// What is wrong with stored slices, whichever of them is read.
+  /// A fault of the stored slices, whichever of them is read.
   enum Fault: Error {
     /// A slice does not lie in the tensor, or the tensor's size is beyond counting.
     case outside(TensorSlice)
     /// Two slices have elements in common.
     case overlap(TensorSlice, TensorSlice)
-    /// Comparing them takes too much.
+    /// Comparing them takes too long.
     case exhausted(Problem)
   }
 
@@ -15,7 +16,8 @@ struct StoredSlices {
   private let index: SliceIndex?
   private let isComplete: Bool
 
-  /// Checks the slices: in about n log n steps where one axis tells them apart, as a partitioner's are.
+  /// Checks the slices, in about n log n steps if one axis tells them apart, as for a
+  /// partitioner's.
   init(_ slices: [TensorSlice], of shape: Shape, _ allowance: inout Allowance) throws(Fault) {
     if let outside = slices.first(where: { !$0.fits(shape) }) { throw .outside(outside) }
     guard let total = shape.elementCount else { throw .outside(TensorSlice(whole: shape)) }

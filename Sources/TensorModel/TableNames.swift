@@ -1,11 +1,12 @@
-/// What the names of a V1 checkpoint's tables announce: `m-00001-of-00003` is the second of three.
+/// The tables that the names of a V1 checkpoint's tables announce: `m-00001-of-00003` is one of
+/// three.
 package struct TableNames {
   /// At most this many missing names are listed; chosen, not tuned.
   package static let maximumCount = 8
 
-  /// The first names that other names announce and that are not among them, ascending.
+  /// The first names that are announced and missing, ascending.
   package private(set) var missing: [Name] = []
-  /// How many are missing, listed or not.
+  /// The number of missing tables, listed or not.
   package private(set) var missingCount = 0
 
   /// Looks at the tables' names, without directories.
@@ -26,7 +27,7 @@ package struct TableNames {
     }
   }
 
-  /// What is missing, as a sentence; nil if nothing is.
+  /// A sentence that lists the missing tables; nil if none is missing.
   package var message: String? {
     guard missingCount > 0 else { return nil }
     let list = missing.map(\.inMessage).joined(separator: ", ")

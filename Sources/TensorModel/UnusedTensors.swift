@@ -1,18 +1,19 @@
-/// The tensors of a checkpoint that no variable gets anything of.
+/// The tensors of a checkpoint that initialize no variable.
 package struct UnusedTensors: Sendable, Hashable {
   /// The most names that are listed, and the most bytes of them together; chosen, not tuned.
   package static let maximumNameCount = 16
   package static let maximumByteCount = 4096
 
-  /// How many there are.
+  /// The number of unused tensors.
   package var count = 0
-  /// The first of their names, ascending; fewer than there are if they are many or long, none if they
-  /// were not asked for.
+  /// The first of their names, ascending, within the limits above; empty if they were not asked
+  /// for.
   package var names = NameList()
 
   package init() {}
 
-  /// Counts the tensors that are not assigned, and lists the first of their names if they are wanted.
+  /// Counts the tensors that are not assigned, and lists the first of their names if they are
+  /// wanted.
   package init(
     of catalog: Catalog, after assignments: [Resolution.Assignment], isNaming: Bool
   ) {

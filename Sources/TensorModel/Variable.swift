@@ -17,8 +17,10 @@ public struct Variable: Sendable, Hashable {
   ///   - name: The name without `:0`.
   ///   - dtype: The element type, which must be the tensor's.
   ///   - shape: The shape; nil if even the rank is unknown.
-  ///   - partition: Where this partition lies in its variable; nil for a variable that is not partitioned.
-  ///   - isInStore: Whether `get_variable` would find the variable, so that names and scopes of a map do.
+  ///   - partition: Where this partition lies in its variable; nil for a variable that is not
+  ///     partitioned.
+  ///   - isInStore: Whether `get_variable` would find the variable, so that names and scopes of a
+  ///     map do.
   public init(
     _ name: Name, dtype: DataType, shape: Shape?, partition: Partition? = nil,
     isInStore: Bool = true
@@ -31,7 +33,8 @@ public struct Variable: Sendable, Hashable {
   }
 }
 
-/// Where a partition lies in its variable: TensorFlow's `SaveSliceInfo` without the partition's shape.
+/// Where a partition lies in its variable: TensorFlow's `SaveSliceInfo` without the partition's
+/// shape.
 public struct Partition: Sendable, Hashable {
   /// The name of the partitioned variable.
   public var fullName: Name

@@ -1,7 +1,8 @@
-/// Finds declared variables by name, by whichever way costs less for the map at hand.
+/// Finds declared variables by name, in the way that costs less for the map.
 ///
-/// A hash table of 100,000 names takes as long to fill as the rest of a resolution: it is made only if
-/// many names will be sought, or if no scope is, for which names have to be put in order anyway.
+/// Filling a hash table with 100,000 names takes as long as the rest of a resolution. So the table
+/// is only made if the map has many names, or if it has no scope: for a scope the names are sorted
+/// anyway, and a sorted list is searched.
 struct VariableIndex {
   /// The declared variables.
   let variables: VariableList
@@ -21,7 +22,7 @@ struct VariableIndex {
     self.order = order
   }
 
-  /// The indexes of variables whose name another one has too, less one of each name.
+  /// The indexes of variables whose name an earlier one has.
   var duplicates: [Int] {
     if let table { return table.duplicates }
     guard let order = order?.indexes, self.order?.hasEqual == true else { return [] }

@@ -13,7 +13,7 @@ package struct VariableList: Sendable, Hashable {
   package private(set) var shapes = ShapeList()
   private var traits: [Traits] = []
   private var partitions: [Partition] = []
-  /// What variables choose of their tensors, by position; most take all.
+  /// The rows or columns that variables choose, by position; most variables take whole tensors.
   package private(set) var gathers: [Int: Gather] = [:]
   /// Whether a variable is not in the store.
   package private(set) var hasOutsideStore = false
@@ -74,24 +74,24 @@ package struct VariableList: Sendable, Hashable {
     names.span(position).equals(name)
   }
 
-  /// Says that a variable is not in the store.
+  /// Notes that a variable is not in the store.
   package mutating func takeOutOfStore(_ position: Int) {
     traits[position].isInStore = false
     hasOutsideStore = true
   }
 
-  /// Says that a variable is a partition.
+  /// Notes that a variable is a partition.
   package mutating func place(_ position: Int, _ partition: Partition) {
     traits[position].partition = Int32(partitions.count)
     partitions.append(partition)
   }
 
-  /// Says which rows or columns of its tensor a variable is made of.
+  /// Notes that a variable consists of chosen rows or columns.
   package mutating func gather(_ position: Int, _ gather: Gather) {
     gathers[position] = gather
   }
 
-  /// Makes room for variables, so that appending them moves nothing.
+  /// Makes room for variables, so that appending them does not reallocate.
   package mutating func reserveCapacity(_ count: Int, nameByteCount: Int) {
     names.reserveCapacity(count, byteCount: nameByteCount)
     traits.reserveCapacity(count)

@@ -1,12 +1,14 @@
-/// The declared variables as an assignment map sees them: by name, and by scope in TensorFlow's order.
+/// The declared variables for an assignment map: by name, and by scope in TensorFlow's order.
 struct VariableStore {
-  /// What names of the store stand for once `/part_<n>` is cut off: all that a scope mapping sees.
+  /// A name of the store without `/part_…`: a variable, the partitions of one, or both.
+  ///
+  /// Scope mappings see only members.
   struct Member {
     /// Where the name, up to its first `/part_`, is in `nameBytes`.
     var name: Range<Int>
     /// The index of the variable that has this very name; negative if there is none.
     var variable: Int32
-    /// Where the names that were cut to this one are among the part names.
+    /// The range of this member's partitions in `partNames`.
     var parts: Range<Int32>
   }
 
@@ -36,7 +38,8 @@ struct VariableStore {
     return index
   }
 
-  /// Finds the partitions `<name>/part_0`, `<name>/part_1`, … up to the first that is not in the store.
+  /// Finds the partitions `<name>/part_0`, `<name>/part_1`, … up to the first that is not in the
+  /// store.
   func parts(of name: Name, _ allowance: inout Allowance) throws(Problem) -> [Int] {
     var parts: [Int] = []
     while true {
@@ -60,9 +63,9 @@ struct VariableStore {
     return Array(parts.prefix { $0 >= 0 })
   }
 
-  /// The members that a mapping of the scope has to do with, ascending; all of them if it is empty.
+  /// The members in a scope, ascending; all members if the scope is empty.
   ///
-  /// A variable is in a scope by its whole name, but seen cut: partitions of the variable `a` are in
+  /// The whole name decides whether a variable is in a scope: partitions of the variable `a` are in
   /// the scope `a`, as the member `a`.
   func members(in scope: Name) -> ArraySlice<Member> {
     guard !scope.bytes.isEmpty else { return members[...] }
@@ -84,10 +87,11 @@ struct VariableStore {
       ? members[owner..<inside.upperBound] : [members[owner]] + members[inside]
   }
 
-  /// A variable that is seen as a partition of a member though its name has no partition's number.
+  /// A variable that is taken for a partition of a member though its name has no partition's
+  /// number.
   ///
-  /// An example is `m/part_of_speech/kernel`, seen as one of `m`. nil if there is none, or if a
-  /// variable has the member's name.
+  /// An example is `m/part_of_speech/kernel`, which is taken for a partition of `m`. nil if there
+  /// is none, or if a variable has the member's name.
   func variableTakenForPartition(of member: Member) -> Name? {
     guard member.variable < 0 else { return nil }
     for place in member.parts {

@@ -9,22 +9,25 @@ struct Backlog {
     var arrived: Int64 = 0
   }
 
-  /// The frame that comes after them, as far as it has come.
+  /// The frame after them, as far as it has arrived.
   var next = IncomingFrame([])
-  /// Whether the peer sends no more.
+  /// Whether the peer has closed its end.
   var hasEnded = false
   /// Why nothing more can be received.
   var failure: WireError?
   private var frames: [Frame] = []
-  /// The position of the first frame; those before it were taken, and hold nothing.
+  /// The position of the first frame; those before it were taken and are empty.
   private var first = 0
   private var byteCount = 0
   private var fileCount = 0
 
-  /// Whether `receive` has something to take, be it the end.
+  /// Whether nothing was read ahead, not even the beginning of a frame.
+  var isUnused: Bool { isEmpty && !next.hasBegun }
+
+  /// Whether `receive` would find nothing here: no frame, no end and no failure.
   var isEmpty: Bool { first == frames.count && !hasEnded && failure == nil }
 
-  /// How many bytes the next message may have; nil if nothing more is to be read.
+  /// The most bytes that the next message may have; nil if nothing more may be read ahead.
   var room: Int? {
     let room = Connection.maximumBacklogByteCount - byteCount
     let isFull =
@@ -32,12 +35,12 @@ struct Backlog {
     return isFull || hasEnded || failure != nil ? nil : room
   }
 
-  /// What the frames cost, and the next one so far.
+  /// The bytes and files of the frames, and of the next one so far.
   var burden: (byteCount: Int, fileCount: Int) {
     (byteCount + (next.admittedByteCount ?? 0), fileCount + next.files.count)
   }
 
-  /// Adds the frame that has come.
+  /// Adds the next frame, which is whole.
   mutating func append() {
     frames.append(
       Frame(
@@ -47,10 +50,10 @@ struct Backlog {
     next.clear()
   }
 
-  /// Takes the first frame out; returns for how many milliseconds it waited, nil if there is none.
+  /// Takes the first frame out; returns how many milliseconds it waited, or nil if there is none.
   mutating func takeFirst(into frame: inout IncomingFrame) -> Int? {
     guard first < frames.count else {
-      // What has come of the next frame goes on there.
+      // The caller goes on with the part of the next frame that has arrived.
       if next.hasBegun {
         frame = next
         next = IncomingFrame([])

@@ -2,21 +2,21 @@ import SystemPackage
 package import WarmstartKernel
 package import WarmstartProtobuf
 
-/// One end of a connection: frames in both directions, and the descriptors that ride on them.
+/// One end of a connection: frames in both directions, and the descriptors that they carry.
 ///
-/// A reader takes exactly the five bytes of the prefix, then exactly the message: descriptors come
-/// with the first byte of their frame, so a read past a frame would take the next one's.
+/// A reader receives exactly the five bytes of the prefix, then exactly the message. Descriptors come
+/// with the first byte of their frame, so reading past a frame would take those of the next frame.
 ///
 /// A writer that waits for its peer reads meanwhile: the peer may be writing, too, and wait for us.
 /// The frames that it reads ahead wait in a backlog, which is bounded in frames and bytes.
 ///
-/// Buffers are kept from frame to frame. Belongs to one thread. See `unix(7)`.
+/// Buffers are kept from frame to frame. A connection belongs to one thread. See `unix(7)`.
 package final class Connection {
-  /// What a frame costs its receiver before it can be understood.
+  /// What a frame costs its receiver before it is parsed.
   package enum Burden: Sendable, Hashable {
     /// A message of that many bytes, more than `freeByteCount`.
     case bytes(Int)
-    /// Descriptors that have come.
+    /// Descriptors that have arrived.
     case files(Int)
   }
 
@@ -34,9 +34,9 @@ package final class Connection {
   package static let maximumBacklogCount = 1024
   /// The most bytes of messages that are read ahead; chosen, not tuned.
   package static let maximumBacklogByteCount = 1 << 20
-  /// A buffer above this is given back after the frame, where connections are few.
+  /// The longest buffer that is kept after a frame, where connections are few.
   package static let keptByteCount = 1 << 20
-  /// A message up to this is taken, or sent, without asking for memory.
+  /// The longest message that is received, or sent, without asking for memory.
   package static let freeByteCount = 4 << 10
 
   package let socket: Socket
@@ -44,7 +44,7 @@ package final class Connection {
   package let scratch: Scratch
   /// The frame that is being made.
   package var outgoing: FieldWriter
-  /// The last frame, or what has come of the next.
+  /// The last frame, or as much of the next one as has arrived.
   private var current: IncomingFrame
   /// The frames that were read ahead.
   private var backlog = Backlog()
@@ -52,20 +52,25 @@ package final class Connection {
   private var limit = 0
   /// How long the last frame waited in the backlog.
   package private(set) var waitedMilliseconds = 0
-  /// Lent to the connection, which works on the buffers themselves.
+  /// Where the buffers come from, and go back to.
   private let memory: Memory
-  /// Asked before more is taken; throws to refuse it.
+  /// Asked before more is received; throws to refuse it.
   private let admit: (Burden) throws(WireError) -> Void
   private let frameMilliseconds: Int
   private let keptByteCount: Int
   /// Called before waiting for a peer that does not read.
   private let willWait: () -> Void
-  /// Whether a frame went out in part: what followed it would be taken for the rest.
+  /// Whether a frame was sent in part: the peer would read whatever followed as its rest.
   private var isBroken = false
 
-  /// Makes an end of a connection; tests are less patient than `frameMilliseconds`.
+  /// Makes an end of a connection.
   ///
-  /// Buffers above `keptByteCount` are given back after a frame.
+  /// - Parameters:
+  ///   - memory: Buffers to use, which go back when the connection ends.
+  ///   - frameMilliseconds: How long a frame may take; tests are less patient.
+  ///   - keptByteCount: The longest buffer that is kept after a frame.
+  ///   - admit: Asked before more is received; throws to refuse it.
+  ///   - willWait: Called before waiting for a peer that does not read.
   package init(
     _ socket: Socket, _ memory: Memory = Memory(),
     frameMilliseconds: Int = Connection.frameMilliseconds,
@@ -90,7 +95,7 @@ package final class Connection {
     (memory.outgoing, memory.buffer) = (outgoing, current.buffer)
   }
 
-  /// What a connection needs beside its socket: the next one on a thread need not ask for it again.
+  /// A connection's buffers, which the next connection on the same thread uses again.
   package final class Memory {
     fileprivate let scratch = Scratch()
     fileprivate var outgoing = FieldWriter()
@@ -105,10 +110,10 @@ package final class Connection {
   /// The descriptors that came with the last frame.
   package var files: [File] { current.files }
 
-  /// What the frames that were read ahead cost.
+  /// The bytes and files of the frames that were read ahead.
   package var backlogBurden: (byteCount: Int, fileCount: Int) { backlog.burden }
 
-  /// Lets the body see a run of the last frame's message.
+  /// Runs the body with a part of the last frame's message.
   package func withMessage<Result, Failure>(
     _ range: Range<Int>, _ body: (RawSpan, Scratch) throws(Failure) -> Result
   ) throws(Failure) -> Result {
@@ -119,42 +124,66 @@ package final class Connection {
   /// Whether a frame, or the end, was read ahead: `receive` does not wait for it.
   package var hasBacklog: Bool { !backlog.isEmpty }
 
-  /// Waits for a frame, whose message and files it keeps; false if the peer closed before one.
+  /// Waits for a frame, whose message and files it keeps; returns false if the peer closed instead.
   package func receive(limit: Int, until deadline: Deadline = .never) throws(WireError) -> Bool {
     self.limit = limit
     waitedMilliseconds = 0
-    if current.isWhole { current.clear() }
-    if let waited = backlog.takeFirst(into: &current) {
-      waitedMilliseconds = waited
-      return true
+    return try receive(into: &current, until: deadline)
+  }
+
+  // One access for all: Swift checks each access to a class's property for overlapping ones.
+  private func receive(
+    into frame: inout IncomingFrame, until deadline: Deadline
+  ) throws(WireError) -> Bool {
+    if frame.isWhole { frame.clear() }
+    if !backlog.isUnused {
+      if let waited = backlog.takeFirst(into: &frame) {
+        waitedMilliseconds = waited
+        return true
+      }
+      if let failure = backlog.failure { throw failure }
+      if backlog.hasEnded { return false }
     }
-    if let failure = backlog.failure { throw failure }
-    if backlog.hasEnded { return false }
-    if deadline != .never, !current.hasBegun { try wait(for: .readable, until: deadline) }
+    if deadline != .never, !frame.hasBegun { try wait(for: .readable, until: deadline) }
     while true {
-      switch try advance(&current) {
+      switch try advance(&frame) {
       case .whole: return true
       case .ended: return false
       case .blocked:
         // Between frames there is no limit of time: the thread sleeps in the first read.
-        if current.deadline == .never {
-          current.deadline = .after(milliseconds: frameMilliseconds)
+        if frame.deadline == .never {
+          frame.deadline = .after(milliseconds: frameMilliseconds)
         }
-        try wait(for: .readable, until: min(deadline, current.deadline))
+        try wait(for: .readable, until: min(deadline, frame.deadline))
       }
     }
   }
 
-  /// Checks what the last frame's message says of its descriptors.
+  /// Throws unless the last frame came with as many descriptors as its message announced.
   package func expectDescriptors(_ announced: Int) throws(WireError) {
     guard announced == files.count else {
       throw .descriptorsDiffer(announced: announced, received: files.count)
     }
   }
 
+  /// Makes the outgoing frame; the body writes all of it.
+  ///
+  /// - Returns: The length of the frame's message.
+  package func compose(_ body: (inout FieldWriter, Scratch) -> Void) -> Int {
+    // Moved out and back, since the body runs longer than an access to a property may.
+    var frame = FieldWriter()
+    swap(&frame, &outgoing)
+    body(&frame, scratch)
+    // Only the frame waits for a client that does not read.
+    scratch.giveBack()
+    let byteCount = frame.byteCount - Connection.prefixByteCount
+    swap(&frame, &outgoing)
+    return byteCount
+  }
+
   /// Sends the outgoing frame and, with its first byte, the files' descriptors.
   ///
-  /// Throws `timedOut` if the peer does not take the frame in `frameMilliseconds`, or by the
+  /// Throws `timedOut` if the peer does not receive the frame within `frameMilliseconds`, or by the
   /// deadline; nothing more can be sent then.
   package func send(
     _ files: [File] = [], until last: Deadline = .never
@@ -164,7 +193,7 @@ package final class Connection {
     try sendRest(0, files, until: last)
   }
 
-  /// Sends the outgoing frame, which has no descriptors, unless the peer has no room for it now.
+  /// Sends the outgoing frame, which has no descriptors, unless the socket is full.
   ///
   /// Returns whether it was sent.
   package func sendAtOnce() throws(WireError) -> Bool {
@@ -182,7 +211,7 @@ package final class Connection {
     return true
   }
 
-  /// Sends what follows the first bytes of the outgoing frame; then the connection is not broken.
+  /// Sends the outgoing frame from a position on; afterwards the connection is not broken.
   private func sendRest(
     _ start: Int, _ files: [File] = [], until last: Deadline = .never
   ) throws(WireError) {
@@ -191,7 +220,7 @@ package final class Connection {
     var deadline = Deadline.never
     while sent < bytes.count {
       do {
-        // Once some bytes went, so did the descriptors: the rest goes without.
+        // The descriptors went with the first bytes.
         sent += try socket.send(
           bytes.rawSpan.extracting(droppingFirst: sent), descriptors: sent == 0 ? files : [],
           waiting: false)
@@ -214,16 +243,16 @@ package final class Connection {
     case ended
   }
 
-  /// Takes what has come of a frame; waits only between frames, and not if it is read ahead.
+  /// Receives as much of a frame as has arrived; waits only between frames, and not to read ahead.
   ///
-  /// A frame that is read ahead is left alone if its message is longer than there is room for.
+  /// A frame that is read ahead is left alone if its message is longer than the room for it.
   private func advance(
     _ frame: inout IncomingFrame, aheadInto room: Int? = nil
   ) throws(WireError) -> Progress {
     do {
       return try takeSome(of: &frame, aheadInto: room)
     } catch {
-      // Its descriptors are closed now, whatever becomes of the connection.
+      // Closes its descriptors now, even if the connection goes on for a while.
       frame.clear()
       throw error
     }
@@ -272,7 +301,7 @@ package final class Connection {
     } catch {
       throw .system(error)
     }
-    // Each byte of a frame could bring more: none may pile up until the frame is whole.
+    // Each byte could bring more descriptors: they must not pile up until the frame is whole.
     guard frame.files.count <= Connection.maximumDescriptors else {
       throw .descriptorsDiffer(
         announced: Connection.maximumDescriptors, received: frame.files.count)
@@ -281,7 +310,7 @@ package final class Connection {
     return count
   }
 
-  /// Waits until the peer takes more, and reads what it sends meanwhile: it may not read before.
+  /// Waits until the socket has room, and reads meanwhile: the peer may have to write before it reads.
   private func waitToSend(until deadline: Deadline) throws(WireError) {
     // A union, for a literal would be an array in memory.
     let events = backlog.room == nil ? Poll.Events.writable : .writable.union(.readable)
@@ -289,7 +318,7 @@ package final class Connection {
     if seen.contains(.readable) { readAhead() }
   }
 
-  /// Takes what has come of later frames, as far as the backlog has room for it.
+  /// Receives later frames, as far as they have arrived and the backlog has room.
   private func readAhead() {
     do {
       while let room = backlog.room {
@@ -300,7 +329,7 @@ package final class Connection {
         }
       }
     } catch {
-      // Whoever receives the next frame learns it; what is being sent is not at fault.
+      // The next `receive` throws it; the frame that is being sent is not at fault.
       backlog.failure = error
     }
   }
@@ -309,21 +338,19 @@ package final class Connection {
   private func wait(
     for events: Poll.Events, until deadline: Deadline
   ) throws(WireError) -> Poll.Events {
-    var poll = Poll()
-    poll.add(socket.descriptor, for: events)
-    let isReady: Bool
+    let seen: Poll.Events?
     do {
-      isReady = try poll.wait(until: deadline)
+      seen = try Poll.wait(for: events, of: socket.descriptor, until: deadline)
     } catch {
       throw .system(error)
     }
-    guard isReady else { throw .timedOut }
-    return poll.seen(0)
+    guard let seen else { throw .timedOut }
+    return seen
   }
 
-  /// Gives back what only large frames need: a connection between calls is to be small.
+  /// Frees what only large frames need, to keep a connection small between calls.
   package func shrink() {
-    current.clear(keptByteCount: keptByteCount)
+    if current.hasMore(than: keptByteCount) { current.clear(keptByteCount: keptByteCount) }
     scratch.giveBack()
     outgoing.shrink(to: keptByteCount)
   }

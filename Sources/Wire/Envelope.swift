@@ -4,15 +4,15 @@ package import WarmstartProtobuf
 package struct Call: Sendable, Hashable {
   /// The client's number for the call; not 0.
   package var id: UInt64 = 0
-  /// Where the method's path lies in the bytes that were parsed; not necessarily one that exists.
+  /// Where the method's path lies in the bytes that were parsed; the method may not exist.
   package var path: Range<Int> = 0..<0
   /// Where the request lies in the bytes that were parsed.
   package var request: Range<Int> = 0..<0
   /// How many descriptors the frame carries.
   package var descriptorCount = 0
-  /// How long the client waits; nil for ever.
+  /// How long the client waits; nil if it waits for ever.
   package var timeoutMilliseconds: Int?
-  /// What the daemon must know, or refuse the call.
+  /// The features that the daemon must have, or refuse the call.
   package var requiredFeatures: [String] = []
 
   package init(id: UInt64) {
@@ -78,7 +78,7 @@ package struct Reply: Sendable, Hashable {
 }
 
 extension FieldWriter {
-  /// Makes a frame of the request that was written, a call of the method with that path.
+  /// Makes a frame from the request that was written: a call of the method with that path.
   package mutating func finish(_ call: Call, path: [UInt8]) {
     wrap(field: 3)
     for feature in call.requiredFeatures.reversed() {
@@ -92,7 +92,7 @@ extension FieldWriter {
     prependPrefix()
   }
 
-  /// Makes a frame of the response, or the status, that was written.
+  /// Makes a frame from the response, or the status, that was written.
   package mutating func finish(_ reply: Reply, isStatus: Bool = false) {
     wrap(field: isStatus ? 3 : 4)
     prepend(field: 5, reply.more ? 1 : 0)
@@ -103,8 +103,8 @@ extension FieldWriter {
 
   /// Writes the prefix, which finishes the frame.
   ///
-  /// A frame of 4 GiB or more, which no prefix can tell, is not to be sent: senders compare its length
-  /// with what is taken.
+  /// A prefix cannot express 4 GiB or more; senders compare a frame's length with what the peer takes
+  /// before they send it.
   private mutating func prependPrefix() {
     let count = UInt32(clamping: byteCount)
     unsafe prepend(byteCount: Connection.prefixByteCount) { place in

@@ -1,13 +1,13 @@
 import WarmstartKernel
 import WarmstartProtobuf
 
-/// What a client that speaks HTTP is answered, in words that its own library shows.
+/// The answers to clients that speak HTTP, in forms that HTTP libraries show to their users.
 private enum HTTP {
   static let message =
     "this is Warmstart's socket: it speaks length-prefixed protobuf, not HTTP; "
     + "use the library WarmstartClient or the program warmstartctl"
 
-  /// A whole answer of HTTP/1.1; see RFC 9112.
+  /// A whole response of HTTP/1.1; see RFC 9112.
   static var badRequest: [UInt8] {
     let head = [
       "HTTP/1.1 400 Bad Request", "Content-Type: text/plain", "Connection: close",
@@ -18,13 +18,13 @@ private enum HTTP {
 
   // MARK: HTTP/2, see RFC 9113
 
-  /// What a client sends first.
+  /// The bytes that a client sends first.
   static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
   /// The bytes in front of each frame: length, type, flags, stream.
   static let headByteCount = 9
   /// The type of the frame that begins a request.
   static let headers: UInt8 = 1
-  /// Empty SETTINGS, with which a server begins.
+  /// A server's first frame: empty SETTINGS.
   static let settings: [UInt8] = [0, 0, 0, 4, 0, 0, 0, 0, 0]
 
   /// The answer to a request of gRPC, UNIMPLEMENTED with the message, and the end of the connection.
@@ -54,12 +54,12 @@ private enum HTTP {
 }
 
 extension Connection {
-  /// How long a client may go on before the connection is closed.
+  /// How long a client may go on sending before the connection is closed.
   private static let lingerMilliseconds = 1000
-  /// What a client may send meanwhile.
+  /// The most bytes that a client may send meanwhile.
   private static let lingerByteCount = 64 << 10
 
-  /// Answers a client that speaks HTTP, and reads what it still sends.
+  /// Answers a client that speaks HTTP, and reads the rest of what it sends.
   ///
   /// A client that finds the connection closed with bytes unread reports that instead of the answer.
   package func answerHTTP(version: Int) {
@@ -79,13 +79,13 @@ extension Connection {
     _ = try? socket.send(bytes.rawSpan, waiting: false)
   }
 
-  /// What a client still sends, as far as it is read.
+  /// The bytes that a client still sends, as far as they are read.
   private struct Rest {
     let socket: Socket
     var left: Int
     let end = Deadline.after(milliseconds: Connection.lingerMilliseconds)
 
-    /// Waits for the first request of HTTP/2, whose preface was read in part; returns its stream.
+    /// Waits for the first HTTP/2 request, whose preface was read in part; returns its stream.
     mutating func takeStream() -> [UInt8]? {
       guard take(HTTP.preface.count - Connection.prefixByteCount) != nil else { return nil }
       while let head = take(HTTP.headByteCount) {
@@ -96,7 +96,7 @@ extension Connection {
       return nil
     }
 
-    /// Waits for bytes; nil if they do not come, or are too many.
+    /// Waits for bytes; returns nil if they do not arrive, or are too many.
     mutating func take(_ count: Int) -> [UInt8]? {
       guard count <= left else { return nil }
       left -= count

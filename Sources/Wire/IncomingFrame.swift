@@ -1,24 +1,24 @@
 import WarmstartKernel
 import WarmstartProtobuf
 
-/// A frame that is coming in: its prefix, then its message, and the descriptors that came with it.
+/// A frame that is arriving: its prefix, then its message, and the descriptors that came with them.
 struct IncomingFrame {
-  /// Buffers begin with this length; they grow fourfold with the bytes that arrive, not with the
-  /// length that a peer announces.
+  /// A new buffer. Buffers grow fourfold with the bytes that arrive, not to the length that a peer
+  /// announces.
   static let smallBuffer = [UInt8](repeating: 0, count: 16 << 10)
 
-  /// The bytes of the part that is coming, from the first element on.
+  /// The bytes of the part that is arriving, from the first element on.
   var buffer: [UInt8]
-  /// The descriptors that have come.
+  /// The descriptors that have arrived.
   var files: [File] = []
-  /// When the frame must be whole; `never` until somebody waits for the rest.
+  /// When the frame must be whole; `never` until the receiver waits for the rest.
   var deadline = Deadline.never
-  /// What the receiver was asked for; nil until it is known.
+  /// The bytes that the receiver admitted; nil before the length is known.
   var admittedByteCount: Int?
-  /// Whether the prefix has come.
+  /// Whether the prefix has arrived.
   private(set) var isInMessage = false
   private(set) var isWhole = false
-  /// The length of the message, once the prefix has come.
+  /// The length of the message, once the prefix has arrived.
   private(set) var messageByteCount = 0
   private var receivedByteCount = 0
 
@@ -26,13 +26,13 @@ struct IncomingFrame {
     self.buffer = buffer
   }
 
-  /// Whether something of the frame has come.
+  /// Whether any byte of the frame has arrived.
   var hasBegun: Bool { isInMessage || receivedByteCount > 0 }
 
-  /// The message, which is whole.
+  /// The message; empty until the frame is whole.
   var message: ArraySlice<UInt8> { buffer[0..<(isWhole ? messageByteCount : 0)] }
 
-  /// Makes room for more of the part that is coming; returns where it goes, nowhere if it has all come.
+  /// Makes room for the rest of the part that is arriving; returns an empty range if nothing is left.
   mutating func room() -> Range<Int> {
     let goal = isInMessage ? messageByteCount : Connection.prefixByteCount
     if receivedByteCount == buffer.count, goal > buffer.count {
@@ -46,7 +46,7 @@ struct IncomingFrame {
     receivedByteCount += byteCount
   }
 
-  /// Notes that the part that was coming is there; after the message, the frame is whole.
+  /// Ends the part that was arriving: after the prefix comes the message, and then the frame is whole.
   mutating func finishPart(limit: Int) throws(WireError) {
     guard !isInMessage else {
       isWhole = true
@@ -61,7 +61,7 @@ struct IncomingFrame {
     isInMessage = true
   }
 
-  /// Takes over a whole frame.
+  /// Becomes a frame that was read ahead.
   mutating func become(_ bytes: [UInt8], _ files: [File]) {
     clear()
     if buffer.count < bytes.count {
@@ -75,11 +75,20 @@ struct IncomingFrame {
     isWhole = true
   }
 
-  /// Makes the frame one of which nothing has come; gives back a buffer above `keptByteCount`.
+  /// Whether the frame has files, or a buffer above a length, which are worth giving back.
+  func hasMore(than keptByteCount: Int) -> Bool {
+    !files.isEmpty || buffer.count > keptByteCount
+  }
+
+  /// Begins a new frame; frees a buffer that is longer than `keptByteCount`.
   mutating func clear(keptByteCount: Int = .max) {
-    let isLarge = buffer.count > keptByteCount
-    var buffer: [UInt8] = []
-    swap(&buffer, &self.buffer)
-    self = IncomingFrame(isLarge ? IncomingFrame.smallBuffer : buffer)
+    if buffer.count > keptByteCount { buffer = IncomingFrame.smallBuffer }
+    if !files.isEmpty { files = [] }
+    deadline = .never
+    admittedByteCount = nil
+    isInMessage = false
+    isWhole = false
+    messageByteCount = 0
+    receivedByteCount = 0
   }
 }

@@ -4,17 +4,17 @@ package import SystemPackage
 package enum WireError: Error, Hashable {
   /// The peer closed in the middle of a frame.
   case endedInFrame
-  /// The peer did not finish a frame, or did not take one, in time.
+  /// The peer did not send the rest of a frame, or did not receive one, in time.
   case timedOut
-  /// A frame whose flags are not 0: compression is not understood.
+  /// A frame whose flags are not 0; compression is not supported.
   case badFlags(UInt8)
-  /// Not a frame, but HTTP, of version 1 or 2.
+  /// The peer sent HTTP of this version, 1 or 2, instead of a frame.
   case http(version: Int)
-  /// A frame longer than the receiver takes.
+  /// A frame is longer than its receiver allows.
   case tooLong(byteCount: Int, limit: Int)
-  /// A frame for which the receiver has no memory or descriptors to spare now.
+  /// The receiver has no memory or descriptors for a frame now.
   case overQuota(String)
-  /// The message counts other descriptors than came with the frame.
+  /// The message announces another number of descriptors than the frame brought.
   case descriptorsDiffer(announced: Int, received: Int)
   /// The message does not parse.
   case malformed(String)
@@ -26,11 +26,11 @@ extension WireError: CustomStringConvertible {
   package var description: String {
     switch self {
     case .endedInFrame: "the connection ended in the middle of a frame"
-    case .timedOut: "the peer did not send, or take, the rest of a frame in time"
+    case .timedOut: "the peer did not send, or receive, the rest of a frame in time"
     case .badFlags(let flags): "a frame has flags \(flags), expected 0 (not compressed)"
     case .http(let version): "the peer speaks HTTP/\(version), expected Warmstart's frames"
     case .tooLong(let count, let limit): "a frame of \(count) bytes, expected at most \(limit)"
-    case .overQuota(let message): "a frame is refused: \(message)"
+    case .overQuota(let message): "a frame was refused: \(message)"
     case .descriptorsDiffer(let announced, let received):
       "a frame announces \(announced) descriptors, but \(received) came with it"
     case .malformed(let what): "a frame does not parse: \(what)"
@@ -40,7 +40,7 @@ extension WireError: CustomStringConvertible {
 }
 
 extension WireError {
-  /// Why a frame that begins with the bytes is none; its flags are not 0.
+  /// The error for bytes that begin no frame, since their flags are not 0.
   init(prefix: ArraySlice<UInt8>) {
     let preface = Array("PRI *".utf8)
     let letters = UInt8(ascii: "A")...UInt8(ascii: "Z")

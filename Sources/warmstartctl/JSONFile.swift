@@ -11,7 +11,9 @@ final class JSONFile {
   ///
   /// Chosen, not tuned.
   private static let maximumNoteCount = 100
-  /// The longest file, in bytes. Longer ones could not be sent in a request. Chosen, not tuned.
+  /// The longest file, in bytes; a longer one would not fit a request.
+  ///
+  /// Chosen, not tuned.
   private static let maximumByteCount = 1 << 28
 
   let path: String

@@ -115,8 +115,9 @@ struct JSONReader {
     return text
   }
 
-  /// Returns whether a text is a number: without leading zeros or plus signs, and with digits on
-  /// both sides of a point. See RFC 8259, section 6.
+  /// Returns whether a text is a number, without leading zeros or plus signs.
+  ///
+  /// A point has digits on both sides. See RFC 8259, section 6.
   private static func isNumber(_ text: ArraySlice<UInt8>) -> Bool {
     var rest = text
     func takeDigits() -> Int {

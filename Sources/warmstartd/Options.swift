@@ -4,22 +4,22 @@ struct Options {
     usage: warmstartd [--socket PATH] [--admin-socket PATH] [--budget BYTES] [--linger SECONDS]
                       [--max-connections N] [--max-connections-per-user N]
 
-    Keeps checkpoints warm for the training jobs of this machine. Started by its socket unit it
-    takes its sockets from the service manager; started by hand it listens at --socket.
+    Keeps checkpoints warm for the training jobs of this machine. When its socket unit starts it,
+    it takes its sockets from the service manager; started by hand, it listens at --socket.
 
       --socket PATH                  where clients connect (by hand only)
       --admin-socket PATH            where administrators connect (by hand only)
-      --budget BYTES                 memory for arenas and indexes, e.g. 8G, of which one user
-                                     gets three quarters at most (default: half of the
-                                     memory that the daemon may use)
+      --budget BYTES                 memory for arenas and indexes, e.g. 8G; one user gets at most
+                                     three quarters of it (default: half of the memory that the
+                                     daemon may use)
       --linger SECONDS               how long unused checkpoints stay warm (default: 300)
-      --max-connections N            connections in all (default: 2048), besides some that are
-                                     kept for administrators
+      --max-connections N            connections of all users (default: 2048); administrators
+                                     have some more
       --max-connections-per-user N   connections of one user (default: 1024)
       --version                      print the version and exit
     """
 
-  /// What is wrong with the command line, for people.
+  /// An error in the command line, for people.
   struct UsageError: Error {
     let message: String
   }
@@ -77,7 +77,9 @@ struct Options {
   }
 
   private static func path(_ name: String, _ text: String) throws(UsageError) -> String {
-    guard !text.isEmpty else { throw UsageError(message: "\(name) needs a path, not an empty one") }
+    guard !text.isEmpty else {
+      throw UsageError(message: "\(name) needs a path, found an empty text")
+    }
     return text
   }
 
@@ -85,7 +87,8 @@ struct Options {
     _ name: String, _ text: String, atLeast minimum: Int
   ) throws(UsageError) -> Int {
     guard let number = Int(text), number >= minimum, number <= 1 << 31 else {
-      throw UsageError(message: "\(name) needs a whole number from \(minimum), not \(text)")
+      throw UsageError(
+        message: "\(name) needs a whole number of at least \(minimum), found \(text)")
     }
     return number
   }
@@ -96,7 +99,7 @@ struct Options {
     guard let number = Int(shift == nil ? text : String(text.dropLast())), number > 0,
       number <= Int.max >> (shift ?? 0)
     else {
-      throw UsageError(message: "\(name) needs a number of bytes such as 8G, not \(text)")
+      throw UsageError(message: "\(name) needs a number of bytes, e.g. 8G, found \(text)")
     }
     return number << (shift ?? 0)
   }

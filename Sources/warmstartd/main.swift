@@ -4,15 +4,15 @@ import WarmstartServer
 import WarmstartStore
 import WarmstartSystemd
 
-/// Why the daemon cannot start, for people.
+/// The reason for which the daemon cannot start, for people.
 struct StartError: Error {
   let message: String
 }
 
-/// The sockets that the daemon listens at.
+/// The sockets that the daemon listens on.
 struct Listeners {
   var sockets: [(socket: Socket, endpoint: Endpoint)] = []
-  /// Where this process made them; none if the service manager did.
+  /// The paths that this process made; empty if the service manager passed the sockets.
   var paths: [String] = []
 
   mutating func add(_ path: String, mode: UInt32, _ endpoint: Endpoint) throws(StartError) {
@@ -24,22 +24,23 @@ struct Listeners {
 func makeListeners(_ options: Options) throws(StartError) -> Listeners {
   let inherited: [Activation.Inherited]
   do { inherited = try Activation().inherited } catch {
-    throw StartError(message: "the service manager's sockets cannot be taken: \(error)")
+    throw StartError(message: "cannot take the sockets that the service manager passed: \(error)")
   }
   if !inherited.isEmpty {
     let sockets = try inherited.map { passed throws(StartError) -> (Socket, Endpoint) in
       guard passed.socket.isListening else {
-        throw StartError(message: "\(passed.name) is not a listening Unix stream socket")
+        throw StartError(
+          message: "the passed socket \(passed.name) is not a listening Unix stream socket")
       }
       do { try passed.socket.setNonBlocking() } catch {
-        throw StartError(message: "\(passed.name) cannot be used: \(error)")
+        throw StartError(message: "cannot use the passed socket \(passed.name): \(error)")
       }
       switch passed.name {
       case "warmstart": return (passed.socket, .clients)
       case "admin": return (passed.socket, .administration)
       default:
         throw StartError(
-          message: "a socket is named \(passed.name), expected warmstart or admin "
+          message: "a passed socket is named \(passed.name), expected warmstart or admin "
             + "(FileDescriptorName= in its unit)")
       }
     }
@@ -47,7 +48,7 @@ func makeListeners(_ options: Options) throws(StartError) -> Listeners {
   }
   guard let path = options.socket else {
     throw StartError(
-      message: "no socket was passed: start warmstartd.socket, or give --socket PATH")
+      message: "no socket to listen on: start warmstartd.socket, or pass --socket PATH")
   }
   var listeners = Listeners()
   try listeners.add(path, mode: 0o666, .clients)
@@ -61,20 +62,20 @@ func listen(_ path: String, mode: UInt32) throws(StartError) -> Socket {
   } catch .fileExists {
     let isDirectory = (try? File.isDirectory(FilePath(path))) == true
     throw StartError(
-      message: "cannot listen at \(path): it is \(isDirectory ? "a directory" : "no socket")")
+      message: "cannot listen at \(path): it is \(isDirectory ? "a directory" : "not a socket")")
   } catch .noSuchFileOrDirectory {
-    throw StartError(message: "cannot listen at \(path): there is no directory for it")
+    throw StartError(message: "cannot listen at \(path): its directory does not exist")
   } catch {
     throw StartError(message: "cannot listen at \(path): \(error)")
   }
 }
 
-/// Freed memory that the heap may keep at its end: with less, large requests take longer.
+/// The freed memory that the heap keeps: with less of it large requests take longer.
 ///
-/// Never more than a sixteenth of what the daemon may use; chosen, not tuned.
+/// At most a sixteenth of the memory that the daemon may use; chosen, not tuned.
 func keptByteCount(limit: Int) -> Int { min(32 << 20, limit / 16) }
 
-/// Memory for arenas and indexes: what the operator says, else half of what the daemon may use.
+/// The memory for arenas and indexes: the operator's choice, else half of what the daemon may use.
 func budget(_ options: Options, limit: Int) -> Int {
   guard let budget = options.budget else { return limit / 2 }
   if budget > limit {
@@ -86,19 +87,20 @@ func budget(_ options: Options, limit: Int) -> Int {
   return budget
 }
 
-/// What an operator should know of how the daemon was started.
+/// The first line of the log: what the daemon listens on, and its limits.
 func startLine(_ listeners: Listeners, _ limits: Limits, budget: Int, linger: Int) -> String {
   let endpoints = listeners.sockets.map { $0.endpoint == .clients ? "clients" : "administrators" }
   let places = listeners.paths.isEmpty ? "" : " at " + listeners.paths.joined(separator: " and ")
   return "version \(Daemon.version) started: listens for "
     + endpoints.joined(separator: " and ") + places
-    + ", takes \(limits.connections) connections, \(limits.ownConnections) of one user, "
-    + "\(budget >> 20) MiB for arenas and indexes, three quarters of it for one user, keeps unused checkpoints \(linger) s"
+    + "; at most \(limits.connections) connections, \(limits.ownConnections) for one user; "
+    + "\(budget >> 20) MiB for arenas and indexes, at most three quarters for one user; "
+    + "keeps unused checkpoints for \(linger) s"
 }
 
 func run(_ options: Options) throws(StartError) -> Bool {
   do throws(Errno) {
-    // First of all: threads inherit which signals are blocked.
+    // First, because threads inherit which signals are blocked.
     let signals = try Signals()
     try Process.ignoreSignalsOfFailedCalls()
     let memory = MemoryLimit()
@@ -138,7 +140,7 @@ func run(_ options: Options) throws(StartError) -> Bool {
     removePaths()
     return endedInTime
   } catch {
-    throw StartError(message: "the kernel refused what a daemon needs: \(error)")
+    throw StartError(message: "the kernel refused a resource that the daemon needs: \(error)")
   }
 }
 
@@ -156,14 +158,14 @@ do throws(Options.UsageError) {
   } else {
     do throws(StartError) {
       let endedInTime = try run(options)
-      if !endedInTime { Log.write(.warning, "some calls did not end in time and were cut off") }
+      if !endedInTime { Log.write(.warning, "cut off calls that did not end in time") }
       Log.write(.information, "stopped")
-      // Threads that hang in the kernel must not keep the process.
+      // Threads that hang in the kernel must not keep the process alive.
       Process.exitNow(0)
     } catch {
       fail(error.message)
     }
   }
 } catch {
-  fail("\(error.message) (warmstartd --help says more)", status: 64)
+  fail("\(error.message) (see warmstartd --help)", status: 64)
 }

@@ -18,7 +18,7 @@ from daemons import REPOSITORY, Daemon, wait_until
 try:
     import warmstart
 except ImportError:
-    # Not installed: the sources, here and in the processes that tests start.
+    # Uses the sources instead of an installed package, here and in the processes that tests start.
     sources = str(REPOSITORY / "Sources" / "Python")
     sys.path.insert(0, sources)
     os.environ["PYTHONPATH"] = os.pathsep.join(
@@ -39,15 +39,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def daemon() -> Iterator[Daemon]:
     """The daemon of all tests; clients find it by the environment.
 
-    Fails in the end if it died, complained, or kept descriptors of clients that are gone.
+    The end fails if the daemon died, logged a problem, or kept descriptors of clients that left.
     """
     with tempfile.TemporaryDirectory(prefix="warmstart-") as directory:
-        # Nothing stays warm for long, so that what is held in the end is held for a client.
+        # Nothing stays warm for long, so that in the end everything held is held for a client.
         daemon = Daemon(Path(directory), "--linger", "1").start()
         before = os.environ.get("WARMSTART_SOCKET")
         os.environ["WARMSTART_SOCKET"] = daemon.socket
         try:
-            # What a daemon opens for its first client stays open.
+            # The files that a daemon opens for its first client stay open.
             with warmstart.Client() as client:
                 assert client.is_serving()
             idle = daemon.descriptor_count()

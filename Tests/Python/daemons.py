@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# Longer than anything takes on a busy machine; only a test that fails waits for it.
+# Longer than anything takes on a busy machine; only a failing test waits that long.
 PATIENCE = 60.0
 
 
@@ -84,7 +84,7 @@ class Daemon:
         directory = f"/proc/{self.pid}/fd"
         found = []
         for name in os.listdir(directory):
-            # One that was listed may be closed by now.
+            # A listed descriptor may be closed by now.
             with contextlib.suppress(FileNotFoundError):
                 found.append(os.readlink(os.path.join(directory, name)))
         return found

@@ -109,8 +109,8 @@ def frame(body: bytes, flags: int = 0) -> bytes:
 class Impostor:
     """Listens, and has a function play each connection on a thread of its own.
 
-    `close` waits for all threads, and fails with what one of them raised; that the client hangs up
-    is no failure.
+    `close` waits for all threads, and raises what one of them raised; a client that hangs up is not
+    an error.
     """
 
     def __init__(self, directory: Path, play: Callable[[Peer], None]) -> None:

@@ -25,7 +25,7 @@ def private_bytes() -> int:
 def copied_bytes(addresses: Iterable[int]) -> int:
     """How many bytes this process has copied by writing to the mappings of these addresses.
 
-    Fails if one of them is not in the mapping of a file: then all of it is a copy.
+    Fails if one of them is outside a file's mapping, because it is then a copy.
     """
     copied: dict[str, int] = {}
     for address in addresses:
@@ -55,7 +55,7 @@ def _mapping(address: int) -> tuple[str, list[str]]:
 def in_fresh_process(program: str, *arguments: str) -> Any:
     """Runs a program in a process of its own; returns what it printed as JSON.
 
-    What else this process has in memory would blur how much the program adds.
+    Other memory of this process would blur the amount that the program adds.
     """
     here = os.path.dirname(os.path.abspath(__file__))
     path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))

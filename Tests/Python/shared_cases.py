@@ -22,8 +22,8 @@ class Refusal(Exception):
 def load(file: str, given: Iterable[str], expected: Iterable[str]) -> list[Case]:
     """Reads the cases of a file, with its defaults filled in.
 
-    ``given`` are the fields that the reader knows to say what is given, and ``expected`` those that
-    say what must come of it, one of which each case must have. Fails as README.md demands.
+    ``given`` are the fields of the input that the reader knows, and ``expected`` those of the
+    result, one of which each case must have. Fails as README.md demands.
     """
     return parse((CASES / f"{file}.json").read_text(encoding="utf-8"), given, expected)
 

@@ -73,7 +73,9 @@ WRONG_MAPS: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG_MAPS)
-def test_a_wrong_map_says_what_is_wrong(wrong: str, client: warmstart.Client, model: Path) -> None:
+def test_an_error_about_a_wrong_map_says_what_is_wrong(
+    wrong: str, client: warmstart.Client, model: Path
+) -> None:
     given, words = WRONG_MAPS[wrong]
     with pytest.raises((TypeError, ValueError), match=words):
         client.resolve(model, given, {"w": SHAPE})
@@ -111,7 +113,7 @@ def test_several_names_are_not_a_string(client: warmstart.Client, model: Path) -
         checkpoint.arrays("w")
 
 
-def test_progress_must_be_something_to_call(client: warmstart.Client, model: Path) -> None:
+def test_progress_must_be_callable(client: warmstart.Client, model: Path) -> None:
     with pytest.raises(TypeError, match="progress: expected True, False or a function, got 5"):
         client.resolve(model, {"w": "w"}, {"w": SHAPE}, progress=5)  # type: ignore[arg-type]
 
@@ -155,9 +157,7 @@ def test_a_handle_finds_the_files_from_any_directory(
     np.testing.assert_array_equal(arrays[1], VALUES + 1)
 
 
-def test_an_error_can_be_printed_whatever_it_is_about(
-    client: warmstart.Client, tmp_path: Path
-) -> None:
+def test_every_error_can_be_printed(client: warmstart.Client, tmp_path: Path) -> None:
     model = bundles.write(tmp_path / os.fsdecode(b"\xff") / "model", {"w": VALUES})
     with client.open(model) as checkpoint, pytest.raises(warmstart.WarmstartError) as raised:
         checkpoint.array("\udcfe")
@@ -236,7 +236,7 @@ def test_a_number_is_no_partitioner() -> None:
 
 
 @pytest.mark.parametrize("name, words", [("kernl", "; nearest: kernel"), ("other", "tensor other")])
-def test_a_tensor_that_is_misspelt_is_answered_with_the_nearest(
+def test_a_misspelt_tensor_gets_the_nearest_name(
     name: str, words: str, client: warmstart.Client, tmp_path: Path
 ) -> None:
     path = bundles.write(tmp_path / "model", {"kernel": VALUES, "bias": VALUES})

@@ -45,14 +45,14 @@ def same(array: Any, name: str) -> bool:
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))), ids=str)
-def test_arrays_outlive_all_else_in_any_order(order: tuple[int, ...], model: Path) -> None:
+def test_arrays_outlive_everything_else_in_any_order(order: tuple[int, ...], model: Path) -> None:
     sealed = order[0] % 2 == 0
     client = warmstart.Client()
     checkpoint = client.open(model)
     variables = {name: ("float32", [64, 32]) for name in ("matrix",)}
     resolved = checkpoint.resolve({"matrix": "matrix"}, variables, sealed=sealed)
     array, part = resolved["matrix"], resolved["matrix"][3:5]
-    # What drops the resolved map also drops what it keeps of the array.
+    # Dropping the resolved map also drops its reference to the array.
     steps: list[Any] = [client.close, checkpoint.close, resolved.close, gc.collect]
     del resolved
     for step in order:
@@ -106,7 +106,7 @@ def test_arrays_are_read_only(sealed: bool, client: warmstart.Client, model: Pat
 
 
 @pytest.mark.parametrize("sealed", [False, True])
-def test_what_is_written_reaches_nobody_else(
+def test_a_write_reaches_no_other_process(
     sealed: bool, client: warmstart.Client, model: Path
 ) -> None:
     before = files(model)
@@ -131,7 +131,7 @@ def test_what_is_written_reaches_nobody_else(
 SUM = "import sys, warmstart; print(warmstart.open(sys.argv[1]).array('matrix').sum())"
 
 
-def test_a_forked_child_has_a_copy_of_its_own_of_what_is_written(
+def test_a_forked_child_has_its_own_copy_of_written_pages(
     client: warmstart.Client, model: Path
 ) -> None:
     with client.open(model) as checkpoint:
@@ -147,7 +147,7 @@ def test_a_forked_child_has_a_copy_of_its_own_of_what_is_written(
     assert np.array_equal(array[1:], bundles.floats(0, (64, 32))[1:])
 
 
-def test_what_arithmetic_makes_is_an_ordinary_array(client: warmstart.Client, model: Path) -> None:
+def test_arithmetic_makes_ordinary_arrays(client: warmstart.Client, model: Path) -> None:
     with client.open(model) as checkpoint:
         arrays = checkpoint.arrays()
     array = arrays["matrix"]
@@ -170,7 +170,7 @@ def test_what_arithmetic_makes_is_an_ordinary_array(client: warmstart.Client, mo
 
 
 @pytest.mark.parametrize("deep", [copy.copy, copy.deepcopy])
-def test_copies_are_this_process_own(deep: Any, client: warmstart.Client, model: Path) -> None:
+def test_copies_belong_to_this_process(deep: Any, client: warmstart.Client, model: Path) -> None:
     with client.open(model) as checkpoint:
         array = checkpoint.array("matrix")
     copied = deep(array)
@@ -196,7 +196,7 @@ def test_a_scalar_an_empty_array_and_strings_are_arrays(
 
 @pytest.mark.parametrize("alignment", [0, 1, 64, 4096])
 @pytest.mark.parametrize("sealed", [False, True])
-def test_addresses_are_aligned_as_was_asked_for(
+def test_addresses_have_the_requested_alignment(
     alignment: int, sealed: bool, client: warmstart.Client, model: Path
 ) -> None:
     with client.open(model) as checkpoint:
@@ -208,7 +208,7 @@ def test_addresses_are_aligned_as_was_asked_for(
 
 
 @pytest.mark.parametrize("alignment", [-1, 3, 8192])
-def test_an_alignment_that_is_none_is_refused(
+def test_an_impossible_alignment_is_refused(
     alignment: int, client: warmstart.Client, model: Path
 ) -> None:
     with client.open(model) as checkpoint, pytest.raises(ValueError, match="alignment"):

@@ -56,7 +56,7 @@ def test_a_sweep_shares_what_it_does_not_train(tmp_path: Path) -> None:
     lines = run("sweep.py", tmp_path).splitlines()
     jobs = [line.split() for line in lines[1:9]]
     assert all(int(job[2]) == 16384 for job in jobs)
-    # Each has less of its own than an eighth of what it shares: together they have not one copy.
+    # Each has less private memory than an eighth of what it shares, so all have less than one copy.
     assert all(int(job[4]) < 2048 for job in jobs)
 
 
@@ -89,7 +89,7 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
     assert "[(2048, 256), (2048, 256), (2048, 256), (2048, 256)]" in text
 
 
-def test_the_notebook_has_nothing_printed_in_it() -> None:
+def test_the_notebook_has_no_saved_output() -> None:
     notebook = json.loads((EXAMPLES / "notebook.ipynb").read_text())
     assert not any(cell.get("outputs") for cell in notebook["cells"])
 

@@ -32,7 +32,7 @@ def load(
     return {key: dtype for key, (_, dtype) in loaded.items()}
 
 
-def test_all_that_is_a_number_is_loaded_unless_names_say_what(golden: Path) -> None:
+def test_all_tensors_of_numbers_are_loaded_without_names(golden: Path) -> None:
     checkpoint = warmstart.open(golden / "tf2_object")
     loaded = load(golden / "tf2_object")
     assert set(loaded) == set(checkpoint.tensors) - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
@@ -58,7 +58,7 @@ def test_missing_tensors_are_refused_all_at_once(golden: Path) -> None:
     assert [problem.tensor for problem in caught.value.problems] == ["x", "y"]
 
 
-def test_what_a_framework_lacks_is_refused_all_at_once(golden: Path) -> None:
+def test_types_that_a_framework_lacks_are_refused_all_at_once(golden: Path) -> None:
     with pytest.raises(warmstart.WarmstartError) as caught:
         load(golden / "tf2_object", refusal=without_wide_integers)
     assert (caught.value.code, caught.value.reason) == ("UNIMPLEMENTED", "UNSUPPORTED")
@@ -68,7 +68,7 @@ def test_what_a_framework_lacks_is_refused_all_at_once(golden: Path) -> None:
     ]
 
 
-def test_a_variable_is_refused_only_if_it_gets_something(golden: Path) -> None:
+def test_a_variable_is_refused_only_if_it_gets_a_value(golden: Path) -> None:
     variables = [
         warmstart.Variable("beta", "float32", [256]),
         warmstart.Variable("step", "int64", []),
@@ -108,7 +108,7 @@ def test_a_lease_can_be_kept_as_long_as_the_memory(golden: Path, own_daemon: Dae
             del part
             gc.collect()
             assert wait_until(lambda: client.status().lease_count == 0)
-        # What is closed is given back at once.
+        # Closing gives the lease back at once.
         resolved = client.resolve(golden / "demo", {BETA: "beta", GAMMA: "gamma"}, variables)
         resolved.keep_lease()
         array = resolved["beta"]

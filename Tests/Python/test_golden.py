@@ -49,13 +49,13 @@ def readable(name: str) -> dict[str, Any]:
     return {n: t for n, t in tensors.items() if "sha256" in t or "base64" in t}
 
 
-def test_the_corpus_is_there() -> None:
+def test_the_corpus_is_complete() -> None:
     assert len(CHECKPOINTS) == 23
     assert sum(len(checkpoint["tensors"]) for checkpoint in CHECKPOINTS.values()) == 10_278
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-def test_what_tensorflow_lists_is_listed(name: str, client: warmstart.Client) -> None:
+def test_the_list_is_tensorflows(name: str, client: warmstart.Client) -> None:
     expected = CHECKPOINTS[name]
     with client.open(GOLDEN / expected["path"]) as checkpoint:
         assert checkpoint.format == expected["format"]
@@ -120,7 +120,7 @@ def test_every_slice_has_tensorflows_bytes_or_its_error(
                 assert error.reason in REASONS[read["error"]], f"{read}: {error}"
                 continue
             except ValueError:
-                # Not even a slice of the shape that it says it is of.
+                # The slice does not even fit the shape that it declares.
                 assert variable.slice and len(variable.slice.offset) != len(
                     variable.slice.full_shape
                 )
@@ -189,7 +189,7 @@ def test_a_reader_answers_as_tensorflows_reader() -> None:
         array = np.array(value, object) if isinstance(value, bytes) else np.asarray(value)
         assert is_same(array, wanted), name
         assert array.dtype == dtypes[name]
-        # As TensorFlow's, a scalar is no array.
+        # A scalar is no array, as in TensorFlow.
         assert isinstance(value, np.ndarray) == bool(wanted["shape"])
     with pytest.raises(warmstart.WarmstartError) as raised:
         reader.get_tensor("no/tensor")
@@ -202,7 +202,7 @@ def test_a_reader_answers_as_tensorflows_reader() -> None:
 def test_elements_have_numpys_dtype_of_their_type(has_ml_dtypes: bool) -> None:
     if has_ml_dtypes:
         pytest.importorskip("ml_dtypes")
-    # In a process of its own: what ml_dtypes registers with numpy stays.
+    # In a separate process, because ml_dtypes registers types with numpy for good.
     script = """if True:
         import json, sys
         if len(sys.argv) > 2:

@@ -260,7 +260,7 @@ def test_a_wrong_answer_is_an_error(wrong: str, checkpoint: Path, impersonate: A
         with pytest.raises(warmstart.WarmstartError) as raised:
             client.resolve(checkpoint, {"v": "v"}, {"v": ("float32", [1024])})
         assert raised.value.reason in REASONS
-        # The client is none the worse.
+        # The client still works.
         assert client.list_variables(checkpoint) == []
 
 
@@ -277,14 +277,14 @@ def test_a_delay_before_now_is_no_delay(checkpoint: Path, impersonate: Any) -> N
     assert (raised.value.code, raised.value.message) == ("INTERNAL", "odd")
 
 
-def test_a_right_answer_is_none(checkpoint: Path, impersonate: Any) -> None:
+def test_a_right_answer_is_no_error(checkpoint: Path, impersonate: Any) -> None:
     impostor = impersonate(play(says(answer())))
     with warmstart.Client(impostor.socket) as client:
         resolved = client.resolve(checkpoint, {"v": "v"}, {"v": ("float32", [1024])})
         assert not resolved["v"].any()
 
 
-# Of a variable whose shape is not known, the answer's is all that there is.
+# If a variable's shape is unknown, only the answer has one.
 WRONG_SHAPES: dict[str, Any] = {
     "an axis that overflows": answer(lengths=[HUGE]),
     "axes whose product overflows": answer(ranks=[2], lengths=[2**32, 2**32], byte_counts=[0]),

@@ -69,7 +69,7 @@ def test_every_dtype_has_the_stored_numbers(golden: Path) -> None:
             assert np.asarray(array).tobytes() == stored[name].tobytes(), name
 
 
-def test_64_bits_are_refused_all_at_once_unless_they_are_on(golden: Path) -> None:
+def test_64_bit_types_are_refused_all_at_once_without_x64(golden: Path) -> None:
     path = golden / "v2_dtypes" / "all"
     names = number_names(path)
     with pytest.raises(warmstart.WarmstartError) as caught:
@@ -93,7 +93,7 @@ def test_64_bits_are_refused_all_at_once_unless_they_are_on(golden: Path) -> Non
             assert np.array_equal(array, expected, equal_nan=True)
 
 
-def test_64_bits_are_narrowed_where_that_is_asked_for(golden: Path) -> None:
+def test_64_bit_types_are_narrowed_on_request(golden: Path) -> None:
     steps = warmstart.jax.load(golden / "demo", ["global_step"], narrow=True)
     assert steps["global_step"].dtype == np.int32
     assert int(steps["global_step"]) == 1000
@@ -130,7 +130,7 @@ def test_arrays_lie_in_the_shared_memory(demo: str) -> None:
     assert all(source == result for source, result in handed)
 
 
-def test_what_jax_copies_is_said_once_with_its_names(demo: str) -> None:
+def test_one_warning_names_the_arrays_that_jax_copies(demo: str) -> None:
     columns = warmstart.partitions("words", "float32", [512, 256], [1, 4])
     with pytest.warns(warmstart.WarmstartWarning) as caught:
         arrays = warmstart.jax.resolve(demo, {POSITIONS: "words"}, columns, strides=True)
@@ -144,10 +144,10 @@ def test_what_jax_copies_is_said_once_with_its_names(demo: str) -> None:
     assert np.array_equal(whole, warmstart.open(demo).array(POSITIONS))
 
 
-def test_memory_at_other_addresses_is_said_to_be_copied(golden: Path) -> None:
+def test_a_warning_reports_memory_at_other_addresses(golden: Path) -> None:
     path = golden / "v2_dtypes" / "all"
     names = number_names(path, WIDE + PACKED)
-    # How many depends on JAX: older ones share at multiples of 16.
+    # The number depends on JAX: older versions share at multiples of 16.
     with pytest.warns(warmstart.WarmstartWarning) as caught:
         warmstart.jax.load(path, names, alignment=0)
     assert re.match(rf"JAX copied [1-9]\d* of {len(names)} arrays \(", str(caught[0].message))

@@ -206,7 +206,7 @@ def test_a_loop_of_links_is_the_systems_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_this_user_may_not_read_is_said_to_be_so(tmp_path: Path) -> None:
+def test_a_file_that_this_user_may_not_read_is_reported(tmp_path: Path) -> None:
     write(tmp_path, "m.index", "d/m-1")
     (tmp_path / "m.index").chmod(0)
     error = refusal(str(tmp_path / "m"))
@@ -246,7 +246,7 @@ def test_a_message_about_names_of_any_bytes_can_be_printed(tmp_path: Path) -> No
     assert error.message.encode("utf-8")
 
 
-def test_a_path_that_no_name_can_have_is_not_there() -> None:
+def test_an_impossible_path_leads_nowhere() -> None:
     assert refusal("/\ud800").reason == "CHECKPOINT_NOT_FOUND"
     assert refusal("m\0").reason == "CHECKPOINT_NOT_FOUND"
 
@@ -278,7 +278,7 @@ def test_a_state_file_that_names_a_directory_with_a_slash_names_nothing(tmp_path
     assert refusal(str(tmp_path)).message.startswith(f"no checkpoint at '{tmp_path}/d/', which")
 
 
-def test_the_latest_of_very_many_checkpoints_is_found_whatever_their_order(tmp_path: Path) -> None:
+def test_the_latest_of_very_many_checkpoints_is_found_in_any_order(tmp_path: Path) -> None:
     write(tmp_path, *(f"m-{number}.index" for number in range(1, 9001)))
     assert refusal(f"{tmp_path}/m").message.endswith(f"'{tmp_path}/m-9000' is the latest there")
     assert refusal(str(tmp_path)).message.endswith(f"such as '{tmp_path}/m-9000'")
@@ -318,7 +318,7 @@ def test_a_checkpoint_has_at_most_4096_files(tmp_path: Path) -> None:
     )
 
 
-def test_a_state_file_has_a_greatest_length(tmp_path: Path) -> None:
+def test_a_state_file_has_a_maximum_length(tmp_path: Path) -> None:
     start = b"model_checkpoint_path: 'm' #"
     write(tmp_path, "m.index")
     write(tmp_path, "checkpoint", data=start.ljust(4 << 20, b"x"))
@@ -329,12 +329,12 @@ def test_a_state_file_has_a_greatest_length(tmp_path: Path) -> None:
     assert "is longer than 4194304 bytes" in error.message
 
 
-def test_a_v1_checkpoint_may_be_called_as_state_files_are(tmp_path: Path) -> None:
+def test_a_v1_checkpoint_may_have_the_name_of_a_state_file(tmp_path: Path) -> None:
     write(tmp_path, "checkpoint", data=b"\0\0\5")
     assert _locate.locate(tmp_path / "checkpoint").format == "V1"
 
 
-def test_a_file_is_opened_without_waiting_and_said_to_be_gone(tmp_path: Path) -> None:
+def test_opening_a_file_does_not_wait_and_reports_its_removal(tmp_path: Path) -> None:
     write(tmp_path, "m.index", data=b"index")
     index = _locate.locate(tmp_path / "m").files[0]
     descriptor = _locate.open_file(index)

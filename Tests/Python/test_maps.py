@@ -91,7 +91,7 @@ def target_of(pair: Any, variables: dict[str, warmstart.Variable]) -> Any:
 
 
 @pytest.mark.parametrize("case", [*load("maps.json"), *load("tensorflow-maps.json")])
-def test_a_map_comes_to_what_the_shared_case_says(
+def test_a_map_gives_what_the_shared_case_says(
     case: Any, client: warmstart.Client, written: Any
 ) -> None:
     path, values = written(case["tensors"])

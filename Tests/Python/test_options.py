@@ -120,7 +120,7 @@ def test_a_pattern_maps_partitions_by_their_variables_name(
     )
 
 
-def test_patterns_are_not_for_names_of_objects(client: warmstart.Client, model: Path) -> None:
+def test_patterns_are_refused_with_names_of_objects(client: warmstart.Client, model: Path) -> None:
     with pytest.raises(ValueError, match="object_names"):
         client.resolve(model, {re.compile(".*"): "x"}, {"x": BIAS}, object_names=True)
 
@@ -159,7 +159,9 @@ def test_a_tuple_of_targets_all_get_the_tensor(client: warmstart.Client, model: 
     ],
     ids=repr,
 )
-def test_what_is_no_map_is_a_type_error(wrong: Any, client: warmstart.Client, model: Path) -> None:
+def test_anything_but_a_map_is_a_type_error(
+    wrong: Any, client: warmstart.Client, model: Path
+) -> None:
     with pytest.raises(TypeError):
         client.resolve(model, wrong, {"x": ("int64", [])})
 
@@ -167,14 +169,14 @@ def test_what_is_no_map_is_a_type_error(wrong: Any, client: warmstart.Client, mo
 @pytest.mark.parametrize(
     "wrong", [{"x": 3}, {"x": "float32"}, ["x"], [("x", "float32", [2])]], ids=repr
 )
-def test_what_is_no_variable_is_a_type_error(
+def test_anything_but_a_variable_is_a_type_error(
     wrong: Any, client: warmstart.Client, model: Path
 ) -> None:
     with pytest.raises(TypeError):
         client.resolve(model, {"step": "x"}, wrong)
 
 
-def test_a_dtype_like_no_other_is_a_value_error_that_lists_those_that_there_are() -> None:
+def test_an_unknown_dtype_is_a_value_error_that_lists_the_known_ones() -> None:
     for dtype in ("f33", object()):
         with pytest.raises((ValueError, TypeError), match="expected one of float32, float64"):
             warmstart.Variable("x", dtype, (2,))  # type: ignore[arg-type]
@@ -296,14 +298,14 @@ def test_chosen_rows_and_columns_are_gathered(client: warmstart.Client, model: P
     ],
     ids=repr,
 )
-def test_rows_that_there_are_not_are_refused(
+def test_missing_rows_are_refused(
     gather: Any, error: Any, client: warmstart.Client, model: Path
 ) -> None:
     with pytest.raises(error):
         client.resolve(model, {"bert/layer_0/kernel": "w"}, {"w": KERNEL}, gather=gather)
 
 
-def test_progress_is_told_to_a_function(own_daemon: Daemon, tmp_path: Path) -> None:
+def test_a_function_gets_the_progress(own_daemon: Daemon, tmp_path: Path) -> None:
     values = {f"v{at}": np.full((1 << 12,), at, np.float32) for at in range(16)}
     path = bundles.write(tmp_path / "model", values)
     seen: list[tuple[int, int]] = []
@@ -356,7 +358,7 @@ def test_a_progress_bar_is_printed_where_tqdm_is_missing(
     assert all(str(model) in line for line in said.err.splitlines())
 
 
-def test_verifying_finds_what_was_damaged_since(client: warmstart.Client, model: Path) -> None:
+def test_verifying_finds_later_damage(client: warmstart.Client, model: Path) -> None:
     with client.open(model) as checkpoint:
         checkpoint.arrays()
         checkpoint.arrays(verify=True)
@@ -386,7 +388,7 @@ def test_a_checkpoint_of_more_files_than_a_frame_carries_is_opened(
             np.testing.assert_array_equal(found[name], value)
 
 
-def test_what_was_resolved_is_logged(
+def test_a_resolve_is_logged(
     client: warmstart.Client, model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "warmstart"):

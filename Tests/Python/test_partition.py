@@ -129,7 +129,7 @@ def test_a_shape_that_is_not_known_cannot_be_cut(shape: Any) -> None:
         _partition.partitions("w", "int8", shape, [1, 1])
 
 
-def test_the_size_of_every_dtype_is_known_or_said_to_be_unknown() -> None:
+def test_every_dtype_has_a_size_or_an_error() -> None:
     def count(dtype: str) -> int:
         partitioner = _partition.variable_axis_size_partitioner(16)
         return len(_partition.partitions("w", dtype, (32,), partitioner))

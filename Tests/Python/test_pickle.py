@@ -20,7 +20,7 @@ import bundles
 from daemons import Daemon
 
 MATRIX = bundles.floats(0, (256, 128))
-# What a handle takes, at most; the array itself has 128 KiB.
+# The most bytes of a pickled handle; the array itself has 128 KiB.
 HANDLE = 1000
 
 PARTS: dict[str, Any] = {
@@ -133,7 +133,7 @@ def test_several_arrays_travel_together(client: warmstart.Client, model: Path) -
     np.testing.assert_array_equal(loaded["other"], MATRIX + 1)
 
 
-def test_what_is_this_process_own_travels_as_bytes(
+def test_memory_of_this_process_travels_as_bytes(
     client: warmstart.Client, model: Path, matrix: Any
 ) -> None:
     with client.open(model) as checkpoint:

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import pytest
 import warmstart
-from warmstart import _array, _connection
-from warmstart._connection import Deadline
+from warmstart import _array, _connecting
+from warmstart._deadline import Deadline
 from warmstart._protocol import message
 
 import bundles
@@ -106,7 +106,7 @@ def test_leases_end_with_close_and_with_the_last_reference(own_daemon: Daemon, m
 def test_all_leases_of_a_connection_are_given_back_at_once(own_daemon: Daemon, model: Path) -> None:
     with warmstart.Client(own_daemon.socket) as client:
         for _ in range(5):
-            # As many as a connection may have. Nobody reads what the daemon answers to a Close.
+            # As many as a connection may have. The client does not read the replies to Close.
             checkpoints = [client.open(model) for _ in range(64)]
             assert leases(client) == 64
             while checkpoints:
@@ -115,7 +115,7 @@ def test_all_leases_of_a_connection_are_given_back_at_once(own_daemon: Daemon, m
         assert is_right(client.open(model).arrays())
 
 
-def test_a_daemon_that_does_not_read_holds_up_no_close(own_daemon: Daemon, model: Path) -> None:
+def test_a_daemon_that_does_not_read_delays_no_close(own_daemon: Daemon, model: Path) -> None:
     client = warmstart.Client(own_daemon.socket)
     checkpoints = [client.open(model) for _ in range(64)]
     with own_daemon.paused():
@@ -184,7 +184,7 @@ def test_a_child_uses_what_its_parent_opened(own_daemon: Daemon, model: Path) ->
         assert is_right(resolved)
 
 
-def test_a_child_says_nothing_on_its_parents_connection(model: Path, impersonate: Any) -> None:
+def test_a_child_sends_nothing_on_its_parents_connection(model: Path, impersonate: Any) -> None:
     heard: list[str] = []
 
     def serve(peer: Peer) -> None:
@@ -207,7 +207,7 @@ def test_a_child_says_nothing_on_its_parents_connection(model: Path, impersonate
 
     assert in_child(child)
     assert in_child(lambda: True)
-    # One that ends as Python's processes do, with all finalizers.
+    # A child that ends as Python's processes do, with all finalizers.
     script = os.fork()
     if script == 0:
         try:
@@ -263,7 +263,7 @@ def test_a_child_of_a_thread_that_uses_files_can_use_and_close_them(
         gc.collect()
         return len(os.listdir("/proc/self/fd")) == count - 3
 
-    # As if another thread were in the midst of it: the child has no other threads.
+    # As if another thread held the lock; the child has no other threads.
     with checkpoint.using(), files._lock:
         assert in_child(child)
     checkpoint.close()
@@ -305,7 +305,7 @@ def test_an_interrupted_client_is_usable(own_daemon: Daemon, model: Path) -> Non
         assert settles(lambda: leases(client) == 0)
 
 
-# What a system call returned is lost if the interrupt comes before the next line.
+# An interrupt before the next line loses the result of a system call.
 @pytest.mark.may_leak
 def test_a_client_that_is_interrupted_anywhere_is_usable(own_daemon: Daemon, model: Path) -> None:
     with warmstart.Client(own_daemon.socket) as client:
@@ -323,9 +323,7 @@ def test_a_client_that_is_interrupted_anywhere_is_usable(own_daemon: Daemon, mod
         checkpoint.close()
 
 
-def test_a_server_that_never_answers_is_waited_for_until_the_deadline(
-    model: Path, impersonate: Any
-) -> None:
+def test_a_call_to_a_silent_server_ends_at_the_deadline(model: Path, impersonate: Any) -> None:
     def serve(peer: Peer) -> None:
         while peer.call() is not None:
             pass
@@ -345,9 +343,7 @@ def test_a_server_that_never_answers_is_waited_for_until_the_deadline(
     client.close()
 
 
-def test_a_server_that_answers_without_end_is_heard_until_the_deadline(
-    model: Path, impersonate: Any
-) -> None:
+def test_a_call_with_endless_replies_ends_at_the_deadline(model: Path, impersonate: Any) -> None:
     def serve(peer: Peer) -> None:
         while (call := peer.call()) is not None:
             if method(call) == "Resolve":
@@ -386,7 +382,7 @@ def test_a_deadline_ends_the_wait_for_another_threads_call(model: Path, imperson
 
 
 @pytest.mark.parametrize("timeout", [-1.0, float("nan")])
-def test_a_timeout_that_is_none_is_refused(
+def test_an_impossible_timeout_is_refused(
     timeout: float, client: warmstart.Client, model: Path
 ) -> None:
     with pytest.raises(ValueError, match="timeout"):
@@ -406,7 +402,7 @@ def test_no_time_at_all_is_a_deadline(client: warmstart.Client, model: Path) -> 
     assert raised.value.reason == "DEADLINE"
 
 
-# What a call leaves behind
+# After a call
 
 
 def test_a_call_within_a_call_is_refused(client: warmstart.Client, model: Path) -> None:
@@ -434,7 +430,7 @@ def test_a_call_within_a_call_is_refused(client: warmstart.Client, model: Path) 
     assert client.is_serving()
 
 
-def test_what_garbage_collection_closes_amid_a_call_is_closed_after_it(
+def test_a_checkpoint_collected_during_a_call_is_closed_after_it(
     own_daemon: Daemon, model: Path
 ) -> None:
     with warmstart.Client(own_daemon.socket) as client:
@@ -463,7 +459,7 @@ def test_a_failed_call_keeps_no_lease(model: Path, impersonate: Any) -> None:
             if method(call) != "Hello":
                 handles.append(request.checkpoint.handle)
             if method(call) == "Resolve":
-                # As the daemon, which gives back what a call that fails opened.
+                # Like the daemon, which gives back the lease of a failed call.
                 reply = message("ResolveReply")(checkpoint=opened(5))
                 peer.reply(call.id, reply, more=True)
                 peer.fail(call.id, 8, "it failed", ("google.rpc.RetryInfo", b""))
@@ -476,7 +472,7 @@ def test_a_failed_call_keeps_no_lease(model: Path, impersonate: Any) -> None:
     with pytest.raises(warmstart.WarmstartError, match="it failed"):
         checkpoint.resolve({"/": "/"}, VARIABLES)
     checkpoint.list_tensors()
-    # Once to open it, some tries, and the list; none of them by a handle that was given back.
+    # Once to open it, some tries, and the list; none uses a handle that was given back.
     assert len(handles) > 3 and set(handles) == {0}
     checkpoint.close()
     client.close()
@@ -493,7 +489,7 @@ def test_a_request_that_is_too_long_is_refused(client: warmstart.Client, model: 
     checkpoint.close()
 
 
-def test_a_relative_path_stays_what_it_was(
+def test_a_relative_path_keeps_its_meaning(
     client: warmstart.Client, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(model.parent)
@@ -505,7 +501,7 @@ def test_a_relative_path_stays_what_it_was(
     checkpoint.close()
 
 
-def test_a_process_that_ends_says_nothing(model: Path) -> None:
+def test_a_process_ends_without_output(model: Path) -> None:
     script = """if True:
         import pickle, sys, warmstart
         checkpoint = warmstart.open(sys.argv[1])
@@ -528,7 +524,7 @@ def test_a_process_that_ends_says_nothing(model: Path) -> None:
 # Limits of this process
 
 
-def test_a_process_without_descriptors_left_says_so(own_daemon: Daemon, model: Path) -> None:
+def test_an_error_reports_that_no_descriptors_are_left(own_daemon: Daemon, model: Path) -> None:
     client = warmstart.Client(own_daemon.socket)
     checkpoint = client.open(model)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -612,7 +608,7 @@ def test_a_socket_that_is_replaced_is_found(own_daemon: Daemon, model: Path) -> 
     own_daemon.kill()
 
     def replace() -> None:
-        # The old one is there, then none, then a new one.
+        # First the old socket exists, then none, then a new one.
         time.sleep(0.1)
         os.rename(own_daemon.socket, away)
         time.sleep(0.3)
@@ -625,26 +621,26 @@ def test_a_socket_that_is_replaced_is_found(own_daemon: Daemon, model: Path) -> 
     replacer.join()
 
 
-def test_what_is_no_socket_is_not_taken_for_one_of_a_daemon(tmp_path: Path, model: Path) -> None:
+def test_a_path_that_is_no_socket_is_reported(tmp_path: Path, model: Path) -> None:
     with warmstart.Client(tmp_path) as client, pytest.raises(warmstart.WarmstartError) as raised:
         client.open(model)
     assert raised.value.reason == "CONNECTION"
-    assert raised.value.message == f"{tmp_path} is not a socket: expected a daemon's"
+    assert raised.value.message == f"{tmp_path} is not a socket: expected the socket of a daemon"
 
 
-def test_who_may_not_connect_reads_how_to_join_the_group() -> None:
+def test_a_user_who_may_not_connect_learns_how_to_join_the_group() -> None:
     system = "/run/warmstart/warmstart.sock"
-    error = _connection._cannot_connect(system, PermissionError(errno.EACCES, "no"))
+    error = _connecting._cannot_connect(system, PermissionError(errno.EACCES, "no"))
     assert error.reason == "NOT_ALLOWED"
     assert 'sudo usermod -aG warmstart-clients "$USER"' in error.message
 
 
-def test_a_full_backlog_is_waited_for(tmp_path: Path) -> None:
+def test_a_client_waits_for_a_full_backlog(tmp_path: Path) -> None:
     path = str(tmp_path / "s")
     with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as stack:
         listener.bind(path)
         listener.listen(0)
-        # One waits to be accepted; for more there is no room.
+        # One connection waits to be accepted, and the queue is full.
         waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
         waiting.connect(path)
 
@@ -686,8 +682,8 @@ TRAINER = """if True:
 """
 
 
-# A daemon that was started by hand and stops takes its socket away: a client that never connected
-# takes that for no daemon.
+# A daemon that was started by hand removes its socket when it stops, and a client that never
+# connected then sees no daemon.
 @pytest.mark.parametrize(("end", "how"), [(Daemon.stop, "once"), (Daemon.kill, "again")])
 def test_trainers_get_their_bytes_while_the_daemon_comes_and_goes(
     end: Callable[[Daemon], int], how: str, own_daemon: Daemon, model: Path
@@ -704,7 +700,7 @@ def test_trainers_get_their_bytes_while_the_daemon_comes_and_goes(
         for _ in range(8)
     ]
     for at, trainer in enumerate(trainers):
-        # Of those that may, some start in the middle of it.
+        # Some of those that may start in the middle of it.
         if trainer.stdout and (how == "once" or at < 3):
             assert trainer.stdout.readline() == b"ready\n"
     # A call is repeated three times: on the slowest machine all may meet the same one.
@@ -718,9 +714,7 @@ def test_trainers_get_their_bytes_while_the_daemon_comes_and_goes(
         assert settles(lambda: leases(client) == 0)
 
 
-def test_a_daemon_that_stays_away_is_named_when_the_time_is_over(
-    own_daemon: Daemon, model: Path
-) -> None:
+def test_a_missing_daemon_is_reported_at_the_deadline(own_daemon: Daemon, model: Path) -> None:
     with warmstart.Client(own_daemon.socket) as client:
         client.open(model)
         own_daemon.kill()

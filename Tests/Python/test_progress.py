@@ -37,7 +37,7 @@ def checkpoint(tmp_path: Path) -> Path:
     return bundles.write(tmp_path / "model", {"v": bundles.floats(0, (4,))})
 
 
-def test_a_function_is_called_until_all_is_ready(checkpoint: Path, impersonate: Any) -> None:
+def test_a_function_is_called_until_every_byte_is_ready(checkpoint: Path, impersonate: Any) -> None:
     seen: list[tuple[int, int]] = []
     with warmstart.Client(impersonate(read_slowly).socket) as client:
         client.resolve(
@@ -49,13 +49,13 @@ def test_a_function_is_called_until_all_is_ready(checkpoint: Path, impersonate: 
     assert seen == [(10, 100), (60, 100), (90, 100), (100, 100)]
 
 
-def test_without_tqdm_lines_say_how_far_it_is(
+def test_without_tqdm_lines_show_the_progress(
     checkpoint: Path,
     impersonate: Any,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    # What is None in the table of modules cannot be imported.
+    # A module that is None in the table of modules cannot be imported.
     monkeypatch.setitem(sys.modules, "tqdm", None)
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     with warmstart.Client(impersonate(read_slowly).socket) as client:
@@ -71,11 +71,11 @@ def test_a_function_that_fails_ends_the_call(checkpoint: Path, impersonate: Any)
     with warmstart.Client(impersonate(read_slowly).socket) as client:
         with pytest.raises(ZeroDivisionError):
             client.resolve(checkpoint, {"v": "v"}, {"v": ("float32", [4])}, progress=fail)
-        # The rest of that answer is not taken for another call's.
+        # The rest of that answer is not mistaken for another call's.
         client.resolve(checkpoint, {"v": "v"}, {"v": ("float32", [4])}, progress=lambda *_: None)
 
 
-def test_what_is_warm_has_no_progress(checkpoint: Path, client: warmstart.Client) -> None:
+def test_a_warm_checkpoint_reports_no_progress(checkpoint: Path, client: warmstart.Client) -> None:
     seen: list[int] = []
     for _ in range(2):
         client.resolve(

@@ -15,7 +15,7 @@ def parse(*cases: Any, **fields: Any) -> list[shared_cases.Case]:
     return shared_cases.parse(text, ["path"], ["prefix", "error"])
 
 
-def test_a_case_has_the_defaults_that_it_does_not_give_itself() -> None:
+def test_a_case_takes_missing_fields_from_the_defaults() -> None:
     cases = parse(
         {"name": "a", "error": "SYSTEM"},
         {"name": "b", "path": "m", "error": "SYSTEM"},
@@ -35,7 +35,7 @@ def test_a_case_has_the_defaults_that_it_does_not_give_itself() -> None:
         ([{"name": "a", "path": "m"}], "'a' expects nothing"),
     ],
 )
-def test_a_file_that_would_be_passed_over_is_refused(cases: Any, message: str) -> None:
+def test_a_file_that_would_test_nothing_is_refused(cases: Any, message: str) -> None:
     with pytest.raises(shared_cases.Refusal) as refusal:
         parse(*cases)
     assert message in str(refusal.value)

@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 import warmstart.torch
 
-# What torch 2.13 lacks.
+# The types that torch 2.13 lacks.
 LACKING = ("float8_e4m3b11fnuz", "float4_e2m1fn")
 EMBEDDINGS = "bert/embeddings/"
 BETA, GAMMA = EMBEDDINGS + "LayerNorm/beta", EMBEDDINGS + "LayerNorm/gamma"
@@ -99,7 +99,7 @@ def test_strings_are_refused_if_they_are_named_and_left_out_otherwise(golden: Pa
         warmstart.torch.resolve(path, {graph: "graph"}, {"graph": ("string", [])})
 
 
-def test_a_variable_of_strings_that_gets_nothing_is_not_in_the_way(demo: str) -> None:
+def test_a_string_variable_that_gets_no_value_is_no_error(demo: str) -> None:
     variables = {"beta": ("float32", [256]), "vocabulary": ("string", [3])}
     tensors = warmstart.torch.resolve(demo, {EMBEDDINGS + "LayerNorm/beta": "beta"}, variables)
     assert list(tensors) == ["beta"]
@@ -268,11 +268,11 @@ def test_a_module_without_memory_gets_some(demo: str) -> None:
     assert isinstance(norm.gamma, torch.nn.Parameter) and norm.gamma.requires_grad
     assert not isinstance(norm.beta, torch.nn.Parameter)
     assert np.array_equal(norm.beta.numpy(), arrays[EMBEDDINGS + "LayerNorm/beta"])
-    # What got no value has no memory still.
+    # Variables without a value still have no memory.
     assert module.head.weight.device.type == "meta"
 
 
-def test_nothing_is_changed_if_something_is_wrong(demo: str) -> None:
+def test_an_error_changes_nothing(demo: str) -> None:
     module = Encoder()
     module.embeddings.extra = torch.nn.Parameter(torch.zeros(3))
     with pytest.raises(warmstart.WarmstartError) as caught:
@@ -312,7 +312,7 @@ def test_axes_can_be_permuted_without_a_copy(demo: str) -> None:
         warmstart.torch.load_into(module, demo, pairs, permute={"x": (1, 0)})
 
 
-def test_a_kernel_of_tensorflows_layout_is_answered_with_its_order(demo: str) -> None:
+def test_a_kernel_in_tensorflows_layout_gets_a_hint_at_its_order(demo: str) -> None:
     kernel = "bert/encoder/layer_0/output/kernel"
     module = torch.nn.ModuleDict({"output": torch.nn.Linear(1024, 256, bias=False)})
     with pytest.raises(warmstart.WarmstartError) as raised:
@@ -335,7 +335,7 @@ def test_a_permuted_shape_is_declared_as_it_is_stored() -> None:
     assert torch.empty(5, 7, 3, 64).permute(3, 2, 0, 1).shape == (64, 3, 5, 7)
 
 
-def test_read_only_tensors_cannot_be_had(demo: str) -> None:
+def test_read_only_tensors_are_refused(demo: str) -> None:
     with pytest.raises(ValueError, match="no read-only tensors"):
         warmstart.torch.load(demo, writable=False)
     with pytest.raises(ValueError, match="no read-only tensors"):
@@ -415,7 +415,7 @@ def test_nothing_is_copied_before_it_is_written(demo: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["a path", torch.nn.Linear(2, 2).parameters(), None, 5])
-def test_what_has_no_names_is_not_taken_for_variables(wrong: Any, demo: str) -> None:
+def test_objects_without_names_are_not_variables(wrong: Any, demo: str) -> None:
     with pytest.raises(TypeError, match="variables: expected a module"):
         warmstart.torch.resolve(demo, {BETA: "beta"}, wrong)
 

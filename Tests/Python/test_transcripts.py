@@ -125,7 +125,7 @@ def listing(client: warmstart.Client) -> None:
 
 def list_chunks(client: warmstart.Client) -> None:
     with client.open(GOLDEN / "v2_many" / "many") as checkpoint:
-        # As many as the transcript writes out.
+        # As many as the transcript contains.
         assert len(checkpoint.tensors) == 4
 
 
@@ -220,7 +220,7 @@ SCRIPTS: dict[str, Callable[[warmstart.Client], None]] = {
     "refused": refused,
     "draining": draining,
 }
-# What this client never says, or does not hear.
+# Messages that this client never sends, or ignores.
 OTHERS = {
     "attach": "a checkpoint of two files, which it would send with the call",
     "bad-frame": "what is no frame",
@@ -240,7 +240,7 @@ def test_every_transcript_is_replayed_or_there_is_a_reason() -> None:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_the_client_says_what_the_transcript_says(name: str, impersonate: Any) -> None:
+def test_the_client_sends_the_bytes_of_the_transcript(name: str, impersonate: Any) -> None:
     impostor = impersonate(play(name))
     with warmstart.Client(impostor.socket, label="a label of another length") as client:
         SCRIPTS[name](client)

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import warmstart
-from warmstart._connection import SERVICE, Deadline
+from warmstart._connection import SERVICE
+from warmstart._deadline import Deadline
 from warmstart._protocol import message
 
 import bundles
@@ -119,7 +120,7 @@ def test_a_child_reads_what_a_thread_of_its_parent_is_reading(daemon: Daemon, mo
     with reader._ahead._lock:
         child = os.fork()
         if child == 0:
-            # Ends a child that waits for ever.
+            # Ends a child that would wait forever.
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(10)
             is_right = (reader.get_tensor("w") == expected).all()

@@ -24,7 +24,7 @@ def checkpoint(client: warmstart.Client, tmp_path: Path) -> Any:
         yield checkpoint
 
 
-def test_rows_of_a_partition_with_strides_travel_as_they_are(checkpoint: Any) -> None:
+def test_rows_of_a_partition_with_strides_travel_unchanged(checkpoint: Any) -> None:
     parts = warmstart.partitions("w", "float32", VALUES.shape, [1, 2])
     array = checkpoint.resolve({"w": "w"}, parts, strides=True)["w/part_1"]
     assert array.strides == (1024, 4)
@@ -32,7 +32,7 @@ def test_rows_of_a_partition_with_strides_travel_as_they_are(checkpoint: Any) ->
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(array[rows])), VALUES[rows, 128:])
 
 
-def test_a_read_only_view_of_what_was_written_travels_as_it_is(checkpoint: Any) -> None:
+def test_a_read_only_view_of_written_memory_travels_unchanged(checkpoint: Any) -> None:
     array = checkpoint.array("w", writable=True)
     array += 1
     view = array[3:5]
@@ -40,7 +40,7 @@ def test_a_read_only_view_of_what_was_written_travels_as_it_is(checkpoint: Any) 
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(view)), VALUES[3:5] + 1)
 
 
-def test_chosen_rows_travel_as_they_are_whatever_becomes_of_the_list(checkpoint: Any) -> None:
+def test_chosen_rows_travel_unchanged_even_if_the_list_changes(checkpoint: Any) -> None:
     gather = {"w": {0: range(63, -1, -1)}}
     array = checkpoint.resolve({"w": "w"}, {"w": VALUES}, gather=gather)["w"]
     gather.clear()
@@ -76,7 +76,7 @@ COLUMNS = warmstart.partitions("columns", "float32", VALUES.shape, [1, 2])
 
 
 @pytest.mark.parametrize("strides", [False, True])
-def test_what_is_written_to_a_variable_is_in_no_other_of_the_same_tensor(
+def test_a_write_to_a_variable_shows_in_no_other_of_the_same_tensor(
     strides: bool, checkpoint: Any
 ) -> None:
     whole = [warmstart.Variable(name, "float32", VALUES.shape) for name in ("a", "b")]
@@ -105,7 +105,7 @@ def test_variables_of_different_tensors_have_one_writable_mapping(
     assert len({id(array.base) for array in arrays.values()}) == 1
 
 
-def test_what_can_only_be_read_is_mapped_once(checkpoint: Any) -> None:
+def test_read_only_memory_is_mapped_once(checkpoint: Any) -> None:
     variables = {"a": ("float32", VALUES.shape), "b": ("float32", VALUES.shape)}
     arrays = checkpoint.resolve({"w": ("a", "b")}, variables)
     assert arrays["a"].base is arrays["b"].base

@@ -80,7 +80,7 @@ def train(kind: str, path: str, socket: str) -> list[Outcome]:
 def _run(kind: str, path: str, socket: str, rank: int, barrier: Any, results: Any) -> None:
     try:
         with warmstart.Client(socket) as client:
-            # Copies, which nobody can change.
+            # Copies that no other process can change.
             arrays = client.open(path).arrays([TRAINED, FROZEN])
             before = {name: array.copy() for name, array in arrays.items()}
             results.put(_TRAINERS[kind](client, path, rank, before, Meeting(barrier)))
@@ -171,7 +171,7 @@ def _train_jax(
         trained = update(trained, float(rank))
         expected -= 0.25 * rank
         expected[3:5] *= 2.0
-    # Nobody's donation has reached the memory of the others.
+    # No donation has reached the memory of another process.
     shared = client.open(path).array(TRAINED)
     meeting.wait()
     ended_right = bool(np.array_equal(trained, expected))
@@ -206,7 +206,7 @@ def _train_tensorflow(
     meeting.wait()
     ended_right = np.array_equal(trained.numpy(), expected)
     ended_right &= np.array_equal(frozen.numpy(), before[FROZEN])
-    # Nothing was written to what was shared, not even to this process's own pages of it.
+    # No shared page was written, not even as a private copy.
     ended_right &= np.array_equal(views[0], before[TRAINED])
     return Outcome(began_right, ended_right, read, copied_bytes(addresses))
 

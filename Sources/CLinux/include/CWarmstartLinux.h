@@ -4,6 +4,7 @@
 #ifndef CLINUX_H
 #define CLINUX_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -121,14 +122,35 @@ int clinux_working_directory(char *path, size_t size);
 int clinux_thread(size_t stack_bytes, void *(*body)(void *), void *argument);
 _Noreturn void clinux_exit_now(int status);
 
-void *clinux_monitor_create(void);
-void clinux_monitor_destroy(void *monitor);
-void clinux_monitor_lock(void *monitor);
-void clinux_monitor_unlock(void *monitor);
-void clinux_monitor_notify(void *monitor);
-void clinux_monitor_notify_one(void *monitor);
+struct clinux_atomic {
+  int64_t value;
+};
+
+static inline int64_t clinux_atomic_load(const struct clinux_atomic *number) {
+  return __atomic_load_n(&number->value, __ATOMIC_SEQ_CST);
+}
+
+static inline void clinux_atomic_add(struct clinux_atomic *number, int64_t amount) {
+  (void)__atomic_fetch_add(&number->value, amount, __ATOMIC_SEQ_CST);
+}
+
+static inline int64_t clinux_atomic_exchange(struct clinux_atomic *number, int64_t value) {
+  return __atomic_exchange_n(&number->value, value, __ATOMIC_SEQ_CST);
+}
+
+struct clinux_monitor {
+  pthread_mutex_t mutex;
+  pthread_cond_t condition;
+};
+
+void clinux_monitor_begin(struct clinux_monitor *monitor);
+void clinux_monitor_end(struct clinux_monitor *monitor);
+void clinux_monitor_lock(struct clinux_monitor *monitor);
+void clinux_monitor_unlock(struct clinux_monitor *monitor);
+void clinux_monitor_notify(struct clinux_monitor *monitor);
+void clinux_monitor_notify_one(struct clinux_monitor *monitor);
 // Waits at most until the deadline on the monotonic clock; a negative deadline waits for ever.
 // Returns 0 when notified and -ETIMEDOUT at the deadline.
-int clinux_monitor_wait(void *monitor, int64_t deadline_ns);
+int clinux_monitor_wait(struct clinux_monitor *monitor, int64_t deadline_ns);
 
 #endif

@@ -2,10 +2,10 @@
 
 usage: bert_fine_tuning.py [CHECKPOINT]
 
-The model is shaped like BERT, and small. Trained are the head and the last layer norm: the job has
-copies of its own of the pages that the layer norm lies on, and shares the rest with all jobs that
-start from the checkpoint. The checkpoint is the one in the repository, unless another with the same
-names is given. Needs a running daemon.
+The model has the structure of BERT, and is small. The job trains the head and the last layer norm:
+it has its own copies of the pages with the layer norm, and shares the rest with all jobs that start
+from the checkpoint. By default that is the repository's demo checkpoint; another needs the same
+names. Needs a running daemon.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def private_kibibytes() -> int:
 def main() -> None:
     path = sys.argv[1] if len(sys.argv) > 1 else DEMO
     before = private_kibibytes()
-    # All of `bert/` becomes `student/`. The head is reported as not covered: nothing else is missing.
+    # All of `bert/` becomes `student/`. Only the head is reported as not covered.
     resolved = warmstart.resolve(path, {"bert/": "student/"}, variables(), writable=True)
     print(
         f"{len(resolved)} variables, {resolved.byte_count >> 10} KiB, in {resolved.seconds:.3f} s"
@@ -112,7 +112,7 @@ def main() -> None:
         gradient = errors @ weights["head/kernel"].T
         weights["head/kernel"] -= RATE * pooled.T @ errors
         weights["head/bias"] -= RATE * errors.sum(axis=0)
-        # In place: the pages that they lie on are copied first, and no other job sees it.
+        # A write in place first copies the pages, and no other job sees it.
         gamma -= RATE * (gradient * inputs).sum(axis=0)
         beta -= RATE * gradient.sum(axis=0)
 

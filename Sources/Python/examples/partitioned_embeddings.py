@@ -2,10 +2,10 @@
 
 usage: partitioned_embeddings.py [CHECKPOINT]
 
-The table is cut as TensorFlow's `fixed_size_partitioner(8)` does, whatever partitions it was saved
-in. Each partition is sent to a worker process as a few hundred bytes, and the worker maps the same
-memory: no row is copied until it is looked up. The checkpoint is the one in the repository, unless
-another with the same names is given. Needs a running daemon.
+The table is cut as TensorFlow's `fixed_size_partitioner(8)` cuts it, even if it was saved in other
+partitions. Each partition travels to a worker process in a few hundred bytes, and the worker maps
+the same memory: no row is copied until it is looked up. By default the checkpoint is the
+repository's demo; another needs the same names. Needs a running daemon.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
             f" sent as {len(pickle.dumps(part))} bytes"
         )
 
-    # Which worker has a row, and the row's place there: all partitions are of one length here.
+    # The worker that has a row, and the row's place there; all partitions have one length here.
     ids = np.random.default_rng(0).integers(0, ROWS, 1000)
     owners, rows = np.divmod(ids, ROWS // WORKERS)
     with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:

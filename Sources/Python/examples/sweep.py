@@ -2,9 +2,9 @@
 
 usage: sweep.py [CHECKPOINT]
 
-Each process trains a head of its own on the embeddings of the checkpoint, which stay frozen. The
-embeddings are in memory once, so what each process prints as its own is small. The checkpoint is
-the one in the repository, unless another with the same names is given. Needs a running daemon.
+Each process trains its own head on the embeddings of the checkpoint, which stay frozen. The
+embeddings are in memory once, so the private memory that each process prints is small. By default
+the checkpoint is the repository's demo; another needs the same names. Needs a running daemon.
 """
 
 from __future__ import annotations

@@ -14,8 +14,9 @@ Modules for frameworks: `warmstart.tensorflow`, `warmstart.torch`, `warmstart.ja
 
 from ._answer import Report, Skipped
 from ._array import SharedArray
-from ._checkpoint import Checkpoint, Tensor
-from ._client import Client, check, default_client, list_variables, open, resolve
+from ._checkpoint import Checkpoint
+from ._client import Client
+from ._default_client import check, default_client, list_variables, open, resolve
 from ._errors import Problem, WarmstartError, WarmstartWarning
 from ._locate import latest_checkpoint
 from ._options import ResolveOptions
@@ -27,6 +28,7 @@ from ._partition import (
 )
 from ._reader import CheckpointReader
 from ._resolved import Resolved
+from ._tensors import Tensor
 from ._variables import Slice, Variable
 
 __version__: str = "0.1.0"

@@ -12,9 +12,10 @@ from typing import Any
 import numpy.typing as npt
 
 from . import _dtypes
-from ._checkpoint import Checkpoint, Tensor
+from ._checkpoint import Checkpoint
 from ._errors import WarmstartError
 from ._options import ResolveOptions
+from ._tensors import Tensor
 
 # The most bytes that a batch reads ahead of the caller. Chosen, not tuned.
 _BYTES = 16 << 20

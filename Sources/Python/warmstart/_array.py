@@ -107,7 +107,7 @@ def _restore(
 
     Raises as `Client.open`, and CHECKPOINT_CHANGED if the files have changed since then.
     """
-    from ._client import open_origin
+    from ._default_client import open_origin
 
     checkpoint = _opened.get(place.origin)
     if checkpoint is None:

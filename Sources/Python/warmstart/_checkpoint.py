@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Callable,
-    NamedTuple,
-)
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy.typing as npt
 
 from . import _dtypes
 from ._answer import Report
-from ._connection import MAXIMUM_DESCRIPTORS, SERVICE, Connection, Deadline
+from ._connection import MAXIMUM_DESCRIPTORS, SERVICE, Connection
+from ._deadline import Deadline
 from ._errors import WarmstartError, reading
-from ._locate import Location, open_file
+from ._locate import Location
 from ._map import AssignmentMap
 from ._neighbours import nearest_name
+from ._open_files import Lease, OpenFiles
 from ._options import ResolveOptions, options_of
-from ._protocol import decode, message, parse, printable, read_column, read_names
+from ._protocol import message, parse, printable
 from ._resolve import check, resolve
 from ._resolved import Resolved
+from ._tensors import Tensor, tensors_of
 from ._variables import Slice, Variable, VariablesLike
 
 if TYPE_CHECKING:
@@ -34,21 +31,6 @@ if TYPE_CHECKING:
 
     from ._array import Place
     from ._client import Client
-
-
-class Tensor(NamedTuple):
-    """A tensor of a checkpoint.
-
-    `dtype` is TensorFlow's name of the element type, and `byte_count` the number of stored bytes.
-    `slices` are the stored slices of a tensor, each as its start and its length on each axis; a
-    tensor that is stored whole has none.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    byte_count: int
-    slices: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = ()
 
 
 class Checkpoint:
@@ -62,7 +44,7 @@ class Checkpoint:
 
     def __init__(self, client: Client, location: Location) -> None:
         self._client = client
-        self._files = _Files(location)
+        self._files = OpenFiles(location)
         self._close = weakref.finalize(self, self._files.close)
         self._close.atexit = False
         self.label = location.label
@@ -312,84 +294,6 @@ class Checkpoint:
         self.tensor_count, self.byte_count = reply.tensor_count, reply.byte_count
 
 
-class Lease(NamedTuple):
-    """The lease that a connection holds on a checkpoint."""
-
-    client: Client
-    connection: int
-    handle: int
-
-
-class _Files:
-    """The open files of a checkpoint, and the lease that the daemon gave for them."""
-
-    def __init__(self, location: Location) -> None:
-        self.files = location.files
-        self.lease: Lease | None = None
-        self._descriptors: list[int] = []
-        self._lock = threading.Lock()
-        self._users = 0
-        self._is_closed = False
-        _all_files.add(self)
-        try:
-            for file in location.files:
-                self._descriptors.append(open_file(file))
-        except BaseException:
-            self.close()
-            raise
-
-    @contextlib.contextmanager
-    def using(self) -> Iterator[Sequence[int]]:
-        """Returns the descriptors, open until the end of the block; ValueError once they are
-        closed.
-        """
-        is_used = False
-        try:
-            with self._lock:
-                if self._is_closed:
-                    raise ValueError("the checkpoint is closed")
-                self._users += 1
-                # An interrupt may come right after the lock is released.
-                is_used = True
-            yield self._descriptors
-        finally:
-            if is_used:
-                with self._lock:
-                    self._users -= self._users > 0
-                self._close_unused()
-
-    def close(self) -> None:
-        self._is_closed = True
-        self._close_unused()
-
-    def forget_users(self) -> None:
-        """Resets the state in a forked child: the other users were threads of the parent."""
-        self._lock = threading.Lock()
-        self._users = 0
-
-    def _close_unused(self) -> None:
-        with self._lock:
-            if not self._is_closed or self._users:
-                return
-            descriptors, self._descriptors = self._descriptors, []
-            lease, self.lease = self.lease, None
-        for descriptor in descriptors:
-            os.close(descriptor)
-        if lease is not None:
-            lease.client.give_back(lease)
-
-
-_all_files: weakref.WeakSet[_Files] = weakref.WeakSet()
-
-
-def _forget_users() -> None:
-    for files in list(_all_files):
-        files.forget_users()
-
-
-os.register_at_fork(after_in_child=_forget_users)
-
-
 def _from_root(path: str) -> str:
     """Returns the absolute path; a path below a removed working directory stays relative.
 
@@ -413,38 +317,3 @@ def _attach(connection: Connection, descriptors: Sequence[int], deadline: Deadli
     if len(ids) != len(descriptors):
         raise WarmstartError.of("SYSTEM", f"{len(ids)} ids for {len(descriptors)} files")
     return ids
-
-
-def tensors_of(reply: Any) -> list[Tensor]:
-    """Reads the tensors of a message `Tensors`."""
-    names = read_names(reply.names)
-    dtypes = read_column(reply.dtypes, "<u4").tolist()
-    ranks = read_column(reply.ranks, "<i4").tolist()
-    lengths = read_column(reply.lengths, "<u8").tolist()
-    byte_counts = read_column(reply.byte_counts, "<u8").tolist()
-    starts = read_column(reply.starts, "<u8").tolist()
-    counts = read_column(reply.counts, "<u8").tolist()
-    if not len(names) == len(dtypes) == len(ranks) == len(byte_counts):
-        raise ValueError("the columns of tensors differ in length")
-    slices: dict[int, list[Any]] = {}
-    at = 0
-    for position in read_column(reply.sliced, "<u4").tolist():
-        end = at + ranks[position]
-        slices.setdefault(position, []).append((tuple(starts[at:end]), tuple(counts[at:end])))
-        at = end
-    tensors = []
-    at = 0
-    for position, name in enumerate(names):
-        end = at + ranks[position]
-        number = dtypes[position]
-        tensors.append(
-            Tensor(
-                decode(name),
-                _dtypes.NAMES.get(number, str(number)),
-                tuple(lengths[at:end]),
-                byte_counts[position],
-                tuple(slices.get(position, ())),
-            )
-        )
-        at = end
-    return tensors

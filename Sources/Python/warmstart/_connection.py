@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import array
-import errno
 import logging
 import os
 import socket
-import stat
 import struct
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ._errors import CODES, Problem, WarmstartError, brief, contradiction, system_error
+from ._connecting import connect
+from ._deadline import Deadline, deadline_passed
+from ._errors import CODES, Problem, WarmstartError, contradiction
 from ._protocol import decode, message, parse, printable
 
 SERVICE = "/warmstart.v1.Warmstart/"
@@ -22,16 +21,11 @@ MAXIMUM_DESCRIPTORS = 64
 MAXIMUM_REQUEST = 16 << 20
 MAXIMUM_REPLY = 4 << 20
 
-_SYSTEM_SOCKET = "/run/warmstart/warmstart.sock"
-_GROUPS = {_SYSTEM_SOCKET: "warmstart-clients", "/run/warmstart/admin.sock": "warmstart-admin"}
 _PREFIX = struct.Struct(">BI")
 _ROOM = socket.CMSG_SPACE(4 * MAXIMUM_DESCRIPTORS)
 _NO_SIGNAL = socket.MSG_NOSIGNAL
 # Seconds without an answer after which the log says what the client is waiting for.
 _PATIENCE = 1.0
-_YEAR = 365 * 86400.0
-# Seconds to wait for a daemon that is being restarted without systemd and does not listen yet.
-_REFUSED_PATIENCE, _RESTART_PATIENCE, _ABSENT_PATIENCE = 2.0, 10.0, 0.02
 
 log = logging.getLogger("warmstart")
 
@@ -45,54 +39,6 @@ class ConnectionLost(Exception):
     def __init__(self, message: str, refusal: WarmstartError | None = None) -> None:
         super().__init__(message)
         self.refusal = refusal
-
-
-class Deadline:
-    """The time at which a call must end; none without a timeout."""
-
-    def __init__(self, timeout: float | None) -> None:
-        try:
-            is_wrong = timeout is not None and not timeout >= 0
-        except TypeError:
-            raise TypeError(f"timeout: expected seconds or None, got {brief(timeout)}") from None
-        if is_wrong:
-            raise ValueError(f"timeout: expected seconds from 0, got {timeout!r}")
-        # More than a year counts as no limit, because system calls refuse numbers that are too
-        # large.
-        is_endless = timeout is None or timeout > _YEAR
-        self._end = None if is_endless else time.monotonic() + (timeout or 0)
-
-    def remaining(self) -> float | None:
-        """Returns the seconds that are left, or None without a limit. Raises DEADLINE if none are
-        left.
-        """
-        if self._end is None:
-            return None
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise deadline_passed()
-        return left
-
-    def ends_within(self, seconds: float) -> bool:
-        """Returns whether the deadline comes within the given seconds."""
-        return self._end is not None and self._end - time.monotonic() <= seconds
-
-
-def deadline_passed() -> WarmstartError:
-    return WarmstartError.of("DEADLINE", "the daemon did not answer before the timeout")
-
-
-def standard_socket() -> str:
-    """Returns the daemon's socket: the environment's, the system's, or the user's own."""
-    path = os.environ.get("WARMSTART_SOCKET")
-    if path:
-        return path
-    directory = os.environ.get("XDG_RUNTIME_DIR")
-    if directory and not os.path.exists(_SYSTEM_SOCKET):
-        own = os.path.join(directory, "warmstart", "warmstart.sock")
-        if os.path.exists(own):
-            return own
-    return _SYSTEM_SOCKET
 
 
 class Connection:
@@ -112,7 +58,7 @@ class Connection:
         self._posted: list[int] = []
         self._hello = 0
         self._has_answered = False
-        self._socket = _connect(path, deadline, is_first)
+        self._socket = connect(path, deadline, is_first)
         try:
             request = message("HelloRequest")(
                 version=1,
@@ -321,75 +267,3 @@ def error_of(status: Any) -> WarmstartError:
             retry_after = max(0.0, delay.seconds + delay.nanos / 1e9)
     code = CODES[status.code] if 0 <= status.code < len(CODES) else str(status.code)
     return WarmstartError(code, reason, status.message, problems, count, retry_after)
-
-
-def _connect(path: str, deadline: Deadline, is_first: bool) -> socket.socket:
-    """Connects; waits a moment for a daemon that is being restarted.
-
-    During a restart the socket is missing or refuses connections: a daemon that finds an old socket
-    removes it just before it makes its own. If the first connection finds no socket, no daemon is
-    running, and waiting longer would not help.
-    """
-    start, longest = time.monotonic(), _REFUSED_PATIENCE if is_first else _RESTART_PATIENCE
-    patience = {errno.ECONNREFUSED: longest, errno.ENOENT: longest}
-    if is_first:
-        patience[errno.ENOENT] = _ABSENT_PATIENCE
-    pause = 0.01
-    while True:
-        try:
-            connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        except OSError as error:
-            raise system_error("make a socket", error) from None
-        try:
-            connecting.settimeout(deadline.remaining())
-            connecting.connect(path)
-            return connecting
-        except socket.timeout:
-            connecting.close()
-            raise deadline_passed() from None
-        except OSError as error:
-            connecting.close()
-            # With a timeout set, connect(2) fails at once if the listener's queue is full.
-            is_full = error.errno == errno.EAGAIN
-            if error.errno == errno.ECONNREFUSED:
-                patience[errno.ENOENT] = longest
-            left = start + patience.get(error.errno or 0, 0.0) - time.monotonic()
-            # "No daemon listens" says more than "the time is over".
-            if not is_full and (left < pause or deadline.ends_within(pause)):
-                raise _cannot_connect(path, error) from None
-        except BaseException:
-            connecting.close()
-            raise
-        remaining = deadline.remaining()
-        time.sleep(pause if remaining is None else min(pause, remaining))
-        pause = min(2 * pause, 0.2)
-
-
-def _cannot_connect(path: str, error: OSError) -> WarmstartError:
-    group = _GROUPS.get(path)
-    if error.errno == errno.ECONNREFUSED and not _is_socket(path):
-        return WarmstartError.of(
-            "CONNECTION", f"{path} is not a socket: expected the socket of a daemon"
-        )
-    if error.errno in (errno.ENOENT, errno.ECONNREFUSED):
-        start = (
-            "start it with: sudo systemctl start warmstartd.socket, "
-            "or set WARMSTART_SOCKET to the socket of another daemon"
-            if group
-            else f"start it with: warmstartd --socket {path}"
-        )
-        return WarmstartError.of("CONNECTION", f"no daemon listens at {path}; {start}")
-    if error.errno == errno.EACCES:
-        # The user needs both steps, because a session gets its groups at its beginning.
-        join = f'sudo usermod -aG {group} "$USER", and log in again'
-        member = f"; it must be in the group {group}: {join}" if group else ""
-        return WarmstartError.of("NOT_ALLOWED", f"this user may not connect to {path}{member}")
-    return WarmstartError.of("CONNECTION", f"cannot connect to {path}: {error.strerror or error}")
-
-
-def _is_socket(path: str) -> bool:
-    """Returns False only if the path is certainly something else; it may have been removed."""
-    try:
-        return stat.S_ISSOCK(os.stat(path).st_mode)
-    except OSError:
-        return True

@@ -7,8 +7,9 @@ from typing import Any, Union
 
 import numpy.typing as npt
 
-from ._client import Client, Path, default_client
-from ._connection import Deadline
+from ._client import Client, Path
+from ._deadline import Deadline
+from ._default_client import default_client
 from ._errors import Problem, WarmstartError
 from ._map import AssignmentMap
 from ._options import ResolveOptions

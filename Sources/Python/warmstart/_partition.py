@@ -53,9 +53,12 @@ def variable_axis_size_partitioner(
     def partitioner(shape: Any, dtype: Any) -> list[int]:
         lengths = _lengths(shape)
         if max_shard_bytes < 1 or bytes_per_string_element < 1:
-            raise ValueError("the most bytes of a shard and the bytes of a string must be positive")
+            raise ValueError(
+                f"at most {max_shard_bytes} bytes a shard and {bytes_per_string_element} bytes a "
+                "string, expected positive numbers"
+            )
         if max_shards is not None and max_shards < 0:
-            raise ValueError("the most shards must be positive")
+            raise ValueError(f"at most {max_shards} shards, expected a positive number")
         position = _axis(axis, lengths)
         length = lengths[position]
         elements = math.prod(lengths)
@@ -87,7 +90,7 @@ def min_max_variable_partitioner(
         lengths = _lengths(shape)
         position = _axis(axis, lengths)
         if min_slice_size == 0:
-            raise ValueError("the least bytes of a slice must not be zero")
+            raise ValueError("at least 0 bytes a slice, expected a positive number")
         size = math.prod(lengths) * _size(dtype, bytes_per_string_element)
         most = min(lengths[position], max_partitions)
         return _counts(max(1, min(most, math.ceil(size / min_slice_size))), position, lengths)
@@ -149,7 +152,7 @@ def _lengths(shape: Any) -> tuple[int, ...]:
     if lengths is None or any(length is None or length < 0 for length in lengths):
         raise ValueError("its shape must be fully defined, and its elements countable")
     if not lengths:
-        raise ValueError("its rank must be at least 1")
+        raise ValueError("it is a scalar, expected at least one axis")
     lengths = tuple(map(index, lengths))
     if math.prod(length for length in lengths if length) >= 1 << 63:
         raise ValueError("its shape must be fully defined, and its elements countable")
@@ -158,7 +161,7 @@ def _lengths(shape: Any) -> tuple[int, ...]:
 
 def _axis(axis: int, lengths: tuple[int, ...]) -> int:
     if not -len(lengths) <= axis < len(lengths):
-        raise ValueError(f"it has no axis {axis}")
+        raise ValueError(f"it has no axis {axis}, expected {-len(lengths)} to {len(lengths) - 1}")
     return axis % len(lengths)
 
 
@@ -181,17 +184,21 @@ def _counts(parts: int, axis: int, lengths: tuple[int, ...]) -> list[int]:
 def _cut(lengths: tuple[int, ...], counts: list[int]) -> int:
     """Returns the one axis that is cut, or the first axis."""
     if len(counts) != len(lengths):
-        raise ValueError(f"partitioning {len(counts)} axes does not match its rank")
+        raise ValueError(
+            f"{len(counts)} counts of parts, expected one for each of its {len(lengths)} axes"
+        )
     if min(counts) < 1:
-        raise ValueError(f"zero partitions of some axes: {counts}")
+        raise ValueError(f"counts of parts {counts}, expected at least 1 for each axis")
     axes = [axis for axis, count in enumerate(counts) if count > 1]
     if len(axes) > 1:
-        raise ValueError(f"can only slice a variable along one dimension, not {counts}")
+        raise ValueError(f"counts of parts {counts}, expected only one axis to be cut")
     axis = axes[0] if axes else 0
     if axes and counts[axis] > lengths[axis]:
-        raise ValueError(f"{counts[axis]} parts of axis {axis} of length {lengths[axis]}")
+        raise ValueError(
+            f"{counts[axis]} parts of axis {axis}, expected at most its length of {lengths[axis]}"
+        )
     if counts[axis] > MAXIMUM_COUNT:
-        raise ValueError(f"more than {MAXIMUM_COUNT} partitions")
+        raise ValueError(f"{counts[axis]} parts, expected at most {MAXIMUM_COUNT}")
     return axis
 
 

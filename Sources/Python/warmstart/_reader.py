@@ -9,7 +9,8 @@ import numpy as np
 from . import _dtypes
 from ._ahead import Ahead
 from ._checkpoint import Checkpoint
-from ._client import Client, Path, default_client
+from ._client import Client, Path
+from ._default_client import default_client
 
 
 class CheckpointReader:

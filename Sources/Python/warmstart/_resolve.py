@@ -12,7 +12,8 @@ import numpy.typing as npt
 from . import _dtypes
 from ._answer import Answer, Report, report_of
 from ._array import Origin
-from ._connection import Deadline, log
+from ._connection import log
+from ._deadline import Deadline
 from ._handles import Handles
 from ._map import AssignmentMap, Pair, expand, needs_names, pairs_of, write_map
 from ._options import Options

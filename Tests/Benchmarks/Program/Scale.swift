@@ -190,14 +190,11 @@ final class Scale {
     try connection.send(files)
     let response = try receive(connection).response
     let opened = try connection.withMessage(response, OpenReply.init(unpacking:_:))
-    let request = ResolveRequest(
-      checkpoint: .handle(opened.handle), map: ["/": "/"], variables: VariableList(variables),
-      options: .init())
     var best = Int64.max
     var (sent, received) = (0, 0)
     for _ in 0..<10 {
       received = 0
-      connection.outgoing.begin(request, connection.scratch)
+      connection.outgoing.begin(.handle(opened.handle), ["/": "/"], variables, .init())
       connection.outgoing.finish(Call(id: 2), path: Method.resolve.path)
       sent = connection.outgoing.byteCount
       let start = floor_now()

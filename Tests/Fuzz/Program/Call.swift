@@ -36,7 +36,12 @@ func fuzzCall(_ bytes: [UInt8]) {
 private func resolved(_ bytes: [UInt8], _ scratch: Scratch) {
   guard let reply = try? ResolveReply(unpacking: bytes.rawSpan, scratch) else { return }
   for position in 0..<reply.handles.count {
-    check(reply.handles[position].variable == reply.handles.variable(position), "one variable")
+    let handles = reply.handles
+    let shape = handles.shape(position)
+    check(handles.strides(position).count <= shape.rank, "a stride for each axis, or none")
+    check((handles.starts(position) ?? []).count <= shape.rank, "a start for each axis, or none")
+    check(handles.place(position).offset >= 0, "an offset in its region")
+    _ = handles.tensor(position).bytes.count + handles.variable(position)
   }
   let extents = try? reply.handles.extents(variableCount: 100, regionCount: 10)
   for extent in extents ?? [] { check(extent.lowerBound >= 0, "an extent in its region") }

@@ -38,7 +38,7 @@ def save(directory: Path, values: Mapping[str, Any], partitions: int = 0, axis: 
 
 
 def _of(array: np.ndarray) -> Any:
-    """An initializer by an array, of which a partition gets its part."""
+    """An initializer from an array, which gives a partition its part."""
 
     def initializer(shape: Any, dtype: Any = None, partition_info: Any = None) -> Any:
         offset = partition_info.var_offset if partition_info else [0] * len(shape)

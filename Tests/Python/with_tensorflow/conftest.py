@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-# Only what is wrong; must be set before TensorFlow is imported.
+# Shows errors only; must be set before TensorFlow is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """TensorFlow keeps what it has until it feels like it; test_descriptors.py pushes it."""
+    """TensorFlow keeps objects for an unknown time; test_descriptors.py makes it release them."""
     for item in items:
         if Path(__file__).parent in item.path.parents and item.path.name != "test_descriptors.py":
             item.add_marker("may_leak")

@@ -1,7 +1,7 @@
-"""What a process copies as it takes variables from a checkpoint; test_memory.py runs it.
+"""Measures what a process copies as it takes variables from a checkpoint; test_memory.py runs it.
 
-Each way runs in a process of its own that TensorFlow has done nothing in yet: it keeps the memory
-of tensors that are gone for later ones, which would hide a copy.
+Each way runs in a separate process in which TensorFlow has done nothing yet: it keeps the memory of
+freed tensors for later ones, which would hide a copy.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def write(directory: str) -> None:
 
 
 def shares(tensor: Any) -> bool:
-    """Whether a tensor's memory is a mapping of a file, such as the daemon's, and none was copied."""
+    """Whether a tensor's memory is a mapping of a file, such as the daemon's, without private
+    pages.
+    """
     address = np.asarray(tensor).__array_interface__["data"][0]
     try:
         return memory.copied_bytes([address]) == 0
@@ -59,7 +61,7 @@ class Steps:
 
 
 def warm_up() -> None:
-    """Does once what takes memory the first time."""
+    """Does once whatever takes memory the first time."""
     v = tf.Variable(tf.zeros([8, 1024]))
     v.scatter_nd_add([[0]], tf.ones([1, 1024]))
     tf.reduce_sum(v).numpy()
@@ -189,7 +191,7 @@ WAYS = (eager, assigned, deferred, training, replicas, graph, saver)
 
 
 def main(directory: str) -> None:
-    """Prints as JSON what each way found."""
+    """Prints the result of each way as JSON."""
     found = {}
     for way in (write, *WAYS):
         reading, writing = os.pipe()

@@ -1,4 +1,4 @@
-"""What is opened is closed again when TensorFlow has no use for it any more."""
+"""Descriptors are closed when TensorFlow does not need them any more."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def in_eager_mode(path: Path) -> None:
 def let_go() -> None:
     sources.clear()
     gc.collect()
-    # TensorFlow lets go of the arrays of a session that is gone when another one runs.
+    # TensorFlow releases the arrays of an ended session when another one runs.
     with tf.Graph().as_default(), v1.Session() as session:
         session.run(tf.constant(0))
 
 
 def of_checkpoints(directory: Path) -> list[str]:
-    """What this process has open of a directory, or of the daemon's arenas."""
+    """The descriptors that this process has open below a directory, or for the daemon's arenas."""
     found = []
     for name in os.listdir("/proc/self/fd"):
         try:

@@ -1,4 +1,4 @@
-"""What becomes of graphs that restore."""
+"""Graphs that restore variables: how they are saved, reused and freed."""
 
 from __future__ import annotations
 

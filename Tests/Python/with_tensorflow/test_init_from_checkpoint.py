@@ -1,4 +1,4 @@
-"""What TensorFlow's tests say of `init_from_checkpoint` and its neighbours, through Warmstart."""
+"""TensorFlow's own tests of `init_from_checkpoint` and its neighbours, through Warmstart."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import warmstart.tensorflow as wt
 from checkpoints import MATRIX, VALUES, initialized, v1, zeros
 
 
-def test_a_directory_that_is_missing_is_an_error_of_tensorflows(tmp_path: Path) -> None:
+def test_a_missing_directory_raises_tensorflows_error(tmp_path: Path) -> None:
     for call in (wt.load_checkpoint, wt.list_variables, lambda path: wt.load_variable(path, "a")):
         with pytest.raises(tf.errors.OpError):
             call(str(tmp_path / "none"))
@@ -36,7 +36,7 @@ def test_tensors_are_read_as_they_were_saved(written: Path) -> None:
         np.testing.assert_array_equal(wt.load_variable(str(written), name + ":0"), value)
 
 
-def test_what_is_written_into_a_loaded_array_stays_with_it(written: Path) -> None:
+def test_a_write_to_a_loaded_array_shows_in_no_other(written: Path) -> None:
     array = wt.load_variable(str(written), "large")
     array[0, 0] = -1
     reader = wt.load_checkpoint(written)
@@ -106,7 +106,7 @@ def test_an_initial_value_taken_after_the_call_is_the_checkpoints(
         np.testing.assert_array_equal(session.run(before), np.zeros((1, 10)))
 
 
-def test_a_scope_does_not_capture_what_only_begins_like_it(written: Path, graph: Any) -> None:
+def test_a_scope_does_not_match_names_that_only_begin_like_it(written: Path, graph: Any) -> None:
     with v1.variable_scope("useful_scope"):
         inner = zeros("inner", [9, 9])
     with v1.variable_scope("useful_scope_1"):
@@ -139,7 +139,7 @@ def test_the_root_can_be_mapped_to_a_scope_and_to_the_root(written: Path) -> Non
 
 @pytest.mark.parametrize("parts", [5, 3, 1])
 @pytest.mark.parametrize("way", ["name", "scope", "list"])
-def test_partitions_are_initialized_whatever_their_number(
+def test_any_number_of_partitions_is_initialized(
     partitioned: Path, graph: Any, parts: int, way: str
 ) -> None:
     with v1.variable_scope("mine"):
@@ -190,7 +190,7 @@ def test_one_operation_restores_all_variables_of_a_graph(written: Path, graph: A
     assert len(restore.attr["dtypes"].list.type) == len(VALUES)
 
 
-def test_what_was_assigned_before_an_error_stays(written: Path, graph: Any) -> None:
+def test_variables_assigned_before_an_error_keep_their_values(written: Path, graph: Any) -> None:
     row, square = zeros("row", [1, 10]), zeros("square", [2])
     with pytest.raises(ValueError, match="square"):
         wt.init_from_checkpoint(str(written), {"row": row, "square": square})
@@ -213,9 +213,7 @@ def test_another_dtype_is_refused_when_the_initializer_runs(written: Path, graph
         session.run(row.initializer)
 
 
-def test_one_variable_at_fault_does_not_keep_the_others_from_their_values(
-    written: Path, graph: Any
-) -> None:
+def test_a_faulty_variable_does_not_stop_the_others(written: Path, graph: Any) -> None:
     wrong, right = zeros("row", [1, 10], tf.float64), zeros("square", [10, 10])
     wt.init_from_checkpoint(str(written), {"/": "/"})
     with v1.Session() as session:
@@ -330,7 +328,7 @@ def test_every_dtype_arrives_in_eager_mode_and_in_a_graph(tmp_path: Path) -> Non
             assert value.astype(expected.dtype).tolist() == expected.tolist(), name
 
 
-def test_what_matched_nothing_is_warned_of(written: Path, graph: Any) -> None:
+def test_pairs_that_match_nothing_draw_a_warning(written: Path, graph: Any) -> None:
     zeros("row", [1, 10])
     with pytest.warns(wt.WarmstartWarning, match="'useful_scope/': 'no_scope/' matched no"):
         wt.init_from_checkpoint(written, {"row": "row", "useful_scope/": "no_scope/"})
@@ -346,7 +344,7 @@ def test_waiting_for_a_checkpoint_ends(tmp_path: Path) -> None:
     assert list(wt.checkpoints_iterator(str(tmp_path), timeout=0.1)) == []
 
 
-def test_a_checkpoint_that_was_saved_over_is_read_anew(tmp_path: Path) -> None:
+def test_an_overwritten_checkpoint_is_read_again(tmp_path: Path) -> None:
     path = checkpoints.save(tmp_path, {"a": np.zeros(3, np.float32)})
     with wt.install():
         assert tf.train.load_variable(path, "a").tolist() == [0, 0, 0]

@@ -23,7 +23,7 @@ from daemons import Daemon
 
 @pytest.fixture
 def resolved(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The prefixes of the checkpoints of which something was resolved."""
+    """The prefixes of the checkpoints that something was resolved from."""
     from warmstart._checkpoint import Checkpoint
 
     made: list[str] = []
@@ -45,7 +45,7 @@ def installed() -> Iterator[None]:
 
 
 def seams() -> tuple[Any, ...]:
-    """All that an installation may replace."""
+    """Everything that an installation may replace."""
     from tensorflow.python.client import session
     from tensorflow.python.eager.polymorphic_function import atomic_function
     from tensorflow.python.framework import ops
@@ -82,7 +82,7 @@ def trained(seed: int = 0) -> Any:
     return made
 
 
-def test_install_is_undone_whole() -> None:
+def test_undoing_install_restores_every_function() -> None:
     before = seams()
     first = wt.install()
     with wt.install():
@@ -130,7 +130,7 @@ def test_variables_made_after_restoring_get_their_values(
 
 
 @pytest.mark.parametrize("is_restored_first", [False, True])
-def test_a_model_goes_on_training_where_it_stopped(
+def test_a_model_continues_training_where_it_stopped(
     tmp_path: Path, resolved: list[str], is_restored_first: bool
 ) -> None:
     first = trained()
@@ -352,7 +352,7 @@ def test_the_same_values_as_without(written: Path) -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
-# Where no daemon listens
+# Without a daemon
 
 
 @pytest.fixture
@@ -376,7 +376,7 @@ def test_without_a_daemon_an_error_says_how_to_start_one(
         session.run(restored)
 
 
-def test_without_a_daemon_tensorflows_own_way_is_taken_if_that_is_wanted(
+def test_without_a_daemon_tensorflow_restores_itself_on_request(
     written: Path,
     graph: Any,
     nobody: warmstart.Client,
@@ -396,7 +396,7 @@ def test_without_a_daemon_tensorflows_own_way_is_taken_if_that_is_wanted(
     assert len(said) == 1 and "TensorFlow's own" in said[0].getMessage()
 
 
-def test_a_reader_falls_back_where_the_daemon_is_gone(written: Path, own_daemon: Daemon) -> None:
+def test_a_reader_falls_back_after_the_daemon_has_gone(written: Path, own_daemon: Daemon) -> None:
     with warmstart.Client(own_daemon.socket) as client:
         reader = wt.load_checkpoint(written, client=client, fallback=True)
         own_daemon.stop()
@@ -414,7 +414,7 @@ def test_several_names_are_not_a_string(written: Path) -> None:
 
 
 @pytest.mark.parametrize("is_eager", [True, False])
-def test_another_dtype_is_said_of_the_tensor_by_its_name(written: Path, is_eager: bool) -> None:
+def test_an_error_about_another_dtype_names_the_tensor(written: Path, is_eager: bool) -> None:
     from tensorflow.python.ops import io_ops
 
     def read() -> Any:
@@ -425,7 +425,7 @@ def test_another_dtype_is_said_of_the_tensor_by_its_name(written: Path, is_eager
         read() if is_eager else tf.function(read)()
 
 
-# What is damaged
+# With a damaged checkpoint
 
 
 def damaged(directory: Path, kind: str) -> str:

@@ -1,4 +1,4 @@
-"""What TensorFlow makes of a reader's arrays shares their memory, and nobody sees a write of it."""
+"""Tensors made from a reader's arrays share their memory, and no array shows a write to them."""
 
 from __future__ import annotations
 

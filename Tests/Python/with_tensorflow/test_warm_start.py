@@ -1,7 +1,7 @@
-"""What TensorFlow's tests say of `warm_start`, through Warmstart.
+"""TensorFlow's own tests of `warm_start`, through Warmstart.
 
 Values are those of a checkpoint with a matrix that has a row for each of the words "apple",
-"banana", "guava" and "orange", and one of its columns for each of two classes.
+"banana", "guava" and "orange", and a column for each of two classes.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def test_new_rows_get_what_the_backup_initializer_gives(
     np.testing.assert_array_equal(got[5:], [[7, 8], [9, 10]])
 
 
-def test_initial_values_are_not_seen_by_others(tmp_path: Path, words: dict[str, str]) -> None:
+def test_other_jobs_do_not_see_initial_values(tmp_path: Path, words: dict[str, str]) -> None:
     path = save(tmp_path, {"matrix": OLD})
     for value in (3.0, 4.0):
         with tf.Graph().as_default():
@@ -289,7 +289,7 @@ def test_an_object_checkpoint_is_matched_by_names(tmp_path: Path) -> None:
             wt.warm_start(path)
 
 
-def test_finding_nothing_is_warned_of(tmp_path: Path, graph: Any) -> None:
+def test_finding_nothing_draws_a_warning(tmp_path: Path, graph: Any) -> None:
     path = save(tmp_path, {"matrix": OLD})
     with pytest.warns(wt.WarmstartWarning, match="found no variable"):
         wt.warm_start(path)

@@ -330,9 +330,9 @@ public enum DTypes {
 
 // MARK: - Encoding
 
-/// The part of protobuf's encoding that checkpoints need.
+/// As much of protobuf's encoding as checkpoints need.
 public enum Proto {
-  /// The bytes of a varint.
+  /// The bytes of a number, seven bits in each, low bits first.
   public static func varint(_ number: Int) -> [UInt8] {
     var rest = UInt64(bitPattern: Int64(number))
     var bytes: [UInt8] = []

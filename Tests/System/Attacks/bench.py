@@ -1,4 +1,4 @@
-"""Where one attack happens: folders, a daemon, two users' processes; all gone at the end."""
+"""The place of one attack: folders, a daemon, two users' processes; the end removes all of them."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ PROBES = 30
 class Bench:
     def __init__(self, binaries, seconds=600):
         self.binaries = binaries
-        # How long the soak goes on.
+        # The length of the soak in seconds.
         self.seconds = seconds
         self.folder = tempfile.mkdtemp(prefix="attack-")
         os.chmod(self.folder, 0o755)
@@ -27,7 +27,7 @@ class Bench:
         return os.path.join(self.folder, *parts)
 
     def folder_of(self, uid):
-        """A folder that the user can write to and both can read."""
+        """Makes a folder that the user can write to and both users can read."""
         folder = self.path(str(uid))
         if not os.path.isdir(folder):
             os.mkdir(folder, 0o755)
@@ -50,12 +50,12 @@ class Bench:
         return self.child(ATTACKER, function, *arguments)
 
     def probe(self, daemon, count=PROBES, pause=0.03, timeout=5):
-        """Lets the victim do its work so many times."""
+        """Makes the victim do its work this many times."""
         victim = self.child(VICTIM, run_probes, daemon.socket, self.victims_paths, count, pause, timeout)
         return self.probes_of(victim, count, timeout)
 
     def load(self, daemon, checkpoints, pause=0.03, timeout=20):
-        """Lets the victim verify each of the checkpoints, which are fresh."""
+        """Makes the victim verify each of the checkpoints, which are fresh."""
         victim = self.child(VICTIM, run_loads, daemon.socket, checkpoints, pause, timeout)
         return self.probes_of(victim, len(checkpoints), timeout)
 
@@ -66,7 +66,7 @@ class Bench:
         return Probes(report, count)
 
     def watch(self, daemon):
-        """Begins to measure the daemon over and over, until the child is stopped."""
+        """Measures the daemon again and again, until the child is stopped."""
         return self.child(0, watch, daemon)
 
     def close(self):
@@ -82,7 +82,7 @@ class Bench:
 
 
 def watch(link, daemon):
-    """Reports the most of everything that was seen."""
+    """Reports the maximum of every measure."""
     most = dict(descriptors=0, arenas=0, anonymous=0, threads=0)
     try:
         while not link.is_told_to_stop(0.05):
@@ -96,7 +96,7 @@ def watch(link, daemon):
 
 
 def wait_until(condition, seconds, pause=0.05):
-    """Waits until something holds; returns the seconds that it took, or None."""
+    """Waits until a condition holds; returns the seconds that it took, or None."""
     began = time.monotonic()
     while True:
         if condition():

@@ -1,4 +1,4 @@
-"""Writes V2 checkpoints of float32 tensors; their zeros take no room on the disk."""
+"""Writes V2 checkpoints of float32 tensors; their zeros take no disk space."""
 
 import os
 import struct
@@ -11,7 +11,7 @@ MIB = 1 << 20
 
 
 class Bundle:
-    """A checkpoint that is being made."""
+    """A checkpoint that is being written."""
 
     def __init__(self):
         self.entries = []
@@ -19,7 +19,7 @@ class Bundle:
         self.end = 0
 
     def add(self, name, shape, data=None, crc=None):
-        """Adds a tensor of bytes, or of zeros; a checksum that is given may be wrong."""
+        """Adds a tensor of bytes, or of zeros; the caller may give a wrong checksum."""
         count = 4
         for length in shape:
             count *= length
@@ -55,7 +55,7 @@ class Bundle:
 
 
 def zeros(prefix, **shapes):
-    """Writes a checkpoint of tensors of zeros by their names; returns the paths of its files."""
+    """Writes a checkpoint of named tensors of zeros; returns the paths of its files."""
     bundle = Bundle()
     for name, shape in shapes.items():
         bundle.add(name, shape)

@@ -1,4 +1,4 @@
-"""Computes CRC-32C as checkpoints store it, of zeros in no time."""
+"""Computes CRC-32C as checkpoints store it, and that of zeros in no time."""
 
 
 def _of_byte(value):
@@ -19,7 +19,7 @@ def crc32c(data, crc=0):
 
 
 def _times(matrix, vector):
-    """Multiplies over two elements: a matrix is what becomes of each bit."""
+    """Multiplies over two elements: a matrix maps each bit to its image."""
     product = bit = 0
     while vector:
         if vector & 1:
@@ -30,7 +30,7 @@ def _times(matrix, vector):
 
 
 def crc32c_of_zeros(count, crc=0):
-    """Computes the checksum of so many zero bytes: a zero byte changes the state linearly."""
+    """Computes the checksum of this many zero bytes: a zero byte changes the state linearly."""
     state = crc ^ 0xFFFFFFFF
     power = [_TABLE[1 << bit & 0xFF] ^ (1 << bit >> 8) for bit in range(32)]
     while count:

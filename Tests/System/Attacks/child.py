@@ -1,4 +1,4 @@
-"""Runs a function as another user in a process of its own."""
+"""Runs a function as another user in a separate process."""
 
 import ctypes
 import json
@@ -16,7 +16,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class Link:
-    """The child's end: it reports numbers and hears that it is to stop."""
+    """The child's end: it reports numbers and receives the order to stop."""
 
     def __init__(self, orders, reports):
         self.orders, self.reports = orders, reports
@@ -25,7 +25,7 @@ class Link:
         os.write(self.reports, json.dumps(figures).encode() + b"\n")
 
     def wait(self, seconds):
-        """Waits for an order to go on, and takes it."""
+        """Waits for the order to go on."""
         if self.is_told_to_stop(seconds):
             os.read(self.orders, 1)
 
@@ -36,7 +36,7 @@ class Link:
 
 
 class Child:
-    """A process that was started; the parent ends it by its pid."""
+    """A process that was started; the parent ends it by its process id."""
 
     def __init__(self, uid, function, *arguments):
         child_orders, self.orders = os.pipe()
@@ -61,12 +61,12 @@ class Child:
             os.setgroups([])
             os.setgid(uid)
             os.setuid(uid)
-            # After the change of user, which forgets it.
+            # After the change of user, which resets it.
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             function(link, *arguments)
             status = 0
         except BaseException as error:
-            # What the daemon did is told by the report; a mistake of ours is shown whole.
+            # The report says what the daemon did; an error of the attack itself is shown in full.
             if not isinstance(error, (OSError, Refused, Ended, KeyboardInterrupt)):
                 traceback.print_exc()
             try:
@@ -77,7 +77,7 @@ class Child:
             os._exit(status)
 
     def read(self, seconds):
-        """Waits for the next report; None if the child ended or is late."""
+        """Waits for the next report; None if the child ended or took too long."""
         deadline = time.monotonic() + seconds
         while b"\n" not in self.buffer:
             poll = select.poll()
@@ -110,7 +110,7 @@ class Child:
         return report
 
     def end(self):
-        """Kills the child if it still runs, and forgets it."""
+        """Kills the child if it still runs."""
         if self.pid is None:
             return
         os.kill(self.pid, signal.SIGKILL)

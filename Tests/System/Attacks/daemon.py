@@ -10,7 +10,7 @@ from wire import Connection
 
 
 class Daemon:
-    """A daemon that runs, with its sockets in a folder of its own."""
+    """A running daemon, with its sockets in a separate folder."""
 
     def __init__(
         self, binaries, folder, *options, descriptor_limit=None, group=None, stderr=None, uid=None
@@ -63,7 +63,7 @@ class Daemon:
         return self.process.poll() is None
 
     def stop(self, seconds=10):
-        """Ends the daemon; returns how long it took, or None if it had to be killed."""
+        """Stops the daemon; returns the seconds that it took, or None if it had to be killed."""
         began = time.monotonic()
         if self.lives:
             self.process.send_signal(signal.SIGTERM)
@@ -76,7 +76,7 @@ class Daemon:
             return None
 
     def status(self):
-        """Asks as an administrator: of all users."""
+        """Returns the administrator's status, which shows all users."""
         with Connection(self.admin_socket) as connection:
             return connection.status()
 
@@ -86,7 +86,7 @@ class Daemon:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def arenas(self):
-        """The memory files that the daemon has open: bytes by inode."""
+        """Returns the memory files that the daemon has open: bytes by inode."""
         found = {}
         folder = f"/proc/{self.pid}/fd"
         for name in os.listdir(folder):
@@ -102,7 +102,7 @@ class Daemon:
         return len(os.listdir(f"/proc/{self.pid}/task"))
 
     def anonymous_byte_count(self):
-        """RssAnon: the memory of the daemon's own that is not a file's."""
+        """Returns RssAnon: the daemon's own memory, without that of files."""
         with open(f"/proc/{self.pid}/status") as file:
             for line in file:
                 if line.startswith("RssAnon:"):

@@ -1,6 +1,6 @@
-"""A file system that a user runs, and that stops answering: its kernel side is FUSE (fuse(4)).
+"""A user's file system that stops answering: its kernel side is FUSE (fuse(4)).
 
-A process of its own serves the files of a folder. The kernel may keep nothing but asks each time.
+A separate process serves the files of a folder. The kernel may cache nothing and asks each time.
 """
 
 import ctypes
@@ -38,7 +38,7 @@ def checked(result):
 
 
 def make_mounts_private():
-    """Gives this process mounts of its own, which its children see and which end with them."""
+    """Gives this process its own mounts, which its children see and which end with them."""
     try:
         checked(libc.unshare(CLONE_NEWNS))
         checked(libc.mount(b"none", b"/", None, MS_PRIVATE_AND_RECURSIVE, None))
@@ -47,7 +47,7 @@ def make_mounts_private():
 
 
 def mount(folder, uid):
-    """Mounts a file system that a user seems to run; returns what its requests are read from."""
+    """Mounts a file system that a user seems to run; returns the file with its requests."""
     device = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
     options = f"fd={device},rootmode=40000,user_id={uid},group_id={uid},allow_other"
     checked(libc.mount(
@@ -56,7 +56,7 @@ def mount(folder, uid):
 
 
 class Files:
-    """The files of a folder as they were, and the answers about them."""
+    """The files of a folder at one time, and the answers about them."""
 
     def __init__(self, folder, uid):
         self.uid = uid
@@ -89,7 +89,7 @@ class Files:
 
     def lookup(self, _, request):
         node = self.nodes[request.split(b"\0")[0]]
-        # Neither the name nor the attributes are valid for any time.
+        # Neither the name nor the attributes are valid for any length of time.
         return struct.pack("<4Q2I", node, 0, 0, 0, 0, 0) + self.packed(node)
 
     def attributes(self, node, _):
@@ -119,7 +119,7 @@ class Files:
 
 
 class Server:
-    """Takes requests from the kernel; those that are withheld are taken, and never answered."""
+    """Takes requests from the kernel; withheld requests are taken and never answered."""
 
     HEADER = struct.Struct("<IIQQIIIHH")
 
@@ -132,7 +132,7 @@ class Server:
         try:
             data = os.read(self.device, REQUEST)
         except OSError as error:
-            # The request was taken back, or the call was interrupted.
+            # The kernel took the request back, or a signal interrupted the call.
             if error.errno in (errno.ENOENT, errno.EINTR, errno.EAGAIN):
                 return
             raise
@@ -147,12 +147,12 @@ class Server:
         try:
             os.write(self.device, struct.pack("<IiQ", 16 + len(body), -error, unique) + body)
         except FileNotFoundError:
-            # Nobody waits for it any more.
+            # The kernel does not wait for it any more.
             pass
 
 
 def serve(link, source, mountpoint, uid, operations):
-    """Serves; the first order withholds operations, each later one has their number reported."""
+    """Serves. The first order withholds operations; each later order reports their number."""
     server = Server(mount(mountpoint, uid), Files(source, uid))
     link.report(mounted=True)
     poll = select.poll()
@@ -169,7 +169,7 @@ def serve(link, source, mountpoint, uid, operations):
 
 
 class StuckMount:
-    """The files of a folder, seen through a file system that can be told to get stuck."""
+    """The files of a folder, seen through a file system that can be made to hang."""
 
     def __init__(self, bench, source, mountpoint, uid, operations):
         self.mountpoint = mountpoint
@@ -190,6 +190,6 @@ class StuckMount:
         return (self.server.read(5) or {}).get("withheld", 0)
 
     def abort(self):
-        """Ends the server, which fails all that waits for it, and unmounts."""
+        """Ends the server, which fails every waiting request, and unmounts."""
         self.server.end()
         libc.umount2(self.mountpoint.encode(), MNT_DETACH | MNT_FORCE)

@@ -39,7 +39,7 @@ class Group:
         return os.path.join(self.folder, name)
 
     def enter(self):
-        """Moves the process that calls this."""
+        """Moves the calling process into the group."""
         with open(self.path("cgroup.procs"), "w") as file:
             file.write(str(os.getpid()))
 

@@ -1,4 +1,4 @@
-"""File systems for one attack, which nobody else sees."""
+"""File systems for one attack, which no other process sees."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ def run(*command):
 
 
 class Mount:
-    """A file system that a user can write to, until the end of the block."""
+    """Mounts a file system that a user can write to, until the end of the block."""
 
     def __init__(self, folder, uid, *options):
         self.folder = folder
@@ -33,17 +33,17 @@ class Mount:
         return self
 
     def __exit__(self, *_):
-        # The daemon may have files open: then it ends with them.
+        # The daemon may still have files open, which end with them.
         run("umount", "--lazy", self.folder)
 
 
 def ramfs(folder, uid):
-    """Its times are the ticks of the kernel's clock."""
+    """A file system whose times are the ticks of the kernel's clock."""
     return Mount(folder, uid, "-t", "ramfs", "none")
 
 
 def ext4_of_whole_seconds(image, folder, uid):
-    """With inodes so small that they have no room for less than seconds."""
+    """A file system with inodes too small for times below a second."""
     with open(image, "wb") as file:
         file.truncate(64 << 20)
     run("mkfs.ext4", "-q", "-F", "-I", "128", image)

@@ -1,4 +1,4 @@
-"""What an attack came to: figures for people, and what was not as it should be."""
+"""The outcome of an attack: figures for people, and faults."""
 
 
 class Skipped(Exception):
@@ -9,7 +9,7 @@ class Outcome:
     """The figures and the faults of one attack."""
 
     def __init__(self, patience=3):
-        """`patience` is how many times as long the victim may take as in a quiet daemon."""
+        """`patience` is the factor by which the victim may be slower than with a quiet daemon."""
         self.figures, self.faults, self.patience = [], [], patience
 
     def note(self, figure):

@@ -1,4 +1,4 @@
-"""What the victim does again and again: connect, open, resolve twice, close; timed."""
+"""The victim's work, repeated and timed: connect, open, resolve twice, close."""
 
 import os
 import random
@@ -15,12 +15,12 @@ ROWS, COLUMNS = 256, 64
 # Below this many seconds a slow answer is noise of the machine.
 FLOOR = 0.020
 FAILURES_IN_A_ROW = 3
-# Slow answers are told by fewer of them.
+# Fewer samples than this say nothing about slow answers.
 MOST_SECONDS = 12
 
 
 def write_checkpoint(prefix):
-    """Writes the victim's checkpoint, whose elements are their own numbers."""
+    """Writes the victim's checkpoint, whose elements are their own indices."""
     bundle = Bundle()
     data = struct.pack(f"<{ROWS * COLUMNS}f", *range(ROWS * COLUMNS))
     for name in TENSORS:
@@ -29,7 +29,7 @@ def write_checkpoint(prefix):
 
 
 def probe(socket, paths, chance, timeout):
-    """Does it once; returns the seconds that it took."""
+    """Does the work once; returns the seconds that it took."""
     began = time.monotonic()
     with Connection(socket, timeout) as connection:
         handle, _ = connection.open(paths)
@@ -48,7 +48,7 @@ def probe(socket, paths, chance, timeout):
 
 
 def expect(resolved, paths, first):
-    """Compares the first element of each handle with its number."""
+    """Compares the first element of each handle with its index."""
     if len(resolved.handles) != len(TENSORS):
         raise ValueError(f"{len(resolved.handles)} handles")
     for region, offset, _ in resolved.handles:
@@ -62,7 +62,7 @@ def expect(resolved, paths, first):
 
 
 def load(socket, paths, timeout):
-    """Verifies a checkpoint that nobody has loaded; returns the seconds that it took."""
+    """Verifies a fresh checkpoint; returns the seconds that it took."""
     began = time.monotonic()
     with Connection(socket, timeout) as connection:
         handle, _ = connection.open(paths)
@@ -71,7 +71,7 @@ def load(socket, paths, timeout):
 
 
 def repeat(link, count, pause, attempt, seconds=MOST_SECONDS):
-    """Attempts so many times, and reports latencies and failures; gives up on a dead daemon."""
+    """Does the work this many times; reports latencies and failures; gives up on a dead daemon."""
     latencies, failures, in_a_row = [], [], 0
     end = time.monotonic() + seconds
     for number in range(count):
@@ -100,7 +100,7 @@ def run_loads(link, socket, checkpoints, pause, timeout):
 
 
 class Probes:
-    """What the victim saw."""
+    """The victim's results."""
 
     def __init__(self, report, expected):
         self.latencies = report["latencies"] if report and "latencies" in report else []
@@ -121,7 +121,9 @@ class Probes:
 
 
 def expect_served(outcome, quiet, during):
-    """The victim is served: all succeeds, in at most so many times the quiet time."""
+    """Checks that the victim is served: everything succeeds, in at most a multiple of the quiet
+    time.
+    """
     outcome.note(f"victim quiet {quiet}, during {during}")
     outcome.expect(not quiet.failures, f"quiet probes failed: {quiet.failures[:1]}")
     if outcome.expect(

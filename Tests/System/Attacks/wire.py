@@ -1,4 +1,4 @@
-"""Talks to the daemon: frames, the descriptors that ride on them, and the calls that attacks need."""
+"""Talks to the daemon: frames, the descriptors that ride on them, and the calls of the attacks."""
 
 import array
 import os
@@ -15,11 +15,11 @@ FILE, ARENA = 1, 2
 
 
 class Refused(Exception):
-    """A call, or the connection, was answered with a status."""
+    """The daemon answered a call, or the connection, with a status."""
 
     def __init__(self, status, of_connection):
         self.code, self.message = status.number(1), status.text(2)
-        # google.rpc.Status: of its details, the first is an ErrorInfo.
+        # google.rpc.Status: the first of its details is an ErrorInfo.
         self.reason = status.messages(3)[0].messages(2)[0].text(1)
         self.of_connection = of_connection
         super().__init__(f"{self.reason}: {self.message}")
@@ -30,7 +30,7 @@ class Ended(Exception):
 
 
 class Region:
-    """Memory that was granted: its kind, its size, and for an arena the descriptor."""
+    """Granted memory: its kind, its size, and for an arena the descriptor."""
 
     def __init__(self, message, descriptors):
         self.id, self.kind = message.number(1), message.number(2)
@@ -39,7 +39,8 @@ class Region:
 
 
 class Resolved:
-    """What a resolve granted; handles are (region, offset, byte count) in the order of variables."""
+    """The grants of a resolve; handles are (region, offset, byte count) in the order of variables.
+    """
 
     def __init__(self, replies):
         self.regions, handles = [], {}
@@ -118,7 +119,7 @@ class Connection:
             self.raise_last_words()
 
     def raise_last_words(self):
-        """Raises what the daemon said before it closed, if it said anything."""
+        """Raises the daemon's last reply, if it sent one before it closed."""
         while True:
             self.receive()
 
@@ -158,7 +159,7 @@ class Connection:
         return data, list(descriptors)
 
     def answer(self):
-        """Receives all replies to the call that is next: pairs of response and descriptors."""
+        """Receives all replies to the next call: pairs of response and descriptors."""
         replies = []
         while True:
             response, descriptors, more = self.receive()
@@ -211,7 +212,7 @@ class Connection:
 
 
 class Status:
-    """What the daemon says of itself."""
+    """Returns the daemon's status."""
 
     def __init__(self, response):
         message = Message(response)
@@ -220,7 +221,7 @@ class Status:
         self.generations = [row.text(1) for row in message.messages(9)]
         self.users = [row.number(2) for row in message.messages(10)]
         self.counters = {row.text(1): row.number(2) for row in message.messages(11)}
-        # What later daemons may tell of memory that is granted and no longer theirs.
+        # Fields of later daemons about granted memory whose lease has ended.
         self.later_numbers = [
             value for number, values in message.values.items() if number > 11
             for value in values if isinstance(value, int)]
@@ -239,7 +240,7 @@ def question(parts):
     variables = [f"v{number}" + ("/part_0" if part.offset else "") for number, part in enumerate(parts)]
     own = [part.count if part.offset else part.shape for part in parts]
     pairs = field(1, names([part.tensor for part in parts]))
-    # A whole variable is an object of its own, a part one of a list.
+    # A whole variable is a single object, a part one element of a list.
     targets = [2 if part.offset else 1 for part in parts]
     pairs += field(2, words(targets)) + field(3, words([1] * len(parts)))
     pairs += field(4, names(variables))

@@ -9,13 +9,13 @@ import WarmstartTensorModel
 import WarmstartTestSupport
 import WarmstartWire
 
-/// A client's timeout covers all that it may have to wait for.
+/// A client's timeout covers everything that it may wait for.
 @Suite(.serialized) struct DeadlineTests {
   private static let variables = (0..<20_000).map {
     Variable(Name("a/variable/\($0)"), dtype: .float32, shape: [4])
   }
 
-  /// Asserts that the body waits until its time is over, and no longer than somebody would.
+  /// Asserts that the body ends at its deadline, and not much later.
   private func expectDeadline(_ body: () throws -> Void) {
     let error = #expect(throws: WarmstartError.self) { try body() }
     #expect(error?.reason == .deadline)
@@ -101,7 +101,7 @@ import WarmstartWire
       var files: [File] = []
       for _ in 0..<2 { _ = try peer.frame(&files) }
       try peer.send(RawMessage().adding(1, 1).frame())
-      // Of the call, and more to come.
+      // A reply to the call, with more to come.
       let reply = RawMessage().adding(1, 2).adding(5, 1).frame()
       while (try? peer.send(reply)) != nil {}
     }

@@ -4,7 +4,7 @@ import WarmstartClient
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// The example of the documentation, as it stands there.
+/// The documentation's example, exactly as it stands there.
 @Suite struct ExampleTests {
   @Test func `the documented example runs`() throws {
     let daemon = try RunningDaemon()

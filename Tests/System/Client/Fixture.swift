@@ -5,7 +5,7 @@ import WarmstartMessages
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// A daemon whose socket outlives it: it can be stopped, killed and started anew at the same place.
+/// A daemon that can be stopped, killed and started again at the same socket.
 ///
 /// Foundation's Process is not Sendable, but is only started and ended here, by one thread.
 final class RestartableDaemon: @unchecked Sendable {
@@ -32,7 +32,7 @@ final class RestartableDaemon: @unchecked Sendable {
     Issue.record("the daemon does not answer")
   }
 
-  /// Ends the daemon, kindly or not.
+  /// Stops or kills the daemon.
   func stop(killing: Bool) {
     if killing { kill(process.processIdentifier, SIGKILL) } else { process.terminate() }
     process.waitUntilExit()
@@ -43,7 +43,7 @@ final class RestartableDaemon: @unchecked Sendable {
   }
 }
 
-/// A checkpoint that these tests know by heart.
+/// The checkpoint that these tests use.
 struct Fixture {
   /// `a` [64, 32] float32 lies aligned in its file, `odd` does not, `cut` is in 2 by 2 slices.
   static var writer: BundleWriter {
@@ -62,7 +62,7 @@ struct Fixture {
     return writer
   }
 
-  /// Takes a second and more to read, wherever the checksum is compared, and no room on disk.
+  /// Takes a second or more to read and checksum, but no disk space.
   static let slowByteCount = 16 << 30
 
   /// The same with a tensor `slow` of so many bytes in a second shard.
@@ -118,7 +118,7 @@ private final class Results<Outcome: Sendable>: @unchecked Sendable {
   var outcomes: [Int: Result<Outcome, any Error>] = [:]
 }
 
-/// Runs the body on threads that begin together, and returns what each came to.
+/// Runs the body on threads that begin together, and returns their results.
 func together<Outcome: Sendable>(
   _ count: Int, _ body: @escaping @Sendable (Int) throws -> Outcome
 ) throws -> [Outcome] {

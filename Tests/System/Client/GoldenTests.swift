@@ -5,7 +5,8 @@ import WarmstartDigest
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// Every tensor and slice that TensorFlow wrote and reads, through a real daemon and the real client.
+/// Every tensor and slice that TensorFlow wrote and reads, through a real daemon and the real
+/// client.
 @Suite struct GoldenTests {
   private static let checkpoints: [String] = {
     let golden = try? Golden.load()
@@ -54,7 +55,7 @@ import WarmstartTestSupport
     var options = Resolved.Options()
     options.sealed = sealed
     options.alignment = sealed ? 64 : 0
-    // Of some checkpoints no tensor is readable.
+    // Some checkpoints have no readable tensor.
     options.lenient = true
     let resolved = try checkpoint.resolve(assigning: map, to: variables, options: options)
     #expect(resolved.tensors.count == readable.count)
@@ -84,7 +85,7 @@ import WarmstartTestSupport
         case .success(let resolved):
           let tensor = try #require(resolved.tensors.first)
           if read.error != nil {
-            // TensorFlow copies slices of some dtypes only; we of all.
+            // TensorFlow copies slices of some dtypes only, Warmstart of all.
             #expect(Self.copiedOnlyByUs.contains(stored.dtype), "\(what) should fail")
           } else {
             #expect(Array(tensor.shape.lengths) == read.shape, "\(what)")
@@ -134,7 +135,7 @@ import WarmstartTestSupport
   /// The classes that TensorFlow raises for a reason; design's table.
   private static func classes(_ error: WarmstartError) -> [String] {
     switch error.reason {
-    // TensorFlow calls a slice beyond its shape INTERNAL; we say what is wrong with the request.
+    // TensorFlow calls a slice beyond its shape INTERNAL; Warmstart calls it an invalid request.
     case .invalidRequest: ["InternalError", "InvalidArgumentError"]
     case .shapeMismatch, .slicesIncomplete: ["InvalidArgumentError", "InternalError"]
     case .slicesOverlap: ["InternalError"]
@@ -142,7 +143,7 @@ import WarmstartTestSupport
     }
   }
 
-  /// A variable that reads what a `shape_and_slice` reads: a partition, unless it is empty.
+  /// The variable that reads the same as a `shape_and_slice`: a partition, unless it is empty.
   private static func variable(
     _ name: String, _ dtype: DataType, _ shape: [Int], _ spec: String
   ) -> (declared: Variable, target: AssignmentMap.Target) {

@@ -4,7 +4,7 @@ import WarmstartClient
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// What checkpoints of TF2 were saved of, and variables by what they were called, through a daemon.
+/// The objects of TF2 checkpoints, and their variables by name, through a daemon.
 @Suite struct ObjectTests {
   private typealias Object = ObjectGraphWriter.Object
 
@@ -146,7 +146,7 @@ import WarmstartTestSupport
     #expect(error?.reason == .ambiguousName)
     #expect(error?.code == .invalidArgument)
     #expect(error?.message.contains("d/a.Sb/.ATTRIBUTES/VARIABLE_VALUE") == true)
-    // Whose name it is alone is found all the same.
+    // A name with one tensor is still found.
     let kernel = Variable("v", dtype: .float32, shape: [4, 2])
     let resolved = try checkpoint.resolve(
       assigning: ["dense/kernel": "v"], to: [kernel], options: Self.byName)

@@ -4,7 +4,7 @@ import WarmstartClient
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// What a client gets for what it asks, and how it may use it.
+/// What a client gets for a map, and how it may use the memory.
 @Suite struct ResolvingTests {
   private let daemon: RunningDaemon
   private let checkpoint: Checkpoint
@@ -52,7 +52,7 @@ import WarmstartTestSupport
     #expect(tensor.shape == [64, 32] && tensor.byteCount == 8192 && tensor.tensor == "cut")
     let errors = [
       #expect(throws: WarmstartError.self) { _ = try tensor.elements(as: Float.self) },
-      #expect(throws: WarmstartError.self) { try tensor.withMutableBytes { _ in } },
+      #expect(throws: WarmstartError.self) { _ = try tensor.writable() },
     ]
     #expect(errors.map { $0?.reason } == [.invalidRequest, .invalidRequest])
     #expect(try resolve("cut", [64, 32]).array == Fixture.floats(2048))
@@ -71,7 +71,7 @@ import WarmstartTestSupport
     #expect(tensor.region.kind == .arena)
     #expect(tensor.region.stability == .sealed)
     #expect(tensor.array == Fixture.floats(2048))
-    // What happens to the file does not happen to them.
+    // A change to the file does not change them.
     try BundleFile.truncate(bundle.shards[0], to: 0)
     #expect(tensor.array == Fixture.floats(2048))
   }
@@ -96,18 +96,25 @@ import WarmstartTestSupport
 
   // MARK: Spans
 
-  @Test func `elements are typed, if the type is as wide`() throws {
+  @Test func `elements have the dtype's Swift type, and bits any of its width`() throws {
     let tensor = try resolve("odd", [4])
     let span = try tensor.elements(as: Float.self)
     #expect(span.indices.map { span[$0] } == [0, 1, 2, 3])
-    let bits = try tensor.elements(as: UInt32.self)
+    let bits = try tensor.bits(as: UInt32.self)
     #expect(bits[1] == Float(1).bitPattern)
-    for error in [
-      #expect(throws: WarmstartError.self) { _ = try tensor.elements(as: Double.self).count },
-      #expect(throws: WarmstartError.self) { _ = try tensor.elements(as: UInt8.self).count },
+    for (type, error) in [
+      (
+        "Double",
+        #expect(throws: WarmstartError.self) { _ = try tensor.elements(as: Double.self).count }
+      ),
+      (
+        "Int32",
+        #expect(throws: WarmstartError.self) { _ = try tensor.elements(as: Int32.self).count }
+      ),
+      ("UInt8", #expect(throws: WarmstartError.self) { _ = try tensor.bits(as: UInt8.self).count }),
     ] {
       #expect(error?.reason == .invalidRequest)
-      #expect(error?.message.contains("float32") == true)
+      #expect(error?.message == "variable v is float32, which \(type) cannot view")
     }
     let strings = try resolve("s", [3], .string)
     #expect(throws: WarmstartError.self) { _ = try strings.elements(as: Int.self).count }
@@ -123,17 +130,18 @@ import WarmstartTestSupport
   @Test(arguments: ["a", "cut"] as [Name])
   func `no other client sees what a client writes to its copy`(_ name: Name) throws {
     let shared = try resolve(name, [64, 32])
-    let mine = try resolve(name, [64, 32]) { $0.copyOnWrite = true }
-    let other = try resolve(name, [64, 32]) { $0.copyOnWrite = true }
-    #expect(mine.region.isWritable)
-    try mine.withMutableBytes { bytes in
-      for offset in 0..<bytes.byteCount {
-        bytes.storeBytes(of: 0xff, toByteOffset: offset, as: UInt8.self)
-      }
-    }
-    #expect(mine.array == Array(repeating: 0xff, count: 8192))
+    let tensor = try resolve(name, [64, 32]) { $0.copyOnWrite = true }
+    #expect(tensor.region.isWritable)
+    var mine = try tensor.writable()
+    let other = try tensor.writable()
+    var elements = try mine.mutableElements(as: Float.self)
+    for index in elements.indices { elements[index] = -1 }
+    let written = try mine.elements(as: Float.self)
+    #expect(written.indices.allSatisfy { written[$0] == -1 })
+    let unwritten = try other.elements(as: Float.self)
+    #expect(unwritten.indices.allSatisfy { unwritten[$0] == Float($0) })
+    #expect(tensor.array == Fixture.floats(2048))
     #expect(shared.array == Fixture.floats(2048))
-    #expect(other.array == Fixture.floats(2048))
     let stranger = try Client(socket: daemon.socketPath).open(bundle.prefix)
     let (map, variables) = Fixture.whole(name, [64, 32])
     #expect(
@@ -144,7 +152,7 @@ import WarmstartTestSupport
 
   @Test func `without copy-on-write nothing can be written`() throws {
     let tensor = try resolve("a", [64, 32])
-    let error = #expect(throws: WarmstartError.self) { try tensor.withMutableBytes { _ in } }
+    let error = #expect(throws: WarmstartError.self) { _ = try tensor.writable() }
     #expect(error?.reason == .invalidRequest)
   }
 

@@ -4,7 +4,7 @@ import WarmstartClient
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// Checkpoints of great sizes; the greatest are the benchmarks'.
+/// Large checkpoints; the benchmarks have the largest.
 @Suite(.serialized) struct ScaleTests {
   private let directory: TemporaryDirectory
   private let daemon: RunningDaemon
@@ -23,7 +23,7 @@ import WarmstartTestSupport
     }
   }
 
-  /// Whether each of the tensors has the bytes of its number.
+  /// Returns whether each tensor has the bytes of its number.
   private func expectNumbered(_ resolved: Resolved, _ count: Int) throws {
     let tensors = resolved.tensors
     #expect(tensors.count == count)
@@ -61,7 +61,7 @@ import WarmstartTestSupport
     let count = 130_000
     writer.add("x", dtype: 4, [1], [0])
     writer.change("x") { entry in
-      // Places so far out take room in the index, too: it may not expand to much.
+      // Offsets this large take room in the index, too, and it may expand only a little.
       entry.shape = [1 << 31, 1 << 31]
       entry.slices = (0..<count).map { [.init((1 << 30) + $0, 1), .init(1 << 30, 1)] }
     }
@@ -109,13 +109,13 @@ import WarmstartTestSupport
     let bundle = try LargeCheckpoints.many(count, to: directory.path)
     let before = try privateByteCount()
     var checkpoint: WarmstartClient.Checkpoint? = try client.open(bundle.prefix)
-    // What is resolved holds the checkpoint as well.
+    // A result holds the checkpoint as well.
     #expect(
       try checkpoint?.resolve(assigning: ["/": "/"], to: variables(count)).tensors.count == count)
     let index = try #require(FileManager.default.contents(atPath: bundle.index)).count
     #expect(try settled(atMost: before + 6 * index) - before <= 6 * index)
     checkpoint = nil
-    // The thread's heap keeps up to 4 MiB, whatever was in it.
+    // The thread's heap keeps up to 4 MiB.
     let kept = 6 << 20
     #expect(try settled(atMost: before + kept) - before <= kept)
   }
@@ -131,7 +131,7 @@ import WarmstartTestSupport
     try field("Private_Dirty", of: "smaps_rollup") << 10
   }
 
-  /// Waits until the daemon's own memory is no more than that; returns how much it is.
+  /// Waits until the daemon's own memory is at most this; returns its size.
   private func settled(atMost byteCount: Int) throws -> Int {
     for _ in 0..<100 where try privateByteCount() > byteCount {
       Foundation.Thread.sleep(forTimeInterval: 0.1)

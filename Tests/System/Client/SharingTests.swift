@@ -74,7 +74,7 @@ import WarmstartTestSupport
       let checkpoint = try client.open(bundle.prefix)
       _ = try checkpoint.resolve(assigning: ["cut": "w"], to: Self.columns())
     }
-    // What stays warm: the index and the arena.
+    // The index and the arena stay warm.
     try use()
     let baseline = try daemon.settledDescriptorCount(atMost: 0)
     for _ in 0..<20 { try use() }
@@ -213,7 +213,7 @@ import WarmstartTestSupport
       try checkpoint.resolve(assigning: map, to: whole)
     }
     #expect(error?.reason == .checkpointChanged)
-    // On a new connection the files are passed anew, and are not what they were.
+    // On a new connection the files are passed again, and have changed.
     daemon.stop(killing: true)
     try daemon.start()
     for _ in 0..<3 {

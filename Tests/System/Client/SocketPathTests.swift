@@ -4,7 +4,7 @@ import WarmstartTestSupport
 
 @testable import WarmstartClient
 
-/// The groups that the units let connect are those that a refused user is told of.
+/// The error for a refused user names the same groups as the units.
 @Suite struct SocketPathTests {
   @Test(arguments: ["warmstartd.socket", "warmstart-admin.socket"])
   func `the client knows which group each unit lets connect`(unit: String) throws {

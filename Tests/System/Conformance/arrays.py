@@ -2,7 +2,7 @@
 import numpy as np
 import tensorflow as tf
 
-# What TensorFlow cannot make an array of is made of these bits.
+# The bits of types for which TensorFlow cannot make arrays.
 QUANTIZED = {
     "qint8": np.int8, "quint8": np.uint8, "qint16": np.int16, "quint16": np.uint16,
     "qint32": np.int32,
@@ -16,23 +16,23 @@ RARE = [
     "float8_e5m2", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e4m3b11fnuz", "float8_e5m2fnuz",
     "int4", "uint4", "int2", "uint2", "float4_e2m1fn",
 ]  # fmt: skip
-# What the older format cannot hold.
+# The types that the older format cannot hold.
 NOT_IN_V1 = {
     "bfloat16", "uint32", "uint64", "qint16", "quint16", "float8_e5m2", "float8_e4m3fn",
     "float8_e4m3fnuz", "float8_e4m3b11fnuz", "float8_e5m2fnuz", "int4", "uint4", "int2", "uint2",
     "float4_e2m1fn",
 }  # fmt: skip
-# What TensorFlow cannot read in other slices than those that are stored.
+# The types that TensorFlow can read only in the stored slices.
 NOT_IN_SLICES = {
     "float16", "uint16", "uint32", "uint64", "qint16", "quint16", "string", "float8_e5m2",
     "float8_e4m3fn", "float8_e4m3fnuz", "float8_e4m3b11fnuz", "float8_e5m2fnuz", "int2", "uint2",
     "float4_e2m1fn",
 }  # fmt: skip
-# No variable can be assigned these, though they can be saved and restored.
+# The types that no variable can have, though they can be saved and restored.
 NOT_ASSIGNABLE = {
     "qint16", "quint16", "float8_e4m3fnuz", "float8_e4m3b11fnuz", "float8_e5m2fnuz",
 }  # fmt: skip
-# Only resource variables can be assigned these.
+# The types that only resource variables can have.
 RESOURCE_ONLY = set(RARE) - {"complex128", "uint32", "uint64", "qint8", "quint8", "qint32"}
 
 
@@ -49,7 +49,7 @@ def random_shape(rng, empty=False):
 
 
 def random_array(rng, dtype, shape):
-    """Any bits, NaNs of all kinds among them, but what is no value of the type."""
+    """Random bits, NaNs of all kinds included, but only valid values of the type."""
     count = int(np.prod(shape, dtype=np.int64))
     if dtype == "string":
         array = np.empty(count, dtype=object)

@@ -1,9 +1,9 @@
-"""What TensorFlow and Warmstart are both asked: a checkpoint's path, a map, variables."""
+"""The questions to TensorFlow and Warmstart: a checkpoint's path, a map, variables."""
 import dataclasses
 
 import numpy as np
 
-# Types of which one element is a byte whose high bits mean nothing.
+# Types whose elements are bytes with meaningless high bits.
 LOW_BITS = {"int4": 0x0F, "uint4": 0x0F, "float4_e2m1fn": 0x0F, "int2": 0x03, "uint2": 0x03}
 
 
@@ -27,7 +27,7 @@ class Part:
     offset: list | None = None
 
     def of(self, array):
-        """The run of a tensor's array that belongs here."""
+        """The part of a tensor's array that belongs here."""
         if self.offset is None:
             return array
         return array[tuple(slice(o, o + n) for o, n in zip(self.offset, self.shape))]
@@ -66,7 +66,7 @@ class Variable:
         return made
 
     def entries(self, spelled_out):
-        """The variable in a file of variables, each partition for itself if spelled out."""
+        """The variable in a file of variables; spelled out, each partition separately."""
         common = {"dtype": self.dtype}
         if not self.store:
             common["store"] = False
@@ -92,12 +92,12 @@ class Case:
     path: str
     pairs: list
     variables: list
-    # What each part should get where TensorFlow cannot say; None where nobody knows.
+    # The expected value of each part where TensorFlow cannot answer; None if it is unknown.
     saved: dict | None = None
-    # "resolve", "list": only the tensors' names, types and shapes, or "warm_start": what resolves
-    # all variables by what they were called.
+    # "resolve", "list": only the tensors' names, types and shapes, or "warm_start", which resolves
+    # all variables by the names that they had.
     question: str = "resolve"
-    # The working directory of both.
+    # The working directory of both programs.
     directory: str | None = None
     # Whether TensorFlow may end the process that asks it.
     is_risky: bool = False

@@ -1,4 +1,4 @@
-"""Checkpoints with something wrong in a file, or merely uncommon."""
+"""Checkpoints with damage in a file, or with valid but uncommon contents."""
 import pathlib
 import struct
 import sys
@@ -9,7 +9,7 @@ import writing
 from cases import Case, Variable, flat
 
 sys.path.append(str(pathlib.Path(__file__).parents[2] / "Data" / "Corpus"))
-# The formats, written down once more and apart from what Warmstart reads them with.
+# The formats, written a second time and independently of Warmstart's reader.
 from make_corpus import Table, block, field, fixed32, header, slice_key, snappy, varint
 
 SHAPES = {"a": [3], "b/c": [], "b/d": [2, 3], "e": [0, 2], "f": [40]}
@@ -31,7 +31,7 @@ def checkpoint_of(rng, directory, v1):
 
 
 def case(rng, directory):
-    """A checkpoint that something was done to; some or all of it is wanted."""
+    """A checkpoint with a change; some or all of it is wanted."""
     if rng.random() < 0.1:
         return rng.choice([large, other_byte_order, padded])(rng, directory)
     v1 = rng.random() < 0.35

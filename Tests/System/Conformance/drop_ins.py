@@ -13,7 +13,7 @@ import theirs
 from cases import Refusal
 from judging import CODES, plainly_different, reason_of
 
-# What the classes of TensorFlow's errors are called by gRPC; its reader raises Python's own.
+# gRPC's names for the classes of TensorFlow's errors; its reader raises Python's own classes.
 CLASSES = {
     "NOT_FOUND": {"NotFoundError", "ValueError"},
     "INVALID_ARGUMENT": {"InvalidArgumentError", "ValueError", "_ReaderInvalidArgument"},
@@ -26,7 +26,7 @@ CLASSES = {
 
 def connect(socket):
     os.environ["WARMSTART_SOCKET"] = str(socket)
-    # Silence is TensorFlow's way; the scenarios mean it.
+    # TensorFlow is silent here, and the scenarios mean it.
     warnings.simplefilter("ignore", warmstart.tensorflow.WarmstartWarning)
 
 
@@ -36,14 +36,15 @@ def answer(case):
 
 
 def judge(case, tensorflow, command, answered, difference):
-    """What is wrong with the drop-in's answer, or None.
+    """Returns the fault of the drop-in's answer, or None.
 
-    It must be TensorFlow's, or, where a difference is listed, the one that `warmstartctl` gives.
+    The answer must be TensorFlow's or, where a difference is listed, the one that `warmstartctl`
+    gives.
     """
     if same(tensorflow, answered) or difference and same(command, answered):
         return None
-    # Of an ambiguous name it takes the tensor that TensorFlow takes, also where only Warmstart can
-    # read it.
+    # For an ambiguous name it takes the same tensor as TensorFlow, even if only Warmstart can read
+    # it.
     if (
         difference == "ambiguous-names"
         and isinstance(tensorflow, Refusal)

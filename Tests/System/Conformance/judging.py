@@ -19,8 +19,8 @@ CODES = {
     "UNSUPPORTED": "UNIMPLEMENTED", "INVALID_REQUEST": "INVALID_ARGUMENT",
 }  # fmt: skip
 
-# What TensorFlow raises and says, and our reason for it; the first that fits. The class and the
-# reason belong together by the table of the design.
+# What TensorFlow raises and says, and our reason for it; the first match counts. The design page's
+# table says which class belongs to which reason.
 RULES = [
     ("ValueError", "Assignment map with scope only name", "SCOPE_ONLY"),
     ("ValueError", "Slices must all be from the same tensor", "SLICES_DIFFER"),
@@ -52,7 +52,7 @@ RULES = [
     ("DataLossError", "block checksum mismatch", "CHECKSUM_MISMATCH"),
     ("DataLossError", "", "CORRUPT"),
     ("OutOfRangeError", "Read less bytes than requested", "TRUNCATED"),
-    # What the reader makes of OUT_OF_RANGE and INVALID_ARGUMENT.
+    # The reader's classes for OUT_OF_RANGE and INVALID_ARGUMENT.
     ("IndexError", "Read less bytes than requested", "TRUNCATED"),
     ("ValueError", "Checkpoint min consumer version", "VERSION_MISMATCH"),
     ("ValueError", "Checkpoint producer version", "VERSION_MISMATCH"),
@@ -69,11 +69,11 @@ def reason_of(refusal):
 
 
 class Differences:
-    """The list of what may differ, and how often each was used.
+    """The list of accepted differences, and how often each occurred.
 
-    An entry's `case`, `tensorflow_says` and `warmstart_says` are regular expressions, all of which
-    must be found: in the case's kind and path, and in what each side answered (`values`, `values of
-    another shape`, or an error).
+    An entry's `case`, `tensorflow_says` and `warmstart_says` are regular expressions that must all
+    be found: in the case's kind and path, and in each side's answer (`values`, `values of another
+    shape`, or an error).
     """
 
     def __init__(self):
@@ -93,7 +93,7 @@ class Differences:
 
 
 def said(case, answer):
-    """The answer in words that the list of differences is about."""
+    """Returns the answer in the words that the list of differences uses."""
     if isinstance(answer, Refusal):
         return str(answer)
     if case.question == "list":
@@ -104,7 +104,7 @@ def said(case, answer):
 
 
 def unlike(name, theirs, ours):
-    """How two sets of values differ; None if they do not."""
+    """Returns how two sets of values differ; None if they do not."""
     if sorted(theirs) != sorted(ours):
         return f"{name} has {sorted(theirs)}, Warmstart {sorted(ours)}"
     for key, value in theirs.items():
@@ -114,7 +114,7 @@ def unlike(name, theirs, ours):
 
 
 def plainly_different(theirs, ours):
-    """How the answers differ, by no indulgence; None if they do not."""
+    """Returns how the answers differ, without exceptions; None if they do not."""
     if not isinstance(theirs, Refusal):
         if isinstance(ours, Refusal):
             return f"TensorFlow has {sorted(theirs)}, Warmstart refuses"
@@ -122,7 +122,7 @@ def plainly_different(theirs, ours):
     if not isinstance(ours, Refusal):
         return f"TensorFlow refuses, Warmstart has {sorted(ours)}"
     reason = reason_of(theirs)
-    # The initializers run in an order that is the trainer's.
+    # The trainer decides the order in which initializers run.
     reasons = ours.reasons if theirs.at_run_time else ()
     if reason is None or ours.name != f"{CODES[reason]} {reason}" and reason not in reasons:
         return f"TensorFlow's error is {reason or 'none that we know'} to us"
@@ -139,7 +139,7 @@ def judge(case, theirs, ours, differences):
         return None, f"{found}\n  TensorFlow: {said(case, theirs)[:600]}\n  Warmstart: {said(case, ours)}"
     differences.used[entry["id"]] += 1
     if not isinstance(ours, Refusal) and case.question != "list":
-        # Where we alone have values they must be what was saved.
+        # If only Warmstart has values, they must be those that were saved.
         if case.saved is None:
             return None, f"{entry['id']}: nobody knows what was saved"
         expected = {name: value for name, value in case.saved.items() if name in ours}

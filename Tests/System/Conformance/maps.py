@@ -1,4 +1,4 @@
-"""Random assignment maps: some that fit a checkpoint, some that need not make sense."""
+"""Random assignment maps: some that fit a checkpoint, and some without sense."""
 import arrays
 import writing
 from cases import Case, Variable, flat
@@ -23,14 +23,14 @@ def options(rng):
 
 
 def is_graph_name(name):
-    """Whether TensorFlow takes it for the name of a variable."""
+    """Returns whether TensorFlow takes a name for that of a variable."""
     return name.isascii() and all(part[:1].isalnum() for part in name.split("/")) and not set(
         name
     ) & set(" :\\")
 
 
 class Map:
-    """A map in the making, with what its variables should get."""
+    """A map that is being made, with the expected values of its variables."""
 
     def __init__(self, rng, checkpoint):
         self.rng, self.tensors = rng, checkpoint.tensors
@@ -202,7 +202,7 @@ MISTAKES = {
 
 
 def mistaken(rng, directory):
-    """A map with one mistake, among pairs that have none."""
+    """A map with one mistake, among correct pairs."""
     checkpoint = fixed_checkpoint(rng, directory)
     kind = rng.choice([*MISTAKES, "slices of two tensors", "a tensor twice"])
     if kind == "slices of two tensors":

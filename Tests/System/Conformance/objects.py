@@ -1,4 +1,4 @@
-"""Variables that find their values by what they were called, in checkpoints of objects."""
+"""Variables that find their values by name, in checkpoints of objects."""
 import tensorflow as tf
 
 import arrays
@@ -8,7 +8,7 @@ from cases import Case, Variable, flat
 
 
 def saved(rng, directory, tensors):
-    """Saves variables as attributes of objects that are not called as the variables are."""
+    """Saves variables as attributes of objects whose names differ from the variables'."""
     root = tf.train.Checkpoint()
     for number, (called, dtype, array) in enumerate(tensors):
         value = arrays.tensor_of(dtype, array)

@@ -1,4 +1,4 @@
-"""Warmstart's answers: a daemon of our own, and warmstartctl."""
+"""Warmstart's answers, from a separate daemon and warmstartctl."""
 import json
 import pathlib
 import shutil
@@ -12,7 +12,7 @@ from cases import LOW_BITS, Refusal
 
 
 class Warmstart:
-    """A daemon, as long as the block runs, and what its command answers."""
+    """A daemon for the length of the block, and the answers of its command."""
 
     def __init__(self, programs):
         self.programs = pathlib.Path(programs).resolve()

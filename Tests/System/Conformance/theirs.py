@@ -29,7 +29,7 @@ CONFIG.graph_options.place_pruned_graph = True
 
 
 class Warnings(logging.Handler):
-    """What TensorFlow says beside its exception: that a state file was ignored, say."""
+    """TensorFlow's messages beside its exception, such as that a state file was ignored."""
 
     def __init__(self):
         super().__init__(logging.WARNING)
@@ -50,7 +50,7 @@ def declare(variable):
     dtype = tf.as_dtype(variable.dtype)
 
     def nothing(shape, dtype=dtype, **_):
-        # Only what a map reaches is initialized: with what the map says.
+        # Only variables that a map reaches are initialized, with the map's values.
         return tf1.placeholder(dtype, shape)
 
     options = {"use_resource": variable.resource}
@@ -87,7 +87,7 @@ def refusal(error, at_run_time):
     said = "".join(f"\n{warning}" for warning in WARNINGS.said)
     message = str(error)
     if at_run_time:
-        # Without the trace of where our own graph was made.
+        # Without the trace of the place that made the graph.
         message = message.removeprefix("Graph execution error:\n\n")
         message = re.sub(r"Detected at node .*?\nNode: [^\n]*\n", "", message, flags=re.DOTALL)
         message = message.split("\n\nOriginal stack trace")[0].split("\n\t [[{{node")[0]
@@ -114,12 +114,12 @@ def resolved(case, train):
                 train.warm_start(case.path)
             else:
                 train.init_from_checkpoint(case.path, [(k, target(v)) for k, v in case.pairs])
-        except Exception as error:  # Whatever it is, it is the answer.
+        except Exception as error:  # Any exception is the answer.
             return refusal(error, False)
         reached = {name: made for name, made in objects.items() if is_reached(made)}
         if not reached:
             return {}
-        # Of a type that no variable can be assigned, what it would be assigned.
+        # The value that would be assigned, for a type that no variable can have.
         initial = {
             name: made.initializer.inputs[1]
             for name, made in reached.items()
@@ -131,7 +131,7 @@ def resolved(case, train):
             try:
                 session.run(steps)
             except Exception:
-                # One after the other, so that the first that fails decides.
+                # One after the other, so that the first failure decides.
                 for step in steps:
                     try:
                         session.run(step)
@@ -164,7 +164,7 @@ def answer(case: Case, train=tf1.train):
 
 
 class Expendable:
-    """TensorFlow in a process of its own, which is started anew when it has ended."""
+    """TensorFlow in a separate process, which is restarted when it has ended."""
 
     SECONDS = 120
 
@@ -201,7 +201,7 @@ class Expendable:
 
 
 def main():
-    # A length that is not checked must not take the machine's memory.
+    # An unchecked length must not take the machine's memory.
     limit = 16 << 30
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -9,12 +9,12 @@ from cases import Variable
 
 tf1 = tf.compat.v1
 NAMES = ["w", "a/w", "a/b", "a/deep/w", "a/deep/er/b", "x/w", "x/b", "x/y/z", "bias"]
-# What only raw operations can name.
+# Options that only raw operations have.
 ODD_NAMES = ["w:0", "a//b", "/", "π/ß", "a/", "a b/c", "a/part_0", ".x", "a\\b", "0"]
 
 
 class Written:
-    """A checkpoint on disk, and what is in it: {name: (dtype, array)}."""
+    """A checkpoint on disk, and its contents: {name: (dtype, array)}."""
 
     def __init__(self, kind, prefix, tensors, paths):
         self.kind, self.prefix, self.tensors, self.paths = kind, prefix, tensors, paths
@@ -123,7 +123,7 @@ def raw_plain(rng, directory, v1):
 
 
 def by_objects(rng, directory):
-    """Saved by TF2, whose tensors are named by how objects hang together."""
+    """Saved by TF2, which names tensors by the paths between objects."""
     root = tf.train.Checkpoint()
     tensors = {}
     for name, (dtype, array) in random_tensors(rng, arrays.NOT_ASSIGNABLE).items():

@@ -11,8 +11,8 @@ import WarmstartTestSupport
     let file = FilePath("\(directory.path)/file")
     _ = try File(creatingNew: file)
     for (path, what) in [
-      (directory.path, "it is a directory"), (file.string, "it is no socket"),
-      ("\(directory.path)/none/s", "there is no directory for it"),
+      (directory.path, "it is a directory"), (file.string, "it is not a socket"),
+      ("\(directory.path)/none/s", "its directory does not exist"),
     ] {
       let command = try Command("warmstartd", ["--socket", path])
       #expect(command.status == 1)
@@ -32,13 +32,13 @@ import WarmstartTestSupport
   @Test(arguments: [
     (["--bogus"], "unknown option --bogus"), (["x"], "unexpected argument x"),
     (["--socket"], "--socket needs a value"),
-    (["--socket="], "--socket needs a path, not an empty one"),
-    (["--budget", "x"], "--budget needs a number of bytes such as 8G, not x"),
+    (["--socket="], "--socket needs a path, found an empty text"),
+    (["--budget", "x"], "--budget needs a number of bytes, e.g. 8G, found x"),
   ])
   func `a wrong command line is reported in one line`(arguments: [String], message: String) throws {
     let command = try Command("warmstartd", arguments)
     #expect(command.status == 64)
-    #expect(command.errors == "warmstartd: \(message) (warmstartd --help says more)\n")
+    #expect(command.errors == "warmstartd: \(message) (see warmstartd --help)\n")
   }
 
   /// What a daemon logs, without the program's name, that is started by a shell and then stopped.
@@ -62,9 +62,9 @@ import WarmstartTestSupport
     let lines = try logged("--max-connections 7 --budget 1G --linger 5", at: socket)
     #expect(
       lines == [
-        "version 0.1.0 started: listens for clients at \(socket), takes 7 connections, "
-          + "6 of one user, 1024 MiB for arenas and indexes, "
-          + "three quarters of it for one user, keeps unused checkpoints 5 s",
+        "version 0.1.0 started: listens for clients at \(socket); at most 7 connections, "
+          + "6 for one user; 1024 MiB for arenas and indexes, at most three quarters for one user; "
+          + "keeps unused checkpoints for 5 s",
         "stopped",
       ])
     #expect(!File.exists(FilePath(socket)))
@@ -77,16 +77,16 @@ import WarmstartTestSupport
     let limit = "ulimit -d 1048576"
     let half = try logged("", after: limit, at: "\(directory.path)/half")
     #expect(half.count == 2)
-    #expect(half[0].contains(", 512 MiB for arenas and indexes,"))
+    #expect(half[0].contains("; 512 MiB for arenas and indexes,"))
     let most = try logged("--budget 1G", after: limit, at: "\(directory.path)/most")
     #expect(most.count == 2)
-    #expect(most[0].contains(", 1024 MiB for arenas and indexes,"))
+    #expect(most[0].contains("; 1024 MiB for arenas and indexes,"))
     let more = try logged("--budget 1025M", after: limit, at: "\(directory.path)/more")
     #expect(
       more[0]
         == "the budget of 1025 MiB is more than the 1024 MiB of memory that the daemon may use: "
         + "it may be killed before the budget is spent")
-    #expect(more[1].contains(", 1025 MiB for arenas and indexes,"))
+    #expect(more[1].contains("; 1025 MiB for arenas and indexes,"))
   }
 
   @Test func `a daemon with an unread log still answers, and stops on SIGTERM`() throws {

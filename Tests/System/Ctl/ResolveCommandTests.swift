@@ -123,7 +123,8 @@ import WarmstartTestSupport
     try run(arguments) { kill($0.processIdentifier, signal) }
   }
 
-  /// Runs the command, and does something once it has begun to write; returns its status and errors.
+  /// Runs the command, and does something once it has begun to write; returns its status and
+  /// errors.
   private func end(
     _ arguments: [String], under tool: [String] = [], _ body: () -> Void
   ) throws -> (status: Int32, errors: String) {

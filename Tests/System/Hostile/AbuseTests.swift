@@ -4,11 +4,11 @@ import WarmstartKernel
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// Clients that behave badly cost the daemon nothing for long, and its other clients no answer.
+/// Clients that misbehave cost the daemon nothing lasting, and other clients no answer.
 ///
-/// The daemon is a process of its own, whose descriptors, threads and memory are counted.
+/// The daemon is a separate process, whose descriptors, threads and memory are counted.
 @Suite(.serialized) struct AbuseTests {
-  /// What allocators keep of memory that was given back, at most.
+  /// The most freed memory that allocators keep.
   private static let keptByteCount = 48 << 20
 
   private let daemon: RunningDaemon
@@ -33,7 +33,7 @@ import WarmstartTestSupport
     try expectAnswer()
   }
 
-  /// What the daemon must say to those it drops; nil if they go by themselves.
+  /// The daemon's last words to clients that it drops; nil if they leave by themselves.
   private func reason(_ abuse: Abuse) -> String? {
     switch abuse {
     case .explodingFrames: "INVALID_REQUEST"
@@ -44,7 +44,7 @@ import WarmstartTestSupport
 
   @Test(arguments: Abuse.allCases)
   func `abuse is refused, leaks nothing and harms no other client`(_ abuse: Abuse) throws {
-    // Threads that wait for the next connection stay; then there are as many as ever.
+    // Threads that wait for the next connection stay, so the count is at its highest.
     try meetEverybody()
     // The listener, what the main loop waits for, and one client with its checkpoint.
     let descriptors = try daemon.settledDescriptorCount(atMost: 12)

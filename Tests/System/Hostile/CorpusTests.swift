@@ -7,7 +7,8 @@ import WarmstartKernel
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// What the daemon must answer to a checkpoint of the corpus: `Tests/Data/Corpus/make_corpus.py`.
+/// The daemon's expected answer to a checkpoint of the corpus, from
+/// `Tests/Data/Corpus/make_corpus.py`.
 struct HostileCheckpoint: Sendable, CustomTestStringConvertible {
   fileprivate struct Expected: Decodable {
     let reason: String
@@ -28,16 +29,16 @@ struct HostileCheckpoint: Sendable, CustomTestStringConvertible {
 
   let name: String
   let reason: String
-  /// What the message must say.
+  /// Words that the message must contain.
   let message: String
-  /// What is read; nil if the checkpoint must not even open.
+  /// The tensor that is read; nil if the checkpoint must not open.
   let tensor: String?
-  /// Whether the tensor `sound` must be readable all the same.
+  /// Whether the tensor `sound` must still be readable.
   let sparesOthers: Bool
 
   var testDescription: String { name }
 
-  /// The path that users call it.
+  /// The path by which users name it.
   var prefix: String { HostileCheckpoint.path(name) }
 
   static func path(_ name: String) -> String {
@@ -52,19 +53,19 @@ struct HostileCheckpoint: Sendable, CustomTestStringConvertible {
     }
   }
 
-  /// Whether the message must name a file: what a map finds wrong is wrong with the checkpoint.
+  /// Whether the message must name a file.
   var namesFile: Bool {
     !["SLICES_INCOMPLETE", "SLICES_OVERLAP"].contains(reason)
       && !message.contains("does not lie in")
   }
 }
 
-/// A checkpoint of the corpus that looks odd, and is read.
+/// An odd checkpoint of the corpus that must be read.
 struct OddCheckpoint: Sendable, CustomTestStringConvertible {
   let name: String
   /// The number of tensors.
   let count: Int
-  /// What is read, if there is anything, and its bytes.
+  /// The tensor that is read, if any, and its bytes.
   let tensor: Name?
   let contents: [UInt8]
 
@@ -95,7 +96,7 @@ struct HostileMap: Sendable, CustomTestStringConvertible {
 
   let name: String
   let reason: String
-  /// What the message must say.
+  /// Words that the message must contain.
   let message: [String]
   /// The map and the variables, as files of `warmstartctl` have them.
   let map: Data
@@ -122,7 +123,7 @@ struct HostileMap: Sendable, CustomTestStringConvertible {
   }
 }
 
-/// Each known abuse is refused by a real daemon for its own reason, and harms nobody else.
+/// A real daemon refuses each known abuse with its own reason, and no other client notices.
 @Suite struct CorpusTests {
   private let daemon: RunningDaemon
   private let client: Client
@@ -195,13 +196,13 @@ struct HostileMap: Sendable, CustomTestStringConvertible {
     let read = try read(tensor, of: checkpoint)
     let isSame = read.bytes.equals(odd.contents.rawSpan)
     #expect(isSame)
-    // The bytes of two numbers in the other order are strings' lengths that do not match.
+    // Two numbers in the other byte order are strings' lengths that do not match.
     guard odd.name != "odd-big-endian-numbers", !ProcessMemory.isSanitized else { return }
     let verified = try command(["list", "--verify", HostileCheckpoint.path(odd.name)])
     #expect(verified.status == 0, "\(verified.said)")
   }
 
-  /// What `warmstartctl` says on stderr, and its exit status.
+  /// The standard error of `warmstartctl`, and its exit status.
   private func command(_ arguments: [String]) throws -> (status: Int32, said: String) {
     let process = Process()
     process.executableURL = RunningDaemon.products.appending(path: "warmstartctl")
@@ -237,14 +238,14 @@ struct HostileMap: Sendable, CustomTestStringConvertible {
       #expect(listed.status == 1)
       #expect(listed.said.contains(line) && listed.said.contains(hostile.message), "\(listed.said)")
     } else {
-      // As TensorFlow lists it; who wants to know whether all is well asks for more.
+      // `list` lists it as TensorFlow does; only `--verify` reads the bytes.
       #expect(listed.status == 0, "\(listed.said)")
     }
     let verified = try command(["list", "--verify", hostile.prefix])
-    // What is not shared is not damaged, either.
+    // A tensor that is not shared does not count as damaged.
     let isUnsupported = hostile.tensor != nil && hostile.reason == "UNSUPPORTED"
     if hostile.reason == "SLICES_INCOMPLETE" {
-      // What is stored may be sound all the same.
+      // The stored slices may still be sound.
       #expect(!verified.said.contains("SLICES_INCOMPLETE"), "\(verified.said)")
     } else {
       #expect(verified.status == (isUnsupported ? 0 : 1))

@@ -6,9 +6,9 @@ import WarmstartServer
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// The transcripts are what the daemon and the client really say.
+/// The daemon and the client send exactly the bytes of the transcripts.
 @Suite(.serialized, .descriptorsBalanced) struct TranscriptTests {
-  /// What a client does in a conversation.
+  /// The client's part in a conversation.
   private typealias Script = @Sendable (WarmstartClient.Client) throws -> Void
 
   private static let scripts: [String: Script] = [
@@ -20,7 +20,7 @@ import WarmstartTestSupport
     },
     "list-chunks": { client in
       let tensors = try client.open(Golden.path("v2_many/many")).list()
-      // As many as the transcript writes out.
+      // As many as the transcript contains.
       #expect(tensors.count == 4)
     },
     "list-objects": { client in
@@ -123,7 +123,7 @@ import WarmstartTestSupport
     let daemon = try ServedDaemon(limits)
     if name == "draining" { #expect(daemon.daemon.drain()) }
     try Transcript(name).play(.client, on: daemon.connect()) { step in
-      // Once it has said that it serves.
+      // After it has said that it serves.
       guard name == "health-draining", step == 2 else { return }
       let daemon = daemon.daemon
       try Thread.detach { #expect(daemon.drain()) }
@@ -133,7 +133,7 @@ import WarmstartTestSupport
 
   @Test(arguments: scripts.keys.sorted())
   func `the client sends the bytes of the transcript`(_ name: String) throws {
-    // A daemon that stops is called once more.
+    // The client calls a stopping daemon once more.
     let connectionCount = name == "draining" ? 2 : 1
     let impostor = try Impostor(playing: Transcript(name), connections: connectionCount)
     let script = try #require(Self.scripts[name])
@@ -199,7 +199,7 @@ import WarmstartTestSupport
       let error = #expect(throws: WarmstartError.self) {
         try checkpoint.resolve(assigning: ["x": "v"], to: variables)
       }
-      // Not CONNECTION, which is all that the broken pipe says.
+      // Not CONNECTION, as the broken pipe alone would give.
       #expect(error?.reason == .quota)
     }
     #expect(impostor.failures() == [])

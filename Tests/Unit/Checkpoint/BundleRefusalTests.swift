@@ -3,9 +3,9 @@ import WarmstartCheckpoint
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// Entries of an index that make no sense, given to the parser itself.
+/// Malformed entries of an index, given directly to the parser.
 @Suite struct BundleRefusalTests {
-  /// What the parser says of an index with one changed entry.
+  /// The parser's result for an index with one changed entry.
   private func refusal(_ change: (inout BundleWriter.Entry) -> Void) -> Problem? {
     var writer = BundleWriter()
     writer.add("f", dtype: 1, [2, 3], floats(6))
@@ -65,7 +65,7 @@ import WarmstartTestSupport
     var writer = BundleWriter()
     writer.add("f", dtype: 1, [2, 3], floats(6))
     writer.add(name, dtype: 1, [1], floats(1))
-    // Of no axes, so that a slice takes two bytes, and each has a key of its own.
+    // Without axes, so that a slice takes two bytes, and each slice with its own key.
     let slices = Array(repeating: [0x3a, 0] as [UInt8], count: 1000).flatMap { $0 }
     writer.change(name) { $0.raw = [8, 1] + slices }
     let problem = refusal(of: writer)
@@ -73,7 +73,7 @@ import WarmstartTestSupport
     #expect(problem?.message.contains("more slices of long names than it has keys") == true)
   }
 
-  /// Changes an entry so that it claims more than there is.
+  /// Changes an entry so that it claims more than its file has.
   private struct Claim: Sendable {
     let dtype: Int
     let length: Int

@@ -3,9 +3,9 @@ import WarmstartCheckpoint
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// Reading an index asks again and again whether anybody still waits.
+/// Reading an index asks again and again whether a caller still waits.
 @Suite struct CheckInTests {
-  /// How many entries may pass between two questions, at most.
+  /// The most entries between two questions.
   private static let stepCount = 1 << 14
 
   /// Counts the questions, and stops the reading at one of them.
@@ -24,7 +24,7 @@ import WarmstartTestSupport
   }
 
   private func expectCheckIns(_ count: Int, reading opened: Opened) throws {
-    // The directory lasts as long as what was opened.
+    // The directory lives as long as the opened checkpoint.
     defer { _ = opened.directory }
     let files = opened.files
     let asked = Asked()

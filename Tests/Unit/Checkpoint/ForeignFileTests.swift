@@ -5,7 +5,7 @@ import WarmstartKernel
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// Files that were taken for checkpoints, or for parts of them.
+/// Other files in place of checkpoints, or of parts of them.
 @Suite(.serialized) struct ForeignFileTests {
   private let directory: TemporaryDirectory
 
@@ -21,7 +21,7 @@ import WarmstartTestSupport
 
     """.utf8)
 
-  /// What is said of a file in the place of a V1 table, or of an index.
+  /// The error for a file in place of a V1 table, or of an index.
   private func problem(_ bytes: [UInt8], as role: FileRole) throws -> Problem {
     let path = directory.path + "/model"
     try BundleFile.write([(0, bytes)], byteCount: bytes.count, to: path)
@@ -85,7 +85,7 @@ import WarmstartTestSupport
     let table = try problem([], as: .table)
     #expect(table.reason == .checkpointNotFound)
     #expect(table.message == "file model is empty, expected a checkpoint")
-    // An index was begun by somebody who wrote a checkpoint.
+    // The beginning of an index was written with a checkpoint.
     let index = try problem([], as: .index)
     #expect(index.reason == .corrupt)
     #expect(index.message.hasPrefix("index file model is empty: "))

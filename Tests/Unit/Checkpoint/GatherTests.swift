@@ -3,7 +3,7 @@ import WarmstartCheckpoint
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// What is read for variables that are made of chosen rows or columns, and what is refused.
+/// What is read, and what is refused, for variables made from chosen rows or columns.
 @Suite struct GatherTests {
   private func rows(_ indices: Int...) -> Gather { Gather([Gather.Axis(0, indices)]) }
 
@@ -11,7 +11,7 @@ import WarmstartTestSupport
     try #require(#expect(throws: Problem.self, performing: body))
   }
 
-  /// What a variable `v` gets of a tensor `x`.
+  /// The bytes that a variable `v` gets from a tensor `x`.
   private func resolve(
     _ gather: Gather, _ shape: Shape?, of opened: Opened, _ options: Resolution.Options = [],
     dtype: DataType = .float32, partition: Partition? = nil
@@ -161,7 +161,7 @@ import WarmstartTestSupport
     }
     let problem = try problem { _ = try opened.bytes("x", gather: rows(0)) }
     #expect(problem.reason == .checksumMismatch)
-    // Nothing of the tensor is needed.
+    // No byte of the tensor is needed.
     let none = try opened.bytes("x", gather: rows(-1, -1))
     #expect(none == Array(repeating: 0, count: 24))
   }

@@ -5,7 +5,7 @@ import WarmstartKernel
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// What makes two sets of files the same checkpoint, and files that change while they are read.
+/// Which sets of files are the same checkpoint, and files that change during a read.
 @Suite struct GenerationTests {
   private static var writer: BundleWriter {
     var writer = BundleWriter()
@@ -48,7 +48,7 @@ import WarmstartTestSupport
     let other = try writer.write(to: opened.directory.path, named: "other")
     try TemporaryDirectory.remove(opened.bundle.shards[0])
     try TemporaryDirectory.move(other.shards[0], to: opened.bundle.shards[0])
-    // Whoever took its name could have written to it as well, and have set the other time back.
+    // A user who removed its name could also have written to it and set mtime back.
     #expect(throws: Problem.self) { try opened.bytes("a") }
     #expect(opened.files.areOnlyRelinked)
     let again = try FileSet(opened.files.members.map { ($0.role, $0.file) }, openedBy: 1000)
@@ -200,9 +200,9 @@ import WarmstartTestSupport
     let grown = try Process.residentByteCount() - before
     #expect(checkpoint.catalog.count == 100_000)
     #expect(checkpoint.memoryByteCount > 100_000 * 60)
-    // Its own estimate must cover what it takes, or the budget means nothing.
+    // The estimate must cover the actual memory, or the budget would mean nothing.
     #expect(checkpoint.memoryByteCount < 6 * index.count)
-    // Other tests of this process run meanwhile: only growth far beyond is theirs alone.
+    // Other tests of this process run meanwhile, so only growth far beyond the estimate counts.
     #expect(grown < 6 * index.count + (64 << 20), "\(grown) for \(index.count)")
   }
 
@@ -220,7 +220,7 @@ import WarmstartTestSupport
 }
 
 extension BundleWriter.Bundle {
-  /// The same files in a directory that has another name now.
+  /// The same files in a directory that was renamed.
   fileprivate init(_ bundle: BundleWriter.Bundle, in directory: String) {
     func moved(_ path: String) -> String {
       "\(directory)/\(FilePath(path).lastComponent?.string ?? "")"

@@ -5,9 +5,9 @@ import WarmstartKernel
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// What tells a file, or one state of its bytes, from another: each thing by itself.
+/// What distinguishes a file, or a state of its bytes, from another: each property separately.
 @Suite struct IdentityTests {
-  /// What may differ between two looks at a file.
+  /// The properties that may differ between two looks at a file.
   enum Difference: CaseIterable {
     case device, inode, size, modified, changed
 
@@ -71,7 +71,7 @@ import WarmstartTestSupport
   @Test func `files of two users are never shared on file systems that users control`()
     throws
   {
-    // A regular file on a file system that is not one of those that are trusted.
+    // A regular file on an untrusted file system.
     let file = try File(opening: "/proc/version")
     let strange = FileSet.Member(role: .index, file: file, status: try file.status())
     let members = opened.files.members
@@ -108,7 +108,7 @@ import WarmstartTestSupport
     try BundleFile.write([(0, [1, 2, 3])], byteCount: nil, to: path)
     let file = try File(opening: FilePath(path))
     let set = try FileSet([(.index, file)], openedBy: 1000)
-    // Whatever is written from here on shows.
+    // From here on, every write shows.
     try BundleFile.overwrite(path, at: 0, [4])
     #expect(!Generation.isSameBytes(try file.status(), set.members[0].status))
   }

@@ -3,7 +3,7 @@ import WarmstartCheckpoint
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// Random checkpoints, read through whatever placement is chosen, against a dictionary of what was written.
+/// Random checkpoints, read through any placement, against a dictionary of the written tensors.
 @Suite struct ModelTests {
   @Test(arguments: 1...40 as ClosedRange<UInt64>)
   func `written tensors are read back, for all dtypes, byte orders, tilings and boxes`(
@@ -96,7 +96,7 @@ import WarmstartTestSupport
   }
 }
 
-/// Tensors as a dictionary, and the writer that was told of them.
+/// Tensors as a dictionary, and the writer that wrote them.
 private struct Model {
   struct Tensor {
     var dtype: Int

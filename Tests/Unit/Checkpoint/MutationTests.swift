@@ -6,9 +6,9 @@ import WarmstartTable
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// Real indexes, cut and changed: each is an error or the checkpoint that was written.
+/// Real indexes, truncated and changed: each gives an error or the checkpoint that was written.
 @Suite struct MutationTests {
-  /// A different index each, however many checkpoints have it.
+  /// Each index once, however many checkpoints have it.
   private static let indexes: [(path: String, bytes: [UInt8])] = {
     let paths = FileManager.default.subpaths(atPath: Golden.path("")) ?? []
     var indexes: [[UInt8]: String] = [:]
@@ -18,10 +18,10 @@ import WarmstartTestSupport
     }
     return indexes.map { ($0.value, $0.key) }.sorted { $0.path < $1.path }
   }()
-  /// Files above this are not cut everywhere and changed less often.
+  /// Larger files are not cut at every byte, and are changed less often.
   private static let largeByteCount = 64 << 10
 
-  /// What a reader has to get right.
+  /// What a reader must read correctly.
   private static func describe(_ bytes: [UInt8]) throws -> [String] {
     let checkpoint = try BundleReader.parse(bytes)
     let catalog = checkpoint.catalog
@@ -64,7 +64,7 @@ import WarmstartTestSupport
     }
   }
 
-  /// Checksums hide what is behind them: here they are right again.
+  /// Corrects the checksums, which would hide the damage behind them.
   @Test(arguments: 0..<indexes.count)
   func `changed entries with good checksums are refused or read`(_ number: Int) {
     let (path, bytes) = Self.indexes[number]
@@ -83,7 +83,7 @@ import WarmstartTestSupport
       }
       if (try? Self.describe(changed)) != nil { readCount += 1 }
     }
-    // Names, offsets and checksums of tensors may be any.
+    // Names, offsets and checksums of tensors may have any value.
     #expect(readCount > 0 && readCount < 1000, "\(path)")
   }
 
@@ -103,7 +103,7 @@ import WarmstartTestSupport
         let peak = try ProcessMemory.byteCount("VmHWM")
         let limit = BundleReader.memoryByteCount(
           ofIndex: bytes.count, expanding: TableReader.expandedByteCount(of: bytes.rawSpan))
-        // Pages of the program, and what the allocator holds back.
+        // Pages of the program, and memory that the allocator keeps.
         #expect(peak - before <= limit + (4 << 20), "\(name)")
         readCount += 1
       }

@@ -4,7 +4,7 @@ import WarmstartProtobuf
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// What is parsed as an object graph, and what is not.
+/// Which bytes are unpacked as an object graph.
 @Suite struct ObjectGraphTests {
   private typealias Object = ObjectGraphWriter.Object
 

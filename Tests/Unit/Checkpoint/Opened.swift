@@ -56,7 +56,7 @@ struct Opened {
     try checkpoint.placement(of: try tensor(name), slice, gather: gather, options, in: files)
   }
 
-  /// The bytes that a client gets, dense and in C order, wherever they are served from.
+  /// The bytes that a client gets, dense and in C order, from a file or an arena.
   func bytes(
     _ name: String, _ slice: TensorSlice? = nil, gather: Gather? = nil,
     _ options: PlacementOptions = PlacementOptions()
@@ -115,7 +115,7 @@ struct Opened {
 }
 
 extension FileSet {
-  /// Opens the files of a checkpoint anew.
+  /// Opens the files of a checkpoint again.
   init(opening bundle: BundleWriter.Bundle, without missing: Set<Int> = []) throws {
     var files: [(role: FileRole, file: File)] = [
       (.index, try File(opening: FilePath(bundle.index)))

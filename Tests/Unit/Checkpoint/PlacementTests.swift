@@ -3,7 +3,7 @@ import WarmstartCheckpoint
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// When the file itself is served and when an arena is.
+/// When bytes are served from the file itself, and when from an arena.
 @Suite struct PlacementTests {
   private let opened: Opened
 
@@ -118,7 +118,7 @@ import WarmstartTestSupport
       Issue.record("\(placed)")
       return
     }
-    // The place goes to the client as an unsigned number.
+    // The offset goes to the client as an unsigned number.
     #expect(place >= 0)
     #expect(try opened.bytes("e") == [])
   }

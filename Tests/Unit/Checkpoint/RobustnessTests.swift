@@ -3,9 +3,9 @@ import WarmstartCheckpoint
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// What is odd about V2 checkpoints but not wrong, and strings that lie.
+/// Odd but valid V2 checkpoints, and strings whose lengths are wrong.
 ///
-/// What is refused is in `Tests/Data/Corpus`.
+/// `Tests/Data/Corpus` has the checkpoints that are refused.
 @Suite struct RobustnessTests {
   private static var sound: BundleWriter {
     var writer = BundleWriter()
@@ -83,7 +83,7 @@ import WarmstartTestSupport
 
   // MARK: Strings that lie
 
-  /// Strings whose lengths say one thing and whose bytes are another, with checksums that agree.
+  /// Strings whose lengths and bytes disagree, with correct checksums.
   private func strings(lengths: [Int], contents: [UInt8]) throws -> Problem? {
     var checksum: UInt32 = 0
     var bytes: [UInt8] = []
@@ -113,7 +113,7 @@ import WarmstartTestSupport
     }
   }
 
-  /// Read whole, such a string takes more memory than tests should: here only its length is.
+  /// Reading the whole string would take too much memory for a test, so only its length is read.
   @Test(arguments: [8, 4])
   func `a string of more than 4 GiB has its length checked as eight bytes`(_ width: Int) throws {
     let count = 4 << 30 + 5

@@ -25,7 +25,7 @@ import WarmstartTestSupport
 
   // MARK: Numbers
 
-  /// A type, the field that has its values, and its elements as stored and as they are to be.
+  /// A type, the field of its values, and its elements as stored and as expected.
   struct Numbers: Sendable, CustomTestStringConvertible {
     let dtype: Int
     let field: Int
@@ -118,7 +118,7 @@ import WarmstartTestSupport
     }
     for name in ["s", "n"] {
       let opened = try Opened(writer(1))
-      // Past the tick of the clock that files are dated by.
+      // Past the next tick of the clock for file times.
       usleep(20_000)
       try BundleFile.overwrite(opened.bundle.shards[0], at: 0, writer(2).tables()[0])
       let problem = #expect(throws: Problem.self) { try opened.bytes(name) }
@@ -166,7 +166,7 @@ import WarmstartTestSupport
     #expect(charged > 2 * opened.files.members[0].status.size + 5000 * 64)
   }
 
-  /// Two tables of one layout, each with a record in a block of its own.
+  /// Two tables of one layout, each with a record in a separate block.
   private func twins() throws -> Opened {
     var writer = SavedSlicesWriter()
     writer.table.blockByteCount = 1
@@ -175,7 +175,7 @@ import WarmstartTestSupport
     return try Opened(writer)
   }
 
-  /// Says of the last data block of a table that it is compressed, or that it is not.
+  /// Marks the last data block of a table as compressed or not.
   private func setCompressed(_ isCompressed: Bool, _ path: String) throws {
     let bytes = Array(try #require(FileManager.default.contents(atPath: path)))
     // It reaches up to the metaindex, which the footer names first.
@@ -393,7 +393,7 @@ import WarmstartTestSupport
     "v1_sharded/model-00001-of-00002",
   ]
 
-  /// What each tensor of one table reads as: its bytes, or why it does not.
+  /// The bytes of each tensor of one table, or its error.
   private static func everything(
     in bytes: [UInt8], _ directory: TemporaryDirectory
   ) throws -> [String: String] {
@@ -453,7 +453,7 @@ import WarmstartTestSupport
     }
   }
 
-  /// Checksums hide what is behind them: here they are right again.
+  /// Corrects the checksums, which would hide the damage behind them.
   @Test func `changed lists and records with good checksums are refused or read`() throws {
     let directory = try TemporaryDirectory()
     var writer = tiled

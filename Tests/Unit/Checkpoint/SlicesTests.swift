@@ -3,9 +3,9 @@ import WarmstartCheckpoint
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// Numbers in lists of slices that fit nothing, and names that look like slices' keys.
+/// Impossible numbers in lists of slices, and names that look like slices' keys.
 @Suite struct SlicesTests {
-  /// What a request for the whole tensor, or for a partition of it, comes to.
+  /// The result of a request for a whole tensor, or for a partition.
   private func outcome(
     of slices: [[BundleWriter.Extent]], shape: [Int] = [5, 4], partition: Bool = false
   ) throws -> Reason? {

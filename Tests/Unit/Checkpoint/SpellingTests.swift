@@ -3,7 +3,7 @@ import WarmstartCheckpoint
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// The index's entries as protobuf allows to spell them; writers do it in one way.
+/// Entries of the index in all spellings that protobuf allows; writers use one.
 @Suite struct SpellingTests {
   private static let checksum: [UInt8] = {
     let bundle = BundleWriter.Entry()

@@ -5,12 +5,11 @@ import WarmstartKernel
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// Files that changed just now, and files that are no index.
+/// Files that have just changed, and files that are no index.
 @Suite struct YoungFileTests {
-  // 22
   @Test func `the daemon waits for a young file where file times are coarse`() throws {
     let result = Monitor<(age: Int64, wasYoung: Bool)?>(nil)
-    // procfs gives a thread's files the time at which they are first looked at, and is not trusted.
+    // procfs dates a thread's files by the first look at them, and is not trusted.
     try Thread.detach {
       guard let file = try? File(opening: "/proc/thread-self/status"),
         let status = try? file.status()
@@ -26,7 +25,6 @@ import WarmstartTestSupport
     #expect(age >= 10_000_000)
   }
 
-  // 30
   @Test(arguments: [0, 1, 47, 48, 1 << 20, 1 << 28])
   func `nothing is reserved for a file without a footer`(_ byteCount: Int) throws {
     let directory = try TemporaryDirectory()

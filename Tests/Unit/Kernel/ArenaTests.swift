@@ -102,7 +102,7 @@ import WarmstartTestSupport
   @Test func `a mapping holds an arena after its descriptor was closed`() throws {
     let arena = try sealed()
     func map() throws -> Mapping {
-      try Mapping(File(arena.open()).descriptor, offset: 0, byteCount: 3, access: .readOnly)
+      try Mapping(File(arena.open()).descriptor, offset: 0, byteCount: 3)
     }
     let mapping = try map()
     #expect(arena.isHeldElsewhere)

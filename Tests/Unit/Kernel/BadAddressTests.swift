@@ -5,7 +5,6 @@ import WarmstartTestSupport
 
 /// Addresses that the kernel cannot use.
 @Suite struct BadAddressTests {
-  // 322
   @Test func `a bad address that no handler can fix ends the process`() async throws {
     let directory = try TemporaryDirectory()
     let path = directory.path + "/file"
@@ -13,7 +12,7 @@ import WarmstartTestSupport
     await #expect(processExitsWith: .failure) { [path = path as String] in
       let file = try File(opening: FilePath(path))
       let mapping = try Mapping(
-        file.descriptor, offset: 0, byteCount: 10_000, access: .readOnly)
+        file.descriptor, offset: 0, byteCount: 10_000)
       try BundleFile.truncate(path, to: 0)
       let (near, far) = try Socket.pair()
       // Caught, so that only a trap ends the process.

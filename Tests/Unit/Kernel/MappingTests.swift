@@ -24,7 +24,7 @@ import WarmstartTestSupport
   ])
   func `a run can begin at any offset`(_ offset: Int, _ count: Int) throws {
     let mapping = try Mapping(
-      file().descriptor, offset: offset, byteCount: count, access: .readOnly)
+      file().descriptor, offset: offset, byteCount: count)
     #expect(Array(mapping.bytes(0..<count)) == Array(Self.contents[offset..<offset + count]))
   }
 
@@ -32,19 +32,20 @@ import WarmstartTestSupport
   func `a run outside any file is refused`(_ offset: Int, _ count: Int) throws {
     let file = try file()
     #expect(throws: Errno.self) {
-      _ = try Mapping(file.descriptor, offset: offset, byteCount: count, access: .readOnly)
+      _ = try Mapping(file.descriptor, offset: offset, byteCount: count)
     }
   }
 
   @Test func `a write to a copy changes neither the file nor another copy`() throws {
     let file = try file()
-    let mine = try Mapping(file.descriptor, offset: 3, byteCount: 9000, access: .copyOnWrite)
-    let other = try Mapping(file.descriptor, offset: 3, byteCount: 9000, access: .copyOnWrite)
-    mine.withMutableBytes(0..<9000) { bytes in
-      for offset in 0..<8 { bytes.store(-1, at: offset * 1000) }
-    }
-    #expect(Array(mine.bytes(1000..<1008)) == Array(repeating: 0xff, count: 8))
-    #expect(Array(other.bytes(0..<9000)) == Array(Self.contents[3..<9003]))
+    var mine = try WritableMapping(file.descriptor, offset: 3, byteCount: 9000)
+    let other = try WritableMapping(file.descriptor, offset: 3, byteCount: 9000)
+    var bytes = mine.mutableBytes
+    for offset in 0..<8 { bytes.store(-1, at: offset * 1000) }
+    let written = Array(mine.bytes)
+    #expect(Array(written[1000..<1008]) == Array(repeating: 0xff, count: 8))
+    let unwritten = Array(other.bytes)
+    #expect(unwritten == Array(Self.contents[3..<9003]))
     #expect(try file.readAll(limit: 10_000) == Self.contents)
   }
 
@@ -55,7 +56,7 @@ import WarmstartTestSupport
       [source = source as String, copy = copy as String] in
       let file = try File(opening: FilePath(source))
       let mapping = try Mapping(
-        file.descriptor, offset: 0, byteCount: 10_000, access: .readOnly)
+        file.descriptor, offset: 0, byteCount: 10_000)
       try BundleFile.truncate(source, to: 0)
       let target = try File(creatingNew: FilePath(copy))
       #expect(throws: Errno.badAddress) { try target.write(mapping.bytes(0..<10_000)) }
@@ -65,7 +66,7 @@ import WarmstartTestSupport
 
   @Test func `a mapping outlives its descriptor, and ends with its last copy`() throws {
     func mapping() throws -> Mapping {
-      try Mapping(file().descriptor, offset: 5, byteCount: 50, access: .readOnly)
+      try Mapping(file().descriptor, offset: 5, byteCount: 50)
     }
     var first: Mapping? = try mapping()
     let second = first
@@ -86,8 +87,8 @@ import WarmstartTestSupport
 
   @Test func `elements are read with their type`() throws {
     let mapping = try Mapping(
-      file().descriptor, offset: 4, byteCount: 5000, access: .readOnly)
-    let numbers = mapping.elements(0..<8, as: UInt32.self)
+      file().descriptor, offset: 4, byteCount: 5000)
+    let numbers = mapping.elements(0..<8, as: UInt32.self, keptBy: mapping)
     #expect(numbers.count == 2)
     #expect(numbers[1] == UInt32(56) | 63 << 8 | 70 << 16 | 77 << 24)
   }
@@ -96,22 +97,13 @@ import WarmstartTestSupport
     let mapping = Mapping()
     #expect(mapping.byteCount == 0)
     #expect(mapping.bytes(0..<0).byteCount == 0)
-    #expect(mapping.access == .readOnly)
   }
 
   @Test func `bytes outside a mapping end the process`() async throws {
     await #expect(processExitsWith: .failure) { [path = path as String] in
       let file = try File(opening: FilePath(path))
-      let mapping = try Mapping(file.descriptor, offset: 10, byteCount: 20, access: .readOnly)
+      let mapping = try Mapping(file.descriptor, offset: 10, byteCount: 20)
       _ = mapping.bytes(0..<21)
-    }
-  }
-
-  @Test func `writing to a read-only mapping ends the process`() async throws {
-    await #expect(processExitsWith: .failure) { [path = path as String] in
-      let file = try File(opening: FilePath(path))
-      let mapping = try Mapping(file.descriptor, offset: 0, byteCount: 20, access: .readOnly)
-      mapping.withMutableBytes(0..<1) { _ in }
     }
   }
 
@@ -120,9 +112,9 @@ import WarmstartTestSupport
     await #expect(processExitsWith: .signal(SIGBUS)) { [path = path as String] in
       _ = signal(SIGBUS, SIG_DFL)
       let file = try File(opening: FilePath(path))
-      let mapping = try Mapping(file.descriptor, offset: 0, byteCount: 10_000, access: .readOnly)
+      let mapping = try Mapping(file.descriptor, offset: 0, byteCount: 10_000)
       try BundleFile.truncate(path, to: 0)
-      _ = mapping.elements(8192..<8193, as: UInt8.self)[0]
+      _ = mapping.elements(8192..<8193, as: UInt8.self, keptBy: mapping)[0]
     }
   }
 }

@@ -5,7 +5,7 @@ import Testing
 import WarmstartKernel
 import WarmstartLocate
 
-/// A directory of its own for one test, gone with the value.
+/// A directory for one test, removed with the value.
 final class Scratch {
   let path: String
 
@@ -41,13 +41,13 @@ final class Scratch {
     try write(directory.isEmpty ? "checkpoint" : "\(directory)/checkpoint", bytes: Array(text.utf8))
   }
 
-  /// Makes a FIFO that nobody writes to.
+  /// Makes a FIFO without a writer.
   func makeFIFO(_ name: String) {
     let result = unsafe mkfifo(self(name), 0o600)
     precondition(result == 0)
   }
 
-  /// What this process has open below the directory.
+  /// The files that this process has open below the directory.
   func openFiles() throws -> [String] {
     let descriptors = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")
     let targets = descriptors.compactMap {
@@ -70,7 +70,7 @@ enum Golden {
       .appending("Data/Golden").appending(name).string
   }
 
-  /// What `tf.train.latest_checkpoint` made of a directory.
+  /// The result of `tf.train.latest_checkpoint` for a directory.
   struct State: Decodable {
     let path: String
     let latest: String?

@@ -5,7 +5,7 @@ import WarmstartLocate
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// What `Tests/Data/Cases/paths.json` and `Tests/Data/Cases/patterns.json` say of one path.
+/// One path of `Tests/Data/Cases/paths.json` or `Tests/Data/Cases/patterns.json`.
 struct PathCase: SharedCase {
   enum Format: String, Codable {
     case v1 = "V1"

@@ -2,7 +2,7 @@ import Testing
 import WarmstartLocate
 import WarmstartTestSupport
 
-/// What `Tests/Data/Cases/state-files.json` says of one text.
+/// One text of `Tests/Data/Cases/state-files.json`.
 private struct StateFileCase: SharedCase {
   let name: String
   let text: EscapedText
@@ -13,7 +13,7 @@ private struct StateFileCase: SharedCase {
   let says: String?
 }
 
-/// Every text went through TensorFlow 2.21's own reader, which says what must come of it.
+/// Every text went through TensorFlow 2.21's own reader, whose result is expected here.
 @Suite struct TextFormatTests {
   @Test(arguments: try SharedCases.load("state-files", as: StateFileCase.self))
   private func `the text format is read and refused as TensorFlow does`(

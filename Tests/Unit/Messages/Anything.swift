@@ -1,3 +1,4 @@
+import WarmstartHarness
 import WarmstartMessages
 import WarmstartTensorModel
 
@@ -6,7 +7,7 @@ extension VariableList {
   var all: [Variable] { (0..<count).map { self[$0] } }
 }
 
-/// Values of all kinds that look random and come again for the same seed.
+/// Pseudo-random values of all kinds, the same for the same seed.
 struct Anything: RandomNumberGenerator {
   private var state: UInt64
 
@@ -27,7 +28,7 @@ struct Anything: RandomNumberGenerator {
 
   mutating func flag() -> Bool { Bool.random(using: &self) }
 
-  /// Few bits as often as many.
+  /// Small numbers as often as large ones.
   mutating func number() -> UInt64 { next() >> UInt64.random(in: 0...62, using: &self) | 1 }
 
   mutating func count(below bound: Int = 1 << 31) -> Int { Int(number() % UInt64(bound)) }
@@ -147,8 +148,8 @@ struct Anything: RandomNumberGenerator {
     let shape = extents()
     return Handle(
       variable: count(), tensor: name(), dtype: dtype(), shape: shape,
-      strides: flag() ? numbers(for: shape)[...] : [], region: count(), offset: count(),
-      byteCount: count(), starts: maybe { $0.numbers(for: shape)[...] })
+      strides: flag() ? numbers(for: shape) : [], region: count(), offset: count(),
+      byteCount: count(), starts: maybe { $0.numbers(for: shape) })
   }
 
   mutating func problem() -> Problem {

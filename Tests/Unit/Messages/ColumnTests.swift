@@ -5,7 +5,7 @@ import WarmstartMessages
 import WarmstartProtobuf
 import WarmstartTensorModel
 
-/// Columns that do not fit together are refused, whichever it is.
+/// Columns that do not fit together are refused, for every column.
 @Suite struct ColumnTests {
   private let scratch = Scratch()
 
@@ -21,7 +21,7 @@ import WarmstartTensorModel
   private static func numbers(_ values: Int...) -> [UInt8] { RawMessage.fixed64(values) }
   private static func names(_ names: String...) -> [UInt8] { RawMessage.names(names) }
 
-  /// Names whose lengths are other than those of their text.
+  /// Names whose lengths do not add up to their text.
   private static func names(of text: String, _ lengths: Int...) -> [UInt8] {
     RawMessage().adding(1, text).adding(2, RawMessage.fixed32(lengths)).bytes
   }
@@ -82,17 +82,17 @@ import WarmstartTensorModel
       (1, words(0)), (1, words(0, 1, 2)), (2, names("matrix")), (2, names("matrix", "v", "w")),
       (2, []), (3, words(1)), (4, words(2)), (4, words(2, 1, 0)), (6, words(0)), (6, []),
       (7, numbers(64)), (8, numbers(24, 16, 8)),
-      // Names that are not as long as their text.
+      // Names whose lengths do not add up to their text.
       (2, names(of: "matrixv", 6, 2)), (2, names(of: "matrixv", 6, 0)),
       (2, names(of: "", 0xffff_ffff, 1)),
-      // Ranks that are not those of the axes.
+      // Ranks that do not match the axes.
       (4, words(2, 2)), (4, words(0, 1)), (4, words(0xffff_ffff, 1)), (5, numbers(2, 3)), (5, []),
       (10, numbers(40)), (10, numbers(40, 4, 4)), (10, []), (12, numbers(1)),
       (12, numbers(1, 2, 3)),
       // Positions out of range, or that do not ascend.
       (9, words(2)), (9, words(0xffff_ffff)), (9, []), (9, words(0, 0)), (9, words(1, 0)),
       (11, words(2)), (11, []), (11, words(0, 0)),
-      // Dtypes that are none.
+      // Unknown dtypes.
       (3, words(0, 3)), (3, words(1, 34)), (3, words(1, -1)),
     ] as [(UInt64, [UInt8])])
   func `handles whose columns do not fit together are malformed`(
@@ -116,8 +116,7 @@ import WarmstartTensorModel
   @Test func `only a plan's handles have no regions and no offsets`() throws {
     func plan(_ changes: Columns) throws -> Handles {
       let bytes = RawMessage().adding(3, Self.message(Self.handles, changes)).bytes
-      return try ResolveReply(unpacking: bytes.rawSpan, scratch, after: Handles(isPlan: true))
-        .handles
+      return try ResolveReply(unpacking: bytes.rawSpan, scratch, isPlan: true).handles
     }
     let handles = try plan([6: [], 7: []])
     #expect(handles.count == 2)
@@ -289,7 +288,7 @@ import WarmstartTensorModel
       // Counts that do not add up to the indices.
       (3, words(2, 0, 2)), (3, words(2, 0, 0)), (3, words(0xffff_ffff, 0xffff_ffff, 0xffff_ffff)),
       (3, words(0xffff_ffff, 3, 1)), (4, numbers(5, -1)), (4, numbers(5, -1, 1, 2)), (4, []),
-      // Variables that are none.
+      // Unknown variables.
       (1, words(0, 0, 2)), (1, words(0, 0, -1)),
       // Rows that do not ascend.
       (1, words(1, 1, 0)), (2, words(2, 0, 0)), (2, words(2, 2, 0)), (1, words(0, 1, 0)),

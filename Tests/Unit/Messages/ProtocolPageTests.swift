@@ -3,7 +3,7 @@ import Testing
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// The protocol's page says what the code does, as far as a test can see it.
+/// The protocol page agrees with the code, as far as a test can check.
 @Suite struct ProtocolPageTests {
   @Test func `the page lists every reason with its code`() throws {
     let sources = Golden.repository

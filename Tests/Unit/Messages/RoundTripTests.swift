@@ -164,7 +164,7 @@ import WarmstartWire
     let responses = [Response(&any), Response(&any), Response(&any)]
     var all = Handles()
     for response in responses {
-      all = try ResolveReply(unpacking: response.bytes.rawSpan, Scratch(), after: all).handles
+      all.append(try unpackResolveReply(response.bytes.rawSpan, Scratch()).handles)
     }
     let handles = responses.flatMap(\.handles)
     #expect((0..<all.count).map { all[$0] } == handles)
@@ -247,9 +247,9 @@ extension OutgoingHandles {
     for (tensor, handle) in handles.enumerated() {
       append(
         variable: handle.variable, tensor, isNamed: !handle.tensor.bytes.isEmpty,
-        handle.starts.map { TensorSlice(starts: Array($0), counts: Array(handle.shape.lengths)) },
+        handle.starts.map { TensorSlice(starts: $0, counts: Array(handle.shape.lengths)) },
         region: handle.region, offset: handle.offset, byteCount: handle.byteCount,
-        strides: Array(handle.strides))
+        strides: handle.strides)
     }
   }
 }

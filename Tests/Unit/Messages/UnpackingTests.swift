@@ -5,7 +5,7 @@ import WarmstartMessages
 import WarmstartProtobuf
 import WarmstartTensorModel
 
-/// What unpacking refuses, and what it costs at most.
+/// What unpacking refuses, and the most memory that it takes.
 @Suite struct UnpackingTests {
   private let scratch = Scratch()
 
@@ -66,7 +66,7 @@ import WarmstartTensorModel
     }
   }
 
-  /// Sixteen MiB of empty variables unpack to more than a gigabyte, if one lets them.
+  /// Sixteen MiB of empty variables would unpack to more than a gigabyte.
   @Test(arguments: [2, 3] as [UInt8])
   func `a frame of empty messages is refused for the memory it would take`(_ field: UInt8) {
     var bytes = [field << 3 | 2, 0]

@@ -5,9 +5,9 @@ import WarmstartKernel
 import WarmstartMessages
 import WarmstartTensorModel
 
-/// Frames that are no calls end the session, and say why; calls that cannot be answered do not.
+/// A malformed frame ends the session with the reason; a call that fails does not.
 ///
-/// Each bad frame alone is in `Tests/Data/Corpus`.
+/// `Tests/Data/Corpus` has each bad frame alone.
 @Suite(.serialized, .descriptorsBalanced) struct BadFrameTests {
   private let daemon: ServedDaemon
   private let peer: Peer
@@ -45,7 +45,7 @@ import WarmstartTensorModel
     }
     #expect(daemon.settles(atMost: 1))
     #expect(daemon.warnings.count == 20)
-    #expect(daemon.warnings.last?.hasSuffix("nothing is told of others for some seconds") == true)
+    #expect(daemon.warnings.last?.hasSuffix("suppressing similar messages for up to 10 s") == true)
   }
 
   @Test func `the end of the stream between frames is not logged`() throws {

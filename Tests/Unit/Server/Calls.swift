@@ -3,7 +3,7 @@ import WarmstartKernel
 import WarmstartMessages
 import WarmstartTensorModel
 
-/// How a peer asks for what most tests ask.
+/// The calls that most tests make.
 extension Peer {
   /// Resolves a map, with all tensors' variables declared as float32 of any shape.
   @discardableResult
@@ -33,7 +33,7 @@ extension Peer {
     return try unpack(try answer(), StatusReport.init(unpacking:_:))
   }
 
-  /// Hands over files and returns their ids.
+  /// Passes files and returns their ids.
   func attach(_ files: [File]) throws -> [UInt64] {
     try call(.attach, files: files)
     return try unpack(try answer(), AttachReply.init(unpacking:_:)).ids

@@ -43,7 +43,7 @@ import WarmstartTestSupport
     } else {
       try TemporaryDirectory.remove(bundle.shards[0])
     }
-    // It is opened anew, and read.
+    // The file is opened again, and read.
     #expect(try resolve().reason == "CHECKSUM_MISMATCH")
     #expect(try resolve().reason == "CHECKSUM_MISMATCH")
   }
@@ -54,7 +54,7 @@ import WarmstartTestSupport
     let path = position == 0 ? bundle.index : bundle.shards[0]
     try QuietChange.link(path, as: directory.path + "/other")
     #expect(try resolve().status == nil)
-    // What was read of the index is in memory: only the data is read again.
+    // The index is in memory, so only the data is read again.
     let again = position
     #expect(try count("runs_verified") == verified + again)
     try TemporaryDirectory.remove(path)
@@ -88,7 +88,7 @@ import WarmstartTestSupport
     }
     #expect(try resolve(.init()).status == nil)
     page.store(8)
-    // Nothing shows it: `sealed` is for those who cannot trust a file's owner.
+    // Nothing shows the change: `sealed` is for clients that cannot trust a file's owner.
     #expect(try resolve(.init()).status == nil)
     var options = ResolveRequest.Options()
     options.readAgain = true

@@ -27,6 +27,12 @@ import WarmstartWire
     #expect(reply.maximumFiles == 4096)
   }
 
+  @Test(arguments: Method.allCases)
+  func `every method is served, though an empty request may be refused`(_ method: Method) throws {
+    try peer.call(method)
+    #expect(try peer.answer().status?.code != .unimplemented)
+  }
+
   @Test func `pipelined calls are answered in their order`() throws {
     let passed = try PassedFiles.golden()
     var ids: [UInt64] = []
@@ -92,7 +98,7 @@ import WarmstartWire
     var writer = BundleWriter()
     for name in ["a", "m", "z"] { writer.add(.init(name), dtype: 4, [1], [0]) }
     writer.change("m") { entry in
-      // Places so far out take room in the index, too: it may not expand to much.
+      // Offsets this large take room in the index, too, and it may expand only a little.
       entry.shape = [1 << 31, 1 << 31]
       entry.slices = (0..<60_000).map { [.init((1 << 30) + $0, 1), .init(1 << 30, 1)] }
     }
@@ -253,7 +259,7 @@ import WarmstartWire
     let variables = (0..<70).map { Variable(Name("t\($0)"), dtype: .uint8, shape: [70_000]) }
     var expected: [Int: UInt64] = [:]
     for (position, variable) in variables.enumerated() {
-      // Each is made by itself, and too large to share an arena.
+      // Each is made separately, and is too large to share an arena.
       try peer.resolve(
         .handle(handle), AssignmentMap([.init(variable.name, .name(variable.name))]), [variable],
         options)

@@ -7,7 +7,7 @@ import WarmstartServer
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// An operator learns that files are damaged, and not each time that somebody asks for them.
+/// The log reports a damaged checkpoint once, not for each request.
 @Suite(.serialized, .descriptorsBalanced) struct DamageTests {
   @Test func `each damaged checkpoint is logged once`() throws {
     let daemon = try ServedDaemon()

@@ -5,7 +5,7 @@ import WarmstartMessages
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// Variables that are made of chosen rows or columns, asked for over connections.
+/// Variables made from chosen rows or columns, resolved over connections.
 @Suite(.serialized, .descriptorsBalanced) struct GatherTests {
   private let daemon: ServedDaemon
   private let passed: PassedFiles

@@ -8,9 +8,8 @@ import WarmstartStore
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// What a connection gives back before it ends.
+/// What a connection releases before it ends.
 @Suite(.serialized, .descriptorsBalanced) struct GivingBackTests {
-  // 311
   @Test func `files of a closed checkpoint are closed at once`() throws {
     var limits = Limits()
     // Five of one user.
@@ -37,9 +36,8 @@ import WarmstartTestSupport
     )
   }
 
-  // 291, 292
   @Test func `idle connections keep no receive buffers`() async throws {
-    // A sanitizer keeps what was freed.
+    // A sanitizer keeps freed memory.
     if ProcessMemory.isSanitized { return }
     await #expect(processExitsWith: .success) {
       let daemon = try ServedDaemon()

@@ -8,7 +8,7 @@ import WarmstartTensorModel
 import WarmstartTestSupport
 import WarmstartWire
 
-/// The numbers that documents and other languages repeat are the code's.
+/// Documents and other languages repeat the code's numbers.
 @Suite struct LimitPageTests {
   private func text(_ path: String) throws -> String {
     let root = Golden.repository

@@ -5,7 +5,7 @@ import WarmstartMessages
 import WarmstartServer
 import WarmstartTensorModel
 
-/// What is too much is refused with a reply, and room that is given back is room again.
+/// Requests beyond a limit are refused with a reply, and freed room can be used again.
 @Suite(.serialized, .descriptorsBalanced) struct LimitTests {
   private func daemon(_ change: (inout Limits) -> Void) throws -> ServedDaemon {
     var limits = Limits()
@@ -35,7 +35,7 @@ import WarmstartTensorModel
     #expect(try peer.answer().reason == "QUOTA")
   }
 
-  /// Limits of which a user gets exactly so many files: three quarters of what others leave.
+  /// Limits that give a user exactly this many files: three quarters of what others leave.
   private func daemon(filesOfAUser count: Int) throws -> ServedDaemon {
     try daemon { $0.descriptors = count + count / 3 }
   }
@@ -86,7 +86,7 @@ import WarmstartTensorModel
     let files = [
       CheckpointFile(.index, .attached(id)), CheckpointFile(.shard(0, of: 1), .attached(id)),
     ]
-    // It would be given back twice, and the user have room for more than the limit.
+    // Otherwise it would be refunded twice, and the user could exceed the limit.
     #expect(try peer.open([], .files(files, label: "")).reason == "INVALID_REQUEST")
   }
 
@@ -158,7 +158,7 @@ import WarmstartTensorModel
       try peer.send(small.frame())
       #expect(try peer.answer().status == nil)
     }
-    // The daemon does not read it to its end, so that sending it may fail.
+    // The daemon does not read all of it, so the send may fail.
     try? peer.send(small.adding(98, padding).adding(97, padding).frame())
     let refusal = try peer.answer()
     #expect(refusal.id == 0)

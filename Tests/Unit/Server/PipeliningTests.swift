@@ -33,7 +33,7 @@ import WarmstartTensorModel
       try peer.call(.open, files: passed.files) { $0.begin(OpenRequest(passed.reference), $1) }
     }
     let statuses = try (1...512).map { _ in try peer.answer().status }
-    // As many as one connection may have open, and then refusals.
+    // One connection may have this many open; further ones are refused.
     #expect(statuses.prefix(64).allSatisfy { $0 == nil })
     #expect(statuses.dropFirst(64).allSatisfy { $0?.reason == .quota })
     #expect(statuses.last??.retryMilliseconds == nil)
@@ -45,7 +45,7 @@ import WarmstartTensorModel
 
   @Test func `a call's deadline also covers its wait for its turn`() throws {
     let peer = try daemon.connect()
-    // More than the socket takes, so that the daemon reads ahead.
+    // More than fits the socket, so that the daemon reads ahead.
     for _ in 0..<60 { try peer.call(.describe) }
     let late = try peer.call(.status, timeout: 50)
     let early = try peer.call(.status, timeout: 60_000)
@@ -62,7 +62,7 @@ import WarmstartTensorModel
   @Test func `the daemon drops a peer that does not read when its call's time is over`() throws {
     let peer = try daemon.connect()
     for _ in 0..<60 { try peer.call(.describe, timeout: 200) }
-    // Long before it would be left without a deadline.
+    // Long before the daemon would drop it without a deadline.
     #expect(daemon.settles(within: 4000))
   }
 

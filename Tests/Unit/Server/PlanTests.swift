@@ -6,7 +6,7 @@ import WarmstartProtobuf
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// What would be assigned, said without reading a tensor.
+/// Plans: what would be assigned, without reading a tensor.
 @Suite(.serialized, .descriptorsBalanced) struct PlanTests {
   private let daemon: ServedDaemon
   private let directory: TemporaryDirectory
@@ -56,7 +56,7 @@ import WarmstartTestSupport
 
   private func unpack(_ answer: Peer.Answer, _ peer: Peer) throws -> ResolveReply {
     try peer.unpack(answer) { bytes, scratch throws(MessageError) in
-      try ResolveReply(unpacking: bytes, scratch, after: Handles(isPlan: true))
+      try ResolveReply(unpacking: bytes, scratch, isPlan: true)
     }
   }
 

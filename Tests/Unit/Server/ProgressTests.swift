@@ -6,7 +6,7 @@ import WarmstartTensorModel
 import WarmstartTestSupport
 import WarmstartWire
 
-/// Replies that say how far a call is, for clients that ask for them.
+/// Replies with a call's progress, for clients that ask for them.
 @Suite(.serialized, .descriptorsBalanced) struct ProgressTests {
   private static let byteCount = 2 << 30
 
@@ -51,7 +51,7 @@ import WarmstartWire
     let answer = try #require(replies.last)
     #expect(answer.progress == nil && answer.handles.count == 1 && answer.checkpoint != nil)
     #expect(replies.dropLast().allSatisfy { $0.checkpoint == nil && $0.handles.count == 0 })
-    // Now it is there, as long as one who has it is.
+    // The piece exists now, for as long as a client has it.
     #expect(try resolve(daemon.connect(), progress: true).count == 1)
     withExtendedLifetime(peer) {}
   }

@@ -7,7 +7,7 @@ import WarmstartTensorModel
 import WarmstartTestSupport
 import WarmstartWire
 
-/// Jobs that ask what another has asked before them.
+/// Jobs that ask the same question as an earlier job.
 @Suite(.serialized, .descriptorsBalanced) struct RepeatedAnswerTests {
   private let daemon: ServedDaemon
   private let passed: PassedFiles
@@ -21,7 +21,7 @@ import WarmstartWire
     _ = try holder.handle(passed)
   }
 
-  /// Resolves on a connection of its own; returns the reply and the files that came with it.
+  /// Resolves on a separate connection; returns the reply and its files.
   private func resolve(
     _ map: AssignmentMap, _ variables: [Variable],
     _ options: ResolveRequest.Options = .init()
@@ -141,7 +141,7 @@ import WarmstartWire
     #expect(try repeatedCount() == 1)
   }
 
-  /// Resolves a checkpoint on a connection of its own; returns what each reply brings.
+  /// Resolves a checkpoint on a separate connection; returns the contents of each reply.
   private func responses(
     _ passed: PassedFiles, _ map: AssignmentMap, _ variables: [Variable],
     _ options: ResolveRequest.Options = .init()
@@ -187,7 +187,7 @@ import WarmstartWire
     var options = ResolveRequest.Options()
     options.sealed = true
     let variables = (0..<70).map { Variable(Name("t\($0)"), dtype: .uint8, shape: [70_000]) }
-    // Each is made by itself, and too large to share an arena.
+    // Each is made separately, and is too large to share an arena.
     for variable in variables {
       _ = try responses(
         many, AssignmentMap([.init(variable.name, .name(variable.name))]), [variable], options)

@@ -8,7 +8,7 @@ import WarmstartTensorModel
 import WarmstartTestSupport
 import WarmstartWire
 
-/// What one user has leaves room for another, who does not see it.
+/// One user's resources leave room for another user, who cannot see them.
 @Suite(.serialized, .descriptorsBalanced) struct UserTests {
   private static let (alice, bob): (UInt32, UInt32) = (20_001, 20_002)
 
@@ -59,7 +59,7 @@ import WarmstartWire
     _ = alices
   }
 
-  /// Waits until Alice has at least so much of a resource.
+  /// Waits until Alice has at least this much of a resource.
   private func waits(
     _ daemon: ServedDaemon, for resource: Resource, toBe amount: Int
   ) throws {
@@ -144,7 +144,7 @@ import WarmstartWire
     let all = try daemon.connect(.administration, as: 0).status()
     #expect(Set(all.clients.map(\.userID)) == [0, Int(Self.alice), Int(Self.bob)])
     #expect(all.checkpoints.count == 2)
-    // One that both lease is seen by both.
+    // Both see a checkpoint that both lease.
     _ = try bobs.handle(PassedFiles.golden())
     #expect(try bobs.status().checkpoints.count == 2)
     #expect(try alices.status().checkpoints.count == 1)

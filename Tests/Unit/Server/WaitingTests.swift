@@ -5,7 +5,7 @@ import WarmstartMessages
 import WarmstartServer
 import WarmstartTensorModel
 
-/// Calls that take long: their deadlines, who hangs up meanwhile, and the daemon's end.
+/// Long calls: their deadlines, clients that hang up meanwhile, and the daemon's end.
 @Suite(.serialized, .descriptorsBalanced) struct WaitingTests {
   private let daemon: ServedDaemon
   private let slow: SlowCheckpoint
@@ -78,7 +78,7 @@ import WarmstartTensorModel
     let waiting = try askingPeer(timeout: 1500)
     pause(milliseconds: 100)
     loading.socket.shutDown(writingToo: true)
-    // Neither cancelled nor answered by the other's end.
+    // The other's end neither cancelled nor answered it.
     #expect(try waiting.answer().reason == "DEADLINE")
   }
 
@@ -114,7 +114,7 @@ import WarmstartTensorModel
     let peer = try askingPeer()
     pause(milliseconds: 100)
     #expect(daemon.daemon.drain())
-    // Not CANCELLED, which is what a client gets that hung up itself and will not try again.
+    // Not CANCELLED, which a client that hung up gets, and does not retry.
     let answer = try peer.answer()
     #expect(answer.id == 0)
     #expect(answer.reason == "DRAINING")

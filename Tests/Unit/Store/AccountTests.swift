@@ -6,7 +6,7 @@ import WarmstartStore
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// Who pays, how much one user may have, and when it is given back.
+/// Which user pays, how much one user may have, and when it is refunded.
 @Suite struct AccountTests {
   private static let (alice, bob): (UInt32, UInt32) = (1000, 1001)
 
@@ -50,7 +50,7 @@ import WarmstartTestSupport
 
   @Test func `one user's arenas leave room for another's`() throws {
     let warm = try Warm(Self.writer)
-    // Alice could have all three, if they were not more than her share.
+    // Alice could have all three if they did not exceed her share.
     let store = Store(budget: 1_000_000, lingerMilliseconds: 60_000)
     let lease = try warm.open(store)
     let granted = try ["a", "b"].map { try grant($0, lease, warm, to: Self.alice) }
@@ -118,13 +118,13 @@ import WarmstartTestSupport
     }()
     var mapping: Mapping?
     if hold == .reference {
-      // Needs no right to the file, and neither reads nor maps it: but keeps its memory.
+      // O_PATH needs no right to the file and can neither read nor map it, but keeps its memory.
       granted = try QuietChange.reference(to: #require(granted))
     }
     if hold == .mapped {
       let file = try #require(granted)
       mapping = try Mapping(
-        file.descriptor, offset: 0, byteCount: 300_000, access: .readOnly)
+        file.descriptor, offset: 0, byteCount: 300_000)
       granted = nil
     }
     let arena = pages(300_200)
@@ -200,7 +200,7 @@ import WarmstartTestSupport
         "x", TensorSlice(starts: [number], counts: [1]), of: warm)
       let place = try lease.acquire([piece], warm)[0]
       granted.append(File(try place.arena.grant(to: Self.alice)))
-      // Each is the one that was asked for, and so are all that were put together with it.
+      // Each piece has its own bytes, and so have all that were merged with it.
       #expect(try read(place) == [bytes[number]])
     }
     #expect(lease.resident.holdings.arenaCount <= 16)

@@ -6,7 +6,7 @@ import WarmstartStore
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// What is charged, what is given back, and what is evicted for it.
+/// Charges, refunds, and the evictions that make room.
 @Suite struct BudgetTests {
   /// Some 400 KiB as a piece; every checkpoint is different.
   private static func warm(_ value: UInt8) throws -> Warm {
@@ -91,7 +91,7 @@ import WarmstartTestSupport
       #expect(problem?.reason == .budget)
       #expect(store.accounts.amount(of: .memory) == charged)
     }
-    // A smaller one still fits, and the refused one can be had once there is room.
+    // A smaller one still fits, and the refused one fits once there is room.
     _ = try lease.acquire([resident.piece("b", of: warm[2])], warm[2])
     #expect(store.figures.counters.evictions == 0)
     #expect(store.residents.count == 3)
@@ -165,7 +165,7 @@ import WarmstartTestSupport
     var writer = BundleWriter()
     writer.add("s", strings: Array(repeating: [], count: 20_000), [20_000])
     let warm = try Warm(writer)
-    // The piece would fit, 8 bytes for each empty string, but not what it takes to plan it, as much again.
+    // The piece would fit, with 8 bytes for each empty string, but planning it takes as much again.
     let tight = Store(share: 240_000, lingerMilliseconds: 60_000)
     let lease = try warm.open(tight)
     let charged = tight.accounts.amount(of: .memory)
@@ -184,11 +184,11 @@ import WarmstartTestSupport
 
   private func pages(_ byteCount: Int) -> Int { (byteCount + 4095) & ~4095 }
 
-  /// Opens a checkpoint, has its large piece made, and lets go of it.
+  /// Opens a checkpoint, makes its large piece, and closes it.
   private func hold(_ warm: Warm, as label: String = "test", in store: Store) throws {
     let lease = try warm.open(store, as: label)
     _ = try lease.acquire([lease.resident.piece("a", of: warm)], warm)
-    // Unleased at different times, on a clock of nanoseconds.
+    // The leases end at different times, on a clock of nanoseconds.
     _ = lease
     rest(milliseconds: 2)
   }

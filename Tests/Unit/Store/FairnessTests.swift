@@ -6,7 +6,7 @@ import WarmstartStore
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// Loads of one user do not keep another's waiting, nor large ones small ones.
+/// One user's loads do not delay another's, and large loads do not delay small ones.
 @Suite struct FairnessTests {
   private static let (alice, bob): (UInt32, UInt32) = (1000, 1001)
 
@@ -24,7 +24,7 @@ import WarmstartTestSupport
     return writer
   }
 
-  /// Has a user verify the slow tensors of checkpoints until the callers hang up.
+  /// Makes a user verify the slow tensors of checkpoints until the callers hang up.
   private final class Loads {
     private let sockets: [(Socket, Socket)]
     private let crew: Crew<Problem?>
@@ -56,7 +56,7 @@ import WarmstartTestSupport
     let store = Store(budget: 1 << 24, lingerMilliseconds: 60_000, loadsPerUser: 2)
     let loads = try Loads(slow, by: Self.alice, in: store)
     #expect(eventually { store.figures.counters.loads >= 2 })
-    // Of the same user more than two wait, of another none.
+    // More than two loads of this user wait, but none of another user.
     let before = store.figures.counters.loads
     let lease = try small.open(store, by: Self.bob)
     let places = try lease.acquire([lease.resident.piece("small", of: small)], small)
@@ -94,7 +94,7 @@ import WarmstartTestSupport
           for: Caller(near, until: .never))
       }
     }
-    // The small one is there while the large one is read.
+    // The small one is ready while the large one is read.
     #expect(eventually { lease.resident.holdings.verifiedByteCount == 16 })
     _ = try lease.acquire(
       runs: [.whole(small)], pieces: [], from: warm.files(), for: .patient)

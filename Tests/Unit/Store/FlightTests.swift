@@ -6,9 +6,10 @@ import WarmstartStore
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// Many who ask for the same at once, and those who go while others wait.
+/// Calls for the same thing at once, and callers that leave while others wait.
 @Suite(.serialized) struct FlightTests {
-  /// Keeps nothing of a file cached: then long reads take equally long in all tests, and no memory.
+  /// Keeps a file out of the page cache, so that long reads take equally long in all tests, and no
+  /// memory.
   private let store = Store(share: 1 << 30, lingerMilliseconds: 60_000, warmFileLimit: 0)
 
   private static var small: BundleWriter {
@@ -100,7 +101,7 @@ import WarmstartTestSupport
 
   @Test func `reading an index stops if its caller has gone, and can be repeated`() throws {
     var writer = BundleWriter()
-    // More than are read without asking.
+    // More than are read between two questions.
     for number in 0..<20_000 { writer.add(.init("t\(number)"), dtype: 4, [0], []) }
     let warm = try Warm(writer)
     let (ours, theirs) = try hangingSocket()
@@ -169,7 +170,7 @@ import WarmstartTestSupport
     #expect(try second.outcomes()[0]?.reason == .deadline)
     theirs.shutDown(writingToo: true)
     #expect(try third.outcomes()[0]?.reason == .cancelled)
-    // Before the load has ended, for which the first one waits.
+    // Before the end of the load that the first caller waits for.
     #expect(store.figures.counters.verifiedRuns == 0)
     #expect(try first.outcomes()[0] == nil)
   }
@@ -226,7 +227,7 @@ import WarmstartTestSupport
     }
   }
 
-  /// Waits until the store has counted so many.
+  /// Waits until the store has counted this many.
   private func awaitCount(_ count: Int, of counter: (Figures.Counters) -> Int) {
     for _ in 0..<20_000 where counter(store.figures.counters) < count { rest(milliseconds: 1) }
     #expect(counter(store.figures.counters) == count)
@@ -235,7 +236,7 @@ import WarmstartTestSupport
   private func hangingSocket() throws -> (Socket, Socket) { try Socket.pair() }
 }
 
-/// What a call comes to if it fails.
+/// The error of a call.
 func problem(_ body: () throws -> Void) -> Problem? {
   guard case .failure(let problem) = outcome(body) else { return nil }
   return problem

@@ -5,7 +5,7 @@ import WarmstartStore
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// Pieces of chosen rows: who shares them, and what they are charged.
+/// Pieces of chosen rows: how they are shared and charged.
 @Suite struct GatherTests {
   private static func warm() throws -> Warm {
     var writer = BundleWriter()
@@ -79,7 +79,7 @@ import WarmstartTestSupport
       places += try lease.acquire(
         [lease.resident.piece("b", gather: gather, of: warm)], warm)
     }
-    // Too many small arenas are put together when one more is made.
+    // Too many small arenas are merged when one more is made.
     places += try lease.acquire([lease.resident.piece("b", of: warm)], warm)
     #expect(lease.resident.holdings.arenaCount == 21)
     #expect(places[20].arena.arena.byteCount == 16)

@@ -4,7 +4,7 @@ import WarmstartStore
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// What a call that waits is told of how far it is.
+/// The progress that a waiting call reports.
 @Suite struct ProgressTests {
   private static let byteCount = 1_200_000
 
@@ -16,7 +16,7 @@ import WarmstartTestSupport
     return try Warm(writer)
   }
 
-  /// Acquires runs and pieces; returns what was noted.
+  /// Acquires runs and pieces; returns the progress that was noted.
   private func notes(
     _ lease: Lease, _ warm: Warm, runs: [Resident.Run], pieces: [Name] = []
   ) throws -> [[Int]] {
@@ -36,7 +36,7 @@ import WarmstartTestSupport
     #expect(
       try notes(lease, warm, runs: [.whole(0)])
         == [0, chunk, 2 * chunk, total, total].map { [$0, total] })
-    // One is there by now.
+    // One is ready by now.
     let both = [0, chunk, 2 * chunk, total, total].map { [total + $0, 2 * total] }
     #expect(try notes(lease, warm, runs: [.whole(0)], pieces: ["b"]) == both)
   }
@@ -46,7 +46,7 @@ import WarmstartTestSupport
     let lease = try warm.open(Store(budget: 1 << 30, lingerMilliseconds: 60_000))
     _ = try notes(lease, warm, runs: [.whole(0)], pieces: ["b"])
     #expect(try notes(lease, warm, runs: [.whole(0)], pieces: ["b"]) == [])
-    // Filling a piece has verified what it is made of.
+    // Filling a piece has verified its stored bytes.
     #expect(try notes(lease, warm, runs: [.whole(1)]) == [])
   }
 

@@ -7,7 +7,7 @@ import WarmstartStore
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// How long checkpoints stay, and that what is granted is what was checked and cannot change.
+/// How long checkpoints stay, and that granted bytes were checked and cannot change.
 @Suite struct ResidencyTests {
   private static var writer: BundleWriter {
     var writer = BundleWriter()
@@ -166,7 +166,7 @@ import WarmstartTestSupport
     #expect(isSealed)
     #expect(try file.isReadOnly())
     attack(number)
-    // Whoever may open it anew for writing, as its owner and root may, can still not write.
+    // Even its owner and root, who may open it for writing, cannot write.
     for flags in [O_RDWR, O_WRONLY, O_RDWR | O_TRUNC] {
       let other = unsafe open("/proc/self/fd/\(number)", flags)
       guard other >= 0 else { continue }
@@ -229,7 +229,7 @@ import WarmstartTestSupport
   private func read(_ place: PiecePlace) throws -> [UInt8] {
     let file = File(try place.arena.arena.open())
     let mapping = try Mapping(
-      file.descriptor, offset: place.offset, byteCount: place.byteCount, access: .readOnly)
+      file.descriptor, offset: place.offset, byteCount: place.byteCount)
     return Array(mapping.bytes(0..<place.byteCount))
   }
 }

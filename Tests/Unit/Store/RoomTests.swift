@@ -7,7 +7,7 @@ import WarmstartTestSupport
 
 @testable import WarmstartStore
 
-/// How room is made for a user, and what is waited for.
+/// How room is made for a user, and what calls wait for.
 @Suite struct RoomTests {
   private static let (alice, bob): (UInt32, UInt32) = (1000, 1001)
 
@@ -31,7 +31,6 @@ import WarmstartTestSupport
     func end() { isOver.notifying { $0 = true } }
   }
 
-  // 8
   @Test func `a file is examined once while its thread hangs`() throws {
     let warm = try Warm(Self.writer(["a"], 4))
     let reaper = Reaper()
@@ -53,7 +52,6 @@ import WarmstartTestSupport
     #expect(count.withLock { $0 } == 2)
   }
 
-  // 10, 101
   @Test func `a call waits for memory that another's index read will free`() throws {
     var writer = BundleWriter()
     for number in 0..<10_000 { writer.add(.init("t\(number)"), dtype: 4, [0], []) }
@@ -68,7 +66,6 @@ import WarmstartTestSupport
     for outcome in try crew.outcomes() { try outcome.get() }
   }
 
-  // 10, 102, 103
   @Test func `a call waits for files that are being closed`() throws {
     let warm = try (0..<4).map { _ in try Warm(Self.writer(["a"], 4)) }
     let store = Store(budget: 1 << 20, lingerMilliseconds: 60_000)
@@ -85,7 +82,6 @@ import WarmstartTestSupport
     _ = try crew.outcomes()
   }
 
-  // 103
   @Test func `no more checkpoints are evicted for files than needed`() throws {
     let warm = try (0..<4).map { _ in try Warm(Self.writer(["a"], 4)) }
     let store = Store(budget: 1 << 20, lingerMilliseconds: 60_000)
@@ -95,7 +91,6 @@ import WarmstartTestSupport
     #expect(store.residents.count == 3)
   }
 
-  // 111, 121
   @Test func `a user's own unused arenas go before other users' idle checkpoints`() throws {
     let (own, others) = (try Warm(Self.writer(["a", "b"])), try Warm(Self.writer(["a"])))
     let store = Store(budget: 1_000_000, lingerMilliseconds: 60_000)
@@ -104,12 +99,11 @@ import WarmstartTestSupport
     for name: Name in ["a", "b"] {
       _ = try lease.acquire([lease.resident.piece(name, of: own)], own)
     }
-    // Room was made of what Alice has.
+    // Alice's arenas made room.
     #expect(store.residents.count == 2)
     #expect(lease.resident.holdings.arenaCount == 1)
   }
 
-  // 112
   @Test func `arenas that clients have dropped are found when room is needed`() throws {
     let warm = try Warm(Self.writer(["a", "b", "c"]))
     let store = Store(share: 800_000, lingerMilliseconds: 0)
@@ -163,7 +157,6 @@ import WarmstartTestSupport
     }
   }
 
-  // 15, 151
   @Test func `one user's endless loads do not make another user wait`() throws {
     let endless = try (0..<3).map { _ in try Warm(Self.endless) }
     let small = try Warm(Self.writer(["a"], 4))
@@ -183,7 +176,6 @@ import WarmstartTestSupport
     #expect(try bobs.end().allSatisfy { $0?.reason == .cancelled })
   }
 
-  // 17
   @Test func `a slot granted to a caller that gives up goes to the next`() throws {
     let warm = try Warm(Self.writer(["a"], 4))
     let store = Store(budget: 1 << 24, lingerMilliseconds: 60_000, loadsPerUser: 1)

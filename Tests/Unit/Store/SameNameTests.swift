@@ -5,9 +5,9 @@ import WarmstartStore
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// Variables of one full name in an object graph: whether they are one value is read, once.
+/// Variables of one full name in an object graph are compared once.
 @Suite(.serialized) struct SameNameTests {
-  /// Changes eight bytes without a change of their CRC-32C: the bits of its polynomial.
+  /// Changes eight bytes but not their CRC-32C, by the bits of its polynomial.
   private static func colliding(_ bytes: [UInt8]) -> [UInt8] {
     let pattern: [UInt8] = [0xf1, 0x76, 0xec, 0x05, 0x01]
     return bytes.enumerated().map { $0 < pattern.count ? $1 ^ pattern[$0] : $1 }

@@ -6,7 +6,7 @@ import WarmstartStore
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// Files that do not answer cost the user whose they are, and nobody else.
+/// Files that do not answer cost only their own user.
 @Suite struct StuckFileTests {
   private static let (alice, bob): (UInt32, UInt32) = (1000, 1001)
 
@@ -16,7 +16,7 @@ import WarmstartTestSupport
     return writer
   }
 
-  /// Keeps the thread busy that touches a user's files, as a file does that does not answer.
+  /// Blocks the thread that touches a user's files, as a file that does not answer would.
   private final class Hang: Sendable {
     private let isOver = Monitor(false)
 
@@ -26,7 +26,7 @@ import WarmstartTestSupport
         hasBegun.notifying { $0 = true }
         _ = isOver.wait { $0 ? true : nil }
       }
-      // What comes later waits behind it.
+      // Later work waits behind it.
       _ = hasBegun.wait { $0 ? true : nil }
     }
 
@@ -40,7 +40,7 @@ import WarmstartTestSupport
     defer { hang.end() }
     try letGo(warm, store, by: Self.alice)
     #expect(store.evictAll() == 1)
-    // The files are closed by the thread that hangs, and stay charged.
+    // The hanging thread has to close the files, so they stay charged.
     #expect(store.residents.isEmpty)
     rest(milliseconds: 50)
     #expect(try warm.directory.openFiles().count == 1)
@@ -60,7 +60,7 @@ import WarmstartTestSupport
     for warm in [stuck, other] { try TemporaryDirectory.remove(warm.bundle.index) }
     for _ in 0..<100 { store.sweep() }
     #expect(store.reaper.waitingCount(for: Self.alice) == 1)
-    // That of the other user is found deleted meanwhile.
+    // Meanwhile the other user's checkpoint is found deleted.
     #expect(eventually { store.residents.map(\.resident.openedBy) == [Self.alice] })
     hang.end()
     #expect(eventually { store.residents.isEmpty })

@@ -7,7 +7,7 @@ import WarmstartTable
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// A checkpoint on disk, opened by as many clients as a test wants.
+/// A checkpoint on disk that any number of clients open.
 struct Warm: Sendable {
   let directory: TemporaryDirectory
   let bundle: BundleWriter.Bundle
@@ -36,7 +36,7 @@ struct Warm: Sendable {
 }
 
 extension Caller {
-  /// Somebody who neither hangs up nor stops waiting.
+  /// A caller that neither hangs up nor stops waiting.
   static var patient: Caller { Caller(nil, until: .never) }
 }
 
@@ -48,7 +48,7 @@ extension Resident.Run {
 }
 
 extension Store {
-  /// Makes a store of which one user may have that many bytes.
+  /// Makes a store in which one user may have this many bytes.
   convenience init(share: Int, lingerMilliseconds: Int, warmFileLimit: Int = .max) {
     self.init(
       budget: share + share / 3, lingerMilliseconds: lingerMilliseconds,
@@ -57,7 +57,7 @@ extension Store {
 }
 
 extension Lease {
-  /// Asks for pieces as one more client does.
+  /// Asks for pieces as another client.
   func acquire(
     _ pieces: [Piece], _ warm: Warm, for caller: Caller = .patient
   ) throws -> [PiecePlace] {
@@ -66,7 +66,7 @@ extension Lease {
 }
 
 extension Resident {
-  /// The piece that a tensor, or a slice or chosen rows of it, is sealed in.
+  /// The piece of a tensor, or of a slice or chosen rows of it.
   func piece(
     _ name: Name, _ slice: TensorSlice? = nil, gather: Gather? = nil, of warm: Warm
   ) throws -> Piece {
@@ -81,7 +81,7 @@ extension Resident {
 }
 
 extension BundleWriter {
-  /// Adds a tensor of zeros that takes no room on disk, but time to read.
+  /// Adds a tensor of zeros that takes no disk space, but time to read.
   mutating func addSparse(_ name: Key, gibibytes: Int, in shard: Int = 0) {
     let mebibyte = [UInt8](repeating: 0, count: 1 << 20)
     var checksum = Checksum()
@@ -105,7 +105,7 @@ final class Crew<Outcome: Sendable>: Sendable {
   private let state = Monitor(State())
   private let count: Int
 
-  /// Starts the threads; none begins before all are there.
+  /// Starts the threads; none begins before all have started.
   init(_ count: Int = 1, _ body: @escaping @Sendable (Int) -> Outcome) throws {
     self.count = count
     for number in 0..<count {
@@ -132,7 +132,7 @@ func rest(milliseconds: Int) {
   _ = Monitor(0).wait(until: .after(milliseconds: milliseconds)) { _ in nil as Bool? }
 }
 
-/// Waits until something is so; false if that takes too long.
+/// Waits until a condition holds; returns false if that takes too long.
 func eventually(_ isSo: () -> Bool) -> Bool {
   for _ in 0..<10_000 {
     if isSo() { return true }
@@ -141,7 +141,7 @@ func eventually(_ isSo: () -> Bool) -> Bool {
   return false
 }
 
-/// What a call comes to, for a thread to hand over.
+/// The result of a call, for a thread to pass on.
 func outcome<Value>(_ body: () throws -> Value) -> Result<Value, Problem> {
   do { return .success(try body()) } catch let problem as Problem { return .failure(problem) } catch
   {

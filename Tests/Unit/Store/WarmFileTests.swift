@@ -5,7 +5,7 @@ import WarmstartStore
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// What stays of files in the page cache.
+/// Which bytes of files stay in the page cache.
 @Suite struct WarmFileTests {
   private static let byteCount = 8 << 20
 

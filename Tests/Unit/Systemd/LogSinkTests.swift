@@ -5,7 +5,7 @@ import Testing
 import WarmstartKernel
 import WarmstartSystemd
 
-/// A log that nobody reads stops nobody.
+/// A full log stops no thread.
 @Suite struct LogSinkTests {
   private let readEnd: File
   private let sink: LogSink
@@ -23,7 +23,7 @@ import WarmstartSystemd
     _ = fcntl(pipe.readEnd.rawValue, F_SETFL, O_NONBLOCK)
   }
 
-  /// What the pipe has in it.
+  /// The lines in the pipe.
   private func read() throws -> [String] {
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
     var bytes: [UInt8] = []
@@ -38,7 +38,7 @@ import WarmstartSystemd
     return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map { String($0) }
   }
 
-  /// Runs the body on a thread of its own; fails if it does not end.
+  /// Runs the body on a separate thread; fails if it does not end.
   private func inTime(_ body: @escaping @Sendable () -> Void) throws {
     let hasEnded = Monitor(false)
     try WarmstartKernel.Thread.detach {
@@ -85,7 +85,7 @@ import WarmstartSystemd
   @Test func `two threads do not use the same room in the pipe`() throws {
     let text = String(repeating: "x", count: LogSink.maximumByteCount)
     let roundCount = 500
-    // Threads that are woken start one after the other; those that look all the time do not.
+    // Woken threads start one after the other; spinning threads start together.
     let round = Counter()
     let endedCount = Monitor(0)
     for _ in 0..<2 {
@@ -142,7 +142,7 @@ import WarmstartSystemd
   }
 }
 
-/// A number that threads look at without a lock.
+/// A number that threads read without a lock.
 private final class Counter: Sendable {
   let value = Atomic(0)
 }

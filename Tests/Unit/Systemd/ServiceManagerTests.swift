@@ -6,9 +6,9 @@ import WarmstartKernel
 import WarmstartSystemd
 import WarmstartTestSupport
 
-/// What `activated` says after descriptors were passed to it, from 3 on.
+/// The output of `activated` after descriptors were passed to it, from 3 on.
 ///
-/// A program of its own: the runner of exit tests uses these numbers itself.
+/// It is a separate program, because the runner of exit tests uses these numbers itself.
 private func said(
   descriptors: Int, announced: Int? = nil, named names: String?, to process: String = "$$"
 ) throws -> [String] {
@@ -34,7 +34,7 @@ private func said(
   return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map { String($0) }
 }
 
-/// What a service manager passes to a process, and what it is told.
+/// What a service manager passes to a process, and how the process notifies it.
 @Suite struct ServiceManagerTests {
   @Test(arguments: [
     ("warmstart:admin", ["warmstart", "admin"]),

@@ -83,7 +83,7 @@ import WarmstartTable
     #expect(array(try cursor.take(3)) == data)
   }
 
-  /// Reads from three bytes; throws what the reading throws, and notes a cursor that moved.
+  /// Reads from three bytes; rethrows the error, and records an issue if the cursor moved.
   private func refusal(_ read: (inout Cursor) throws(TableError) -> Void) throws(TableError) {
     let data: [UInt8] = [0x80, 0x80, 0x80]
     var cursor = Cursor(bytes(data))

@@ -35,7 +35,7 @@ func failure(of file: [UInt8]) -> TableError? {
   }
 }
 
-/// The bytes of an array, for what reads spans.
+/// The bytes of an array as a span.
 @_lifetime(borrow array)
 func bytes(_ array: borrowing [UInt8]) -> RawSpan {
   RawSpan(_elements: array.span)

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The checkpoints that TensorFlow wrote, which lie beside the tests.
+/// The checkpoints that TensorFlow wrote, beside the tests.
 enum Golden {
   /// The bytes of a file in the directory of golden checkpoints.
   static func bytes(of path: String) throws -> [UInt8] {

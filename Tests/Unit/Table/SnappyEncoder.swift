@@ -18,7 +18,7 @@ enum SnappyEncoder {
     return encoded + literals(literal)
   }
 
-  /// A block that says it expands to a byte repeated so often, and does.
+  /// A block that expands to one byte, repeated this often.
   static func bomb(byteCount: Int) -> [UInt8] {
     var encoded = varint(byteCount) + literals([0])
     var left = byteCount - 1
@@ -29,7 +29,7 @@ enum SnappyEncoder {
     return encoded
   }
 
-  /// How many bytes from here on repeat the one before, at most as many as a copy can say.
+  /// The number of bytes from here on that repeat the one before, at most the length of a copy.
   private static func run(in bytes: [UInt8], at position: Int) -> Int {
     guard position > 0 else { return 0 }
     return bytes[position...].prefix(64).prefix { $0 == bytes[position - 1] }.count

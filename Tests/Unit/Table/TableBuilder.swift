@@ -20,7 +20,7 @@ struct BlockBuilder {
     self.restartInterval = restartInterval
   }
 
-  /// Appends an entry, sharing as much of the previous key as there is unless it is a restart.
+  /// Appends an entry that shares as much of the previous key as possible, unless it is a restart.
   mutating func append(_ entry: Entry) {
     var shared = 0
     if entryCount > 0, entryCount % restartInterval == 0 {
@@ -32,7 +32,7 @@ struct BlockBuilder {
     lastKey = entry.key
   }
 
-  /// Appends an entry whatever the previous key is.
+  /// Appends an entry without regard to the previous key.
   mutating func append(shared: Int, suffix: [UInt8], value: [UInt8]) {
     entries += varint(shared) + varint(suffix.count) + varint(value.count) + suffix + value
     entryCount += 1
@@ -52,7 +52,7 @@ struct BlockBuilder {
   var byteCount: Int { entries.count + 4 * restarts.count + 4 }
 }
 
-/// Makes a file of blocks; checksums are right, the rest is as told.
+/// Makes a file of blocks with correct checksums; the caller decides the rest.
 struct FileBuilder {
   private(set) var bytes: [UInt8] = []
 
@@ -81,7 +81,7 @@ struct FileBuilder {
       + [0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb]
   }
 
-  /// A file of one data block that is not yet as it should be.
+  /// A file of one data block, for a test to change.
   static func file(ofBlock contents: [UInt8], type: UInt8 = 0, key: String = "~") -> [UInt8] {
     var file = FileBuilder()
     let handle = file.append(block: contents, type: type)

@@ -2,7 +2,7 @@ import Testing
 import WarmstartTable
 import WarmstartTestSupport
 
-/// Real files, damaged: what is wrong is an error, and nothing is ever left out.
+/// Real files, damaged: damage is an error, and no entry is ever left out.
 @Suite struct TableDamageTests {
   private static let files = ["v2_plain_ref/model.ckpt-1000.index", "v1_partitioned/model"]
 
@@ -47,7 +47,7 @@ import WarmstartTestSupport
     #expect(block > 500_000)
   }
 
-  /// Checksums hide what is behind them, so damage contents and make their checksums right again.
+  /// Checksums hide the damage behind them, so contents are damaged and their checksums corrected.
   @Test(arguments: 0..<400 as Range<UInt64>)
   func `a block of any bytes gives entries or an error`(seed: UInt64) {
     var random = SeededRandom(seed: seed)
@@ -79,7 +79,7 @@ import WarmstartTestSupport
 
   private let masks: [UInt8] = [1, 2, 4, 8, 16, 32, 64, 128, 255]
 
-  /// Where the bytes start that nobody reads; what lies before them is all data.
+  /// Where the unread bytes start; all bytes before them are data.
   private func metaindexOffset(of file: [UInt8]) -> Int {
     let footer = Array(file.suffix(48))
     var cursor = Cursor(bytes(footer))

@@ -1,7 +1,7 @@
 import Testing
 import WarmstartTensorModel
 
-/// What a map was probably meant to say, where it names what is not there.
+/// Hints at what a map probably meant where it names something missing.
 @Suite struct HintTests {
   private func message(
     _ map: AssignmentMap, _ variables: [Name], in tensors: [Name]

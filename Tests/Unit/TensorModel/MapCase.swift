@@ -2,7 +2,7 @@ import Testing
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// What `Tests/Data/Cases/maps.json` and `Tests/Data/Cases/tensorflow-maps.json` say of one map.
+/// One map of `Tests/Data/Cases/maps.json` or `Tests/Data/Cases/tensorflow-maps.json`.
 struct MapCase: SharedCase {
   struct Tensor: Codable {
     let name: EscapedText

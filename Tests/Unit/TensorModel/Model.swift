@@ -1,6 +1,6 @@
 import WarmstartTensorModel
 
-/// What a trainer and a checkpoint have, in few words, for tests.
+/// Short ways for tests to write a trainer's variables and a checkpoint's tensors.
 enum Model {
   /// A catalog of tensors, whose stored slices are given as pairs of starts and counts.
   static func catalog(
@@ -31,7 +31,7 @@ enum Model {
   }
 }
 
-/// What became of a map: assignments by name, or what was refused.
+/// The result of a map: assignments by name, or problems.
 struct Outcome: Equatable, CustomStringConvertible {
   var assignments: [String] = []
   var reasons: [Reason] = []
@@ -69,7 +69,7 @@ struct Outcome: Equatable, CustomStringConvertible {
   }
 }
 
-/// Resolves what must be refused, and returns what is wrong with it.
+/// Resolves a map that must be refused, and returns its problems.
 func problems(
   _ map: AssignmentMap, _ variables: [Variable], _ catalog: Catalog,
   _ options: Resolution.Options = []

@@ -1,7 +1,7 @@
 import Testing
 import WarmstartTensorModel
 
-/// Which names are suggested for one that was not found.
+/// Which names are suggested for a missing one.
 @Suite struct NearestNamesTests {
   private func nearest(_ name: Name, _ candidates: [Name]) -> [Name] {
     var nearest = NearestNames(to: name)

@@ -1,11 +1,11 @@
 import Testing
 import WarmstartTensorModel
 
-/// What objects of a checkpoint are reached by, and what their variables were called.
+/// The paths of a checkpoint's objects, and the names of their variables.
 @Suite struct ObjectGraphTests {
   private static let value: Name = "VARIABLE_VALUE"
 
-  /// A graph of so many objects; rows must be in order.
+  /// A graph of this many objects; rows must be in order.
   private static func graph(
     _ count: Int, children: [(UInt32, Name, UInt32)] = [],
     slots: [(UInt32, Name, UInt32, UInt32)] = [],
@@ -171,7 +171,7 @@ import WarmstartTensorModel
     #expect(
       found.first?.message.hasSuffix("name p stands for 2 tensors that differ: k/p0, k/p1") == true)
     #expect(found.first?.tensor == "p")
-    // Also where tensors may be missing, and in a scope.
+    // This also holds if tensors may be missing, and in a scope.
     let scope = problems(["/": "/"], Model.variables(["p", "net/a"]), .skipMissing)
     #expect(scope.map(\.reason) == [.ambiguousName])
     #expect(scope.first?.variable == "p")

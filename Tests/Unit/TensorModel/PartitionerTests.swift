@@ -2,7 +2,7 @@ import Testing
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// What `Tests/Data/Cases/partitioners.json` says of one variable.
+/// One variable of `Tests/Data/Cases/partitioners.json`.
 struct PartitionerCase: SharedCase {
   enum Kind: String, Codable {
     case counts
@@ -45,7 +45,7 @@ struct PartitionerCase: SharedCase {
 }
 
 extension PartitionerCase.Arguments {
-  /// The partitioner of these arguments; one that is missing has TensorFlow's default.
+  /// The partitioner with these arguments; a missing one has TensorFlow's default.
   func partitioner() throws -> Partitioner {
     switch kind {
     case .counts: .counts(try #require(counts))
@@ -63,7 +63,7 @@ extension PartitionerCase.Arguments {
   }
 }
 
-/// Partitions as the shared cases have them, which say where TensorFlow differs.
+/// Partitions as in the shared cases, which note where TensorFlow differs.
 @Suite struct PartitionerTests {
   @Test(arguments: try SharedCases.load("partitioners", as: PartitionerCase.self))
   func `a variable is cut as the shared cases say`(given: PartitionerCase) throws {

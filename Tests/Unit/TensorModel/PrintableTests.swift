@@ -2,7 +2,7 @@ import Testing
 import WarmstartTensorModel
 
 @Suite struct PrintableTests {
-  /// What can move a cursor, end or turn a line, or stand in it unseen.
+  /// Characters that move the cursor, end or reverse a line, or are invisible.
   private static let unprintable: [ClosedRange<UInt32>] = [
     0x00...0x1f, 0x7f...0x9f, 0xad...0xad, 0x34f...0x34f, 0x61c...0x61c, 0x115f...0x1160,
     0x180b...0x180f, 0x200b...0x200f, 0x2028...0x202e, 0x2060...0x206f, 0x3164...0x3164,

@@ -38,7 +38,7 @@ import WarmstartTestSupport
   ) -> [(name: Name, dtype: DataType, shape: Shape, slices: [TensorSlice])] {
     var names: Set<Name> = ["a", "b", ""]
     for _ in 0..<20 { names.insert(Name(name(&random))) }
-    // What the variables may be mapped to, so that maps come to something.
+    // The targets, chosen so that maps match something.
     for variable in variables where Int.random(in: 0..<40, using: &random) > 0 {
       let whole = (variable.partition?.fullName ?? variable.name).description
       let inner = whole.drop { $0 != "/" }.dropFirst()

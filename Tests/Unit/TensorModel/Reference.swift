@@ -1,6 +1,7 @@
 import WarmstartTensorModel
 
-/// A resolver written straight from the description of TensorFlow's behaviour, with no care for speed.
+/// A resolver written straight from the description of TensorFlow's behaviour, with no care for
+/// speed.
 ///
 /// Names are arrays of code points here, as Python's strings are; tensors are small enough to be
 /// looked at element by element.

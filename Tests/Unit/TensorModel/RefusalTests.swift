@@ -1,7 +1,7 @@
 import Testing
 import WarmstartTensorModel
 
-/// What is refused, why, and in which words.
+/// What is refused, with which reason and message.
 @Suite struct RefusalTests {
   let catalog = Model.catalog([
     ("m", .float32, [3, 2], []), ("v", .float32, [5], []), ("t", .float64, [5], []),

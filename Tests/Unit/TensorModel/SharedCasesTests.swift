@@ -1,7 +1,7 @@
 import Testing
 import WarmstartTestSupport
 
-/// The reader of the cases that all languages share refuses what would go untested.
+/// The reader of the shared cases refuses cases that would test nothing.
 @Suite struct SharedCasesTests {
   private struct Example: SharedCase, Equatable {
     struct Inner: Codable, Equatable {

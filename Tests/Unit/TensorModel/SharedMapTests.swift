@@ -2,7 +2,8 @@ import Testing
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// What maps come to: in all forms that TensorFlow has, in its odd ones, and where it was asked.
+/// The results of maps: in all of TensorFlow's forms, the odd ones included, and as TensorFlow
+/// answered.
 @Suite struct SharedMapTests {
   @Test(
     arguments: try SharedCases.load("maps", as: MapCase.self)

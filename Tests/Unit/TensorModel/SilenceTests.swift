@@ -1,7 +1,7 @@
 import Testing
 import WarmstartTensorModel
 
-/// What TensorFlow accepts in silence: refused by default, accepted and reported if asked for.
+/// What TensorFlow accepts silently is refused by default, and reported on request.
 @Suite struct SilenceTests {
   let catalog = Model.catalog(["bert/a", "bert/b", "w"])
 

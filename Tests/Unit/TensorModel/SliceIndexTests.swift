@@ -2,9 +2,9 @@ import Testing
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// Finding the stored slices that meet a box, and how many are looked at for that.
+/// Finds the stored slices that meet a box, looking at few.
 @Suite struct SliceIndexTests {
-  /// Cuts a box at random places into about so many, in any order.
+  /// Cuts a box at random places into about this many, in any order.
   private func tiling(of whole: TensorSlice, _ count: Int, _ random: inout SeededRandom)
     -> [TensorSlice]
   {

@@ -1,7 +1,7 @@
 import Testing
 import WarmstartTensorModel
 
-/// Tensors that a checkpoint stores in slices: what may be read of them.
+/// Which parts may be read of tensors that a checkpoint stores in slices.
 @Suite struct StoredSliceTests {
   private static func slice(_ starts: [Int], _ counts: [Int]) -> TensorSlice {
     TensorSlice(starts: starts, counts: counts)

@@ -1,7 +1,7 @@
 import Testing
 import WarmstartTensorModel
 
-/// Which tables of a V1 checkpoint are missing, by the names of those that are there.
+/// Which tables of a V1 checkpoint are missing, by the names of the others.
 @Suite struct TableNameTests {
   @Test func `exactly the tables that other names announce are missing`() {
     #expect(TableNames(["m-00000-of-00003", "m-00002-of-00003"]).missing == ["m-00001-of-00003"])

@@ -59,7 +59,7 @@ import WarmstartWire
 
   @Test func `a frame sent in many parts carries its descriptors once`() throws {
     setSendBuffer(sender.socket, byteCount: 1)
-    // Slow enough for the usual patience only.
+    // Slow, but within the usual patience.
     let receiver = Connection(receiver.socket)
     let text = String(repeating: "x", count: 1 << 18)
     let files = try files(3)
@@ -103,7 +103,7 @@ import WarmstartWire
     try sender.send(RawMessage([1]).frame(byteCount: 1000), files(40))
     try sender.send([2], files(40))
     try sender.send([3], files(40))
-    // Not timedOut: nothing is waited for once there are too many.
+    // Not timedOut: with too many descriptors it does not wait.
     #expect(throws: WireError.descriptorsDiffer(announced: 64, received: 80)) {
       try receiver.receive(limit: 1000)
     }
@@ -124,7 +124,7 @@ import WarmstartWire
       let receiver = Connection(right)
       let files = try (0..<8).map { _ in try File(opening: "/dev/null") }
       try Peer(left).send(RawMessage([1]).frame(), files)
-      // The limit is one of numbers: those below it must all be taken, but for a few.
+      // The limit is on the numbers, so all numbers below it must be in use, but for a few.
       var highest = 0
       let fillers = try (0..<200).map { _ in
         let file = try File(opening: "/dev/null")

@@ -134,7 +134,7 @@ import WarmstartWire
     let sender = sender
     try Thread.detach {
       pause(milliseconds: 400)
-      // A failure shows as a frame that does not come.
+      // After a failure the frame is missing.
       try? Peer(sender).send(RawMessage([5]).frame())
     }
     #expect(try receiver.receive(limit: 100))
@@ -152,7 +152,7 @@ import WarmstartWire
     connection.outgoing.begin(HelloRequest(label: text, command: ""), connection.scratch)
     connection.outgoing.finish(Call(id: 1), path: Method.hello.path)
     #expect(throws: WireError.timedOut) { try connection.send() }
-    // Now there is room again, but what followed would be taken for the rest of the frame.
+    // There is room again, but further bytes would be taken for the rest of the frame.
     var files: [File] = []
     _ = try Peer(receiver.socket).receive(100_000, &files, .after(milliseconds: 5000))
     connection.outgoing.begin(CloseRequest(handle: 1), connection.scratch)

@@ -5,7 +5,7 @@ import WarmstartKernel
 import WarmstartMessages
 import WarmstartWire
 
-/// What a connection reads while it waits for its peer to read.
+/// The frames that a connection reads while it waits for its peer to read.
 @Suite(.serialized, .descriptorsBalanced) struct ReadAheadTests {
   private let peer: Peer
   private let connection: Connection
@@ -15,12 +15,12 @@ import WarmstartWire
     setSendBuffer(right, byteCount: 4096)
     peer = Peer(left)
     connection = Connection(right, frameMilliseconds: 300)
-    // By the limit of a frame that came before.
+    // The limit is that of the frame before.
     try peer.send(RawMessage([1]).frame())
     #expect(try connection.receive(limit: 1 << 20))
   }
 
-  /// Begins a frame that no socket takes unless its peer reads.
+  /// Begins a frame that fits no socket unless its peer reads.
   private static func beginLongFrame(on connection: Connection) {
     let text = String(repeating: "x", count: 300 << 10)
     connection.outgoing.begin(HelloRequest(label: text, command: ""), connection.scratch)
@@ -33,11 +33,11 @@ import WarmstartWire
     #expect(throws: WireError.timedOut) { try connection.send() }
   }
 
-  /// Sends frames from another thread, for they may not fit into the socket.
+  /// Sends frames from another thread, because they may not fit the socket.
   private func sendMeanwhile(_ frames: [[UInt8]]) throws {
     let socket = peer.socket
     try Thread.detach {
-      // A failure shows as a frame that does not come.
+      // After a failure the frame is missing.
       for frame in frames { try? Peer(socket).send(frame) }
     }
   }
@@ -99,7 +99,7 @@ import WarmstartWire
       #expect(try connection.receive(limit: 1 << 20))
       #expect(Array(connection.message) == [UInt8(number)])
     }
-    // The 30 that wait, the one that was taken last, and ours.
+    // The 30 that wait, the last one that was taken, and ours.
     #expect(descriptorCount() == before + 32)
     #expect(connection.backlogBurden == (30, 30))
     #expect(connection.hasBacklog)

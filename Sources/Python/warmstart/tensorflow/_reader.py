@@ -11,8 +11,8 @@ from tensorflow.python.training import py_checkpoint_reader
 
 from .. import _dtypes
 from .._ahead import Ahead
-from .._checkpoint import Tensor
 from .._errors import WarmstartError
+from .._tensors import Tensor
 from . import _failures
 from ._restore import Settings
 from ._sources import OPTIONS, Source

@@ -16,10 +16,10 @@ from tensorflow.python.framework import errors_impl, ops
 from tensorflow.python.ops import gen_io_ops
 
 from .. import _files
-from .._checkpoint import Tensor
 from .._client import Client
 from .._connection import log
 from .._errors import CODES, WarmstartError
+from .._tensors import Tensor
 from . import _failures, _graphs
 from ._keys import Key, cut_of, keys_of
 from ._sources import ALIGNMENT, Array, Group, sources

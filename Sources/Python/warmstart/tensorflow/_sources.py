@@ -20,7 +20,8 @@ import numpy.typing as npt
 from .. import _files
 from .._ahead import Ahead
 from .._checkpoint import Checkpoint
-from .._client import Client, default_client
+from .._client import Client
+from .._default_client import default_client
 from .._errors import WarmstartError
 from .._locate import locate
 from .._options import ResolveOptions

@@ -1,4 +1,4 @@
-"""One user takes all connections that it gets; another one wants one."""
+"""One user takes all connections that it can get; another user wants one."""
 
 from probe import expect_served
 from wire import Connection, Ended, Refused

@@ -1,4 +1,4 @@
-"""A file is written all the time, so that it is never at rest; nobody waits for it."""
+"""A file is always being written, so that its state never settles; no other client waits for it."""
 
 import os
 import time
@@ -16,7 +16,7 @@ PAUSE = 0.001
 # Longer than any answer may take.
 TIMEOUT = 5
 ENOUGH = 2
-# Where times are whole seconds, one must pass before a file can be known to be at rest.
+# With times of whole seconds, a second must pass before a file is known to be settled.
 ENOUGH_OF_WHOLE_SECONDS = 3
 OPENERS = 4
 HANGING_UP = 20
@@ -31,7 +31,7 @@ def write_on(link, prefix):
 
 
 def open_once(socket, paths):
-    """Returns how an Open was answered, and after how many seconds."""
+    """Returns the answer to an Open, and the seconds that it took."""
     began = time.monotonic()
     try:
         with Connection(socket, TIMEOUT) as connection:
@@ -53,7 +53,7 @@ def open_many(link, socket, paths):
         answers.add(answer)
         longest = max(longest, seconds)
     link.report(answers=sorted(answers), longest=longest)
-    # And on, while the daemon is told to end.
+    # This goes on while the daemon is stopped.
     while True:
         open_once(socket, paths)
 
@@ -90,7 +90,7 @@ def judge(bench, outcome, folder, name, enough):
     writer = bench.attacker(write_on, os.path.join(folder, "written"))
     paths = writer.read(5)["paths"]
     bench.attacker(hang_up, daemon.socket, paths).read(10)
-    # The only one left asks this.
+    # Only the last client asks this.
     gone = wait_until(lambda: daemon.status().client_count <= 1, ENOUGH)
     outcome.expect(gone is not None, f"{name}: sessions went on after their clients had hung up")
     openers = [bench.attacker(open_many, daemon.socket, paths) for _ in range(OPENERS)]

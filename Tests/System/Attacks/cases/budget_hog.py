@@ -1,4 +1,4 @@
-"""A user takes all memory that it can get; another one needs a little."""
+"""A user takes all memory that it can get; another user needs a little."""
 
 from bundle import MIB, Bundle, zeros
 from outcome import mebibytes
@@ -12,7 +12,7 @@ LARGE, SMALL = 40, 64
 def hog(link, socket, paths):
     """Takes sealed tensors on one connection that keeps its lease, large ones first."""
     taken, reasons = 0, set()
-    # Their descriptors stay open: what nobody has would be free for others.
+    # Their descriptors stay open, because memory without a client would be free for others.
     kept = []
     with Connection(socket) as connection:
         handle, _ = connection.open(paths)

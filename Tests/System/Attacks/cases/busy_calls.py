@@ -1,4 +1,4 @@
-"""A user has hundreds of connections that call without a pause; another's calls take no longer."""
+"""A user's hundreds of connections call without a pause; another user's calls stay fast."""
 
 import select
 import time
@@ -19,7 +19,7 @@ def calls_of(connection):
 
 
 class Busy:
-    """A connection that always has calls on their way."""
+    """A connection that always has calls in flight."""
 
     def __init__(self, socket):
         self.connection = Connection(socket)

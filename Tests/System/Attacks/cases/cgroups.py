@@ -1,4 +1,4 @@
-"""The daemon has less memory than the machine: it refuses, and is never killed."""
+"""The daemon has less memory than the machine: it refuses requests, and is never killed."""
 
 import mmap
 import os
@@ -11,7 +11,7 @@ from wire import ARENA, RESOURCE_EXHAUSTED, Connection, Ended, Part, Refused, cl
 
 LIMITS = [16, 64, 256]
 SIZES = [8, 40, 200]
-# Pieces of this size are asked for until one is refused.
+# Pieces of this size are requested until one is refused.
 PIECE, PIECES = 8, 64
 GIB = 1 << 30
 
@@ -26,7 +26,7 @@ def write_tensors(prefix):
 
 
 def ask(link, socket, paths):
-    """Asks for arenas of growing sizes, each given back, then for pieces that are kept."""
+    """Asks for arenas of growing sizes, giving each back, then for pieces that it keeps."""
     answers = {}
     codes = set()
     granted = 0
@@ -93,7 +93,7 @@ def refusals(bench, outcome, limit, paths, large):
     group = make_group(bench, f"daemon-{limit}", limit * MIB)
     daemon = bench.start(group=group)
     report = bench.attacker(ask, daemon.socket, paths).read(40) or {}
-    # Who was killed may not be gone yet.
+    # A killed process may not have ended yet.
     lives = wait_until(lambda: not daemon.lives, 0.5) is None
     answers = ", ".join(f"{size} MiB {answer}" for size, answer in report.get("answers", {}).items())
     outcome.note(
@@ -101,7 +101,7 @@ def refusals(bench, outcome, limit, paths, large):
         f"daemon {'lives' if lives else 'was killed'}, {group.kill_count} kills")
     outcome.expect(
         lives and not group.kill_count, f"the daemon was killed at {limit} MiB")
-    # Who refuses everything is of no use.
+    # A daemon that refuses everything is useless.
     smallest = report.get("answers", {}).get(str(SIZES[0]))
     outcome.expect(
         limit < 64 or smallest == "granted", f"{SIZES[0]} MiB at {limit} MiB: {smallest}")
@@ -122,7 +122,8 @@ def refusals(bench, outcome, limit, paths, large):
 
 
 def warm_files(bench, outcome, large):
-    """A client of little memory reads what is warm; the figures say who is charged."""
+    """A client with little memory reads a warm checkpoint; the figures show which group is charged.
+    """
     daemon_group = make_group(bench, "daemon")
     client_group = make_group(bench, "client", 64 * MIB)
     # What the attacks above have read is charged to their groups.

@@ -1,4 +1,4 @@
-"""A file is changed where it lies after its bytes were verified, so that its times tell nothing."""
+"""A file is changed in place after it was verified, in a way that its times do not show."""
 
 import ctypes
 import os
@@ -17,7 +17,7 @@ MS_PRIVATE_AND_RECURSIVE = (1 << 18) | (1 << 14)
 
 
 def is_wrong(connection, handle, descriptors, parts, sealed=False):
-    """Whether other bytes than those of the checksum are granted; a refusal is right."""
+    """Returns whether bytes that differ from the checksum are granted; a refusal is right."""
     try:
         resolved = connection.resolve(handle, parts, sealed)
     except Refused:
@@ -45,12 +45,12 @@ class Subject:
 
 
 def link_anew(socket, folder, order):
-    """Verifies, changes the bytes, puts the time back, and links or unlinks; returns what was wrong."""
+    """Verifies, changes the bytes, sets the time back, and links or unlinks; returns the faults."""
     subject = Subject(os.path.join(folder, order))
     link = subject.prefix + ".link"
     if order == "unlinked":
         os.link(subject.paths[1], link)
-    # Old enough that no clock is too coarse for it.
+    # Old enough for the coarsest clock.
     time.sleep(0.1)
     descriptors = open_all(subject.paths)
     wrong = []
@@ -82,7 +82,7 @@ def link_anew(socket, folder, order):
 
 
 def change_young(socket, folder):
-    """Changes files as soon as they were verified; returns how often wrong bytes were granted."""
+    """Changes files right after they were verified; returns how often wrong bytes were granted."""
     subject = Subject(os.path.join(folder, "young"))
     wrong = granted = same_times = 0
     with Connection(socket) as connection:
@@ -105,7 +105,7 @@ def change_young(socket, folder):
                     wrong += is_wrong(connection, handle, descriptors, WHOLE)
                     connection.close(handle)
             except Refused:
-                # A daemon may well refuse what is so young.
+                # A daemon may refuse a file as young as this.
                 pass
             close_all(descriptors)
     subject.end()
@@ -118,7 +118,7 @@ def change(link, socket, folder):
 
 
 def change_where_clocks_are_coarse(link, socket, folder):
-    """The same on a ramfs of the process's own, whose times are the clock's ticks."""
+    """The same on a private ramfs, whose times are the clock's ticks."""
     libc = ctypes.CDLL(None, use_errno=True)
     flags = MS_PRIVATE_AND_RECURSIVE
     if libc.unshare(CLONE_NEWNS) or libc.mount(b"none", b"/", None, flags, None):

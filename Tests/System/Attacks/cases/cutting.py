@@ -1,4 +1,4 @@
-"""One client cuts a tensor in ever other ways; what nobody holds any more must make room."""
+"""One client cuts a tensor in ever new ways; pieces that no client has must make room."""
 
 from bundle import MIB, zeros
 from wire import Connection, Part, Refused
@@ -9,7 +9,7 @@ WAYS = [2, 3, 5, 6, 7]
 
 
 def parts_of(ways):
-    """Cuts the inner axis in so many parts that are almost alike."""
+    """Cuts the inner axis into this many parts that are almost alike."""
     ends = [COLUMNS * number // ways for number in range(ways + 1)]
     return [
         Part("t", [ROWS, COLUMNS], [0, start], [ROWS, end - start])

@@ -8,7 +8,7 @@ from probe import expect_served
 from wire import Connection, Ended, Part, Refused
 
 LIMIT = 1024
-# Descriptors that are free for accepting at any time.
+# Descriptors that must be free for accepting at any time.
 ROOM = 8
 CHECKPOINTS = 3000
 SLICES = 1000
@@ -16,7 +16,7 @@ SECONDS = 12
 
 
 def write_indexes(folder, count):
-    """Writes indexes of the same small checkpoint; each opens as another one."""
+    """Writes indexes of the same small checkpoint; each opens as a different one."""
     bundle = Bundle().add("t", [4])
     data = os.path.join(folder, "small.data-00000-of-00001")
     bundle.write_data(data)
@@ -31,7 +31,7 @@ def write_indexes(folder, count):
 
 
 def open_and_close(link, socket, folder):
-    """Opens and closes again and again, and connects anew if it was thrown out."""
+    """Opens and closes again and again, and reconnects if the daemon drops it."""
     checkpoints = write_indexes(folder, CHECKPOINTS)
     link.report(ready=True)
     end = time.monotonic() + SECONDS

@@ -1,7 +1,8 @@
-"""Replies that carry arenas are never received; the kernel counts those as the daemon's own.
+"""Replies that carry arenas are never received; the kernel counts their descriptors as the
+daemon's.
 
-It does so for a daemon without privileges, and fails what it sends beyond RLIMIT_NOFILE with
-ETOOMANYREFS: to anybody.
+For a daemon without privileges, sends beyond RLIMIT_NOFILE fail with ETOOMANYREFS, whoever the
+receiver is.
 """
 
 import socket as sockets
@@ -13,20 +14,20 @@ from wire import Connection, Ended, Part, Refused
 DAEMON = 20009
 LIMIT = 1024
 CONNECTIONS, REQUESTS = 80, 30
-# Of so many connections one stays as it is, the others are shut down.
+# One of this many connections stays open, the others are shut down.
 KEPT = 4
 PART = [Part("one", [ROWS, COLUMNS], [0, 1], [4, 3])]
 
 
 class Unread(Connection):
-    """A connection that leaves its replies unread even when it was ended."""
+    """A connection that leaves its replies unread even after it was shut down."""
 
     def raise_last_words(self):
         raise Ended
 
 
 def ask_and_not_receive(link, socket, paths):
-    """Asks for arenas on many connections, and leaves the replies where the kernel has them."""
+    """Asks for arenas on many connections, and never receives the replies."""
     connections, asked, refused = [], 0, 0
     for number in range(CONNECTIONS):
         try:
@@ -41,11 +42,11 @@ def ask_and_not_receive(link, socket, paths):
         except (Refused, Ended):
             refused += 1
         except OSError:
-            # It takes no more requests while its replies are not received.
+            # The daemon takes no more requests while its replies are not received.
             pass
         if number % KEPT:
             try:
-                # What was sent stays on its way until this end is closed.
+                # The replies stay in flight until this end is closed.
                 connections[-1].socket.shutdown(sockets.SHUT_RDWR)
             except OSError:
                 pass

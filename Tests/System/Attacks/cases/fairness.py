@@ -1,4 +1,4 @@
-"""Hundreds of connections of one user verify files without end; another loads a small one."""
+"""Hundreds of connections of one user verify files without end; another user loads a small one."""
 
 import os
 import select
@@ -14,7 +14,8 @@ SECONDS = 60
 
 
 def write_sparse(folder, count, byte_count=4 * GIB):
-    """Writes checkpoints of one large tensor of zeros that share an index; each is its own load."""
+    """Writes checkpoints of one large tensor of zeros that share an index; each is a separate load.
+    """
     bundle = Bundle().add("t", [byte_count // 4])
     index = os.path.join(folder, "sparse.index")
     with open(index, "wb") as file:
@@ -28,7 +29,7 @@ def write_sparse(folder, count, byte_count=4 * GIB):
 
 
 class Verifier:
-    """Connections that each have the daemon verify a large file, again and again."""
+    """Connections that each make the daemon verify a large file, again and again."""
 
     def __init__(self, socket, folder, count, byte_count):
         self.socket, self.part = socket, Part("t", [byte_count // 4])
@@ -37,8 +38,8 @@ class Verifier:
         self.answered = self.refused = 0
 
     def open(self, number):
-        """Opens a checkpoint on a new connection; None if the daemon does not want that."""
-        # Touched, so that nobody has verified these bytes.
+        """Opens a checkpoint on a new connection; returns None if the daemon refuses."""
+        # Touched, so that these bytes are not verified yet.
         os.utime(self.checkpoints[number][1])
         try:
             connection = Connection(self.socket, 5)
@@ -61,7 +62,7 @@ class Verifier:
         self.busy[connection.socket.fileno()] = (number, connection)
 
     def open_all(self):
-        """Opens everything, before the first load makes that slow."""
+        """Opens everything before the first load slows that down."""
         self.opened = [self.open(number) for number in range(len(self.checkpoints))]
 
     def begin(self):
@@ -69,7 +70,7 @@ class Verifier:
             self.ask(number, opened)
 
     def go_on(self):
-        """Asks again where an answer has come."""
+        """Asks again on each connection that got an answer."""
         for descriptor, _ in self.poll.poll(100):
             number, connection = self.busy.pop(descriptor)
             self.poll.unregister(descriptor)
@@ -84,7 +85,7 @@ class Verifier:
 
 
 def verify(link, socket, folder, count=CONNECTIONS, byte_count=4 * GIB):
-    """Opens and says so; begins when told to go on, and ends when told to stop."""
+    """Opens and reports that; begins on the first order, and stops on the second."""
     verifier = Verifier(socket, folder, count, byte_count)
     verifier.open_all()
     link.report(opened=count - verifier.refused)

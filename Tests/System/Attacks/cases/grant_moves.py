@@ -1,4 +1,6 @@
-"""Small pieces that are needed were made together with junk; who needs them does not pay for it."""
+"""Small useful pieces were made together with junk; a user who needs them does not pay for the
+junk.
+"""
 
 from bundle import MIB, Bundle
 from outcome import mebibytes
@@ -7,9 +9,9 @@ from wire import Connection, Part, Refused
 BUDGET = 512 * MIB
 PIECES = 12
 SMALL = 256
-# A junk tensor's MiB, of which nearly all is asked for: an arena of its own.
+# The MiB of a junk tensor, nearly all of which is requested: an arena by itself.
 LARGE, JUNK = 60, 56
-# What the victim wants of its own afterwards.
+# What the victim then wants for itself.
 OWN = 4
 
 
@@ -30,7 +32,7 @@ def large(number, first=0):
 
 
 def ask_for_both(link, socket, paths):
-    """Asks for each small piece together with junk, and leaves when it is told to."""
+    """Asks for each small piece together with junk, and leaves on the order to stop."""
     made = 0
     with Connection(socket) as connection:
         handle, _ = connection.open(paths)
@@ -47,7 +49,7 @@ def ask_for_both(link, socket, paths):
 
 
 def need(link, socket, paths):
-    """Takes all the small pieces; later, when the other one is gone, arenas of its own."""
+    """Takes all small pieces, and further arenas after the other user has left."""
     with Connection(socket) as connection:
         handle, _ = connection.open(paths)
         link.report(ready=True)

@@ -18,7 +18,7 @@ SETTLE_SECONDS = 4
 
 
 def junk_request():
-    """A resolve of nothing with a map of some 1 MB."""
+    """A resolve that assigns nothing, with a map of some 1 MB."""
     keys = ["k" * 100 + str(number) for number in range(REQUEST_BYTES // 120)]
     pairs = field(1, names(keys)) + field(2, words([0] * len(keys)))
     pairs += field(3, words([1] * len(keys))) + field(4, names(["v"] * len(keys)))
@@ -35,7 +35,7 @@ def send_once(link, socket, count):
             connections.append(connection)
             connection.call("Resolve", request)
         except Refused as status:
-            # The handle is nobody's, of course.
+            # The handle does not exist.
             refused += status.of_connection
         except (Ended, OSError):
             refused += 1

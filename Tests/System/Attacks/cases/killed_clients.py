@@ -1,4 +1,4 @@
-"""Clients are killed, idle, or come and go by the thousand; nothing of them stays."""
+"""Thousands of clients are killed, idle, or come and go; the daemon keeps nothing of them."""
 
 import os
 import random
@@ -22,13 +22,13 @@ MEMORY = 16 * MIB
 
 
 def work_until_killed(socket, paths):
-    """What each of those who are killed does."""
+    """The work of each client that is killed."""
     with Connection(socket) as connection:
         handle, _ = connection.open(paths)
         for number in range(10_000):
             part = Part("one", [256, 64], [number % 200, number % 60], [1 + number % 50, 3])
             connection.resolve(handle, [part], sealed=number % 3 == 0).close()
-            # Or the killer would get no time.
+            # Without this, the killer would get no processor time.
             time.sleep(0.002)
 
 
@@ -56,7 +56,7 @@ def be_killed(link, socket, paths):
 
 
 def open_and_close(link, socket, folder):
-    """Opens and closes; each time the file was touched, so that it is another checkpoint."""
+    """Opens and closes; the file is touched each time, so that it is a new checkpoint."""
     paths = Bundle().add("t", [4]).write(os.path.join(folder, "touched"))
     opened = refused = 0
     words = ""
@@ -77,7 +77,7 @@ def open_and_close(link, socket, folder):
 
 
 class Levels:
-    """How much of everything the daemon has."""
+    """Measures every resource of the daemon."""
 
     def __init__(self, daemon):
         self.descriptors, self.threads = daemon.descriptor_count(), daemon.thread_count()
@@ -94,7 +94,7 @@ class Levels:
 
 def attack(bench, outcome):
     daemon = bench.start("--budget", "512M", "--linger", str(LINGER))
-    # What a daemon keeps once it was used belongs to the baseline.
+    # The baseline includes what a daemon keeps after its first use.
     crowd = bench.attacker(take_all, daemon.socket, 64)
     crowd.read(10)
     bench.probe(daemon)

@@ -1,4 +1,4 @@
-"""A user leaves thousands of checkpoints behind; another's connections take no longer for it."""
+"""A user leaves thousands of checkpoints behind; another user's connections stay as fast."""
 
 from bench import ATTACKER
 from probe import expect_served

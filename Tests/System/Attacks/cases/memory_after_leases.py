@@ -1,4 +1,4 @@
-"""A client keeps memory of arenas whose leases it gave back: it is still somebody's."""
+"""A client keeps memory of arenas whose leases it gave back; it stays charged to a user."""
 
 import ctypes
 import os
@@ -16,7 +16,7 @@ PROT_READ, MAP_SHARED = 1, 1
 
 
 class Map:
-    """A mapping that keeps no descriptor, as Python's own would."""
+    """A mapping that keeps no descriptor, unlike Python's own."""
 
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
@@ -41,7 +41,7 @@ class Keeper:
         self.descriptors, self.maps, self.sizes = [], [], {}
 
     def take(self, number, rows):
-        """Takes an arena of so many MiB, and gives the lease back at once."""
+        """Takes an arena of this many MiB, and gives the lease back at once."""
         with Connection(self.socket) as connection:
             handle, _ = connection.open(self.checkpoints[number % len(self.checkpoints)])
             part = Part("t", [ROWS, MIB], [number % 16, 0], [rows // 4, MIB])
@@ -67,7 +67,7 @@ def keep(link, socket, checkpoints):
     keeper = Keeper(socket, checkpoints)
     refusals, codes, first = 0, set(), None
     for rows in [256] * 10 + [64] * 10:
-        # Smaller ones are for a daemon that said no.
+        # Smaller requests follow after a refusal.
         if rows < 256 and not refusals:
             break
         try:

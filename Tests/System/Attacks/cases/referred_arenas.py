@@ -1,4 +1,4 @@
-"""A client keeps arenas by references alone, which no descriptor, mapping or lease tells of."""
+"""A client keeps arenas by O_PATH references alone, without a descriptor, mapping or lease."""
 
 import os
 
@@ -10,7 +10,7 @@ from wire import RESOURCE_EXHAUSTED, Connection, Part, Refused
 
 BUDGET = 256 * MIB
 TRIES = 24
-# An arena's MiB, as rows of a tensor of so many.
+# The MiB of an arena, made of this many rows of a tensor.
 ARENA, ROWS = 32, 80
 
 

@@ -1,4 +1,4 @@
-"""The daemon restarts while clients keep its memory, which its control group goes on paying for."""
+"""The daemon restarts while clients keep its memory, for which its control group keeps paying."""
 
 from bench import wait_until
 from bundle import MIB, Bundle
@@ -12,7 +12,7 @@ PIECE = 24
 
 
 def keep(link, socket, paths, first):
-    """Takes arenas until one is refused, and keeps them whatever becomes of the daemon."""
+    """Takes arenas until one is refused, and keeps them whatever happens to the daemon."""
     kept, reasons = [], []
     try:
         with Connection(socket) as connection:

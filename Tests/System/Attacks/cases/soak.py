@@ -14,7 +14,7 @@ LINGER = 10
 KEPT = 8
 ROWS, COLUMNS = 512, 256
 PAUSE = 0.005
-# What may be added in a minute: MiB of each memory, and descriptors.
+# The most growth per minute: MiB of each memory, and descriptors.
 MOST_MEBIBYTES, MOST_DESCRIPTORS = 1.0, 5.0
 
 
@@ -44,7 +44,7 @@ def converse(connection, paths, chance, kept):
 
 
 class Mixer:
-    """Converses on ever new connections; refusals for memory are answers, lost connections are not."""
+    """Converses on ever new connections; refusals for memory are fine, lost connections are not."""
 
     def __init__(self, socket, common, folder):
         self.socket = socket
@@ -88,7 +88,7 @@ def mix(link, socket, common, folder, seconds):
 
 
 def slope(points):
-    """Fits a line; returns how much is added in a minute, and how far that may be off."""
+    """Fits a line; returns the growth per minute, and its uncertainty."""
     count = len(points)
     middle = sum(time for time, _ in points) / count
     level = sum(value for _, value in points) / count
@@ -102,7 +102,7 @@ def slope(points):
 
 def attack(bench, outcome):
     daemon = bench.start("--budget", "64M", "--linger", str(LINGER))
-    # One more watches arenas, from the first that was dropped.
+    # One more descriptor watches arenas, from the first dropped one on.
     before = daemon.descriptor_count() + 1
     common = write(bench.path("common"))
     clients = []
@@ -138,7 +138,7 @@ def attack(bench, outcome):
     ]:
         added, error = slope([(sample[0], sample[column]) for sample in half])
         outcome.note(f"{half[-1][column]:.1f} {name} at the end, {added:+.2f} ± {error:.2f} a minute")
-        # What comes and goes at random is no growth.
+        # Random variation is not growth.
         outcome.expect(added - 3 * error <= most, f"{name} grow")
     seconds = wait_until(
         lambda: not daemon.arenas() and daemon.descriptor_count() <= before, LINGER + 7)

@@ -1,4 +1,4 @@
-"""Connections pass sparse files that call themselves indexes; another user opens honest ones."""
+"""Connections pass sparse files as indexes; another user opens real ones."""
 
 import time
 
@@ -8,8 +8,8 @@ from wire import RESOURCE_EXHAUSTED, Connection, Ended, Refused, close_all, open
 from cases.descriptors import write_indexes
 
 BUDGET = 2048 * MIB
-# Sixteen times its size is what reading an index may take: one of the first or two of the second
-# leave less of the budget than an honest index needs.
+# Reading an index may take sixteen times its size: one of the first or two of the second leave less
+# of the budget than a real index needs.
 SIZES = [128 * MIB - 6 * 1024, 64 * MIB - 5 * 1024]
 CONNECTIONS = 12
 OPENS = 40
@@ -57,7 +57,7 @@ def attack(bench, outcome):
     honest = write_indexes(bench.folder, OPENS)
     attackers = []
     for number in range(CONNECTIONS):
-        # Each its own file, so that nobody waits for another's reading.
+        # Each client has a separate file, so that none waits for another's reading.
         path = bench.path(f"sparse-{number}.index")
         with open(path, "wb") as file:
             file.truncate(SIZES[number % 2])

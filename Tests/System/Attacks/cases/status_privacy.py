@@ -1,4 +1,4 @@
-"""A user asks what the daemon holds; what only another one opened is not for it."""
+"""A user asks for the status; it must not show what only another user opened."""
 
 from bench import ATTACKER, VICTIM
 from bundle import zeros

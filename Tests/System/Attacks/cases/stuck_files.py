@@ -1,4 +1,4 @@
-"""Files are on a file system that their user runs, and that stops answering."""
+"""Files lie on a file system that their user runs, and that stops answering."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from wire import Connection, Ended, Part, Refused, open_all
 SECONDS = 15
 LINGER = 2
 LIMIT = 1024
-# Descriptors that are free for accepting at any time.
+# Descriptors that must be free for accepting at any time.
 ROOM = 8
 COUNT = 4096
 FIRST, SECOND = [Part("one", [COUNT])], [Part("two", [COUNT])]
@@ -25,7 +25,7 @@ QUIET_PROBES = 30
 PROBES = 1000
 PAUSE = 0.05
 TIMEOUT = 2
-# An answer that is this late does not come any more.
+# An answer this late will not come any more.
 PATIENCE = 0.05
 CROWD = 300
 MAXIMUM_CONNECTIONS = 20
@@ -33,11 +33,12 @@ SECONDS_TO_END = 10
 CHECKPOINTS = ["lingering", "closed", "killed", "more"]
 
 
-# What attackers do. They keep no file open that is to get stuck: closing it would stop them, too.
+# The attackers' work. They keep no file open that will hang, because closing it would stop them,
+# too.
 
 
 def be_killed(link, socket, paths):
-    """Has a checkpoint open, and asks for more of it when it got stuck."""
+    """Opens a checkpoint, and asks for more of it once it hangs."""
     connection = Connection(socket)
     handle, _ = connection.open(paths)
     connection.resolve(handle, FIRST)
@@ -49,7 +50,7 @@ def be_killed(link, socket, paths):
 
 
 def close(link, socket, lingering, closed):
-    """Leaves one checkpoint to linger, and closes another one when it got stuck."""
+    """Leaves one checkpoint to linger, and closes another once it hangs."""
     connection, other = Connection(socket), Connection(socket)
     handle, _ = connection.open(closed)
     connection.resolve(handle, FIRST)
@@ -64,7 +65,7 @@ def close(link, socket, lingering, closed):
 
 
 def grow(link, socket, paths):
-    """Opens, asks and hangs up again and again, so that more and more gets stuck."""
+    """Opens, asks and hangs up again and again, so that more and more files hang."""
     descriptors = open_all(paths)
     link.report(ready=True)
     link.wait(60)
@@ -107,11 +108,11 @@ def crowd(link, socket, paths):
     link.is_told_to_stop(60)
 
 
-# What is measured meanwhile.
+# The measures meanwhile.
 
 
 def watch(link, daemon):
-    """Asks for the status again and again, and reports the most of everything that was seen."""
+    """Asks for the status again and again, and reports the maximum of every figure."""
     most = dict(seconds=0, descriptors=0, threads=0, late=0)
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
@@ -129,7 +130,7 @@ def watch(link, daemon):
 
 
 def has_ended(daemon):
-    """Whether the daemon exited, though threads that the kernel keeps may be left of it."""
+    """Returns whether the daemon exited; the kernel may still hold some of its threads."""
     if not daemon.lives:
         return True
     with open(f"/proc/{daemon.pid}/stat") as file:
@@ -137,7 +138,7 @@ def has_ended(daemon):
 
 
 class Scenario:
-    """A daemon of its own, and a file system that gets stuck in one way."""
+    """A separate daemon, and a file system that hangs in one way."""
 
     def __init__(self, bench, number, name, operations, pest, *options):
         self.bench, self.name, self.pest = bench, name, pest
@@ -166,7 +167,7 @@ class Scenario:
         return self.bench.probes_of(self.victim, self.expected, TIMEOUT)
 
     def prepare(self):
-        """Has attackers open files, and takes the victim's quiet times."""
+        """Makes attackers open files, and measures the victim's quiet times."""
         self.mount.wait_until_mounted()
         self.quiet = self.end_victim()
         socket = self.daemon.socket
@@ -180,7 +181,8 @@ class Scenario:
         self.outcome.expect(report == {"ready": True}, f"an attacker could not begin: {report}")
 
     def get_stuck(self):
-        """Leaves a checkpoint to linger; then nothing is answered, and attackers close and die."""
+        """Leaves a checkpoint to linger; then the file system hangs, and attackers close and die.
+        """
         self.closer = self.bench.attacker(
             close, self.daemon.socket, self.paths("lingering"), self.paths("closed"))
         self.expect_ready(self.closer)
@@ -188,7 +190,7 @@ class Scenario:
         for child in (self.killed, self.closer):
             child.go_on()
             child.read(5)
-        # Time for the daemon to begin with what was asked.
+        # Time for the daemon to begin with the requests.
         time.sleep(0.05)
         os.kill(self.killed.pid, signal.SIGKILL)
         self.other.go_on()
@@ -211,16 +213,16 @@ class Scenario:
         self.outcome.expect(withheld > 0, "nothing got stuck")
 
     def notes_end(self, began):
-        """Looks whether the daemon has ended since then, and notes when."""
+        """Checks whether the daemon has ended since then, and notes when."""
         if self.seconds_to_end is None and has_ended(self.daemon):
             self.seconds_to_end = time.monotonic() - began
         return self.seconds_to_end is not None
 
     def judge_end(self):
-        """The daemon ended, and another one can take its place while the file system is stuck.
+        """Checks that the daemon ended, and another can replace it while the file system hangs.
 
         Threads whose requests were taken and not answered cannot even be killed; the kernel keeps
-        them, and the process as a zombie, until the file system is gone.
+        them, and the process as a zombie, until the file system is unmounted.
         """
         if not self.outcome.expect(
             self.seconds_to_end is not None,
@@ -261,7 +263,7 @@ def end_all(scenarios):
 
 
 def attack(bench, outcome):
-    # All at the same time, for each takes long.
+    # All at the same time, because each takes long.
     make_mounts_private()
     scenarios = []
     try:
@@ -279,7 +281,7 @@ def attack(bench, outcome):
         for scenario in scenarios:
             scenario.judge_end()
     finally:
-        # Nothing ends that has such a file open, before its file system does.
+        # A process with such an open file ends only after its file system.
         for scenario in scenarios:
             scenario.mount.abort()
     for scenario in scenarios:

@@ -1,4 +1,4 @@
-"""Nobody reads the daemon's log; a user gives it much to complain of."""
+"""No process reads the daemon's log; a user causes many log lines."""
 
 import fcntl
 import os
@@ -13,14 +13,14 @@ F_SETPIPE_SZ = 1031
 
 
 class Provoker:
-    """Makes complaints, and counts those that were answered and those that were late."""
+    """Causes log lines; counts the answered and the late calls."""
 
     def __init__(self, socket, damaged):
         self.socket, self.damaged = socket, damaged
         self.number = self.done = self.late = 0
 
     def provoke(self):
-        """Breaks a frame, or opens what is damaged."""
+        """Sends a malformed frame, or opens a damaged checkpoint."""
         self.number += 1
         try:
             with Connection(self.socket, 0.2) as connection:
@@ -62,7 +62,7 @@ def provoke(link, socket, damaged):
 
 
 def fill(pipe):
-    """Fills a pipe without changing how those wait who write to it."""
+    """Fills a pipe without changing the mode of its writers."""
     own = os.open(f"/proc/self/fd/{pipe}", os.O_WRONLY | os.O_NONBLOCK)
     try:
         for _ in range(1 << 20):

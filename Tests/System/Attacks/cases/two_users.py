@@ -1,4 +1,4 @@
-"""One user is at its limit in everything at once; another one works as before."""
+"""One user is at its limit in everything at once; another user works as before."""
 
 from bench import ATTACKER, VICTIM
 from bundle import MIB, zeros
@@ -17,7 +17,7 @@ ARENAS = 3
 
 
 def hold_checkpoints(link, socket, folder):
-    """Keeps as many checkpoints open as it gets."""
+    """Keeps as many checkpoints open as it can get."""
     checkpoints = iter(write_indexes(folder, HELD))
     connections, held = [], 0
     for _ in range(HOLDERS):

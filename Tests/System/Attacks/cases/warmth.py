@@ -1,4 +1,4 @@
-"""A user at its limit of files asks for more again and again; what others keep warm stays warm."""
+"""A user at its limit of files asks for more again and again; others' checkpoints stay warm."""
 
 import os
 
@@ -12,7 +12,7 @@ PAUSE = 0.02
 
 
 class Taker:
-    """Passes the same file as often as the daemon lets it."""
+    """Passes the same file as often as the daemon allows."""
 
     def __init__(self, socket, path):
         self.socket, self.descriptors = socket, [os.open(path, os.O_RDONLY)] * FILES
@@ -21,7 +21,7 @@ class Taker:
         self.taken = self.refused = 0
 
     def take(self):
-        """Passes files once; returns whether they were taken."""
+        """Passes files once; returns whether the daemon accepted them."""
         try:
             if self.frames == FRAMES:
                 self.connections.append(Connection(self.socket))
@@ -32,7 +32,7 @@ class Taker:
             return True
         except (Refused, Ended, OSError) as error:
             self.refused += 1
-            # It was thrown out, with the files of one connection, which it takes again.
+            # The daemon dropped the connection and its files; it connects and passes them again.
             if not isinstance(error, Refused) or error.of_connection:
                 self.frames = FRAMES
             return False
@@ -55,7 +55,7 @@ def attack(bench, outcome):
     attacker = bench.attacker(take_more, daemon.socket, bench.victims_paths[1])
     taken = (attacker.read(20) or {}).get("taken", 0)
     before = daemon.status().counters
-    # Long pauses, in which nobody has the victim's checkpoint open.
+    # Long pauses, in which the victim's checkpoint has no lease.
     during = bench.probe(daemon, 15, pause=0.2)
     after = daemon.status().counters
     refused = (attacker.stop() or {}).get("refused", 0)

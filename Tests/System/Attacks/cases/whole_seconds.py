@@ -1,4 +1,4 @@
-"""A file is rewritten within the second in which it was verified, where times are whole seconds."""
+"""A file is rewritten in the second in which it was verified; its times are whole seconds."""
 
 import os
 import time
@@ -17,7 +17,7 @@ def rewrite(link, socket, folder):
     figures = dict(granted=0, refused=0, wrong=0, same_times=0, whole=True)
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        # Early in a second, so that there is time left in it for both.
+        # Early in a second, so that there is time for both.
         time.sleep(1 - time.time() % 1 + 0.01)
         subject.put(GOOD)
         first = os.stat(subject.paths[1]).st_ctime_ns

@@ -1,8 +1,8 @@
 import WarmstartClient
 import WarmstartDigest
 
-/// The model that the demo trains: BERT's layers under other names, two variables cut otherwise than
-/// in the checkpoint.
+/// The model that the demo trains: BERT's layers under other names, two variables cut otherwise
+/// than in the checkpoint.
 enum Student {
   /// Every variable of a scope starts from the tensor of the same name in the other scope.
   static let map: AssignmentMap = [
@@ -12,7 +12,7 @@ enum Student {
 
   /// The variables, as a trainer declares them.
   static func variables() throws(WarmstartError) -> [Variable] {
-    // The checkpoint stores four pieces, so these three lie across them.
+    // The checkpoint stores four pieces, so these three cross their borders.
     var variables = try Partitioner.fixedSize(shards: 3).partitions(
       of: "student/embeddings/word_embeddings", dtype: .float32, shape: [8192, 256])
     variables.append(

@@ -1,10 +1,11 @@
-/// A trainer of the demo: it starts from a checkpoint that others start from at the same time.
+/// A trainer of the demo: several start from one checkpoint at the same time.
 ///
 /// usage: warmstart-demo-trainer CHECKPOINT
 ///
 /// Prints a line for each variable and a checksum of what it got, then `ready`, and keeps its
-/// memory until its standard input ends. On a line `check` it looks at its memory again, on `resolve`
-/// it asks the daemon again, and says whether it found the same. `Student.swift` says what it gets.
+/// memory until its standard input ends. On a line `check` it looks at its memory again, on
+/// `resolve` it asks the daemon again, and says whether it found the same. `Student.swift` says
+/// what it gets.
 
 import Glibc
 import SystemPackage
@@ -30,7 +31,7 @@ func train(_ path: String) throws {
   // Not `print`, which keeps what goes to a pipe until the end.
   try FileDescriptor.standardOutput.writeAll(report.utf8)
 
-  // A real trainer would train now, with its variables in memory that nobody had to copy.
+  // A real trainer would train now, with variables in memory that was never copied.
   while let line = readLine() {
     let tensors =
       line == "resolve"

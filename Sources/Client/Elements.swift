@@ -1,0 +1,176 @@
+import WarmstartKernel
+public import WarmstartTensorModel
+
+/// A Swift type whose values are a tensor's elements, bit by bit.
+///
+/// Swift's own numbers and `Bool` conform. A type of another library may, such as a `BFloat16`: any
+/// bits must be a value of it, and its stride must be the element's size.
+public protocol TensorElement: BitwiseCopyable, Sendable {
+  /// The element type of the tensors that have elements of this type.
+  static var tensorType: DataType { get }
+}
+
+extension Float: TensorElement {
+  /// `float32`.
+  public static var tensorType: DataType { .float32 }
+}
+
+extension Double: TensorElement {
+  /// `float64`.
+  public static var tensorType: DataType { .float64 }
+}
+
+#if !((os(macOS) || targetEnvironment(macCatalyst)) && arch(x86_64))
+  extension Float16: TensorElement {
+    /// `float16`.
+    public static var tensorType: DataType { .float16 }
+  }
+#endif
+
+extension Int8: TensorElement {
+  /// `int8`.
+  public static var tensorType: DataType { .int8 }
+}
+
+extension Int16: TensorElement {
+  /// `int16`.
+  public static var tensorType: DataType { .int16 }
+}
+
+extension Int32: TensorElement {
+  /// `int32`.
+  public static var tensorType: DataType { .int32 }
+}
+
+extension Int64: TensorElement {
+  /// `int64`.
+  public static var tensorType: DataType { .int64 }
+}
+
+extension Int: TensorElement {
+  /// `int64`: an `Int` has 64 bits wherever Warmstart runs.
+  public static var tensorType: DataType { .int64 }
+}
+
+extension UInt8: TensorElement {
+  /// `uint8`.
+  public static var tensorType: DataType { .uint8 }
+}
+
+extension UInt16: TensorElement {
+  /// `uint16`.
+  public static var tensorType: DataType { .uint16 }
+}
+
+extension UInt32: TensorElement {
+  /// `uint32`.
+  public static var tensorType: DataType { .uint32 }
+}
+
+extension UInt64: TensorElement {
+  /// `uint64`.
+  public static var tensorType: DataType { .uint64 }
+}
+
+extension UInt: TensorElement {
+  /// `uint64`: a `UInt` has 64 bits wherever Warmstart runs.
+  public static var tensorType: DataType { .uint64 }
+}
+
+extension Bool: TensorElement {
+  /// `bool`.
+  public static var tensorType: DataType { .bool }
+}
+
+extension Tensor {
+  /// The elements as Swift values, valid as long as the tensor.
+  ///
+  /// A `bfloat16`, complex or quantized tensor has no Swift type: look at its `bits`.
+  ///
+  /// - Parameter type: The type of an element: `Float` for `float32`, `Bool` for `bool`.
+  /// - Returns: A span of the shared memory, in C order.
+  /// - Throws: INVALID_REQUEST if the tensor's dtype is another one, if the tensor has strides or is
+  ///   only planned, or if its address is not aligned for the type (`Resolved.Options.alignment` asks
+  ///   for more). CORRUPT if a byte of a `bool` is neither 0 nor 1.
+  @_lifetime(borrow self)
+  public borrowing func elements<Element: TensorElement>(
+    as type: Element.Type
+  ) throws(WarmstartError) -> Span<Element> {
+    let place = place
+    try expect(place, type)
+    if place.dtype == .bool { try expectTruthValues(in: bytes) }
+    // A copy of the array, since a copy of a region would count more references.
+    let regions = answer.regions
+    return regions.span[place.region].elements(place.range, as: type, keptBy: self)
+  }
+
+  /// The bits of the elements as whole numbers of the same width, valid as long as the tensor.
+  ///
+  /// For dtypes without a Swift type: `UInt16` for `bfloat16`.
+  ///
+  /// - Parameter type: An unsigned type that is as wide as an element.
+  /// - Returns: A span of the shared memory, in C order.
+  /// - Throws: INVALID_REQUEST if an element has another width; otherwise as `elements(as:)`.
+  @_lifetime(borrow self)
+  public borrowing func bits<Bits: FixedWidthInteger & UnsignedInteger & BitwiseCopyable>(
+    as type: Bits.Type
+  ) throws(WarmstartError) -> Span<Bits> {
+    let place = place
+    try expect(bits: place, type)
+    // A copy of the array, since a copy of a region would count more references.
+    let regions = answer.regions
+    return regions.span[place.region].elements(place.range, as: type, keptBy: self)
+  }
+
+  /// Throws unless the tensor's memory can be seen as elements of the type.
+  func expect<Element: TensorElement>(
+    _ place: Place, _ type: Element.Type
+  ) throws(WarmstartError) {
+    guard place.dtype == Element.tensorType, place.dtype.byteCount == MemoryLayout<Element>.stride
+    else { throw mismatch(type) }
+    try expectDense(place, alignment: MemoryLayout<Element>.alignment)
+  }
+
+  /// Throws unless the tensor's memory can be seen as numbers of the type.
+  func expect<Bits: BitwiseCopyable>(
+    bits place: Place, _ type: Bits.Type
+  ) throws(WarmstartError) {
+    guard place.dtype.byteCount == MemoryLayout<Bits>.stride else { throw mismatch(type) }
+    try expectDense(place, alignment: MemoryLayout<Bits>.alignment)
+  }
+
+  /// Throws unless there is memory, dense and aligned.
+  func expectDense(_ place: Place, alignment: Int) throws(WarmstartError) {
+    let regions = answer.regions
+    guard !regions.span[place.region].isPlanned, !place.isStrided else {
+      throw notDense(place)
+    }
+    // Regions begin at a page.
+    guard place.offset & (alignment - 1) == 0 || place.byteCount == 0 else {
+      throw WarmstartError(
+        .invalidRequest,
+        "variable \(name) is aligned to \(self.alignment) bytes, expected \(alignment)")
+    }
+  }
+
+  /// Throws unless each byte is a `Bool`: a file may hold others, which Swift must not see.
+  func expectTruthValues(in bytes: RawSpan) throws(WarmstartError) {
+    guard let index = bytes.firstOffset(above: 1) else { return }
+    throw WarmstartError(
+      .corrupt, "variable \(name) is bool, but a byte at \(index) is neither 0 nor 1")
+  }
+
+  @inline(never) private func notDense(_ place: Place) -> WarmstartError {
+    place.isStrided
+      ? WarmstartError(
+        .invalidRequest, "variable \(name) has strides \(strides), expected a dense array")
+      : WarmstartError(.invalidRequest, "variable \(name) is only planned, and has no bytes")
+  }
+
+  @inline(never) private func mismatch(_ type: Any.Type) -> WarmstartError {
+    WarmstartError(
+      .invalidRequest, "variable \(name) is \(dtype.name), which \(type) cannot view")
+  }
+
+  private var name: Name { variable.name }
+}

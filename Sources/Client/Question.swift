@@ -1,0 +1,79 @@
+import WarmstartMessages
+import WarmstartProtobuf
+import WarmstartTensorModel
+
+/// What one `Resolve` asks for.
+struct Question {
+  let map: AssignmentMap
+  let variables: [Variable]
+  let options: Resolved.Options
+
+  /// Throws INVALID_REQUEST for a variable without a name, or a partition that no message can describe.
+  init(
+    _ map: AssignmentMap, _ variables: [Variable], _ options: Resolved.Options
+  ) throws(WarmstartError) {
+    self.map = map
+    self.variables = variables
+    self.options = options
+    guard UInt32(exactly: options.alignment) != nil else {
+      throw WarmstartError(
+        .invalidRequest,
+        "alignment \(options.alignment), expected a power of two up to \(Alignment.maximum), or 0")
+    }
+    // Property by property: a copy of a variable would count references to all its buffers.
+    let all = variables.span
+    for index in all.indices {
+      guard !all[index].name.bytes.isEmpty else {
+        throw WarmstartError(.invalidRequest, "variable \(index), counted from 0, has no name")
+      }
+      guard let rank = all[index].partition?.offset.count,
+        rank != all[index].partition?.fullShape.lengths.count
+      else { continue }
+      throw Question.misplaced(variables[index])
+    }
+  }
+
+  private static func misplaced(_ variable: Variable) -> WarmstartError {
+    guard let partition = variable.partition else {
+      preconditionFailure("only a partition has a place")
+    }
+    return WarmstartError(
+      .invalidRequest,
+      "variable \(variable.name) is at offset \(partition.offset) of "
+        + "\(partition.fullName), whose shape is \(partition.fullShape)")
+  }
+
+  /// What the daemon must know to answer.
+  var features: [String] {
+    var features: [String] = []
+    if options.sealed { features.append("sealed") }
+    if options.strides { features.append("strides") }
+    if options.objectNames { features.append("object_names") }
+    if options.readAgain { features.append("read_again") }
+    if options.requireAll { features.append("require_all") }
+    if options.planOnly { features.append("plan_only") }
+    return features
+  }
+
+  /// Begins a frame whose body is the request.
+  func write(about checkpoint: CheckpointReference, to frame: inout FieldWriter) {
+    var wanted = ResolveRequest.Options()
+    wanted.alignment = options.alignment
+    wanted.sealed = options.sealed
+    wanted.resolution = Resolution.Options(
+      rawValue: bit(.skipMissing, options.skipMissing)
+        | bit(.skipMismatched, options.skipMismatched) | bit(.lenient, options.lenient)
+        | bit(.requireAll, options.requireAll))
+    wanted.strides = options.strides
+    wanted.objectNames = options.objectNames
+    wanted.readAgain = options.readAgain
+    wanted.namesUnusedTensors = options.namesUnusedTensors
+    wanted.planOnly = options.planOnly
+    frame.begin(checkpoint, map, variables, wanted)
+  }
+
+  /// The bit of an option if it is set; a set's own methods are not specialized here.
+  private func bit(_ option: Resolution.Options, _ isSet: Bool) -> UInt8 {
+    isSet ? option.rawValue : 0
+  }
+}

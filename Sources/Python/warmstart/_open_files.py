@@ -1,0 +1,93 @@
+"""The open files of a checkpoint, and the lease that the daemon gave for them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from ._locate import Location, open_file
+
+if TYPE_CHECKING:
+    from ._client import Client
+
+
+class Lease(NamedTuple):
+    """The lease that a connection holds on a checkpoint."""
+
+    client: Client
+    connection: int
+    handle: int
+
+
+class OpenFiles:
+    """The open files of a checkpoint, and the lease that the daemon gave for them."""
+
+    def __init__(self, location: Location) -> None:
+        self.files = location.files
+        self.lease: Lease | None = None
+        self._descriptors: list[int] = []
+        self._lock = threading.Lock()
+        self._users = 0
+        self._is_closed = False
+        _all_files.add(self)
+        try:
+            for file in location.files:
+                self._descriptors.append(open_file(file))
+        except BaseException:
+            self.close()
+            raise
+
+    @contextlib.contextmanager
+    def using(self) -> Iterator[Sequence[int]]:
+        """Returns the descriptors, open until the end of the block; ValueError once they are
+        closed.
+        """
+        is_used = False
+        try:
+            with self._lock:
+                if self._is_closed:
+                    raise ValueError("the checkpoint is closed")
+                self._users += 1
+                # An interrupt may come right after the lock is released.
+                is_used = True
+            yield self._descriptors
+        finally:
+            if is_used:
+                with self._lock:
+                    self._users -= self._users > 0
+                self._close_unused()
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._close_unused()
+
+    def forget_users(self) -> None:
+        """Resets the state in a forked child: the other users were threads of the parent."""
+        self._lock = threading.Lock()
+        self._users = 0
+
+    def _close_unused(self) -> None:
+        with self._lock:
+            if not self._is_closed or self._users:
+                return
+            descriptors, self._descriptors = self._descriptors, []
+            lease, self.lease = self.lease, None
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if lease is not None:
+            lease.client.give_back(lease)
+
+
+_all_files: weakref.WeakSet[OpenFiles] = weakref.WeakSet()
+
+
+def _forget_users() -> None:
+    for files in list(_all_files):
+        files.forget_users()
+
+
+os.register_at_fork(after_in_child=_forget_users)

@@ -1,0 +1,58 @@
+"""The tensors of a checkpoint, as a list names them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from . import _dtypes
+from ._protocol import decode, read_column, read_names
+
+
+class Tensor(NamedTuple):
+    """A tensor of a checkpoint.
+
+    `dtype` is TensorFlow's name of the element type, and `byte_count` the number of stored bytes.
+    `slices` are the stored slices of a tensor, each as its start and its length on each axis; a
+    tensor that is stored whole has none.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    byte_count: int
+    slices: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = ()
+
+
+def tensors_of(reply: Any) -> list[Tensor]:
+    """Reads the tensors of a message `Tensors`."""
+    names = read_names(reply.names)
+    dtypes = read_column(reply.dtypes, "<u4").tolist()
+    ranks = read_column(reply.ranks, "<i4").tolist()
+    lengths = read_column(reply.lengths, "<u8").tolist()
+    byte_counts = read_column(reply.byte_counts, "<u8").tolist()
+    starts = read_column(reply.starts, "<u8").tolist()
+    counts = read_column(reply.counts, "<u8").tolist()
+    if not len(names) == len(dtypes) == len(ranks) == len(byte_counts):
+        raise ValueError("the columns of tensors differ in length")
+    slices: dict[int, list[Any]] = {}
+    at = 0
+    for position in read_column(reply.sliced, "<u4").tolist():
+        end = at + ranks[position]
+        slices.setdefault(position, []).append((tuple(starts[at:end]), tuple(counts[at:end])))
+        at = end
+    tensors = []
+    at = 0
+    for position, name in enumerate(names):
+        end = at + ranks[position]
+        number = dtypes[position]
+        tensors.append(
+            Tensor(
+                decode(name),
+                _dtypes.NAMES.get(number, str(number)),
+                tuple(lengths[at:end]),
+                byte_counts[position],
+                tuple(slices.get(position, ())),
+            )
+        )
+        at = end
+    return tensors

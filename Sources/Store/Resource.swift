@@ -1,0 +1,66 @@
+import WarmstartTensorModel
+
+/// The things that users take from the daemon, each with a limit of its own.
+package enum Resource: Int, Sendable, CaseIterable {
+  /// Bytes that the store holds, or needs to make what it holds: arenas, parsed indexes, remembered
+  /// answers.
+  case memory
+  /// Bytes for connections, and for messages that are being received, answered and sent.
+  case messages
+  /// Files that are kept open: those that clients passed, those that residents hold, and arenas.
+  case descriptors
+  /// Files on frames that are being received and answered.
+  case filesInFlight
+  case connections
+}
+
+extension Resource: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .memory: "memory"
+    case .messages: "room"
+    case .descriptors: "room"
+    case .filesInFlight: "room"
+    case .connections: "room"
+    }
+  }
+
+  /// An amount with its unit, for people.
+  func text(_ count: Int) -> String {
+    switch self {
+    case .memory: Resource.text(bytes: count)
+    case .messages: "\(Resource.text(bytes: count)) of messages"
+    case .descriptors: "\(count) open files"
+    case .filesInFlight: "\(count) files in flight"
+    case .connections: "\(count) connections"
+    }
+  }
+
+  private static func text(bytes count: Int) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"]
+    var unit = 0
+    var whole = count
+    while whole >= 1024, unit + 1 < units.count {
+      whole /= 1024
+      unit += 1
+    }
+    guard unit > 0 else { return "\(count) B" }
+    // Without overflow: the unit is at most a tebibyte.
+    let size = 1 << (10 * unit)
+    let tenths = whole * 10 + count % size * 10 / size
+    return "\(tenths / 10).\(tenths % 10) \(units[unit])"
+  }
+
+  /// The option or unit setting that changes the limit.
+  var setting: String {
+    switch self {
+    case .memory: "--budget"
+    case .messages: "MemoryMax="
+    case .descriptors, .filesInFlight: "LimitNOFILE="
+    case .connections: "--max-connections"
+    }
+  }
+
+  /// The reason of a refusal: BUDGET for memory, QUOTA for everything else.
+  var reason: Reason { self == .memory ? .budget : .quota }
+}
