@@ -3,12 +3,12 @@ import CWarmstartLinux
 /// The moment on the monotonic clock at which a wait or a call ends.
 ///
 /// See `clock_gettime(2)`.
-package struct Deadline: Sendable, Hashable, Comparable {
+@usableFromInline package struct Deadline: Sendable, Hashable, Comparable {
   /// Nanoseconds on the monotonic clock; negative for `never`.
   let nanoseconds: Int64
 
   /// A deadline that never passes.
-  package static let never = Deadline(nanoseconds: -1)
+  @usableFromInline package static let never = Deadline(nanoseconds: -1)
 
   /// The deadline in a number of milliseconds; `never` if that is beyond the clock's range.
   package static func after(milliseconds: Int) -> Deadline {
@@ -27,7 +27,7 @@ package struct Deadline: Sendable, Hashable, Comparable {
   package var hasPassed: Bool { remainingMilliseconds == 0 }
 
   /// Whether one deadline passes before another; `never` is last.
-  package static func < (left: Deadline, right: Deadline) -> Bool {
+  @usableFromInline package static func < (left: Deadline, right: Deadline) -> Bool {
     left.nanoseconds >= 0 && (right.nanoseconds < 0 || left.nanoseconds < right.nanoseconds)
   }
 }

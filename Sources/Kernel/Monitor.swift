@@ -1,4 +1,4 @@
-package import CWarmstartLinux
+import CWarmstartLinux
 
 /// State that one thread at a time may see, and a condition to wait on.
 ///
@@ -6,11 +6,11 @@ package import CWarmstartLinux
 /// false races on what it guards. Its functions are inlined, since a generic call into another module
 /// costs more than an uncontended lock. See `pthread_mutex_lock(3p)`, `pthread_cond_timedwait(3p)`.
 @safe
-package final class Monitor<State>: @unchecked Sendable {
+@usableFromInline package final class Monitor<State>: @unchecked Sendable {
   // Only touched while the lock is held, which is what makes the class Sendable. Behind a pointer,
   // where the lock already excludes what Swift would check at each access.
   @usableFromInline let state: UnsafeMutablePointer<State>
-  @usableFromInline let lock: UnsafeMutablePointer<clinux_monitor>
+  private let lock: UnsafeMutablePointer<clinux_monitor>
 
   package init(_ state: sending State) {
     unsafe self.state = .allocate(capacity: 1)
@@ -31,8 +31,8 @@ package final class Monitor<State>: @unchecked Sendable {
   package func withLock<Result, Failure>(
     _ body: (inout State) throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    unsafe clinux_monitor_lock(lock)
-    defer { unsafe clinux_monitor_unlock(lock) }
+    acquire()
+    defer { release() }
     return try unsafe body(&state.pointee)
   }
 
@@ -42,7 +42,7 @@ package final class Monitor<State>: @unchecked Sendable {
     _ body: (inout State) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     // Once the lock is free: a thread that wakes earlier would only wait for it.
-    defer { unsafe clinux_monitor_notify(lock) }
+    defer { wakeAll() }
     return try withLock(body)
   }
 
@@ -51,19 +51,35 @@ package final class Monitor<State>: @unchecked Sendable {
   package func notifyingOne<Result, Failure>(
     _ body: (inout State) throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    defer { unsafe clinux_monitor_notify_one(lock) }
+    defer { wakeOne() }
     return try withLock(body)
   }
 
   /// Waits until the body gives a result, asking it again after each notification; nil at the deadline.
+  @inlinable
   package func wait<Result>(
     until deadline: Deadline = .never, for body: (inout State) -> Result?
   ) -> Result? {
     withLock { state in
       while true {
         if let result = body(&state) { return result }
-        if unsafe clinux_monitor_wait(lock, deadline.nanoseconds) != 0 { return body(&state) }
+        if !sleep(until: deadline) { return body(&state) }
       }
     }
+  }
+
+  // What inlined functions call, so that other modules need not see CLinux.
+
+  @usableFromInline func acquire() { unsafe clinux_monitor_lock(lock) }
+
+  @usableFromInline func release() { unsafe clinux_monitor_unlock(lock) }
+
+  @usableFromInline func wakeAll() { unsafe clinux_monitor_notify(lock) }
+
+  @usableFromInline func wakeOne() { unsafe clinux_monitor_notify_one(lock) }
+
+  /// Waits for a notification, without the lock; returns false at the deadline.
+  @usableFromInline func sleep(until deadline: Deadline) -> Bool {
+    unsafe clinux_monitor_wait(lock, deadline.nanoseconds) == 0
   }
 }

@@ -149,7 +149,7 @@ import WarmstartTestSupport
     let answers = [
       // Hello, Open, Close, Status.
       RawMessage().adding(1, 1),
-      RawMessage().adding(1, 2).adding(4, RawMessage().adding(1, 9).bytes),
+      RawMessage().adding(1, 2).adding(4, RawMessage().adding(1, 9).adding(3, "v2").bytes),
       RawMessage().adding(1, 3).adding(3, status.bytes),
       RawMessage().adding(1, 4).adding(4, RawMessage().adding(2, 77).bytes),
     ]
