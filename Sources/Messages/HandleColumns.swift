@@ -364,7 +364,9 @@ private struct Numbers {
   }
 
   /// The bytes from the first element of a strided array to the end of its last one; nil if they do
-  /// not fit. `self` has the lengths of the axes, `steps` the strides from `step` on.
+  /// not fit.
+  ///
+  /// `self` has the lengths of the axes, `steps` the strides from `step` on.
   func span(_ axes: Range<Int>, _ steps: Numbers, _ step: Int, _ width: Int) -> Int? {
     var spanned = width
     for (index, axis) in axes.enumerated() {
