@@ -176,6 +176,7 @@ package func bytes(_ data: ProtobufCBinaryData) -> ArraySlice<UInt8> {
   unsafe ArraySlice(UnsafeBufferPointer(start: data.data, count: data.len))
 }
 
+/// The text of a C string; empty for a null pointer.
 package func text(_ characters: UnsafeMutablePointer<CChar>?) -> String {
   guard let characters = unsafe characters else { return "" }
   return unsafe String(cString: characters)
