@@ -18,7 +18,7 @@ struct Question {
     guard UInt32(exactly: options.alignment) != nil else {
       throw WarmstartError(
         .invalidRequest,
-        "alignment \(options.alignment), expected a power of two up to 4096, or 0")
+        "alignment \(options.alignment), expected a power of two up to \(Alignment.maximum), or 0")
     }
     // Property by property: a copy of a variable would count references to all its buffers.
     let all = variables.span
