@@ -5,8 +5,8 @@ import WarmstartTensorModel
 
 /// What a map was resolved to, checked and mapped: all tensors of a call refer to it.
 ///
-/// Its constants never change, so a span of a region's memory may live as long as any value that refers
-/// to the answer.
+/// Its constants never change, so a span of a region's memory may live as long as any value that
+/// refers to the answer.
 final class Answer: Sendable {
   let handles: Handles
   /// The variables of the request.

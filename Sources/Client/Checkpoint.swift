@@ -73,7 +73,10 @@ public final class Checkpoint: Sendable {
   init(
     _ files: LocatedFiles, _ opened: OpenReply?, _ client: Client, _ session: Int
   ) throws(WarmstartError) {
-    guard let opened else { throw WarmstartError(.connection, "the daemon's answer is empty") }
+    guard let opened else {
+      throw WarmstartError(
+        .connection, "malformed reply: no checkpoint, expected the one that was opened")
+    }
     guard let format = CheckpointFormat(rawValue: opened.format) else {
       throw WarmstartError(
         .connection, "malformed reply: format \"\(opened.format)\", expected \"v1\" or \"v2\"")
@@ -146,8 +149,8 @@ public final class Checkpoint: Sendable {
 
   /// Makes a call about this checkpoint, by its handle if the session knows it, else by its files.
   ///
-  /// `starting` runs for each try, before `write` begins the request's frame; `read` returns what the
-  /// call opened, if the response says so.
+  /// `starting` runs for each try, before `write` begins the request's frame; `read` returns what
+  /// the call opened, if the response says so.
   func call(
     _ method: Method, features: [String] = [], until deadline: Deadline, starting: () -> Void,
     write: (CheckpointReference, inout FieldWriter, Scratch) -> Void,
@@ -185,7 +188,7 @@ public final class Checkpoint: Sendable {
       state.lease = Lease(session: session, handle: opened.handle)
       return true
     }
-    // Another thread was faster: of two handles, one is enough.
+    // Another thread opened the checkpoint on this session first: one handle is enough.
     if !isKept { client.giveBack(opened.handle, session: session) }
   }
 }

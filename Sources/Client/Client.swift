@@ -25,8 +25,8 @@ public final class Client: Sendable {
   public let socketPath: String
   private let label: String
   private let whileWaiting: (@Sendable () -> Void)?
-  // Invariant: only the call whose turn it is has the session; a session in the state is between
-  // calls. Calls of one connection are answered one after the other anyway.
+  // Invariant: during a call the session belongs to that call alone, and the state has none. Taking
+  // turns costs nothing, since the daemon answers the calls of a connection one after the other.
   private let state = Monitor(State())
 
   /// Makes a client, which connects when it is first used.
@@ -106,11 +106,11 @@ public final class Client: Sendable {
     return health == .serving
   }
 
-  /// Makes a call, once more on a new connection if this one turns out to be lost.
+  /// Makes a call, and repeats it once on a new connection if this one is lost.
   ///
-  /// Every call can be made twice with the same effect. `write` begins the request's frame on the
-  /// session and returns the files that go with it; it runs for each try and must forget what `read`
-  /// gathered before. Returns the number of the session that answered.
+  /// Repeating a call has no further effect. `write` begins the request's frame on the session and
+  /// returns the files that go with it; it runs for each try and must forget what `read` gathered
+  /// before. Returns the number of the session that answered.
   @discardableResult
   func call(
     _ method: Method, features: [String] = [], until deadline: Deadline,
@@ -222,7 +222,7 @@ public final class Client: Sendable {
 }
 
 extension SessionError {
-  /// Whether another connection may do better.
+  /// Whether the call may succeed on another connection.
   fileprivate var mayRetry: Bool {
     switch self {
     case .lost(.tooLong): false
@@ -263,7 +263,7 @@ extension WarmstartError {
 }
 
 extension Deadline {
-  /// The deadline of a timeout that begins now; `never` for nil.
+  /// The deadline of a timeout that starts now; `never` for nil.
   init(_ timeout: Duration?) {
     guard let timeout else {
       self = .never

@@ -89,9 +89,10 @@ extension Tensor {
   ///
   /// - Parameter type: The type of an element: `Float` for `float32`, `Bool` for `bool`.
   /// - Returns: A span of the shared memory, in C order.
-  /// - Throws: INVALID_REQUEST if the tensor's dtype is another one, if the tensor has strides or is
-  ///   only planned, or if its address is not aligned for the type (`Resolved.Options.alignment` asks
-  ///   for more). CORRUPT if a byte of a `bool` is neither 0 nor 1.
+  /// - Throws: `WarmstartError` with the reason `invalidRequest` if the tensor's dtype is another
+  ///   one, if the tensor has strides or is only planned, or if its address is not aligned for the
+  ///   type (`Resolved.Options.alignment` asks for more); `corrupt` if a byte of a `bool` is
+  ///   neither 0 nor 1.
   @_lifetime(borrow self)
   public borrowing func elements<Element: TensorElement>(
     as type: Element.Type
@@ -110,7 +111,8 @@ extension Tensor {
   ///
   /// - Parameter type: An unsigned type that is as wide as an element.
   /// - Returns: A span of the shared memory, in C order.
-  /// - Throws: INVALID_REQUEST if an element has another width; otherwise as `elements(as:)`.
+  /// - Throws: `WarmstartError` with the reason `invalidRequest` if an element has another width;
+  ///   otherwise as `elements(as:)`.
   @_lifetime(borrow self)
   public borrowing func bits<Bits: FixedWidthInteger & UnsignedInteger & BitwiseCopyable>(
     as type: Bits.Type

@@ -10,7 +10,8 @@ struct LocatedFiles {
   let path: String
   let parts: [CheckpointFiles.Part]
 
-  /// Finds and opens the files as TensorFlow finds them; for its index alone, data files that can be.
+  /// Finds and opens the files as TensorFlow finds them; without `needsData`, leaves out data files
+  /// that cannot be opened.
   init(_ path: String, needsData: Bool = true) throws(WarmstartError) {
     do throws(LocateError) {
       let files = try CheckpointFiles.locate(path)
@@ -21,11 +22,12 @@ struct LocatedFiles {
     }
   }
 
-  /// Refers to the files: those that fit ride on the call itself, more are attached before.
+  /// Refers to the files: they travel with the call if one frame can carry them, else they are
+  /// attached before the call.
   func reference(
     on session: Session, until deadline: Deadline
   ) throws(SessionError) -> (CheckpointReference, [File]) {
-    // For the daemon's status, which others read.
+    // The label appears in the daemon's status, whose readers work in other directories.
     let label = CheckpointFiles.absolute(path)
     guard parts.count > Connection.maximumDescriptors else {
       let files = parts.enumerated().map { position, part in
@@ -55,7 +57,8 @@ struct LocatedFiles {
 extension CheckpointFiles {
   /// The files that the daemon needs: the index and its shards, or the tables.
   ///
-  /// Which total is right if there are several only the index says: all go.
+  /// If there are shards of several totals, only the index says which total is right: all are
+  /// opened.
   fileprivate func openParts(needsData: Bool) throws(LocateError) -> [Part] {
     var parts = opened
     guard format == .v2 else { return parts }

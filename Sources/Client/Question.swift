@@ -2,13 +2,14 @@ import WarmstartMessages
 import WarmstartProtobuf
 import WarmstartTensorModel
 
-/// What one `Resolve` asks for.
+/// The arguments of one `resolve`, checked.
 struct Question {
   let map: AssignmentMap
   let variables: [Variable]
   let options: Resolved.Options
 
-  /// Throws INVALID_REQUEST for a variable without a name, or a partition that no message can describe.
+  /// Throws INVALID_REQUEST for a variable without a name, for a partition whose offset has another
+  /// rank than its variable, and for an alignment that no message can carry.
   init(
     _ map: AssignmentMap, _ variables: [Variable], _ options: Resolved.Options
   ) throws(WarmstartError) {
@@ -43,7 +44,7 @@ struct Question {
         + "\(partition.fullName), whose shape is \(partition.fullShape)")
   }
 
-  /// What the daemon must know to answer.
+  /// The features that the daemon must have for these options.
   var features: [String] {
     var features: [String] = []
     if options.sealed { features.append("sealed") }

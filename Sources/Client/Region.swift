@@ -6,10 +6,10 @@ import WarmstartTensorModel
 
 /// A run of memory that is mapped: a file of the checkpoint, or an arena that the daemon filled.
 ///
-/// An arena cannot change or shrink. A file can: its owner may overwrite it, which changes the bytes
-/// that a job sees, or truncate it. The kernel then ends a job that touches bytes past the new end
-/// with the signal SIGBUS, as it does in every program that maps files. If a checkpoint's owner may
-/// write to its files in place, `Resolved.Options.sealed` asks for arenas only.
+/// An arena cannot change or shrink. A file can: its owner may overwrite it, which changes the
+/// bytes that a job sees, or truncate it. The kernel then ends a job that touches bytes past the
+/// new end with the signal SIGBUS, as it does in every program that maps files. If a checkpoint's
+/// owner may write to its files in place, `Resolved.Options.sealed` asks for arenas only.
 public struct Region: Sendable {
   /// What the memory is.
   public enum Kind: String, Sendable, Hashable {
@@ -25,7 +25,8 @@ public struct Region: Sendable {
   public enum Stability: String, Sendable, Hashable {
     /// The kernel lets nobody change the bytes: not the daemon, not the owner of the files.
     case sealed
-    /// The bytes change if the owner of the file overwrites it, which a checkpoint's writer does not do.
+    /// The bytes change if the owner of the file overwrites it, which a checkpoint's writer does
+    /// not do.
     case bestEffort = "best-effort"
   }
 
@@ -35,7 +36,8 @@ public struct Region: Sendable {
   public let kind: Kind
   /// Whether the bytes can change.
   public let stability: Stability
-  /// Whether `Tensor.writable()` makes copies of the memory: `Resolved.Options.copyOnWrite` asked for it.
+  /// Whether `Tensor.writable()` makes copies of the memory: `Resolved.Options.copyOnWrite` asked
+  /// for it.
   public var isWritable: Bool { file != nil }
   /// The file to make writable copies from, if they were asked for.
   let file: File?
@@ -61,7 +63,9 @@ public struct Region: Sendable {
     switch region.place {
     case .arena:
       guard let arena, SealedArena.isSealed(arena.descriptor) else {
-        throw WarmstartError(.connection, "the daemon sent an arena that is not sealed")
+        throw WarmstartError(
+          .connection,
+          "malformed reply: region \(region.id) is an arena without seals, expected a sealed one")
       }
       kind = .arena
       start = extent.lowerBound
@@ -70,7 +74,9 @@ public struct Region: Sendable {
     case .file(let position):
       guard !options.sealed, let source = checkpoint.file(position) else {
         throw WarmstartError(
-          .connection, "the daemon named file \(position), which was not asked for")
+          .connection,
+          "malformed reply: region \(region.id) is file \(position), expected "
+            + (options.sealed ? "an arena" : "a file of the request"))
       }
       kind = .file
       // All tensors of the checkpoint share one mapping of the file.
@@ -80,7 +86,9 @@ public struct Region: Sendable {
       }
       guard extent.upperBound <= mapping.byteCount else {
         throw WarmstartError(
-          .connection, "the daemon named bytes past the end of file \(position)")
+          .connection,
+          "malformed reply: tensors end at byte \(extent.upperBound) of file \(position), which has "
+            + "\(mapping.byteCount)")
       }
       file = options.copyOnWrite ? source : nil
     }

@@ -17,7 +17,8 @@ public struct Resolved: Sendable {
     public var sealed = false
     /// Variables whose tensor is missing are skipped and reported instead of failing the call.
     public var skipMissing = false
-    /// Variables whose tensor has another shape are skipped and reported instead of failing the call.
+    /// Variables whose tensor has another shape are skipped and reported instead of failing the
+    /// call.
     ///
     /// Another dtype fails the call all the same: DTYPE_MISMATCH.
     public var skipMismatched = false
@@ -43,8 +44,8 @@ public struct Resolved: Sendable {
     public var copyOnWrite = false
     /// The daemon only plans: the tensors say what would be assigned, and have no bytes.
     ///
-    /// A problem that the index shows fails the call as usual. `Tensor.byteCount` is 0 for strings that
-    /// would be copied into an arena.
+    /// A problem that the index shows fails the call as usual. `Tensor.byteCount` is 0 for strings
+    /// that would be copied into an arena.
     public var planOnly = false
 
     /// Makes the default options, which all are off.
@@ -75,8 +76,8 @@ public struct Resolved: Sendable {
   public var uncovered: [Variable] { answer.uncovered }
   /// How many tensors of the checkpoint no variable got anything from.
   public var unusedTensorCount: Int { answer.unusedTensors.count }
-  /// The first names of the unused tensors, in the order of their bytes: at most 16, and none unless
-  /// `Options.namesUnusedTensors` asks for them.
+  /// The first names of the unused tensors, in the order of their bytes: at most 16, and none
+  /// unless `Options.namesUnusedTensors` asks for them.
   public var unusedTensors: [Name] {
     (0..<answer.unusedTensors.names.count).map { answer.unusedTensors.names[$0] }
   }
@@ -111,7 +112,8 @@ extension Client {
   ///   - variables: All variables of the trainer, partitions one by one.
   ///   - options: How to resolve the map.
   ///   - timeout: How long to wait; nil for as long as it takes.
-  /// - Returns: A tensor for each variable that the map assigns; and the checkpoint, to resolve more maps.
+  /// - Returns: A tensor for each variable that the map assigns; and the checkpoint, to resolve
+  ///   more maps.
   /// - Throws: `WarmstartError` with the reasons of `open` and of `Checkpoint.resolve`.
   public func resolve(
     _ path: String, assigning map: AssignmentMap, to variables: [Variable],
@@ -143,8 +145,8 @@ extension Client {
 extension Checkpoint {
   /// Resolves an assignment map as `init_from_checkpoint` does and maps what the variables need.
   ///
-  /// Either all variables that the map assigns get their bytes, or the call fails with a list of all
-  /// problems. Waits while the daemon reads tensors that are not warm yet.
+  /// Either all variables that the map assigns get their bytes, or the call fails with a list of
+  /// all problems. Waits while the daemon reads tensors that are not warm yet.
   ///
   /// - Parameters:
   ///   - map: The assignment map.
@@ -155,9 +157,9 @@ extension Checkpoint {
   /// - Throws: `WarmstartError` with the reason `tensorNotFound`, `ambiguousName`, `scopeOnly`,
   ///   `shapeMismatch`, `dtypeMismatch`, `slicesDiffer`, `pairUnused`, `nothingAssigned` or
   ///   `variableNotCovered` if the map does not fit; `slicesIncomplete`, `slicesOverlap`,
-  ///   `checksumMismatch`, `corrupt` or `truncated` for a damaged checkpoint; `checkpointChanged` if its
-  ///   files changed; `invalidRequest`, `unsupported`, `quota`, `budget`, `system`, `deadline` or
-  ///   `connection`.
+  ///   `checksumMismatch`, `corrupt` or `truncated` for a damaged checkpoint; `checkpointChanged`
+  ///   if its files changed; `invalidRequest`, `unsupported`, `quota`, `budget`, `system`,
+  ///   `deadline` or `connection`.
   public func resolve(
     assigning map: AssignmentMap, to variables: [Variable], options: Resolved.Options = .init(),
     timeout: Duration? = nil

@@ -5,9 +5,12 @@ import WarmstartProtobuf
 import WarmstartTensorModel
 import WarmstartWire
 
-/// A connection to the daemon while it lasts; a client makes a new one when it is lost.
+/// One connection to the daemon; when it is lost, the client makes a new session.
+///
+/// A session sends a call and reads its replies before the next call. Two requests are exceptions:
+/// Hello and Close are posted, and their replies are skipped when a later call reads them.
 final class Session {
-  /// The protocol ids below `firstCallID` are for what the session itself asks.
+  /// The id of Hello, the first call of a session.
   private static let helloID: UInt64 = 1
 
   /// Distinguishes the sessions of one client: handles belong to one session.
@@ -16,9 +19,9 @@ final class Session {
   private var lastID = Session.helloID
   /// Calls whose replies no caller waits for; they precede those to later calls.
   private var posted = [Session.helloID]
-  /// What to do, once, if the daemon has not even said hello by then.
+  /// Called once if the daemon has sent nothing by the time `due`.
   private var notice: (due: Deadline, give: @Sendable () -> Void)?
-  /// The same in every session: the process keeps its name.
+  /// Read once: it is the same in every session.
   private static let commandLine = Process.commandLine
 
   /// Connects and introduces the client, without waiting for an answer.
@@ -45,7 +48,7 @@ final class Session {
     }
   }
 
-  /// How long a daemon may take to start before the client gives notice that it does not answer.
+  /// How long a daemon may take to answer before the client calls `whileWaiting`.
   private static let patienceMilliseconds = 1000
 
   /// Makes a call: `write` begins the request's frame and returns the files that go with it, `read`
@@ -66,7 +69,7 @@ final class Session {
     }
     defer { connection.shrink() }
     while try receive(lastID, until: deadline, read) {
-      // A daemon that sends without an end does not hold its client beyond the deadline.
+      // A daemon that never stops sending cannot hold the client beyond the deadline.
       if deadline.hasPassed { throw .deadlinePassed }
     }
   }
@@ -94,7 +97,7 @@ final class Session {
   ) {
     var call = Call(id: id ?? lastID)
     call.descriptorCount = descriptorCount
-    // The daemon's time begins when it has the call, so the client's is over first.
+    // The daemon's timeout starts when it receives the call, so the client's ends first.
     call.timeoutMilliseconds = deadline.remainingMilliseconds.map { max(1, $0) }
     call.requiredFeatures = features
     connection.outgoing.finish(call, path: method.path)
@@ -108,7 +111,7 @@ final class Session {
     }
   }
 
-  /// Why nothing could be sent: a daemon that refuses a connection says so and closes at once.
+  /// The reason that sending failed: a daemon that refuses a connection sends a status and closes.
   private func lastWords(after error: WireError, _ deadline: Deadline) -> SessionError {
     if error == .timedOut, deadline.hasPassed { return .deadlinePassed }
     guard error == .system(.brokenPipe) || error == .system(.connectionReset) else {
@@ -122,7 +125,7 @@ final class Session {
     return .lost(error)
   }
 
-  /// Takes one reply; returns whether more follow.
+  /// Reads one reply; returns whether more follow.
   private func receive(
     _ id: UInt64, until deadline: Deadline,
     _ read: (RawSpan, Scratch, [File]) throws(MessageError) -> Void
@@ -162,7 +165,7 @@ final class Session {
     return reply
   }
 
-  /// Waits for a frame, and gives notice if the daemon does not begin to answer.
+  /// Waits for a frame; calls `whileWaiting` if the daemon does not begin to answer.
   private func awaitFrame(until deadline: Deadline) throws(WireError) -> Bool {
     let limit = Connection.maximumReplyByteCount
     guard let notice else { return try connection.receive(limit: limit, until: deadline) }
@@ -183,16 +186,16 @@ final class Session {
   }
 }
 
-/// Why a call on a session has no result.
+/// The reason that a call on a session failed.
 enum SessionError: Error {
-  /// Nobody listens there, or the user may not connect.
+  /// No daemon listens at the path, or the user may not connect.
   case cannotConnect(String, Errno)
-  /// The connection is unusable: the call may be made again on another.
+  /// The connection is unusable; the call may be repeated on another.
   case lost(WireError)
-  /// The daemon does not want the connection (any more).
+  /// The daemon refuses the connection, or ends it.
   case refused(CallStatus)
   /// The daemon answered that the call failed; the session goes on.
   case failed(CallStatus)
-  /// The caller's time is up; a late answer would be taken for another call's.
+  /// The timeout passed. The session ends, since a late reply would be taken for the next call's.
   case deadlinePassed
 }

@@ -5,8 +5,8 @@ public import WarmstartTensorModel
 /// The bytes of one variable, in memory that all jobs of the machine share, to be read.
 ///
 /// A tensor is a small value: the answer of the daemon, which all tensors of a call share, and a
-/// position in it. Each property is read from the answer when it is asked for. The memory stays as long
-/// as any tensor of the answer, whatever happens to the client or the daemon.
+/// position in it. Each property is read from the answer when it is asked for. The memory stays as
+/// long as any tensor of the answer, whatever happens to the client or the daemon.
 ///
 /// `writable()` makes a copy to be written.
 public struct Tensor: Sendable {

@@ -4,10 +4,10 @@ import WarmstartTensorModel
 
 /// A variable's bytes as this process's own copy, which its one owner may write.
 ///
-/// The copy starts with the bytes that all jobs share, and takes memory page by page as it is written.
-/// The value cannot be copied, so Swift rejects a program in which one thread reads it while another
-/// writes it. Threads that train different variables have a writable tensor each. `Tensor` still shows
-/// the shared bytes.
+/// The copy starts with the bytes that all jobs share, and takes memory page by page as it is
+/// written. The value cannot be copied, so Swift rejects a program in which one thread reads it
+/// while another writes it. Threads that train different variables have a writable tensor each.
+/// `Tensor` still shows the shared bytes.
 ///
 /// Each writable tensor is a mapping of its own; Linux allows a process some 65,000
 /// (`vm.max_map_count`).
@@ -66,8 +66,9 @@ extension Tensor {
   /// Makes this process's own copy of the bytes, which its owner may write.
   ///
   /// - Returns: The copy, which shares each page with all jobs until it is written.
-  /// - Throws: INVALID_REQUEST unless the map was resolved with `Resolved.Options.copyOnWrite`, and if
-  ///   the tensor has strides or is only planned; SYSTEM if the memory cannot be mapped.
+  /// - Throws: `WarmstartError` with the reason `invalidRequest` unless the map was resolved with
+  ///   `Resolved.Options.copyOnWrite`, and if the tensor has strides or is only planned; `system`
+  ///   if the memory cannot be mapped.
   public func writable() throws(WarmstartError) -> WritableTensor {
     let place = place
     try expectDense(place, alignment: 1)

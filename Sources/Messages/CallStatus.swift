@@ -3,10 +3,10 @@ internal import CWarmstartProtobufC
 package import WarmstartProtobuf
 package import WarmstartTensorModel
 
-/// Why a call failed: what the daemon reports to a client, and the client to its caller.
+/// The failure of a call, as the daemon reports it to a client.
 ///
 /// On the wire it is a `google.rpc.Status`, whose details are an `ErrorInfo` with the reason,
-/// `Problems`, and a `RetryInfo` if the failure may pass.
+/// `Problems`, and a `RetryInfo` if the call may succeed later.
 package struct CallStatus: Error, Sendable, Hashable {
   /// At most this many problems travel with a status.
   package static let maximumProblems = 1000
@@ -15,17 +15,17 @@ package struct CallStatus: Error, Sendable, Hashable {
   /// Why the call failed, in one word; a newer daemon may have words without a constant.
   package var reason: Reason
   package var message: String
-  /// What was found wrong, the deciding problem first.
+  /// The problems that were found, with the one that decided `reason` first.
   package var problems: [Problem]
-  /// The number of problems found, of which `problems` holds the first, and one for several of one
-  /// cause.
+  /// The number of problems that were found; `problems` has the first, and one of them may stand for
+  /// several that have the same cause.
   package var problemCount: Int
   /// How long to wait before the same call may succeed; nil if waiting does not help.
   package var retryMilliseconds: Int?
 
-  /// Names and texts of all problems together; what does not fit is only counted.
+  /// The most bytes of the names and texts of all problems; problems beyond it are only counted.
   package static let maximumProblemByteCount = 512 << 10
-  /// A message is cut beyond this.
+  /// The most bytes of a message; a longer one is cut.
   package static let maximumMessageByteCount = 2048
 
   /// A failure with one problem.
@@ -43,7 +43,7 @@ package struct CallStatus: Error, Sendable, Hashable {
     retryMilliseconds = problems[0].reason.retryMilliseconds
   }
 
-  /// As many of the problems as a client takes in one frame: names come from requests and files.
+  /// The first problems, as many as fit in one frame: their names come from requests and files.
   private static func capped(_ problems: [Problem]) -> [Problem] {
     var left = maximumProblemByteCount
     var capped: [Problem] = []
@@ -70,7 +70,7 @@ package struct CallStatus: Error, Sendable, Hashable {
 }
 
 extension CallStatus {
-  /// Whose reasons these are, as `ErrorInfo` says it.
+  /// The domain of the reasons, in `ErrorInfo`.
   fileprivate static let domain = "warmstart"
 
   /// The details of a status, by the names of their messages.
@@ -87,7 +87,7 @@ extension CallStatus {
     }
   }
 
-  /// Unpacks a `google.rpc.Status`; details that are not known are skipped.
+  /// Unpacks a `google.rpc.Status`; unknown details are skipped.
   package init(unpacking bytes: RawSpan, _ scratch: Scratch) throws(MessageError) {
     code = .unknown
     reason = Reason(rawValue: "")
@@ -106,7 +106,7 @@ extension CallStatus {
       default: break
       }
     }
-    // A daemon that sends no reason has one all the same: its code.
+    // If the daemon sent no reason, its code stands for one.
     if reason.rawValue.isEmpty { reason = Reason(rawValue: code.name) }
   }
 
@@ -236,10 +236,10 @@ extension CallStatus {
 }
 
 extension Reason {
-  /// How long to wait for what may pass by itself; chosen, not tuned.
+  /// How long to wait before a repeated call may succeed; chosen, not tuned.
   fileprivate var retryMilliseconds: Int? {
     switch self {
-    // Another client may give back what is lacking.
+    // Another client may give back memory or files.
     case .quota, .budget: 1000
     // The next daemon answers on a new connection.
     case .draining: 100
@@ -258,7 +258,7 @@ private func name(_ data: ProtobufCBinaryData) -> Name? {
   unsafe data.len == 0 ? nil : Name(bytes(data))
 }
 
-/// How much memory a message may unpack to.
+/// The most memory that a message may unpack to.
 enum MessageLimit {
   /// For what a daemon sends: chunks of 1 MiB, which unpack to a few times that.
   static let reply = 64 << 20

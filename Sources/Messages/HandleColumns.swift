@@ -363,8 +363,9 @@ private struct Numbers {
     return product
   }
 
-  /// The bytes from the first element of a strided array to the end of its last one; nil if they do
-  /// not fit. `self` has the lengths of the axes, `steps` the strides from `step` on.
+  /// The number of bytes that a strided array spans, or nil if it does not fit in an `Int`.
+  ///
+  /// `self` has the lengths of the axes, and `steps` has the strides from `step` on.
   func span(_ axes: Range<Int>, _ steps: Numbers, _ step: Int, _ width: Int) -> Int? {
     var spanned = width
     for (index, axis) in axes.enumerated() {

@@ -1,7 +1,7 @@
 /// How TensorFlow numbers the files of a checkpoint that has several: `00002-of-00004`.
 ///
-/// Numbers have at least five digits, and no more leading zeros than that takes; TensorFlow opens no
-/// other names. A data file is called `<prefix>.data-<shard name>`, a table of a V1 checkpoint
+/// Numbers have at least five digits, and no more leading zeros than that takes; TensorFlow opens
+/// no other names. A data file is called `<prefix>.data-<shard name>`, a table of a V1 checkpoint
 /// `<stem>-<shard name>`.
 package struct ShardName: Sendable, Hashable {
   /// The number of the file, from 0.
