@@ -31,8 +31,10 @@ let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-
 let arguments: Target.Dependency = .product(
   name: "ArgumentParser", package: "swift-argument-parser")
 
-/// A library of the system. It has no pkg-config name, because the linker would then search the
-/// system's folder before the one in which make puts static libraries.
+/// A library of the system.
+///
+/// It has no pkg-config name, because the linker would then search the system's folder before the
+/// one in which make puts static libraries.
 func systemLibrary(_ folder: String) -> Target {
   .systemLibrary(name: module(folder), path: "Sources/\(folder)")
 }
@@ -51,7 +53,9 @@ func program(_ name: String, _ folders: [String], _ others: [Target.Dependency] 
 
 // MARK: Tests
 
-/// Code that tests share. It is compiled less strictly, because it is not shipped.
+/// Code that tests share.
+///
+/// It is compiled less strictly, because it is not shipped.
 func support(_ folder: String, _ folders: [String], _ others: [Target.Dependency] = []) -> Target {
   .target(
     name: module(folder), dependencies: modules(folders, others), path: "Tests/Support/\(folder)",

@@ -42,6 +42,7 @@ package struct Generation: Sendable, Hashable {
     owner = trusted.values.allSatisfy { $0 } ? nil : uid
   }
 
+  /// Whether two states of one path are the same file with the same size and times.
   package static func isSameBytes(_ left: FileStatus, _ right: FileStatus) -> Bool {
     left.device == right.device && left.inode == right.inode && left.size == right.size
       && left.modified == right.modified && left.changed == right.changed

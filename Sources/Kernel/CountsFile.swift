@@ -2,8 +2,9 @@ import SystemPackage
 
 /// A small file in which the kernel writes one number, or lines of a key and a number.
 struct CountsFile {
-  /// Larger numbers are read as this one, which no machine's memory reaches. Eight of them can be
-  /// added without overflow.
+  /// Larger numbers are read as this one, which no machine's memory reaches.
+  ///
+  /// Eight of them can be added without overflow.
   static let maximum = 1 << 60
 
   /// The kernel's files have about 2 KiB; chosen, not tuned.

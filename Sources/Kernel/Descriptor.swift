@@ -1,7 +1,9 @@
 import CWarmstartLinux
 package import SystemPackage
 
-/// A file descriptor that this value owns, and closes when it ends. Moving the value passes it on.
+/// A file descriptor that this value owns, and closes when it ends.
+///
+/// Moving the value passes it on.
 ///
 /// See `close(2)`.
 @safe

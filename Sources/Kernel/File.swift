@@ -13,7 +13,9 @@ package final class File: Sendable {
     self.descriptor = descriptor
   }
 
-  /// Opens a file for reading. Opening a FIFO does not wait for a writer.
+  /// Opens a file for reading.
+  ///
+  /// Opening a FIFO does not wait for a writer.
   ///
   /// See `open(2)`.
   package convenience init(opening path: FilePath) throws(Errno) {
@@ -132,8 +134,9 @@ package final class File: Sendable {
     return Array(bytes.prefix(count))
   }
 
-  /// Reads from the description's own offset to the end; nil if that exceeds the limit. Reads
-  /// pipes.
+  /// Reads from the description's own offset to the end; nil if that exceeds the limit.
+  ///
+  /// Reads pipes.
   ///
   /// See `read(2)`.
   package func readToEnd(limit: Int) throws(Errno) -> [UInt8]? {
@@ -243,7 +246,9 @@ package struct FileStatus: Sendable, Hashable {
   /// The bytes that the file takes on disk, fewer than `size` if it is sparse.
   package let allocated: Int
 
-  /// A copy with other values. Tests make statuses with it that no file system would give them.
+  /// A copy with other values.
+  ///
+  /// Tests make statuses with it that no file system would give them.
   package func changing(
     device: UInt64? = nil, inode: UInt64? = nil, size: Int? = nil, modified: Int64? = nil,
     changed: Int64? = nil, linkCount: UInt64? = nil

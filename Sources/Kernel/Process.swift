@@ -103,7 +103,9 @@ package enum Process {
   /// See `sysconf(3)`, _SC_PHYS_PAGES.
   package static var physicalByteCount: Int { Int(clinux_physical_bytes()) }
 
-  /// The bytes of unused memory. More can be allocated, because the kernel drops cached files.
+  /// The bytes of unused memory.
+  ///
+  /// More can be allocated, because the kernel drops cached files.
   ///
   /// See `sysinfo(2)`.
   package static var freeByteCount: Int { Int(clinux_free_bytes()) }

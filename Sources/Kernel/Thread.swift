@@ -1,7 +1,9 @@
 import CWarmstartLinux
 package import SystemPackage
 
-/// Starts threads. A thread's body captures what the thread owns, which ends with it.
+/// Starts threads.
+///
+/// A thread's body captures what the thread owns, which ends with it.
 package enum Thread {
   /// Enough for a call's stack frames with sanitizers on; memory is used only where it is touched.
   static let stackByteCount = 1 << 20

@@ -69,7 +69,7 @@ package final class Scratch {
     return unsafe memory.unsafelyUnwrapped.bindMemory(to: Value.self, capacity: count)
   }
 
-  /// Copies bytes.
+  /// Copies bytes for a `bytes` field.
   package func bytes(_ bytes: ArraySlice<UInt8>) -> ProtobufCBinaryData {
     let copy = unsafe make(bytes.count, of: UInt8.self)
     _ = unsafe UnsafeMutableBufferPointer(start: copy, count: bytes.count)
@@ -86,7 +86,7 @@ package final class Scratch {
     return unsafe copy
   }
 
-  /// Copies numbers.
+  /// Copies numbers for a repeated field of 64-bit integers.
   package func integers(_ values: some Collection<Int>) -> UnsafeMutablePointer<Int64> {
     let copy = unsafe make(values.count, of: Int64.self)
     for (index, value) in values.enumerated() { unsafe copy[index] = Int64(value) }
@@ -170,17 +170,17 @@ package func elements<Message>(
   unsafe UnsafeBufferPointer(start: pointers, count: count)
 }
 
-/// The numbers of a repeated field.
+/// The numbers of a repeated field of 64-bit integers.
 package func integers(_ values: UnsafeMutablePointer<Int64>?, _ count: Int) -> [Int] {
   unsafe UnsafeBufferPointer(start: values, count: count).map { Int($0) }
 }
 
-/// The bytes of a field.
+/// A copy of the bytes of a `bytes` field.
 package func bytes(_ data: ProtobufCBinaryData) -> ArraySlice<UInt8> {
   unsafe ArraySlice(UnsafeBufferPointer(start: data.data, count: data.len))
 }
 
-/// The text of a field; empty if the message lacks it.
+/// The text of a C string; empty for a null pointer.
 package func text(_ characters: UnsafeMutablePointer<CChar>?) -> String {
   guard let characters = unsafe characters else { return "" }
   return unsafe String(cString: characters)

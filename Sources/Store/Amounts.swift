@@ -16,6 +16,7 @@ package struct Amounts: Sendable, Hashable {
     for resource in Resource.allCases { self[resource] = amount }
   }
 
+  /// The amount of a resource.
   package subscript(resource: Resource) -> Int {
     get {
       switch resource {

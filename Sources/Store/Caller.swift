@@ -10,7 +10,9 @@ package struct Caller: Sendable {
   private let deadline: Deadline
   private let turn: Turn?
 
-  /// Makes a caller. Without a socket it cannot hang up; without a turn it has none to give up.
+  /// Makes a caller.
+  ///
+  /// Without a socket it cannot hang up; without a turn it has none to give up.
   package init(_ socket: Socket?, until deadline: Deadline, turn: Turn? = nil) {
     self.socket = socket
     self.deadline = deadline

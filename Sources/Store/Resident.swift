@@ -20,7 +20,9 @@ package final class Resident: Sendable {
 
   package let generation: Generation
   package let checkpoint: Checkpoint
-  /// The label that the first client gave it. It may be a path, so only that client's user sees it.
+  /// The label that the first client gave it.
+  ///
+  /// It may be a path, so only that client's user sees it.
   package let label: String
   /// The user whose client opened it first.
   package let openedBy: UInt32

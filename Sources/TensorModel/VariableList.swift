@@ -134,10 +134,12 @@ package struct VariableList: Sendable, Hashable {
 
   package func isInStore(_ position: Int) -> Bool { traits[position].isInStore }
 
+  /// The declared shape; nil if its rank is unknown.
   package func shape(_ position: Int) -> Shape? {
     traits[position].isRankKnown ? shapes[position] : nil
   }
 
+  /// The place in a partitioned variable; nil for a variable that is not a partition.
   package func partition(_ position: Int) -> Partition? {
     let partition = traits[position].partition
     return partition < 0 ? nil : partitions[Int(partition)]

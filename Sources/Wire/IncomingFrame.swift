@@ -3,8 +3,9 @@ import WarmstartProtobuf
 
 /// A frame that is arriving: its prefix, then its message, and the descriptors that came with them.
 struct IncomingFrame {
-  /// A new buffer. Buffers grow fourfold with the bytes that arrive, not to the length that a peer
-  /// announces.
+  /// A new buffer.
+  ///
+  /// Buffers grow fourfold with the bytes that arrive, not to the length that a peer announces.
   static let smallBuffer = [UInt8](repeating: 0, count: 16 << 10)
 
   /// The bytes of the part that is arriving, from the first element on.

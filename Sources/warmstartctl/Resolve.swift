@@ -78,7 +78,8 @@ struct Resolve: ParsableCommand {
       throw ValidationError("expected either --map or --assign")
     }
     if let align, align < 1 || align > Alignment.maximum || align & (align - 1) != 0 {
-      throw ValidationError("--align: expected a power of two from 1 to \(Alignment.maximum), not \(align)")
+      throw ValidationError(
+        "--align: expected a power of two from 1 to \(Alignment.maximum), not \(align)")
     }
     if dryRun, output != nil {
       throw ValidationError("expected --dry-run or --output, not both: a dry run reads no tensor")

@@ -175,8 +175,10 @@ final class Scale {
       ])
   }
 
-  /// Sends the requests that a client sends, and counts bytes. The best time is the daemon's: from
-  /// the first byte of a request to the last byte of its answer, which nothing here parses.
+  /// Sends the requests that a client sends, and counts bytes.
+  ///
+  /// The best time is the daemon's: from the first byte of a request to the last byte of its
+  /// answer, which nothing here parses.
   func byteCounts(
     _ bundle: BundleWriter.Bundle, _ variables: [Variable]
   ) throws -> (request: Int, answer: Int, best: Int64) {

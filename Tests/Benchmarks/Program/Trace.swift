@@ -81,7 +81,9 @@ private struct TracedCall {
     result = Int(line[end.upperBound...].prefix { $0 == "-" || $0.isNumber }) ?? 0
   }
 
-  /// Whether its first argument is a file. A file has a path; sockets and events have none.
+  /// Whether its first argument is a file.
+  ///
+  /// A file has a path; sockets and events have none.
   var isOnFile: Bool {
     arguments.drop { $0.isNumber }.hasPrefix("</") && !arguments.contains("</proc/")
   }

@@ -9,7 +9,9 @@ public struct DescriptorsBalanced: TestTrait, SuiteTrait, TestScoping {
   /// A suite passes the trait on to its tests, so that the issue names the test.
   public var isRecursive: Bool { true }
 
-  /// Counts before and after the test. No other test with the trait runs meanwhile.
+  /// Counts before and after the test.
+  ///
+  /// No other test with the trait runs meanwhile.
   public func provideScope(
     for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
   ) async throws {

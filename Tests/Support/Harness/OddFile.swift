@@ -22,7 +22,9 @@ package enum OddFile: String, Sendable, CaseIterable {
   /// Whether the daemon accepts it as a checkpoint's file.
   package var isAcceptable: Bool { self == .readOnlyMemory }
 
-  /// Opens one. A file on disk is removed at once.
+  /// Opens one.
+  ///
+  /// A file on disk is removed at once.
   package func make() throws -> File {
     switch self {
     case .directory: try adopt(open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC))

@@ -29,7 +29,9 @@ package final class ServedDaemon: Sendable {
   /// The lines of the daemon's log.
   package var warnings: [String] { state.withLock { $0.warnings } }
 
-  /// Connects. The daemon's first answer shows whether it admits the connection.
+  /// Connects.
+  ///
+  /// The daemon's first answer shows whether it admits the connection.
   ///
   /// The client runs as this process's user, or as another that the test passes.
   package func connect(

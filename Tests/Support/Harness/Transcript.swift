@@ -224,7 +224,9 @@ extension Transcript {
     }
   }
 
-  /// Sends a frame. A peer without further steps may already have closed.
+  /// Sends a frame.
+  ///
+  /// A peer without further steps may already have closed.
   private func send(_ step: Step, to peer: Peer, isAwaited: Bool) throws {
     do {
       try peer.send(step.bytes, step.descriptors.map(Transcript.open))

@@ -1,6 +1,8 @@
 internal import Foundation
 
-/// Writes the sorted string table of an index file. Tests can make parts of it wrong.
+/// Writes the sorted string table of an index file.
+///
+/// Tests can make parts of it wrong.
 public struct BundleTable: Sendable {
   /// The number of entries from one key that is stored whole to the next.
   public var restartInterval = 16

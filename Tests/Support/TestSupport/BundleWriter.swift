@@ -1,6 +1,8 @@
 internal import Foundation
 
-/// Writes V2 checkpoints as TensorFlow does. Tests can make every part wrong.
+/// Writes V2 checkpoints as TensorFlow does.
+///
+/// Tests can make every part wrong.
 ///
 /// It shares no code with the reader. Callers pass bytes little-endian and in C order, also for a
 /// big-endian checkpoint. Dtypes have TensorFlow's numbers.

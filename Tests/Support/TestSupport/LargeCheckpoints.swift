@@ -1,4 +1,6 @@
-/// Checkpoints of the largest sizes that Warmstart is meant for. Each takes little room on disk.
+/// Checkpoints of the largest sizes that Warmstart is meant for.
+///
+/// Each takes little room on disk.
 public enum LargeCheckpoints {
   /// The name of one of many tensors, as long and as similar as names in a real model.
   public static func name(_ number: Int) -> String {

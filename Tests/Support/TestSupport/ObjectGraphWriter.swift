@@ -1,4 +1,6 @@
-/// Writes the object graph of a TF2 checkpoint. Tests can make every part wrong.
+/// Writes the object graph of a TF2 checkpoint.
+///
+/// Tests can make every part wrong.
 public struct ObjectGraphWriter: Sendable {
   /// The graph's key in a checkpoint.
   public static let key = BundleWriter.Key("_CHECKPOINTABLE_OBJECT_GRAPH")

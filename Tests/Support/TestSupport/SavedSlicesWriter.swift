@@ -1,6 +1,8 @@
 internal import Foundation
 
-/// Writes V1 checkpoints as TensorFlow does. Tests can make every part wrong.
+/// Writes V1 checkpoints as TensorFlow does.
+///
+/// Tests can make every part wrong.
 ///
 /// Each table begins with a list of the tensors whose slices it has; each slice is a record of its
 /// own. The writer shares no code with the reader.
