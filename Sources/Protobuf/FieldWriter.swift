@@ -126,7 +126,8 @@ package import CWarmstartProtobufC
   }
 
   /// Puts a field in front that is the message whose fields the body puts in front.
-  @inlinable @inline(__always)
+  @inlinable
+  @inline(__always)
   package mutating func prepend(field: UInt64, message body: (inout FieldWriter) -> Void) {
     let after = byteCount
     body(&self)
@@ -146,7 +147,8 @@ package import CWarmstartProtobufC
   }
 
   /// Puts a packed field of fixed width in front, whose elements are computed.
-  @inlinable @inline(__always)
+  @inlinable
+  @inline(__always)
   package mutating func prepend<Value: BitwiseCopyable>(
     field: UInt64, count: Int, _ element: (Int) -> Value
   ) {
@@ -160,7 +162,8 @@ package import CWarmstartProtobufC
   }
 
   /// Puts a field in front whose contents the body writes, all of them; nothing if there are none.
-  @inlinable @inline(__always)
+  @inlinable
+  @inline(__always)
   package mutating func prepend(
     field: UInt64, byteCount: Int, _ write: (UnsafeMutableRawPointer) -> Void
   ) {
@@ -171,7 +174,8 @@ package import CWarmstartProtobufC
   }
 
   /// Puts bytes in front that the body writes, all of them.
-  @inlinable @inline(__always)
+  @inlinable
+  @inline(__always)
   package mutating func prepend(byteCount: Int, _ write: (UnsafeMutableRawPointer) -> Void) {
     guard byteCount > 0 else { return }
     makeRoom(byteCount)
