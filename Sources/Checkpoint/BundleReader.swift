@@ -153,7 +153,11 @@ package struct BundleReader {
   }
 
   private mutating func takeCoded(_ key: [UInt8], _ entry: BundleEntry) throws(IndexError) {
-    try spend(keyByteCount: key.count, entry, 256)
+    // The entry is kept with its arrays, which have room for up to twice their extents.
+    let extents = entry.slices.reduce(0) {
+      $0 + $1.capacity * MemoryLayout<StoredExtent>.stride
+    }
+    try spend(keyByteCount: key.count, entry, 256 + extents)
     codedPositions[key] = codedEntries.count
     codedEntries.append((key, entry))
   }

@@ -60,6 +60,17 @@ import WarmstartTestSupport
     #expect(problem?.message.contains("index file expands to more than") == true)
   }
 
+  @Test func `slices in entries that are kept count with the room of their arrays`() {
+    // An array that doubled for the last of its extents has room for nearly twice as many.
+    let slice = Proto.message(7, Array(repeating: [10, 0], count: 129).flatMap { $0 })
+    var entries: [(key: [UInt8], value: [UInt8])] = [(key: [], value: Proto.number(1, 1))]
+    for number in UInt8(0)..<100 { entries.append((key: [0, number, 1], value: [8, 1] + slice)) }
+    let problem = #expect(throws: Problem.self) {
+      try BundleReader.parse(BundleTable().bytes(of: entries))
+    }
+    #expect(problem?.message.contains("index file expands to more than") == true)
+  }
+
   @Test func `more slices of a long name than the index has keys are refused`() {
     let name = BundleWriter.Key(Array(repeating: 0x6e, count: 60_000))
     var writer = BundleWriter()

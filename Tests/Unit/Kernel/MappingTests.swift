@@ -93,6 +93,12 @@ import WarmstartTestSupport
     #expect(numbers[1] == UInt32(56) | 63 << 8 | 70 << 16 | 77 << 24)
   }
 
+  @Test func `no elements may begin anywhere`() throws {
+    let mapping = try Mapping(file().descriptor, offset: 3, byteCount: 8)
+    let none = mapping.elements(0..<0, as: UInt32.self, keptBy: mapping)
+    #expect(none.count == 0)
+  }
+
   @Test func `a mapping of nothing has no bytes`() {
     let mapping = Mapping()
     #expect(mapping.byteCount == 0)
