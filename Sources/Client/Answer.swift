@@ -12,114 +12,131 @@ final class Answer: Sendable {
   /// The variables of the request.
   let variables: [Variable]
   let regions: [Region]
+  /// Where the regions' bytes are: the regions keep them.
+  private let places: [MappedPlace]
   let skipped: [Resolved.Skipped]
   let unused: [AssignmentMap.Pair]
   let uncovered: [Variable]
   let unusedTensors: UnusedTensors
+  /// Whether the daemon only planned: no tensor has bytes.
+  let isPlan: Bool
   /// The handles of variables by name, made when a name is first looked up.
-  private let positions = Monitor<[Name: Int]?>(nil)
+  private let positions = Lazy<[Name: Int]>()
 
   init(
     handles: Handles, variables: [Variable], regions: [Region], skipped: [Resolved.Skipped],
-    unused: [AssignmentMap.Pair], uncovered: [Variable], unusedTensors: UnusedTensors
+    unused: [AssignmentMap.Pair], uncovered: [Variable], unusedTensors: UnusedTensors,
+    isPlan: Bool
   ) {
     self.handles = handles
     self.variables = variables
     self.regions = regions
+    places = regions.map(\.place)
     self.skipped = skipped
     self.unused = unused
     self.uncovered = uncovered
     self.unusedTensors = unusedTensors
+    self.isPlan = isPlan
+  }
+
+  /// Bytes of a region, for a tensor that refers to this answer.
+  @_lifetime(borrow tensor)
+  func bytes(_ place: Handles.Place, keptBy tensor: borrowing Tensor) -> RawSpan {
+    let mapped = places[place.region]
+    return mapped.bytes(place.range, keptBy: tensor)
   }
 
   /// The position of the handle of a variable; nil if it got none.
   func position(of variable: Name) -> Int? {
-    positions.withLock { positions in
-      if let known = positions { return known[variable] }
+    let positions = positions.value {
       var made: [Name: Int] = [:]
       made.reserveCapacity(handles.count)
       for position in 0..<handles.count {
         made[variables[handles.variable(position)].name] = position
       }
-      positions = made
-      return made[variable]
+      return made
     }
+    return positions[variable]
   }
 }
 
 /// The replies to one `Resolve`, gathered until the last one is there.
 struct Replies {
-  /// A region, and the arena's file if it is one.
-  private struct Place {
-    let region: ResolveReply.Region
-    let file: File?
-  }
-
-  private var places: [Place] = []
-  private var handles = Handles()
+  private var reply = ResolveReply()
+  /// For each region, the arena's file if it is one.
+  private var arenas: [File?] = []
   private let isPlan: Bool
-  private var report = ResolveReply.Report()
+  private var hasBegun = false
 
   init(_ question: Question) {
     isPlan = question.options.planOnly
+  }
+
+  /// Forgets the replies to an earlier try.
+  mutating func restart() {
+    guard hasBegun else { return }
+    reply = ResolveReply()
+    arenas = []
+    hasBegun = false
   }
 
   /// Adds a reply; returns what the call opened if it says so.
   mutating func add(
     _ bytes: RawSpan, _ scratch: Scratch, _ files: [File]
   ) throws(MessageError) -> OpenReply? {
-    let reply = try ResolveReply(unpacking: bytes, scratch, isPlan: isPlan)
-    handles.append(reply.handles)
-    for region in reply.regions {
-      guard case .arena(let position) = region.place else {
-        places.append(Place(region: region, file: nil))
+    hasBegun = true
+    try reply.add(unpacking: bytes, scratch, isPlan: isPlan)
+    for index in arenas.count..<reply.regions.count {
+      guard case .arena(let position) = reply.regions[index].place else {
+        arenas.append(nil)
         continue
       }
       guard files.indices.contains(position) else {
         throw .malformed("a region on descriptor \(position) of \(files.count)")
       }
-      places.append(Place(region: region, file: files[position]))
+      arenas.append(files[position])
     }
-    report.append(reply.report)
-    return reply.checkpoint
+    return reply.takeCheckpoint()
   }
 
   /// Checks what the daemon sent and maps it.
   func mapped(_ question: Question, in checkpoint: Checkpoint) throws(WarmstartError) -> Resolved {
-    guard !isPlan || places.isEmpty else { throw broken("regions for what is only planned") }
+    guard !isPlan || reply.regions.isEmpty else { throw broken("regions for what is only planned") }
     let extents: [Range<Int>]
     do {
-      extents = try handles.extents(
-        variableCount: question.variables.count, regionCount: isPlan ? 1 : places.count)
+      extents = try reply.handles.extents(
+        variableCount: question.variables.count, regionCount: isPlan ? 1 : arenas.count)
     } catch {
       throw broken("\(error)")
     }
     var mapped: [Region] = isPlan ? [.planned] : []
-    mapped.reserveCapacity(places.count)
-    for (index, place) in places.enumerated() {
+    mapped.reserveCapacity(arenas.count)
+    for index in arenas.indices {
       mapped.append(
-        try Region(place.region, place.file, extents[index], in: checkpoint, question.options))
+        try Region(
+          reply.regions[index], arenas[index], extents[index], in: checkpoint, question.options))
     }
     var skipped: [Resolved.Skipped] = []
-    for missing in report.skipped {
+    for missing in reply.report.skipped {
       let variable = try element(missing.variable, of: question.variables, "a skipped variable")
       skipped.append(
         Resolved.Skipped(
           variable: variable, tensor: missing.tensor, storedShape: missing.storedShape))
     }
     var unused: [AssignmentMap.Pair] = []
-    for position in report.unused {
+    for position in reply.report.unused {
       unused.append(try element(position, of: question.map.pairs, "an unused pair"))
     }
     var uncovered: [Variable] = []
-    for position in report.uncovered {
+    for position in reply.report.uncovered {
       uncovered.append(try element(position, of: question.variables, "an uncovered variable"))
     }
     return Resolved(
       checkpoint: checkpoint,
       answer: Answer(
-        handles: handles, variables: question.variables, regions: mapped, skipped: skipped,
-        unused: unused, uncovered: uncovered, unusedTensors: report.unusedTensors))
+        handles: reply.handles, variables: question.variables, regions: mapped, skipped: skipped,
+        unused: unused, uncovered: uncovered, unusedTensors: reply.report.unusedTensors,
+        isPlan: isPlan))
   }
 
   private func element<Element>(

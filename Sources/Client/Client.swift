@@ -179,6 +179,16 @@ public final class Client: Sendable {
 
   /// Gives the next call its turn, after handles that were given back meanwhile are closed.
   private func endTurn(_ session: Session?) {
+    let isOver = state.notifyingOne { state in
+      guard state.closing.isEmpty else { return false }
+      state.session = session
+      state.isTaken = false
+      return true
+    }
+    if !isOver { closeHandlesAndEndTurn(session) }
+  }
+
+  private func closeHandlesAndEndTurn(_ session: Session?) {
     var session = session
     // Handles that the daemon had no room for: they wait for the end of a later turn.
     var unsent: [(session: Int, handle: UInt64)] = []

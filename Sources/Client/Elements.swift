@@ -93,16 +93,15 @@ extension Tensor {
   ///   one, if the tensor has strides or is only planned, or if its address is not aligned for the
   ///   type (`Resolved.Options.alignment` asks for more); `corrupt` if a byte of a `bool` is
   ///   neither 0 nor 1.
+  @inlinable
   @_lifetime(borrow self)
   public borrowing func elements<Element: TensorElement>(
     as type: Element.Type
   ) throws(WarmstartError) -> Span<Element> {
-    let place = place
-    try expect(place, type)
-    if place.dtype == .bool { try expectTruthValues(in: bytes) }
-    // A copy of the array, since a copy of a region would count more references.
-    let regions = answer.regions
-    return regions.span[place.region].elements(place.range, as: type, keptBy: self)
+    Span(
+      _bytes: try bytes(
+        of: Element.tensorType, width: MemoryLayout<Element>.stride,
+        alignment: MemoryLayout<Element>.alignment, as: type))
   }
 
   /// The bits of the elements as whole numbers of the same width, valid as long as the tensor.
@@ -113,15 +112,34 @@ extension Tensor {
   /// - Returns: A span of the shared memory, in C order.
   /// - Throws: `WarmstartError` with the reason `invalidRequest` if an element has another width;
   ///   otherwise as `elements(as:)`.
+  @inlinable
   @_lifetime(borrow self)
   public borrowing func bits<Bits: FixedWidthInteger & UnsignedInteger & BitwiseCopyable>(
     as type: Bits.Type
   ) throws(WarmstartError) -> Span<Bits> {
+    Span(
+      _bytes: try bytes(
+        of: nil, width: MemoryLayout<Bits>.stride, alignment: MemoryLayout<Bits>.alignment,
+        as: type))
+  }
+
+  /// The bytes of elements of a type; throws unless they can be seen as that.
+  ///
+  /// Not generic, because a generic function is slow where it is not inlined. `dtype` is nil for
+  /// any that has the width.
+  @usableFromInline
+  @_lifetime(borrow self)
+  borrowing func bytes(
+    of dtype: DataType?, width: Int, alignment: Int, as type: Any.Type
+  ) throws(WarmstartError) -> RawSpan {
     let place = place
-    try expect(bits: place, type)
-    // A copy of the array, since a copy of a region would count more references.
-    let regions = answer.regions
-    return regions.span[place.region].elements(place.range, as: type, keptBy: self)
+    guard place.dtype.byteCount == width, dtype == nil || place.dtype == dtype else {
+      throw mismatch(type)
+    }
+    try expectDense(place, alignment: alignment)
+    let bytes = answer.bytes(place, keptBy: self)
+    if dtype == .bool { try expectTruthValues(in: bytes) }
+    return bytes
   }
 
   /// Throws unless the tensor's memory can be seen as elements of the type.
@@ -133,18 +151,9 @@ extension Tensor {
     try expectDense(place, alignment: MemoryLayout<Element>.alignment)
   }
 
-  /// Throws unless the tensor's memory can be seen as numbers of the type.
-  func expect<Bits: BitwiseCopyable>(
-    bits place: Place, _ type: Bits.Type
-  ) throws(WarmstartError) {
-    guard place.dtype.byteCount == MemoryLayout<Bits>.stride else { throw mismatch(type) }
-    try expectDense(place, alignment: MemoryLayout<Bits>.alignment)
-  }
-
   /// Throws unless there is memory, dense and aligned.
   func expectDense(_ place: Place, alignment: Int) throws(WarmstartError) {
-    let regions = answer.regions
-    guard !regions.span[place.region].isPlanned, !place.isStrided else {
+    guard !answer.isPlan, !place.isStrided else {
       throw notDense(place)
     }
     // Regions begin at a page.

@@ -59,7 +59,8 @@ public struct Region: Sendable {
     _ options: Resolved.Options
   ) throws(WarmstartError) {
     id = region.id
-    stability = Stability(rawValue: region.stability) ?? .bestEffort
+    // The other word, and any that is unknown, promises less.
+    stability = region.stability == "sealed" ? .sealed : .bestEffort
     switch region.place {
     case .arena:
       guard let arena, SealedArena.isSealed(arena.descriptor) else {
@@ -106,25 +107,6 @@ public struct Region: Sendable {
     }
   }
 
-  /// Whether there is no memory.
-  var isPlanned: Bool { kind == .planned }
-
-  /// Bytes of the region, which live as long as a tensor that refers to its answer.
-  @_lifetime(borrow tensor)
-  func bytes(_ range: Range<Int>, keptBy tensor: borrowing Tensor) -> RawSpan {
-    mapping.bytes(mapped(range), keptBy: tensor)
-  }
-
-  /// Elements of the region, which live as long as a tensor that refers to its answer.
-  @_lifetime(borrow tensor)
-  func elements<Element: BitwiseCopyable>(
-    _ range: Range<Int>, as type: Element.Type, keptBy tensor: borrowing Tensor
-  ) -> Span<Element> {
-    mapping.elements(mapped(range), as: type, keptBy: tensor)
-  }
-
-  /// A range of the region as a range of the mapping; a tensor without bytes may lie anywhere.
-  private func mapped(_ range: Range<Int>) -> Range<Int> {
-    range.isEmpty ? 0..<0 : range.lowerBound - start..<range.upperBound - start
-  }
+  /// Where the region's bytes are in memory.
+  var place: MappedPlace { mapping.place(from: start) }
 }

@@ -128,7 +128,7 @@ extension Client {
       try call(
         .resolve, features: question.features, until: deadline
       ) { session throws(SessionError) in
-        replies = Replies(question)
+        replies.restart()
         opened = nil
         let (reference, passed) = try files.reference(on: session, until: deadline)
         question.write(about: reference, to: &session.connection.outgoing)
@@ -168,7 +168,7 @@ extension Checkpoint {
     var replies = Replies(question)
     try call(
       .resolve, features: question.features, until: Deadline(timeout),
-      starting: { replies = Replies(question) }
+      starting: { replies.restart() }
     ) { reference, frame, _ in
       question.write(about: reference, to: &frame)
     } read: { bytes, scratch, files throws(MessageError) in

@@ -68,9 +68,8 @@ public struct Tensor: Sendable {
     borrowing get {
       let place = place
       precondition(!place.isStrided, "a strided tensor has no contiguous bytes")
-      let regions = answer.regions
-      precondition(!regions.span[place.region].isPlanned, "a planned tensor has no bytes")
-      return regions.span[place.region].bytes(place.range, keptBy: self)
+      precondition(!answer.isPlan, "a planned tensor has no bytes")
+      return answer.bytes(place, keptBy: self)
     }
   }
 

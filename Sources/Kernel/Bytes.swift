@@ -46,6 +46,11 @@ extension RawSpan {
 }
 
 extension Array<UInt8> {
+  /// Makes bytes that have any values, to be received into: nobody may read one before it is written.
+  package init(unwritten count: Int) {
+    self = unsafe Array(unsafeUninitializedCapacity: count) { $1 = count }
+  }
+
   /// Copies a span's bytes.
   package init(_ bytes: RawSpan) {
     self = unsafe bytes.withUnsafeBytes { unsafe Array($0) }

@@ -68,6 +68,12 @@ package struct Mapping: Sendable {
     return unsafe _overrideLifetime(span, borrowing: owner)
   }
 
+  /// Where the bytes are, as those of a region that begins at `start` and has them from there on.
+  package func place(from start: Int) -> MappedPlace {
+    let base = unsafe pages.base.map { unsafe UnsafeRawPointer($0 + lead) }
+    return unsafe MappedPlace(base: base, start: start, end: start + byteCount)
+  }
+
   /// Elements of the run, as above; traps unless they are whole and aligned for their type.
   @_lifetime(borrow owner)
   package func elements<Element: BitwiseCopyable, Owner: ~Copyable>(
@@ -89,6 +95,42 @@ package struct Mapping: Sendable {
   ///
   /// On a kernel with larger pages, mmap refuses offsets that are no multiple of its own.
   package static let pageByteCount = 4096
+}
+
+/// Where a mapping's bytes are, for a value that keeps the mapping in another constant.
+///
+/// A copy counts no reference, which would cost more than all else when many tensors are looked at.
+@safe
+@usableFromInline package struct MappedPlace: @unchecked Sendable, BitwiseCopyable {
+  // Never changes; nil for no bytes.
+  @usableFromInline let base: UnsafeRawPointer?
+  // The bytes of the region that are mapped.
+  @usableFromInline let start: Int
+  @usableFromInline let end: Int
+
+  fileprivate init(base: UnsafeRawPointer?, start: Int, end: Int) {
+    unsafe self.base = base
+    self.start = start
+    self.end = end
+  }
+
+  /// Bytes of the region; they live as long as `owner`.
+  ///
+  /// The owner must keep the mapping as long as it lives: a constant of it refers to an object, which
+  /// has the mapping in a constant. An empty range may lie anywhere; traps if another one is not
+  /// mapped.
+  @inlinable
+  @_lifetime(borrow owner)
+  package func bytes<Owner: ~Copyable>(
+    _ range: Range<Int>, keptBy owner: borrowing Owner
+  ) -> RawSpan {
+    precondition(range.isEmpty || range.lowerBound >= start && range.upperBound <= end)
+    var address: UnsafeRawPointer?
+    if !range.isEmpty, let base = unsafe base { unsafe address = base + (range.lowerBound - start) }
+    let span = unsafe RawSpan(
+      _unsafeBytes: UnsafeRawBufferPointer(start: address, count: range.count))
+    return unsafe _overrideLifetime(span, borrowing: owner)
+  }
 }
 
 /// A run of a file's bytes that its one owner may also write: what is written is this process's own

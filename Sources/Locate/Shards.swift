@@ -7,7 +7,7 @@ extension ShardName {
   /// The stem of a data file is `<prefix>.data-`, that of a V1 table `<name>-`.
   init?(_ name: String, stem: String) {
     guard PathText.has(name, prefix: stem) else { return nil }
-    self.init(name.utf8.dropFirst(stem.utf8.count))
+    self.init(Array(name.utf8).dropFirst(stem.utf8.count))
   }
 
   /// The shards beside a prefix, in no order.

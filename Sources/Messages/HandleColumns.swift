@@ -241,6 +241,7 @@ struct HandleColumns: Sendable {
 extension HandleColumns {
   func variable(_ position: Int) -> Int { Int(word(variables, position)) }
 
+  @inline(__always)
   func place(_ position: Int) -> Handles.Place {
     guard let dtype = DataType(rawValue: Int32(bitPattern: word(dtypes, position))) else {
       preconditionFailure("dtypes were checked when the columns were read")

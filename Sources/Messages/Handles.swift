@@ -33,23 +33,12 @@ package struct Handles: Sendable {
 
   package init() {}
 
-  /// Takes over the columns of one reply.
-  init(_ columns: HandleColumns) {
-    guard columns.count > 0 else { return }
-    parts = [Part(first: 0, columns: columns)]
-    count = columns.count
-  }
-
-  /// Adds the handles from the next reply to a call.
-  package mutating func append(_ other: Handles) {
-    guard count > 0 else {
-      self = other
-      return
-    }
-    for part in other.parts {
-      parts.append(Part(first: count, columns: part.columns))
-      count += part.columns.count
-    }
+  /// Adds the columns of the next reply to a call.
+  mutating func append(_ columns: consuming HandleColumns) {
+    let more = columns.count
+    guard more > 0 else { return }
+    parts.append(Part(first: count, columns: columns))
+    count += more
   }
 
   /// Checks all handles against the call and returns the run of each region that they need.
@@ -105,6 +94,7 @@ package struct Handles: Sendable {
   }
 
   /// The part that a handle is in: the last that begins no later.
+  @inline(__always)
   private func part(of position: Int) -> Int {
     precondition(position >= 0 && position < count, "there are \(count) handles")
     if parts.count == 1 { return 0 }

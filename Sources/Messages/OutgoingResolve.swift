@@ -75,7 +75,9 @@ extension FieldWriter {
   // MARK: Variables
 
   private mutating func prepend(_ all: Span<Variable>, _ totals: Totals) {
-    if totals.partitionCount > 0 { prepend(field: 6) { frame in frame.prepend(partitionsOf: all) } }
+    if totals.partitions.count > 0 {
+      prepend(field: 6) { frame in frame.prepend(partitionsOf: all, totals.partitions) }
+    }
     if totals.outsideCount > 0 {
       unsafe prepend(field: 5, byteCount: 4 * totals.outsideCount) { place in
         var place = unsafe place
@@ -106,46 +108,110 @@ extension FieldWriter {
     }
   }
 
-  private mutating func prepend(partitionsOf all: Span<Variable>) {
-    var positions: [UInt32] = []
-    var partitions: [Partition] = []
-    for index in all.indices {
-      guard let partition = all[index].partition else { continue }
-      positions.append(UInt32(index))
-      partitions.append(partition)
+  private mutating func prepend(partitionsOf all: Span<Variable>, _ totals: PartitionTotals) {
+    unsafe prepend(field: 5, byteCount: 8 * totals.offsetCount) { place in
+      var place = unsafe place
+      for index in all.indices {
+        guard let axes = all[index].partition?.offset.indices else { continue }
+        for axis in axes {
+          unsafe place.storeBytes(of: all[index].partition?.offset[axis] ?? 0, as: Int.self)
+          unsafe place += 8
+        }
+      }
     }
-    let offsets = partitions.flatMap(\.offset)
-    let fullLengths = partitions.flatMap(\.fullShape.lengths)
-    prepend(field: 5, column: offsets.span)
-    prepend(field: 4, column: fullLengths.span)
-    prepend(field: 3, count: partitions.count) { Int32(partitions[$0].fullShape.rank) }
-    prepend(field: 2, names: partitions.count) { position, body in
-      let name = partitions[position].fullName
-      body(name.bytes.span)
+    unsafe prepend(field: 4, byteCount: 8 * totals.axisCount) { place in
+      var place = unsafe place
+      for index in all.indices {
+        guard let axes = all[index].partition?.fullShape.lengths.indices else { continue }
+        for axis in axes {
+          unsafe place.storeBytes(
+            of: all[index].partition?.fullShape.lengths[axis] ?? 0, as: Int.self)
+          unsafe place += 8
+        }
+      }
     }
-    prepend(field: 1, column: positions.span)
+    unsafe prepend(field: 3, byteCount: 4 * totals.count) { place in
+      var place = unsafe place
+      for index in all.indices {
+        guard let rank = all[index].partition?.fullShape.lengths.count else { continue }
+        unsafe place.storeBytes(of: Int32(rank), as: Int32.self)
+        unsafe place += 4
+      }
+    }
+    prepend(field: 2) { frame in
+      unsafe frame.prepend(field: 2, byteCount: 4 * totals.count) { place in
+        var place = unsafe place
+        for index in all.indices {
+          guard let count = all[index].partition?.fullName.bytes.count else { continue }
+          unsafe place.storeBytes(of: UInt32(clamping: count), as: UInt32.self)
+          unsafe place += 4
+        }
+      }
+      unsafe frame.prepend(field: 1, byteCount: totals.nameByteCount) { place in
+        var place = unsafe place
+        for index in all.indices {
+          guard let name = all[index].partition?.fullName.bytes else { continue }
+          unsafe place.append(name.span)
+        }
+      }
+    }
+    unsafe prepend(field: 1, byteCount: 4 * totals.count) { place in
+      var place = unsafe place
+      for index in all.indices where all[index].partition?.offset.count != nil {
+        unsafe place.storeBytes(of: UInt32(index), as: UInt32.self)
+        unsafe place += 4
+      }
+    }
   }
+}
+
+/// What the partitions among variables have altogether.
+private struct PartitionTotals {
+  var count = 0
+  var offsetCount = 0
+  var axisCount = 0
+  var nameByteCount = 0
+
+  init() {}
+
+  init(_ all: Span<Variable>) {
+    // Property by property, as in `Totals`.
+    for index in all.indices {
+      guard let rank = all[index].partition?.offset.count else { continue }
+      count += 1
+      offsetCount += rank
+      axisCount += all[index].partition?.fullShape.lengths.count ?? 0
+      nameByteCount += all[index].partition?.fullName.bytes.count ?? 0
+    }
+  }
+
+  /// The bytes that the partitions take on the wire, about.
+  var wireByteCount: Int { nameByteCount + 12 * count + 8 * (offsetCount + axisCount) }
 }
 
 /// What variables have altogether.
 private struct Totals {
   var nameByteCount = 0
   var axisCount = 0
-  var partitionCount = 0
+  var partitions = PartitionTotals()
   var outsideCount = 0
 
   init(_ all: Span<Variable>) {
     // Property by property: a copy of a variable would count references to all its buffers.
+    var hasPartitions = false
     for index in all.indices {
       nameByteCount += all[index].name.bytes.count
       axisCount += all[index].shape?.lengths.count ?? 0
-      if all[index].partition?.offset.count != nil { partitionCount += 1 }
+      if all[index].partition?.offset.count != nil { hasPartitions = true }
       if !all[index].isInStore { outsideCount += 1 }
     }
+    if hasPartitions { partitions = PartitionTotals(all) }
   }
 
   /// The bytes that the variables take on the wire, about.
-  func wireByteCount(_ count: Int) -> Int { nameByteCount + 12 * count + 8 * axisCount + 256 }
+  func wireByteCount(_ count: Int) -> Int {
+    nameByteCount + 12 * count + 8 * axisCount + partitions.wireByteCount + 256
+  }
 }
 
 extension ResolveRequest.Options {

@@ -42,15 +42,6 @@ package struct ResolveReply: Sendable {
     package var unusedTensors = UnusedTensors()
 
     package init() {}
-
-    /// Adds what a later response says.
-    package mutating func append(_ other: Report) {
-      skipped += other.skipped
-      unused += other.unused
-      uncovered += other.uncovered
-      // Only the last says it.
-      unusedTensors = other.unusedTensors
-    }
   }
 
   /// How many of the stored bytes that a call needs are verified, or pieces are made of them.
@@ -72,11 +63,23 @@ package struct ResolveReply: Sendable {
   /// In a response that has nothing else.
   package private(set) var progress: Progress?
 
+  /// No response yet.
+  package init() {}
+
   /// Unpacks a response; the handles of a plan have no regions and no offsets.
   package init(
     unpacking bytes: RawSpan, _ scratch: Scratch, isPlan: Bool = false
   ) throws(MessageError) {
+    try add(unpacking: bytes, scratch, isPlan: isPlan)
+  }
+
+  /// Unpacks a later response to the same call, whose regions and handles follow those so far.
+  package mutating func add(
+    unpacking bytes: RawSpan, _ scratch: Scratch, isPlan: Bool
+  ) throws(MessageError) {
     var reader = FieldReader(Span(_bytes: bytes))
+    // Only the last response says what is unused.
+    report.unusedTensors = UnusedTensors()
     while let field = try reader.next() {
       if case .varint(let value) = field.value, field.number == 7 {
         report.unusedTensors.count = Int(clamping: value)
@@ -86,8 +89,8 @@ package struct ResolveReply: Sendable {
       switch field.number {
       case 1: checkpoint = try OpenReply(unpacking: contents, scratch)
       case 2: regions.append(try Region(unpacking: contents))
-      case 3: handles.append(Handles(try HandleColumns(contents, isPlan: isPlan)))
-      case 4: report.skipped = try ResolveReply.skipped(contents, scratch)
+      case 3: handles.append(try HandleColumns(contents, isPlan: isPlan))
+      case 4: report.skipped += try ResolveReply.skipped(contents, scratch)
       case 5: report.unused += try ResolveReply.positions(contents, of: "unused pairs")
       case 6: report.uncovered += try ResolveReply.positions(contents, of: "uncovered variables")
       case 8: report.unusedTensors.names = try ResolveReply.names(contents)
@@ -95,6 +98,13 @@ package struct ResolveReply: Sendable {
       default: break
       }
     }
+  }
+
+  /// Returns what the last response says that the call opened, once.
+  package mutating func takeCheckpoint() -> OpenReply? {
+    guard checkpoint != nil else { return nil }
+    defer { checkpoint = nil }
+    return checkpoint
   }
 
   private static func positions(

@@ -120,6 +120,13 @@ package import CWarmstartProtobufC
     }
   }
 
+  /// Puts four bytes in front, with the high one first, as a frame's prefix has them.
+  package mutating func prepend(bigEndian value: UInt32) {
+    unsafe prepend(byteCount: 4) { place in
+      unsafe place.storeBytes(of: value.bigEndian, as: UInt32.self)
+    }
+  }
+
   /// Puts the fields of a message in front.
   package mutating func prepend(_ message: UnsafePointer<ProtobufCMessage>) {
     let count = unsafe protobuf_c_message_get_packed_size(message)

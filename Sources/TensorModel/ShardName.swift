@@ -18,8 +18,8 @@ package struct ShardName: Sendable, Hashable {
   /// Reads a name.
   ///
   /// - Returns: nil if TensorFlow writes no such name, or if the number is not below the total.
-  package init?(_ text: some BidirectionalCollection<UInt8>) {
-    let separator = Array("-of-".utf8)
+  package init?(_ text: ArraySlice<UInt8>) {
+    let separator = "-of-".utf8
     guard let dash = text.firstIndex(of: UInt8(ascii: "-")),
       text[dash...].starts(with: separator),
       let number = ShardName.number(text[..<dash]),
@@ -35,7 +35,7 @@ package struct ShardName: Sendable, Hashable {
   package var pattern: String { "?????-of-\(ShardName.padded(total))" }
 
   /// A number as `padded` writes it; nil for any other text, and for 2^31 and more.
-  private static func number(_ digits: some Collection<UInt8>) -> Int? {
+  private static func number(_ digits: ArraySlice<UInt8>) -> Int? {
     let zero = UInt8(ascii: "0")
     guard digits.count == 5 || digits.count > 5 && digits.first != zero,
       digits.allSatisfy({ zero...UInt8(ascii: "9") ~= $0 }),

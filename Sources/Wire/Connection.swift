@@ -99,7 +99,8 @@ package final class Connection {
   package final class Memory {
     fileprivate let scratch = Scratch()
     fileprivate var outgoing = FieldWriter()
-    fileprivate var buffer = IncomingFrame.smallBuffer
+    // Not the shared buffer, which would be copied to receive the first byte.
+    fileprivate var buffer = [UInt8](unwritten: IncomingFrame.smallBuffer.count)
 
     package init() {}
   }

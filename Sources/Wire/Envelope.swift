@@ -107,9 +107,8 @@ extension FieldWriter {
   /// before they send it.
   private mutating func prependPrefix() {
     let count = UInt32(clamping: byteCount)
-    unsafe prepend(byteCount: Connection.prefixByteCount) { place in
-      unsafe place.storeBytes(of: 0, as: UInt8.self)
-      unsafe (place + 1).copyMemory(from: [count.bigEndian], byteCount: 4)
-    }
+    prepend(bigEndian: count)
+    // The flags, of which there are none.
+    prepend(varint: 0)
   }
 }

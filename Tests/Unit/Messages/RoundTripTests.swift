@@ -162,10 +162,11 @@ import WarmstartWire
   {
     var any = Anything(seed: seed)
     let responses = [Response(&any), Response(&any), Response(&any)]
-    var all = Handles()
+    var reply = ResolveReply()
     for response in responses {
-      all.append(try unpackResolveReply(response.bytes.rawSpan, Scratch()).handles)
+      try reply.add(unpacking: response.bytes.rawSpan, Scratch(), isPlan: false)
     }
+    let all = reply.handles
     let handles = responses.flatMap(\.handles)
     #expect((0..<all.count).map { all[$0] } == handles)
     #expect((0..<all.count).map { all.variable($0) } == handles.map(\.variable))
