@@ -79,6 +79,8 @@ package struct Mapping: Sendable {
 
   fileprivate func run(_ range: Range<Int>) -> UnsafeMutableRawBufferPointer {
     precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
+    // A span of elements traps at an address that is not aligned for them, even if it has none.
+    guard !range.isEmpty else { return unsafe UnsafeMutableRawBufferPointer(start: nil, count: 0) }
     return unsafe UnsafeMutableRawBufferPointer(
       start: pages.base.map { unsafe $0 + lead + range.lowerBound }, count: range.count)
   }

@@ -93,6 +93,12 @@ import WarmstartTestSupport
     #expect(numbers[1] == UInt32(56) | 63 << 8 | 70 << 16 | 77 << 24)
   }
 
+  @Test func `no elements need no alignment`() throws {
+    let mapping = try Mapping(file().descriptor, offset: 1, byteCount: 8)
+    let count = mapping.elements(0..<0, as: UInt64.self, keptBy: mapping).count
+    #expect(count == 0)
+  }
+
   @Test func `a mapping of nothing has no bytes`() {
     let mapping = Mapping()
     #expect(mapping.byteCount == 0)
