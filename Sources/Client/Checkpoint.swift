@@ -78,6 +78,8 @@ public final class Checkpoint: Sendable {
         .connection, "malformed reply: no checkpoint, expected the one that was opened")
     }
     guard let format = CheckpointFormat(rawValue: opened.format) else {
+      // No value of this process would ever close it.
+      client.giveBack(opened.handle, session: session)
       throw WarmstartError(
         .connection, "malformed reply: format \"\(opened.format)\", expected \"v1\" or \"v2\"")
     }

@@ -30,7 +30,9 @@ public struct Region: Sendable {
     case bestEffort = "best-effort"
   }
 
-  /// Distinguishes the regions of one client; the same arena has the same number.
+  /// Distinguishes the regions of one connection to the daemon; the same arena has the same number.
+  ///
+  /// After a lost connection, numbers may be used again.
   public let id: UInt64
   /// What the memory is.
   public let kind: Kind

@@ -22,12 +22,6 @@ extension Scratch {
     return unsafe UnsafeMutableRawPointer(copy).bindMemory(to: UInt64.self, capacity: values.count)
   }
 
-  /// A copy of a column of numbers.
-  func signedColumn(_ values: [Int]) -> UnsafeMutablePointer<Int64> {
-    let copy: UnsafeMutablePointer<Int> = unsafe column(values)
-    return unsafe UnsafeMutableRawPointer(copy).bindMemory(to: Int64.self, capacity: values.count)
-  }
-
   /// The message of a list of names.
   ///
   /// A length of 4 GiB or more becomes the largest one; a frame with that name is too long to be sent.

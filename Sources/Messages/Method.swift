@@ -16,18 +16,6 @@ package enum Method: String, Sendable, CaseIterable {
   /// The path of each method as bytes: comparing strings would cost more than the rest of an envelope.
   private static let paths = all.map { Array($0.rawValue.utf8) }
 
-  /// Finds the method of a path; nil for an unknown method.
-  package init?(path: ArraySlice<UInt8>) {
-    let paths = Method.paths
-    for index in paths.indices where paths[index].count == path.count {
-      // Methods differ in their last bytes.
-      guard paths[index].last == path.last, path.elementsEqual(paths[index]) else { continue }
-      self = Method.all[index]
-      return
-    }
-    return nil
-  }
-
   /// The path as it is sent.
   package var path: [UInt8] {
     let all = Method.all

@@ -49,15 +49,13 @@ struct NpyDirectory {
       try write(name, header, tensor.bytes, of: tensor, from: checkpoint)
       return Written(file: name)
     }
-    // The offsets are one more than the elements; the bytes follow them.
-    guard let count = tensor.shape.elementCount, tensor.byteCount >= 8 * (count + 1) else {
+    guard let offsetsByteCount = Npy.offsetsByteCount(of: tensor.shape, in: tensor.byteCount) else {
       throw Failure(
         .connection, "malformed reply: \(tensor.byteCount) bytes of strings")
     }
-    let offsetsByteCount = 8 * (count + 1)
     let written = Written(file: stem + ".offsets.npy", bytesFile: stem + ".bytes.npy")
     try write(
-      written.file, Npy.header("<i8", [count + 1]),
+      written.file, Npy.header("<i8", [offsetsByteCount / 8]),
       tensor.bytes.extracting(first: offsetsByteCount), of: tensor, from: checkpoint)
     try write(
       stem + ".bytes.npy", Npy.header("|u1", [tensor.byteCount - offsetsByteCount]),
@@ -114,6 +112,14 @@ enum Npy {
     let length = UInt16(text.utf8.count)
     return [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(length & 0xff), UInt8(length >> 8)]
       + Array(text.utf8)
+  }
+
+  /// Returns the number of bytes that the offsets of a tensor of strings take, one offset more than
+  /// elements; nil if the tensor has fewer bytes.
+  static func offsetsByteCount(of shape: Shape, in byteCount: Int) -> Int? {
+    // Divided, since a malformed reply may have a shape whose offsets no number can count.
+    guard let count = shape.elementCount, count < byteCount / 8 else { return nil }
+    return 8 * (count + 1)
   }
 
   /// Returns the names of the files of variable `index` of `count`, without the extension.

@@ -29,6 +29,17 @@ import WarmstartTensorModel
     #expect(Npy.stem(3, of: 12, Name(name)) == stem)
   }
 
+  @Test(
+    arguments: [
+      ([2, 1], 24, 24), ([2, 1], 23, nil), ([0], 8, 8), ([0], 0, nil), ([], 16, 16),
+      ([1 << 61], 64, nil), ([Int.max], 64, nil), ([1 << 40, 1 << 40], 64, nil), ([-1], 64, nil),
+    ] as [([Int], Int, Int?)])
+  func `strings without all their offsets are found whatever their shape`(
+    lengths: [Int], byteCount: Int, expected: Int?
+  ) {
+    #expect(Npy.offsetsByteCount(of: Shape(lengths), in: byteCount) == expected)
+  }
+
   @Test func `a long name is cut`() {
     let stem = Npy.stem(0, of: 1, Name(String(repeating: "x", count: 5000)))
     #expect(stem.utf8.count <= 200)

@@ -170,6 +170,34 @@ import WarmstartTestSupport
     #expect(impostor.failures() == [])
   }
 
+  @Test func `a checkpoint of an unknown format is closed again`() throws {
+    let answers = [
+      // Hello, Open, Close, Status.
+      RawMessage().adding(1, 1),
+      RawMessage().adding(1, 2).adding(4, RawMessage().adding(1, 9).adding(3, "v9").bytes),
+      RawMessage().adding(1, 3),
+      RawMessage().adding(1, 4).adding(4, RawMessage().adding(2, 77).bytes),
+    ]
+    let impostor = try Impostor { socket in
+      let peer = Peer(socket)
+      for answer in answers {
+        var files: [File] = []
+        let frame = try peer.frame(&files)
+        #expect(frame != nil)
+        try peer.send(answer.frame())
+      }
+    }
+    do {
+      let client = WarmstartClient.Client(socket: impostor.socketPath)
+      let error = #expect(throws: WarmstartError.self) {
+        try client.open(Golden.path("v2_tiles/t"))
+      }
+      #expect(error?.message.contains("v9") == true)
+      #expect(try client.status(timeout: .seconds(20)).processID == 77)
+    }
+    #expect(impostor.failures() == [])
+  }
+
   @Test func `a reply to no call ends the connection`() throws {
     let impostor = try Impostor(connections: 2) { socket in
       let peer = Peer(socket)
