@@ -29,7 +29,7 @@ public struct Reason: RawRepresentable, Sendable, Hashable {
   public static let nothingAssigned = Reason(rawValue: "NOTHING_ASSIGNED")
   /// A pair of the map matches no variable.
   public static let pairUnused = Reason(rawValue: "PAIR_UNUSED")
-  /// No pair of the map matches a variable, and `requireAll` asked for all.
+  /// A variable is matched by no pair of the map, and `requireAll` asked for all.
   public static let variableNotCovered = Reason(rawValue: "VARIABLE_NOT_COVERED")
   /// A tensor has another shape than its variable.
   public static let shapeMismatch = Reason(rawValue: "SHAPE_MISMATCH")
