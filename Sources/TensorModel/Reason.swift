@@ -59,7 +59,8 @@ public struct Reason: RawRepresentable, Sendable, Hashable {
   public static let notAllowed = Reason(rawValue: "NOT_ALLOWED")
   /// The daemon has no service of the name that a health check asked for.
   public static let serviceUnknown = Reason(rawValue: "SERVICE_UNKNOWN")
-  /// An argument, a declaration or a message contradicts itself or a limit.
+  /// An argument, a declaration or a message contradicts itself or a limit, or a tensor cannot be
+  /// used as asked: its type or layout is another.
   public static let invalidRequest = Reason(rawValue: "INVALID_REQUEST")
   /// The timeout passed before the call was done.
   public static let deadline = Reason(rawValue: "DEADLINE")
