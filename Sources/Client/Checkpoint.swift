@@ -106,7 +106,8 @@ public final class Checkpoint: Sendable {
   ///
   /// - Parameter timeout: How long to wait; nil for as long as it takes.
   /// - Returns: The tensors.
-  /// - Throws: `WarmstartError` with the reason `checkpointChanged`, `connection` or `deadline`.
+  /// - Throws: `WarmstartError` with the reason `checkpointChanged`, `connection` or `deadline`; on
+  ///   a new connection, which opens the checkpoint again, also with a reason of `Client.open`.
   public func list(timeout: Duration? = nil) throws(WarmstartError) -> [StoredTensor] {
     var tensors: [ListReply.Tensor] = []
     try call(.list, until: Deadline(timeout), starting: { tensors = [] }) {

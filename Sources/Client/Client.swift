@@ -34,7 +34,7 @@ public final class Client: Sendable {
   /// - Parameters:
   ///   - path: The path of the daemon's socket; by default `$WARMSTART_SOCKET`, else
   ///     `/run/warmstart/warmstart.sock`, else the socket in the user's runtime directory.
-  ///   - label: The name of this client in the daemon's status.
+  ///   - label: The name of this client in the daemon's status, which shows at most 256 bytes.
   public convenience init(socket path: String? = nil, label: String = "") {
     self.init(socket: path, label: label, whileWaiting: nil)
   }
@@ -57,8 +57,9 @@ public final class Client: Sendable {
   /// - Returns: The checkpoint, whose lease ends with its last reference.
   /// - Throws: `WarmstartError` with the reason `checkpointNotFound`, `checkpointStateInvalid` or
   ///   `notAllowed` if the files are not found or cannot be opened; `corrupt`, `checksumMismatch`,
-  ///   `truncated`, `versionMismatch` or `unsupported` for a faulty index; `quota`, `budget`,
-  ///   `deadline` or `connection`.
+  ///   `truncated`, `versionMismatch` or `unsupported` for a faulty index; `checkpointChanged` if
+  ///   a file is being written; `quota`, `budget`, `system`, `draining`, `deadline` or
+  ///   `connection`.
   public func open(
     _ path: String, timeout: Duration? = nil
   ) throws(WarmstartError) -> Checkpoint {
@@ -76,7 +77,7 @@ public final class Client: Sendable {
   ///
   /// - Parameter timeout: How long to wait; nil for as long as it takes.
   /// - Returns: The daemon's report.
-  /// - Throws: `WarmstartError` with the reason `connection`, `notAllowed`, `draining` or
+  /// - Throws: `WarmstartError` with the reason `connection`, `notAllowed`, `quota`, `draining` or
   ///   `deadline`.
   public func status(timeout: Duration? = nil) throws(WarmstartError) -> StatusReport {
     var report = StatusReport()
@@ -92,8 +93,9 @@ public final class Client: Sendable {
   /// Asks whether the daemon serves, as gRPC's health protocol does.
   ///
   /// - Parameter timeout: How long to wait; nil for as long as it takes.
-  /// - Returns: False while the daemon is stopping.
-  /// - Throws: `WarmstartError` with the reason `connection` if no daemon listens, `notAllowed` or
+  /// - Returns: True if the daemon serves; false if it began to stop after this client connected.
+  /// - Throws: `WarmstartError` with the reason `connection` if no daemon listens, `draining` if a
+  ///   daemon that is stopping refuses the connection, `quota` if a full one does; `notAllowed` or
   ///   `deadline`.
   public func isServing(timeout: Duration? = nil) throws(WarmstartError) -> Bool {
     var health = Health.unknown

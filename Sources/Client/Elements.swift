@@ -85,7 +85,8 @@ extension Bool: TensorElement {
 extension Tensor {
   /// The elements as Swift values, valid as long as the tensor.
   ///
-  /// A `bfloat16`, complex or quantized tensor has no Swift type: look at its `bits`.
+  /// A `bfloat16`, complex or quantized tensor has no Swift type: look at its `bits`. A string
+  /// tensor has only `bytes`.
   ///
   /// - Parameter type: The type of an element: `Float` for `float32`, `Bool` for `bool`.
   /// - Returns: A span of the shared memory, in C order.
@@ -134,7 +135,7 @@ extension Tensor {
   ) throws(WarmstartError) -> RawSpan {
     let place = place
     guard place.dtype.byteCount == width, dtype == nil || place.dtype == dtype else {
-      throw mismatch(type)
+      throw dtype == nil ? wrongWidth(type, width) : mismatch(type)
     }
     try expectDense(place, alignment: alignment)
     let bytes = answer.bytes(place, keptBy: self)
@@ -179,9 +180,41 @@ extension Tensor {
   }
 
   @inline(never) private func mismatch(_ type: Any.Type) -> WarmstartError {
-    WarmstartError(
-      .invalidRequest, "variable \(name) is \(dtype.name), which \(type) cannot view")
+    let expected =
+      dtype.elementType.map { "expected \($0)" }
+      ?? (dtype == .string ? "its strings are in `bytes`" : "it has no Swift type, only bits")
+    return WarmstartError(
+      .invalidRequest, "variable \(name) is \(dtype.name), which \(type) cannot view; \(expected)")
+  }
+
+  @inline(never) private func wrongWidth(_ type: Any.Type, _ byteCount: Int) -> WarmstartError {
+    let width = dtype.byteCount.map { "\($0) bytes" } ?? "varying length"
+    return WarmstartError(
+      .invalidRequest,
+      "variable \(name) is \(dtype.name), whose elements have \(width), expected "
+        + "\(byteCount) for \(type)")
   }
 
   private var name: Name { variable.name }
+}
+
+extension DataType {
+  /// The Swift type of the elements, for messages; nil if there is none.
+  fileprivate var elementType: Any.Type? {
+    switch self {
+    case .float16: Float16.self
+    case .float32: Float.self
+    case .float64: Double.self
+    case .int8: Int8.self
+    case .int16: Int16.self
+    case .int32: Int32.self
+    case .int64: Int64.self
+    case .uint8: UInt8.self
+    case .uint16: UInt16.self
+    case .uint32: UInt32.self
+    case .uint64: UInt64.self
+    case .bool: Bool.self
+    default: nil
+    }
+  }
 }

@@ -60,7 +60,8 @@ extension Checkpoint {
   /// - Returns: The objects; they refer to each other by their positions.
   /// - Throws: `WarmstartError` with the reason `tensorNotFound` for a checkpoint that was saved by
   ///   names, as only TF2 saves objects; `corrupt`, `checksumMismatch`, `budget`,
-  ///   `checkpointChanged`, `connection` or `deadline`.
+  ///   `checkpointChanged`, `connection` or `deadline`; on a new connection also with a reason of
+  ///   `Client.open`.
   public func objects(timeout: Duration? = nil) throws(WarmstartError) -> [StoredObject] {
     var all = ListObjectsReply()
     try call(.listObjects, until: Deadline(timeout), starting: { all = ListObjectsReply() }) {

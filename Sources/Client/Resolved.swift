@@ -48,7 +48,7 @@ public struct Resolved: Sendable {
     /// that would be copied into an arena.
     public var planOnly = false
 
-    /// Makes the default options, which all are off.
+    /// Makes the default options: none is set.
     public init() {}
   }
 

@@ -16,6 +16,9 @@ import WarmstartWire
 ///   print(error.message)
 /// }
 /// ```
+///
+/// Swift knows the type of `error` only if all calls of the `do` throw this type, and not within a
+/// closure. Elsewhere write `catch let error as WarmstartError where …`.
 public struct WarmstartError: Error, Sendable, Hashable {
   /// Why a call failed, in one word that programs compare.
   public typealias Reason = WarmstartTensorModel.Reason

@@ -3,9 +3,7 @@ internal import CWarmstartProtobufC
 package import WarmstartProtobuf
 public import WarmstartTensorModel
 
-/// The response of `Status`: what the daemon holds, and for whom.
-///
-/// The request is empty.
+/// What the daemon holds, and for which clients: the answer to `Client.status(timeout:)`.
 public struct StatusReport: Sendable, Hashable {
   /// A checkpoint that is resident.
   public struct Checkpoint: Sendable, Hashable {

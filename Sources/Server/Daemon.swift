@@ -91,14 +91,16 @@ package final class Daemon: Sendable {
   package func admit(
     _ socket: Socket, by endpoint: Endpoint, as peer: Socket.Peer? = nil
   ) -> Client? {
-    do throws(Problem) {
-      let known: Socket.Peer
-      do { known = if let peer { peer } else { try socket.peer() } } catch {
-        throw Problem(.system, "the client's credentials cannot be read: \(error)")
-      }
+    let known: Socket.Peer
+    do { known = if let peer { peer } else { try socket.peer() } } catch {
+      refuse(
+        socket, nil, Problem(.system, "the client's credentials cannot be read: \(error)"))
+      return nil
+    }
+    do {
       return Client(socket, at: try place(known, by: endpoint))
     } catch {
-      refuse(socket, error)
+      refuse(socket, known, error)
       return nil
     }
   }
@@ -109,9 +111,11 @@ package final class Daemon: Sendable {
     return try clients.admit(peer, by: endpoint)
   }
 
-  /// Sends a client the reason for which it is refused, and logs the refusal.
-  func refuse(_ socket: Socket, _ problem: Problem) {
-    complain("refused a connection: \(problem.message)")
+  /// Sends a client the reason for which it is refused, and logs the refusal; the peer is nil if
+  /// its credentials cannot be read.
+  func refuse(_ socket: Socket, _ peer: Socket.Peer?, _ problem: Problem) {
+    let refused = peer.map { "process \($0.pid) of user \($0.uid)" } ?? "a connection"
+    complain("refused \(refused): \(problem.message)")
     // The frame fits a new socket's buffer; a client that is gone needs no answer.
     try? Responder(Connection(socket), 0).fail(CallStatus(problem))
   }

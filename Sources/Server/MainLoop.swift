@@ -166,7 +166,7 @@ package struct MainLoop {
           throw Problem(.quota, "no thread can be started: \(error)")
         }
       } catch {
-        refuse(handover, peer.uid, error)
+        refuse(handover, peer, error)
       }
     } catch .wouldBlock {
       return
@@ -186,14 +186,14 @@ package struct MainLoop {
   private static let maximumRefusalCount = 1024
 
   /// Has a connection refused by the thread that touches its user's files, which it may bring.
-  private func refuse(_ handover: Handover, _ uid: UInt32, _ problem: Problem) {
+  private func refuse(_ handover: Handover, _ peer: Socket.Peer, _ problem: Problem) {
     let refuse = { @Sendable [daemon] in
       guard let socket = handover.take() else { return }
-      daemon.refuse(socket, problem)
+      daemon.refuse(socket, peer, problem)
     }
     let reaper = daemon.store.reaper
-    if reaper.waitingCount(for: uid) < MainLoop.maximumRefusalCount {
-      reaper.run(for: uid, refuse)
+    if reaper.waitingCount(for: peer.uid) < MainLoop.maximumRefusalCount {
+      reaper.run(for: peer.uid, refuse)
     } else {
       refuse()
     }

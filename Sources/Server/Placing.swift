@@ -11,7 +11,7 @@ extension PlacementOptions {
       throw .status(
         CallStatus(
           .invalidRequest,
-          "alignment \(alignment) is not a power of two up to \(Alignment.maximum)")
+          "alignment \(alignment), expected a power of two up to \(Alignment.maximum), or 0")
       )
     }
     self.init(alignment: alignment, sealed: options.sealed, strides: options.strides)

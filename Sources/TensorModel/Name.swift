@@ -4,6 +4,8 @@
 /// here too; `String` would call them equal. Names of one request or checkpoint share one buffer.
 public struct Name: Sendable, Hashable, Comparable {
   /// The name as it is in the file or request; not necessarily UTF-8, and it may hold NUL bytes.
+  ///
+  /// The first index need not be 0, because names share buffers.
   public let bytes: ArraySlice<UInt8>
 
   /// Makes a name from bytes, which it shares with the caller.

@@ -29,7 +29,7 @@ public struct Reason: RawRepresentable, Sendable, Hashable {
   public static let nothingAssigned = Reason(rawValue: "NOTHING_ASSIGNED")
   /// A pair of the map matches no variable.
   public static let pairUnused = Reason(rawValue: "PAIR_UNUSED")
-  /// No pair of the map matches a variable, and `requireAll` asked for all.
+  /// A variable is matched by no pair of the map, and `requireAll` asked for all.
   public static let variableNotCovered = Reason(rawValue: "VARIABLE_NOT_COVERED")
   /// A tensor has another shape than its variable.
   public static let shapeMismatch = Reason(rawValue: "SHAPE_MISMATCH")
@@ -59,7 +59,8 @@ public struct Reason: RawRepresentable, Sendable, Hashable {
   public static let notAllowed = Reason(rawValue: "NOT_ALLOWED")
   /// The daemon has no service of the name that a health check asked for.
   public static let serviceUnknown = Reason(rawValue: "SERVICE_UNKNOWN")
-  /// An argument, a declaration or a message contradicts itself or a limit.
+  /// An argument, a declaration or a message contradicts itself or a limit, or a tensor cannot be
+  /// used as asked: its type or layout is another.
   public static let invalidRequest = Reason(rawValue: "INVALID_REQUEST")
   /// The timeout passed before the call was done.
   public static let deadline = Reason(rawValue: "DEADLINE")

@@ -50,7 +50,7 @@ struct Resolve: ParsableCommand {
   @Flag(help: "Accept unused pairs and a map that assigns nothing, as TensorFlow does.")
   var lenient = false
 
-  @Flag(help: "Fail if no pair of the map matches a variable.")
+  @Flag(help: "Fail if any variable is matched by no pair of the map.")
   var requireAll = false
 
   @Flag(

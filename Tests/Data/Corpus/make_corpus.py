@@ -1114,9 +1114,9 @@ def make_frames():
 
     pair = pairs("x", [0], [1], "w")
     whole = variable("w", [5, 4])
-    resolve("alignment-three", invalid + "alignment 3 is not a power of two up to 4096",
+    resolve("alignment-three", invalid + "alignment 3, expected a power of two up to 4096, or 0",
             pair + whole + field(4, 3))
-    resolve("alignment-2-to-31", invalid + "alignment 2147483648 is not a power of two up to 4096",
+    resolve("alignment-2-to-31", invalid + "alignment 2147483648, expected a power of two up to 4096, or 0",
             pair + whole + field(4, 2**31))
     resolve("variable-dtype-99", unparsed + ": a variable of dtype 99", pair + variable("w", [5, 4], 99))
     resolve("variable-shape-overflows", "7 SHAPE_MISMATCH variable w", pair + variable("w", [2**62] * 4))

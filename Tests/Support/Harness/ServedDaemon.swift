@@ -1,6 +1,6 @@
 internal import WarmstartKernel
 package import WarmstartServer
-package import WarmstartStore
+internal import WarmstartStore
 internal import WarmstartWire
 
 /// A daemon inside this process, whose connections are socket pairs.

@@ -46,6 +46,23 @@ import WarmstartTestSupport
     }
   }
 
+  @Test func `a closure, or a do with other errors, catches by type and reason`() async throws {
+    let daemon = try RunningDaemon()
+    let client = Client(socket: daemon.socketPath)
+    let found = await Task { () -> String? in
+      do {
+        try Task.checkCancellation()
+        _ = try client.open("/nowhere")
+      } catch let error as WarmstartError where error.reason == .checkpointNotFound {
+        return error.message
+      } catch {
+        Issue.record("\(error)")
+      }
+      return nil
+    }.value
+    #expect(found?.contains("/nowhere") == true)
+  }
+
   @Test func `an error says its reason, also one that only a newer daemon knows`() throws {
     let daemon = try RunningDaemon()
     let client = Client(socket: daemon.socketPath, label: "fine-tune")

@@ -102,22 +102,29 @@ import WarmstartTestSupport
     #expect(span.indices.map { span[$0] } == [0, 1, 2, 3])
     let bits = try tensor.bits(as: UInt32.self)
     #expect(bits[1] == Float(1).bitPattern)
-    for (type, error) in [
+    for (found, error) in [
       (
-        "Double",
+        "which Double cannot view; expected Float",
         #expect(throws: WarmstartError.self) { _ = try tensor.elements(as: Double.self).count }
       ),
       (
-        "Int32",
+        "which Int32 cannot view; expected Float",
         #expect(throws: WarmstartError.self) { _ = try tensor.elements(as: Int32.self).count }
       ),
-      ("UInt8", #expect(throws: WarmstartError.self) { _ = try tensor.bits(as: UInt8.self).count }),
+      (
+        "whose elements have 4 bytes, expected 1 for UInt8",
+        #expect(throws: WarmstartError.self) { _ = try tensor.bits(as: UInt8.self).count }
+      ),
     ] {
       #expect(error?.reason == .invalidRequest)
-      #expect(error?.message == "variable v is float32, which \(type) cannot view")
+      #expect(error?.message == "variable v is float32, \(found)")
     }
     let strings = try resolve("s", [3], .string)
-    #expect(throws: WarmstartError.self) { _ = try strings.elements(as: Int.self).count }
+    let error = #expect(throws: WarmstartError.self) {
+      _ = try strings.elements(as: Int.self).count
+    }
+    #expect(
+      error?.message == "variable v is string, which Int cannot view; its strings are in `bytes`")
   }
 
   @Test func `strings are offsets and bytes`() throws {

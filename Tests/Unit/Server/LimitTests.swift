@@ -140,6 +140,15 @@ import WarmstartTensorModel
     #expect(try daemon.connect(.administration).status().clientCount == 4)
   }
 
+  @Test func `the log says whose connection was refused`() throws {
+    let daemon = try daemon { $0.connections = 0 }
+    let peer = try daemon.connect(as: 4321)
+    #expect(try peer.answer().reason == "QUOTA")
+    #expect(
+      daemon.warnings
+        == ["refused process 1 of user 4321: the daemon has 0 connections, its limit"])
+  }
+
   @Test func `administrators take nothing of their user's connections`() throws {
     let daemon = try daemon { $0.connectionsPerUser = 1 }
     let administrator = try daemon.connect(.administration)
