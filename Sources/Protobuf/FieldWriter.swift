@@ -63,13 +63,18 @@ package import CWarmstartProtobufC
   }
 
   @usableFromInline mutating func prepend(longVarint value: UInt64) {
-    let count = max(1, (64 - value.leadingZeroBitCount + 6) / 7)
-    unsafe prepend(byteCount: count) { place in
-      for index in 0..<count {
-        let group = UInt8(truncatingIfNeeded: value >> (7 * UInt64(index))) & 0x7f
+    let last = max(0, (63 &- value.leadingZeroBitCount) / 7)
+    unsafe prepend(byteCount: last &+ 1) { place in
+      var rest = value
+      var index = 0
+      while index < last {
         unsafe place.storeBytes(
-          of: index < count - 1 ? group | 0x80 : group, toByteOffset: index, as: UInt8.self)
+          of: UInt8(truncatingIfNeeded: rest) | 0x80, toByteOffset: index, as: UInt8.self)
+        rest >>= 7
+        index &+= 1
       }
+      unsafe place.storeBytes(
+        of: UInt8(truncatingIfNeeded: rest), toByteOffset: last, as: UInt8.self)
     }
   }
 
