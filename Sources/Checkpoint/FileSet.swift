@@ -134,15 +134,29 @@ package struct FileSet: Sendable {
 
   /// Throws `checkpointChanged` if a file has changed since the client passed it.
   package func expectUnchanged(_ member: Member) throws(Problem) {
+    try FileSet.expectUnchanged(member.file, since: member.status, "\(member)")
+  }
+
+  /// Throws `checkpointChanged` if the file at a position has changed since the client passed it.
+  ///
+  /// A member that is not copied leaves the counts of its other references alone.
+  package func expectUnchanged(at position: Int) throws(Problem) {
+    try FileSet.expectUnchanged(
+      members[position].file, since: members[position].status, "\(members[position])")
+  }
+
+  private static func expectUnchanged(
+    _ file: File, since then: FileStatus, _ name: @autoclosure () -> String
+  ) throws(Problem) {
     let now: FileStatus
     do {
-      now = try member.file.status()
+      now = try file.status()
     } catch {
-      throw Problem(.system, "\(member) cannot be examined: \(error)")
+      throw Problem(.system, "\(name()) cannot be examined: \(error)")
     }
-    guard Generation.isSameBytes(now, member.status) else {
+    guard Generation.isSameBytes(now, then) else {
       throw Problem(
-        .checkpointChanged, "\(member) has changed since it was opened; open it again")
+        .checkpointChanged, "\(name()) has changed since it was opened; open it again")
     }
   }
 }

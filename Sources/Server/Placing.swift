@@ -71,7 +71,7 @@ extension OpenCheckpoint {
     var isUnchanged = [Bool](repeating: false, count: files.members.count)
     try caller.pausing { () throws(Problem) in
       for member in placements.members where member >= 0 && !isUnchanged[Int(member)] {
-        try files.expectUnchanged(files.members[Int(member)])
+        try files.expectUnchanged(at: Int(member))
         isUnchanged[Int(member)] = true
       }
     }
