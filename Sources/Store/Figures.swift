@@ -52,6 +52,8 @@ package final class Figures: Sendable {
   }
 
   private let state = Monitor(State())
+  // Beside the lock, since the shortest of all calls counts itself here.
+  private let repeatedAnswers = AtomicNumber()
 
   func count(_ change: (inout Counters) -> Void) {
     state.withLock { change(&$0.counters) }
@@ -72,6 +74,12 @@ package final class Figures: Sendable {
     }
   }
 
-  package var counters: Counters { state.withLock { $0.counters } }
+  func countRepeatedAnswer() { repeatedAnswers.add(1) }
+
+  package var counters: Counters {
+    var counters = state.withLock { $0.counters }
+    counters.repeatedAnswers = repeatedAnswers.value
+    return counters
+  }
   package var holdings: Holdings { state.withLock { $0.holdings } }
 }

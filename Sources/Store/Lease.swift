@@ -28,7 +28,7 @@ package final class Lease: Sendable {
   /// Finds the answer that another job got to the same question; everything it names still exists.
   package func answer(to question: ArraySlice<UInt8>) -> Answer? {
     guard let answer = resident.answers.find(question) else { return nil }
-    store.figures.count { $0.repeatedAnswers += 1 }
+    store.figures.countRepeatedAnswer()
     return answer
   }
 
