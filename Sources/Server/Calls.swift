@@ -8,9 +8,9 @@ import WarmstartWire
 ///
 /// This file is the only place that lists the calls: a new call is a line in `all`, a handler in a
 /// file of its own, and a `Method`.
-struct ServedCall: Sendable {
+final class ServedCall: Sendable {
   typealias Handler =
-    @Sendable (Session, IncomingCall, Responder, Caller) throws(CallFailure) -> Void
+    @Sendable (Session, borrowing IncomingCall, Responder, Caller) throws(CallFailure) -> Void
 
   let method: Method
   private let path: [UInt8]
@@ -29,6 +29,11 @@ struct ServedCall: Sendable {
     self.needsAdministration = needsAdministration
     self.mayOpen = mayOpen
     self.handler = handler
+  }
+
+  private func has(path other: ArraySlice<UInt8>) -> Bool {
+    let path = path
+    return path.rawSpan.equals(other.rawSpan)
   }
 
   // The most frequent call first. An array: the first dictionary of a type makes the runtime search
@@ -76,12 +81,11 @@ struct ServedCall: Sendable {
   static func find(
     path: ArraySlice<UInt8>, from endpoint: Endpoint
   ) throws(CallFailure) -> ServedCall {
-    guard let position = all.firstIndex(where: { $0.path.rawSpan.equals(path.rawSpan) }) else {
+    guard let served = all.first(where: { $0.has(path: path) }) else {
       let name = Client.capped(String(decoding: path, as: UTF8.self))
       let hint = name.hasPrefix("/") ? "" : ", expected a path such as \(Method.hello.rawValue)"
       throw .status(CallStatus(.unsupported, "this daemon does not have the call \(name)\(hint)"))
     }
-    let served = all[position]
     guard !served.needsAdministration || endpoint == .administration else {
       throw .status(
         CallStatus(

@@ -6,7 +6,7 @@ import WarmstartWire
 
 extension Session {
   /// Answers `Check` of gRPC's health protocol.
-  func checkHealth(_ call: IncomingCall, _ reply: Responder) throws(CallFailure) {
+  func checkHealth(_ call: borrowing IncomingCall, _ reply: Responder) throws(CallFailure) {
     let request = try request(call, HealthRequest.init(unpacking:_:))
     let health = daemon.health(of: request.service)
     guard health != .serviceUnknown else {
@@ -23,7 +23,7 @@ extension Session {
   ///
   /// The call ends with the connection, which a stopping daemon hangs up, or at its deadline.
   func watchHealth(
-    _ call: IncomingCall, _ reply: Responder, _ caller: Caller
+    _ call: borrowing IncomingCall, _ reply: Responder, _ caller: Caller
   ) throws(CallFailure) {
     let request = try request(call, HealthRequest.init(unpacking:_:))
     let first = daemon.health(of: request.service)

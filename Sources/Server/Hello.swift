@@ -4,7 +4,7 @@ import WarmstartWire
 
 extension Session {
   /// Answers `Hello`: remembers the client's label and command, and reports the daemon's features.
-  func hello(_ call: IncomingCall, _ reply: Responder) throws(CallFailure) {
+  func hello(_ call: borrowing IncomingCall, _ reply: Responder) throws(CallFailure) {
     let request = try request(call, HelloRequest.init(unpacking:_:))
     client.introduce(label: request.label, command: request.command)
     try reply.send { frame, scratch in

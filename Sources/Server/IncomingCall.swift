@@ -1,7 +1,9 @@
 import WarmstartWire
 
 /// A call that is being answered: its envelope, and the message that the envelope's ranges lie in.
-struct IncomingCall {
+///
+/// It is borrowed by whatever answers it: to copy it would count references at each step.
+struct IncomingCall: ~Copyable {
   let envelope: Call
   let message: ArraySlice<UInt8>
 

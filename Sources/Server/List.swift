@@ -8,7 +8,9 @@ extension Session {
   /// Answers `List`: all tensors in the order of their names, in several replies if there are many.
   ///
   /// The slices of one tensor may be divided among replies.
-  func list(_ call: IncomingCall, _ reply: Responder, _ caller: Caller) throws(CallFailure) {
+  func list(_ call: borrowing IncomingCall, _ reply: Responder, _ caller: Caller)
+    throws(CallFailure)
+  {
     let request = try request(call, OpenRequest.init(unpacking:_:))
     let open = try holdings.open(request.checkpoint, caller)
     let checkpoint = open.checkpoint

@@ -6,7 +6,9 @@ import WarmstartWire
 
 extension Session {
   /// Answers `ListObjects`: the rows of the object graph, in several replies if there are many.
-  func listObjects(_ call: IncomingCall, _ reply: Responder, _ caller: Caller) throws(CallFailure) {
+  func listObjects(_ call: borrowing IncomingCall, _ reply: Responder, _ caller: Caller)
+    throws(CallFailure)
+  {
     let request = try request(call, OpenRequest.init(unpacking:_:))
     let open = try holdings.open(request.checkpoint, caller)
     let graph = try objects(of: open, caller).graph

@@ -10,14 +10,16 @@ extension Session {
   }
 
   /// Answers `Open`: takes a lease and describes the checkpoint.
-  func open(_ call: IncomingCall, _ reply: Responder, _ caller: Caller) throws(CallFailure) {
+  func open(_ call: borrowing IncomingCall, _ reply: Responder, _ caller: Caller)
+    throws(CallFailure)
+  {
     let request = try request(call, OpenRequest.init(unpacking:_:))
     let open = try holdings.open(request.checkpoint, caller)
     try reply.send { frame, scratch in frame.begin(open.reply, scratch) }
   }
 
   /// Answers `Close`: closes the checkpoint's files and gives its lease back.
-  func close(_ call: IncomingCall, _ reply: Responder) throws(CallFailure) {
+  func close(_ call: borrowing IncomingCall, _ reply: Responder) throws(CallFailure) {
     let request = try request(call, CloseRequest.init(unpacking:_:))
     try holdings.close(request.handle)
     try reply.send { frame, _ in frame.beginEmpty() }

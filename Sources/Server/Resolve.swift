@@ -10,7 +10,9 @@ extension Session {
   /// Answers `Resolve`: resolves the map, makes what is missing, and sends handles in chunks.
   ///
   /// Nothing is granted unless everything can be.
-  func resolve(_ call: IncomingCall, _ reply: Responder, _ caller: Caller) throws(CallFailure) {
+  func resolve(_ call: borrowing IncomingCall, _ reply: Responder, _ caller: Caller)
+    throws(CallFailure)
+  {
     // Most jobs ask what another job asked before: that answer is found without unpacking the request.
     guard let parts = ResolveRequest.parts(of: call.request) else {
       let request = try request(call, ResolveRequest.init(unpacking:_:))

@@ -144,7 +144,7 @@ final class Session {
   ///
   /// The files are opened anew for that: their times changed, so what was verified before may be stale.
   private func serve(
-    _ call: IncomingCall, _ reply: Responder, _ caller: Caller
+    _ call: borrowing IncomingCall, _ reply: Responder, _ caller: Caller
   ) throws(CallFailure) {
     let served = try find(call)
     do throws(CallFailure) {
@@ -162,7 +162,7 @@ final class Session {
   }
 
   /// Finds a call in the table; throws UNSUPPORTED if the daemon lacks it or a feature it requires.
-  private func find(_ call: IncomingCall) throws(CallFailure) -> ServedCall {
+  private func find(_ call: borrowing IncomingCall) throws(CallFailure) -> ServedCall {
     for feature in call.envelope.requiredFeatures where !Daemon.features.contains(feature) {
       throw .status(
         CallStatus(.unsupported, "this daemon does not have the feature \(Client.capped(feature))"))
@@ -172,7 +172,7 @@ final class Session {
 
   /// Unpacks a call's request.
   func request<Request>(
-    _ call: IncomingCall, _ unpack: (RawSpan, Scratch) throws(MessageError) -> Request
+    _ call: borrowing IncomingCall, _ unpack: (RawSpan, Scratch) throws(MessageError) -> Request
   ) throws(CallFailure) -> Request {
     do {
       let bytes = call.request
@@ -183,7 +183,7 @@ final class Session {
   }
 
   /// When the client stops waiting; its timeout began when the frame arrived.
-  private func deadline(of call: IncomingCall) -> Deadline {
+  private func deadline(of call: borrowing IncomingCall) -> Deadline {
     guard let timeout = call.envelope.timeoutMilliseconds else { return .never }
     return .after(milliseconds: max(0, timeout - connection.waitedMilliseconds))
   }
