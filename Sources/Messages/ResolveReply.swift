@@ -195,7 +195,7 @@ extension ResolveReply.Region {
 }
 
 extension FieldWriter {
-  private mutating func prepend(_ region: ResolveReply.Region) {
+  private mutating func prepend(fieldsOf region: ResolveReply.Region) {
     prepend(field: 6, text: region.stability)
     let kind: Warmstart__V1__Region__Kind
     switch region.place {
@@ -253,11 +253,16 @@ extension FieldWriter {
     prepend(fields.span)
   }
 
+  /// Puts in front a region that a response is the first to name.
+  package mutating func prepend(_ region: ResolveReply.Region) {
+    prepend(field: 2) { frame in frame.prepend(fieldsOf: region) }
+  }
+
   /// Puts in front what the connection makes different in a response.
   package mutating func prepend(
     _ checkpoint: OpenReply?, _ regions: [ResolveReply.Region], _ scratch: Scratch
   ) {
-    for region in regions.reversed() { prepend(field: 2) { frame in frame.prepend(region) } }
+    for region in regions.reversed() { prepend(region) }
     guard let checkpoint else { return }
     prepend(field: 1) { frame in
       scratch.begin()

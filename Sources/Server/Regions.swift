@@ -48,16 +48,21 @@ struct Regions {
 }
 
 extension OpenCheckpoint {
+  /// Describes one of the checkpoint's files to the client.
+  func region(file position: Int) -> ResolveReply.Region {
+    // Even ids are files, odd ones arenas; a connection's handles are never reused.
+    ResolveReply.Region(
+      id: (handle << 16 | UInt64(position)) << 1, place: .file(position),
+      byteCount: files.members[position].status.size, stability: "best-effort")
+  }
+
   /// Describes a region to the client; an arena's file is added to those that are sent.
   func message(
     _ region: Answer.Region, _ sent: inout [File]
   ) throws(CallFailure) -> ResolveReply.Region {
     switch region {
     case .file(let position):
-      // Even ids are files, odd ones arenas; a connection's handles are never reused.
-      return ResolveReply.Region(
-        id: (handle << 16 | UInt64(position)) << 1, place: .file(position),
-        byteCount: files.members[position].status.size, stability: "best-effort")
+      return self.region(file: position)
     case .arena(let holder):
       do {
         sent.append(File(try holder.grant(to: lease.account.uid)))

@@ -79,22 +79,32 @@ extension Session {
       let hadTurn = turn.giveUp()
       for region in answer.regions {
         guard case .file(let position) = region else { continue }
-        try open.files.expectUnchanged(open.files.members[position])
+        try open.files.expectUnchanged(at: position)
       }
       if hadTurn { try turn.take(caller) }
     } catch {
       throw .status(CallStatus(error))
     }
-    for (index, reply) in answer.replies.enumerated() {
+    let replies = answer.replies
+    for index in replies.indices {
+      let isLast = index == replies.count - 1
+      let checkpoint = index == 0 && holdings.isOpenedByCall ? open.reply : nil
+      let named = replies[index].regions
+      // Mostly a checkpoint's only file, which needs no arrays.
+      if checkpoint == nil, named.count == 1,
+        case .file(let position) = answer.regions[named.lowerBound]
+      {
+        try responder.send(more: !isLast) { frame, _ in
+          frame.begin(fields: replies[index].fields)
+          frame.prepend(open.region(file: position))
+        }
+        continue
+      }
       var files: [File] = []
       var regions: [ResolveReply.Region] = []
-      for position in reply.regions {
-        regions.append(try open.message(answer.regions[position], &files))
-      }
-      let checkpoint = index == 0 && holdings.isOpenedByCall ? open.reply : nil
-      let isLast = index == answer.replies.count - 1
+      for position in named { regions.append(try open.message(answer.regions[position], &files)) }
       try responder.send(more: !isLast, files: files) { frame, scratch in
-        frame.begin(fields: reply.fields)
+        frame.begin(fields: replies[index].fields)
         frame.prepend(checkpoint, regions, scratch)
       }
     }
