@@ -50,8 +50,8 @@ package final class Connection {
   private var backlog = Backlog()
   /// The longest message that the last call of `receive` took.
   private var limit = 0
-  /// How long the last frame waited in the backlog.
-  package private(set) var waitedMilliseconds = 0
+  // Private, so that the compiler sees all accesses and need not check for overlapping ones.
+  private var lastWaitedMilliseconds = 0
   /// Where the buffers come from, and go back to.
   private let memory: Memory
   /// Asked before more is received; throws to refuse it.
@@ -104,6 +104,9 @@ package final class Connection {
     package init() {}
   }
 
+  /// How long the last frame waited in the backlog.
+  package var waitedMilliseconds: Int { lastWaitedMilliseconds }
+
   /// The message of the last frame.
   package var message: ArraySlice<UInt8> { current.message }
 
@@ -127,18 +130,21 @@ package final class Connection {
   /// Waits for a frame, whose message and files it keeps; returns false if the peer closed instead.
   package func receive(limit: Int, until deadline: Deadline = .never) throws(WireError) -> Bool {
     self.limit = limit
-    waitedMilliseconds = 0
-    return try receive(into: &current, until: deadline)
+    lastWaitedMilliseconds = 0
+    // Moved out and back: the accesses are so short that Swift need not check for overlapping ones.
+    var frame = IncomingFrame([])
+    swap(&frame, &current)
+    defer { swap(&frame, &current) }
+    return try receive(into: &frame, until: deadline)
   }
 
-  // One access for all: Swift checks each access to a class's property for overlapping ones.
   private func receive(
     into frame: inout IncomingFrame, until deadline: Deadline
   ) throws(WireError) -> Bool {
     if frame.isWhole { frame.clear() }
     if !backlog.isUnused {
       if let waited = backlog.takeFirst(into: &frame) {
-        waitedMilliseconds = waited
+        lastWaitedMilliseconds = waited
         return true
       }
       if let failure = backlog.failure { throw failure }
