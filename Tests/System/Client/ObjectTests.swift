@@ -278,7 +278,8 @@ import WarmstartTestSupport
       },
     ] {
       #expect(error?.reason == .corrupt)
-      #expect(error?.message.contains("_CHECKPOINTABLE_OBJECT_GRAPH is not a valid object graph") == true)
+      #expect(
+        error?.message.contains("_CHECKPOINTABLE_OBJECT_GRAPH is not a valid object graph") == true)
     }
     #expect(
       try checkpoint.resolve(
