@@ -12,9 +12,9 @@ package final class Answer: Sendable {
     case arena(ArenaHolder)
   }
 
-  /// The most bytes of answers that one resident remembers: an answer for 200,000 partitions of two
-  /// axes, more than the longest request has.
-  package static let maximumByteCount = 24 << 20
+  /// The most bytes of answers that one resident remembers: an answer for 100,000 partitions of two
+  /// axes.
+  package static let maximumByteCount = 12 << 20
 
   /// One of the replies.
   package struct Reply: Sendable {
