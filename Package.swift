@@ -125,7 +125,10 @@ let package = Package(
     support("Digest", []),
     support(
       "Harness",
-      ["TestSupport", "Server", "Store", "Wire", "Messages", "Protobuf", "Kernel", "CLinux"],
+      [
+        "TestSupport", "Server", "Store", "Wire", "Messages", "Protobuf", "TensorModel", "Kernel",
+        "CLinux",
+      ],
       [system]),
     .executableTarget(
       name: "warmstart-activated", dependencies: modules(["Systemd", "Kernel"], [system]),

@@ -2,6 +2,7 @@ import WarmstartCheckpoint
 import WarmstartKernel
 import WarmstartMessages
 import WarmstartProtobuf
+import WarmstartTensorModel
 import WarmstartWire
 
 /// Unpacks any bytes but the first as the message that the first says; what they come to must survive

@@ -1,5 +1,6 @@
 package import WarmstartMessages
 package import WarmstartProtobuf
+internal import WarmstartTensorModel
 
 extension FieldWriter {
   /// Begins a frame whose body is the request, as the client library writes it.

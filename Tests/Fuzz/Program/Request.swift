@@ -1,0 +1,1 @@
+../../Support/Harness/Request.swift
