@@ -36,12 +36,15 @@ final class Bench {
     _ = daemon?.stop()
   }
 
-  /// Starts a C server that answers requests of one length; returns its socket's path, the name.
+  /// Starts a C server that answers requests of one length; returns its socket's path.
+  ///
+  /// Two operations may have the same floor: each gets a server of its own.
   func startFloor(_ name: String, _ request: Int, _ answer: Int, file: Int32 = -1) -> String {
-    let process = floor_serve(name, request, answer, file)
-    precondition(process > 0)
+    let path = "\(name)-\(floors.count)"
+    let process = floor_serve(path, request, answer, file)
+    precondition(process > 0, "the floor \(path) cannot be started")
     floors.append(process)
-    return name
+    return path
   }
 }
 
