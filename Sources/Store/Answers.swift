@@ -12,8 +12,7 @@ package final class Answer: Sendable {
     case arena(ArenaHolder)
   }
 
-  /// The most bytes of answers that one resident remembers: an answer for 100,000 partitions of two
-  /// axes.
+  /// The longest answer that is remembered, in bytes: an answer for 100,000 partitions along two axes.
   package static let maximumByteCount = 12 << 20
 
   /// One of the replies.
@@ -90,6 +89,8 @@ package final class Answer: Sendable {
 final class Answers: Sendable {
   /// The most answers that are remembered: more than a few kinds of jobs have questions.
   private static let maximumCount = 16
+  /// The most bytes of answers together: two kinds of jobs keep their longest answers.
+  private static let maximumByteCount = 2 * Answer.maximumByteCount
 
   private struct State {
     /// The latest last.
@@ -121,7 +122,7 @@ final class Answers: Sendable {
       state.answers.append(answer)
       state.byteCount += answer.byteCount
       var forgotten: [Answer] = []
-      while state.byteCount > Answer.maximumByteCount
+      while state.byteCount > Answers.maximumByteCount
         || state.answers.count > Answers.maximumCount
       {
         forgotten.append(state.answers.removeFirst())

@@ -13,8 +13,11 @@ import WarmstartWire
   private let passed: PassedFiles
   /// Keeps the checkpoint resident.
   private let holder: Peer
+  /// Keeps the files of a test as long as the test: a file without a name is another checkpoint.
+  private let directory: TemporaryDirectory
 
   init() throws {
+    directory = try TemporaryDirectory()
     daemon = try ServedDaemon()
     passed = try PassedFiles.golden()
     holder = try daemon.connect()
@@ -200,17 +203,31 @@ import WarmstartWire
     #expect(second.map(\.bytes) == first.map(\.bytes))
   }
 
-  @Test func `an answer of more than twelve megabytes is not remembered`() throws {
-    let directory = try TemporaryDirectory()
+  /// A checkpoint of tensors with names of 60,000 bytes, which are most of an answer.
+  private func longNames(_ numbers: Range<Int>) throws -> (files: PassedFiles, [Variable]) {
     var writer = BundleWriter()
     let long = String(repeating: "n", count: 60_000)
-    for number in 100..<320 { writer.add(.init("\(number)\(long)"), dtype: 1, [1], [1, 2, 3, 4]) }
-    let wide = try PassedFiles(try writer.write(to: directory.path).prefix)
-    _ = try holder.handle(wide)
-    let variables = (100..<320).map {
-      Variable(Name("x/\($0)\(long)"), dtype: .float32, shape: [1])
-    }
-    for _ in 0..<2 { _ = try responses(wide, ["/": "x/"], variables) }
+    for number in numbers { writer.add(.init("\(number)\(long)"), dtype: 1, [1], [1, 2, 3, 4]) }
+    let files = try PassedFiles(try writer.write(to: directory.path).prefix)
+    _ = try holder.handle(files)
+    return (
+      files, numbers.map { Variable(Name("x/\($0)\(long)"), dtype: .float32, shape: [1]) }
+    )
+  }
+
+  @Test func `an answer of more than twelve megabytes is not remembered`() throws {
+    let (files, variables) = try longNames(100..<320)
+    for _ in 0..<2 { _ = try responses(files, ["/": "x/"], variables) }
     #expect(try repeatedCount() == 0)
+  }
+
+  @Test func `two kinds of jobs do not drive out each other's long answers`() throws {
+    let (files, variables) = try longNames(100..<270)
+    for _ in 0..<2 {
+      for count in [160, 170] {
+        _ = try responses(files, ["/": "x/"], Array(variables.prefix(count)))
+      }
+    }
+    #expect(try repeatedCount() == 2)
   }
 }
