@@ -86,7 +86,8 @@ extension Tensor {
   /// The elements as Swift values, valid as long as the tensor.
   ///
   /// A `bfloat16`, complex or quantized tensor has no Swift type: look at its `bits`. A string
-  /// tensor has only `bytes`.
+  /// tensor has only `bytes`. The bytes of a `bool` are checked once: if the owner of a file may
+  /// write to it in place, ask for `Resolved.Options.sealed`.
   ///
   /// - Parameter type: The type of an element: `Float` for `float32`, `Bool` for `bool`.
   /// - Returns: A span of the shared memory, in C order.

@@ -23,7 +23,7 @@ public struct Region: Sendable {
 
   /// Whether the bytes of a region can change.
   public enum Stability: String, Sendable, Hashable {
-    /// The kernel lets nobody change the bytes: not the daemon, not the owner of the files.
+    /// No process can change the bytes, not even the daemon or the owner of the files.
     case sealed
     /// The bytes change if the owner of the file overwrites it, which a checkpoint's writer does
     /// not do.

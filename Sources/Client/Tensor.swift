@@ -55,8 +55,9 @@ public struct Tensor: Sendable {
 
   /// The largest power of two, at most 4096, that divides the first element's address.
   public var alignment: Int {
-    // Regions begin at a page.
-    1 << min(12, place.offset.trailingZeroBitCount)
+    // Regions begin at a page. A number and its negative have the lowest bit that is set in common.
+    let offset = place.offset
+    return offset == 0 ? Alignment.maximum : min(Alignment.maximum, offset & -offset)
   }
 
   /// The bytes in C order, valid as long as the tensor; traps if the tensor has strides, or is only

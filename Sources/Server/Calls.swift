@@ -6,8 +6,8 @@ import WarmstartWire
 
 /// What the daemon knows of one of its calls.
 ///
-/// This file is the only place that lists the calls: a new call is a line in `all`, a handler in a
-/// file of its own, and a `Method`.
+/// The daemon lists its calls only here: a new call is a line in `all`, a handler in a file of its
+/// own, and a `Method`, whose path clients use too. No call needs administration yet.
 final class ServedCall: Sendable {
   typealias Handler =
     @Sendable (Session, borrowing IncomingCall, Responder, Caller) throws(CallFailure) -> Void

@@ -122,7 +122,7 @@ class WarmstartError(Exception):
 
 
 class WarmstartWarning(UserWarning):
-    """A call did as it was told, but perhaps not what the caller meant, or at a higher cost."""
+    """A call did what was asked, but perhaps not what the caller meant, or at a higher cost."""
 
 
 def contradiction(what: str) -> WarmstartError:

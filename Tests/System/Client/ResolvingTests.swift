@@ -39,6 +39,8 @@ import WarmstartTestSupport
     for (name, shape) in [("a", [64, 32]), ("odd", [4]), ("cut", [64, 32])] as [(Name, Shape)] {
       let tensor = try resolve(name, shape) { $0.alignment = alignment }
       #expect(tensor.alignment >= max(4, alignment))
+      #expect(tensor.offset % tensor.alignment == 0)
+      #expect(tensor.alignment == 4096 || tensor.offset % (2 * tensor.alignment) != 0)
       let address = unsafe try tensor.elements(as: Float.self).withUnsafeBufferPointer {
         UInt(bitPattern: $0.baseAddress)
       }

@@ -153,7 +153,18 @@ import WarmstartTestSupport
       RawMessage().adding(1, 3).adding(3, status.bytes),
       RawMessage().adding(1, 4).adding(4, RawMessage().adding(2, 77).bytes),
     ]
-    let impostor = try Impostor { socket in
+    let impostor = try impostor(sending: answers)
+    do {
+      let client = WarmstartClient.Client(socket: impostor.socketPath)
+      _ = try client.open(Golden.path("v2_tiles/t"))
+      #expect(try client.status().processID == 77)
+    }
+    #expect(impostor.failures() == [])
+  }
+
+  /// A daemon that answers the calls of one client, each with the next message.
+  private func impostor(sending answers: [RawMessage]) throws -> Impostor {
+    try Impostor { socket in
       let peer = Peer(socket)
       for answer in answers {
         var files: [File] = []
@@ -162,12 +173,6 @@ import WarmstartTestSupport
         try peer.send(answer.frame())
       }
     }
-    do {
-      let client = WarmstartClient.Client(socket: impostor.socketPath)
-      _ = try client.open(Golden.path("v2_tiles/t"))
-      #expect(try client.status().processID == 77)
-    }
-    #expect(impostor.failures() == [])
   }
 
   @Test func `a checkpoint of an unknown format is closed again`() throws {
@@ -178,15 +183,7 @@ import WarmstartTestSupport
       RawMessage().adding(1, 3),
       RawMessage().adding(1, 4).adding(4, RawMessage().adding(2, 77).bytes),
     ]
-    let impostor = try Impostor { socket in
-      let peer = Peer(socket)
-      for answer in answers {
-        var files: [File] = []
-        let frame = try peer.frame(&files)
-        #expect(frame != nil)
-        try peer.send(answer.frame())
-      }
-    }
+    let impostor = try impostor(sending: answers)
     do {
       let client = WarmstartClient.Client(socket: impostor.socketPath)
       let error = #expect(throws: WarmstartError.self) {
