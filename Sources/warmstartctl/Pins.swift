@@ -68,7 +68,7 @@ struct Evict: ParsableCommand {
 /// The administrators' socket, and the timeout.
 struct AdministrationOptions: ParsableArguments {
   static let discussion = """
-    Asks at the administrators' socket, /run/warmstart/admin.sock, which root and the group \
+    Asks at the administrators' socket, \(Client.administrationSocketPath), which root and the group \
     warmstart-admin may use.
     """
 

@@ -53,14 +53,18 @@ def test_sealed_arrays_are_made_ahead(client: warmstart.Client, model: Path) -> 
 
 
 @pytest.mark.parametrize("call", ["preload", "verify"])
-def test_damage_is_raised_with_its_tensors(client: warmstart.Client, model: Path, call: str) -> None:
+def test_damage_is_raised_with_its_tensors(
+    client: warmstart.Client, model: Path, call: str
+) -> None:
     data = model.with_name(model.name + ".data-00000-of-00001")
     content = bytearray(data.read_bytes())
     content[0] ^= 1
     data.write_bytes(content)
-    with client.open(model) as checkpoint:
-        with pytest.raises(warmstart.WarmstartError, match="tensor a is damaged") as raised:
-            getattr(checkpoint, call)()
+    with (
+        client.open(model) as checkpoint,
+        pytest.raises(warmstart.WarmstartError, match="tensor a is damaged") as raised,
+    ):
+        getattr(checkpoint, call)()
     assert raised.value.reason == "CHECKSUM_MISMATCH"
     assert [problem.tensor for problem in raised.value.problems] == ["a"]
 
