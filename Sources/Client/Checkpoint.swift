@@ -59,8 +59,7 @@ public final class Checkpoint: Sendable {
     let session = try WarmstartError.calling(about: files.path) { () throws(WarmstartError) in
       try client.call(.open, until: deadline) { session throws(SessionError) in
         let (reference, passed) = try files.reference(on: session, until: deadline)
-        let connection = session.connection
-        connection.outgoing.begin(OpenRequest(reference), connection.scratch)
+        session.connection.compose { $0.begin(OpenRequest(reference), $1) }
         return passed
       } read: { bytes, scratch, _ throws(MessageError) in
         opened = try OpenReply(unpacking: bytes, scratch)
@@ -166,14 +165,13 @@ public final class Checkpoint: Sendable {
       ) { session throws(SessionError) in
         starting()
         opened = nil
-        let connection = session.connection
         let known = state.withLock { $0.lease }
         if known.session == session.number {
-          write(.handle(known.handle), &connection.outgoing, connection.scratch)
+          session.connection.compose { write(.handle(known.handle), &$0, $1) }
           return []
         }
         let (reference, passed) = try files.reference(on: session, until: deadline)
-        write(reference, &connection.outgoing, connection.scratch)
+        session.connection.compose { write(reference, &$0, $1) }
         return passed
       } read: { bytes, scratch, files throws(MessageError) in
         if let reply = try read(bytes, scratch, files) { opened = reply }

@@ -131,7 +131,7 @@ extension Client {
         replies.restart()
         opened = nil
         let (reference, passed) = try files.reference(on: session, until: deadline)
-        question.write(about: reference, to: &session.connection.outgoing)
+        session.connection.compose { frame, _ in question.write(about: reference, to: &frame) }
         return passed
       } read: { bytes, scratch, files throws(MessageError) in
         if let reply = try replies.add(bytes, scratch, files) { opened = reply }
