@@ -43,6 +43,8 @@ public final class Checkpoint: Sendable {
     var lease: Lease
     /// The files that are mapped whole, by their positions.
     var mappings: [Mapping?]
+    /// The one region of the last answer that was in one file only, and the file's position.
+    var lastRegion: (file: Int, regions: [Region]) = (0, [])
   }
 
   /// A handle, and the session that it belongs to.
@@ -146,6 +148,28 @@ public final class Checkpoint: Sendable {
       if let known = state.mappings[position] { return known }
       state.mappings[position] = made
       return made
+    }
+  }
+
+  /// The region of the last answer that was in one file only, if it is the same that the daemon names
+  /// now; else nil.
+  func knownRegion(_ region: ResolveReply.Region, _ extent: Range<Int>) -> [Region]? {
+    guard case .file(let position) = region.place else { return nil }
+    let last = state.withLock { $0.lastRegion }
+    guard last.file == position, last.regions.count == 1,
+      last.regions.span[0].isSame(as: region, holding: extent)
+    else { return nil }
+    return last.regions
+  }
+
+  /// Keeps the one region of an answer for `knownRegion`, if it is a file's.
+  func keep(_ regions: [Region], _ region: ResolveReply.Region) {
+    guard case .file(let position) = region.place else { return }
+    // What was kept before ends outside the lock.
+    _ = state.withLock { state in
+      let last = state.lastRegion
+      state.lastRegion = (position, regions)
+      return last
     }
   }
 

@@ -105,7 +105,7 @@ import WarmstartWire
         ResolveReply.Region(
           id: any.number(),
           place: any.flag() ? .file(any.count()) : .arena(descriptor: any.count()),
-          byteCount: any.count(), stability: any.text())
+          byteCount: any.count(), isSealed: any.flag())
       }
       handles = any.list { $0.handle() }
       report.skipped = any.list { any in
