@@ -24,22 +24,23 @@ extension Checkpoint {
     for tensor in tensors {
       for run in storedRange(tensor) { try expectReadable(run, of: tensor, in: files) }
     }
-    var loading = Loading(self, files, checkIn: checkIn)
-    var otherLoading = Loading(self, files, checkIn: checkIn)
+    var reader = RunReader(self, files, checkIn: checkIn)
+    var otherReader = RunReader(self, files, checkIn: checkIn)
     var compared: [(run: Int, tensor: Int)] = []
     for other in tensors.dropFirst() {
       for pair in zip(runs, storedRange(other)) where stored[pair.0] != stored[pair.1] {
         let pair = [(run: pair.0, tensor: first), (run: pair.1, tensor: other)]
-        guard try loading.hasSameBytes(pair[0], as: pair[1], &otherLoading) else {
+        guard try reader.hasSameBytes(pair[0], as: pair[1], &otherReader) else {
           // The checksums are equal and the bytes differ: most likely one of them is damaged.
           var none = MutableRawSpan()
+          var loading = Loading(self, files, checkIn: checkIn)
           try loading.load(verifying: pair, filling: [], of: &none)
           return false
         }
         compared += pair
       }
     }
-    try loading.expectFilesUnchanged(compared)
+    try reader.expectFilesUnchanged(compared)
     return true
   }
 
@@ -50,10 +51,10 @@ extension Checkpoint {
   }
 }
 
-extension Loading {
+extension RunReader {
   /// Compares two stored runs of one length; `other` reads the second.
   fileprivate mutating func hasSameBytes(
-    _ run: (run: Int, tensor: Int), as second: (run: Int, tensor: Int), _ other: inout Loading
+    _ run: (run: Int, tensor: Int), as second: (run: Int, tensor: Int), _ other: inout RunReader
   ) throws(Problem) -> Bool {
     let (stored, secondStored) = (checkpoint.stored[run.run], checkpoint.stored[second.run])
     reserveBuffer(stored.byteCount)

@@ -1,4 +1,3 @@
-import SystemPackage
 import WarmstartKernel
 import WarmstartTable
 package import WarmstartTensorModel
@@ -22,60 +21,81 @@ package struct Loading {
     }
   }
 
-  /// The bytes that are read, verified and copied at a time, so that the buffer stays in the
-  /// second-level cache.
-  static let chunkByteCount = 512 << 10
-
   let checkpoint: Checkpoint
-  let files: FileSet
-  /// Whether the bytes that were read stay in the page cache.
-  let keepsCached: Bool
-  /// Throws if no client waits for the result any more; called between chunks.
-  let checkIn: () throws(Problem) -> Void
-  /// Receives the number of bytes of stored runs after each read.
-  let didRead: (Int) -> Void
-  /// The plans for pieces of strings, made when their size was asked for.
-  private var plans: [Piece: StringPlan] = [:]
-  /// The stored strings that the plans refer to, by run, so that each run is read once.
-  var strings: [Int: StringRun] = [:]
-  /// The block of a V1 table that was read last.
-  var block: RecordBlock?
-  /// Whether blocks of V1 tables were compressed when memory was charged for them.
-  var compressed: [RecordBlock.Place: Bool] = [:]
-  var buffer: [UInt8] = []
-  /// The range of a data file that the front of the buffer holds, for several runs; and which file.
-  var ahead = 0..<0
-  var aheadShard = Checkpoint.StoredBytes.missing
+  var reader: RunReader
+  private var strings: StringFiller
 
   package init(
     _ checkpoint: Checkpoint, _ files: FileSet, keepsCached: Bool = true,
     checkIn: @escaping () throws(Problem) -> Void, didRead: @escaping (Int) -> Void = { _ in }
   ) {
-    self.keepsCached = keepsCached
     self.checkpoint = checkpoint
-    self.files = files
-    self.checkIn = checkIn
-    self.didRead = didRead
+    reader = RunReader(
+      checkpoint, files, keepsCached: keepsCached, checkIn: checkIn, didRead: didRead)
+    strings = StringFiller(checkpoint)
   }
+
+  // MARK: Sizes
 
   /// The bytes that a piece takes in an arena.
   ///
   /// For strings, reads and verifies their lengths.
   package mutating func byteCount(of piece: Piece) throws(Problem) -> Int {
-    if checkpoint.catalog.dtype(piece.tensor).byteCount != nil {
-      guard let count = checkpoint.byteCount(of: piece) else {
-        let shape = checkpoint.shape(of: piece)
-        throw checkpoint.problem(piece.tensor, .corrupt, "has the impossible shape \(shape)")
-      }
-      return count
+    guard checkpoint.catalog.dtype(piece.tensor).byteCount != nil else {
+      return try strings.byteCount(of: piece, &reader)
     }
-    let plan = try planStrings(piece)
-    guard let byteCount = plan.byteCount else {
-      throw checkpoint.problem(piece.tensor, .corrupt, "has more than 2^63 bytes of strings")
+    guard let count = checkpoint.byteCount(of: piece) else {
+      let shape = checkpoint.shape(of: piece)
+      throw checkpoint.problem(piece.tensor, .corrupt, "has the impossible shape \(shape)")
     }
-    plans[piece] = plan
-    return byteCount
+    return count
   }
+
+  /// Reads the lengths of the pieces' strings, in the order of the files.
+  package mutating func readStrings(of pieces: [Piece]) throws(Problem) {
+    try strings.readLengths(of: pieces, &reader)
+  }
+
+  /// The most memory that planning the pieces and decoding V1 records takes, in bytes,
+  /// approximately.
+  package mutating func decodingByteCount(of pieces: [Piece]) throws(Problem) -> Int {
+    var sum = 0
+    func add(_ count: Int, of byteCount: Int) {
+      let (product, overflow) = count.multipliedReportingOverflow(by: byteCount)
+      let (next, isTooMuch) = sum.addingReportingOverflow(product)
+      sum = overflow || isTooMuch ? .max : next
+    }
+    var strings: Set<Int> = []
+    for piece in pieces {
+      let runs = checkpoint.runs(of: piece)
+      // The position of each gathered row or column, and room to sort them.
+      add(piece.gather?.indexCount ?? 0, of: 16)
+      // The runs that a piece takes from.
+      add(runs.count, of: 24)
+      guard checkpoint.catalog.dtype(piece.tensor) == .string else { continue }
+      // Each element has at least one byte, and an offset in its run.
+      var elementCount = 0
+      for run in runs {
+        let block = checkpoint.records?.block(of: run).byteCount
+        let bytes =
+          block.map { DataBlock.contentsLimit(byteCount: $0, isCompressed: true) }
+          ?? max(0, checkpoint.stored[run].byteCount)
+        let box = checkpoint.box(ofRun: run, of: piece.tensor)
+        let count = min(bytes, box.shape.elementCount ?? bytes)
+        let (total, overflow) = elementCount.addingReportingOverflow(count)
+        elementCount = overflow ? .max : total
+        if checkpoint.records == nil, strings.insert(run).inserted { add(count, of: 8) }
+      }
+      guard piece.slice != nil || runs.count > 1 else { continue }
+      // The cuts of the run, an offset in the piece, and a copy.
+      let shape = checkpoint.shape(of: piece.tensor, piece.slice)
+      add(min(elementCount, shape.elementCount ?? elementCount), of: 40)
+    }
+    if let records = checkpoint.records { add(try reader.recordByteCount(of: pieces, records), of: 1) }
+    return sum
+  }
+
+  // MARK: Loading
 
   /// Verifies runs, each given with its tensor, and fills the targets in an arena.
   ///
@@ -84,110 +104,44 @@ package struct Loading {
     verifying runs: [(run: Int, tensor: Int)], filling targets: [Target],
     of arena: inout MutableRawSpan
   ) throws(Problem) {
-    let filled = try fillStrings(targets, &arena)
-    var work = runs
-    // The copies are planned when their run is read: there may be many pairs of runs and targets.
-    var takers: [Int: [Int]] = [:]
-    var orders: [Int: GatherOrder] = [:]
-    for (index, target) in targets.enumerated() {
-      let tensor = target.piece.tensor
-      guard checkpoint.catalog.dtype(tensor) != .string else { continue }
-      if let gather = target.piece.gather {
-        try checkIn()
-        orders[index] = GatherOrder(gather)
-      }
-      for run in checkpoint.runs(of: target.piece) {
-        if takers[run] == nil { work.append((run, tensor)) }
-        takers[run, default: []].append(index)
-      }
-    }
-    let order = inOrderOfDisk(work)
-    let total = order.reduce(0) { total, item in
-      let (sum, overflow) = total.addingReportingOverflow(checkpoint.stored[item.run].byteCount)
-      return overflow ? .max : min(sum, Loading.chunkByteCount)
-    }
+    let filled = try strings.fill(targets, &arena, &reader)
+    let numbers = try NumberFiller(checkpoint, targets, reader.checkIn)
+    let order = checkpoint.inOrderOfDisk(runs + numbers.runs)
     if let records = checkpoint.records {
       for (run, tensor) in order {
-        try checkIn()
-        guard checkpoint.catalog.dtype(tensor) != .string else {
+        try reader.checkIn()
+        if checkpoint.catalog.dtype(tensor) == .string {
           // Decoding the record verifies it.
-          _ = try storedStrings(run, of: tensor)
-          strings[run] = nil
-          didRead(checkpoint.stored[run].byteCount)
-          continue
+          _ = try strings.storedStrings(run, of: tensor, &reader)
+          strings.forget(run)
+        } else {
+          let bytes = try reader.readNumbers(run, of: tensor, records)
+          try numbers.copy(bytes, of: run, to: &arena, reader.checkIn)
         }
-        let numbers = try readNumbers(run, of: tensor, records)
-        for var copy in copies(of: run, for: takers[run] ?? [], targets, orders) {
-          try copy.copy(numbers.rawSpan, at: 0, to: &arena, checkIn)
+        reader.didRead(checkpoint.stored[run].byteCount)
+      }
+    } else {
+      reader.reserveBuffer(forAll: order)
+      for (place, (run, tensor)) in order.enumerated() {
+        try reader.readAhead(order[place...])
+        if checkpoint.catalog.dtype(tensor) == .string {
+          let lengths = try reader.readLengths(run, of: tensor)
+          try reader.stream(lengths, at: run, of: tensor) { _, _ in }
+        } else {
+          try numbers.stream(run, of: tensor, to: &arena, &reader)
         }
-        didRead(checkpoint.stored[run].byteCount)
       }
-      return try expectFilesUnchanged(order + filled)
+      numbers.swapBytes(in: &arena)
     }
-    reserveBuffer(total)
-    for (place, (run, tensor)) in order.enumerated() {
-      if !isAhead(checkpoint.stored[run]) { try readAhead(order[place...]) }
-      let copies = copies(of: run, for: takers[run] ?? [], targets, orders)
-      try stream(run, of: tensor, copies, &arena)
-    }
-    for target in targets where checkpoint.isBigEndian {
-      guard let width = checkpoint.catalog.dtype(target.piece.tensor).swappedByteCount
-      else { continue }
-      arena.reverseBytes(in: target.offset..<target.offset + target.byteCount, width: width)
-    }
-    try expectFilesUnchanged(order + filled)
+    try reader.expectFilesUnchanged(order + filled)
   }
+}
 
-  /// The copies from a stored run to the targets that take from it.
-  private func copies(
-    of run: Int, for takers: [Int], _ targets: [Target], _ orders: [Int: GatherOrder]
-  ) -> [Copies] {
-    takers.compactMap { taker in
-      let (piece, offset) = (targets[taker].piece, targets[taker].offset)
-      return checkpoint.catalog.dtype(piece.tensor).byteCount.flatMap { width in
-        let box = checkpoint.box(ofRun: run, of: piece.tensor)
-        if let order = orders[taker] {
-          let shape = checkpoint.shape(of: piece)
-          return GatheredRuns(from: box, order, to: shape, at: offset, width: width)
-            .map { .gathered($0) }
-        }
-        let wanted = piece.slice ?? TensorSlice(whole: checkpoint.catalog.shape(piece.tensor))
-        return Runs(from: box, to: wanted, at: offset, width: width).map { .box($0) }
-      }
-    }
-  }
-
-  /// Fills the targets of strings; returns the runs that were read for them, each with its tensor.
-  private mutating func fillStrings(
-    _ targets: [Target], _ arena: inout MutableRawSpan
-  ) throws(Problem) -> [(run: Int, tensor: Int)] {
-    var work: [(run: Int, tensor: Int)] = []
-    var copies: [Int: [StringCopies]] = [:]
-    for target in targets where checkpoint.catalog.dtype(target.piece.tensor) == .string {
-      let planned = plans.removeValue(forKey: target.piece)
-      let plan = if let planned { planned } else { try planStrings(target.piece) }
-      plan.writeOffsets(to: &arena, at: target.offset)
-      for part in plan.parts {
-        if copies[part.run] == nil { work.append((part.run, target.piece.tensor)) }
-        copies[part.run, default: []].append(
-          StringCopies(part.copies, to: target.offset + plan.offsets.count * 8))
-      }
-    }
-    let order = inOrderOfDisk(work)
-    for (run, tensor) in order {
-      var copies = copies[run] ?? []
-      try stream(try storedStrings(run, of: tensor), at: run, of: tensor) { chunk, offset in
-        for index in copies.indices { copies[index].copy(chunk, at: offset, to: &arena) }
-      }
-      strings[run] = nil
-    }
-    return order
-  }
-
+extension Checkpoint {
   /// The runs in the order of their files and offsets, without duplicates.
   func inOrderOfDisk(_ work: [(run: Int, tensor: Int)]) -> [(run: Int, tensor: Int)] {
     let sorted = work.sorted { first, second in
-      let (left, right) = (checkpoint.stored[first.run], checkpoint.stored[second.run])
+      let (left, right) = (stored[first.run], stored[second.run])
       return (left.shard, left.offset, first.run) < (right.shard, right.offset, second.run)
     }
     var last = -1
@@ -195,37 +149,5 @@ package struct Loading {
       defer { last = item.run }
       return item.run != last
     }
-  }
-
-  private mutating func stream(
-    _ position: Int, of tensor: Int, _ copies: [Copies], _ arena: inout MutableRawSpan
-  ) throws(Problem) {
-    let run = checkpoint.stored[position]
-    guard checkpoint.catalog.dtype(tensor) != .string else {
-      let strings = try readLengths(position, of: tensor)
-      return try stream(strings, at: position, of: tensor) { _, _ in }
-    }
-    var copies = copies
-    var checksum = Checksum()
-    var done = 0
-    while done < run.byteCount {
-      let count: Int
-      let start: Int
-      if isAhead(run) {
-        (start, count) = (run.offset - ahead.lowerBound, run.byteCount)
-      } else {
-        try checkIn()
-        (start, count) = (0, min(buffer.count, run.byteCount - done))
-        try read(run, of: tensor, from: done, count: count)
-      }
-      let chunk = buffer.rawSpan.extracting(start..<start + count)
-      checksum.update(chunk)
-      for index in copies.indices {
-        try copies[index].copy(chunk, at: done, to: &arena, checkIn)
-      }
-      done += count
-      didRead(count)
-    }
-    try expect(checksum, run, of: tensor)
   }
 }

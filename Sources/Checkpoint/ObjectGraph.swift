@@ -45,10 +45,10 @@ extension Loading {
   /// Reads, verifies and parses the object graph.
   package mutating func readObjectGraph() throws(Problem) -> ObjectGraph {
     let (run, tensor) = try checkpoint.objectGraphRun()
-    let strings = try readLengths(run, of: tensor)
+    let strings = try reader.readLengths(run, of: tensor)
     var bytes: [UInt8] = []
     bytes.reserveCapacity(strings.byteCount)
-    try stream(strings, at: run, of: tensor) { chunk, _ in
+    try reader.stream(strings, at: run, of: tensor) { chunk, _ in
       bytes.append(contentsOf: Array(chunk))
     }
     let graph: ObjectGraph

@@ -85,7 +85,7 @@ public final class Client: Sendable {
   public func status(timeout: Duration? = nil) throws(WarmstartError) -> StatusReport {
     var report = StatusReport()
     try call(.status, until: Deadline(timeout)) { session in
-      session.connection.outgoing.beginEmpty()
+      session.connection.compose { frame, _ in frame.beginEmpty() }
       return []
     } read: { bytes, scratch, _ throws(MessageError) in
       report = try StatusReport(unpacking: bytes, scratch)
@@ -103,7 +103,7 @@ public final class Client: Sendable {
   public func isServing(timeout: Duration? = nil) throws(WarmstartError) -> Bool {
     var health = Health.unknown
     try call(.checkHealth, until: Deadline(timeout)) { session in
-      session.connection.outgoing.begin(HealthRequest(), session.connection.scratch)
+      session.connection.compose { $0.begin(HealthRequest(), $1) }
       return []
     } read: { bytes, scratch, _ throws(MessageError) in
       health = try Health(unpacking: bytes, scratch)

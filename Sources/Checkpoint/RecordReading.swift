@@ -2,7 +2,7 @@ import WarmstartKernel
 import WarmstartTable
 import WarmstartTensorModel
 
-extension Loading {
+extension RunReader {
   /// The most memory that reading and decoding the pieces' records takes, in bytes, approximately.
   mutating func recordByteCount(of pieces: [Piece], _ records: Records) throws(Problem) -> Int {
     var withStrings: Set<RecordBlock.Place> = []

@@ -2,44 +2,86 @@ import WarmstartKernel
 import WarmstartTable
 import WarmstartTensorModel
 
-// Stored runs are read through one buffer; small runs that are neighbours in a file are read at
-// once. An error says what happened to the file: it has changed, it is missing or cut off, or Git
-// LFS has not fetched it.
-
-extension Loading {
+/// Reads stored runs from their files.
+///
+/// Runs are read through one buffer; small runs that are neighbours in a file are read at once. An
+/// error says what happened to the file: it has changed, it is missing or cut off, or Git LFS has
+/// not fetched it.
+struct RunReader {
+  /// The bytes that are read, verified and copied at a time, so that the buffer stays in the
+  /// second-level cache.
+  static let chunkByteCount = 512 << 10
   /// The longest gap between two runs that is read too, to save a second read.
   private static let gapByteCount = Mapping.pageByteCount
 
+  let checkpoint: Checkpoint
+  let files: FileSet
+  /// Whether the bytes that were read stay in the page cache.
+  let keepsCached: Bool
+  /// Throws if no client waits for the result any more; called between chunks.
+  let checkIn: () throws(Problem) -> Void
+  /// Receives the number of bytes of stored runs after each read.
+  let didRead: (Int) -> Void
+  private(set) var buffer: [UInt8] = []
+  /// The range of a data file that the front of the buffer holds, for several runs; and which file.
+  private(set) var ahead = 0..<0
+  private var aheadShard = Checkpoint.StoredBytes.missing
+  /// The block of a V1 table that was read last.
+  var block: RecordBlock?
+  /// Whether blocks of V1 tables were compressed when memory was charged for them.
+  var compressed: [RecordBlock.Place: Bool] = [:]
+
+  init(
+    _ checkpoint: Checkpoint, _ files: FileSet, keepsCached: Bool = true,
+    checkIn: @escaping () throws(Problem) -> Void, didRead: @escaping (Int) -> Void = { _ in }
+  ) {
+    self.checkpoint = checkpoint
+    self.files = files
+    self.keepsCached = keepsCached
+    self.checkIn = checkIn
+    self.didRead = didRead
+  }
+
   /// Makes the buffer as long as a number of bytes, but no longer than a chunk.
   mutating func reserveBuffer(_ byteCount: Int) {
-    let count = min(Loading.chunkByteCount, max(byteCount, 1))
+    let count = min(RunReader.chunkByteCount, max(byteCount, 1))
     guard buffer.count < count else { return }
     buffer = [UInt8](repeating: 0, count: count)
     ahead = 0..<0
   }
 
+  /// Makes the buffer as long as all runs together, but no longer than a chunk.
+  mutating func reserveBuffer(forAll order: [(run: Int, tensor: Int)]) {
+    let total = order.reduce(0) { total, item in
+      let (sum, overflow) = total.addingReportingOverflow(checkpoint.stored[item.run].byteCount)
+      return overflow ? .max : min(sum, RunReader.chunkByteCount)
+    }
+    reserveBuffer(total)
+  }
+
   /// Whether the buffer already has all bytes of a run.
-  func isAhead(_ run: Checkpoint.StoredBytes) -> Bool {
+  private func isAhead(_ run: Checkpoint.StoredBytes) -> Bool {
     run.shard == aheadShard && run.offset >= ahead.lowerBound
       && run.offset <= ahead.upperBound && run.byteCount <= ahead.upperBound - run.offset
   }
 
-  /// Reads several small runs that follow one another in a file at once.
+  /// Reads several small runs that follow one another in a file at once, unless the buffer already
+  /// has the first one.
   ///
   /// Ignores errors: bytes that are missing are read again, and reported, with their run.
   mutating func readAhead(
     _ order: ArraySlice<(run: Int, tensor: Int)>
   ) throws(Problem) {
-    guard let first = order.first.map({ checkpoint.stored[$0.run] }), first.byteCount > 0 else {
-      return
-    }
+    guard let first = order.first.map({ checkpoint.stored[$0.run] }), first.byteCount > 0,
+      !isAhead(first)
+    else { return }
     ahead = 0..<0
     var end = first.offset
     var count = 0
     for (run, _) in order {
       let run = checkpoint.stored[run]
       // The runs are sorted by offset. Those with bytes were placed, so they lie in their file.
-      guard run.shard == first.shard, run.byteCount > 0, run.offset - end <= Loading.gapByteCount,
+      guard run.shard == first.shard, run.byteCount > 0, run.offset - end <= RunReader.gapByteCount,
         run.byteCount <= buffer.count - (run.offset - first.offset)
       else { break }
       end = max(end, run.offset + run.byteCount)
@@ -77,6 +119,36 @@ extension Loading {
     }
   }
 
+  /// Reads and verifies a run of numbers, and passes its bytes to the body, in order, each chunk with
+  /// its offset.
+  ///
+  /// - Throws: What is wrong if the bytes are not those that were stored, or what the body throws.
+  ///   What the body got is then worthless.
+  mutating func stream(
+    _ run: Checkpoint.StoredBytes, of tensor: Int,
+    _ body: (RawSpan, Int) throws(Problem) -> Void
+  ) throws(Problem) {
+    var checksum = Checksum()
+    var done = 0
+    while done < run.byteCount {
+      let count: Int
+      let start: Int
+      if isAhead(run) {
+        (start, count) = (run.offset - ahead.lowerBound, run.byteCount)
+      } else {
+        try checkIn()
+        (start, count) = (0, min(buffer.count, run.byteCount - done))
+        try read(run, of: tensor, from: done, count: count)
+      }
+      let chunk = buffer.rawSpan.extracting(start..<start + count)
+      checksum.update(chunk)
+      try body(chunk, done)
+      done += count
+      didRead(count)
+    }
+    try expect(checksum, run, of: tensor)
+  }
+
   /// Reads bytes of a V1 record's block; the range counts from the start of the block.
   func readTable(
     _ run: Int, of tensor: Int, _ range: Range<Int>
@@ -88,7 +160,7 @@ extension Loading {
     var done = 0
     while done < range.count {
       try checkIn()
-      let next = done..<min(range.count, done + Loading.chunkByteCount)
+      let next = done..<min(range.count, done + RunReader.chunkByteCount)
       let read: Int
       do {
         read = try member.file.read(at: start + done, into: &bytes, range: next)

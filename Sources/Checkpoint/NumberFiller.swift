@@ -1,0 +1,84 @@
+import WarmstartKernel
+import WarmstartTensorModel
+
+/// Fills pieces of numbers from the runs that the reader passes.
+struct NumberFiller {
+  private let checkpoint: Checkpoint
+  private let targets: [Loading.Target]
+  /// The positions of the targets that take from a run.
+  private var takers: [Int: [Int]] = [:]
+  private var orders: [Int: GatherOrder] = [:]
+  /// The runs that the targets take from, each with its tensor.
+  private(set) var runs: [(run: Int, tensor: Int)] = []
+
+  /// Finds out which target takes from which run; ignores targets of strings.
+  init(
+    _ checkpoint: Checkpoint, _ targets: [Loading.Target],
+    _ checkIn: () throws(Problem) -> Void
+  ) throws(Problem) {
+    self.checkpoint = checkpoint
+    self.targets = targets
+    for (index, target) in targets.enumerated() {
+      let tensor = target.piece.tensor
+      guard checkpoint.catalog.dtype(tensor) != .string else { continue }
+      if let gather = target.piece.gather {
+        try checkIn()
+        orders[index] = GatherOrder(gather)
+      }
+      for run in checkpoint.runs(of: target.piece) {
+        if takers[run] == nil { runs.append((run, tensor)) }
+        takers[run, default: []].append(index)
+      }
+    }
+  }
+
+  /// The copies from a stored run to the targets that take from it.
+  ///
+  /// They are planned when their run is read: there may be many pairs of runs and targets.
+  private func copies(of run: Int) -> [Copies] {
+    (takers[run] ?? []).compactMap { taker in
+      let (piece, offset) = (targets[taker].piece, targets[taker].offset)
+      return checkpoint.catalog.dtype(piece.tensor).byteCount.flatMap { width in
+        let box = checkpoint.box(ofRun: run, of: piece.tensor)
+        if let order = orders[taker] {
+          let shape = checkpoint.shape(of: piece)
+          return GatheredRuns(from: box, order, to: shape, at: offset, width: width)
+            .map { .gathered($0) }
+        }
+        let wanted = piece.slice ?? TensorSlice(whole: checkpoint.catalog.shape(piece.tensor))
+        return Runs(from: box, to: wanted, at: offset, width: width).map { .box($0) }
+      }
+    }
+  }
+
+  /// Copies what the targets take from a run whose numbers were decoded.
+  func copy(
+    _ numbers: [UInt8], of run: Int, to arena: inout MutableRawSpan,
+    _ checkIn: () throws(Problem) -> Void
+  ) throws(Problem) {
+    for var copy in copies(of: run) { try copy.copy(numbers.rawSpan, at: 0, to: &arena, checkIn) }
+  }
+
+  /// Reads and verifies a run, and copies what the targets take from it.
+  func stream(
+    _ position: Int, of tensor: Int, to arena: inout MutableRawSpan, _ reader: inout RunReader
+  ) throws(Problem) {
+    let run = checkpoint.stored[position]
+    var copies = copies(of: position)
+    let checkIn = reader.checkIn
+    try reader.stream(run, of: tensor) { chunk, done throws(Problem) in
+      for index in copies.indices {
+        try copies[index].copy(chunk, at: done, to: &arena, checkIn)
+      }
+    }
+  }
+
+  /// Makes the bytes of big-endian numbers little-endian.
+  func swapBytes(in arena: inout MutableRawSpan) {
+    for target in targets where checkpoint.isBigEndian {
+      guard let width = checkpoint.catalog.dtype(target.piece.tensor).swappedByteCount
+      else { continue }
+      arena.reverseBytes(in: target.offset..<target.offset + target.byteCount, width: width)
+    }
+  }
+}
