@@ -33,7 +33,9 @@ extension Client {
   ///   `unsupported` on another socket than the administrators'; `connection` or `deadline`.
   public func unpin(generation: String, timeout: Duration? = nil) throws(WarmstartError) {
     try call(.unpin, until: Deadline(timeout)) { session in
-      session.connection.outgoing.begin(GenerationRequest(generation: generation))
+      session.connection.compose { frame, _ in
+        frame.begin(GenerationRequest(generation: generation))
+      }
       return []
     } read: { _, _, _ in
     }
@@ -54,7 +56,9 @@ extension Client {
   ) throws(WarmstartError) -> Int {
     var count = 0
     try call(.evict, until: Deadline(timeout)) { session in
-      session.connection.outgoing.begin(GenerationRequest(generation: generation ?? ""))
+      session.connection.compose { frame, _ in
+        frame.begin(GenerationRequest(generation: generation ?? ""))
+      }
       return []
     } read: { bytes, scratch, _ throws(MessageError) in
       count = try EvictReply(unpacking: bytes, scratch).checkpointCount
