@@ -103,6 +103,9 @@ public final class Checkpoint: Sendable {
     client.giveBack(lease.handle, session: lease.session)
   }
 
+  /// The label under which the daemon's status shows the checkpoint at a path.
+  package static func label(of path: String) -> String { CheckpointFiles.absolute(path) }
+
   /// Lists all tensors in the order of their names' bytes.
   ///
   /// - Parameter timeout: How long to wait; nil for as long as it takes.

@@ -39,6 +39,9 @@ public final class Client: Sendable {
     self.init(socket: path, label: label, whileWaiting: nil)
   }
 
+  /// Where the system's unit listens for administrators.
+  package static var administrationSocketPath: String { SocketPath.administration }
+
   /// Makes a client that calls `whileWaiting` if a daemon does not begin to answer within a second.
   package init(socket path: String?, label: String, whileWaiting: (@Sendable () -> Void)?) {
     socketPath = path ?? SocketPath.standard

@@ -317,9 +317,9 @@ extension FieldWriter {
   }
 
   /// Begins a frame whose body is a response that only says how far the call is.
-  package mutating func begin(_ progress: ResolveReply.Progress) {
+  package mutating func begin(_ progress: ResolveReply.Progress, ofPreload: Bool = false) {
     begin()
-    prepend(field: 9) { frame in
+    prepend(field: ofPreload ? 2 : 9) { frame in
       frame.prepend(field: 2, UInt64(progress.totalByteCount))
       frame.prepend(field: 1, UInt64(progress.readyByteCount))
     }

@@ -62,11 +62,11 @@ struct Responder {
   /// Sends a note about the call's progress, unless the client's socket is full.
   ///
   /// A failure of the connection shows when the call is answered.
-  func note(_ progress: ResolveReply.Progress) {
+  func note(_ progress: ResolveReply.Progress, ofPreload: Bool = false) {
     var reply = Reply(id: id)
     reply.more = true
     _ = connection.compose { frame, _ in
-      frame.begin(progress)
+      frame.begin(progress, ofPreload: ofPreload)
       frame.finish(reply)
     }
     _ = try? connection.sendAtOnce()
