@@ -42,6 +42,7 @@ extension Daemon {
     report.leaseCount = store.leaseCount
     let holdings = store.figures.holdings
     report.arenaByteCount = holdings.arenaByteCount
+    report.hugeArenaByteCount = holdings.hugeArenaByteCount
     report.warmByteCount = holdings.warmByteCount
     let residents = uid.map { store.residents(of: $0) } ?? store.residents
     for (resident, leaseCount) in residents.prefix(Session.maximumListed) {
@@ -54,6 +55,7 @@ extension Daemon {
       checkpoint.verifiedByteCount = holdings.verifiedByteCount
       checkpoint.arenaCount = holdings.arenaCount
       checkpoint.arenaByteCount = holdings.arenaByteCount
+      checkpoint.hugeArenaByteCount = holdings.hugeArenaByteCount
       checkpoint.leaseCount = leaseCount
       report.checkpoints.append(checkpoint)
     }

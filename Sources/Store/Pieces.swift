@@ -241,7 +241,7 @@ final class Pieces: Sendable {
     state.arenas[arena.id] = ArenaState(
       holder: arena, listByteCount: places.keys.reduce(0) { $0 + $1.listByteCount },
       pieceCount: places.count, pinCount: 1)
-    let added = Figures.Holdings(arenaCount: 1, arenaByteCount: arena.arena.byteCount)
+    let added = Figures.Holdings(of: arena.arena)
     state.holdings.add(added)
     figures.add(added)
   }
@@ -253,7 +253,7 @@ final class Pieces: Sendable {
     state.arenas[id] = arena
     guard arena.pieceCount == 0 else { return nil }
     state.arenas[id] = nil
-    let lost = Figures.Holdings(arenaCount: 1, arenaByteCount: arena.holder.arena.byteCount)
+    let lost = Figures.Holdings(of: arena.holder.arena)
     state.holdings.subtract(lost)
     figures.subtract(lost)
     return arena.holder
