@@ -69,6 +69,8 @@ struct Work {
     }
     // An answer that names an arena without pieces would keep it in memory.
     resident.answers.forget(resident.pieces.complete(claim, places, in: holder))
+    // Otherwise the bytes would take memory twice.
+    checkpoint.dropCached(resident.pieces.takeCopied(claim), in: files)
     store.figures.count {
       $0.verifiedRuns += claim.runs.count
       $0.arenas += 1
