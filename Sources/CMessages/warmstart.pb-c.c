@@ -1402,6 +1402,366 @@ void   warmstart__v1__progress__free_unpacked
   assert(message->base.descriptor == &warmstart__v1__progress__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   warmstart__v1__preload_request__init
+                     (Warmstart__V1__PreloadRequest         *message)
+{
+  static const Warmstart__V1__PreloadRequest init_value = WARMSTART__V1__PRELOAD_REQUEST__INIT;
+  *message = init_value;
+}
+size_t warmstart__v1__preload_request__get_packed_size
+                     (const Warmstart__V1__PreloadRequest *message)
+{
+  assert(message->base.descriptor == &warmstart__v1__preload_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t warmstart__v1__preload_request__pack
+                     (const Warmstart__V1__PreloadRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &warmstart__v1__preload_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t warmstart__v1__preload_request__pack_to_buffer
+                     (const Warmstart__V1__PreloadRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &warmstart__v1__preload_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Warmstart__V1__PreloadRequest *
+       warmstart__v1__preload_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Warmstart__V1__PreloadRequest *)
+     protobuf_c_message_unpack (&warmstart__v1__preload_request__descriptor,
+                                allocator, len, data);
+}
+void   warmstart__v1__preload_request__free_unpacked
+                     (Warmstart__V1__PreloadRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &warmstart__v1__preload_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   warmstart__v1__preload_reply__init
+                     (Warmstart__V1__PreloadReply         *message)
+{
+  static const Warmstart__V1__PreloadReply init_value = WARMSTART__V1__PRELOAD_REPLY__INIT;
+  *message = init_value;
+}
+size_t warmstart__v1__preload_reply__get_packed_size
+                     (const Warmstart__V1__PreloadReply *message)
+{
+  assert(message->base.descriptor == &warmstart__v1__preload_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t warmstart__v1__preload_reply__pack
+                     (const Warmstart__V1__PreloadReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &warmstart__v1__preload_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t warmstart__v1__preload_reply__pack_to_buffer
+                     (const Warmstart__V1__PreloadReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &warmstart__v1__preload_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Warmstart__V1__PreloadReply *
+       warmstart__v1__preload_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Warmstart__V1__PreloadReply *)
+     protobuf_c_message_unpack (&warmstart__v1__preload_reply__descriptor,
+                                allocator, len, data);
+}
+void   warmstart__v1__preload_reply__free_unpacked
+                     (Warmstart__V1__PreloadReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &warmstart__v1__preload_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   warmstart__v1__pin_request__init
+                     (Warmstart__V1__PinRequest         *message)
+{
+  static const Warmstart__V1__PinRequest init_value = WARMSTART__V1__PIN_REQUEST__INIT;
+  *message = init_value;
+}
+size_t warmstart__v1__pin_request__get_packed_size
+                     (const Warmstart__V1__PinRequest *message)
+{
+  assert(message->base.descriptor == &warmstart__v1__pin_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t warmstart__v1__pin_request__pack
+                     (const Warmstart__V1__PinRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &warmstart__v1__pin_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t warmstart__v1__pin_request__pack_to_buffer
+                     (const Warmstart__V1__PinRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &warmstart__v1__pin_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Warmstart__V1__PinRequest *
+       warmstart__v1__pin_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Warmstart__V1__PinRequest *)
+     protobuf_c_message_unpack (&warmstart__v1__pin_request__descriptor,
+                                allocator, len, data);
+}
+void   warmstart__v1__pin_request__free_unpacked
+                     (Warmstart__V1__PinRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &warmstart__v1__pin_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   warmstart__v1__pin_reply__init
+                     (Warmstart__V1__PinReply         *message)
+{
+  static const Warmstart__V1__PinReply init_value = WARMSTART__V1__PIN_REPLY__INIT;
+  *message = init_value;
+}
+size_t warmstart__v1__pin_reply__get_packed_size
+                     (const Warmstart__V1__PinReply *message)
+{
+  assert(message->base.descriptor == &warmstart__v1__pin_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t warmstart__v1__pin_reply__pack
+                     (const Warmstart__V1__PinReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &warmstart__v1__pin_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t warmstart__v1__pin_reply__pack_to_buffer
+                     (const Warmstart__V1__PinReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &warmstart__v1__pin_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Warmstart__V1__PinReply *
+       warmstart__v1__pin_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Warmstart__V1__PinReply *)
+     protobuf_c_message_unpack (&warmstart__v1__pin_reply__descriptor,
+                                allocator, len, data);
+}
+void   warmstart__v1__pin_reply__free_unpacked
+                     (Warmstart__V1__PinReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &warmstart__v1__pin_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   warmstart__v1__unpin_request__init
+                     (Warmstart__V1__UnpinRequest         *message)
+{
+  static const Warmstart__V1__UnpinRequest init_value = WARMSTART__V1__UNPIN_REQUEST__INIT;
+  *message = init_value;
+}
+size_t warmstart__v1__unpin_request__get_packed_size
+                     (const Warmstart__V1__UnpinRequest *message)
+{
+  assert(message->base.descriptor == &warmstart__v1__unpin_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t warmstart__v1__unpin_request__pack
+                     (const Warmstart__V1__UnpinRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &warmstart__v1__unpin_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t warmstart__v1__unpin_request__pack_to_buffer
+                     (const Warmstart__V1__UnpinRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &warmstart__v1__unpin_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Warmstart__V1__UnpinRequest *
+       warmstart__v1__unpin_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Warmstart__V1__UnpinRequest *)
+     protobuf_c_message_unpack (&warmstart__v1__unpin_request__descriptor,
+                                allocator, len, data);
+}
+void   warmstart__v1__unpin_request__free_unpacked
+                     (Warmstart__V1__UnpinRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &warmstart__v1__unpin_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   warmstart__v1__unpin_reply__init
+                     (Warmstart__V1__UnpinReply         *message)
+{
+  static const Warmstart__V1__UnpinReply init_value = WARMSTART__V1__UNPIN_REPLY__INIT;
+  *message = init_value;
+}
+size_t warmstart__v1__unpin_reply__get_packed_size
+                     (const Warmstart__V1__UnpinReply *message)
+{
+  assert(message->base.descriptor == &warmstart__v1__unpin_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t warmstart__v1__unpin_reply__pack
+                     (const Warmstart__V1__UnpinReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &warmstart__v1__unpin_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t warmstart__v1__unpin_reply__pack_to_buffer
+                     (const Warmstart__V1__UnpinReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &warmstart__v1__unpin_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Warmstart__V1__UnpinReply *
+       warmstart__v1__unpin_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Warmstart__V1__UnpinReply *)
+     protobuf_c_message_unpack (&warmstart__v1__unpin_reply__descriptor,
+                                allocator, len, data);
+}
+void   warmstart__v1__unpin_reply__free_unpacked
+                     (Warmstart__V1__UnpinReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &warmstart__v1__unpin_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   warmstart__v1__evict_request__init
+                     (Warmstart__V1__EvictRequest         *message)
+{
+  static const Warmstart__V1__EvictRequest init_value = WARMSTART__V1__EVICT_REQUEST__INIT;
+  *message = init_value;
+}
+size_t warmstart__v1__evict_request__get_packed_size
+                     (const Warmstart__V1__EvictRequest *message)
+{
+  assert(message->base.descriptor == &warmstart__v1__evict_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t warmstart__v1__evict_request__pack
+                     (const Warmstart__V1__EvictRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &warmstart__v1__evict_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t warmstart__v1__evict_request__pack_to_buffer
+                     (const Warmstart__V1__EvictRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &warmstart__v1__evict_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Warmstart__V1__EvictRequest *
+       warmstart__v1__evict_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Warmstart__V1__EvictRequest *)
+     protobuf_c_message_unpack (&warmstart__v1__evict_request__descriptor,
+                                allocator, len, data);
+}
+void   warmstart__v1__evict_request__free_unpacked
+                     (Warmstart__V1__EvictRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &warmstart__v1__evict_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   warmstart__v1__evict_reply__init
+                     (Warmstart__V1__EvictReply         *message)
+{
+  static const Warmstart__V1__EvictReply init_value = WARMSTART__V1__EVICT_REPLY__INIT;
+  *message = init_value;
+}
+size_t warmstart__v1__evict_reply__get_packed_size
+                     (const Warmstart__V1__EvictReply *message)
+{
+  assert(message->base.descriptor == &warmstart__v1__evict_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t warmstart__v1__evict_reply__pack
+                     (const Warmstart__V1__EvictReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &warmstart__v1__evict_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t warmstart__v1__evict_reply__pack_to_buffer
+                     (const Warmstart__V1__EvictReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &warmstart__v1__evict_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Warmstart__V1__EvictReply *
+       warmstart__v1__evict_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Warmstart__V1__EvictReply *)
+     protobuf_c_message_unpack (&warmstart__v1__evict_reply__descriptor,
+                                allocator, len, data);
+}
+void   warmstart__v1__evict_reply__free_unpacked
+                     (Warmstart__V1__EvictReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &warmstart__v1__evict_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   warmstart__v1__status_request__init
                      (Warmstart__V1__StatusRequest         *message)
 {
@@ -4313,6 +4673,381 @@ const ProtobufCMessageDescriptor warmstart__v1__progress__descriptor =
   (ProtobufCMessageInit) warmstart__v1__progress__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor warmstart__v1__preload_request__field_descriptors[4] =
+{
+  {
+    "checkpoint",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__PreloadRequest, checkpoint),
+    &warmstart__v1__checkpoint_reference__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "alignment",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__PreloadRequest, alignment),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sealed",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__PreloadRequest, sealed),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "read_again",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__PreloadRequest, read_again),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned warmstart__v1__preload_request__field_indices_by_name[] = {
+  1,   /* field[1] = alignment */
+  0,   /* field[0] = checkpoint */
+  3,   /* field[3] = read_again */
+  2,   /* field[2] = sealed */
+};
+static const ProtobufCIntRange warmstart__v1__preload_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor warmstart__v1__preload_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.PreloadRequest",
+  "PreloadRequest",
+  "Warmstart__V1__PreloadRequest",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__PreloadRequest),
+  4,
+  warmstart__v1__preload_request__field_descriptors,
+  warmstart__v1__preload_request__field_indices_by_name,
+  1,  warmstart__v1__preload_request__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__preload_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor warmstart__v1__preload_reply__field_descriptors[5] =
+{
+  {
+    "checkpoint",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__PreloadReply, checkpoint),
+    &warmstart__v1__open_reply__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "progress",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__PreloadReply, progress),
+    &warmstart__v1__progress__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tensor_count",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__PreloadReply, tensor_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "byte_count",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__PreloadReply, byte_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "unshared",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Warmstart__V1__PreloadReply, n_unshared),
+    offsetof(Warmstart__V1__PreloadReply, unshared),
+    &warmstart__v1__problem__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned warmstart__v1__preload_reply__field_indices_by_name[] = {
+  3,   /* field[3] = byte_count */
+  0,   /* field[0] = checkpoint */
+  1,   /* field[1] = progress */
+  2,   /* field[2] = tensor_count */
+  4,   /* field[4] = unshared */
+};
+static const ProtobufCIntRange warmstart__v1__preload_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor warmstart__v1__preload_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.PreloadReply",
+  "PreloadReply",
+  "Warmstart__V1__PreloadReply",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__PreloadReply),
+  5,
+  warmstart__v1__preload_reply__field_descriptors,
+  warmstart__v1__preload_reply__field_indices_by_name,
+  1,  warmstart__v1__preload_reply__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__preload_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor warmstart__v1__pin_request__field_descriptors[1] =
+{
+  {
+    "checkpoint",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__PinRequest, checkpoint),
+    &warmstart__v1__checkpoint_reference__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned warmstart__v1__pin_request__field_indices_by_name[] = {
+  0,   /* field[0] = checkpoint */
+};
+static const ProtobufCIntRange warmstart__v1__pin_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor warmstart__v1__pin_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.PinRequest",
+  "PinRequest",
+  "Warmstart__V1__PinRequest",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__PinRequest),
+  1,
+  warmstart__v1__pin_request__field_descriptors,
+  warmstart__v1__pin_request__field_indices_by_name,
+  1,  warmstart__v1__pin_request__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__pin_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor warmstart__v1__pin_reply__field_descriptors[1] =
+{
+  {
+    "checkpoint",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__PinReply, checkpoint),
+    &warmstart__v1__open_reply__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned warmstart__v1__pin_reply__field_indices_by_name[] = {
+  0,   /* field[0] = checkpoint */
+};
+static const ProtobufCIntRange warmstart__v1__pin_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor warmstart__v1__pin_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.PinReply",
+  "PinReply",
+  "Warmstart__V1__PinReply",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__PinReply),
+  1,
+  warmstart__v1__pin_reply__field_descriptors,
+  warmstart__v1__pin_reply__field_indices_by_name,
+  1,  warmstart__v1__pin_reply__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__pin_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor warmstart__v1__unpin_request__field_descriptors[1] =
+{
+  {
+    "generation",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__UnpinRequest, generation),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned warmstart__v1__unpin_request__field_indices_by_name[] = {
+  0,   /* field[0] = generation */
+};
+static const ProtobufCIntRange warmstart__v1__unpin_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor warmstart__v1__unpin_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.UnpinRequest",
+  "UnpinRequest",
+  "Warmstart__V1__UnpinRequest",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__UnpinRequest),
+  1,
+  warmstart__v1__unpin_request__field_descriptors,
+  warmstart__v1__unpin_request__field_indices_by_name,
+  1,  warmstart__v1__unpin_request__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__unpin_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+#define warmstart__v1__unpin_reply__field_descriptors NULL
+#define warmstart__v1__unpin_reply__field_indices_by_name NULL
+#define warmstart__v1__unpin_reply__number_ranges NULL
+const ProtobufCMessageDescriptor warmstart__v1__unpin_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.UnpinReply",
+  "UnpinReply",
+  "Warmstart__V1__UnpinReply",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__UnpinReply),
+  0,
+  warmstart__v1__unpin_reply__field_descriptors,
+  warmstart__v1__unpin_reply__field_indices_by_name,
+  0,  warmstart__v1__unpin_reply__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__unpin_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor warmstart__v1__evict_request__field_descriptors[1] =
+{
+  {
+    "generation",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__EvictRequest, generation),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned warmstart__v1__evict_request__field_indices_by_name[] = {
+  0,   /* field[0] = generation */
+};
+static const ProtobufCIntRange warmstart__v1__evict_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor warmstart__v1__evict_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.EvictRequest",
+  "EvictRequest",
+  "Warmstart__V1__EvictRequest",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__EvictRequest),
+  1,
+  warmstart__v1__evict_request__field_descriptors,
+  warmstart__v1__evict_request__field_indices_by_name,
+  1,  warmstart__v1__evict_request__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__evict_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor warmstart__v1__evict_reply__field_descriptors[1] =
+{
+  {
+    "checkpoint_count",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__EvictReply, checkpoint_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned warmstart__v1__evict_reply__field_indices_by_name[] = {
+  0,   /* field[0] = checkpoint_count */
+};
+static const ProtobufCIntRange warmstart__v1__evict_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor warmstart__v1__evict_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.EvictReply",
+  "EvictReply",
+  "Warmstart__V1__EvictReply",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__EvictReply),
+  1,
+  warmstart__v1__evict_reply__field_descriptors,
+  warmstart__v1__evict_reply__field_indices_by_name,
+  1,  warmstart__v1__evict_reply__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__evict_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 #define warmstart__v1__status_request__field_descriptors NULL
 #define warmstart__v1__status_request__field_indices_by_name NULL
 #define warmstart__v1__status_request__number_ranges NULL
@@ -4564,7 +5299,7 @@ const ProtobufCMessageDescriptor warmstart__v1__status_reply__descriptor =
   (ProtobufCMessageInit) warmstart__v1__status_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_status__field_descriptors[10] =
+static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_status__field_descriptors[12] =
 {
   {
     "generation",
@@ -4675,8 +5410,32 @@ static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_status__field_de
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "huge_arena_bytes",
+    "pinned",
     10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__CheckpointStatus, pinned),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "idle_ms",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__CheckpointStatus, idle_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "huge_arena_bytes",
+    12,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
@@ -4693,16 +5452,18 @@ static const unsigned warmstart__v1__checkpoint_status__field_indices_by_name[] 
   4,   /* field[4] = byte_count */
   1,   /* field[1] = format */
   0,   /* field[0] = generation */
-  9,   /* field[9] = huge_arena_bytes */
+  11,   /* field[11] = huge_arena_bytes */
+  10,   /* field[10] = idle_ms */
   2,   /* field[2] = label */
   8,   /* field[8] = lease_count */
+  9,   /* field[9] = pinned */
   3,   /* field[3] = tensor_count */
   5,   /* field[5] = verified_bytes */
 };
 static const ProtobufCIntRange warmstart__v1__checkpoint_status__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__checkpoint_status__descriptor =
 {
@@ -4712,7 +5473,7 @@ const ProtobufCMessageDescriptor warmstart__v1__checkpoint_status__descriptor =
   "Warmstart__V1__CheckpointStatus",
   "warmstart.v1",
   sizeof(Warmstart__V1__CheckpointStatus),
-  10,
+  12,
   warmstart__v1__checkpoint_status__field_descriptors,
   warmstart__v1__checkpoint_status__field_indices_by_name,
   1,  warmstart__v1__checkpoint_status__number_ranges,
@@ -4929,7 +5690,7 @@ const ProtobufCMessageDescriptor warmstart__v1__describe_reply__descriptor =
   (ProtobufCMessageInit) warmstart__v1__describe_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCMethodDescriptor warmstart__v1__warmstart__method_descriptors[9] =
+static const ProtobufCMethodDescriptor warmstart__v1__warmstart__method_descriptors[13] =
 {
   { "Hello", &warmstart__v1__hello_request__descriptor, &warmstart__v1__hello_reply__descriptor },
   { "Attach", &warmstart__v1__attach_request__descriptor, &warmstart__v1__attach_reply__descriptor },
@@ -4939,18 +5700,26 @@ static const ProtobufCMethodDescriptor warmstart__v1__warmstart__method_descript
   { "ListObjects", &warmstart__v1__list_objects_request__descriptor, &warmstart__v1__list_objects_reply__descriptor },
   { "Resolve", &warmstart__v1__resolve_request__descriptor, &warmstart__v1__resolve_reply__descriptor },
   { "Status", &warmstart__v1__status_request__descriptor, &warmstart__v1__status_reply__descriptor },
+  { "Preload", &warmstart__v1__preload_request__descriptor, &warmstart__v1__preload_reply__descriptor },
+  { "Pin", &warmstart__v1__pin_request__descriptor, &warmstart__v1__pin_reply__descriptor },
+  { "Unpin", &warmstart__v1__unpin_request__descriptor, &warmstart__v1__unpin_reply__descriptor },
+  { "Evict", &warmstart__v1__evict_request__descriptor, &warmstart__v1__evict_reply__descriptor },
   { "Describe", &warmstart__v1__describe_request__descriptor, &warmstart__v1__describe_reply__descriptor },
 };
 const unsigned warmstart__v1__warmstart__method_indices_by_name[] = {
   1,        /* Attach */
   3,        /* Close */
-  8,        /* Describe */
+  12,        /* Describe */
+  11,        /* Evict */
   0,        /* Hello */
   4,        /* List */
   5,        /* ListObjects */
   2,        /* Open */
+  9,        /* Pin */
+  8,        /* Preload */
   6,        /* Resolve */
-  7         /* Status */
+  7,        /* Status */
+  10         /* Unpin */
 };
 const ProtobufCServiceDescriptor warmstart__v1__warmstart__descriptor =
 {
@@ -4959,7 +5728,7 @@ const ProtobufCServiceDescriptor warmstart__v1__warmstart__descriptor =
   "Warmstart",
   "Warmstart__V1__Warmstart",
   "warmstart.v1",
-  9,
+  13,
   warmstart__v1__warmstart__method_descriptors,
   warmstart__v1__warmstart__method_indices_by_name
 };
@@ -5027,13 +5796,45 @@ void warmstart__v1__warmstart__status(ProtobufCService *service,
   assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
   service->invoke(service, 7, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
+void warmstart__v1__warmstart__preload(ProtobufCService *service,
+                                       const Warmstart__V1__PreloadRequest *input,
+                                       Warmstart__V1__PreloadReply_Closure closure,
+                                       void *closure_data)
+{
+  assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
+  service->invoke(service, 8, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void warmstart__v1__warmstart__pin(ProtobufCService *service,
+                                   const Warmstart__V1__PinRequest *input,
+                                   Warmstart__V1__PinReply_Closure closure,
+                                   void *closure_data)
+{
+  assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
+  service->invoke(service, 9, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void warmstart__v1__warmstart__unpin(ProtobufCService *service,
+                                     const Warmstart__V1__UnpinRequest *input,
+                                     Warmstart__V1__UnpinReply_Closure closure,
+                                     void *closure_data)
+{
+  assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
+  service->invoke(service, 10, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void warmstart__v1__warmstart__evict(ProtobufCService *service,
+                                     const Warmstart__V1__EvictRequest *input,
+                                     Warmstart__V1__EvictReply_Closure closure,
+                                     void *closure_data)
+{
+  assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
+  service->invoke(service, 11, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
 void warmstart__v1__warmstart__describe(ProtobufCService *service,
                                         const Warmstart__V1__DescribeRequest *input,
                                         Warmstart__V1__DescribeReply_Closure closure,
                                         void *closure_data)
 {
   assert(service->descriptor == &warmstart__v1__warmstart__descriptor);
-  service->invoke(service, 8, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 12, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void warmstart__v1__warmstart__init (Warmstart__V1__Warmstart_Service *service,
                                      Warmstart__V1__Warmstart_ServiceDestroy destroy)

@@ -38,4 +38,20 @@ extension Checkpoint {
     }
     drop()
   }
+
+  /// Advises the kernel to drop the bytes of stored runs, and what lies between them in their files.
+  package func dropCached(from runs: [Int], in files: FileSet) {
+    var ranges: [Int32: Range<Int>] = [:]
+    for run in runs.map({ stored[$0] }) where run.byteCount > 0 {
+      // A V1 record lies in its block, whose length is not known here.
+      let (end, overflow) = run.offset.addingReportingOverflow(run.byteCount)
+      guard run.offset >= 0, !overflow else { continue }
+      let known = ranges[run.shard] ?? run.offset..<end
+      ranges[run.shard] = min(known.lowerBound, run.offset)..<max(known.upperBound, end)
+    }
+    for (shard, range) in ranges {
+      guard let position = files.position(ofShard: shard, of: shardCount) else { continue }
+      files.members[position].file.dropCached(at: range.lowerBound, byteCount: range.count)
+    }
+  }
 }

@@ -43,6 +43,8 @@ public final class Checkpoint: Sendable {
     var lease: Lease
     /// The files that are mapped whole, by their positions.
     var mappings: [Mapping?]
+    /// The one region of the last answer that was in one file only, and the file's position.
+    var lastRegion: (file: Int, regions: [Region]) = (0, [])
   }
 
   /// A handle, and the session that it belongs to.
@@ -59,8 +61,7 @@ public final class Checkpoint: Sendable {
     let session = try WarmstartError.calling(about: files.path) { () throws(WarmstartError) in
       try client.call(.open, until: deadline) { session throws(SessionError) in
         let (reference, passed) = try files.reference(on: session, until: deadline)
-        let connection = session.connection
-        connection.outgoing.begin(OpenRequest(reference), connection.scratch)
+        session.connection.compose { $0.begin(OpenRequest(reference), $1) }
         return passed
       } read: { bytes, scratch, _ throws(MessageError) in
         opened = try OpenReply(unpacking: bytes, scratch)
@@ -101,6 +102,9 @@ public final class Checkpoint: Sendable {
     let lease = state.withLock { $0.lease }
     client.giveBack(lease.handle, session: lease.session)
   }
+
+  /// The label under which the daemon's status shows the checkpoint at a path.
+  package static func label(of path: String) -> String { CheckpointFiles.absolute(path) }
 
   /// Lists all tensors in the order of their names' bytes.
   ///
@@ -150,6 +154,28 @@ public final class Checkpoint: Sendable {
     }
   }
 
+  /// The region of the last answer that was in one file only, if it is the same that the daemon names
+  /// now; else nil.
+  func knownRegion(_ region: ResolveReply.Region, _ extent: Range<Int>) -> [Region]? {
+    guard case .file(let position) = region.place else { return nil }
+    let last = state.withLock { $0.lastRegion }
+    guard last.file == position, last.regions.count == 1,
+      last.regions.span[0].isSame(as: region, holding: extent)
+    else { return nil }
+    return last.regions
+  }
+
+  /// Keeps the one region of an answer for `knownRegion`, if it is a file's.
+  func keep(_ regions: [Region], _ region: ResolveReply.Region) {
+    guard case .file(let position) = region.place else { return }
+    // What was kept before ends outside the lock.
+    _ = state.withLock { state in
+      let last = state.lastRegion
+      state.lastRegion = (position, regions)
+      return last
+    }
+  }
+
   /// Makes a call about this checkpoint, by its handle if the session knows it, else by its files.
   ///
   /// `starting` runs for each try, before `write` begins the request's frame; `read` returns what
@@ -166,14 +192,13 @@ public final class Checkpoint: Sendable {
       ) { session throws(SessionError) in
         starting()
         opened = nil
-        let connection = session.connection
         let known = state.withLock { $0.lease }
         if known.session == session.number {
-          write(.handle(known.handle), &connection.outgoing, connection.scratch)
+          session.connection.compose { write(.handle(known.handle), &$0, $1) }
           return []
         }
         let (reference, passed) = try files.reference(on: session, until: deadline)
-        write(reference, &connection.outgoing, connection.scratch)
+        session.connection.compose { write(reference, &$0, $1) }
         return passed
       } read: { bytes, scratch, files throws(MessageError) in
         if let reply = try read(bytes, scratch, files) { opened = reply }

@@ -39,6 +39,9 @@ public final class Client: Sendable {
     self.init(socket: path, label: label, whileWaiting: nil)
   }
 
+  /// Where the system's unit listens for administrators.
+  package static var administrationSocketPath: String { SocketPath.administration }
+
   /// Makes a client that calls `whileWaiting` if a daemon does not begin to answer within a second.
   package init(socket path: String?, label: String, whileWaiting: (@Sendable () -> Void)?) {
     socketPath = path ?? SocketPath.standard
@@ -82,7 +85,7 @@ public final class Client: Sendable {
   public func status(timeout: Duration? = nil) throws(WarmstartError) -> StatusReport {
     var report = StatusReport()
     try call(.status, until: Deadline(timeout)) { session in
-      session.connection.outgoing.beginEmpty()
+      session.connection.compose { frame, _ in frame.beginEmpty() }
       return []
     } read: { bytes, scratch, _ throws(MessageError) in
       report = try StatusReport(unpacking: bytes, scratch)
@@ -100,7 +103,7 @@ public final class Client: Sendable {
   public func isServing(timeout: Duration? = nil) throws(WarmstartError) -> Bool {
     var health = Health.unknown
     try call(.checkHealth, until: Deadline(timeout)) { session in
-      session.connection.outgoing.begin(HealthRequest(), session.connection.scratch)
+      session.connection.compose { $0.begin(HealthRequest(), $1) }
       return []
     } read: { bytes, scratch, _ throws(MessageError) in
       health = try Health(unpacking: bytes, scratch)

@@ -40,7 +40,7 @@ struct LocatedFiles {
       let batch = parts[start..<min(start + Connection.maximumDescriptors, parts.count)]
       var ids: [UInt64] = []
       try session.call(.attach, until: deadline) { session in
-        session.connection.outgoing.beginEmpty()
+        session.connection.compose { frame, _ in frame.beginEmpty() }
         return batch.map(\.file)
       } read: { bytes, scratch, _ throws(MessageError) in
         ids = try AttachReply(unpacking: bytes, scratch).ids

@@ -17,9 +17,7 @@ struct Question {
     self.variables = variables
     self.options = options
     guard UInt32(exactly: options.alignment) != nil else {
-      throw WarmstartError(
-        .invalidRequest,
-        "alignment \(options.alignment), expected a power of two up to \(Alignment.maximum), or 0")
+      throw WarmstartError.invalid(alignment: options.alignment)
     }
     // Property by property: a copy of a variable would count references to all its buffers.
     let all = variables.span

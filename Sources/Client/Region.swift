@@ -43,16 +43,17 @@ public struct Region: Sendable {
   public var isWritable: Bool { file != nil }
   /// The file to make writable copies from, if they were asked for.
   let file: File?
+  /// Where the bytes are in memory, which the mapping keeps.
+  let place: MappedPlace
   private let mapping: Mapping
-  /// Where in the region the mapping begins.
-  private let start: Int
 
   /// What a plan's tensors are in: nothing.
   static let planned = Region()
 
   private init() {
     (id, kind, stability, file) = (0, .planned, .bestEffort, nil)
-    (mapping, start) = (Mapping(), 0)
+    mapping = Mapping()
+    place = mapping.place(from: 0)
   }
 
   /// Maps what the tensors need, after checking that it is what the daemon says.
@@ -61,8 +62,7 @@ public struct Region: Sendable {
     _ options: Resolved.Options
   ) throws(WarmstartError) {
     id = region.id
-    // The other word, and any that is unknown, promises less.
-    stability = region.stability == "sealed" ? .sealed : .bestEffort
+    stability = region.isSealed ? .sealed : .bestEffort
     switch region.place {
     case .arena:
       guard let arena, SealedArena.isSealed(arena.descriptor) else {
@@ -71,8 +71,8 @@ public struct Region: Sendable {
           "malformed reply: region \(region.id) is an arena without seals, expected a sealed one")
       }
       kind = .arena
-      start = extent.lowerBound
       mapping = try Region.map(arena, extent)
+      place = mapping.place(from: extent.lowerBound)
       file = options.copyOnWrite ? arena : nil
     case .file(let position):
       guard !options.sealed, let source = checkpoint.file(position) else {
@@ -83,7 +83,6 @@ public struct Region: Sendable {
       }
       kind = .file
       // All tensors of the checkpoint share one mapping of the file.
-      start = 0
       mapping = try checkpoint.mapping(position) { () throws(WarmstartError) in
         try Region.map(source, 0..<region.byteCount)
       }
@@ -93,6 +92,7 @@ public struct Region: Sendable {
           "malformed reply: tensors end at byte \(extent.upperBound) of file \(position), which has "
             + "\(mapping.byteCount)")
       }
+      place = mapping.place(from: 0)
       file = options.copyOnWrite ? source : nil
     }
   }
@@ -109,6 +109,9 @@ public struct Region: Sendable {
     }
   }
 
-  /// Where the region's bytes are in memory.
-  var place: MappedPlace { mapping.place(from: start) }
+  /// Whether the daemon says the same of a region of a file, and the tensors lie in what is mapped.
+  func isSame(as region: ResolveReply.Region, holding extent: Range<Int>) -> Bool {
+    id == region.id && (stability == .sealed) == region.isSealed
+      && extent.upperBound <= mapping.byteCount
+  }
 }

@@ -69,17 +69,18 @@ public struct Resolved: Sendable {
   /// The variables that got bytes, in the order in which they were declared.
   public var tensors: Tensors { Tensors(answer) }
   /// The variables that were skipped.
-  public var skipped: [Skipped] { answer.skipped }
+  public var skipped: [Skipped] { answer.rest?.skipped ?? [] }
   /// The pairs of the map that matched no variable; empty unless `Options.lenient` allows them.
-  public var unused: [AssignmentMap.Pair] { answer.unused }
+  public var unused: [AssignmentMap.Pair] { answer.rest?.unused ?? [] }
   /// The variables that no pair of the map matched, in the order in which they were declared.
-  public var uncovered: [Variable] { answer.uncovered }
+  public var uncovered: [Variable] { answer.rest?.uncovered ?? [] }
   /// How many tensors of the checkpoint no variable got anything from.
-  public var unusedTensorCount: Int { answer.unusedTensors.count }
+  public var unusedTensorCount: Int { answer.unusedTensorCount }
   /// The first names of the unused tensors, in the order of their bytes: at most 16, and none
   /// unless `Options.namesUnusedTensors` asks for them.
   public var unusedTensors: [Name] {
-    (0..<answer.unusedTensors.names.count).map { answer.unusedTensors.names[$0] }
+    let names = answer.rest?.unusedTensors ?? NameList()
+    return (0..<names.count).map { names[$0] }
   }
   /// How many variables were declared: those in `tensors`, `skipped` and `uncovered` together.
   public var declaredCount: Int { tensors.count + skipped.count + uncovered.count }
@@ -131,7 +132,7 @@ extension Client {
         replies.restart()
         opened = nil
         let (reference, passed) = try files.reference(on: session, until: deadline)
-        question.write(about: reference, to: &session.connection.outgoing)
+        session.connection.compose { frame, _ in question.write(about: reference, to: &frame) }
         return passed
       } read: { bytes, scratch, files throws(MessageError) in
         if let reply = try replies.add(bytes, scratch, files) { opened = reply }

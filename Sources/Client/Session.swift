@@ -38,8 +38,9 @@ final class Session {
       throw error == .wouldBlock ? .deadlinePassed : .cannotConnect(path, error)
     }
     notice = whileWaiting.map { (.after(milliseconds: Session.patienceMilliseconds), $0) }
-    connection.outgoing.begin(
-      HelloRequest(label: label, command: Session.commandLine), connection.scratch)
+    connection.compose { frame, scratch in
+      frame.begin(HelloRequest(label: label, command: Session.commandLine), scratch)
+    }
     finish(.hello, [], descriptorCount: 0, until: deadline)
     do throws(WireError) {
       try connection.send(until: deadline)
@@ -60,9 +61,11 @@ final class Session {
   ) throws(SessionError) {
     let files = try write(self)
     lastID += 1
-    finish(method, features, descriptorCount: files.count, until: deadline)
+    let byteCount = finish(method, features, descriptorCount: files.count, until: deadline)
     do throws(WireError) {
-      try checkLength()
+      guard byteCount <= Connection.maximumRequestByteCount else {
+        throw .tooLong(byteCount: byteCount, limit: Connection.maximumRequestByteCount)
+      }
       try connection.send(files, until: deadline)
     } catch {
       throw lastWords(after: error, deadline)
@@ -78,7 +81,7 @@ final class Session {
   ///
   /// Returns false if the daemon has no room for the request now.
   func post(_ method: Method, _ request: CloseRequest) throws(SessionError) -> Bool {
-    connection.outgoing.begin(request, connection.scratch)
+    connection.compose { $0.begin(request, $1) }
     finish(method, [], descriptorCount: 0, until: .never, id: lastID + 1)
     do throws(WireError) {
       guard try connection.sendAtOnce() else { return false }
@@ -90,24 +93,19 @@ final class Session {
     return true
   }
 
-  /// Makes a frame of the request that was written.
+  /// Makes a frame of the request that was written; returns the length of its message.
+  @discardableResult
   private func finish(
     _ method: Method, _ features: [String], descriptorCount: Int, until deadline: Deadline,
     id: UInt64? = nil
-  ) {
-    var call = Call(id: id ?? lastID)
-    call.descriptorCount = descriptorCount
-    // The daemon's timeout starts when it receives the call, so the client's ends first.
-    call.timeoutMilliseconds = deadline.remainingMilliseconds.map { max(1, $0) }
-    call.requiredFeatures = features
-    connection.outgoing.finish(call, path: method.path)
-  }
-
-  /// Throws if the outgoing frame is longer than a daemon takes.
-  private func checkLength() throws(WireError) {
-    let byteCount = connection.outgoing.byteCount - Connection.prefixByteCount
-    guard byteCount <= Connection.maximumRequestByteCount else {
-      throw .tooLong(byteCount: byteCount, limit: Connection.maximumRequestByteCount)
+  ) -> Int {
+    connection.compose { frame, _ in
+      var call = Call(id: id ?? lastID)
+      call.descriptorCount = descriptorCount
+      // The daemon's timeout starts when it receives the call, so the client's ends first.
+      call.timeoutMilliseconds = deadline.remainingMilliseconds.map { max(1, $0) }
+      call.requiredFeatures = features
+      frame.finish(call, path: method.path)
     }
   }
 

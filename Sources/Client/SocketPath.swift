@@ -6,7 +6,7 @@ enum SocketPath {
   /// Where the system's unit listens.
   private static let system = "/run/warmstart/warmstart.sock"
   /// Where the system's unit listens for administrators.
-  private static let administration = "/run/warmstart/admin.sock"
+  static let administration = "/run/warmstart/admin.sock"
 
   /// The group that may connect to a socket of the system's units; nil for any other path.
   static func group(of path: String) -> String? {

@@ -68,6 +68,12 @@ public struct WarmstartError: Error, Sendable, Hashable {
     self.init(Problem(reason, message), underlying: underlying)
   }
 
+  static func invalid(alignment: Int) -> WarmstartError {
+    WarmstartError(
+      .invalidRequest,
+      "alignment \(alignment), expected a power of two up to \(Alignment.maximum), or 0")
+  }
+
   init(_ error: LocateError) {
     let reason: Reason =
       switch error.kind {

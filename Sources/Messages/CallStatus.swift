@@ -44,7 +44,7 @@ package struct CallStatus: Error, Sendable, Hashable {
   }
 
   /// The first problems, as many as fit in one frame: their names come from requests and files.
-  private static func capped(_ problems: [Problem]) -> [Problem] {
+  static func capped(_ problems: [Problem]) -> [Problem] {
     var left = maximumProblemByteCount
     var capped: [Problem] = []
     for var problem in problems.prefix(maximumProblems) {
@@ -164,13 +164,7 @@ extension CallStatus {
       bytes.span.bytes, limit: MessageLimit.reply,
       { unsafe warmstart__v1__problems__unpack($0, $1, $2) })
     problemCount = unsafe Int(message.pointee.problem_count)
-    problems = unsafe elements(message.pointee.problems, message.pointee.n_problems)
-      .compactMap { element in
-        guard let problem = unsafe element?.pointee else { return nil }
-        return unsafe Problem(
-          Reason(rawValue: text(problem.reason)), text(problem.message),
-          key: name(problem.key), variable: name(problem.variable), tensor: name(problem.tensor))
-      }
+    problems = unsafe [Problem](message.pointee.problems, message.pointee.n_problems)
   }
 }
 
@@ -223,14 +217,7 @@ extension CallStatus {
     unsafe warmstart__v1__problems__init(message)
     unsafe message.pointee.problem_count = UInt32(clamping: problemCount)
     unsafe message.pointee.n_problems = problems.count
-    unsafe message.pointee.problems = scratch.messages(problems) { problem, detail in
-      unsafe warmstart__v1__problem__init(detail)
-      unsafe detail.pointee.reason = scratch.text(problem.reason.rawValue)
-      unsafe detail.pointee.message = scratch.text(problem.message)
-      unsafe detail.pointee.key = scratch.bytes(problem.key?.bytes ?? [])
-      unsafe detail.pointee.variable = scratch.bytes(problem.variable?.bytes ?? [])
-      unsafe detail.pointee.tensor = scratch.bytes(problem.tensor?.bytes ?? [])
-    }
+    unsafe message.pointee.problems = scratch.messages(problems) { unsafe $0.fill($1, scratch) }
     return unsafe message
   }
 }
@@ -248,7 +235,29 @@ extension Reason {
   }
 }
 
+extension [Problem] {
+  /// Reads the problems of a message.
+  init(_ start: UnsafeMutablePointer<UnsafeMutablePointer<Warmstart__V1__Problem>?>?, _ count: Int)
+  {
+    self = unsafe elements(start, count).compactMap { element in
+      guard let problem = unsafe element?.pointee else { return nil }
+      return unsafe Problem(
+        Reason(rawValue: text(problem.reason)), text(problem.message),
+        key: name(problem.key), variable: name(problem.variable), tensor: name(problem.tensor))
+    }
+  }
+}
+
 extension Problem {
+  func fill(_ message: UnsafeMutablePointer<Warmstart__V1__Problem>, _ scratch: Scratch) {
+    unsafe warmstart__v1__problem__init(message)
+    unsafe message.pointee.reason = scratch.text(reason.rawValue)
+    unsafe message.pointee.message = scratch.text(self.message)
+    unsafe message.pointee.key = scratch.bytes(key?.bytes ?? [])
+    unsafe message.pointee.variable = scratch.bytes(variable?.bytes ?? [])
+    unsafe message.pointee.tensor = scratch.bytes(tensor?.bytes ?? [])
+  }
+
   fileprivate var nameByteCount: Int {
     [key, variable, tensor].reduce(0) { $0 + ($1?.bytes.count ?? 0) }
   }

@@ -13,19 +13,28 @@ struct HandleColumns: Sendable {
   private static let landmarkDistance = 32
 
   /// A packed field: where it begins in the bytes, and how many elements it has.
+  ///
+  /// The numbers are small, because an answer has fourteen columns that are copied into it.
   struct Column: Sendable {
-    var start = 0
-    var count = 0
+    private var first: Int32 = 0
+    private var elementCount: Int32 = 0
+
+    var start: Int { Int(first) }
+    var count: Int { Int(elementCount) }
 
     init() {}
 
+    @inline(__always)
     init(_ range: Range<Int>, width: Int) throws(MessageError) {
-      guard range.count % width == 0 else {
-        throw .malformed(
-          "handles: a column of \(range.count) bytes, expected a multiple of \(width)")
-      }
-      start = range.lowerBound
-      count = range.count / width
+      guard range.count % width == 0, let first = Int32(exactly: range.lowerBound),
+        let elementCount = Int32(exactly: range.count / width)
+      else { throw Column.odd(range, width) }
+      self.first = first
+      self.elementCount = elementCount
+    }
+
+    private static func odd(_ range: Range<Int>, _ width: Int) -> MessageError {
+      .malformed("handles: a column of \(range.count) bytes, expected a multiple of \(width)")
     }
   }
 
@@ -33,8 +42,6 @@ struct HandleColumns: Sendable {
   private struct AxisColumn: Sendable {
     var positions = Column()
     var numbers = Column()
-    /// Where the numbers begin for every 32nd of these handles, after the first.
-    var landmarks: [Int] = []
   }
 
   /// Where a handle's name and axes begin.
@@ -43,9 +50,24 @@ struct HandleColumns: Sendable {
     var axis = 0
   }
 
-  private let bytes: [UInt8]
+  /// The landmarks of all handles, of those with strides and of those with starts.
+  private final class Landmarks: Sendable {
+    /// For every 32nd handle, after the first.
+    let handles: [Landmark]
+    /// Where the numbers begin for every 32nd of the handles that have them, after the first.
+    let strides: [Int]
+    let starts: [Int]
+
+    init(_ handles: [Landmark], strides: [Int], starts: [Int]) {
+      self.handles = handles
+      self.strides = strides
+      self.starts = starts
+    }
+  }
+
+  private var bytes: [UInt8] = []
   /// Whether the handles have no regions and no offsets.
-  private let isPlan: Bool
+  private var isPlan = false
   private var variables = Column()
   private var text = Column()
   private var nameLengths = Column()
@@ -57,16 +79,21 @@ struct HandleColumns: Sendable {
   private var byteCounts = Column()
   private var strides = AxisColumn()
   private var starts = AxisColumn()
-  /// For every 32nd handle, after the first.
-  private var landmarks: [Landmark] = []
+  /// nil for a few handles.
+  private var landmarks: Landmarks?
 
   /// The number of handles.
   var count: Int { variables.count }
 
+  /// No handles.
+  init() {}
+
   /// Reads the message that is all of the bytes.
   ///
   /// Throws unless each column is one packed field and all fit together.
-  init(_ message: RawSpan, isPlan: Bool) throws(MessageError) {
+  ///
+  /// To be called once. A value that throws is to be thrown away.
+  mutating func read(_ message: RawSpan, isPlan: Bool) throws(MessageError) {
     let bytes = unsafe message.withUnsafeBytes { unsafe Array($0) }
     self.bytes = bytes
     self.isPlan = isPlan
@@ -98,9 +125,12 @@ struct HandleColumns: Sendable {
       }
     }
     try checkCounts()
-    landmarks = try checkedLandmarks()
-    strides.landmarks = try checkedLandmarks(of: strides, "strides")
-    starts.landmarks = try checkedLandmarks(of: starts, "starts")
+    let landmarks = try checkedLandmarks()
+    let strideLandmarks = try checkedLandmarks(of: strides, "strides")
+    let startLandmarks = try checkedLandmarks(of: starts, "starts")
+    if !landmarks.isEmpty {
+      self.landmarks = Landmarks(landmarks, strides: strideLandmarks, starts: startLandmarks)
+    }
   }
 
   // MARK: Checks
@@ -172,7 +202,7 @@ struct HandleColumns: Sendable {
   }
 
   /// Checks each handle, and widens the run of its region that is needed.
-  func check(variableCount: Int, _ extents: inout [Range<Int>]) throws(MessageError) {
+  func check(variableCount: Int, _ extents: inout Handles.Extents) throws(MessageError) {
     try unsafe bytes.span.withUnsafeBytes { bytes throws(MessageError) in
       let (variables, regions) = unsafe (Words(bytes, self.variables), Words(bytes, self.regions))
       let (dtypes, ranks) = unsafe (Words(bytes, self.dtypes), Words(bytes, self.ranks))
@@ -262,14 +292,15 @@ extension HandleColumns {
     return Shape((axis..<axis + rank(position)).map { number(lengths, $0) })
   }
 
-  func strides(_ position: Int) -> [Int]? { numbers(strides, position) }
+  func strides(_ position: Int) -> [Int]? { numbers(strides, landmarks?.strides, position) }
 
-  func starts(_ position: Int) -> [Int]? { numbers(starts, position) }
+  func starts(_ position: Int) -> [Int]? { numbers(starts, landmarks?.starts, position) }
 
   /// Where a handle's name and axes begin.
   private func begin(_ position: Int) -> Landmark {
     let index = position / HandleColumns.landmarkDistance
-    var begin = index == 0 ? Landmark() : landmarks[index - 1]
+    var begin = Landmark()
+    if index > 0, let landmarks { begin = landmarks.handles[index - 1] }
     for earlier in index * HandleColumns.landmarkDistance..<position {
       begin.text += Int(word(nameLengths, earlier))
       begin.axis += rank(earlier)
@@ -278,10 +309,13 @@ extension HandleColumns {
   }
 
   /// The numbers for a handle's axes; nil if it has none.
-  private func numbers(_ column: AxisColumn, _ position: Int) -> [Int]? {
+  private func numbers(
+    _ column: AxisColumn, _ landmarks: [Int]?, _ position: Int
+  ) -> [Int]? {
     guard let place = place(column, position) else { return nil }
     let index = place / HandleColumns.landmarkDistance
-    var axis = index == 0 ? 0 : column.landmarks[index - 1]
+    var axis = 0
+    if index > 0, let landmarks { axis = landmarks[index - 1] }
     for earlier in index * HandleColumns.landmarkDistance..<place {
       axis += rank(Int(word(column.positions, earlier)))
     }

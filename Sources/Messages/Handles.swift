@@ -27,30 +27,61 @@ package struct Handles: Sendable {
     package var isStrided: Bool
   }
 
-  private var parts: [Part] = []
+  /// For each region of a call, the run of it that the handles need.
+  package struct Extents: Sendable {
+    // Mostly there is one region, which needs no array.
+    private var first = 0..<0
+    private var later: [Range<Int>] = []
+    /// The number of regions.
+    package let count: Int
+
+    init(count: Int) {
+      self.count = count
+      if count > 1 { later = Array(repeating: 0..<0, count: count - 1) }
+    }
+
+    package internal(set) subscript(region: Int) -> Range<Int> {
+      get { region == 0 ? first : later[region - 1] }
+      set { if region == 0 { first = newValue } else { later[region - 1] = newValue } }
+    }
+  }
+
+  // Mostly there is one reply, which needs no array.
+  private var first = HandleColumns()
+  private var later: [Part] = []
   /// The number of handles.
   package private(set) var count = 0
 
+  /// No handles.
   package init() {}
 
-  /// Adds the columns of the next reply to a call.
-  mutating func append(_ columns: consuming HandleColumns) {
-    let more = columns.count
-    guard more > 0 else { return }
-    parts.append(Part(first: count, columns: columns))
-    count += more
+  /// Adds the handles of the next reply to a call: the message that is all of the bytes.
+  ///
+  /// Throws unless each column is one packed field and all fit together.
+  mutating func append(_ message: RawSpan, isPlan: Bool) throws(MessageError) {
+    guard count > 0 else {
+      // Where it stays: a copy would cost as much as reading it.
+      try first.read(message, isPlan: isPlan)
+      count = first.count
+      if count == 0 { first = HandleColumns() }
+      return
+    }
+    var columns = HandleColumns()
+    try columns.read(message, isPlan: isPlan)
+    guard columns.count > 0 else { return }
+    later.append(Part(first: count, columns: columns))
+    count += columns.count
   }
 
   /// Checks all handles against the call and returns the run of each region that they need.
   ///
   /// Throws if a handle names a variable or a region that does not exist, or if its byte count does
   /// not match its shape.
-  package func extents(
-    variableCount: Int, regionCount: Int
-  ) throws(MessageError) -> [Range<Int>] {
-    var extents = [Range<Int>](repeating: 0..<0, count: regionCount)
-    for index in parts.indices {
-      try parts[index].columns.check(variableCount: variableCount, &extents)
+  package func extents(variableCount: Int, regionCount: Int) throws(MessageError) -> Extents {
+    var extents = Extents(count: regionCount)
+    try first.check(variableCount: variableCount, &extents)
+    for index in later.indices {
+      try later[index].columns.check(variableCount: variableCount, &extents)
     }
     return extents
   }
@@ -58,46 +89,32 @@ package struct Handles: Sendable {
   // MARK: One handle
 
   /// Where the bytes are.
-  package func place(_ position: Int) -> Place {
-    let part = part(of: position)
-    return parts.span[part].columns.place(position - parts.span[part].first)
-  }
+  package func place(_ position: Int) -> Place { read(position) { $0.place($1) } }
 
   /// The position in the request of the variable.
-  package func variable(_ position: Int) -> Int {
-    let part = part(of: position)
-    return parts.span[part].columns.variable(position - parts.span[part].first)
-  }
+  package func variable(_ position: Int) -> Int { read(position) { $0.variable($1) } }
 
   /// The name of the tensor; empty if it is the variable's.
-  package func tensor(_ position: Int) -> Name {
-    let part = part(of: position)
-    return parts.span[part].columns.tensor(position - parts.span[part].first)
-  }
+  package func tensor(_ position: Int) -> Name { read(position) { $0.tensor($1) } }
 
   /// The shape of the bytes.
-  package func shape(_ position: Int) -> Shape {
-    let part = part(of: position)
-    return parts.span[part].columns.shape(position - parts.span[part].first)
-  }
+  package func shape(_ position: Int) -> Shape { read(position) { $0.shape($1) } }
 
   /// Bytes from one index to the next on each axis; none for a dense array in C order.
-  package func strides(_ position: Int) -> [Int] {
-    let part = part(of: position)
-    return parts.span[part].columns.strides(position - parts.span[part].first) ?? []
-  }
+  package func strides(_ position: Int) -> [Int] { read(position) { $0.strides($1) ?? [] } }
 
   /// Where on each axis the bytes were cut out of the tensor; nil for all of it.
-  package func starts(_ position: Int) -> [Int]? {
-    let part = part(of: position)
-    return parts.span[part].columns.starts(position - parts.span[part].first)
-  }
+  package func starts(_ position: Int) -> [Int]? { read(position) { $0.starts($1) } }
 
-  /// The part that a handle is in: the last that begins no later.
+  /// Lends the body the columns that a handle is in, and its position in them.
   @inline(__always)
-  private func part(of position: Int) -> Int {
+  private func read<Result>(
+    _ position: Int, _ body: (borrowing HandleColumns, Int) -> Result
+  ) -> Result {
     precondition(position >= 0 && position < count, "there are \(count) handles")
-    if parts.count == 1 { return 0 }
-    return (1..<parts.count).firstPosition { parts[$0].first > position } - 1
+    if position < first.count { return body(first, position) }
+    // The last part that begins no later.
+    let part = later.indices.firstPosition { later[$0].first > position } - 1
+    return body(later.span[part].columns, position - later.span[part].first)
   }
 }

@@ -19,15 +19,21 @@ package struct ResolveReply: Sendable {
     package var id: UInt64
     package var place: Place
     package var byteCount: Int
-    /// `sealed` or `best-effort`.
-    package var stability: String
+    /// Whether the bytes can never change.
+    ///
+    /// On the wire it is a word, `sealed` or `best-effort`; every other word promises as little as
+    /// the second one.
+    package var isSealed: Bool
 
-    package init(id: UInt64, place: Place, byteCount: Int, stability: String) {
+    package init(id: UInt64, place: Place, byteCount: Int, isSealed: Bool) {
       self.id = id
       self.place = place
       self.byteCount = byteCount
-      self.stability = stability
+      self.isSealed = isSealed
     }
+
+    fileprivate static let sealed: StaticString = "sealed"
+    fileprivate static let bestEffort: StaticString = "best-effort"
   }
 
   /// What became of a map besides handles; each response has a part of it.
@@ -57,9 +63,16 @@ package struct ResolveReply: Sendable {
 
   /// In the first response, if the call opened the checkpoint.
   package private(set) var checkpoint: OpenReply?
-  package private(set) var regions: [Region] = []
+  // Mostly there is one region, which needs no array.
+  package private(set) var firstRegion: Region?
+  private var laterRegions: [Region] = []
+  package private(set) var regionCount = 0
   package private(set) var handles = Handles()
-  package private(set) var report = Report()
+  /// The report without the number of unused tensors; nil if it says nothing else, as mostly.
+  private var details: Report?
+  /// Whether the report says more than how many tensors are unused.
+  package private(set) var hasDetails = false
+  package private(set) var unusedTensorCount = 0
   /// In a response that has nothing else.
   package private(set) var progress: Progress?
 
@@ -79,25 +92,68 @@ package struct ResolveReply: Sendable {
   ) throws(MessageError) {
     var reader = FieldReader(Span(_bytes: bytes))
     // Only the last response says what is unused.
-    report.unusedTensors = UnusedTensors()
+    unusedTensorCount = 0
+    if hasDetails { details?.unusedTensors = UnusedTensors() }
     while let field = try reader.next() {
       if case .varint(let value) = field.value, field.number == 7 {
-        report.unusedTensors.count = Int(clamping: value)
+        unusedTensorCount = Int(clamping: value)
       }
       guard case .bytes(let range) = field.value else { continue }
       let contents = bytes.extracting(range)
       switch field.number {
       case 1: checkpoint = try OpenReply(unpacking: contents, scratch)
-      case 2: regions.append(try Region(unpacking: contents))
-      case 3: handles.append(try HandleColumns(contents, isPlan: isPlan))
-      case 4: report.skipped += try ResolveReply.skipped(contents, scratch)
-      case 5: report.unused += try ResolveReply.positions(contents, of: "unused pairs")
-      case 6: report.uncovered += try ResolveReply.positions(contents, of: "uncovered variables")
-      case 8: report.unusedTensors.names = try ResolveReply.names(contents)
+      case 2: append(try Region(unpacking: contents))
+      case 3: try handles.append(contents, isPlan: isPlan)
       case 9: progress = try Progress(unpacking: contents)
-      default: break
+      default: try addDetail(field.number, contents, scratch)
       }
     }
+  }
+
+  private mutating func append(_ region: Region) {
+    if regionCount == 0 { firstRegion = region } else { laterRegions.append(region) }
+    regionCount += 1
+  }
+
+  /// Adds a field of the report.
+  private mutating func addDetail(
+    _ number: UInt64, _ contents: RawSpan, _ scratch: Scratch
+  ) throws(MessageError) {
+    guard number <= 8 else { return }
+    if details == nil { details = Report() }
+    hasDetails = true
+    switch number {
+    case 4: details?.skipped += try ResolveReply.skipped(contents, scratch)
+    case 5: details?.unused += try ResolveReply.positions(contents, of: "unused pairs")
+    case 6: details?.uncovered += try ResolveReply.positions(contents, of: "uncovered variables")
+    case 8: details?.unusedTensors.names = try ResolveReply.names(contents)
+    default: break
+    }
+  }
+
+  // MARK: What has been read
+
+  /// The region at a position, which must exist.
+  package func region(_ position: Int) -> Region {
+    if position == 0, let firstRegion { return firstRegion }
+    return laterRegions[position - 1]
+  }
+
+  /// All regions.
+  package var regions: [Region] { (0..<regionCount).map { region($0) } }
+
+  /// What became of the map besides handles.
+  package var report: Report {
+    var report = details ?? Report()
+    report.unusedTensors.count = unusedTensorCount
+    return report
+  }
+
+  /// Takes the handles out, which leaves none.
+  package mutating func takeHandles() -> Handles {
+    var taken = Handles()
+    swap(&taken, &handles)
+    return taken
   }
 
   /// Returns what the last response says that the call opened, once.
@@ -181,7 +237,7 @@ extension ResolveReply.Region {
     var reader = FieldReader(Span(_bytes: bytes))
     var kind: UInt64 = 0
     var (file, descriptor) = (0, 0)
-    (id, byteCount, stability) = (0, 0, "")
+    (id, byteCount, isSealed) = (0, 0, false)
     while let field = try reader.next() {
       switch (field.number, field.value) {
       case (1, .varint(let value)): id = value
@@ -190,9 +246,7 @@ extension ResolveReply.Region {
       case (4, .varint(let value)): file = Int(clamping: value)
       case (5, .varint(let value)): descriptor = Int(clamping: value)
       case (6, .bytes(let range)):
-        stability = unsafe bytes.extracting(range).withUnsafeBytes {
-          unsafe String(decoding: $0, as: UTF8.self)
-        }
+        isSealed = ResolveReply.Region.isSealed(bytes.extracting(range))
       default: break
       }
     }
@@ -202,11 +256,25 @@ extension ResolveReply.Region {
     default: throw .malformed("a region of an unknown kind")
     }
   }
+
+  /// Whether the bytes are the word `sealed`.
+  private static func isSealed(_ word: RawSpan) -> Bool {
+    guard word.byteCount == sealed.utf8CodeUnitCount else { return false }
+    return unsafe word.withUnsafeBytes { word in
+      unsafe word.elementsEqual(
+        UnsafeBufferPointer(start: sealed.utf8Start, count: sealed.utf8CodeUnitCount))
+    }
+  }
 }
 
 extension FieldWriter {
   private mutating func prepend(fieldsOf region: ResolveReply.Region) {
-    prepend(field: 6, text: region.stability)
+    let word =
+      region.isSealed ? ResolveReply.Region.sealed : ResolveReply.Region.bestEffort
+    unsafe prepend(
+      field: 6,
+      Span(
+        _unsafeStart: word.utf8Start, count: word.utf8CodeUnitCount))
     let kind: Warmstart__V1__Region__Kind
     switch region.place {
     case .file(let position):
@@ -249,9 +317,9 @@ extension FieldWriter {
   }
 
   /// Begins a frame whose body is a response that only says how far the call is.
-  package mutating func begin(_ progress: ResolveReply.Progress) {
+  package mutating func begin(_ progress: ResolveReply.Progress, ofPreload: Bool = false) {
     begin()
-    prepend(field: 9) { frame in
+    prepend(field: ofPreload ? 2 : 9) { frame in
       frame.prepend(field: 2, UInt64(progress.totalByteCount))
       frame.prepend(field: 1, UInt64(progress.readyByteCount))
     }

@@ -27,6 +27,10 @@ public struct StatusReport: Sendable, Hashable {
     public var hugeArenaByteCount = 0
     /// The number of leases on the checkpoint.
     public var leaseCount = 0
+    /// Whether an administrator pinned the checkpoint, so that it stays.
+    public var isPinned = false
+    /// The milliseconds since the last lease ended; 0 while there is a lease or a pin.
+    public var idleMilliseconds = 0
 
     package init(generation: String, format: CheckpointFormat?, label: String) {
       self.generation = generation
@@ -154,6 +158,8 @@ extension StatusReport.Checkpoint {
     arenaByteCount = unsafe Int(clamping: message.arena_bytes)
     hugeArenaByteCount = unsafe Int(clamping: message.huge_arena_bytes)
     leaseCount = unsafe Int(clamping: message.lease_count)
+    isPinned = unsafe message.pinned != 0
+    idleMilliseconds = unsafe Int(clamping: message.idle_ms)
   }
 
   fileprivate func fill(
@@ -170,6 +176,8 @@ extension StatusReport.Checkpoint {
     unsafe message.pointee.arena_bytes = UInt64(arenaByteCount)
     unsafe message.pointee.huge_arena_bytes = UInt64(hugeArenaByteCount)
     unsafe message.pointee.lease_count = UInt64(leaseCount)
+    unsafe message.pointee.pinned = isPinned ? 1 : 0
+    unsafe message.pointee.idle_ms = UInt64(idleMilliseconds)
   }
 }
 

@@ -5,37 +5,63 @@ package import CWarmstartProtobufC
 /// The length of a message precedes it: writing backwards, it is known when it is due. A frame's
 /// envelope and prefix follow its body in the same way, which saves two copies of every reply.
 ///
+/// A writer owns its buffer, so that writing a byte needs no check that nothing else refers to it.
+///
 /// `@usableFromInline` is what lets other modules inline a package type's `@inlinable` methods.
-@usableFromInline package struct FieldWriter: Sendable {
+@safe
+@usableFromInline package struct FieldWriter: ~Copyable {
   /// Room for an envelope and the prefix; longer ones move the body.
   private static let headroom = 256
   /// Enough for most frames.
   private static let smallestByteCount = 16 << 10
 
-  @usableFromInline var storage: [UInt8] = []
-  /// Where the frame begins; it ends with the storage.
+  /// The buffer; nil before the first frame. Bytes in front of the start are never read.
+  @usableFromInline var storage: UnsafeMutableRawPointer?
+  @usableFromInline var capacity = 0
+  /// Where the frame begins; it ends with the buffer.
   @usableFromInline var start = 0
 
   package init() {}
 
+  deinit {
+    unsafe storage?.deallocate()
+  }
+
   /// The frame as far as it is written.
-  package var bytes: ArraySlice<UInt8> { storage[start...] }
+  package var bytes: RawSpan {
+    @_lifetime(borrow self)
+    borrowing get {
+      // The bytes from the start on are written, and the buffer lives as long as the writer.
+      let frame = unsafe UnsafeRawBufferPointer(
+        start: storage.map { unsafe $0 + start }, count: byteCount)
+      return unsafe _overrideLifetime(RawSpan(_unsafeBytes: frame), borrowing: self)
+    }
+  }
+
+  /// A copy of the frame as far as it is written.
+  package borrowing func copy() -> [UInt8] {
+    let bytes = bytes
+    return unsafe bytes.withUnsafeBytes { unsafe Array($0) }
+  }
 
   /// The number of bytes so far.
-  @inlinable package var byteCount: Int { storage.count - start }
+  @inlinable package var byteCount: Int { capacity &- start }
 
   /// Begins a frame with an empty body, whose fields are then put in front of each other.
   ///
   /// `byteCount` is about how long it will be.
   package mutating func begin(reserving byteCount: Int = 0) {
     let needed = FieldWriter.headroom + byteCount
-    if storage.count < needed {
-      let count = max(needed, FieldWriter.smallestByteCount)
-      // Bytes in front of the start are never read, and moving the start back writes them first.
-      storage = unsafe Array(unsafeUninitializedCapacity: count) { $1 = count }
+    if capacity < needed {
+      unsafe storage?.deallocate()
+      capacity = max(needed, FieldWriter.smallestByteCount)
+      unsafe storage = .allocate(byteCount: capacity, alignment: FieldWriter.alignment)
     }
-    start = storage.count
+    start = capacity
   }
+
+  /// What malloc gives anyway.
+  private static let alignment = 16
 
   /// Begins a frame whose body is the message.
   package mutating func begin(_ message: UnsafePointer<ProtobufCMessage>) {
@@ -43,11 +69,15 @@ package import CWarmstartProtobufC
     unsafe prepend(message)
   }
 
-  /// Gives the buffer back if it has become larger than most frames need, or than that many bytes.
-  package mutating func shrink(to byteCount: Int) {
-    guard storage.count > min(byteCount, 128 << 10) else { return }
-    self = FieldWriter()
+  /// Whether the buffer is longer than most frames need, or than that many bytes.
+  @inlinable
+  @inline(__always)
+  package func isLonger(than byteCount: Int) -> Bool {
+    capacity > min(byteCount, FieldWriter.keptByteCount)
   }
+
+  /// The longest buffer that is worth keeping; chosen, not tuned.
+  @inlinable static var keptByteCount: Int { 128 << 10 }
 
   // MARK: Fields, last first
 
@@ -56,7 +86,9 @@ package import CWarmstartProtobufC
   package mutating func prepend(varint value: UInt64) {
     guard value >= 0x80 || start == 0 else {
       start &-= 1
-      storage[start] = UInt8(truncatingIfNeeded: value)
+      // The start was above 0, so the byte in front of it lies in the buffer.
+      unsafe storage.unsafelyUnwrapped.storeBytes(
+        of: UInt8(truncatingIfNeeded: value), toByteOffset: start, as: UInt8.self)
       return
     }
     prepend(longVarint: value)
@@ -191,21 +223,29 @@ package import CWarmstartProtobufC
   package mutating func prepend(byteCount: Int, _ write: (UnsafeMutableRawPointer) -> Void) {
     guard byteCount > 0 else { return }
     makeRoom(byteCount)
-    start -= byteCount
-    let start = start
-    unsafe storage.withUnsafeMutableBytes { bytes in
-      // There is room for so much behind the start.
-      unsafe write(bytes.baseAddress.unsafelyUnwrapped + start)
-    }
+    start &-= byteCount
+    // There is room for so much behind the start.
+    unsafe write(storage.unsafelyUnwrapped + start)
   }
 
   @inlinable mutating func makeRoom(_ count: Int) {
     if count > start { moveBack(count) }
   }
 
+  /// Moves the frame to a longer buffer.
   @usableFromInline mutating func moveBack(_ count: Int) {
-    let room = count + max(byteCount, FieldWriter.headroom)
-    storage.insert(contentsOf: repeatElement(0, count: room), at: 0)
-    start += room
+    let frameByteCount = byteCount
+    let longer = capacity + count + max(frameByteCount, FieldWriter.headroom)
+    let buffer = UnsafeMutableRawPointer.allocate(
+      byteCount: longer, alignment: FieldWriter.alignment)
+    if let storage = unsafe storage {
+      // Both buffers end with the frame.
+      unsafe (buffer + (longer - frameByteCount)).copyMemory(
+        from: storage + start, byteCount: frameByteCount)
+      unsafe storage.deallocate()
+    }
+    unsafe storage = buffer
+    capacity = longer
+    start = longer - frameByteCount
   }
 }

@@ -7,7 +7,7 @@ import WarmstartWire
 /// What the daemon knows of one of its calls.
 ///
 /// The daemon lists its calls only here: a new call is a line in `all`, a handler in a file of its
-/// own, and a `Method`, whose path clients use too. No call needs administration yet.
+/// own, and a `Method`, whose path clients use too.
 final class ServedCall: Sendable {
   typealias Handler =
     @Sendable (Session, borrowing IncomingCall, Responder, Caller) throws(CallFailure) -> Void
@@ -60,6 +60,19 @@ final class ServedCall: Sendable {
     ServedCall(.listObjects, mayOpen: true) {
       session, call, reply, caller throws(CallFailure) in
       try session.listObjects(call, reply, caller)
+    },
+    ServedCall(.preload, mayOpen: true) { session, call, reply, caller throws(CallFailure) in
+      try session.preload(call, reply, caller)
+    },
+    ServedCall(.pin, needsAdministration: true, mayOpen: true) {
+      session, call, reply, caller throws(CallFailure) in
+      try session.pin(call, reply, caller)
+    },
+    ServedCall(.unpin, needsAdministration: true) { session, call, reply, _ throws(CallFailure) in
+      try session.unpin(call, reply)
+    },
+    ServedCall(.evict, needsAdministration: true) { session, call, reply, _ throws(CallFailure) in
+      try session.evict(call, reply)
     },
     ServedCall(.status) { session, _, reply, _ throws(CallFailure) in
       try session.status(reply)

@@ -6,7 +6,12 @@ import WarmstartTensorModel
 
 extension PlacementOptions {
   init(_ options: ResolveRequest.Options) throws(CallFailure) {
-    let alignment = options.alignment
+    try self.init(
+      checkedAlignment: options.alignment, sealed: options.sealed, strides: options.strides)
+  }
+
+  /// Throws INVALID_REQUEST for an alignment that is no power of two, or too large.
+  init(checkedAlignment alignment: Int, sealed: Bool, strides: Bool) throws(CallFailure) {
     guard alignment & (alignment - 1) == 0, alignment <= Alignment.maximum else {
       throw .status(
         CallStatus(
@@ -14,7 +19,7 @@ extension PlacementOptions {
           "alignment \(alignment), expected a power of two up to \(Alignment.maximum), or 0")
       )
     }
-    self.init(alignment: alignment, sealed: options.sealed, strides: options.strides)
+    self.init(alignment: alignment, sealed: sealed, strides: strides)
   }
 }
 

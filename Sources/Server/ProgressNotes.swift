@@ -8,12 +8,14 @@ final class ProgressNotes {
   private static let intervalMilliseconds = 100
 
   private let reply: Responder
+  private let isOfPreload: Bool
   private var due = Deadline.after(milliseconds: ProgressNotes.intervalMilliseconds)
   private var readyByteCount = -1
 
   /// Begins with the call.
-  init(_ reply: Responder) {
+  init(_ reply: Responder, ofPreload: Bool = false) {
     self.reply = reply
+    isOfPreload = ofPreload
   }
 
   /// Sends a note if one is due and more bytes are ready than the last note said.
@@ -23,6 +25,6 @@ final class ProgressNotes {
     guard progress.readyByteCount > readyByteCount, due.hasPassed else { return }
     readyByteCount = progress.readyByteCount
     due = .after(milliseconds: ProgressNotes.intervalMilliseconds)
-    reply.note(progress)
+    reply.note(progress, ofPreload: isOfPreload)
   }
 }

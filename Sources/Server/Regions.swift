@@ -53,7 +53,7 @@ extension OpenCheckpoint {
     // Even ids are files, odd ones arenas; a connection's handles are never reused.
     ResolveReply.Region(
       id: (handle << 16 | UInt64(position)) << 1, place: .file(position),
-      byteCount: files.members[position].status.size, stability: "best-effort")
+      byteCount: files.members[position].status.size, isSealed: false)
   }
 
   /// Describes a region to the client; an arena's file is added to those that are sent.
@@ -71,7 +71,7 @@ extension OpenCheckpoint {
       }
       return ResolveReply.Region(
         id: holder.id << 1 | 1, place: .arena(descriptor: sent.count - 1),
-        byteCount: holder.arena.byteCount, stability: "sealed")
+        byteCount: holder.arena.byteCount, isSealed: true)
     }
   }
 }

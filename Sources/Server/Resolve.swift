@@ -74,6 +74,20 @@ extension Session {
   private func send(
     _ answer: Answer, _ open: OpenCheckpoint, _ responder: Responder, _ caller: Caller
   ) throws(CallFailure) {
+    // Mostly one short reply about the checkpoint's only file, which needs no arrays.
+    if answer.isShort, answer.regions.count == 1, case .file(let position) = answer.regions[0],
+      !holdings.isOpenedByCall
+    {
+      try responder.send { frame, _ in
+        frame.begin(fields: answer.replies[0].fields)
+        frame.prepend(open.region(file: position))
+      } after: { () throws(Problem) in
+        // The reply is made already, and sending it needs no turn.
+        turn.giveUp()
+        try open.files.expectUnchanged(at: position)
+      }
+      return
+    }
     do {
       // A file that does not answer must not keep the turn.
       let hadTurn = turn.giveUp()
@@ -89,20 +103,11 @@ extension Session {
     for index in replies.indices {
       let isLast = index == replies.count - 1
       let checkpoint = index == 0 && holdings.isOpenedByCall ? open.reply : nil
-      let named = replies[index].regions
-      // Mostly a checkpoint's only file, which needs no arrays.
-      if checkpoint == nil, named.count == 1,
-        case .file(let position) = answer.regions[named.lowerBound]
-      {
-        try responder.send(more: !isLast) { frame, _ in
-          frame.begin(fields: replies[index].fields)
-          frame.prepend(open.region(file: position))
-        }
-        continue
-      }
       var files: [File] = []
       var regions: [ResolveReply.Region] = []
-      for position in named { regions.append(try open.message(answer.regions[position], &files)) }
+      for position in replies[index].regions {
+        regions.append(try open.message(answer.regions[position], &files))
+      }
       try responder.send(more: !isLast, files: files) { frame, scratch in
         frame.begin(fields: replies[index].fields)
         frame.prepend(checkpoint, regions, scratch)

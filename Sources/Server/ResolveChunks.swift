@@ -130,11 +130,11 @@ struct ResolveChunks {
   ) throws(CallFailure) {
     try reply.send(more: more, files: regions.files) { frame, scratch in
       frame.begin(handles, report)
-      let fields = frame.bytes
-      let isKept = fields.count <= Answer.maximumByteCount - sentByteCount
+      let isKept = frame.byteCount <= Answer.maximumByteCount - sentByteCount
       remember(
         isKept
-          ? Answer.Reply(regions: sentRegionCount..<regions.all.count, fields: Array(fields)) : nil)
+          ? Answer.Reply(regions: sentRegionCount..<regions.all.count, fields: frame.copy())
+          : nil)
       frame.prepend(checkpoint, regions.messages, scratch)
     }
   }

@@ -29,9 +29,11 @@ struct Responder {
 
   /// Sends a response, which `begin` writes into the frame, with files.
   ///
-  /// Throws, and sends nothing, if the frame is longer than any client takes.
+  /// Throws, and sends nothing, if the frame is longer than any client takes, or if `check`, which
+  /// runs before the frame is sent, throws.
   func send(
-    more: Bool = false, files: [File] = [], _ begin: (inout FieldWriter, Scratch) -> Void
+    more: Bool = false, files: [File] = [], _ begin: (inout FieldWriter, Scratch) -> Void,
+    after check: () throws(Problem) -> Void = {}
   ) throws(CallFailure) {
     var reply = Reply(id: id)
     reply.descriptorCount = files.count
@@ -47,7 +49,10 @@ struct Responder {
           "the reply has an indivisible part of \(byteCount) bytes, expected at most "
             + "\(Connection.maximumReplyByteCount)"))
     }
-    do { try share?.take(reply: byteCount, files: files.count) } catch {
+    do {
+      try check()
+      try share?.take(reply: byteCount, files: files.count)
+    } catch {
       throw .status(CallStatus(error))
     }
     defer { share?.giveBack(reply: byteCount, files: files.count) }
@@ -57,11 +62,11 @@ struct Responder {
   /// Sends a note about the call's progress, unless the client's socket is full.
   ///
   /// A failure of the connection shows when the call is answered.
-  func note(_ progress: ResolveReply.Progress) {
+  func note(_ progress: ResolveReply.Progress, ofPreload: Bool = false) {
     var reply = Reply(id: id)
     reply.more = true
     _ = connection.compose { frame, _ in
-      frame.begin(progress)
+      frame.begin(progress, ofPreload: ofPreload)
       frame.finish(reply)
     }
     _ = try? connection.sendAtOnce()

@@ -45,7 +45,9 @@ extension Daemon {
     report.hugeArenaByteCount = holdings.hugeArenaByteCount
     report.warmByteCount = holdings.warmByteCount
     let residents = uid.map { store.residents(of: $0) } ?? store.residents
-    for (resident, leaseCount) in residents.prefix(Session.maximumListed) {
+    let now = MonotonicClock.nanoseconds()
+    for use in residents.prefix(Session.maximumListed) {
+      let resident = use.resident
       let holdings = resident.holdings
       var checkpoint = StatusReport.Checkpoint(
         generation: resident.generation.description, format: resident.checkpoint.format,
@@ -56,7 +58,9 @@ extension Daemon {
       checkpoint.arenaCount = holdings.arenaCount
       checkpoint.arenaByteCount = holdings.arenaByteCount
       checkpoint.hugeArenaByteCount = holdings.hugeArenaByteCount
-      checkpoint.leaseCount = leaseCount
+      checkpoint.leaseCount = use.leaseCount
+      checkpoint.isPinned = use.isPinned
+      checkpoint.idleMilliseconds = use.unusedSince.map { Int((now - $0) / 1_000_000) } ?? 0
       report.checkpoints.append(checkpoint)
     }
     let counters = store.figures.counters

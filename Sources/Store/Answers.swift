@@ -15,6 +15,9 @@ package final class Answer: Sendable {
   /// The longest answer that is remembered, in bytes: an answer for 100,000 partitions along two axes.
   package static let maximumByteCount = 12 << 20
 
+  /// The longest reply of a short answer: most sockets take it at once.
+  private static let shortByteCount = 4 << 10
+
   /// One of the replies.
   package struct Reply: Sendable {
     /// The regions that this reply is the first to name.
@@ -60,6 +63,8 @@ package final class Answer: Sendable {
   package let regions: [Region]
   package let replies: [Reply]
   let byteCount: Int
+  /// Whether it is one short reply.
+  package let isShort: Bool
   private let charge: Charge
 
   /// Makes an answer; nil if it is too long, or its user may not have more memory.
@@ -69,6 +74,7 @@ package final class Answer: Sendable {
     self.question = Question(question)
     self.regions = regions
     self.replies = replies
+    isShort = replies.count == 1 && replies[0].fields.count <= Answer.shortByteCount
     byteCount = replies.reduce(self.question.head.count) { $0 + $1.fields.count }
     guard byteCount <= Answer.maximumByteCount,
       let charge = try? tab.charge(Amounts(memory: byteCount))

@@ -53,9 +53,19 @@ package final class Lease: Sendable {
     runs: [Resident.Run], pieces: [Piece], from files: FileSet, for caller: Caller,
     note: ((_ readyByteCount: Int, _ totalByteCount: Int) -> Void)? = nil
   ) throws(Problem) -> [PiecePlace] {
+    var made: [UInt64] = []
+    defer { resident.pieces.unpin(made) }
+    return try acquire(
+      runs: runs, pieces: pieces, from: files, for: caller, making: &made, note: note)
+  }
+
+  /// Does the same, and adds the arenas that it makes to `made`, which the caller unpins.
+  func acquire(
+    runs: [Resident.Run], pieces: [Piece], from files: FileSet, for caller: Caller,
+    making made: inout [UInt64],
+    note: ((_ readyByteCount: Int, _ totalByteCount: Int) -> Void)?
+  ) throws(Problem) -> [PiecePlace] {
     var progress: Progress?
-    var pinned: [UInt64] = []
-    defer { resident.pieces.unpin(pinned) }
     while true {
       // Mostly an earlier call has loaded everything.
       if let places = resident.pieces.find(runs: runs, pieces: pieces) { return places }
@@ -66,7 +76,7 @@ package final class Lease: Sendable {
       let work = Work(self, files, caller, progress)
       // The slot comes before the claim: a claim that waited in a queue would keep other calls waiting.
       let others = try store.loadSlots.run(caller, of: account.uid) { () throws(Problem) in
-        try claimAndLoad(runs: runs, pieces: pieces, work, &pinned)
+        try claimAndLoad(runs: runs, pieces: pieces, work, &made)
       }
       for flight in others {
         store.figures.count { $0.awaitedLoads += 1 }
@@ -79,13 +89,13 @@ package final class Lease: Sendable {
 
   /// Loads what no other call loads; returns the flights of the calls that load the rest.
   private func claimAndLoad(
-    runs: [Resident.Run], pieces: [Piece], _ work: Work, _ pinned: inout [UInt64]
+    runs: [Resident.Run], pieces: [Piece], _ work: Work, _ made: inout [UInt64]
   ) throws(Problem) -> [Flight] {
     while true {
       let claim = resident.pieces.claim(runs: runs, pieces: pieces)
       guard !claim.isEmpty else { return claim.others }
       do {
-        if let arena = try work.load(claim) { pinned.append(arena) }
+        if let arena = try work.load(claim) { made.append(arena) }
       } catch {
         resident.pieces.abandon(claim)
         throw error
@@ -96,13 +106,17 @@ package final class Lease: Sendable {
   /// Reads runs again through these files, although they were verified before.
   ///
   /// Throws the first problem; damaged runs are not granted any more.
+  ///
+  /// - Parameter didRead: Receives the number of bytes after each read.
   package func verifyAgain(
-    _ runs: [Resident.Run], from files: FileSet, for caller: Caller
+    _ runs: [Resident.Run], from files: FileSet, for caller: Caller,
+    didRead: @escaping (Int) -> Void = { _ in }
   ) throws(Problem) {
     let work = Work(self, files, caller)
     try store.loadSlots.run(caller, of: account.uid) { () throws(Problem) in
       do throws(Problem) {
-        try work.verify(runs)
+        try work.verify(runs, didRead)
+        resident.pieces.trust(runs)
       } catch {
         if error.reason != .deadline, error.reason != .cancelled { resident.pieces.distrust(runs) }
         throw error

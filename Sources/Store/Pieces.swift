@@ -335,6 +335,20 @@ final class Pieces: Sendable {
     }
   }
 
+  /// Notes that runs were verified, except those that another call is verifying.
+  func trust(_ runs: [Resident.Run]) {
+    state.withLock { state in
+      for run in runs where !state.isVerified[run.position] && state.verifying[run.position] == nil
+      {
+        state.isVerified[run.position] = true
+        let added = Figures.Holdings(
+          verifiedByteCount: checkpoint.stored[run.position].byteCount)
+        state.holdings.add(added)
+        figures.add(added)
+      }
+    }
+  }
+
   /// Has the next call that needs the runs verify them again, since they were found damaged.
   func distrust(_ runs: [Resident.Run]) {
     state.withLock { state in

@@ -4,19 +4,22 @@ import WarmstartTensorModel
 
 /// Which checkpoints are resident, and who leases each.
 final class Residency: Sendable {
-  /// The leases of one user on one resident.
+  /// What keeps a resident for one user: leases, a pin, or both.
   fileprivate struct Holder: Sendable {
     let uid: UInt32
-    var leaseCount: Int
+    var leaseCount = 0
+    /// Whether the user pinned the resident.
+    var hasPin = false
   }
 
   fileprivate struct Held: Sendable {
     let resident: Resident
     var holders: [Holder]
-    /// When the last lease ended; meaningless while there is one.
-    var unleasedSince: Int64
+    /// When the last lease or pin ended; meaningless while there is one.
+    var unusedSince: Int64
 
     var leaseCount: Int { holders.reduce(0) { $0 + $1.leaseCount } }
+    var isPinned: Bool { holders.contains { $0.hasPin } }
   }
 
   fileprivate enum Entry {
@@ -37,7 +40,7 @@ final class Residency: Sendable {
     case awaiting(Flight)
   }
 
-  /// A resident without a lease.
+  /// A resident without a lease or a pin.
   struct Idle {
     let generation: Generation
     let since: Int64
@@ -47,7 +50,7 @@ final class Residency: Sendable {
   }
 
   // Invariant: an entry is opening as long as its flight has not ended; a resident's holders have one
-  // lease for each `Lease` of it; the counts are those of the entries. Lock order: this monitor, then a
+  // lease for each `Lease` of it, and each holder a lease or a pin; the counts are those of the entries. Lock order: this monitor, then a
   // resident's, then a tab's.
   private let state = Monitor(State())
 
@@ -74,7 +77,7 @@ final class Residency: Sendable {
     let holder = Holder(uid: uid, leaseCount: 1)
     state.withLock { state in
       state.entries[resident.generation] = .held(
-        Held(resident: resident, holders: [holder], unleasedSince: 0))
+        Held(resident: resident, holders: [holder], unusedSince: 0))
       state.residentCount += 1
       state.leaseCount += 1
     }
@@ -85,24 +88,34 @@ final class Residency: Sendable {
     state.withLock { $0.entries[generation] = nil }
   }
 
-  /// Ends a user's lease; drops the resident after the last lease, unless it lingers.
-  ///
-  /// After the user's last lease, other users who lease the resident pay for it.
+  /// Ends a user's lease; drops the resident if nothing else keeps it, unless it lingers.
   func release(_ resident: Resident, by uid: UInt32, lingers: Bool) {
+    letGo(resident, by: uid, lingers: lingers) { state, holder in
+      state.leaseCount -= 1
+      holder.leaseCount -= 1
+    }
+  }
+
+  /// Changes what a user has of a resident, and ends what the user no longer keeps.
+  ///
+  /// Other users who keep the resident then pay for it.
+  private func letGo(
+    _ resident: Resident, by uid: UInt32, lingers: Bool,
+    _ change: (inout State, inout Holder) -> Void
+  ) {
     var others: [UInt32] = []
     let dropped = state.withLock { state -> Resident? in
       guard case .held(var held) = state.entries[resident.generation], held.resident === resident,
         let holder = held.holders.firstIndex(where: { $0.uid == uid })
       else { return nil }
-      state.leaseCount -= 1
-      held.holders[holder].leaseCount -= 1
-      if held.holders[holder].leaseCount == 0 {
+      change(&state, &held.holders[holder])
+      if held.holders[holder].leaseCount == 0, !held.holders[holder].hasPin {
         held.holders.remove(at: holder)
         others = held.holders.map(\.uid)
       }
       if held.holders.isEmpty {
         if !lingers { return state.remove(resident.generation) }
-        held.unleasedSince = MonotonicClock.nanoseconds()
+        held.unusedSince = MonotonicClock.nanoseconds()
       }
       state.entries[resident.generation] = .held(held)
       return nil
@@ -112,9 +125,34 @@ final class Residency: Sendable {
     _ = dropped
   }
 
+  // MARK: Pins
+
+  /// Pins a resident that the user leases; no other user's pin is needed then.
+  func pin(_ resident: Resident, for uid: UInt32) {
+    state.withLock { state in
+      guard case .held(var held) = state.entries[resident.generation], held.resident === resident,
+        !held.isPinned, let holder = held.holders.firstIndex(where: { $0.uid == uid })
+      else { return }
+      held.holders[holder].hasPin = true
+      state.entries[resident.generation] = .held(held)
+    }
+  }
+
+  /// Ends the pin of a resident; returns false if it has none.
+  func unpin(_ resident: Resident, lingers: Bool) -> Bool {
+    let uid = state.withLock { state -> UInt32? in
+      guard case .held(let held) = state.entries[resident.generation], held.resident === resident
+      else { return nil }
+      return held.holders.first { $0.hasPin }?.uid
+    }
+    guard let uid else { return false }
+    letGo(resident, by: uid, lingers: lingers) { _, holder in holder.hasPin = false }
+    return true
+  }
+
   // MARK: Dropping
 
-  /// The residents without a lease, longest unused first.
+  /// The residents without a lease or a pin, longest unused first.
   func idle() -> [Idle] {
     let idle = state.withLock { state in
       state.entries.values.compactMap { entry -> Held? in
@@ -123,32 +161,34 @@ final class Residency: Sendable {
       }
     }
     // Without references to residents: one would keep what is dropped in memory, and charged.
-    return idle.map { Idle($0.resident, since: $0.unleasedSince) }.sorted { $0.since < $1.since }
+    return idle.map { Idle($0.resident, since: $0.unusedSince) }.sorted { $0.since < $1.since }
   }
 
-  /// Drops a resident that was not leased since; its memory is freed before this returns.
+  /// Drops a resident that was not used since; its memory is freed before this returns.
   func drop(_ idle: Idle) -> Bool {
+    drop(idle.generation) { $0.holders.isEmpty && $0.unusedSince == idle.since }
+  }
+
+  private func drop(_ generation: Generation, if isMeant: (Held) -> Bool) -> Bool {
     let dropped = state.withLock { state -> Resident? in
-      guard case .held(let held) = state.entries[idle.generation], held.holders.isEmpty,
-        held.unleasedSince == idle.since
-      else { return nil }
-      return state.remove(idle.generation)
+      guard case .held(let held) = state.entries[generation], isMeant(held) else { return nil }
+      return state.remove(generation)
     }
     return dropped != nil
   }
 
-  /// Has the reaper drop residents without a lease whose index was deleted.
+  /// Has the reaper drop residents without a lease whose index was deleted, even pinned ones: no
+  /// client can open them any more.
   func dropDeleted(_ dropped: @escaping @Sendable () -> Void) {
-    let idle = state.withLock { state in
-      state.entries.values.compactMap { entry -> Held? in
-        guard case .held(let held) = entry, held.holders.isEmpty else { return nil }
-        return held
+    let unleased = state.withLock { state in
+      state.entries.values.compactMap { entry -> Resident? in
+        guard case .held(let held) = entry, held.leaseCount == 0 else { return nil }
+        return held.resident
       }
     }
-    for held in idle {
-      let idle = Idle(held.resident, since: held.unleasedSince)
-      held.resident.files.ifDeleted { [weak self] in
-        if self?.drop(idle) == true { dropped() }
+    for resident in unleased {
+      resident.files.ifDeleted { [weak self, generation = resident.generation] in
+        if self?.drop(generation, if: { $0.leaseCount == 0 }) == true { dropped() }
       }
     }
   }
@@ -158,22 +198,15 @@ final class Residency: Sendable {
   var count: Int { state.withLock { $0.residentCount } }
   var leaseCount: Int { state.withLock { $0.leaseCount } }
 
-  /// The residents, with the number of leases of each and whether a user has one, in no order.
-  func all(heldBy uid: UInt32? = nil) -> [(resident: Resident, leaseCount: Int, isHeld: Bool)] {
+  /// The residents and what keeps each, in no order.
+  func all(heldBy uid: UInt32? = nil) -> [Resident.Use] {
     state.withLock { state in
       state.entries.values.compactMap { entry in
         guard case .held(let held) = entry else { return nil }
-        return (held.resident, held.leaseCount, held.holders.contains { $0.uid == uid })
-      }
-    }
-  }
-
-  /// The residents with a lease.
-  var leased: [Resident] {
-    state.withLock { state in
-      state.entries.values.compactMap { entry in
-        guard case .held(let held) = entry, !held.holders.isEmpty else { return nil }
-        return held.resident
+        return Resident.Use(
+          resident: held.resident, leaseCount: held.leaseCount, isPinned: held.isPinned,
+          unusedSince: held.holders.isEmpty ? held.unusedSince : nil,
+          isHeld: held.holders.contains { $0.uid == uid })
       }
     }
   }

@@ -18,6 +18,17 @@ package final class Resident: Sendable {
     }
   }
 
+  /// What keeps a resident, when the store was asked.
+  package struct Use: Sendable {
+    package let resident: Resident
+    package let leaseCount: Int
+    package let isPinned: Bool
+    /// When the last lease or pin ended, by the monotonic clock in nanoseconds; nil while there is one.
+    package let unusedSince: Int64?
+    /// Whether the user whom the question was about has a lease or a pin.
+    let isHeld: Bool
+  }
+
   package let generation: Generation
   package let checkpoint: Checkpoint
   /// The label that the first client gave it.

@@ -19,9 +19,9 @@ package final class Store: Sendable {
   /// nothing, does not push everything else out of memory.
   let warmFileLimit: Int
   /// How long a checkpoint stays after its last lease, in milliseconds.
-  private let lingerMilliseconds: Int
+  let lingerMilliseconds: Int
   private let headroom: Headroom
-  private let residency = Residency()
+  let residency = Residency()
   /// Package, so that tests can keep a thread of it busy.
   package let reaper = Reaper()
 
@@ -138,13 +138,13 @@ package final class Store: Sendable {
     reaper.startThreads()
   }
 
-  /// Evicts all checkpoints without a lease; returns how many.
+  /// Evicts all checkpoints without a lease or a pin; returns how many.
   package func evictAll() -> Int {
     residency.idle().count { evict($0) }
   }
 
   @discardableResult
-  private func evict(_ idle: Residency.Idle) -> Bool {
+  func evict(_ idle: Residency.Idle) -> Bool {
     guard residency.drop(idle) else { return false }
     kept.sweep()
     figures.count { $0.evictions += 1 }
@@ -260,8 +260,9 @@ package final class Store: Sendable {
   }
 
   private func dropUnusedArenas(of isMeant: (UInt32) -> Bool) -> Bool {
-    let hasDropped = residency.leased.reduce(false) { hasDropped, resident in
-      resident.dropUnusedArenas(of: isMeant) || hasDropped
+    let hasDropped = residency.all().reduce(false) { hasDropped, use in
+      guard use.leaseCount > 0, !use.isPinned else { return hasDropped }
+      return use.resident.dropUnusedArenas(of: isMeant) || hasDropped
     }
     if hasDropped { kept.sweep() }
     return hasDropped
@@ -273,14 +274,11 @@ package final class Store: Sendable {
   package var residentCount: Int { residency.count }
   package var leaseCount: Int { residency.leaseCount }
 
-  /// The checkpoints that are resident, with the number of leases of each, in no order.
-  package var residents: [(resident: Resident, leaseCount: Int)] {
-    residency.all().map { ($0.resident, $0.leaseCount) }
-  }
+  /// The checkpoints that are resident, and what keeps each, in no order.
+  package var residents: [Resident.Use] { residency.all() }
 
-  /// The residents that a user opened first or leases.
-  package func residents(of uid: UInt32) -> [(resident: Resident, leaseCount: Int)] {
+  /// The residents that a user opened first, leases or pinned.
+  package func residents(of uid: UInt32) -> [Resident.Use] {
     residency.all(heldBy: uid).filter { $0.isHeld || $0.resident.openedBy == uid }
-      .map { ($0.resident, $0.leaseCount) }
   }
 }

@@ -79,11 +79,11 @@ struct Work {
     return holder.id
   }
 
-  /// Reads runs and compares their checksums; remembers nothing.
-  func verify(_ runs: [Resident.Run]) throws(Problem) {
+  /// Reads runs from the disk and compares their checksums.
+  func verify(_ runs: [Resident.Run], _ didRead: @escaping (Int) -> Void) throws(Problem) {
     store.figures.count { $0.loads += 1 }
-    var loading = begin(runs: runs, [])
-    for member in files.members { member.file.dropCached(at: 0, byteCount: 0) }
+    var loading = begin(runs: runs, [], didRead: didRead)
+    checkpoint.dropCached(from: runs.map(\.position), in: files)
     var none = Arena()
     try loading.load(
       verifying: runs.map { (run: $0.position, tensor: $0.tensor) }, filling: [], of: &none)
@@ -91,7 +91,8 @@ struct Work {
   }
 
   private func begin(
-    runs: [Resident.Run], _ pieces: [Piece], for flight: Flight? = nil
+    runs: [Resident.Run], _ pieces: [Piece], for flight: Flight? = nil,
+    didRead: @escaping (Int) -> Void = { _ in }
   ) -> Loading {
     let byteCount = checkpoint.byteCount(toRead: runs.map(\.position), pieces)
     let (warm, overflow) = store.figures.holdings.verifiedByteCount.addingReportingOverflow(
@@ -104,6 +105,7 @@ struct Work {
       if flight?.isAwaited != true { try caller.checkIn() }
     } didRead: { [progress] byteCount in
       progress?.add(byteCount)
+      didRead(byteCount)
       unsaid += byteCount
       // There may be many small runs.
       guard unsaid >= Work.saidByteCount else { return }

@@ -11,8 +11,7 @@ struct Reads {
     case emptySlice(TensorSlice)
     case sliceOutside(TensorSlice)
     case incomplete(TensorSlice)
-    case storedOutside(TensorSlice, Shape)
-    case storedOverlap(TensorSlice, TensorSlice)
+    case stored(StoredSlices.Fault, Shape)
     case exhausted(Problem)
     case notGathered(DataType)
     case chosen(Gather.Fault)
@@ -93,9 +92,8 @@ struct Reads {
     let stored = stored[tensor] ?? check(slices, of: catalog.shape(tensor), &allowance)
     self.stored[tensor] = stored
     switch stored {
-    case .unsound(.outside(let slice)): throw .storedOutside(slice, catalog.shape(tensor))
-    case .unsound(.overlap(let first, let second)): throw .storedOverlap(first, second)
     case .unsound(.exhausted(let problem)): throw .exhausted(problem)
+    case .unsound(let fault): throw .stored(fault, catalog.shape(tensor))
     case .sound(let slices):
       let isCovered: Bool
       do throws(Problem) {
@@ -148,8 +146,7 @@ extension Reads.Refusal {
     case .dtype: .dtypeMismatch
     case .shape, .fullShape, .emptySlice, .sliceOutside: .shapeMismatch
     case .incomplete: .slicesIncomplete
-    case .storedOverlap: .slicesOverlap
-    case .storedOutside: .corrupt
+    case .stored(let fault, _): fault.reason
     case .exhausted(let problem): problem.reason
     case .notGathered: .unsupported
     case .chosen: .invalidRequest
@@ -171,11 +168,7 @@ extension Reads.Refusal {
     case .incomplete(let box):
       return "the checkpoint does not have sufficient slices for partitioned tensor to restore "
         + "in slice \(box.inMessage)"
-    case .storedOutside(let slice, let shape):
-      return
-        "stored slice \(slice.inMessage) does not lie in the tensor, of shape \(shape.inMessage)"
-    case .storedOverlap(let first, let second):
-      return "overlapping slices are stored: \(first.inMessage) and \(second.inMessage)"
+    case .stored(let fault, let shape): return fault.message(shape)
     case .exhausted(let problem): return problem.message
     case .notGathered(let dtype):
       return "rows and columns of dtype \(dtype.name) cannot be chosen"

@@ -57,6 +57,8 @@ public struct Reason: RawRepresentable, Sendable, Hashable {
   public static let budget = Reason(rawValue: "BUDGET")
   /// This user may not open a file, or not connect to the daemon.
   public static let notAllowed = Reason(rawValue: "NOT_ALLOWED")
+  /// A checkpoint is leased or pinned, and so cannot be evicted.
+  public static let inUse = Reason(rawValue: "IN_USE")
   /// The daemon has no service of the name that a health check asked for.
   public static let serviceUnknown = Reason(rawValue: "SERVICE_UNKNOWN")
   /// An argument, a declaration or a message contradicts itself or a limit, or a tensor cannot be
@@ -78,8 +80,8 @@ public struct Reason: RawRepresentable, Sendable, Hashable {
     .checkpointNotFound, .checkpointStateInvalid, .checkpointChanged, .tensorNotFound,
     .ambiguousName, .scopeOnly, .nothingAssigned, .pairUnused, .variableNotCovered, .shapeMismatch,
     .slicesDiffer, .dtypeMismatch, .slicesIncomplete, .slicesOverlap, .checksumMismatch, .corrupt,
-    .truncated, .versionMismatch, .unsupported, .quota, .budget, .notAllowed, .serviceUnknown,
-    .invalidRequest, .deadline, .cancelled, .draining, .connection, .system,
+    .truncated, .versionMismatch, .unsupported, .quota, .budget, .notAllowed, .inUse,
+    .serviceUnknown, .invalidRequest, .deadline, .cancelled, .draining, .connection, .system,
   ]
 }
 
@@ -99,6 +101,7 @@ extension Reason {
     case .unsupported: .unimplemented
     case .quota, .budget: .resourceExhausted
     case .notAllowed: .permissionDenied
+    case .inUse: .failedPrecondition
     case .deadline: .deadlineExceeded
     case .cancelled: .cancelled
     case .draining, .connection: .unavailable

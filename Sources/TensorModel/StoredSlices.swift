@@ -63,6 +63,44 @@ struct StoredSlices {
   }
 }
 
+extension StoredSlices.Fault {
+  var reason: Reason {
+    switch self {
+    case .outside: .corrupt
+    case .overlap: .slicesOverlap
+    case .exhausted(let problem): problem.reason
+    }
+  }
+
+  /// What is wrong with the slices of a tensor of a shape.
+  func message(_ shape: Shape) -> String {
+    switch self {
+    case .outside(let slice):
+      "stored slice \(slice.inMessage) does not lie in the tensor, of shape \(shape.inMessage)"
+    case .overlap(let first, let second):
+      "overlapping slices are stored: \(first.inMessage) and \(second.inMessage)"
+    case .exhausted(let problem): problem.message
+    }
+  }
+}
+
+extension Catalog {
+  /// What is wrong with the stored slices of a tensor, whichever of them is read; nil if they fit it
+  /// and do not overlap.
+  package func problem(ofSlices tensor: Int) -> Problem? {
+    guard isSliced(tensor) else { return nil }
+    var allowance = Allowance()
+    do throws(StoredSlices.Fault) {
+      _ = try StoredSlices(slices(tensor), of: shape(tensor), &allowance)
+      return nil
+    } catch {
+      let name = name(tensor)
+      return Problem(
+        error.reason, "tensor \(name.inMessage): \(error.message(shape(tensor)))", tensor: name)
+    }
+  }
+}
+
 extension TensorSlice {
   /// The number of elements that both have; both must fit one shape whose elements can be counted.
   fileprivate func commonCount(with other: TensorSlice) -> Int {

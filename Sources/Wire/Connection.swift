@@ -11,6 +11,9 @@ package import WarmstartProtobuf
 /// The frames that it reads ahead wait in a backlog, which is bounded in frames and bytes.
 ///
 /// Buffers are kept from frame to frame. A connection belongs to one thread. See `unix(7)`.
+///
+/// The frames are private and only loaded, stored and swapped where they are, and changed in local
+/// variables: for accesses that short, Swift need not check at run time that no others overlap.
 package final class Connection {
   /// What a frame costs its receiver before it is parsed.
   package enum Burden: Sendable, Hashable {
@@ -43,14 +46,15 @@ package final class Connection {
   /// Memory for the message that is being packed or unpacked.
   package let scratch: Scratch
   /// The frame that is being made.
-  package var outgoing: FieldWriter
+  private var outgoing = FieldWriter()
   /// The last frame, or as much of the next one as has arrived.
   private var current: IncomingFrame
   /// The frames that were read ahead.
   private var backlog = Backlog()
+  /// Whether any frame was ever read ahead, which a connection seldom needs.
+  private var hasReadAhead = false
   /// The longest message that the last call of `receive` took.
   private var limit = 0
-  // Private, so that the compiler sees all accesses and need not check for overlapping ones.
   private var lastWaitedMilliseconds = 0
   /// Where the buffers come from, and go back to.
   private let memory: Memory
@@ -85,14 +89,15 @@ package final class Connection {
     self.admit = admit
     self.memory = memory
     scratch = memory.scratch
-    outgoing = memory.outgoing
     current = IncomingFrame(memory.buffer)
-    (memory.outgoing, memory.buffer) = (FieldWriter(), [])
+    memory.buffer = []
+    swap(&outgoing, &memory.outgoing)
   }
 
   deinit {
     shrink()
-    (memory.outgoing, memory.buffer) = (outgoing, current.buffer)
+    memory.buffer = current.buffer
+    swap(&outgoing, &memory.outgoing)
   }
 
   /// A connection's buffers, which the next connection on the same thread uses again.
@@ -109,7 +114,11 @@ package final class Connection {
   package var waitedMilliseconds: Int { lastWaitedMilliseconds }
 
   /// The message of the last frame.
-  package var message: ArraySlice<UInt8> { current.message }
+  package var message: ArraySlice<UInt8> {
+    let byteCount = current.isWhole ? current.messageByteCount : 0
+    let bytes = current.buffer
+    return bytes[0..<byteCount]
+  }
 
   /// The descriptors that came with the last frame.
   package var files: [File] { current.files }
@@ -132,7 +141,6 @@ package final class Connection {
   package func receive(limit: Int, until deadline: Deadline = .never) throws(WireError) -> Bool {
     self.limit = limit
     lastWaitedMilliseconds = 0
-    // Moved out and back: the accesses are so short that Swift need not check for overlapping ones.
     var frame = IncomingFrame([])
     swap(&frame, &current)
     defer { swap(&frame, &current) }
@@ -143,7 +151,7 @@ package final class Connection {
     into frame: inout IncomingFrame, until deadline: Deadline
   ) throws(WireError) -> Bool {
     if frame.isWhole { frame.clear() }
-    if !backlog.isUnused {
+    if hasReadAhead, !backlog.isUnused {
       if let waited = backlog.takeFirst(into: &frame) {
         lastWaitedMilliseconds = waited
         return true
@@ -168,16 +176,17 @@ package final class Connection {
 
   /// Throws unless the last frame came with as many descriptors as its message announced.
   package func expectDescriptors(_ announced: Int) throws(WireError) {
-    guard announced == files.count else {
-      throw .descriptorsDiffer(announced: announced, received: files.count)
+    let count = current.files.count
+    guard announced == count else {
+      throw .descriptorsDiffer(announced: announced, received: count)
     }
   }
 
-  /// Makes the outgoing frame; the body writes all of it.
+  /// Makes the outgoing frame, or goes on with it.
   ///
-  /// - Returns: The length of the frame's message.
+  /// - Returns: The length of the frame's message, once the body has finished the frame.
+  @discardableResult
   package func compose(_ body: (inout FieldWriter, Scratch) -> Void) -> Int {
-    // Moved out and back, since the body runs longer than an access to a property may.
     var frame = FieldWriter()
     swap(&frame, &outgoing)
     body(&frame, scratch)
@@ -206,8 +215,11 @@ package final class Connection {
   package func sendAtOnce() throws(WireError) -> Bool {
     guard !isBroken else { throw .timedOut }
     let sent: Int
-    do {
-      sent = try socket.send(outgoing.bytes.rawSpan, descriptors: [], waiting: false)
+    do throws(Errno) {
+      var frame = FieldWriter()
+      swap(&frame, &outgoing)
+      defer { swap(&frame, &outgoing) }
+      sent = try socket.send(frame.bytes, descriptors: [], waiting: false)
     } catch .wouldBlock {
       return false
     } catch {
@@ -222,14 +234,16 @@ package final class Connection {
   private func sendRest(
     _ start: Int, _ files: [File] = [], until last: Deadline = .never
   ) throws(WireError) {
-    let bytes = outgoing.bytes
+    var frame = FieldWriter()
+    swap(&frame, &outgoing)
+    defer { swap(&frame, &outgoing) }
     var sent = start
     var deadline = Deadline.never
-    while sent < bytes.count {
+    while sent < frame.byteCount {
       do {
         // The descriptors went with the first bytes.
         sent += try socket.send(
-          bytes.rawSpan.extracting(droppingFirst: sent), descriptors: sent == 0 ? files : [],
+          frame.bytes.extracting(droppingFirst: sent), descriptors: sent == 0 ? files : [],
           waiting: false)
       } catch .wouldBlock {
         if deadline == .never {
@@ -327,6 +341,7 @@ package final class Connection {
 
   /// Receives later frames, as far as they have arrived and the backlog has room.
   private func readAhead() {
+    hasReadAhead = true
     do {
       while let room = backlog.room {
         switch try advance(&backlog.next, aheadInto: room) {
@@ -357,8 +372,18 @@ package final class Connection {
 
   /// Frees what only large frames need, to keep a connection small between calls.
   package func shrink() {
-    if current.hasMore(than: keptByteCount) { current.clear(keptByteCount: keptByteCount) }
+    let frameByteCount = current.buffer.count
+    let fileCount = current.files.count
+    if fileCount > 0 || frameByteCount > keptByteCount {
+      var frame = IncomingFrame([])
+      swap(&frame, &current)
+      frame.clear(keptByteCount: keptByteCount)
+      swap(&frame, &current)
+    }
     scratch.giveBack()
-    outgoing.shrink(to: keptByteCount)
+    if outgoing.isLonger(than: keptByteCount) {
+      var frame = FieldWriter()
+      swap(&frame, &outgoing)
+    }
   }
 }

@@ -76,11 +76,6 @@ struct IncomingFrame {
     isWhole = true
   }
 
-  /// Whether the frame has files, or a buffer above a length, which are worth giving back.
-  func hasMore(than keptByteCount: Int) -> Bool {
-    !files.isEmpty || buffer.count > keptByteCount
-  }
-
   /// Begins a new frame; frees a buffer that is longer than `keptByteCount`.
   mutating func clear(keptByteCount: Int = .max) {
     if buffer.count > keptByteCount { buffer = IncomingFrame.smallBuffer }

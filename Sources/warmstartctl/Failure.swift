@@ -110,7 +110,7 @@ struct Failure: Error {
 }
 
 extension JSON {
-  fileprivate init(_ problem: Problem) {
+  init(_ problem: Problem) {
     var fields: [(String, JSON)] = [
       ("reason", .text(problem.reason.rawValue)), ("message", .text(problem.message)),
     ]

@@ -10,6 +10,8 @@ indirect enum JSON {
 
   static func number(_ value: some BinaryInteger) -> JSON { .literal(String(value)) }
 
+  static func bool(_ value: Bool) -> JSON { .literal(value ? "true" : "false") }
+
   static var null: JSON { .literal("null") }
 
   static func numbers(_ values: some Sequence<Int>) -> JSON { .list(values.map { .number($0) }) }

@@ -10,8 +10,7 @@ struct List: ParsableCommand {
 
   @OptionGroup var connection: ConnectionOptions
 
-  @Argument(
-    help: "A directory with a state file, a V2 prefix, or a V1 file or pattern (in quotes).")
+  @Argument(help: CheckpointArgument.help)
   var checkpoint: String
 
   @Flag(help: "List the objects that TF2 saved, and the tensors of each.")
@@ -50,11 +49,7 @@ struct List: ParsableCommand {
       }
       try Output.write(json ? report(opened, tensors).line : table(tensors))
       guard verify else { return }
-      let verification = try Verification(of: tensors, in: opened, daemon)
-      for problem in verification.unsupported {
-        Output.complain("warmstartctl: not verified: \(problem.message.printable)\n")
-      }
-      if !verification.problems.isEmpty { throw Failure(verification.problems, about: opened.path) }
+      _ = try Reading(verifying: opened, daemon, isQuiet: json)
     }
   }
 

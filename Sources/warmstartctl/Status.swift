@@ -39,15 +39,17 @@ extension StatusReport {
 
       """
     if !checkpoints.isEmpty {
-      var table = Columns([.left, .left, .right, .right, .right, .right, .right])
-      table.add(["CHECKPOINT", "FORMAT", "TENSORS", "BYTES", "VERIFIED", "ARENAS", "LEASES"])
+      var table = Columns([.left, .left, .right, .right, .right, .right, .right, .left])
+      table.add([
+        "CHECKPOINT", "FORMAT", "TENSORS", "BYTES", "VERIFIED", "ARENAS", "LEASES", "KEPT",
+      ])
       for checkpoint in checkpoints {
         table.add([
           checkpoint.label.isEmpty ? checkpoint.generation : checkpoint.label,
           checkpoint.format?.rawValue ?? "?",
           String(checkpoint.tensorCount), bytesText(checkpoint.byteCount),
           bytesText(checkpoint.verifiedByteCount), bytesText(checkpoint.arenaByteCount),
-          String(checkpoint.leaseCount),
+          String(checkpoint.leaseCount), checkpoint.keptText,
         ])
       }
       text += "\n" + table.text
@@ -66,13 +68,7 @@ extension StatusReport {
     return text
   }
 
-  private var uptimeText: String {
-    let seconds = uptimeMilliseconds / 1000
-    let (days, hours, minutes) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60)
-    if days > 0 { return "\(days) d \(hours) h" }
-    if hours > 0 { return "\(hours) h \(minutes) min" }
-    return minutes > 0 ? "\(minutes) min \(seconds % 60) s" : "\(seconds) s"
-  }
+  private var uptimeText: String { durationText(uptimeMilliseconds) }
 
   /// Makes the report, with the names of the protocol's fields.
   fileprivate var json: JSON {
@@ -94,6 +90,23 @@ extension StatusReport {
   }
 }
 
+extension StatusReport.Checkpoint {
+  /// What keeps the checkpoint: a pin, leases, or how long nothing has.
+  fileprivate var keptText: String {
+    if isPinned { return "pinned" }
+    return leaseCount > 0 ? "leased" : "unused for \(durationText(idleMilliseconds))"
+  }
+}
+
+/// Returns a time for people: `2 min 5 s`.
+private func durationText(_ milliseconds: Int) -> String {
+  let seconds = milliseconds / 1000
+  let (days, hours, minutes) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60)
+  if days > 0 { return "\(days) d \(hours) h" }
+  if hours > 0 { return "\(hours) h \(minutes) min" }
+  return minutes > 0 ? "\(minutes) min \(seconds % 60) s" : "\(seconds) s"
+}
+
 extension JSON {
   fileprivate init(_ checkpoint: StatusReport.Checkpoint) {
     self = .object([
@@ -105,7 +118,8 @@ extension JSON {
       ("arena_count", .number(checkpoint.arenaCount)),
       ("arena_bytes", .number(checkpoint.arenaByteCount)),
       ("huge_arena_bytes", .number(checkpoint.hugeArenaByteCount)),
-      ("lease_count", .number(checkpoint.leaseCount)),
+      ("lease_count", .number(checkpoint.leaseCount)), ("pinned", .bool(checkpoint.isPinned)),
+      ("idle_ms", .number(checkpoint.idleMilliseconds)),
     ])
   }
 

@@ -14,7 +14,10 @@ struct Warmstartctl: ParsableCommand {
       --json: {"error": …} as the last line there), or with 64 if the command line is wrong.
       """,
     version: "warmstartctl 0.1.0",
-    subcommands: [List.self, Resolve.self, Status.self, Health.self])
+    subcommands: [
+      List.self, Resolve.self, Preload.self, Verify.self, Pin.self, Unpin.self, Evict.self,
+      Status.self, Health.self,
+    ])
 
   @OptionGroup var connection: ConnectionOptions
 
@@ -76,13 +79,14 @@ struct ConnectionOptions: ParsableArguments {
   var daemon: Daemon { daemon(timeout: nil) }
 
   /// Returns the daemon, with the usual timeout in seconds unless the command line sets one.
-  func daemon(timeout usual: Double?) -> Daemon {
+  func daemon(timeout usual: Double?, isAdministration: Bool = false) -> Daemon {
     let end = (timeout ?? usual).map { ContinuousClock.now.advanced(by: .seconds($0)) }
     var notice: (@Sendable () -> Void)?
     if Process.hasTerminal {
       notice = { Output.complain("warmstartctl: waiting for the daemon to start …\n") }
     }
-    let client = Client(socket: socket, label: "warmstartctl", whileWaiting: notice)
+    let path = socket ?? (isAdministration ? Client.administrationSocketPath : nil)
+    let client = Client(socket: path, label: "warmstartctl", whileWaiting: notice)
     return Daemon(client: client, end: end)
   }
 }

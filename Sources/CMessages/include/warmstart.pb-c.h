@@ -46,6 +46,14 @@ typedef struct Warmstart__V1__Handles Warmstart__V1__Handles;
 typedef struct Warmstart__V1__Skipped Warmstart__V1__Skipped;
 typedef struct Warmstart__V1__ResolveReply Warmstart__V1__ResolveReply;
 typedef struct Warmstart__V1__Progress Warmstart__V1__Progress;
+typedef struct Warmstart__V1__PreloadRequest Warmstart__V1__PreloadRequest;
+typedef struct Warmstart__V1__PreloadReply Warmstart__V1__PreloadReply;
+typedef struct Warmstart__V1__PinRequest Warmstart__V1__PinRequest;
+typedef struct Warmstart__V1__PinReply Warmstart__V1__PinReply;
+typedef struct Warmstart__V1__UnpinRequest Warmstart__V1__UnpinRequest;
+typedef struct Warmstart__V1__UnpinReply Warmstart__V1__UnpinReply;
+typedef struct Warmstart__V1__EvictRequest Warmstart__V1__EvictRequest;
+typedef struct Warmstart__V1__EvictReply Warmstart__V1__EvictReply;
 typedef struct Warmstart__V1__StatusRequest Warmstart__V1__StatusRequest;
 typedef struct Warmstart__V1__StatusReply Warmstart__V1__StatusReply;
 typedef struct Warmstart__V1__CheckpointStatus Warmstart__V1__CheckpointStatus;
@@ -882,6 +890,126 @@ struct  Warmstart__V1__Progress
     , 0, 0 }
 
 
+struct  Warmstart__V1__PreloadRequest
+{
+  ProtobufCMessage base;
+  Warmstart__V1__CheckpointReference *checkpoint;
+  /*
+   * As in ResolveRequest: what jobs will ask for decides which tensors are made in arenas.
+   */
+  uint32_t alignment;
+  protobuf_c_boolean sealed;
+  /*
+   * All bytes are read from the files again and compared with their checksums, even if that was
+   * done before; no arena is made.
+   */
+  protobuf_c_boolean read_again;
+};
+#define WARMSTART__V1__PRELOAD_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__preload_request__descriptor) \
+    , NULL, 0, 0, 0 }
+
+
+/*
+ * While the call works it sends replies with its progress only. The last reply has the counts.
+ * A tensor whose bytes are damaged or missing does not keep the others from being read: after them
+ * the call fails, with a problem for each damaged tensor.
+ */
+struct  Warmstart__V1__PreloadReply
+{
+  ProtobufCMessage base;
+  /*
+   * In the first reply, if the call opened the checkpoint.
+   */
+  Warmstart__V1__OpenReply *checkpoint;
+  /*
+   * Alone in its reply.
+   */
+  Warmstart__V1__Progress *progress;
+  /*
+   * In the last reply: the tensors that were read, and their stored bytes.
+   */
+  uint64_t tensor_count;
+  uint64_t byte_count;
+  /*
+   * Tensors that are not shared (variants), which were not read; at most a thousand.
+   */
+  size_t n_unshared;
+  Warmstart__V1__Problem **unshared;
+};
+#define WARMSTART__V1__PRELOAD_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__preload_reply__descriptor) \
+    , NULL, NULL, 0, 0, 0,NULL }
+
+
+struct  Warmstart__V1__PinRequest
+{
+  ProtobufCMessage base;
+  Warmstart__V1__CheckpointReference *checkpoint;
+};
+#define WARMSTART__V1__PIN_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__pin_request__descriptor) \
+    , NULL }
+
+
+struct  Warmstart__V1__PinReply
+{
+  ProtobufCMessage base;
+  /*
+   * In the first reply, if the call opened the checkpoint.
+   */
+  Warmstart__V1__OpenReply *checkpoint;
+};
+#define WARMSTART__V1__PIN_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__pin_reply__descriptor) \
+    , NULL }
+
+
+struct  Warmstart__V1__UnpinRequest
+{
+  ProtobufCMessage base;
+  /*
+   * As OpenReply and CheckpointStatus have it.
+   */
+  char *generation;
+};
+#define WARMSTART__V1__UNPIN_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__unpin_request__descriptor) \
+    , (char *)protobuf_c_empty_string }
+
+
+struct  Warmstart__V1__UnpinReply
+{
+  ProtobufCMessage base;
+};
+#define WARMSTART__V1__UNPIN_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__unpin_reply__descriptor) \
+     }
+
+
+struct  Warmstart__V1__EvictRequest
+{
+  ProtobufCMessage base;
+  /*
+   * Empty for all checkpoints that no client leases and that are not pinned.
+   */
+  char *generation;
+};
+#define WARMSTART__V1__EVICT_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__evict_request__descriptor) \
+    , (char *)protobuf_c_empty_string }
+
+
+struct  Warmstart__V1__EvictReply
+{
+  ProtobufCMessage base;
+  uint32_t checkpoint_count;
+};
+#define WARMSTART__V1__EVICT_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__evict_reply__descriptor) \
+    , 0 }
+
+
 struct  Warmstart__V1__StatusRequest
 {
   ProtobufCMessage base;
@@ -959,11 +1087,22 @@ struct  Warmstart__V1__CheckpointStatus
   uint64_t arena_count;
   uint64_t arena_bytes;
   uint64_t lease_count;
+  /*
+   * Whether Pin keeps it resident.
+   */
+  protobuf_c_boolean pinned;
+  /*
+   * The time since the last lease ended; 0 while there is a lease or a pin.
+   */
+  uint64_t idle_ms;
+  /*
+   * The part of arena_bytes that the kernel put in huge pages.
+   */
   uint64_t huge_arena_bytes;
 };
 #define WARMSTART__V1__CHECKPOINT_STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__checkpoint_status__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Warmstart__V1__ClientStatus
@@ -1607,6 +1746,158 @@ Warmstart__V1__Progress *
 void   warmstart__v1__progress__free_unpacked
                      (Warmstart__V1__Progress *message,
                       ProtobufCAllocator *allocator);
+/* Warmstart__V1__PreloadRequest methods */
+void   warmstart__v1__preload_request__init
+                     (Warmstart__V1__PreloadRequest         *message);
+size_t warmstart__v1__preload_request__get_packed_size
+                     (const Warmstart__V1__PreloadRequest   *message);
+size_t warmstart__v1__preload_request__pack
+                     (const Warmstart__V1__PreloadRequest   *message,
+                      uint8_t             *out);
+size_t warmstart__v1__preload_request__pack_to_buffer
+                     (const Warmstart__V1__PreloadRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Warmstart__V1__PreloadRequest *
+       warmstart__v1__preload_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   warmstart__v1__preload_request__free_unpacked
+                     (Warmstart__V1__PreloadRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Warmstart__V1__PreloadReply methods */
+void   warmstart__v1__preload_reply__init
+                     (Warmstart__V1__PreloadReply         *message);
+size_t warmstart__v1__preload_reply__get_packed_size
+                     (const Warmstart__V1__PreloadReply   *message);
+size_t warmstart__v1__preload_reply__pack
+                     (const Warmstart__V1__PreloadReply   *message,
+                      uint8_t             *out);
+size_t warmstart__v1__preload_reply__pack_to_buffer
+                     (const Warmstart__V1__PreloadReply   *message,
+                      ProtobufCBuffer     *buffer);
+Warmstart__V1__PreloadReply *
+       warmstart__v1__preload_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   warmstart__v1__preload_reply__free_unpacked
+                     (Warmstart__V1__PreloadReply *message,
+                      ProtobufCAllocator *allocator);
+/* Warmstart__V1__PinRequest methods */
+void   warmstart__v1__pin_request__init
+                     (Warmstart__V1__PinRequest         *message);
+size_t warmstart__v1__pin_request__get_packed_size
+                     (const Warmstart__V1__PinRequest   *message);
+size_t warmstart__v1__pin_request__pack
+                     (const Warmstart__V1__PinRequest   *message,
+                      uint8_t             *out);
+size_t warmstart__v1__pin_request__pack_to_buffer
+                     (const Warmstart__V1__PinRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Warmstart__V1__PinRequest *
+       warmstart__v1__pin_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   warmstart__v1__pin_request__free_unpacked
+                     (Warmstart__V1__PinRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Warmstart__V1__PinReply methods */
+void   warmstart__v1__pin_reply__init
+                     (Warmstart__V1__PinReply         *message);
+size_t warmstart__v1__pin_reply__get_packed_size
+                     (const Warmstart__V1__PinReply   *message);
+size_t warmstart__v1__pin_reply__pack
+                     (const Warmstart__V1__PinReply   *message,
+                      uint8_t             *out);
+size_t warmstart__v1__pin_reply__pack_to_buffer
+                     (const Warmstart__V1__PinReply   *message,
+                      ProtobufCBuffer     *buffer);
+Warmstart__V1__PinReply *
+       warmstart__v1__pin_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   warmstart__v1__pin_reply__free_unpacked
+                     (Warmstart__V1__PinReply *message,
+                      ProtobufCAllocator *allocator);
+/* Warmstart__V1__UnpinRequest methods */
+void   warmstart__v1__unpin_request__init
+                     (Warmstart__V1__UnpinRequest         *message);
+size_t warmstart__v1__unpin_request__get_packed_size
+                     (const Warmstart__V1__UnpinRequest   *message);
+size_t warmstart__v1__unpin_request__pack
+                     (const Warmstart__V1__UnpinRequest   *message,
+                      uint8_t             *out);
+size_t warmstart__v1__unpin_request__pack_to_buffer
+                     (const Warmstart__V1__UnpinRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Warmstart__V1__UnpinRequest *
+       warmstart__v1__unpin_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   warmstart__v1__unpin_request__free_unpacked
+                     (Warmstart__V1__UnpinRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Warmstart__V1__UnpinReply methods */
+void   warmstart__v1__unpin_reply__init
+                     (Warmstart__V1__UnpinReply         *message);
+size_t warmstart__v1__unpin_reply__get_packed_size
+                     (const Warmstart__V1__UnpinReply   *message);
+size_t warmstart__v1__unpin_reply__pack
+                     (const Warmstart__V1__UnpinReply   *message,
+                      uint8_t             *out);
+size_t warmstart__v1__unpin_reply__pack_to_buffer
+                     (const Warmstart__V1__UnpinReply   *message,
+                      ProtobufCBuffer     *buffer);
+Warmstart__V1__UnpinReply *
+       warmstart__v1__unpin_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   warmstart__v1__unpin_reply__free_unpacked
+                     (Warmstart__V1__UnpinReply *message,
+                      ProtobufCAllocator *allocator);
+/* Warmstart__V1__EvictRequest methods */
+void   warmstart__v1__evict_request__init
+                     (Warmstart__V1__EvictRequest         *message);
+size_t warmstart__v1__evict_request__get_packed_size
+                     (const Warmstart__V1__EvictRequest   *message);
+size_t warmstart__v1__evict_request__pack
+                     (const Warmstart__V1__EvictRequest   *message,
+                      uint8_t             *out);
+size_t warmstart__v1__evict_request__pack_to_buffer
+                     (const Warmstart__V1__EvictRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Warmstart__V1__EvictRequest *
+       warmstart__v1__evict_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   warmstart__v1__evict_request__free_unpacked
+                     (Warmstart__V1__EvictRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Warmstart__V1__EvictReply methods */
+void   warmstart__v1__evict_reply__init
+                     (Warmstart__V1__EvictReply         *message);
+size_t warmstart__v1__evict_reply__get_packed_size
+                     (const Warmstart__V1__EvictReply   *message);
+size_t warmstart__v1__evict_reply__pack
+                     (const Warmstart__V1__EvictReply   *message,
+                      uint8_t             *out);
+size_t warmstart__v1__evict_reply__pack_to_buffer
+                     (const Warmstart__V1__EvictReply   *message,
+                      ProtobufCBuffer     *buffer);
+Warmstart__V1__EvictReply *
+       warmstart__v1__evict_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   warmstart__v1__evict_reply__free_unpacked
+                     (Warmstart__V1__EvictReply *message,
+                      ProtobufCAllocator *allocator);
 /* Warmstart__V1__StatusRequest methods */
 void   warmstart__v1__status_request__init
                      (Warmstart__V1__StatusRequest         *message);
@@ -1835,6 +2126,30 @@ typedef void (*Warmstart__V1__ResolveReply_Closure)
 typedef void (*Warmstart__V1__Progress_Closure)
                  (const Warmstart__V1__Progress *message,
                   void *closure_data);
+typedef void (*Warmstart__V1__PreloadRequest_Closure)
+                 (const Warmstart__V1__PreloadRequest *message,
+                  void *closure_data);
+typedef void (*Warmstart__V1__PreloadReply_Closure)
+                 (const Warmstart__V1__PreloadReply *message,
+                  void *closure_data);
+typedef void (*Warmstart__V1__PinRequest_Closure)
+                 (const Warmstart__V1__PinRequest *message,
+                  void *closure_data);
+typedef void (*Warmstart__V1__PinReply_Closure)
+                 (const Warmstart__V1__PinReply *message,
+                  void *closure_data);
+typedef void (*Warmstart__V1__UnpinRequest_Closure)
+                 (const Warmstart__V1__UnpinRequest *message,
+                  void *closure_data);
+typedef void (*Warmstart__V1__UnpinReply_Closure)
+                 (const Warmstart__V1__UnpinReply *message,
+                  void *closure_data);
+typedef void (*Warmstart__V1__EvictRequest_Closure)
+                 (const Warmstart__V1__EvictRequest *message,
+                  void *closure_data);
+typedef void (*Warmstart__V1__EvictReply_Closure)
+                 (const Warmstart__V1__EvictReply *message,
+                  void *closure_data);
 typedef void (*Warmstart__V1__StatusRequest_Closure)
                  (const Warmstart__V1__StatusRequest *message,
                   void *closure_data);
@@ -1895,6 +2210,22 @@ struct Warmstart__V1__Warmstart_Service
                  const Warmstart__V1__StatusRequest *input,
                  Warmstart__V1__StatusReply_Closure closure,
                  void *closure_data);
+  void (*preload)(Warmstart__V1__Warmstart_Service *service,
+                  const Warmstart__V1__PreloadRequest *input,
+                  Warmstart__V1__PreloadReply_Closure closure,
+                  void *closure_data);
+  void (*pin)(Warmstart__V1__Warmstart_Service *service,
+              const Warmstart__V1__PinRequest *input,
+              Warmstart__V1__PinReply_Closure closure,
+              void *closure_data);
+  void (*unpin)(Warmstart__V1__Warmstart_Service *service,
+                const Warmstart__V1__UnpinRequest *input,
+                Warmstart__V1__UnpinReply_Closure closure,
+                void *closure_data);
+  void (*evict)(Warmstart__V1__Warmstart_Service *service,
+                const Warmstart__V1__EvictRequest *input,
+                Warmstart__V1__EvictReply_Closure closure,
+                void *closure_data);
   void (*describe)(Warmstart__V1__Warmstart_Service *service,
                    const Warmstart__V1__DescribeRequest *input,
                    Warmstart__V1__DescribeReply_Closure closure,
@@ -1915,6 +2246,10 @@ void warmstart__v1__warmstart__init (Warmstart__V1__Warmstart_Service *service,
       function_prefix__ ## list_objects,\
       function_prefix__ ## resolve,\
       function_prefix__ ## status,\
+      function_prefix__ ## preload,\
+      function_prefix__ ## pin,\
+      function_prefix__ ## unpin,\
+      function_prefix__ ## evict,\
       function_prefix__ ## describe  }
 void warmstart__v1__warmstart__hello(ProtobufCService *service,
                                      const Warmstart__V1__HelloRequest *input,
@@ -1948,6 +2283,22 @@ void warmstart__v1__warmstart__status(ProtobufCService *service,
                                       const Warmstart__V1__StatusRequest *input,
                                       Warmstart__V1__StatusReply_Closure closure,
                                       void *closure_data);
+void warmstart__v1__warmstart__preload(ProtobufCService *service,
+                                       const Warmstart__V1__PreloadRequest *input,
+                                       Warmstart__V1__PreloadReply_Closure closure,
+                                       void *closure_data);
+void warmstart__v1__warmstart__pin(ProtobufCService *service,
+                                   const Warmstart__V1__PinRequest *input,
+                                   Warmstart__V1__PinReply_Closure closure,
+                                   void *closure_data);
+void warmstart__v1__warmstart__unpin(ProtobufCService *service,
+                                     const Warmstart__V1__UnpinRequest *input,
+                                     Warmstart__V1__UnpinReply_Closure closure,
+                                     void *closure_data);
+void warmstart__v1__warmstart__evict(ProtobufCService *service,
+                                     const Warmstart__V1__EvictRequest *input,
+                                     Warmstart__V1__EvictReply_Closure closure,
+                                     void *closure_data);
 void warmstart__v1__warmstart__describe(ProtobufCService *service,
                                         const Warmstart__V1__DescribeRequest *input,
                                         Warmstart__V1__DescribeReply_Closure closure,
@@ -1989,6 +2340,14 @@ extern const ProtobufCMessageDescriptor warmstart__v1__handles__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__skipped__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__resolve_reply__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__progress__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__preload_request__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__preload_reply__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__pin_request__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__pin_reply__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__unpin_request__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__unpin_reply__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__evict_request__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__evict_reply__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__status_request__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__status_reply__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__checkpoint_status__descriptor;

@@ -26,6 +26,7 @@ from ._partition import (
     partitions,
     variable_axis_size_partitioner,
 )
+from ._preload import Preloaded
 from ._reader import CheckpointReader
 from ._resolved import Resolved
 from ._tensors import Tensor
@@ -37,6 +38,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointReader",
     "Client",
+    "Preloaded",
     "Problem",
     "Report",
     "ResolveOptions",

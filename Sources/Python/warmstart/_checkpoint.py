@@ -19,7 +19,8 @@ from ._locate import Location
 from ._map import AssignmentMap
 from ._neighbours import nearest_name
 from ._open_files import Lease, OpenFiles
-from ._options import ResolveOptions, options_of
+from ._options import Progress, ResolveOptions, options_of
+from ._preload import Preloaded, read_all
 from ._protocol import message, parse, printable
 from ._resolve import check, resolve
 from ._resolved import Resolved
@@ -200,6 +201,41 @@ class Checkpoint:
         Raises every error of `resolve` that does not depend on the tensors' bytes.
         """
         return check(self, assignment_map, variables, options_of(options))
+
+    def preload(
+        self,
+        *,
+        alignment: int = 0,
+        sealed: bool = False,
+        progress: Progress = False,
+        timeout: float | None = None,
+    ) -> Preloaded:
+        """Has the daemon read and verify all tensors, so that later jobs wait for nothing.
+
+        The options are those of `resolve` (`ResolveOptions`): with the alignment, or the seal, that
+        jobs will ask for, the arrays that need copies are made now. The checkpoint stays warm as
+        long as any job has it, and for the daemon's `--linger` (300 s) after that.
+
+        A damaged tensor does not keep the others from being read: CHECKSUM_MISMATCH, CORRUPT or
+        TRUNCATED is raised after them, with a problem for each. Raises BUDGET if memory is short.
+        """
+        return read_all(
+            self,
+            alignment=alignment,
+            sealed=sealed,
+            read_again=False,
+            progress=progress,
+            timeout=timeout,
+        )
+
+    def verify(self, *, progress: Progress = False, timeout: float | None = None) -> Preloaded:
+        """Has the daemon read all stored bytes from the files again and compare their checksums.
+
+        Raises CHECKSUM_MISMATCH, CORRUPT or TRUNCATED with a problem for each damaged tensor.
+        """
+        return read_all(
+            self, alignment=0, sealed=False, read_again=True, progress=progress, timeout=timeout
+        )
 
     def arrays(
         self, names: Iterable[str] | None = None, **options: Unpack[ResolveOptions]

@@ -64,6 +64,13 @@ def options_of(given: ResolveOptions) -> Options:
     return Options(**given)
 
 
+def checked_alignment(alignment: int) -> int:
+    """Returns an alignment; raises ValueError if no array could have it."""
+    if alignment not in (0, *(1 << bit for bit in range(13))):
+        raise ValueError(f"alignment: expected a power of two up to 4096, or 0, got {alignment!r}")
+    return int(alignment)
+
+
 @dataclass(frozen=True)
 class Options:
     """The options with their defaults."""

@@ -16,7 +16,7 @@ from ._connection import log
 from ._deadline import Deadline
 from ._handles import Handles
 from ._map import AssignmentMap, Pair, expand, needs_names, pairs_of, write_map
-from ._options import Options
+from ._options import Options, checked_alignment
 from ._progress import showing
 from ._protocol import column, message, write_names
 from ._resolved import Resolved
@@ -146,11 +146,8 @@ _FEATURES = {
 
 def request_of(pairs: Sequence[Pair], variables: Sequence[Variable], options: Options) -> Any:
     """Returns a message `ResolveRequest` without its checkpoint."""
-    alignment = options.alignment
-    if alignment not in (0, *(1 << bit for bit in range(13))):
-        raise ValueError(f"alignment: expected a power of two up to 4096, or 0, got {alignment!r}")
     request = message("ResolveRequest")(
-        alignment=int(alignment),
+        alignment=checked_alignment(options.alignment),
         sealed=options.sealed,
         strides=options.strides,
         lenient=options.lenient,

@@ -185,10 +185,12 @@ final class Scale {
     let connection = Connection(try Socket(connectingTo: FilePath(daemon.socketPath)))
     let files = try [bundle.index, bundle.shards[0]].map { try File(opening: FilePath($0)) }
     let roles = [CheckpointFile(.index, .descriptor(0)), .init(.shard(0, of: 1), .descriptor(1))]
-    connection.outgoing.begin(OpenRequest(.files(roles, label: "")), connection.scratch)
     var call = Call(id: 1)
     call.descriptorCount = files.count
-    connection.outgoing.finish(call, path: Method.open.path)
+    connection.compose { frame, scratch in
+      frame.begin(OpenRequest(.files(roles, label: "")), scratch)
+      frame.finish(call, path: Method.open.path)
+    }
     try connection.send(files)
     let response = try receive(connection).response
     let opened = try connection.withMessage(response, OpenReply.init(unpacking:_:))
@@ -196,9 +198,11 @@ final class Scale {
     var (sent, received) = (0, 0)
     for _ in 0..<10 {
       received = 0
-      connection.outgoing.begin(.handle(opened.handle), ["/": "/"], variables, .init())
-      connection.outgoing.finish(Call(id: 2), path: Method.resolve.path)
-      sent = connection.outgoing.byteCount
+      connection.compose { frame, _ in
+        frame.begin(.handle(opened.handle), ["/": "/"], variables, .init())
+        frame.finish(Call(id: 2), path: Method.resolve.path)
+        sent = frame.byteCount
+      }
       let start = floor_now()
       try connection.send()
       while true {

@@ -1043,7 +1043,8 @@ def make_frames():
     sends("method-not-utf-8", "7 UNSUPPORTED this daemon does not have the call",
           frame(field(1, 7) + b"\x12\x02\xff\xfe"))
     for method in ["Pin", "Unpin", "Evict"]:
-        sends(f"administration-{method.lower()}", "7 UNSUPPORTED this daemon does not have the call",
+        sends(f"administration-{method.lower()}",
+              "7 UNSUPPORTED is only available at the administrators' socket",
               frame(call(SERVICE + method)), why="By the socket for everybody.")
 
     invalid = "7 INVALID_REQUEST "

@@ -57,10 +57,10 @@ private func again<Message>(
   var first = FieldWriter()
   begin(&first, message)
   do {
-    let message = try unpack(Array(first.bytes).rawSpan, scratch)
+    let message = try unpack(first.copy().rawSpan, scratch)
     var second = FieldWriter()
     begin(&second, message)
-    check(first.bytes == second.bytes, "the same \(Message.self) again")
+    check(first.copy() == second.copy(), "the same \(Message.self) again")
   } catch {
     // Bytes that are ignored, and not packed again, allow for memory too.
     guard case .tooLarge = error else { fatalError("\(Message.self) as packed: \(error)") }
@@ -91,6 +91,6 @@ private func reply(_ bytes: [UInt8]) {
   check(reply == (try? Reply(parsing: message(of: frame))), "the same reply again")
 }
 
-private func message(of frame: FieldWriter) -> ArraySlice<UInt8> {
-  Array(frame.bytes.dropFirst(Connection.prefixByteCount))[...]
+private func message(of frame: borrowing FieldWriter) -> ArraySlice<UInt8> {
+  Array(frame.copy().dropFirst(Connection.prefixByteCount))[...]
 }

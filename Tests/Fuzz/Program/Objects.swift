@@ -28,7 +28,7 @@ private func sendAgain(_ graph: ObjectGraph, _ scratch: Scratch) {
   var frame = FieldWriter()
   frame.begin(reply, scratch)
   do {
-    let read = try ListObjectsReply(unpacking: Array(frame.bytes).rawSpan, scratch)
+    let read = try ListObjectsReply(unpacking: frame.copy().rawSpan, scratch)
     check(
       read.graph == graph && read.dtypes == reply.dtypes && read.shapes == reply.shapes,
       "the same graph again")

@@ -60,7 +60,7 @@ package final class Peer {
     call.timeoutMilliseconds = timeout
     call.requiredFeatures = features
     frame.finish(call, path: method.path)
-    try send(Array(frame.bytes), files)
+    try send(frame.copy(), files)
     return lastID
   }
 

@@ -109,10 +109,17 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: [
-    (["statu"], "'statu', expected list, resolve, status, health; did you mean status?"),
-    (["--socket", "list", "bogus"], "'bogus', expected list, resolve, status, health\n"),
     (
-      ["lost", "a", "--json"], "'lost', expected list, resolve, status, health; did you mean list?"
+      ["statu"],
+      "'statu', expected list, resolve, preload, verify, pin, unpin, evict, status, health; did you mean status?"
+    ),
+    (
+      ["--socket", "list", "bogus"],
+      "'bogus', expected list, resolve, preload, verify, pin, unpin, evict, status, health\n"
+    ),
+    (
+      ["lost", "a", "--json"],
+      "'lost', expected list, resolve, preload, verify, pin, unpin, evict, status, health; did you mean list?"
     ),
   ])
   func `an unknown subcommand is reported with the known ones`(

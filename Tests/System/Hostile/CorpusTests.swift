@@ -250,7 +250,7 @@ struct HostileMap: Sendable, CustomTestStringConvertible {
     } else {
       #expect(verified.status == (isUnsupported ? 0 : 1))
       #expect(
-        verified.said.contains(isUnsupported ? "warmstartctl: not verified: " : line)
+        verified.said.contains(isUnsupported ? "warmstartctl: not read: " : line)
           && verified.said.contains(hostile.message), "\(verified.said)")
     }
     let tensor = hostile.tensor ?? "f"

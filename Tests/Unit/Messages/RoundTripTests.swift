@@ -18,7 +18,7 @@ import WarmstartWire
     let scratch = Scratch()
     var frame = FieldWriter()
     begin(&frame, message, scratch)
-    let bytes = Array(frame.bytes)
+    let bytes = frame.copy()
     return try unpack(bytes.rawSpan, scratch)
   }
 
@@ -105,7 +105,7 @@ import WarmstartWire
         ResolveReply.Region(
           id: any.number(),
           place: any.flag() ? .file(any.count()) : .arena(descriptor: any.count()),
-          byteCount: any.count(), stability: any.text())
+          byteCount: any.count(), isSealed: any.flag())
       }
       handles = any.list { $0.handle() }
       report.skipped = any.list { any in
@@ -124,7 +124,7 @@ import WarmstartWire
       var frame = FieldWriter()
       frame.begin(OutgoingHandles(handles), report)
       frame.prepend(checkpoint, regions, scratch)
-      return Array(frame.bytes)
+      return frame.copy()
     }
   }
 
@@ -178,7 +178,7 @@ import WarmstartWire
     let scratch = Scratch()
     var frame = FieldWriter()
     frame.begin(OutgoingHandles(handles), ResolveReply.Report())
-    let bytes = Array(frame.bytes)
+    let bytes = frame.copy()
     let read = try unpackResolveReply(bytes.rawSpan, scratch).handles
     for position in (0..<200).reversed() { #expect(read[position] == handles[position]) }
   }
@@ -196,7 +196,7 @@ import WarmstartWire
     var frame = FieldWriter()
     let progress = ResolveReply.Progress(readyByteCount: 5, totalByteCount: 1 << 40)
     frame.begin(progress)
-    let bytes = Array(frame.bytes)
+    let bytes = frame.copy()
     let read = try unpackResolveReply(bytes.rawSpan, Scratch())
     #expect(read.progress == progress)
     #expect(read.handles.count == 0 && read.regions.isEmpty && read.report == .init())
@@ -230,10 +230,10 @@ import WarmstartWire
     call.requiredFeatures = any.list { $0.text() }
     frame.begin(body, scratch)
     frame.finish(call, path: path)
-    let message = frame.bytes.dropFirst(Connection.prefixByteCount)
+    let message = frame.copy().dropFirst(Connection.prefixByteCount)
     var read = try Call(parsing: message)
-    #expect(try HelloRequest(unpacking: frame.bytes[read.request].rawSpan, scratch) == body)
-    #expect(Array(frame.bytes[read.path]) == path)
+    #expect(try HelloRequest(unpacking: frame.copy()[read.request].rawSpan, scratch) == body)
+    #expect(Array(frame.copy()[read.path]) == path)
     (read.path, read.request) = (0..<0, 0..<0)
     #expect(read == call)
   }

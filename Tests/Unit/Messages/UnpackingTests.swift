@@ -106,7 +106,7 @@ import WarmstartTensorModel
       options: .init())
     var frame = FieldWriter()
     frame.begin(request, scratch)
-    let bytes = Array(frame.bytes)
+    let bytes = frame.copy()
     #expect(bytes.count < 16 << 20)
     #expect(try ResolveRequest(unpacking: bytes.rawSpan, scratch).variables.all == variables)
   }

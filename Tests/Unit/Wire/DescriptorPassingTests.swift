@@ -67,8 +67,8 @@ import WarmstartWire
     let failure = Monitor<WireError?>(nil)
     try Thread.detach {
       let connection = Connection(socket)
-      connection.outgoing.begin(HelloRequest(label: text, command: ""), connection.scratch)
-      connection.outgoing.finish(Call(id: 1), path: Method.hello.path)
+      connection.compose { $0.begin(HelloRequest(label: text, command: ""), $1) }
+      connection.compose { frame, _ in frame.finish(Call(id: 1), path: Method.hello.path) }
       do throws(WireError) {
         try connection.send(files)
       } catch {

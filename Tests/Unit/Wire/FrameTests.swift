@@ -38,8 +38,8 @@ import WarmstartWire
 
   @Test func `a finished frame has flags, length and envelope`() throws {
     let connection = Connection(sender)
-    connection.outgoing.begin(CloseRequest(handle: 3), connection.scratch)
-    connection.outgoing.finish(Call(id: 9), path: Method.close.path)
+    connection.compose { $0.begin(CloseRequest(handle: 3), $1) }
+    connection.compose { frame, _ in frame.finish(Call(id: 9), path: Method.close.path) }
     try connection.send()
     #expect(try receiver.receive(limit: 100))
     let expected = RawMessage().adding(1, 9).adding(2, "/warmstart.v1.Warmstart/Close")
@@ -50,8 +50,8 @@ import WarmstartWire
   @Test func `an optional frame is dropped if there is no room`() throws {
     let connection = Connection(sender)
     func begin(_ id: UInt64) {
-      connection.outgoing.begin(CloseRequest(handle: 3), connection.scratch)
-      connection.outgoing.finish(Call(id: id), path: Method.close.path)
+      connection.compose { $0.begin(CloseRequest(handle: 3), $1) }
+      connection.compose { frame, _ in frame.finish(Call(id: id), path: Method.close.path) }
     }
     var sent: UInt64 = 0
     while true {
@@ -149,14 +149,14 @@ import WarmstartWire
   @Test func `sending to a peer that does not read times out and stops`() throws {
     let connection = Connection(sender, frameMilliseconds: 200)
     let text = String(repeating: "x", count: 2 << 20)
-    connection.outgoing.begin(HelloRequest(label: text, command: ""), connection.scratch)
-    connection.outgoing.finish(Call(id: 1), path: Method.hello.path)
+    connection.compose { $0.begin(HelloRequest(label: text, command: ""), $1) }
+    connection.compose { frame, _ in frame.finish(Call(id: 1), path: Method.hello.path) }
     #expect(throws: WireError.timedOut) { try connection.send() }
     // There is room again, but further bytes would be taken for the rest of the frame.
     var files: [File] = []
     _ = try Peer(receiver.socket).receive(100_000, &files, .after(milliseconds: 5000))
-    connection.outgoing.begin(CloseRequest(handle: 1), connection.scratch)
-    connection.outgoing.finish(Call(id: 2), path: Method.close.path)
+    connection.compose { $0.begin(CloseRequest(handle: 1), $1) }
+    connection.compose { frame, _ in frame.finish(Call(id: 2), path: Method.close.path) }
     #expect(throws: WireError.timedOut) { try connection.send() }
   }
 
@@ -164,8 +164,8 @@ import WarmstartWire
     let (left, right) = try Socket.pair()
     right.shutDown(writingToo: true)
     let connection = Connection(left)
-    connection.outgoing.begin(CloseRequest(handle: 1), connection.scratch)
-    connection.outgoing.finish(Call(id: 1), path: Method.close.path)
+    connection.compose { $0.begin(CloseRequest(handle: 1), $1) }
+    connection.compose { frame, _ in frame.finish(Call(id: 1), path: Method.close.path) }
     #expect(throws: WireError.system(.brokenPipe)) { try connection.send() }
   }
 

@@ -23,8 +23,8 @@ import WarmstartWire
   /// Begins a frame that fits no socket unless its peer reads.
   private static func beginLongFrame(on connection: Connection) {
     let text = String(repeating: "x", count: 300 << 10)
-    connection.outgoing.begin(HelloRequest(label: text, command: ""), connection.scratch)
-    connection.outgoing.finish(Call(id: 1), path: Method.hello.path)
+    connection.compose { $0.begin(HelloRequest(label: text, command: ""), $1) }
+    connection.compose { frame, _ in frame.finish(Call(id: 1), path: Method.hello.path) }
   }
 
   /// Sends a long frame to a peer that does not read.

@@ -1,0 +1,32 @@
+import WarmstartCheckpoint
+import WarmstartMessages
+import WarmstartStore
+import WarmstartTensorModel
+import WarmstartWire
+
+extension Session {
+  /// Answers `Preload`: reads and verifies all tensors, and sends its progress meanwhile.
+  func preload(_ call: borrowing IncomingCall, _ reply: Responder, _ caller: Caller)
+    throws(CallFailure)
+  {
+    let request = try request(call, PreloadRequest.init(unpacking:_:))
+    let options = try PlacementOptions(
+      checkedAlignment: request.alignment, sealed: request.sealed, strides: false)
+    let open = try holdings.open(request.checkpoint, caller)
+    let notes = progressNotes ?? ProgressNotes(reply, ofPreload: true)
+    progressNotes = notes
+    var preload = Preload(
+      open.lease, open.files, options, readsAgain: request.readAgain, for: caller
+    ) { notes.note(.init(readyByteCount: $0, totalByteCount: $1)) }
+    do { try preload.run() } catch { throw .status(CallStatus(error)) }
+    guard preload.problems.isEmpty else {
+      throw .status(
+        CallStatus(open.files.explained(preload.problems), total: preload.problemCount))
+    }
+    var last = PreloadReply(checkpoint: holdings.isOpenedByCall ? open.reply : nil)
+    last.tensorCount = preload.tensorCount
+    last.byteCount = preload.byteCount
+    last.unshared = preload.unshared
+    try reply.send { frame, scratch in frame.begin(last, scratch) }
+  }
+}

@@ -1,0 +1,181 @@
+package import WarmstartCheckpoint
+package import WarmstartTensorModel
+
+/// Reads everything that a checkpoint stores, before jobs ask for it.
+///
+/// The stored runs are read in the order of the disk, in batches. What files cannot serve as the
+/// options ask is made in arenas. A damaged tensor does not keep the others from being read: the
+/// preload collects the problems.
+package struct Preload {
+  /// The most runs, and the most bytes of them, in one batch; chosen, not tuned.
+  private static let batchCount = 256
+  private static let batchByteCount = 64 << 20
+  /// At most this many problems of each kind are kept; all are counted.
+  private static let maximumProblems = 1000
+
+  private let lease: Lease
+  private let files: FileSet
+  private let caller: Caller
+  private let options: PlacementOptions
+  /// Whether the bytes are read again, even if they were verified before; then no arena is made.
+  private let readsAgain: Bool
+  private let note: (_ readyByteCount: Int, _ totalByteCount: Int) -> Void
+
+  /// What is wrong with tensors: the first thousand problems.
+  package private(set) var problems: [Problem] = []
+  package private(set) var problemCount = 0
+  /// Tensors that cannot be shared and were not read: the first thousand.
+  package private(set) var unshared: [Problem] = []
+  /// The tensors that were not read, or whose bytes are damaged.
+  private var faultyTensors: Set<Int> = []
+  private var readyByteCount = 0
+  private var totalByteCount = 0
+  /// The arenas that were made, which must not give way to each other.
+  private var made: [UInt64] = []
+
+  /// Prepares to read through a call's own files.
+  ///
+  /// - Parameter note: Called repeatedly, with the stored bytes that are ready and those of all.
+  package init(
+    _ lease: Lease, _ files: FileSet, _ options: PlacementOptions, readsAgain: Bool,
+    for caller: Caller, note: @escaping (_ readyByteCount: Int, _ totalByteCount: Int) -> Void
+  ) {
+    self.lease = lease
+    self.files = files
+    self.options = options
+    self.readsAgain = readsAgain
+    self.caller = caller
+    self.note = note
+  }
+
+  private var checkpoint: Checkpoint { lease.resident.checkpoint }
+
+  /// How many tensors are ready.
+  package var tensorCount: Int { checkpoint.catalog.count - faultyTensors.count }
+  /// The stored bytes of the tensors that are ready.
+  package var byteCount: Int { readyByteCount }
+
+  /// Reads everything.
+  ///
+  /// - Throws: A problem that is no tensor's own, such as a lack of memory or a deadline. What was read
+  ///   until then stays.
+  package mutating func run() throws(Problem) {
+    let charge = try lease.store.charge(
+      Amounts(memory: checkpoint.stored.count * MemoryLayout<Part>.stride), to: lease.tab,
+      for: "a list of what to read")
+    defer { lease.resident.pieces.unpin(made) }
+    let parts = try self.parts()
+    totalByteCount = byteCount(of: parts[...])
+    note(0, totalByteCount)
+    var start = 0
+    while start < parts.count {
+      try caller.checkIn()
+      let end = self.end(of: parts, from: start)
+      try load(parts[start..<end])
+      start = end
+    }
+    _ = consume charge
+  }
+
+  /// A stored run to read.
+  private struct Part {
+    let tensor: Int
+    let run: Int
+  }
+
+  /// The runs of all tensors in the order of the disk.
+  private mutating func parts() throws(Problem) -> [Part] {
+    var parts: [Part] = []
+    parts.reserveCapacity(checkpoint.stored.count)
+    for tensor in 0..<checkpoint.catalog.count {
+      let slices = checkpoint.catalog.slices(tensor)
+      if !slices.isEmpty || tensor % Preload.batchCount == 0 { try caller.checkIn() }
+      if let problem = checkpoint.catalog.problem(ofSlices: tensor) {
+        note(problem, of: tensor)
+        continue
+      }
+      for (position, run) in checkpoint.storedRange(tensor).enumerated() {
+        // A slice without elements has no bytes.
+        if !slices.isEmpty, slices[position].counts.contains(0) { continue }
+        parts.append(Part(tensor: tensor, run: run))
+      }
+    }
+    parts.sort { first, second in
+      let (left, right) = (checkpoint.stored[first.run], checkpoint.stored[second.run])
+      return (left.shard, left.offset, first.run) < (right.shard, right.offset, second.run)
+    }
+    return parts
+  }
+
+  private func end(of parts: [Part], from start: Int) -> Int {
+    var end = start
+    var byteCount = 0
+    repeat {
+      byteCount += min(Preload.batchByteCount, max(0, checkpoint.stored[parts[end].run].byteCount))
+      end += 1
+    } while end < parts.count && end - start < Preload.batchCount
+      && byteCount < Preload.batchByteCount
+    return end
+  }
+
+  private func byteCount(of parts: ArraySlice<Part>) -> Int {
+    parts.reduce(0) { sum, part in
+      Pieces.Needed.sum(sum, max(0, checkpoint.stored[part.run].byteCount))
+    }
+  }
+
+  /// Reads a batch; if a tensor in it is faulty, reads each part separately.
+  private mutating func load(_ batch: ArraySlice<Part>) throws(Problem) {
+    do throws(Problem) {
+      try loadAll(batch)
+    } catch {
+      guard error.tensor != nil else { throw error }
+      guard batch.count == 1, let part = batch.first else {
+        for position in batch.indices { try load(batch[position...position]) }
+        return
+      }
+      return note(error, of: part.tensor)
+    }
+    readyByteCount = Pieces.Needed.sum(readyByteCount, byteCount(of: batch))
+    note(readyByteCount, totalByteCount)
+  }
+
+  private mutating func loadAll(_ batch: ArraySlice<Part>) throws(Problem) {
+    var runs: [Resident.Run] = []
+    var pieces: [Piece] = []
+    for part in batch {
+      let slices = checkpoint.catalog.slices(part.tensor)
+      let first = checkpoint.storedRange(part.tensor).lowerBound
+      let slice = slices.isEmpty ? nil : slices[part.run - first]
+      let placement = try checkpoint.placement(of: part.tensor, slice, options, in: files)
+      if case .piece(let piece) = placement, !readsAgain {
+        pieces.append(piece)
+      } else {
+        runs.append(Resident.Run(position: part.run, tensor: part.tensor))
+      }
+    }
+    let (ready, total, note) = (readyByteCount, totalByteCount, note)
+    guard readsAgain else {
+      _ = try lease.acquire(
+        runs: runs, pieces: pieces, from: files, for: caller, making: &made
+      ) { batchByteCount, _ in note(min(total, ready + batchByteCount), total) }
+      return
+    }
+    var read = 0
+    try lease.verifyAgain(runs, from: files, for: caller) { byteCount in
+      read += byteCount
+      note(min(total, ready + read), total)
+    }
+  }
+
+  private mutating func note(_ problem: Problem, of tensor: Int) {
+    // A tensor's problem may come again with each of its slices.
+    guard faultyTensors.insert(tensor).inserted else { return }
+    guard problem.reason != .unsupported else {
+      if unshared.count < Preload.maximumProblems { unshared.append(problem) }
+      return
+    }
+    problemCount += 1
+    if problems.count < Preload.maximumProblems { problems.append(problem) }
+  }
+}

@@ -1,0 +1,121 @@
+import ArgumentParser
+import WarmstartClient
+import WarmstartTensorModel
+
+/// `unpin` ends what `pin` began.
+struct Unpin: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "unpin", abstract: "End the pin of a checkpoint; for administrators.",
+    discussion: AdministrationOptions.discussion)
+
+  @OptionGroup var administration: AdministrationOptions
+
+  @Argument(help: ResidentCheckpoint.help)
+  var checkpoint: String
+
+  func run() throws {
+    try Failure.reporting(asJSON: false) { () throws(Failure) in
+      let daemon = administration.daemon
+      let found = try ResidentCheckpoint(checkpoint, in: daemon) { $0.isPinned }
+      try daemon.call { client, timeout throws(WarmstartError) in
+        try client.unpin(generation: found.generation, timeout: timeout)
+      }
+    }
+  }
+}
+
+/// `evict` gives back the memory of checkpoints that nothing keeps.
+struct Evict: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "evict",
+    abstract: "Evict a checkpoint that no client leases, or all of these; for administrators.",
+    discussion: AdministrationOptions.discussion)
+
+  @OptionGroup var administration: AdministrationOptions
+
+  @Argument(help: ResidentCheckpoint.help)
+  var checkpoint: String?
+
+  @Flag(help: "Evict all checkpoints that are neither leased nor pinned.")
+  var all = false
+
+  @Flag(help: "Print one line of JSON.")
+  var json = false
+
+  func validate() throws {
+    guard all == (checkpoint == nil) else {
+      throw ValidationError("expected a checkpoint or --all")
+    }
+  }
+
+  func run() throws {
+    try Failure.reporting(asJSON: json) { () throws(Failure) in
+      let daemon = administration.daemon
+      var generation: String?
+      if let checkpoint {
+        generation = try ResidentCheckpoint(checkpoint, in: daemon) { _ in true }.generation
+      }
+      let count = try daemon.call { [generation] client, timeout throws(WarmstartError) in
+        try client.evict(generation: generation, timeout: timeout)
+      }
+      let noun = count == 1 ? "checkpoint" : "checkpoints"
+      let report = JSON.object([("checkpoint_count", .number(count))])
+      try Output.write(json ? report.line : "evicted \(count) \(noun)\n")
+    }
+  }
+}
+
+/// The administrators' socket, and the timeout.
+struct AdministrationOptions: ParsableArguments {
+  static let discussion = """
+    Asks at the administrators' socket, \(Client.administrationSocketPath), which root and the group \
+    warmstart-admin may use.
+    """
+
+  @OptionGroup var connection: ConnectionOptions
+
+  /// The daemon, at the administrators' socket unless the command line names another.
+  var daemon: Daemon { connection.daemon(timeout: nil, isAdministration: true) }
+}
+
+/// A checkpoint that the daemon holds, found by the word on the command line.
+struct ResidentCheckpoint {
+  static let help: ArgumentHelp =
+    "The checkpoint's path, or its generation, as `status` shows them."
+
+  let generation: String
+
+  /// Finds the checkpoint by its generation, by the files at the path, or by the path under which it
+  /// was first opened: the files may be gone.
+  ///
+  /// - Throws: CHECKPOINT_NOT_FOUND if the daemon holds none that matches and `isMeant`.
+  init(
+    _ word: String, in daemon: Daemon, _ isMeant: (StatusReport.Checkpoint) -> Bool
+  ) throws(Failure) {
+    let report = try daemon.call { client, timeout throws(WarmstartError) in
+      try client.status(timeout: timeout)
+    }
+    let held = report.checkpoints.filter(isMeant)
+    if let found = held.first(where: { $0.generation == word }) {
+      generation = found.generation
+      return
+    }
+    // Opened with this process's rights; the lease ends before the next call.
+    let opened = try? daemon.call { client, timeout throws(WarmstartError) in
+      let checkpoint = try client.openToList(word, timeout: timeout)
+      return (path: checkpoint.path, generation: checkpoint.generation)
+    }
+    let label = Checkpoint.label(of: opened?.path ?? word)
+    guard
+      let found = held.first(where: { $0.generation == opened?.generation })
+        ?? held.first(where: { $0.label == label })
+    else {
+      let names = held.map { $0.label.isEmpty ? $0.generation : $0.label }.sorted()
+      let known = names.isEmpty ? "none" : names.joined(separator: ", ")
+      throw Failure(
+        .checkpointNotFound,
+        "the daemon holds no such checkpoint \(word), expected one of: \(known)")
+    }
+    generation = found.generation
+  }
+}

@@ -1,0 +1,187 @@
+import ArgumentParser
+import WarmstartClient
+import WarmstartTensorModel
+
+/// `preload` has the daemon read a checkpoint before jobs ask for it.
+struct Preload: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "preload",
+    abstract: "Have the daemon read and verify a checkpoint, so that jobs wait for nothing.",
+    discussion: """
+      The checkpoint stays warm for the daemon's --linger (300 s) after the last job; `pin` keeps \
+      it longer.
+      """)
+
+  @OptionGroup var connection: ConnectionOptions
+  @OptionGroup var layout: LayoutOptions
+
+  @Argument(help: CheckpointArgument.help)
+  var checkpoint: String
+
+  @Flag(help: "Print one line of JSON.")
+  var json = false
+
+  func run() throws {
+    try Failure.reporting(asJSON: json) { () throws(Failure) in
+      let reading = try Reading(checkpoint, connection.daemon, isQuiet: json) {
+        checkpoint, timeout, progress throws(WarmstartError) in
+        try checkpoint.preload(
+          alignment: layout.align, sealed: layout.sealed, timeout: timeout, progress: progress)
+      }
+      try Output.write(json ? reading.json.line : reading.text("ready"))
+    }
+  }
+}
+
+/// `verify` has the daemon read every stored byte again and compare checksums.
+struct Verify: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "verify",
+    abstract: "Read every stored byte and compare its checksum; exit with 1 if one is damaged.")
+
+  @OptionGroup var connection: ConnectionOptions
+
+  @Argument(help: CheckpointArgument.help)
+  var checkpoint: String
+
+  @Flag(help: "Print one line of JSON.")
+  var json = false
+
+  func run() throws {
+    try Failure.reporting(asJSON: json) { () throws(Failure) in
+      let reading = try Reading(verifying: checkpoint, connection.daemon, isQuiet: json)
+      try Output.write(json ? reading.json.line : reading.text("sound"))
+    }
+  }
+}
+
+/// `pin` preloads a checkpoint and keeps it resident.
+struct Pin: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "pin",
+    abstract: "Preload a checkpoint and keep it until `unpin`; for administrators.",
+    discussion: AdministrationOptions.discussion)
+
+  @OptionGroup var administration: AdministrationOptions
+  @OptionGroup var layout: LayoutOptions
+
+  @Argument(help: CheckpointArgument.help)
+  var checkpoint: String
+
+  @Flag(help: "Print one line of JSON.")
+  var json = false
+
+  func run() throws {
+    try Failure.reporting(asJSON: json) { () throws(Failure) in
+      let daemon = administration.daemon
+      let reading = try Reading(checkpoint, daemon, isQuiet: json) {
+        checkpoint, timeout, progress throws(WarmstartError) in
+        try checkpoint.preload(
+          alignment: layout.align, sealed: layout.sealed, timeout: timeout, progress: progress)
+      }
+      try daemon.call { _, timeout throws(WarmstartError) in
+        try reading.checkpoint.pin(timeout: timeout)
+      }
+      try Output.write(json ? reading.json.line : reading.text("pinned"))
+    }
+  }
+}
+
+enum CheckpointArgument {
+  static let help: ArgumentHelp =
+    "A directory with a state file, a V2 prefix, or a V1 file or pattern (in quotes)."
+}
+
+/// How jobs will ask for the tensors.
+struct LayoutOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Addresses are multiples of this power of two (64 for TensorFlow, JAX and DLPack).",
+      valueName: "bytes"))
+  var align = 0
+
+  @Flag(help: "Put all tensors into memory that can never change.")
+  var sealed = false
+}
+
+/// A checkpoint that the daemon has read, and what it read.
+struct Reading {
+  let checkpoint: Checkpoint
+  private let preloaded: Checkpoint.Preloaded
+  private let seconds: Double
+
+  /// Opens a checkpoint and has all of it read, with a progress bar on a terminal.
+  ///
+  /// Complains about tensors that were not read because they cannot be shared.
+  init(
+    _ path: String, _ daemon: Daemon, isQuiet: Bool,
+    _ read: (Checkpoint, Duration?, (Checkpoint.Progress) -> Void) throws(WarmstartError)
+      -> Checkpoint.Preloaded
+  ) throws(Failure) {
+    let opened = try daemon.call { client, timeout throws(WarmstartError) in
+      try client.open(path, timeout: timeout)
+    }
+    try self.init(opened, daemon, isQuiet: isQuiet, read)
+  }
+
+  /// Verifies a checkpoint; a V1 table that is missing by the names of the others is a fault, too.
+  init(verifying path: String, _ daemon: Daemon, isQuiet: Bool) throws(Failure) {
+    let opened = try daemon.call { client, timeout throws(WarmstartError) in
+      try client.open(path, timeout: timeout)
+    }
+    try self.init(verifying: opened, daemon, isQuiet: isQuiet)
+  }
+
+  init(verifying opened: Checkpoint, _ daemon: Daemon, isQuiet: Bool) throws(Failure) {
+    let missing = opened.missingTables.map { [$0] } ?? []
+    do throws(Failure) {
+      try self.init(opened, daemon, isQuiet: isQuiet) {
+        checkpoint, timeout, progress throws(WarmstartError) in
+        try checkpoint.verify(timeout: timeout, progress: progress)
+      }
+    } catch {
+      guard !missing.isEmpty else { throw error }
+      throw Failure(missing + error.problems, about: opened.path)
+    }
+    if !missing.isEmpty { throw Failure(missing, about: opened.path) }
+  }
+
+  private init(
+    _ opened: Checkpoint, _ daemon: Daemon, isQuiet: Bool,
+    _ read: (Checkpoint, Duration?, (Checkpoint.Progress) -> Void) throws(WarmstartError)
+      -> Checkpoint.Preloaded
+  ) throws(Failure) {
+    let bar = ProgressBar(hidden: isQuiet)
+    defer { bar.end() }
+    preloaded = try daemon.call { _, timeout throws(WarmstartError) in
+      try read(opened, timeout) { bar.show($0) }
+    }
+    seconds = bar.seconds
+    checkpoint = opened
+    guard !isQuiet else { return }
+    bar.end()
+    for problem in preloaded.unshared {
+      Output.complain("warmstartctl: not read: \(problem.message.printable)\n")
+    }
+  }
+
+  /// The result for people: `models/bert: 301 tensors, 1.0 GiB ready (0.5 s, 2.0 GiB/s)`.
+  func text(_ state: String) -> String {
+    let rate = seconds > 0 ? Int(Double(preloaded.byteCount) / seconds) : 0
+    let tenths = Int((seconds * 10).rounded())
+    let noun = preloaded.tensorCount == 1 ? "tensor" : "tensors"
+    return "\(checkpoint.path.printable): \(preloaded.tensorCount) \(noun), "
+      + "\(bytesText(preloaded.byteCount)) \(state) "
+      + "(\(tenths / 10).\(tenths % 10) s, \(bytesText(rate))/s)\n"
+  }
+
+  var json: JSON {
+    .object([
+      ("checkpoint", .text(checkpoint.path)), ("generation", .text(checkpoint.generation)),
+      ("tensor_count", .number(preloaded.tensorCount)),
+      ("byte_count", .number(preloaded.byteCount)),
+      ("elapsed_ms", .number(Int(seconds * 1000))),
+      ("unshared", .list(preloaded.unshared.map(JSON.init))),
+    ])
+  }
+}

@@ -1,0 +1,128 @@
+import Testing
+import WarmstartCheckpoint
+import WarmstartKernel
+import WarmstartStore
+import WarmstartTensorModel
+import WarmstartTestSupport
+
+/// Checkpoints that stay because an administrator pinned them, and eviction by hand.
+@Suite struct PinTests {
+  private static let alice: UInt32 = 1000
+  private static let bob: UInt32 = 1001
+
+  private static var writer: BundleWriter {
+    var writer = BundleWriter()
+    writer.add("a", dtype: 1, [4, 4], floats(16))
+    return writer
+  }
+
+  /// Opens a checkpoint, pins it and lets it go; returns its generation.
+  private func pin(_ warm: Warm, _ store: Store, by uid: UInt32 = alice) throws -> String {
+    let lease = try warm.open(store, by: uid)
+    store.pin(lease)
+    return lease.resident.generation.description
+  }
+
+  @Test func `a pinned checkpoint stays after its last lease, until it is unpinned`() throws {
+    let warm = try Warm(Self.writer)
+    let store = Store(share: 1 << 20, lingerMilliseconds: 0)
+    let generation = try pin(warm, store)
+    #expect(store.residents.map(\.isPinned) == [true])
+    #expect(store.residents.map(\.leaseCount) == [0])
+    #expect(store.leaseCount == 0)
+    store.sweep()
+    #expect(store.evictAll() == 0)
+    _ = try warm.open(store)
+    #expect(store.figures.counters.indexesParsed == 1)
+    try store.unpin(generation)
+    #expect(store.residents.isEmpty)
+    #expect(store.accounts.amount(of: .memory) == 0)
+  }
+
+  @Test func `an unpinned checkpoint lingers, and leases keep it`() throws {
+    let warm = try Warm(Self.writer)
+    let store = Store(share: 1 << 20, lingerMilliseconds: 60_000)
+    let generation = try pin(warm, store)
+    do {
+      let lease = try warm.open(store)
+      try store.unpin(generation)
+      #expect(store.residents.map(\.leaseCount) == [1])
+      #expect(store.residents.map(\.unusedSince) == [nil])
+      _ = consume lease
+    }
+    store.sweep()
+    #expect(store.residents.count == 1)
+    #expect(store.residents.allSatisfy { $0.unusedSince != nil })
+  }
+
+  @Test func `a second pin changes nothing, and one unpin ends both`() throws {
+    let warm = try Warm(Self.writer)
+    let store = Store(share: 1 << 20, lingerMilliseconds: 0)
+    let generation = try pin(warm, store)
+    #expect(try pin(warm, store, by: Self.bob) == generation)
+    try store.unpin(generation)
+    #expect(store.residents.isEmpty)
+    let error = #expect(throws: Problem.self) { try store.unpin(generation) }
+    #expect(error?.reason == .checkpointNotFound)
+  }
+
+  @Test func `the user who pinned pays, not one whose lease has ended`() throws {
+    let warm = try Warm(Self.writer)
+    let store = Store(share: 1 << 20, lingerMilliseconds: 60_000)
+    do {
+      let first = try warm.open(store, by: Self.bob)
+      _ = try pin(warm, store, by: Self.alice)
+      #expect(store.accounts.amount(of: .memory, for: Self.bob) > 0)
+      _ = consume first
+    }
+    #expect(store.accounts.amount(of: .memory, for: Self.bob) == 0)
+    #expect(store.accounts.amount(of: .memory, for: Self.alice) > 0)
+  }
+
+  @Test func `no user's need for room takes a pinned checkpoint, or its arenas`() throws {
+    let store = Store(share: 256 << 10, lingerMilliseconds: 60_000)
+    let warm = try Warm(Self.writer)
+    let lease = try warm.open(store)
+    let piece = try lease.resident.piece("a", of: warm)
+    _ = try lease.acquire([piece], warm)
+    store.pin(lease)
+    var large = BundleWriter()
+    large.add("t", dtype: 4, [512 << 10], [UInt8](repeating: 1, count: 512 << 10))
+    let other = try Warm(large)
+    let wanted = try other.open(store)
+    let error = #expect(throws: Problem.self) {
+      _ = try wanted.acquire([wanted.resident.piece("t", of: other)], other)
+    }
+    #expect(error?.reason == .budget)
+    #expect(lease.resident.holdings.arenaCount == 1)
+  }
+
+  @Test func `a pinned checkpoint whose index was deleted goes`() throws {
+    let warm = try Warm(Self.writer)
+    let store = Store(share: 1 << 20, lingerMilliseconds: 60_000)
+    _ = try pin(warm, store)
+    try TemporaryDirectory.remove(warm.bundle.index)
+    store.sweep()
+    #expect(eventually { store.residents.isEmpty })
+  }
+
+  @Test func `a checkpoint is evicted by hand unless it is leased or pinned`() throws {
+    let warm = try Warm(Self.writer)
+    let store = Store(share: 1 << 20, lingerMilliseconds: 60_000)
+    let generation = try pin(warm, store)
+    func reason(_ generation: String) -> Reason? {
+      #expect(throws: Problem.self) { try store.evict(generation) }?.reason
+    }
+    #expect(reason(generation) == .inUse)
+    do {
+      let lease = try warm.open(store)
+      try store.unpin(generation)
+      #expect(reason(generation) == .inUse)
+      _ = consume lease
+    }
+    #expect(reason("0000000000000000") == .checkpointNotFound)
+    try store.evict(generation)
+    #expect(store.residents.isEmpty)
+    #expect(store.accounts.amount(of: .memory) == 0)
+  }
+}
