@@ -63,8 +63,9 @@ struct ControlGroup: Sendable {
 
   // MARK: Finding groups
 
-  // The start of the daemon waits for this. It parses bytes because parsing strings would double
-  // the time that the daemon takes to start.
+  // The first client waits for this. It parses bytes because parsing strings would double the time
+  // that the daemon takes to start, and keeps few arrays because each new type of array is made at
+  // run time.
 
   /// The groups of this process that can have limits, each before its parents.
   ///
@@ -73,21 +74,23 @@ struct ControlGroup: Sendable {
   static func all(below root: FilePath) -> [ControlGroup] {
     let mounts = mounts(root)
     var groups: [ControlGroup] = []
-    for line in lines(root.appending("proc/self/cgroup")) {
+    var lines = lines(root.appending("proc/self/cgroup"))
+    while let line = lines.next() {
       // A line is `number:controllers:path`; in version 2 the number is 0 and no controllers
       // follow.
-      let fields = line.split(
-        separator: UInt8(ascii: ":"), maxSplits: 2, omittingEmptySubsequences: false)
-      guard fields.count == 3 else { continue }
+      var fields = Fields(line, separatedBy: UInt8(ascii: ":"))
+      guard let number = fields.nextOrEmpty(), let controllers = fields.nextOrEmpty() else {
+        continue
+      }
       let version: Version
-      if has(fields[1], "memory") {
+      if has(controllers, "memory") {
         version = .first
-      } else if fields[1].isEmpty, fields[0].elementsEqual("0".utf8) {
+      } else if controllers.isEmpty, number.elementsEqual("0".utf8) {
         version = .second
       } else {
         continue
       }
-      let path = parts(fields[2])
+      let path = parts(fields.rest)
       let ours = mounts.filter { $0.version == version }
       let fitting = ours.filter { $0.shows(path) }
       // Several mounts may show the same groups; take the one that shows the most of them.
@@ -135,36 +138,46 @@ struct ControlGroup: Sendable {
   /// See `proc(5)`, /proc/pid/mountinfo.
   private static func mounts(_ root: FilePath) -> [Mount] {
     var mounts: [Mount] = []
-    for line in lines(root.appending("proc/self/mountinfo")) {
-      let fields = line.split(separator: UInt8(ascii: " "))
-      // Optional fields follow the sixth, up to a hyphen.
-      guard fields.count > 6,
-        let hyphen = fields[6...].firstIndex(where: { $0.elementsEqual("-".utf8) }),
-        fields.count > hyphen + 3
-      else { continue }
-      let type = fields[hyphen + 1]
+    var lines = lines(root.appending("proc/self/mountinfo"))
+    while let line = lines.next() {
+      var fields = Fields(line, separatedBy: UInt8(ascii: " "))
+      fields.skip(3)
+      guard let root = fields.next(), let point = fields.next() else { continue }
+      // Optional fields follow the sixth, up to a hyphen; then come the type, the source and the
+      // options of the file system.
+      fields.skip(1)
+      while let field = fields.next(), !field.elementsEqual("-".utf8) {}
+      guard let type = fields.next() else { continue }
+      fields.skip(1)
+      guard let options = fields.next() else { continue }
       let version: Version
       if type.elementsEqual("cgroup2".utf8) {
         version = .second
-      } else if type.elementsEqual("cgroup".utf8), has(fields[hyphen + 3], "memory") {
+      } else if type.elementsEqual("cgroup".utf8), has(options, "memory") {
         version = .first
       } else {
         continue
       }
       mounts.append(
-        Mount(
-          version: version, root: parts(unescaped(fields[3])), point: parts(unescaped(fields[4]))))
+        Mount(version: version, root: parts(unescaped(root)), point: parts(unescaped(point))))
     }
     return mounts
   }
 
   /// Whether a comma-separated list has a word.
   private static func has(_ list: ArraySlice<UInt8>, _ word: String) -> Bool {
-    list.split(separator: UInt8(ascii: ",")).contains { $0.elementsEqual(word.utf8) }
+    var words = Fields(list, separatedBy: UInt8(ascii: ","))
+    while let next = words.next() {
+      if next.elementsEqual(word.utf8) { return true }
+    }
+    return false
   }
 
   private static func parts(_ path: ArraySlice<UInt8>) -> [ArraySlice<UInt8>] {
-    path.split(separator: UInt8(ascii: "/"))
+    var parts: [ArraySlice<UInt8>] = []
+    var names = Fields(path, separatedBy: UInt8(ascii: "/"))
+    while let name = names.next() { parts.append(name) }
+    return parts
   }
 
   /// Decodes the kernel's escapes in a path: it writes a blank as `\040`, for example.
@@ -186,11 +199,52 @@ struct ControlGroup: Sendable {
   }
 
   /// The lines of a file; none if it cannot be read or exceeds 4 MiB, thousands of mounts.
-  private static func lines(_ path: FilePath) -> [ArraySlice<UInt8>] {
+  private static func lines(_ path: FilePath) -> Fields {
     let maximumByteCount = 4 << 20
-    guard let file = try? File(opening: path),
-      let bytes = try? file.readToEnd(limit: maximumByteCount)
-    else { return [] }
-    return bytes.split(separator: UInt8(ascii: "\n"))
+    var text: [UInt8]?
+    if let file = try? File(opening: path) {
+      text = try? file.readToEnd(limit: maximumByteCount)
+    }
+    return Fields((text ?? [])[...], separatedBy: UInt8(ascii: "\n"))
+  }
+}
+
+/// Takes the fields of a text off its front, one by one.
+private struct Fields {
+  /// What no field was taken from yet.
+  private(set) var rest: ArraySlice<UInt8>
+  private let separator: UInt8
+
+  init(_ text: ArraySlice<UInt8>, separatedBy separator: UInt8) {
+    rest = text
+    self.separator = separator
+  }
+
+  /// The next field that is not empty; nil at the end of the text.
+  mutating func next() -> ArraySlice<UInt8>? {
+    while !rest.isEmpty {
+      let field = nextOrEmpty() ?? takeRest()
+      if !field.isEmpty { return field }
+    }
+    return nil
+  }
+
+  /// The bytes up to the next separator, perhaps none; nil, and takes nothing, without one.
+  mutating func nextOrEmpty() -> ArraySlice<UInt8>? {
+    guard let end = rest.firstIndex(of: separator) else { return nil }
+    let field = rest[..<end]
+    rest = rest[(end + 1)...]
+    return field
+  }
+
+  /// Takes fields that are of no interest.
+  mutating func skip(_ count: Int) {
+    for _ in 0..<count { _ = next() }
+  }
+
+  private mutating func takeRest() -> ArraySlice<UInt8> {
+    let field = rest
+    rest = rest[rest.endIndex...]
+    return field
   }
 }

@@ -12,8 +12,6 @@ package import SystemPackage
 package struct MemoryLimit: Sendable {
   private let root: FilePath
   private let groups: [ControlGroup]
-  /// The files with each NUMA node's memory, which are read if `/proc/meminfo` is hidden.
-  private let nodes: [FilePath]
   private let physicalByteCount: Int
   private let processLimit: Int
   private let freeByteCount: @Sendable () -> Int
@@ -32,7 +30,6 @@ package struct MemoryLimit: Sendable {
     self.processLimit = processLimit
     self.freeByteCount = freeByteCount
     groups = ControlGroup.all(below: root)
-    nodes = MemoryLimit.available(root) == nil ? MemoryLimit.nodes(root) : []
   }
 
   /// The bytes of memory that this process could have if no other process ran.
@@ -67,6 +64,7 @@ package struct MemoryLimit: Sendable {
     CountsFile(root.appending("proc/meminfo"))?.kibibytes(of: "MemAvailable:")
   }
 
+  /// The files with each NUMA node's memory.
   private static func nodes(_ root: FilePath) -> [FilePath] {
     let directory = root.appending("sys/devices/system/node")
     guard var listing = try? Directory(opening: directory) else { return [] }
@@ -82,7 +80,7 @@ package struct MemoryLimit: Sendable {
   /// Free memory alone would be close to nothing on a machine that has read many files.
   private func nodesAvailable() -> Int {
     var sum = 0
-    for node in nodes {
+    for node in MemoryLimit.nodes(root) {
       guard let file = CountsFile(node, skippedWords: 2) else { continue }
       for key in ["MemFree:", "Active(file):", "Inactive(file):"] {
         sum = min(CountsFile.maximum, sum + (file.kibibytes(of: key) ?? 0))

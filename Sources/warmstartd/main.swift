@@ -89,10 +89,15 @@ func budget(_ options: Options, limit: Int) -> Int {
 
 /// The first line of the log: what the daemon listens on, and its limits.
 func startLine(_ listeners: Listeners, _ limits: Limits, budget: Int, linger: Int) -> String {
-  let endpoints = listeners.sockets.map { $0.endpoint == .clients ? "clients" : "administrators" }
-  let places = listeners.paths.isEmpty ? "" : " at " + listeners.paths.joined(separator: " and ")
-  return "version \(Daemon.version) started: listens for "
-    + endpoints.joined(separator: " and ") + places
+  // Not joined by a generic function, which would search all conformances while the first client
+  // waits.
+  var (endpoints, places) = ("", "")
+  for (_, endpoint) in listeners.sockets {
+    endpoints += endpoints.isEmpty ? "" : " and "
+    endpoints += endpoint == .clients ? "clients" : "administrators"
+  }
+  for path in listeners.paths { places += (places.isEmpty ? " at " : " and ") + path }
+  return "version \(Daemon.version) started: listens for " + endpoints + places
     + "; at most \(limits.connections) connections, \(limits.ownConnections) for one user; "
     + "\(budget >> 20) MiB for arenas and indexes, at most three quarters for one user; "
     + "keeps unused checkpoints for \(linger) s"
