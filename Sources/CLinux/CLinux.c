@@ -34,6 +34,14 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
+// Since Linux 6.1.
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+// On x86-64 and on arm64 with pages of 4 KiB.
+#define HUGE_PAGE ((size_t)2 << 20)
+
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 static int result(long value) { return value < 0 ? -errno : (int)value; }
@@ -180,8 +188,22 @@ int clinux_memfd(const char *name) {
   return descriptor;
 }
 
-int clinux_reserve(int descriptor, int64_t count) {
-  return (int)RETRY(fallocate(descriptor, 0, 0, count));
+int clinux_resize(int descriptor, int64_t count) {
+  return (int)RETRY(ftruncate(descriptor, count));
+}
+
+int clinux_reserve(int descriptor, int64_t offset, int64_t count) {
+  return (int)RETRY(fallocate(descriptor, 0, offset, count));
+}
+
+int clinux_collapse(int descriptor, void *base, int64_t offset, size_t count) {
+  // The kernel collapses only ranges that have a page. Writing one through the mapping would raise
+  // SIGBUS where memory is short.
+  for (size_t done = 0; done < count; done += HUGE_PAGE) {
+    ssize_t written = RETRY(pwrite(descriptor, "", 1, offset + (int64_t)done));
+    if (written < 0) return (int)written;
+  }
+  return (int)RETRY(madvise((char *)base + offset, count, MADV_COLLAPSE));
 }
 
 int clinux_seal(int descriptor) { return result(fcntl(descriptor, F_ADD_SEALS, SEALS)); }
@@ -219,16 +241,83 @@ int clinux_is_sealed(int descriptor) {
   return seals >= 0 && (seals & SEALS) == SEALS;
 }
 
+// Maps a file at an address that has the offset's place in a huge page, or returns MAP_FAILED.
+static void *map_aligned(int descriptor, int64_t offset, size_t count, int protection, int flags) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  if (count > (size_t)INT64_MAX - 2 * HUGE_PAGE) return MAP_FAILED;
+  size_t mapped = (count + page - 1) & ~(page - 1), room = mapped + HUGE_PAGE;
+  char *start = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (start == MAP_FAILED) return MAP_FAILED;
+  size_t lead = ((size_t)offset - (uintptr_t)start) & (HUGE_PAGE - 1);
+  void *place = mmap(start + lead, count, protection, flags | MAP_FIXED, descriptor, offset);
+  if (place == MAP_FAILED) {
+    munmap(start, room);
+    return MAP_FAILED;
+  }
+  if (lead > 0) munmap(start, lead);
+  if (lead < HUGE_PAGE) munmap(start + lead + mapped, HUGE_PAGE - lead);
+  return place;
+}
+
 int clinux_map(int descriptor, int64_t offset, size_t count, int writable, int shared,
                void **address) {
   int protection = PROT_READ | (writable ? PROT_WRITE : 0);
-  void *mapped = mmap(NULL, count, protection, shared ? MAP_SHARED : MAP_PRIVATE, descriptor, offset);
+  int flags = shared ? MAP_SHARED : MAP_PRIVATE;
+  void *mapped = MAP_FAILED;
+  // The processor maps a huge page of a file at once only at a multiple of its size.
+  if (count >= HUGE_PAGE) mapped = map_aligned(descriptor, offset, count, protection, flags);
+  if (mapped == MAP_FAILED) mapped = mmap(NULL, count, protection, flags, descriptor, offset);
   if (mapped == MAP_FAILED) return -errno;
   *address = mapped;
   return 0;
 }
 
 int clinux_unmap(void *address, size_t count) { return result(munmap(address, count)); }
+
+// With a constant length, memcpy of a short row is a few instructions, and no call.
+#define COPY_ROWS(bytes)                                    \
+  for (size_t i = 0; i < count; i++) {                      \
+    memcpy(target + i * step, source + i * source_step, bytes); \
+  }
+
+void clinux_copy_rows(void *to, size_t step, const void *from, size_t source_step, size_t bytes,
+                      size_t count) {
+  char *restrict target = to;
+  const char *restrict source = from;
+  switch (bytes) {
+    case 1: COPY_ROWS(1) break;
+    case 2: COPY_ROWS(2) break;
+    case 4: COPY_ROWS(4) break;
+    case 8: COPY_ROWS(8) break;
+    case 16: COPY_ROWS(16) break;
+    case 32: COPY_ROWS(32) break;
+    default: COPY_ROWS(bytes)
+  }
+}
+
+#define REVERSE(bits)                                  \
+  for (size_t i = 0; i < count; i++) {                 \
+    uint##bits##_t value;                              \
+    memcpy(&value, bytes + i * sizeof value, sizeof value); \
+    value = __builtin_bswap##bits(value);              \
+    memcpy(bytes + i * sizeof value, &value, sizeof value); \
+  }
+
+void clinux_reverse_bytes(void *elements, size_t width, size_t count) {
+  unsigned char *bytes = elements;
+  switch (width) {
+    case 2: REVERSE(16) return;
+    case 4: REVERSE(32) return;
+    case 8: REVERSE(64) return;
+  }
+  for (size_t i = 0; i < count; i++, bytes += width) {
+    for (size_t low = 0, high = width; low + 1 < high; low++) {
+      unsigned char byte = bytes[low];
+      bytes[low] = bytes[--high];
+      bytes[high] = byte;
+    }
+  }
+}
 
 static int unix_address(const char *path, struct sockaddr_un *address) {
   *address = (struct sockaddr_un){.sun_family = AF_UNIX};

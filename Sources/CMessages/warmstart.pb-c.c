@@ -5066,7 +5066,7 @@ const ProtobufCMessageDescriptor warmstart__v1__status_request__descriptor =
   (ProtobufCMessageInit) warmstart__v1__status_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__status_reply__field_descriptors[15] =
+static const ProtobufCFieldDescriptor warmstart__v1__status_reply__field_descriptors[16] =
 {
   {
     "daemon_version",
@@ -5248,6 +5248,18 @@ static const ProtobufCFieldDescriptor warmstart__v1__status_reply__field_descrip
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "huge_arena_bytes",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__StatusReply, huge_arena_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__status_reply__field_indices_by_name[] = {
   6,   /* field[6] = arena_bytes */
@@ -5258,6 +5270,7 @@ static const unsigned warmstart__v1__status_reply__field_indices_by_name[] = {
   9,   /* field[9] = clients */
   10,   /* field[10] = counters */
   0,   /* field[0] = daemon_version */
+  15,   /* field[15] = huge_arena_bytes */
   12,   /* field[12] = kept_arena_bytes */
   4,   /* field[4] = lease_count */
   13,   /* field[13] = own_charged_bytes */
@@ -5269,7 +5282,7 @@ static const unsigned warmstart__v1__status_reply__field_indices_by_name[] = {
 static const ProtobufCIntRange warmstart__v1__status_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 15 }
+  { 0, 16 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__status_reply__descriptor =
 {
@@ -5279,14 +5292,14 @@ const ProtobufCMessageDescriptor warmstart__v1__status_reply__descriptor =
   "Warmstart__V1__StatusReply",
   "warmstart.v1",
   sizeof(Warmstart__V1__StatusReply),
-  15,
+  16,
   warmstart__v1__status_reply__field_descriptors,
   warmstart__v1__status_reply__field_indices_by_name,
   1,  warmstart__v1__status_reply__number_ranges,
   (ProtobufCMessageInit) warmstart__v1__status_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_status__field_descriptors[11] =
+static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_status__field_descriptors[12] =
 {
   {
     "generation",
@@ -5420,6 +5433,18 @@ static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_status__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "huge_arena_bytes",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__CheckpointStatus, huge_arena_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__checkpoint_status__field_indices_by_name[] = {
   7,   /* field[7] = arena_bytes */
@@ -5427,6 +5452,7 @@ static const unsigned warmstart__v1__checkpoint_status__field_indices_by_name[] 
   4,   /* field[4] = byte_count */
   1,   /* field[1] = format */
   0,   /* field[0] = generation */
+  11,   /* field[11] = huge_arena_bytes */
   10,   /* field[10] = idle_ms */
   2,   /* field[2] = label */
   8,   /* field[8] = lease_count */
@@ -5437,7 +5463,7 @@ static const unsigned warmstart__v1__checkpoint_status__field_indices_by_name[] 
 static const ProtobufCIntRange warmstart__v1__checkpoint_status__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__checkpoint_status__descriptor =
 {
@@ -5447,7 +5473,7 @@ const ProtobufCMessageDescriptor warmstart__v1__checkpoint_status__descriptor =
   "Warmstart__V1__CheckpointStatus",
   "warmstart.v1",
   sizeof(Warmstart__V1__CheckpointStatus),
-  11,
+  12,
   warmstart__v1__checkpoint_status__field_descriptors,
   warmstart__v1__checkpoint_status__field_indices_by_name,
   1,  warmstart__v1__checkpoint_status__number_ranges,

@@ -1,25 +1,95 @@
+import SystemPackage
 import WarmstartKernel
 import WarmstartTensorModel
 
 /// The bytes of a stored run that go to one piece, copied while the run streams past.
-enum Copies {
-  case box(Runs)
-  case gathered(GatheredRuns)
+struct Copies {
+  private enum Way {
+    case box(Runs)
+    /// Goes to places up to an offset in the arena, in any order.
+    case gathered(GatheredRuns, end: Int)
+  }
+
+  /// Runs of this length and more are read straight into the arena; chosen, not tuned.
+  private static let directByteCount = 64 << 10
+
+  private var way: Way
+  /// The bytes of a number, if they are stored in reverse.
+  private let swapped: Int
+
+  /// Copies of a box.
+  init(_ runs: Runs, swapped: Int) {
+    way = .box(runs)
+    self.swapped = swapped
+  }
+
+  /// Copies of chosen rows, which go to places up to an offset in the arena.
+  init(_ runs: GatheredRuns, end: Int, swapped: Int) {
+    way = .gathered(runs, end: end)
+    self.swapped = swapped
+  }
 
   /// Copies the wanted bytes of a chunk.
   ///
   /// Chunks must come in order, without gaps.
   mutating func copy(
-    _ chunk: RawSpan, at offset: Int, to arena: inout MutableRawSpan,
+    _ chunk: RawSpan, at offset: Int, to arena: inout Arena,
     _ checkIn: () throws(Problem) -> Void
   ) throws(Problem) {
-    switch self {
+    switch way {
     case .box(var runs):
-      runs.copy(chunk, at: offset, to: &arena)
-      self = .box(runs)
-    case .gathered(var runs):
-      try runs.copy(chunk, at: offset, to: &arena, checkIn)
-      self = .gathered(runs)
+      do {
+        try runs.copy(chunk, at: offset, to: &arena, swapped: swapped)
+      } catch {
+        throw Problem(lackOfMemory: error, arena.byteCount)
+      }
+      way = .box(runs)
+    case .gathered(var runs, let end):
+      try arena.take(upTo: end)
+      var bytes = arena.bytes
+      try runs.copy(chunk, at: offset, to: &bytes, swapped: swapped, checkIn)
+      way = .gathered(runs, end: end)
     }
+  }
+
+  /// Where bytes from an offset of the run on go, if so many go to one place that reading them
+  /// there is better than copying them.
+  func directPlace(of offset: Int) -> (target: Int, count: Int)? {
+    guard case .box(let runs) = way, runs.byteCount >= Copies.directByteCount else { return nil }
+    return runs.place(of: offset)
+  }
+
+  /// The bytes from an offset of the run to the next ones that have a direct place; nil if none
+  /// follow.
+  func distanceToDirectPlace(from offset: Int) -> Int? {
+    guard case .box(let runs) = way, runs.byteCount >= Copies.directByteCount else { return nil }
+    return runs.distance(from: offset)
+  }
+
+  /// Finishes bytes that were read into their direct place; the offset of the run is their end.
+  mutating func finish(_ range: Range<Int>, to offset: Int, in arena: inout Arena) {
+    guard case .box(var runs) = way else { return }
+    if swapped > 1 {
+      var bytes = arena.bytes
+      bytes.reverseBytes(in: range, width: swapped)
+    }
+    runs.skip(to: offset)
+    way = .box(runs)
+  }
+}
+
+extension Arena {
+  /// Takes memory up to an offset.
+  ///
+  /// - Throws: `budget` if the system has too little.
+  mutating func take(upTo end: Int) throws(Problem) {
+    do { try reserve(upTo: end) } catch { throw Problem(lackOfMemory: error, byteCount) }
+  }
+}
+
+extension Problem {
+  /// Reports that an arena cannot be filled, because the system has too little memory.
+  fileprivate init(lackOfMemory error: Errno, _ byteCount: Int) {
+    self.init(.budget, "cannot fill an arena of \(byteCount) bytes: \(error)")
   }
 }

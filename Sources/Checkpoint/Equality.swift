@@ -32,7 +32,7 @@ extension Checkpoint {
         let pair = [(run: pair.0, tensor: first), (run: pair.1, tensor: other)]
         guard try reader.hasSameBytes(pair[0], as: pair[1], &otherReader) else {
           // The checksums are equal and the bytes differ: most likely one of them is damaged.
-          var none = MutableRawSpan()
+          var none = Arena()
           var loading = Loading(self, files, checkIn: checkIn)
           try loading.load(verifying: pair, filling: [], of: &none)
           return false

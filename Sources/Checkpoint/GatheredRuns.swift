@@ -118,14 +118,14 @@ struct GatheredRuns {
     rowByteCount = (axes.last?.distance ?? 0) + runByteCount
   }
 
-  /// Copies the wanted bytes of a chunk.
+  /// Copies the wanted bytes of a chunk, and reverses the bytes of each number of `swapped` bytes.
   ///
   /// Chunks must come in order, without gaps.
   ///
   /// One chunk may go to many places, so `checkIn` is called from time to time; what it throws is
   /// thrown.
   mutating func copy(
-    _ chunk: RawSpan, at chunkOffset: Int, to target: inout MutableRawSpan,
+    _ chunk: RawSpan, at chunkOffset: Int, to target: inout MutableRawSpan, swapped: Int,
     _ checkIn: () throws(Problem) -> Void
   ) throws(Problem) {
     let chunkEnd = chunkOffset + chunk.byteCount
@@ -133,7 +133,7 @@ struct GatheredRuns {
       if let last = axes.last, last.group.lowerBound == last.range.lowerBound,
         chunkOffset <= sourceOffset, rowByteCount <= chunkEnd - sourceOffset
       {
-        try copyRow(last, chunk, sourceOffset - chunkOffset, to: &target, checkIn)
+        try copyRow(last, chunk, sourceOffset - chunkOffset, to: &target, swapped, checkIn)
         continue
       }
       // A run that began in an earlier chunk continues at the start of this one.
@@ -145,6 +145,9 @@ struct GatheredRuns {
         let offset = axes.reduce(targetStart) { $0 + $1.target }
         target.copy(
           chunk, from: sourceOffset + skipped - chunkOffset, to: offset + skipped, count: count)
+        if swapped > 1 {
+          target.reverseBytes(in: offset + skipped..<offset + skipped + count, width: swapped)
+        }
         uncheckedByteCount += count
         if uncheckedByteCount >= GatheredRuns.byteCountBetweenCheckIns {
           uncheckedByteCount = 0
@@ -160,7 +163,7 @@ struct GatheredRuns {
   /// runs.
   private mutating func copyRow(
     _ last: Axis, _ chunk: RawSpan, _ start: Int, to target: inout MutableRawSpan,
-    _ checkIn: () throws(Problem) -> Void
+    _ swapped: Int, _ checkIn: () throws(Problem) -> Void
   ) throws(Problem) {
     let outer = axes.count - 1
     for axis in 0..<outer { axes[axis].place = axes[axis].group.lowerBound }
@@ -175,6 +178,10 @@ struct GatheredRuns {
         target.copy(
           chunk, from: start + (source - first) * last.sourceStep,
           to: base + index * last.targetStep, count: runByteCount)
+        if swapped > 1 {
+          let end = base + index * last.targetStep + runByteCount
+          target.reverseBytes(in: end - runByteCount..<end, width: swapped)
+        }
         uncheckedByteCount += runByteCount
         if uncheckedByteCount >= GatheredRuns.byteCountBetweenCheckIns {
           uncheckedByteCount = 0

@@ -1,4 +1,4 @@
-import WarmstartKernel
+package import WarmstartKernel
 import WarmstartTable
 package import WarmstartTensorModel
 
@@ -91,7 +91,9 @@ package struct Loading {
       let shape = checkpoint.shape(of: piece.tensor, piece.slice)
       add(min(elementCount, shape.elementCount ?? elementCount), of: 40)
     }
-    if let records = checkpoint.records { add(try reader.recordByteCount(of: pieces, records), of: 1) }
+    if let records = checkpoint.records {
+      add(try reader.recordByteCount(of: pieces, records), of: 1)
+    }
     return sum
   }
 
@@ -102,7 +104,7 @@ package struct Loading {
   /// - Throws: The first problem. The bytes of the arena are then worthless.
   package mutating func load(
     verifying runs: [(run: Int, tensor: Int)], filling targets: [Target],
-    of arena: inout MutableRawSpan
+    of arena: inout Arena
   ) throws(Problem) {
     let filled = try strings.fill(targets, &arena, &reader)
     let numbers = try NumberFiller(checkpoint, targets, reader.checkIn)
@@ -131,7 +133,6 @@ package struct Loading {
           try numbers.stream(run, of: tensor, to: &arena, &reader)
         }
       }
-      numbers.swapBytes(in: &arena)
     }
     try reader.expectFilesUnchanged(order + filled)
   }

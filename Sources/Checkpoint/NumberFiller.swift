@@ -38,22 +38,25 @@ struct NumberFiller {
   private func copies(of run: Int) -> [Copies] {
     (takers[run] ?? []).compactMap { taker in
       let (piece, offset) = (targets[taker].piece, targets[taker].offset)
-      return checkpoint.catalog.dtype(piece.tensor).byteCount.flatMap { width in
+      let dtype = checkpoint.catalog.dtype(piece.tensor)
+      let swapped = checkpoint.isBigEndian ? dtype.swappedByteCount ?? 1 : 1
+      return dtype.byteCount.flatMap { width in
         let box = checkpoint.box(ofRun: run, of: piece.tensor)
         if let order = orders[taker] {
           let shape = checkpoint.shape(of: piece)
           return GatheredRuns(from: box, order, to: shape, at: offset, width: width)
-            .map { .gathered($0) }
+            .map { Copies($0, end: offset + targets[taker].byteCount, swapped: swapped) }
         }
         let wanted = piece.slice ?? TensorSlice(whole: checkpoint.catalog.shape(piece.tensor))
-        return Runs(from: box, to: wanted, at: offset, width: width).map { .box($0) }
+        return Runs(from: box, to: wanted, at: offset, width: width)
+          .map { Copies($0, swapped: swapped) }
       }
     }
   }
 
   /// Copies what the targets take from a run whose numbers were decoded.
   func copy(
-    _ numbers: [UInt8], of run: Int, to arena: inout MutableRawSpan,
+    _ numbers: [UInt8], of run: Int, to arena: inout Arena,
     _ checkIn: () throws(Problem) -> Void
   ) throws(Problem) {
     for var copy in copies(of: run) { try copy.copy(numbers.rawSpan, at: 0, to: &arena, checkIn) }
@@ -61,24 +64,30 @@ struct NumberFiller {
 
   /// Reads and verifies a run, and copies what the targets take from it.
   func stream(
-    _ position: Int, of tensor: Int, to arena: inout MutableRawSpan, _ reader: inout RunReader
+    _ position: Int, of tensor: Int, to arena: inout Arena, _ reader: inout RunReader
   ) throws(Problem) {
     let run = checkpoint.stored[position]
-    var copies = copies(of: position)
     let checkIn = reader.checkIn
-    try reader.stream(run, of: tensor) { chunk, done throws(Problem) in
-      for index in copies.indices {
-        try copies[index].copy(chunk, at: done, to: &arena, checkIn)
+    var copies = copies(of: position)
+    var passed = RunReader.Passage()
+    while passed.offset < run.byteCount {
+      let only = copies.count == 1 ? copies[0] : nil
+      if !reader.isAhead(run), let place = only?.directPlace(of: passed.offset) {
+        let range = place.target..<place.target + min(place.count, RunReader.directByteCount)
+        try arena.take(upTo: range.upperBound)
+        var bytes = arena.bytes
+        var room = bytes._mutatingExtracting(range)
+        try reader.read(run, of: tensor, &passed, into: &room)
+        copies[0].finish(range, to: passed.offset, in: &arena)
+      } else {
+        let limit = only?.distanceToDirectPlace(from: passed.offset)
+        try reader.pass(run, of: tensor, &passed, upTo: limit) { chunk, offset throws(Problem) in
+          for index in copies.indices {
+            try copies[index].copy(chunk, at: offset, to: &arena, checkIn)
+          }
+        }
       }
     }
-  }
-
-  /// Makes the bytes of big-endian numbers little-endian.
-  func swapBytes(in arena: inout MutableRawSpan) {
-    for target in targets where checkpoint.isBigEndian {
-      guard let width = checkpoint.catalog.dtype(target.piece.tensor).swappedByteCount
-      else { continue }
-      arena.reverseBytes(in: target.offset..<target.offset + target.byteCount, width: width)
-    }
+    try reader.expect(passed.checksum, run, of: tensor)
   }
 }

@@ -11,6 +11,9 @@ struct RunReader {
   /// The bytes that are read, verified and copied at a time, so that the buffer stays in the
   /// second-level cache.
   static let chunkByteCount = 512 << 10
+  /// The bytes that are read and verified at a time in the arena; half a buffer, because the kernel
+  /// touches their source as well.
+  static let directByteCount = 256 << 10
   /// The longest gap between two runs that is read too, to save a second read.
   private static let gapByteCount = Mapping.pageByteCount
 
@@ -60,7 +63,7 @@ struct RunReader {
   }
 
   /// Whether the buffer already has all bytes of a run.
-  private func isAhead(_ run: Checkpoint.StoredBytes) -> Bool {
+  func isAhead(_ run: Checkpoint.StoredBytes) -> Bool {
     run.shard == aheadShard && run.offset >= ahead.lowerBound
       && run.offset <= ahead.upperBound && run.byteCount <= ahead.upperBound - run.offset
   }
@@ -102,51 +105,51 @@ struct RunReader {
   mutating func read(
     _ run: Checkpoint.StoredBytes, of tensor: Int, from start: Int, count: Int
   ) throws(Problem) {
-    let member = try checkpoint.member(ofShard: run.shard, of: tensor, in: files)
     ahead = 0..<0
-    let read: Int
-    do {
-      read = try member.file.read(at: run.offset + start, into: &buffer, range: 0..<count)
-    } catch {
-      throw checkpoint.problem(tensor, .system, "cannot be read: \(error)")
-    }
-    if !keepsCached { member.file.dropCached(at: run.offset + start, byteCount: read) }
-    guard read == count else {
-      try files.expectUnchanged(member)
-      throw checkpoint.problem(
-        tensor, .truncated,
-        "ends after \(start + read) of \(run.byteCount) bytes in \(member)")
+    try buffer.write(0..<count) { front throws(Problem) in
+      try checkpoint.read(run, of: tensor, from: start, into: &front, files, keepsCached)
     }
   }
 
-  /// Reads and verifies a run of numbers, and passes its bytes to the body, in order, each chunk with
-  /// its offset.
+  /// How far a run was read, and the checksum of its bytes up to there.
+  struct Passage {
+    fileprivate(set) var offset = 0
+    fileprivate(set) var checksum = Checksum()
+  }
+
+  /// Passes the next bytes of a run to the body, with their offset.
   ///
-  /// - Throws: What is wrong if the bytes are not those that were stored, or what the body throws.
-  ///   What the body got is then worthless.
-  mutating func stream(
-    _ run: Checkpoint.StoredBytes, of tensor: Int,
+  /// - Parameter limit: The most bytes to pass.
+  mutating func pass(
+    _ run: Checkpoint.StoredBytes, of tensor: Int, _ passage: inout Passage, upTo limit: Int?,
     _ body: (RawSpan, Int) throws(Problem) -> Void
   ) throws(Problem) {
-    var checksum = Checksum()
-    var done = 0
-    while done < run.byteCount {
-      let count: Int
-      let start: Int
-      if isAhead(run) {
-        (start, count) = (run.offset - ahead.lowerBound, run.byteCount)
-      } else {
-        try checkIn()
-        (start, count) = (0, min(buffer.count, run.byteCount - done))
-        try read(run, of: tensor, from: done, count: count)
-      }
-      let chunk = buffer.rawSpan.extracting(start..<start + count)
-      checksum.update(chunk)
-      try body(chunk, done)
-      done += count
-      didRead(count)
+    let (start, count): (Int, Int)
+    if isAhead(run) {
+      (start, count) = (run.offset - ahead.lowerBound, run.byteCount)
+    } else {
+      try checkIn()
+      (start, count) = (0, min(buffer.count, run.byteCount - passage.offset, limit ?? .max))
+      try read(run, of: tensor, from: passage.offset, count: count)
     }
-    try expect(checksum, run, of: tensor)
+    let chunk = buffer.rawSpan.extracting(start..<start + count)
+    passage.checksum.update(chunk)
+    try body(chunk, passage.offset)
+    passage.offset += count
+    didRead(count)
+  }
+
+  /// Fills a span with the next bytes of a run.
+  func read(
+    _ run: Checkpoint.StoredBytes, of tensor: Int, _ passage: inout Passage,
+    into bytes: inout MutableRawSpan
+  ) throws(Problem) {
+    try checkIn()
+    try checkpoint.read(
+      run, of: tensor, from: passage.offset, into: &bytes, files, keepsCached)
+    passage.checksum.update(bytes.bytes)
+    passage.offset += bytes.byteCount
+    didRead(bytes.byteCount)
   }
 
   /// Reads bytes of a V1 record's block; the range counts from the start of the block.
@@ -221,19 +224,24 @@ struct RunReader {
 }
 
 extension Checkpoint {
-  /// Advises the kernel to drop the bytes of stored runs, and what lies between them in their files.
-  package func dropCached(_ runs: [Int], in files: FileSet) {
-    var ranges: [Int32: Range<Int>] = [:]
-    for run in runs.map({ stored[$0] }) where run.byteCount > 0 {
-      // A V1 record lies in its block, whose length is not known here.
-      let (end, overflow) = run.offset.addingReportingOverflow(run.byteCount)
-      guard run.offset >= 0, !overflow else { continue }
-      let known = ranges[run.shard] ?? run.offset..<end
-      ranges[run.shard] = min(known.lowerBound, run.offset)..<max(known.upperBound, end)
+  /// Fills a span with bytes of a run.
+  fileprivate func read(
+    _ run: StoredBytes, of tensor: Int, from start: Int, into bytes: inout MutableRawSpan,
+    _ files: FileSet, _ keepsCached: Bool
+  ) throws(Problem) {
+    let member = try member(ofShard: run.shard, of: tensor, in: files)
+    let read: Int
+    do {
+      read = try member.file.read(at: run.offset + start, into: &bytes)
+    } catch {
+      throw problem(tensor, .system, "cannot be read: \(error)")
     }
-    for (shard, range) in ranges {
-      guard let position = files.position(ofShard: shard, of: shardCount) else { continue }
-      files.members[position].file.dropCached(at: range.lowerBound, byteCount: range.count)
+    if !keepsCached { member.file.dropCached(at: run.offset + start, byteCount: read) }
+    guard read == bytes.byteCount else {
+      try files.expectUnchanged(member)
+      throw problem(
+        tensor, .truncated,
+        "ends after \(start + read) of \(run.byteCount) bytes in \(member)")
     }
   }
 }

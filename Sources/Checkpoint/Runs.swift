@@ -1,3 +1,4 @@
+import SystemPackage
 import WarmstartKernel
 import WarmstartTensorModel
 
@@ -63,21 +64,80 @@ struct Runs {
     return steps
   }
 
-  /// Copies the wanted bytes of a chunk.
+  /// Copies the wanted bytes of a chunk, and reverses the bytes of each number of `swapped` bytes.
   ///
   /// Chunks must come in order, without gaps.
-  mutating func copy(_ chunk: RawSpan, at chunkOffset: Int, to target: inout MutableRawSpan) {
+  mutating func copy(
+    _ chunk: RawSpan, at chunkOffset: Int, to arena: inout Arena, swapped: Int
+  ) throws(Errno) {
     let chunkEnd = chunkOffset + chunk.byteCount
     while !isFinished, sourceOffset < chunkEnd {
+      if let last = counts.indices.last, sourceOffset >= chunkOffset,
+        runByteCount <= chunkEnd - sourceOffset
+      {
+        // All runs on the last axis that the chunk has whole: there may be millions.
+        let room = chunkEnd - sourceOffset - runByteCount
+        let count = min(counts[last] - indices[last], room / max(1, sourceSteps[last]) + 1)
+        let end = targetOffset + (count - 1) * targetSteps[last] + runByteCount
+        try arena.reserve(upTo: end)
+        var bytes = arena.bytes
+        bytes.copyRows(
+          chunk, from: sourceOffset - chunkOffset, step: sourceSteps[last], to: targetOffset,
+          step: targetSteps[last], byteCount: runByteCount, count: count)
+        reverse(count, targetSteps[last], in: &bytes, swapped)
+        advance(by: count)
+        continue
+      }
       // A run that began in an earlier chunk continues at the start of this one.
       let skipped = max(0, chunkOffset - sourceOffset)
       let end = min(sourceOffset + runByteCount, chunkEnd)
-      target.copy(
+      let count = end - sourceOffset - skipped
+      try arena.reserve(upTo: targetOffset + skipped + count)
+      var bytes = arena.bytes
+      bytes.copy(
         chunk, from: sourceOffset + skipped - chunkOffset, to: targetOffset + skipped,
-        count: end - sourceOffset - skipped)
+        count: count)
+      if swapped > 1 {
+        bytes.reverseBytes(
+          in: targetOffset + skipped..<targetOffset + skipped + count, width: swapped)
+      }
       guard end == sourceOffset + runByteCount else { return }
       advance()
     }
+  }
+
+  private func reverse(
+    _ count: Int, _ step: Int, in bytes: inout MutableRawSpan, _ width: Int
+  ) {
+    guard width > 1 else { return }
+    for row in 0..<count {
+      let start = targetOffset + row * step
+      bytes.reverseBytes(in: start..<start + runByteCount, width: width)
+    }
+  }
+
+  /// Where the byte at an offset of the source goes, and the bytes that follow it there.
+  ///
+  /// Nil unless the offset is in the next run. Offsets must come in order.
+  func place(of offset: Int) -> (target: Int, count: Int)? {
+    guard !isFinished, offset >= sourceOffset, offset < sourceOffset + runByteCount else {
+      return nil
+    }
+    let skipped = offset - sourceOffset
+    return (targetOffset + skipped, runByteCount - skipped)
+  }
+
+  /// The bytes from an offset of the source to the next run; nil after the last run.
+  func distance(from offset: Int) -> Int? {
+    isFinished ? nil : max(0, sourceOffset - offset)
+  }
+
+  /// The length of each run, in bytes.
+  var byteCount: Int { runByteCount }
+
+  /// Takes the bytes up to an offset of the source as copied.
+  mutating func skip(to offset: Int) {
+    while !isFinished, sourceOffset + runByteCount <= offset { advance() }
   }
 
   /// The next run: its offsets in the source and in the target, and its length.
@@ -87,11 +147,14 @@ struct Runs {
     return (sourceOffset, targetOffset, runByteCount)
   }
 
-  private mutating func advance() {
+  /// Goes on by a number of runs on the last axis, which must have them.
+  private mutating func advance(by count: Int = 1) {
+    var count = count
     for axis in indices.indices.reversed() {
-      indices[axis] += 1
-      sourceOffset += sourceSteps[axis]
-      targetOffset += targetSteps[axis]
+      indices[axis] += count
+      sourceOffset += count * sourceSteps[axis]
+      targetOffset += count * targetSteps[axis]
+      count = 1
       if indices[axis] < counts[axis] { return }
       sourceOffset -= counts[axis] * sourceSteps[axis]
       targetOffset -= counts[axis] * targetSteps[axis]

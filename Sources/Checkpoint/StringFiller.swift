@@ -27,14 +27,14 @@ struct StringFiller {
 
   /// Fills the targets of strings; returns the runs that were read for them, each with its tensor.
   mutating func fill(
-    _ targets: [Loading.Target], _ arena: inout MutableRawSpan, _ reader: inout RunReader
+    _ targets: [Loading.Target], _ arena: inout Arena, _ reader: inout RunReader
   ) throws(Problem) -> [(run: Int, tensor: Int)] {
     var work: [(run: Int, tensor: Int)] = []
     var copies: [Int: [StringCopies]] = [:]
     for target in targets where checkpoint.catalog.dtype(target.piece.tensor) == .string {
       let planned = plans.removeValue(forKey: target.piece)
       let plan = if let planned { planned } else { try plan(target.piece, &reader) }
-      plan.writeOffsets(to: &arena, at: target.offset)
+      try plan.writeOffsets(to: &arena, at: target.offset)
       for part in plan.parts {
         if copies[part.run] == nil { work.append((part.run, target.piece.tensor)) }
         copies[part.run, default: []].append(
@@ -45,8 +45,8 @@ struct StringFiller {
     for (run, tensor) in order {
       var copies = copies[run] ?? []
       let read = try storedStrings(run, of: tensor, &reader)
-      try reader.stream(read, at: run, of: tensor) { chunk, offset in
-        for index in copies.indices { copies[index].copy(chunk, at: offset, to: &arena) }
+      try reader.stream(read, at: run, of: tensor) { chunk, offset throws(Problem) in
+        for index in copies.indices { try copies[index].copy(chunk, at: offset, to: &arena) }
       }
       strings[run] = nil
     }

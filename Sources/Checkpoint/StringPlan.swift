@@ -1,5 +1,6 @@
 import WarmstartKernel
 import WarmstartTable
+import WarmstartTensorModel
 
 /// The strings of one stored run: their offsets, and where their bytes are.
 struct StringRun: Sendable {
@@ -46,8 +47,10 @@ struct StringPlan: Sendable {
     return overflow ? nil : sum
   }
 
-  func writeOffsets(to arena: inout MutableRawSpan, at start: Int) {
-    for (index, offset) in offsets.enumerated() { arena.store(offset, at: start + index * 8) }
+  func writeOffsets(to arena: inout Arena, at start: Int) throws(Problem) {
+    try arena.take(upTo: start + offsets.count * 8)
+    var bytes = arena.bytes
+    for (index, offset) in offsets.enumerated() { bytes.store(offset, at: start + index * 8) }
   }
 }
 
@@ -66,14 +69,17 @@ struct StringCopies {
   /// Copies the wanted bytes of a chunk.
   ///
   /// Chunks must come in order, without gaps.
-  mutating func copy(_ chunk: RawSpan, at offset: Int, to arena: inout MutableRawSpan) {
+  mutating func copy(
+    _ chunk: RawSpan, at offset: Int, to arena: inout Arena
+  ) throws(Problem) {
     let held = offset..<offset + chunk.byteCount
     while next < copies.count, copies[next].source.lowerBound < held.upperBound {
       let (source, target) = (copies[next].source, copies[next].target)
       let common = source.clamped(to: held)
-      arena.copy(
-        chunk, from: common.lowerBound - offset,
-        to: base + target + common.lowerBound - source.lowerBound, count: common.count)
+      let place = base + target + common.lowerBound - source.lowerBound
+      try arena.take(upTo: place + common.count)
+      var bytes = arena.bytes
+      bytes.copy(chunk, from: common.lowerBound - offset, to: place, count: common.count)
       // A copy that continues in the next chunk is not done.
       guard source.upperBound <= held.upperBound else { return }
       next += 1

@@ -84,13 +84,14 @@ extension RunReader {
 
   /// Passes the bytes of a stored run of strings to the body, in order, each chunk with its offset.
   ///
-  /// - Throws: What is wrong if the bytes are not those that were stored. What the body got is then
-  ///   worthless.
+  /// - Throws: What is wrong if the bytes are not those that were stored, or what the body throws.
+  ///   What the body got is then worthless.
   mutating func stream(
-    _ strings: StringRun, at position: Int, of tensor: Int, _ body: (RawSpan, Int) -> Void
+    _ strings: StringRun, at position: Int, of tensor: Int,
+    _ body: (RawSpan, Int) throws(Problem) -> Void
   ) throws(Problem) {
     switch strings.place {
-    case .memory(let bytes): body(bytes.rawSpan, 0)
+    case .memory(let bytes): try body(bytes.rawSpan, 0)
     case .file(let start, var checksum):
       let run = checkpoint.stored[position]
       reserveBuffer(strings.byteCount)
@@ -101,7 +102,7 @@ extension RunReader {
         try read(run, of: tensor, from: start + done, count: count)
         let chunk = buffer.rawSpan.extracting(0..<count)
         checksum.update(chunk)
-        body(chunk, done)
+        try body(chunk, done)
         done += count
         didRead(count)
       }

@@ -19,6 +19,39 @@ extension MutableRawSpan {
   }
 }
 
+extension MutableRawSpan {
+  /// Copies rows of one length from another span, each a step behind the one before; traps if any
+  /// is out of bounds.
+  ///
+  /// - Parameters:
+  ///   - source: The span to copy from.
+  ///   - sourceOffset: Where the first row begins in the source.
+  ///   - sourceStep: The bytes from one row to the next in the source.
+  ///   - offset: Where the first row goes.
+  ///   - step: The bytes from one row to the next here.
+  ///   - byteCount: The length of a row.
+  ///   - count: The number of rows.
+  package mutating func copyRows(
+    _ source: RawSpan, from sourceOffset: Int, step sourceStep: Int, to offset: Int, step: Int,
+    byteCount rowByteCount: Int, count: Int
+  ) {
+    precondition(count > 0 && rowByteCount >= 0)
+    let sourceEnd = sourceOffset + (count - 1) * sourceStep + rowByteCount
+    let end = offset + (count - 1) * step + rowByteCount
+    precondition(sourceOffset >= 0 && sourceStep >= 0 && sourceEnd <= source.byteCount)
+    precondition(offset >= 0 && step >= 0 && end <= byteCount)
+    guard rowByteCount > 0 else { return }
+    // The preconditions checked all rows.
+    unsafe withUnsafeMutableBytes { target in
+      unsafe source.withUnsafeBytes { bytes in
+        let from = unsafe bytes.baseAddress.unsafelyUnwrapped + sourceOffset
+        let to = unsafe target.baseAddress.unsafelyUnwrapped + offset
+        unsafe clinux_copy_rows(to, step, from, sourceStep, rowByteCount, count)
+      }
+    }
+  }
+}
+
 extension RawSpan {
   /// Whether both spans have the same bytes.
   package func equals(_ other: RawSpan) -> Bool {
@@ -64,6 +97,17 @@ extension Array<UInt8> {
       unsafe span.bytes
     }
   }
+
+  /// Passes a run of the array to the body, to be written; traps if the run is out of bounds.
+  package mutating func write<Failure>(
+    _ range: Range<Int>, _ body: (inout MutableRawSpan) throws(Failure) -> Void
+  ) throws(Failure) {
+    var span = mutableSpan
+    // Any byte is a valid UInt8.
+    var bytes = unsafe span.mutableBytes
+    var run = bytes._mutatingExtracting(range)
+    try body(&run)
+  }
 }
 
 extension ArraySlice<UInt8> {
@@ -81,14 +125,10 @@ extension MutableRawSpan {
   package mutating func reverseBytes(in range: Range<Int>, width: Int) {
     precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
     precondition(width > 0 && range.count % width == 0)
-    guard width > 1 else { return }
     // The preconditions checked the run.
     unsafe withUnsafeMutableBytes { bytes in
-      for start in stride(from: range.lowerBound, to: range.upperBound, by: width) {
-        for offset in 0..<width / 2 {
-          unsafe bytes.swapAt(start + offset, start + width - 1 - offset)
-        }
-      }
+      guard let base = bytes.baseAddress else { return }
+      unsafe clinux_reverse_bytes(base + range.lowerBound, width, range.count / width)
     }
   }
 

@@ -95,6 +95,12 @@ package struct Mapping: Sendable {
   ///
   /// On a kernel with larger pages, mmap refuses offsets that are no multiple of its own.
   package static let pageByteCount = 4096
+
+  /// The size of a huge page on x86-64, and on arm64 with pages of 4 KiB.
+  ///
+  /// Longer runs are mapped at addresses that have their offset's place in a huge page, because
+  /// only there the processor can use the huge pages that the file or arena has.
+  package static let hugePageByteCount = 2 << 20
 }
 
 /// Where a mapping's bytes are, for a value that keeps the mapping in another constant.

@@ -23,6 +23,8 @@ public struct StatusReport: Sendable, Hashable {
     public var arenaCount = 0
     /// The number of bytes in these arenas.
     public var arenaByteCount = 0
+    /// The part of `arenaByteCount` that the kernel put in huge pages.
+    public var hugeArenaByteCount = 0
     /// The number of leases on the checkpoint.
     public var leaseCount = 0
     /// Whether an administrator pinned the checkpoint, so that it stays.
@@ -91,6 +93,9 @@ public struct StatusReport: Sendable, Hashable {
   public var warmByteCount = 0
   /// The number of bytes in arenas.
   public var arenaByteCount = 0
+  /// The part of `arenaByteCount` that the kernel put in huge pages, which clients touch with far
+  /// fewer page faults.
+  public var hugeArenaByteCount = 0
   /// The most bytes that arenas and indexes may take.
   public var budgetByteCount = 0
   /// The number of bytes that arenas and indexes take now.
@@ -124,6 +129,7 @@ extension StatusReport {
     leaseCount = unsafe Int(clamping: message.lease_count)
     warmByteCount = unsafe Int(clamping: message.warm_bytes)
     arenaByteCount = unsafe Int(clamping: message.arena_bytes)
+    hugeArenaByteCount = unsafe Int(clamping: message.huge_arena_bytes)
     budgetByteCount = unsafe Int(clamping: message.budget_bytes)
     chargedByteCount = unsafe Int(clamping: message.charged_bytes)
     keptArenaByteCount = unsafe Int(clamping: message.kept_arena_bytes)
@@ -150,6 +156,7 @@ extension StatusReport.Checkpoint {
     verifiedByteCount = unsafe Int(clamping: message.verified_bytes)
     arenaCount = unsafe Int(clamping: message.arena_count)
     arenaByteCount = unsafe Int(clamping: message.arena_bytes)
+    hugeArenaByteCount = unsafe Int(clamping: message.huge_arena_bytes)
     leaseCount = unsafe Int(clamping: message.lease_count)
     isPinned = unsafe message.pinned != 0
     idleMilliseconds = unsafe Int(clamping: message.idle_ms)
@@ -167,6 +174,7 @@ extension StatusReport.Checkpoint {
     unsafe message.pointee.verified_bytes = UInt64(verifiedByteCount)
     unsafe message.pointee.arena_count = UInt64(arenaCount)
     unsafe message.pointee.arena_bytes = UInt64(arenaByteCount)
+    unsafe message.pointee.huge_arena_bytes = UInt64(hugeArenaByteCount)
     unsafe message.pointee.lease_count = UInt64(leaseCount)
     unsafe message.pointee.pinned = isPinned ? 1 : 0
     unsafe message.pointee.idle_ms = UInt64(idleMilliseconds)
@@ -208,6 +216,7 @@ extension FieldWriter {
     unsafe message.lease_count = UInt64(report.leaseCount)
     unsafe message.warm_bytes = UInt64(report.warmByteCount)
     unsafe message.arena_bytes = UInt64(report.arenaByteCount)
+    unsafe message.huge_arena_bytes = UInt64(report.hugeArenaByteCount)
     unsafe message.budget_bytes = UInt64(report.budgetByteCount)
     unsafe message.charged_bytes = UInt64(report.chargedByteCount)
     unsafe message.kept_arena_bytes = UInt64(report.keptArenaByteCount)

@@ -42,6 +42,7 @@ extension Daemon {
     report.leaseCount = store.leaseCount
     let holdings = store.figures.holdings
     report.arenaByteCount = holdings.arenaByteCount
+    report.hugeArenaByteCount = holdings.hugeArenaByteCount
     report.warmByteCount = holdings.warmByteCount
     let residents = uid.map { store.residents(of: $0) } ?? store.residents
     let now = MonotonicClock.nanoseconds()
@@ -56,6 +57,7 @@ extension Daemon {
       checkpoint.verifiedByteCount = holdings.verifiedByteCount
       checkpoint.arenaCount = holdings.arenaCount
       checkpoint.arenaByteCount = holdings.arenaByteCount
+      checkpoint.hugeArenaByteCount = holdings.hugeArenaByteCount
       checkpoint.leaseCount = use.leaseCount
       checkpoint.isPinned = use.isPinned
       checkpoint.idleMilliseconds = use.unusedSince.map { Int((now - $0) / 1_000_000) } ?? 0

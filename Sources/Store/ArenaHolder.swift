@@ -49,6 +49,14 @@ package final class ArenaHolder: Sendable {
   }
 }
 
+extension Figures.Holdings {
+  /// What a resident holds with one arena.
+  init(of arena: SealedArena) {
+    self.init(
+      arenaCount: 1, arenaByteCount: arena.byteCount, hugeArenaByteCount: arena.hugeByteCount)
+  }
+}
+
 /// The charge for an arena, which may outlive the arena's holder.
 final class Paid: Sendable {
   let tab: Tab

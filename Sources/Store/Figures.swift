@@ -23,6 +23,8 @@ package final class Figures: Sendable {
     package var verifiedByteCount = 0
     package var arenaCount = 0
     package var arenaByteCount = 0
+    /// The part of `arenaByteCount` in huge pages.
+    package var hugeArenaByteCount = 0
 
     /// Bytes of files that were read and checked, and of arenas.
     package var warmByteCount: Int {
@@ -36,12 +38,14 @@ package final class Figures: Sendable {
       verifiedByteCount = overflow ? .max : sum
       arenaCount += other.arenaCount
       arenaByteCount += other.arenaByteCount
+      hugeArenaByteCount += other.hugeArenaByteCount
     }
 
     mutating func subtract(_ other: Holdings) {
       verifiedByteCount = max(0, verifiedByteCount - other.verifiedByteCount)
       arenaCount -= other.arenaCount
       arenaByteCount -= other.arenaByteCount
+      hugeArenaByteCount -= other.hugeArenaByteCount
     }
   }
 

@@ -45,6 +45,7 @@ final class Pieces: Sendable {
     var verifying: [Int: Flight] = [:]
     var pieces: [Piece: PieceState] = [:]
     var arenas: [UInt64: ArenaState] = [:]
+    var fileUse: FileUse
     var holdings = Figures.Holdings()
 
     mutating func endVerifying(_ runs: [Resident.Run]) {
@@ -68,7 +69,10 @@ final class Pieces: Sendable {
   init(of checkpoint: Checkpoint, _ figures: Figures) {
     self.checkpoint = checkpoint
     self.figures = figures
-    state = Monitor(State(isVerified: Array(repeating: false, count: checkpoint.stored.count)))
+    let count = checkpoint.stored.count
+    state = Monitor(
+      State(
+        isVerified: Array(repeating: false, count: count), fileUse: FileUse(runCount: count)))
   }
 
   deinit {
@@ -82,7 +86,10 @@ final class Pieces: Sendable {
   /// Where the pieces are, if they are made and the runs verified; nil if anything is missing.
   func find(runs: [Resident.Run], pieces: [Piece]) -> [PiecePlace]? {
     state.withLock { state in
-      for run in runs where !state.isVerified[run.position] { return nil }
+      for run in runs {
+        guard state.isVerified[run.position] else { return nil }
+        state.fileUse.share(run.position)
+      }
       var places: [PiecePlace] = []
       places.reserveCapacity(pieces.count)
       for piece in pieces {
@@ -148,6 +155,7 @@ final class Pieces: Sendable {
           let run = runs[next.position]
           guard state.verifying[run.position] == nil else { continue }
           state.verifying[run.position] = claim.flight
+          state.fileUse.share(run.position)
           claim.runs.append(run)
         }
       }
@@ -233,6 +241,23 @@ final class Pieces: Sendable {
     return Set(left.map { $0.id })
   }
 
+  /// Returns the runs that are in arenas as a whole now that a claim is complete, and that no client
+  /// reads in the page cache.
+  func takeCopied(_ claim: Claim) -> [Int] {
+    // Before the lock, as above.
+    let copies = claim.pieces.flatMap { piece in
+      checkpoint.runs(of: piece).map {
+        (run: $0, byteCount: checkpoint.byteCount(of: piece, fromRun: $0))
+      }
+    }
+    return state.withLock { state in
+      copies.filter { run, byteCount in
+        byteCount > 0
+          && state.fileUse.copy(byteCount, of: run, checkpoint.stored[run].byteCount)
+      }.map { $0.run }
+    }
+  }
+
   // MARK: Arenas
 
   private func add(
@@ -241,7 +266,7 @@ final class Pieces: Sendable {
     state.arenas[arena.id] = ArenaState(
       holder: arena, listByteCount: places.keys.reduce(0) { $0 + $1.listByteCount },
       pieceCount: places.count, pinCount: 1)
-    let added = Figures.Holdings(arenaCount: 1, arenaByteCount: arena.arena.byteCount)
+    let added = Figures.Holdings(of: arena.arena)
     state.holdings.add(added)
     figures.add(added)
   }
@@ -253,7 +278,7 @@ final class Pieces: Sendable {
     state.arenas[id] = arena
     guard arena.pieceCount == 0 else { return nil }
     state.arenas[id] = nil
-    let lost = Figures.Holdings(arenaCount: 1, arenaByteCount: arena.holder.arena.byteCount)
+    let lost = Figures.Holdings(of: arena.holder.arena)
     state.holdings.subtract(lost)
     figures.subtract(lost)
     return arena.holder

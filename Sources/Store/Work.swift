@@ -35,7 +35,7 @@ struct Work {
     var loading = begin(runs: claim.runs, claim.pieces, for: claim.flight)
     let runs = claim.runs.map { (run: $0.position, tensor: $0.tensor) }
     guard !claim.pieces.isEmpty else {
-      var none = MutableRawSpan()
+      var none = Arena()
       try loading.load(verifying: runs, filling: [], of: &none)
       _ = resident.pieces.complete(claim, [:], in: nil)
       store.figures.count { $0.verifiedRuns += claim.runs.count }
@@ -56,9 +56,9 @@ struct Work {
     let charge = try store.charge(
       Amounts(memory: layout.chargedByteCount, descriptors: 1), to: tab, for: "an arena",
       holding: decoding.amounts[.memory])
-    let arena = try makeArena(byteCount) { bytes throws(Problem) in
-      try loading.load(verifying: runs, filling: targets, of: &bytes)
-      try move(moved, layout.targets.dropFirst(targets.count), to: &bytes)
+    let arena = try makeArena(byteCount) { arena throws(Problem) in
+      try loading.load(verifying: runs, filling: targets, of: &arena)
+      try move(moved, layout.targets.dropFirst(targets.count), to: &arena)
     }
     _ = consume decoding
     let holder = ArenaHolder(id: store.figures.nextArenaID(), arena, tab, charge, store.kept)
@@ -69,6 +69,8 @@ struct Work {
     }
     // An answer that names an arena without pieces would keep it in memory.
     resident.answers.forget(resident.pieces.complete(claim, places, in: holder))
+    // Otherwise the bytes would take memory twice.
+    checkpoint.dropCached(resident.pieces.takeCopied(claim), in: files)
     store.figures.count {
       $0.verifiedRuns += claim.runs.count
       $0.arenas += 1
@@ -81,8 +83,8 @@ struct Work {
   func verify(_ runs: [Resident.Run], _ didRead: @escaping (Int) -> Void) throws(Problem) {
     store.figures.count { $0.loads += 1 }
     var loading = begin(runs: runs, [], didRead: didRead)
-    checkpoint.dropCached(runs.map(\.position), in: files)
-    var none = MutableRawSpan()
+    checkpoint.dropCached(from: runs.map(\.position), in: files)
+    var none = Arena()
     try loading.load(
       verifying: runs.map { (run: $0.position, tensor: $0.tensor) }, filling: [], of: &none)
     store.figures.count { $0.verifiedRuns += runs.count }
@@ -130,10 +132,13 @@ struct Work {
 
   private func move(
     _ moved: [(piece: Piece, place: PiecePlace)], _ targets: ArraySlice<Loading.Target>,
-    to bytes: inout MutableRawSpan
+    to arena: inout Arena
   ) throws(Problem) {
     for ((_, place), target) in zip(moved, targets) {
-      var run = bytes._mutatingExtracting(target.offset..<target.offset + target.byteCount)
+      let end = target.offset + target.byteCount
+      do { try arena.reserve(upTo: end) } catch { throw refused(arena.byteCount, error) }
+      var bytes = arena.bytes
+      var run = bytes._mutatingExtracting(target.offset..<end)
       do { try place.arena.arena.read(at: place.offset, into: &run) } catch {
         throw Problem(.system, "cannot read an arena: \(error)")
       }
@@ -141,13 +146,8 @@ struct Work {
   }
 
   private func makeArena(
-    _ byteCount: Int, _ fill: (inout MutableRawSpan) throws(Problem) -> Void
+    _ byteCount: Int, _ fill: (inout Arena) throws(Problem) -> Void
   ) throws(Problem) -> SealedArena {
-    func refused(_ error: Errno) -> Problem {
-      Problem(
-        error == .tooManyOpenFiles ? .quota : .budget,
-        "cannot make an arena of \(byteCount) bytes: \(error)")
-    }
     var arena: Arena
     do {
       arena = try Arena(named: "warmstart:\(resident.generation)", byteCount: byteCount)
@@ -156,14 +156,19 @@ struct Work {
       do {
         arena = try Arena(named: "warmstart:\(resident.generation)", byteCount: byteCount)
       } catch {
-        throw refused(error)
+        throw refused(byteCount, error)
       }
     } catch {
-      throw refused(error)
+      throw refused(byteCount, error)
     }
-    var bytes = arena.bytes
-    try fill(&bytes)
-    do { return try arena.seal() } catch { throw refused(error) }
+    try fill(&arena)
+    do { return try arena.seal() } catch { throw refused(byteCount, error) }
+  }
+
+  private func refused(_ byteCount: Int, _ error: Errno) -> Problem {
+    Problem(
+      error == .tooManyOpenFiles ? .quota : .budget,
+      "cannot make an arena of \(byteCount) bytes: \(error)")
   }
 }
 

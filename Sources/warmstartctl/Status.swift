@@ -31,7 +31,7 @@ extension StatusReport {
       clients  \(clientCount)
       leases   \(leaseCount)
       warm     \(bytesText(warmByteCount))
-      arenas   \(bytesText(arenaByteCount))
+      arenas   \(bytesText(arenaByteCount)), \(bytesText(hugeArenaByteCount)) of them in huge pages
       budget   \(bytesText(budgetByteCount)) for arenas and indexes
       charged  \(bytesText(chargedByteCount)), \(bytesText(ownChargedByteCount)) to this user
       kept     \(bytesText(keptArenaByteCount)) of arenas by clients that gave back the checkpoint, \
@@ -76,7 +76,9 @@ extension StatusReport {
       ("daemon_version", .text(daemonVersion)), ("process_id", .number(processID)),
       ("uptime_ms", .number(uptimeMilliseconds)), ("client_count", .number(clientCount)),
       ("lease_count", .number(leaseCount)), ("warm_bytes", .number(warmByteCount)),
-      ("arena_bytes", .number(arenaByteCount)), ("budget_bytes", .number(budgetByteCount)),
+      ("arena_bytes", .number(arenaByteCount)),
+      ("huge_arena_bytes", .number(hugeArenaByteCount)),
+      ("budget_bytes", .number(budgetByteCount)),
       ("charged_bytes", .number(chargedByteCount)),
       ("kept_arena_bytes", .number(keptArenaByteCount)),
       ("own_charged_bytes", .number(ownChargedByteCount)),
@@ -115,6 +117,7 @@ extension JSON {
       ("verified_bytes", .number(checkpoint.verifiedByteCount)),
       ("arena_count", .number(checkpoint.arenaCount)),
       ("arena_bytes", .number(checkpoint.arenaByteCount)),
+      ("huge_arena_bytes", .number(checkpoint.hugeArenaByteCount)),
       ("lease_count", .number(checkpoint.leaseCount)), ("pinned", .bool(checkpoint.isPinned)),
       ("idle_ms", .number(checkpoint.idleMilliseconds)),
     ])

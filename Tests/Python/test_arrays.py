@@ -66,6 +66,22 @@ def test_arrays_outlive_everything_else_in_any_order(order: tuple[int, ...], mod
     assert np.array_equal(part, bundles.floats(0, (64, 32))[3:5])
 
 
+@pytest.mark.parametrize("writable", [False, True])
+@pytest.mark.parametrize("sealed", [False, True])
+def test_long_arrays_lie_where_huge_pages_serve_them(
+    client: warmstart.Client, tmp_path: Path, sealed: bool, writable: bool
+) -> None:
+    expected = bundles.floats(0, (3, 1 << 19))
+    model = bundles.write(tmp_path / "model", {"large": expected})
+    with client.open(model) as checkpoint:
+        variables = {"large": ("float32", expected.shape)}
+        resolved = checkpoint.resolve({"/": "/"}, variables, sealed=sealed, writable=writable)
+        array = resolved["large"]
+    # The tensor is the first in its file or arena.
+    assert array.__array_interface__["data"][0] % (2 << 20) == 0
+    assert np.array_equal(array, expected)
+
+
 def test_memory_is_unmapped_with_the_last_array(client: warmstart.Client, model: Path) -> None:
     def mappings() -> int:
         with open("/proc/self/maps") as maps:

@@ -65,9 +65,9 @@ def test_a_private_mapping_may_be_larger_than_the_memory(tmp_path: Path) -> None
     byte_count = 1 << 42
     with open(tmp_path / "sparse", "w+b") as file:
         file.truncate(byte_count)
-        mapping = _mmap(file.fileno(), 0, byte_count, True)
-    mapping[-1] = 7
-    assert (mapping[0], mapping[-1]) == (0, 7)
+        mapping, lead = _mmap(file.fileno(), 0, byte_count, True)
+    mapping[lead + byte_count - 1] = 7
+    assert (mapping[lead], mapping[lead + byte_count - 1]) == (0, 7)
     mapping.close()
 
 

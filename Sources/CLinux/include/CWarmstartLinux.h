@@ -62,7 +62,11 @@ int clinux_directory_next(void *directory, const char **name);
 void clinux_directory_close(void *directory);
 
 int clinux_memfd(const char *name);
-int clinux_reserve(int descriptor, int64_t count);
+int clinux_resize(int descriptor, int64_t count);
+int clinux_reserve(int descriptor, int64_t offset, int64_t count);
+// Makes huge pages of an empty range of a memfd that is mapped at `base`; offset and count are
+// multiples of 2 MiB.
+int clinux_collapse(int descriptor, void *base, int64_t offset, size_t count);
 int clinux_seal(int descriptor);
 int clinux_is_held_elsewhere(int descriptor);
 int clinux_watches(void);
@@ -73,6 +77,10 @@ int clinux_is_sealed(int descriptor);
 
 int clinux_map(int descriptor, int64_t offset, size_t count, int writable, int shared,
                void **address);
+void clinux_copy_rows(void *to, size_t step, const void *from, size_t source_step, size_t bytes,
+                      size_t count);
+// Reverses the bytes of each of `count` elements of `width` bytes.
+void clinux_reverse_bytes(void *elements, size_t width, size_t count);
 int clinux_unmap(void *address, size_t count);
 
 int clinux_listen(const char *path, unsigned mode, int backlog);

@@ -1062,10 +1062,14 @@ struct  Warmstart__V1__StatusReply
    */
   uint64_t own_charged_bytes;
   uint64_t own_kept_arena_bytes;
+  /*
+   * The part of arena_bytes that the kernel put in huge pages.
+   */
+  uint64_t huge_arena_bytes;
 };
 #define WARMSTART__V1__STATUS_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__status_reply__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0, 0, 0, 0, 0 }
 
 
 struct  Warmstart__V1__CheckpointStatus
@@ -1091,10 +1095,14 @@ struct  Warmstart__V1__CheckpointStatus
    * The time since the last lease ended; 0 while there is a lease or a pin.
    */
   uint64_t idle_ms;
+  /*
+   * The part of arena_bytes that the kernel put in huge pages.
+   */
+  uint64_t huge_arena_bytes;
 };
 #define WARMSTART__V1__CHECKPOINT_STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__checkpoint_status__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Warmstart__V1__ClientStatus

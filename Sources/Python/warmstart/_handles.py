@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import heapq
 import mmap
 import os
@@ -78,11 +79,12 @@ class Handles:
                 self._memory.append(b"")
                 continue
             try:
-                memory = _mmap(region.descriptor, starts[at], length, self._writable)
+                memory, lead = _mmap(region.descriptor, starts[at], length, self._writable)
             except (OSError, ValueError) as error:
                 # mmap raises ValueError if the file has become shorter.
                 raise system_error(f"map {length} bytes", error) from None
             self._memory.append(memory)
+            starts[at] -= lead
         self._offsets = [offset - starts[place] for place, offset in zip(self._regions, offsets)]
 
     def _part(
@@ -204,13 +206,55 @@ class Handles:
         return array
 
 
-def _mmap(descriptor: int, start: int, length: int, writable: bool) -> mmap.mmap:
+def _mmap(descriptor: int, start: int, length: int, writable: bool) -> tuple[mmap.mmap, int]:
+    """Maps a part of a file; returns the memory, and where in it the part begins."""
     if writable:
         # MAP_NORESERVE: pages that are never written need no room in memory or swap.
         flags, protection = mmap.MAP_PRIVATE | _NORESERVE, mmap.PROT_READ | mmap.PROT_WRITE
     else:
         flags, protection = mmap.MAP_SHARED, mmap.PROT_READ
+    if length >= _HUGE_PAGE:
+        return _mmap_aligned(descriptor, start, length, flags, protection)
     if sys.version_info >= (3, 13):
         # With trackfd the mapping would keep its own descriptor.
-        return mmap.mmap(descriptor, length, flags, protection, offset=start, trackfd=False)
-    return mmap.mmap(descriptor, length, flags, protection, offset=start)
+        memory = mmap.mmap(descriptor, length, flags, protection, offset=start, trackfd=False)
+    else:
+        memory = mmap.mmap(descriptor, length, flags, protection, offset=start)
+    return memory, 0
+
+
+def _mmap_aligned(
+    descriptor: int, start: int, length: int, flags: int, protection: int
+) -> tuple[mmap.mmap, int]:
+    """Maps a part of a file as `_mmap` does, at its offset's place in a huge page.
+
+    Only there can the processor use the huge pages that the file or arena has. Python cannot map at
+    an address, so this replaces most of an anonymous mapping, which Python unmaps as a whole.
+    """
+    if os.fstat(descriptor).st_size < start + length:
+        # A page past the end would raise SIGBUS.
+        raise ValueError("the file has become shorter")
+    room = mmap.mmap(-1, length + _HUGE_PAGE, mmap.MAP_PRIVATE | _NORESERVE, protection)
+    data = np.frombuffer(room, np.uint8)
+    address: int = data.__array_interface__["data"][0]
+    lead = (start - address) % _HUGE_PAGE
+    placed = _LIBC.mmap(address + lead, length, protection, flags | _MAP_FIXED, descriptor, start)
+    if placed != address + lead:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    return room, lead
+
+
+# On x86-64, and on arm64 with pages of 4 KiB.
+_HUGE_PAGE = 2 << 20
+_MAP_FIXED = 0x10
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_LIBC.mmap.restype = ctypes.c_void_p
+_LIBC.mmap.argtypes = [
+    ctypes.c_void_p,
+    ctypes.c_size_t,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_long,
+]

@@ -218,3 +218,79 @@ int64_t floor_checksum(size_t bytes) {
   munmap(from, bytes);
   return took;
 }
+
+#define HUGE_PAGE ((size_t)2 << 20)
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+// Maps a file at a multiple of the size of a huge page.
+static char *map_aligned(int file, size_t bytes, int protection) {
+  char *room = mmap(NULL, bytes + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                    -1, 0);
+  if (room == MAP_FAILED) abort();
+  char *start = (char *)(((uintptr_t)room + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1));
+  if (mmap(start, bytes, protection, MAP_SHARED | MAP_FIXED, file, 0) == MAP_FAILED) abort();
+  return start;
+}
+
+int64_t floor_read(const char *path) {
+  static char buffer[256 << 10];
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return -errno;
+  ssize_t got;
+  while ((got = read(file, buffer, sizeof buffer)) > 0) continue;
+  close(file);
+  return got;
+}
+
+void floor_touch(const void *start, size_t bytes) {
+  const volatile char *pages = start;
+  for (size_t at = 0; at < bytes; at += 4096) (void)pages[at];
+}
+
+int64_t floor_fill(const char *path, int64_t *touch) {
+  const size_t group = 32 * HUGE_PAGE, step = 256 << 10;
+  int64_t start = floor_now();
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return -errno;
+  size_t bytes = (size_t)lseek(file, 0, SEEK_END) & ~(HUGE_PAGE - 1);
+  int arena = memfd_create("floor", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (arena < 0 || ftruncate(arena, (off_t)bytes) < 0) return -errno;
+  char *memory = map_aligned(arena, bytes, PROT_READ | PROT_WRITE);
+  unsigned crc = ~0u;
+  for (size_t at = 0; at < bytes; at += step) {
+    if (at % group == 0) {
+      size_t count = bytes - at < group ? bytes - at : group;
+      for (size_t page = 0; page < count; page += HUGE_PAGE) memory[at + page] = 0;
+      madvise(memory + at, count, MADV_COLLAPSE);
+    }
+    if (pread(file, memory + at, step, (off_t)at) != (ssize_t)step) return -EIO;
+    crc = crc32_iscsi((unsigned char *)memory + at, (int)step, crc);
+  }
+  munmap(memory, bytes);
+  fcntl(arena, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW);
+  int64_t took = floor_now() - start;
+  memory = map_aligned(arena, bytes, PROT_READ);
+  start = floor_now();
+  floor_touch(memory, bytes);
+  *touch = floor_now() - start;
+  munmap(memory, bytes);
+  close(arena);
+  close(file);
+  return took + (crc == 1);
+}
+
+int64_t floor_copy_shared(size_t bytes) {
+  char *from = buffer_of(bytes);
+  int64_t start = floor_now();
+  int arena = memfd_create("floor", MFD_CLOEXEC);
+  if (arena < 0 || ftruncate(arena, (off_t)bytes) < 0) return -errno;
+  char *to = map_aligned(arena, bytes, PROT_READ | PROT_WRITE);
+  memcpy(to, from, bytes);
+  int64_t took = floor_now() - start;
+  munmap(to, bytes);
+  munmap(from, bytes);
+  close(arena);
+  return took;
+}

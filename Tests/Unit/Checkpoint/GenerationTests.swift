@@ -54,7 +54,7 @@ import WarmstartTestSupport
     let again = try FileSet(opened.files.members.map { ($0.role, $0.file) }, openedBy: 1000)
     #expect(again.generation != opened.files.generation)
     var loading = Loading(opened.checkpoint, again) {}
-    var none = MutableRawSpan()
+    var none = Arena()
     try loading.load(verifying: [(0, 0)], filling: [], of: &none)
     #expect(try FileSet(opening: opened.bundle).generation != opened.files.generation)
   }
@@ -128,7 +128,7 @@ import WarmstartTestSupport
         throw Problem(.system, "\(error)")
       }
     }
-    var none = MutableRawSpan()
+    var none = Arena()
     do throws(Problem) {
       try loading.load(verifying: [(1, 1)], filling: [], of: &none)
       Issue.record("loaded")
@@ -146,7 +146,7 @@ import WarmstartTestSupport
         throw Problem(.system, "\(error)")
       }
     }
-    var none = MutableRawSpan()
+    var none = Arena()
     do throws(Problem) {
       try loading.load(verifying: [(1, 1)], filling: [], of: &none)
       Issue.record("loaded")
@@ -162,7 +162,7 @@ import WarmstartTestSupport
       chunks += 1
       if chunks == 2 { throw Problem(.cancelled, "gone") }
     }
-    var none = MutableRawSpan()
+    var none = Arena()
     do throws(Problem) {
       try loading.load(verifying: [(0, 0), (1, 1)], filling: [], of: &none)
       Issue.record("loaded")

@@ -24,6 +24,14 @@ struct Opened {
     checkpoint = try Checkpoint.read(files)
   }
 
+  /// The same checkpoint, read through files that were opened later.
+  init(_ other: Opened, _ files: FileSet) {
+    directory = other.directory
+    bundle = other.bundle
+    self.files = files
+    checkpoint = other.checkpoint
+  }
+
   /// Writes and opens a V1 checkpoint.
   init(
     _ writer: SavedSlicesWriter, damage: (BundleWriter.Bundle) throws -> Void = { _ in }
@@ -59,13 +67,14 @@ struct Opened {
   /// The bytes that a client gets, dense and in C order, from a file or an arena.
   func bytes(
     _ name: String, _ slice: TensorSlice? = nil, gather: Gather? = nil,
-    _ options: PlacementOptions = PlacementOptions()
+    _ options: PlacementOptions = PlacementOptions(), isHuge: Bool = true,
+    checkIn: @escaping () throws(Problem) -> Void = {}
   ) throws -> [UInt8] {
     let tensor = try tensor(name)
-    var loading = Loading(checkpoint, files) {}
+    var loading = Loading(checkpoint, files, checkIn: checkIn)
     switch try checkpoint.placement(of: tensor, slice, gather: gather, options, in: files) {
     case .file(let stored, let offset, let byteCount, let strides):
-      var none = MutableRawSpan()
+      var none = Arena()
       try loading.load(verifying: [(stored, tensor)], filling: [], of: &none)
       guard byteCount > 0 else { return [] }
       let file = try #require(
@@ -75,11 +84,12 @@ struct Opened {
         width: checkpoint.catalog.dtype(tensor).byteCount ?? 1)
     case .piece(let piece):
       let count = try loading.byteCount(of: piece)
-      var arena = try Arena(named: "test", byteCount: piece.alignment + max(1, count))
-      var bytes = arena.bytes
+      var arena = try Arena(
+        named: "test", byteCount: piece.alignment + max(1, count), isHuge: isHuge)
       let target = Loading.Target(piece: piece, offset: piece.alignment, byteCount: count)
-      try loading.load(verifying: [], filling: [target], of: &bytes)
-      let all = Array(bytes.bytes)
+      try loading.load(verifying: [], filling: [target], of: &arena)
+      let span = arena.bytes
+      let all = Array(span.bytes)
       #expect(all[..<piece.alignment].allSatisfy { $0 == 0 }, "written before the piece")
       return Array(all[piece.alignment..<piece.alignment + count])
     }

@@ -29,6 +29,70 @@ import WarmstartTestSupport
     }
   }
 
+  @Test func `an arena that cannot be mapped is refused`() async {
+    await #expect(processExitsWith: .success) {
+      // RLIMIT_AS
+      var limit = rlimit(rlim_cur: 1 << 44, rlim_max: rlim_t.max)
+      let byteCount = 64 << 20
+      let before = try Arena(named: "test", byteCount: byteCount).seal()
+      limit.rlim_cur = rlim_t(byteCount)
+      _ = unsafe setrlimit(__rlimit_resource_t(9), &limit)
+      #expect(throws: Errno.noMemory) { _ = try Arena(named: "test", byteCount: byteCount) }
+      #expect(before.byteCount == byteCount)
+    }
+  }
+
+  @Test(
+    arguments: [true, false], [0, 1, 4096, 300_000, 3 << 20, 4 << 20 | 1, 5 << 20 | 7])
+  func `an arena has memory up to where it was reserved`(_ isHuge: Bool, _ end: Int) throws {
+    let byteCount = 5 << 20 | 7
+    var arena = try Arena(named: "test", byteCount: byteCount, isHuge: isHuge)
+    try arena.reserve(upTo: end)
+    // A second time takes nothing.
+    try arena.reserve(upTo: end / 2)
+    // Reading a byte beyond would take memory for it.
+    let bytes = arena.bytes
+    let areZeros = Array(bytes.bytes.extracting(0..<end)).allSatisfy { $0 == 0 }
+    #expect(areZeros)
+    let allocated = try File(arena.seal().open()).status().allocated
+    #expect(allocated >= end && allocated < byteCount + Mapping.pageByteCount)
+    #expect(end > 0 || allocated == 0)
+  }
+
+  @Test func `only whole huge pages are, and only if asked for`() throws {
+    func hugeByteCount(_ byteCount: Int, _ isHuge: Bool) throws -> Int {
+      var arena = try Arena(named: "test", byteCount: byteCount, isHuge: isHuge)
+      try arena.reserve(upTo: byteCount)
+      let count = arena.hugeByteCount
+      #expect(try arena.seal().hugeByteCount == count)
+      return count
+    }
+    #expect(try hugeByteCount(5 << 20, false) == 0)
+    #expect(try hugeByteCount((2 << 20) - 1, true) == 0)
+    // The kernel may have no huge page left, or none at all.
+    #expect(try [0, 4 << 20].contains(hugeByteCount(5 << 20, true)))
+  }
+
+  @Test func `a client's mapping uses the huge pages of an arena`() async {
+    // In a process of its own, since other tests' memory would count.
+    await #expect(processExitsWith: .success) {
+      let byteCount = 6 << 20
+      var arena = try Arena(named: "test", byteCount: byteCount)
+      try arena.reserve(upTo: byteCount)
+      let sealed = try arena.seal()
+      let mapping = try Mapping(sealed.open(), offset: 0, byteCount: byteCount)
+      let bytes = mapping.bytes(0..<byteCount)
+      for offset in stride(from: 0, to: byteCount, by: Mapping.pageByteCount) {
+        #expect(unsafe bytes.unsafeLoad(fromByteOffset: offset, as: UInt8.self) == 0)
+      }
+      let file = try File(opening: "/proc/self/smaps_rollup")
+      let text = String(decoding: try file.readToEnd(limit: 1 << 16) ?? [], as: UTF8.self)
+      let line = text.split(separator: "\n").first { $0.hasPrefix("ShmemPmdMapped:") }
+      let kibibytes = line?.split(separator: " ").dropFirst().first.flatMap { Int($0) }
+      #expect(kibibytes == sealed.hugeByteCount >> 10)
+    }
+  }
+
   @Test func `only a descriptor with all four seals is sealed`() throws {
     let plain = try File(opening: "/dev/null")
     let isPlainSealed = SealedArena.isSealed(plain.descriptor)

@@ -49,6 +49,21 @@ import WarmstartTestSupport
     #expect(try file.readAll(limit: 10_000) == Self.contents)
   }
 
+  @Test(arguments: [0, 4096, 5000, 3 << 20 | 1])
+  func `a long mapping has its offset's place in a huge page`(_ offset: Int) throws {
+    let long = directory.path + "/long"
+    try BundleFile.write([(0, [1])], byteCount: 8 << 20, to: long)
+    let file = try File(opening: FilePath(long))
+    for byteCount in [2 << 20, 2 << 20 | 5, 4 << 20] {
+      let mapping = try Mapping(file.descriptor, offset: offset, byteCount: byteCount)
+      let start = unsafe mapping.bytes(0..<byteCount).withUnsafeBytes {
+        Int(bitPattern: $0.baseAddress)
+      }
+      let hugePage = Mapping.hugePageByteCount
+      #expect(start % hugePage == offset % hugePage, "\(byteCount) bytes")
+    }
+  }
+
   @Test func `writing a mapping of a file that was truncated is an error, not a trap`() async throws
   {
     let (source, copy) = (path, path + ".copy")

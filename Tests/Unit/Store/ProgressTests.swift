@@ -36,8 +36,10 @@ import WarmstartTestSupport
     #expect(
       try notes(lease, warm, runs: [.whole(0)])
         == [0, chunk, 2 * chunk, total, total].map { [$0, total] })
-    // One is ready by now.
-    let both = [0, chunk, 2 * chunk, total, total].map { [total + $0, 2 * total] }
+    // One is ready by now. What goes to one place of an arena is read in smaller steps.
+    let step = 256 << 10
+    let both = [0, step, 2 * step, 3 * step, 4 * step, total, total]
+      .map { [total + $0, 2 * total] }
     #expect(try notes(lease, warm, runs: [.whole(0)], pieces: ["b"]) == both)
   }
 

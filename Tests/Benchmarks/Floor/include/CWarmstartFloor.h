@@ -24,6 +24,16 @@ int64_t floor_connect_and_map(const char *path, size_t request, size_t answer);
 int64_t floor_copy(size_t bytes);
 int64_t floor_checksum(size_t bytes);
 
+// Reads a file, so that the page cache has it.
+int64_t floor_read(const char *path);
+// Touches each page.
+void floor_touch(const void *start, size_t bytes);
+// Fills a new memfd of huge pages from a file, computes the checksum on the way, and seals it;
+// `touch` receives the nanoseconds of the first touch of all its pages through another mapping.
+int64_t floor_fill(const char *path, int64_t *touch);
+// Copies `bytes` from memory that was touched before to a new memfd of small pages.
+int64_t floor_copy_shared(size_t bytes);
+
 // Starts a process that executes `daemon` when a client connects to `path`. Returns its id, for
 // floor_stop.
 int floor_activate(const char *path, const char *activator, const char *daemon);
