@@ -38,6 +38,8 @@ struct OpenMetrics {
     add("leases", .gauge, "Leases of all clients.", report.leaseCount)
     add("warm_bytes", .gauge, "Verified bytes of files, and arenas.", report.warmByteCount)
     add("arena_bytes", .gauge, "Bytes in arenas.", report.arenaByteCount)
+    add(
+      "huge_arena_bytes", .gauge, "Bytes of arenas in huge pages.", report.hugeArenaByteCount)
     add("budget_bytes", .gauge, "The most bytes for arenas and indexes.", report.budgetByteCount)
     add("charged_bytes", .gauge, "Bytes of the budget in use.", report.chargedByteCount)
     add(
