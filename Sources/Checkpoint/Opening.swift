@@ -48,7 +48,7 @@ extension Checkpoint {
     _ files: FileSet, _ reserve: @escaping (Int) throws(Problem) -> Void,
     _ checkIn: @escaping () throws(Problem) -> Void
   ) throws(Problem) -> Checkpoint {
-    var reader = SavedSlicesReader(reserving: reserve, checkIn: checkIn)
+    var reader = V1Reader(reserving: reserve, checkIn: checkIn)
     for (position, member) in files.members.enumerated() {
       if position > 0 { try checkIn() }
       do throws(IndexError) {

@@ -82,6 +82,11 @@ package final class Accounts: Sendable {
     }
   }
 
+  /// Whether a user has more of a resource than another.
+  func has(more resource: Resource, _ uid: UInt32, than other: UInt32) -> Bool {
+    amount(of: resource, for: uid) > amount(of: resource, for: other)
+  }
+
   /// Whether a user could have the amounts if no user had anything.
   func canEverHave(_ amounts: Amounts) -> Bool {
     state.withLock { state in

@@ -8,6 +8,7 @@ package final class ArenaHolder: Sendable {
   package let arena: SealedArena
   private let paid: Paid
   private let kept: KeptArenas
+  private let used = AtomicNumber(Int(MonotonicClock.nanoseconds()))
   /// The users who were granted it.
   private let users = Monitor<[UInt32]>([])
 
@@ -27,11 +28,15 @@ package final class ArenaHolder: Sendable {
 
   /// Opens the arena anew, read-only, for a client of a user.
   package func grant(to uid: UInt32) throws(Errno) -> Descriptor {
+    _ = used.exchange(Int(MonotonicClock.nanoseconds()))
     users.withLock { users in
       if !users.contains(uid) { users.append(uid) }
     }
     return try arena.open()
   }
+
+  /// When it was made, or granted last, by the monotonic clock in nanoseconds.
+  var lastUse: Int64 { Int64(used.value) }
 
   /// The user who pays for it.
   var payer: UInt32 { paid.tab.uid }

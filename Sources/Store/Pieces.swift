@@ -314,24 +314,28 @@ final class Pieces: Sendable {
     }
   }
 
-  /// Forgets the arenas that no client and no call in progress has, if their payers are meant.
-  ///
-  /// Returns their numbers; their memory is freed with the answers that name them.
-  func dropUnusedArenas(of isMeant: (UInt32) -> Bool) -> Set<UInt64> {
-    // Asked without the lock. A client that is granted one meanwhile keeps it, and it stays charged.
-    let unused = state.withLock { state in
+  /// The arenas that no call in progress has; clients may have them.
+  var idleArenas: [ArenaHolder] {
+    state.withLock { state in
       state.arenas.values.filter { $0.pinCount == 0 }.map { $0.holder }
-    }.filter { isMeant($0.payer) && !$0.arena.isHeldElsewhere }
-    guard !unused.isEmpty else { return [] }
-    let ids = Set(unused.map { $0.id })
+    }
+  }
+
+  /// Forgets an arena unless a client or a call in progress has it; returns whether it did.
+  ///
+  /// Its memory is freed with the answers that name it.
+  func dropArena(_ id: UInt64) -> Bool {
+    let holder = state.withLock { $0.arenas[id]?.holder }
+    // Asked without the lock. A client that is granted it meanwhile keeps it, and it stays charged.
+    guard let holder, !holder.arena.isHeldElsewhere else { return false }
     return state.withLock { state in
-      let dropped = ids.filter { state.arenas[$0].map { $0.pinCount == 0 } ?? false }
+      guard let arena = state.arenas[id], arena.pinCount == 0 else { return false }
       state.pieces = state.pieces.filter { entry in
         guard case .made(let place) = entry.value else { return true }
-        return !dropped.contains(place.arena.id)
+        return place.arena.id != id
       }
-      for id in dropped { _ = take(id, state.arenas[id]?.pieceCount ?? 0, from: &state) }
-      return dropped
+      _ = take(id, arena.pieceCount, from: &state)
+      return true
     }
   }
 

@@ -195,6 +195,14 @@ final class Residency: Sendable {
 
   // MARK: Reports
 
+  /// The resident of a generation, without a lease.
+  func find(_ generation: Generation) -> Resident? {
+    state.withLock { state in
+      guard case .held(let held) = state.entries[generation] else { return nil }
+      return held.resident
+    }
+  }
+
   var count: Int { state.withLock { $0.residentCount } }
   var leaseCount: Int { state.withLock { $0.leaseCount } }
 

@@ -93,12 +93,10 @@ package final class Resident: Sendable {
     for arena in pieces.arenas { arena.moveCharge(from: uid, toOneOf: others) }
   }
 
-  /// Drops the arenas that no client and no call in progress has, if their payers are meant.
-  ///
-  /// Returns whether there were any.
-  func dropUnusedArenas(of isMeant: (UInt32) -> Bool) -> Bool {
-    let dropped = pieces.dropUnusedArenas(of: isMeant)
-    answers.forget(dropped)
-    return !dropped.isEmpty
+  /// Drops an arena that no client and no call in progress has; returns false if one has it.
+  func dropArena(_ id: UInt64) -> Bool {
+    guard pieces.dropArena(id) else { return false }
+    answers.forget([id])
+    return true
   }
 }

@@ -153,9 +153,6 @@ package final class Store: Sendable {
 
   // MARK: Charging
 
-  /// How long a call waits for passing charges of other calls; chosen, not tuned.
-  private static let patienceMilliseconds = 2000
-
   /// Charges amounts, after making room if needed.
   ///
   /// - Parameters:
@@ -191,81 +188,6 @@ package final class Store: Sendable {
       }
     }
     if short != nil { throw accounts.refusal(count, of: .descriptors, for: account.uid) }
-  }
-
-  /// Tries to charge amounts until that works or no more room can be made; returns what is short.
-  private func makeRoom(
-    _ amounts: Amounts, for uid: UInt32, _ caller: Caller?, holding: Int = 0,
-    _ attempt: () -> Shortage?
-  ) throws(Problem) -> Shortage? {
-    guard var shortage = attempt() else { return nil }
-    // A charge that can never fit must not evict other users' checkpoints.
-    guard accounts.canEverHave(amounts) else { return shortage }
-    let end = Deadline.after(milliseconds: Store.patienceMilliseconds)
-    var rooms = rooms(shortage.resource, for: uid).makeIterator()
-    var isLast = false
-    repeat {
-      if let makeRoom = rooms.next() {
-        guard makeRoom() else { continue }
-        // The reaper has yet to close evicted files.
-        if shortage.resource == .descriptors { reaper.wait(for: uid, milliseconds: 20) }
-      } else {
-        // Asked before the last attempt: a refund may happen just now.
-        isLast =
-          end.hasPassed || !isRefunding(shortage.resource, for: uid, besides: holding)
-        try caller?.checkIn()
-      }
-      guard let short = attempt() else { return nil }
-      shortage = short
-    } while !isLast
-    return shortage
-  }
-
-  /// Whether a refund that the user could have is on its way; waits for it a little.
-  private func isRefunding(_ resource: Resource, for uid: UInt32, besides holding: Int) -> Bool {
-    resource == .memory
-      ? accounts.waitForPassing(beyond: holding, milliseconds: 20)
-      : reaper.wait(for: uid, milliseconds: 20)
-  }
-
-  /// The steps that make room for a user, the least harmful first; each returns whether it may have
-  /// made room.
-  ///
-  /// The user's own checkpoints are evicted before those of other users, and checkpoints without a
-  /// lease before unused arenas of leased ones, which the next call may want. Only users who have more
-  /// of the short resource give way: a user at the limit cannot empty the store for everyone.
-  private func rooms(_ resource: Resource, for uid: UInt32) -> some Sequence<() -> Bool> {
-    let idle = residency.idle()
-    let own = idle.filter { $0.payer == uid }.map { idle in { self.evict(idle) } }
-    let hasMore = { (other: UInt32) in
-      other != uid
-        && self.accounts.amount(of: resource, for: other)
-          > self.accounts.amount(of: resource, for: uid)
-    }
-    let others = idle.filter { $0.payer != uid }.map { idle in
-      {
-        guard hasMore(idle.payer), self.evict(idle) else { return false }
-        // The reaper has yet to close its files.
-        if resource == .descriptors { self.reaper.wait(for: idle.openedBy, milliseconds: 20) }
-        return true
-      }
-    }
-    let sweep = {
-      self.kept.sweep()
-      return true
-    }
-    let ownArenas = { self.dropUnusedArenas { $0 == uid } }
-    let arenas = { self.dropUnusedArenas(of: hasMore) }
-    return [sweep] + own + [ownArenas] + others + [arenas]
-  }
-
-  private func dropUnusedArenas(of isMeant: (UInt32) -> Bool) -> Bool {
-    let hasDropped = residency.all().reduce(false) { hasDropped, use in
-      guard use.leaseCount > 0, !use.isPinned else { return hasDropped }
-      return use.resident.dropUnusedArenas(of: isMeant) || hasDropped
-    }
-    if hasDropped { kept.sweep() }
-    return hasDropped
   }
 
   // MARK: Reports

@@ -146,7 +146,7 @@ struct Reading {
     if !missing.isEmpty { throw Failure(missing, about: opened.path) }
   }
 
-  private init(
+  init(
     _ opened: Checkpoint, _ daemon: Daemon, isQuiet: Bool,
     _ read: (Checkpoint, Duration?, (Checkpoint.Progress) -> Void) throws(WarmstartError)
       -> Checkpoint.Preloaded

@@ -15,8 +15,8 @@ struct Warmstartctl: ParsableCommand {
       """,
     version: "warmstartctl 0.1.0",
     subcommands: [
-      List.self, Resolve.self, Preload.self, Verify.self, Pin.self, Unpin.self, Evict.self,
-      Status.self, Health.self,
+      List.self, Resolve.self, Preload.self, Verify.self, Watch.self, Pin.self, Unpin.self,
+      Evict.self, Status.self, Metrics.self, Health.self,
     ])
 
   @OptionGroup var connection: ConnectionOptions

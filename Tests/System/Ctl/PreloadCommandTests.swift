@@ -93,4 +93,59 @@ import WarmstartTestSupport
         "the daemon holds no such checkpoint /nowhere/model, expected one of: \(bundle.prefix)"))
     #expect(try administer("evict").status == 64)
   }
+
+  // MARK: watch
+
+  @Test func `watch preloads each checkpoint that the state file names, and keeps the newest`()
+    throws
+  {
+    let directory = daemon.directory.path(percentEncoded: false)
+    func save(_ name: String) throws {
+      _ = try Self.writer.write(to: directory, named: name)
+      try "model_checkpoint_path: \"\(name)\"\n".write(
+        toFile: "\(directory)/checkpoint", atomically: true, encoding: .utf8)
+    }
+    try save("ckpt-1")
+    let watch = Process()
+    let output = Pipe()
+    watch.executableURL = RunningDaemon.products.appending(path: "warmstartctl")
+    watch.arguments = [
+      "--socket", daemon.socketPath, "watch", directory, "--interval", "0.05", "--json",
+    ]
+    watch.standardOutput = output
+    try watch.run()
+    defer {
+      // Threads of tests block SIGTERM, and so do the processes that they start.
+      kill(watch.processIdentifier, SIGKILL)
+      watch.waitUntilExit()
+    }
+    func nextPath() throws -> String? {
+      let line = output.fileHandleForReading.availableData
+      let report = try JSONSerialization.jsonObject(with: line) as? [String: Any]
+      return report?["checkpoint"] as? String
+    }
+    #expect(try nextPath()?.hasSuffix("/ckpt-1") == true)
+    try save("ckpt-2")
+    #expect(try nextPath()?.hasSuffix("/ckpt-2") == true)
+    let status = try administer("status").output
+    #expect(status.split(separator: "\n").count { $0.hasSuffix("leased") } >= 1)
+  }
+
+  // MARK: metrics
+
+  @Test func `metrics are OpenMetrics text`() throws {
+    #expect(try administer("pin", bundle.prefix).status == 0)
+    let command = try administer("metrics")
+    #expect(command.status == 0 && command.output.hasSuffix("\n# EOF\n"))
+    let lines = command.output.split(separator: "\n")
+    #expect(lines.contains("# TYPE warmstart_warm_bytes gauge"))
+    #expect(lines.contains("# UNIT warmstart_warm_bytes bytes"))
+    #expect(lines.contains("warmstart_build_info{version=\"0.1.0\"} 1"))
+    #expect(lines.contains("warmstart_runs_verified_total 2"))
+    #expect(
+      lines.contains { line in
+        line.hasPrefix("warmstart_checkpoint_pinned{generation=")
+          && line.hasSuffix(",path=\"\(bundle.prefix)\"} 1")
+      })
+  }
 }

@@ -104,6 +104,34 @@ import WarmstartTestSupport
     #expect(lease.resident.holdings.arenaCount == 1)
   }
 
+  @Test func `the arena that was granted longest ago goes first, and no other`() throws {
+    let warm = try Warm(Self.writer(["a", "b", "c"]))
+    let store = Store(budget: 1_000_000, lingerMilliseconds: 60_000)
+    let lease = try warm.open(store)
+    func grant(_ name: Name) throws {
+      let place = try lease.acquire([lease.resident.piece(name, of: warm)], warm)[0]
+      _ = try place.arena.grant(to: Self.alice)
+    }
+    for name: Name in ["a", "b", "a", "c"] { try grant(name) }
+    let made = store.figures.counters.arenas
+    // "b" gave way to "c".
+    try grant("a")
+    #expect(store.figures.counters.arenas == made)
+    try grant("b")
+    #expect(store.figures.counters.arenas == made + 1)
+  }
+
+  @Test func `an idle checkpoint that was used since goes after older arenas`() throws {
+    let (leased, idle) = (try Warm(Self.writer(["a", "b"])), try Warm(Self.writer(["a"])))
+    let store = Store(budget: 1_000_000, lingerMilliseconds: 60_000)
+    let lease = try leased.open(store)
+    _ = try lease.acquire([lease.resident.piece("a", of: leased)], leased)
+    try hold(idle, by: Self.alice, in: store)
+    _ = try lease.acquire([lease.resident.piece("b", of: leased)], leased)
+    #expect(store.residents.count == 2)
+    #expect(lease.resident.holdings.arenaCount == 1)
+  }
+
   @Test func `arenas that clients have dropped are found when room is needed`() throws {
     let warm = try Warm(Self.writer(["a", "b", "c"]))
     let store = Store(share: 800_000, lingerMilliseconds: 0)

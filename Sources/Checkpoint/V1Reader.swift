@@ -10,7 +10,7 @@ import WarmstartTensorModel
 /// of their slices that are in this table. Each slice has a record under a key as in V2
 /// checkpoints. A tensor that is not partitioned is one slice. The reader reads the footer, the
 /// index and the first data block of each table, and no records.
-struct SavedSlicesReader {
+struct V1Reader {
   private struct StoredSlice {
     let slice: TensorSlice
     let key: [UInt8]
@@ -74,10 +74,10 @@ struct SavedSlicesReader {
 
   /// Reads a block after reserving memory for it and for its expanded contents.
   private func read(_ range: Range<Int>, of file: TableFile) throws(IndexError) -> [UInt8] {
-    guard range.count <= SavedSlicesReader.maximumByteCount else {
+    guard range.count <= V1Reader.maximumByteCount else {
       throw .tooLong(
         part: "an index or a list of tensors", byteCount: range.count,
-        limit: SavedSlicesReader.maximumByteCount)
+        limit: V1Reader.maximumByteCount)
     }
     let typeOffset = DataBlock.typeOffset(inBlockOf: range.count)
     let typePlace = range.lowerBound + typeOffset
