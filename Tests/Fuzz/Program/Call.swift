@@ -49,8 +49,12 @@ private func resolved(_ bytes: [UInt8], _ scratch: Scratch) {
     check(handles.place(position).offset >= 0, "an offset in its region")
     _ = handles.tensor(position).bytes.count + handles.variable(position)
   }
-  let extents = try? reply.handles.extents(variableCount: 100, regionCount: 10)
-  for extent in extents ?? [] { check(extent.lowerBound >= 0, "an extent in its region") }
+  guard let extents = try? reply.handles.extents(variableCount: 100, regionCount: 10) else {
+    return
+  }
+  for region in 0..<extents.count {
+    check(extents[region].lowerBound >= 0, "an extent in its region")
+  }
 }
 
 private func again<Message>(
