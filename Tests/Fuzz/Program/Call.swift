@@ -29,6 +29,11 @@ func fuzzCall(_ bytes: [UInt8]) {
     var entry = BundleEntry()
     try? entry.parse(body.span)
   case 15: again(body, scratch, ListObjectsReply.init) { $0.begin($1, scratch) }
+  case 16: again(body, scratch, PreloadRequest.init) { $0.begin($1) }
+  case 17: again(body, scratch, PreloadReply.init) { $0.begin($1, scratch) }
+  case 18: again(body, scratch, GenerationRequest.init) { $0.begin($1) }
+  case 19: again(body, scratch, PinReply.init) { $0.begin($1, scratch) }
+  case 20: again(body, scratch, EvictReply.init) { $0.begin($1) }
   default: break
   }
 }
