@@ -82,6 +82,30 @@ import WarmstartTestSupport
     #expect(verified > 0 || readsAgain)
   }
 
+  @Test(arguments: [1, 21])
+  func `problems of tensors with long names are all counted, and half a mebibyte is kept`(
+    _ dtype: Int
+  ) throws {
+    var writer = BundleWriter()
+    for number in 0..<40 {
+      let name = BundleWriter.Key(
+        Array("t\(number)".utf8) + [UInt8](repeating: 0x6e, count: 60_000))
+      writer.add(name, dtype: dtype, dtype == 1 ? [1] : [], [1, 2, 3, 4])
+      writer.change(name) { $0.checksum ^= 1 }
+    }
+    let warm = try Warm(writer)
+    var charged = 0
+    let (_, preload) = try preload(warm) { [store] _, _ in
+      charged = max(charged, store.accounts.amount(of: .memory))
+    }
+    let kept = preload.problems + preload.unshared
+    let byteCount = kept.reduce(0) { $0 + $1.message.utf8.count + ($1.tensor?.bytes.count ?? 0) }
+    #expect(!kept.isEmpty && byteCount <= 512 << 10)
+    #expect(preload.problemCount == (dtype == 1 ? 40 : 0))
+    #expect(preload.tensorCount == 0)
+    #expect(charged - store.accounts.amount(of: .memory) >= byteCount)
+  }
+
   @Test func `a variant is not shared, and is no damage`() throws {
     var writer = Self.writer
     writer.add("v", dtype: 21, [], [1, 2, 3])
