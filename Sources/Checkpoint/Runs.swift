@@ -127,9 +127,9 @@ struct Runs {
     return (targetOffset + skipped, runByteCount - skipped)
   }
 
-  /// The bytes from an offset of the source to the next run; nil after the last run.
+  /// The bytes from an offset of the source to the next run; nil in a run and after the last one.
   func distance(from offset: Int) -> Int? {
-    isFinished ? nil : max(0, sourceOffset - offset)
+    isFinished || sourceOffset <= offset ? nil : sourceOffset - offset
   }
 
   /// The length of each run, in bytes.

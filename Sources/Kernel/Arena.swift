@@ -7,17 +7,17 @@ package import SystemPackage
 /// so code that writes after sealing does not compile. See `memfd_create(2)`.
 ///
 /// An arena takes its memory from the start to the end, as it is filled: in huge pages of 2 MiB
-/// where the kernel has them, which are faster to fill and hundreds of times faster to touch for the
+/// where the kernel has them, which are twice as fast to fill, and 15 times as fast to touch for the
 /// first time. `madvise(2)`, MADV_COLLAPSE, makes them whatever the host's settings are. Otherwise
 /// it takes small pages, little by little, so that each is still in the processor's cache when it is
-/// filled. Memory that was not reserved can be written too, but if there is none left, the kernel
-/// ends the process with SIGBUS instead of returning an error.
+/// filled. Bytes without reserved memory can be written too, but if the system has no memory left,
+/// the kernel then ends the process with SIGBUS instead of returning an error.
 @safe
 package struct Arena: ~Copyable, Sendable {
   /// The memory that huge pages are asked for at a time.
   ///
-  /// Each question waits until all processors have emptied their lists of new pages, which takes
-  /// milliseconds on a busy machine.
+  /// Each call of MADV_COLLAPSE waits until all processors have emptied their lists of new pages,
+  /// which takes milliseconds on a busy machine.
   private static let collapsedByteCount = 32 * Mapping.hugePageByteCount
   /// The memory that is taken at a time in small pages, so that it stays in the second-level cache.
   private static let smallByteCount = 256 << 10
@@ -86,7 +86,7 @@ package struct Arena: ~Copyable, Sendable {
         reservedByteCount += huge
         return
       }
-      // EAGAIN: some page was in use for a moment. Whatever else it was will last.
+      // EAGAIN: some page was in use for a moment. After any other error a second try is in vain.
       if result != -CInt(Errno.resourceTemporarilyUnavailable.rawValue) { canBeHuge = false }
     }
     let small = min(rest, Arena.smallByteCount)

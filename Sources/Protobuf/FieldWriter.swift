@@ -15,7 +15,7 @@ package import CWarmstartProtobufC
   /// Enough for most frames.
   private static let smallestByteCount = 16 << 10
 
-  /// The buffer; nil before the first frame. Bytes in front of the start are never read.
+  /// The buffer, whose bytes in front of the start are never read; nil before the first frame.
   @usableFromInline var storage: UnsafeMutableRawPointer?
   @usableFromInline var capacity = 0
   /// Where the frame begins; it ends with the buffer.
@@ -224,7 +224,7 @@ package import CWarmstartProtobufC
     guard byteCount > 0 else { return }
     makeRoom(byteCount)
     start &-= byteCount
-    // There is room for so much behind the start.
+    // `makeRoom` has made room for that many bytes in front of the frame.
     unsafe write(storage.unsafelyUnwrapped + start)
   }
 

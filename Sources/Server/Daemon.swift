@@ -152,6 +152,18 @@ package final class Daemon: Sendable {
     if let text { supervisor.warn(text) }
   }
 
+  /// Logs that a user was refused memory or files, once for each user and reason.
+  func noteRefusal(_ status: CallStatus, to client: Client) {
+    let uid = client.peer.uid
+    let complaint =
+      "refused process \(client.peer.pid) of user \(uid): \(status.code.name) "
+      + "(\(status.reason)): \(status.message.printable)"
+    let text = complaints.withLock {
+      $0.add(complaint, about: "refusal \(uid) \(status.reason)")
+    }
+    if let text { supervisor.warn(text) }
+  }
+
   /// Logs a complaint about a client, within the limits that `Complaints` sets.
   private func complain(_ complaint: String) {
     guard let text = complaints.withLock({ $0.add(complaint) }) else { return }

@@ -133,6 +133,7 @@ final class Session {
         if let subject = holdings.subject, status.code == .dataLoss || status.code == .outOfRange {
           daemon.noteDamage(status, to: subject)
         }
+        if status.code == .resourceExhausted { daemon.noteRefusal(status, to: client) }
         try reply.fail(status)
       case .wire(let error): throw error
       }

@@ -74,6 +74,7 @@ extension Daemon {
       StatusReport.Counter("pieces_made", counters.pieces),
       StatusReport.Counter("repeated_answers", counters.repeatedAnswers),
       StatusReport.Counter("checkpoints_evicted", counters.evictions),
+      StatusReport.Counter("room_refused", counters.refusals),
     ]
     return report
   }

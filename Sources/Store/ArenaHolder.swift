@@ -40,6 +40,8 @@ package final class ArenaHolder: Sendable {
 
   /// The user who pays for it.
   var payer: UInt32 { paid.tab.uid }
+  /// The bytes of memory that the user pays.
+  var chargedByteCount: Int { paid.byteCount }
 
   /// Moves a user's charge to the first of other users who was granted the arena, if any was.
   func moveCharge(from uid: UInt32, toOneOf others: [UInt32]) {

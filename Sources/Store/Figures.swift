@@ -15,6 +15,7 @@ package final class Figures: Sendable {
     package var pieces = 0
     package var repeatedAnswers = 0
     package var evictions = 0
+    package var refusals = 0
   }
 
   /// What one resident holds, or all together.

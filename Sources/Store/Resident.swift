@@ -27,6 +27,12 @@ package final class Resident: Sendable {
     package let unusedSince: Int64?
     /// Whether the user whom the question was about has a lease or a pin.
     let isHeld: Bool
+
+    /// What keeps it, for people.
+    var keeper: String {
+      if isPinned { return "pinned" }
+      return leaseCount == 0 ? "unused" : "\(leaseCount) lease\(leaseCount == 1 ? "" : "s")"
+    }
   }
 
   package let generation: Generation
@@ -73,6 +79,14 @@ package final class Resident: Sendable {
       tabs.append(tab)
       return tab
     }
+  }
+
+  /// The bytes of memory that a user pays for.
+  func byteCount(chargedTo uid: UInt32) -> Int {
+    let tabs = tabs.withLock { tabs in tabs.filter { $0.uid == uid } }
+    let arenas = pieces.arenas.filter { $0.payer == uid }
+    return tabs.reduce(0) { $0 + $1.memoryByteCount }
+      + arenas.reduce(0) { $0 + $1.chargedByteCount }
   }
 
   /// The user who pays for the index.

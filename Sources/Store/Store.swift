@@ -175,7 +175,29 @@ package final class Store: Sendable {
     }
     if let charge = made.take() { return charge }
     let shortage = short ?? Shortage(resource: .memory)
-    throw Problem(shortage.resource.reason, "\(purpose): \(tab.refusal(amounts, shortage).message)")
+    figures.count { $0.refusals += 1 }
+    let largest = shortage.resource == .memory ? largest(of: tab.uid) : ""
+    throw Problem(
+      shortage.resource.reason,
+      "\(purpose): \(tab.refusal(amounts, shortage).message)\(largest)")
+  }
+
+  /// How many checkpoints a refusal names; chosen, not tuned.
+  private static let namedCount = 3
+
+  /// What takes most of a user's memory, for the message of a refusal.
+  private func largest(of uid: UInt32) -> String {
+    let held = residency.all().map { ($0, $0.resident.byteCount(chargedTo: uid)) }
+      .filter { $0.1 > 0 }
+      .sorted { $0.1 > $1.1 }
+    guard !held.isEmpty else { return "" }
+    let names = held.prefix(Store.namedCount).map { use, byteCount in
+      let resident = use.resident
+      let isOwn = resident.openedBy == uid && !resident.label.isEmpty
+      let label = isOwn ? resident.label : resident.generation.description
+      return "\(label) (\(Resource.memory.text(byteCount)), \(use.keeper))"
+    }
+    return "; most of that is for " + names.joined(separator: ", ")
   }
 
   /// Charges files that a connection keeps, after making room if needed; throws `quota` if that fails.
@@ -187,7 +209,10 @@ package final class Store: Sendable {
         accounts.take(amounts, for: account.uid).map { Shortage(resource: $0) }
       }
     }
-    if short != nil { throw accounts.refusal(count, of: .descriptors, for: account.uid) }
+    if short != nil {
+      figures.count { $0.refusals += 1 }
+      throw accounts.refusal(count, of: .descriptors, for: account.uid)
+    }
   }
 
   // MARK: Reports

@@ -42,6 +42,9 @@ final class Tab: Sendable {
     return charge
   }
 
+  /// The bytes of memory that are charged.
+  var memoryByteCount: Int { state.withLock { $0.amounts[.memory] } }
+
   var isEmpty: Bool { state.withLock { $0.amounts.isZero } }
 
   /// The problem that says why amounts were not charged.

@@ -38,6 +38,9 @@ struct OpenMetrics {
     add("leases", .gauge, "Leases of all clients.", report.leaseCount)
     add("warm_bytes", .gauge, "Verified bytes of files, and arenas.", report.warmByteCount)
     add("arena_bytes", .gauge, "Bytes in arenas.", report.arenaByteCount)
+    add(
+      "huge_arena_bytes", .gauge, "The part of arena_bytes in huge pages.",
+      report.hugeArenaByteCount)
     add("budget_bytes", .gauge, "The most bytes for arenas and indexes.", report.budgetByteCount)
     add("charged_bytes", .gauge, "Bytes of the budget in use.", report.chargedByteCount)
     add(
@@ -51,6 +54,7 @@ struct OpenMetrics {
       ("bytes", "Stored bytes of a checkpoint.", { $0.byteCount }),
       ("verified_bytes", "Bytes whose checksums matched.", { $0.verifiedByteCount }),
       ("arena_bytes", "Bytes in a checkpoint's arenas.", { $0.arenaByteCount }),
+      ("huge_arena_bytes", "The part of arena_bytes in huge pages.", { $0.hugeArenaByteCount }),
       ("leases", "Leases on a checkpoint.", { $0.leaseCount }),
       ("pinned", "Whether a checkpoint is pinned.", { $0.isPinned ? 1 : 0 }),
       ("idle_seconds", "The time since the last lease.", { $0.idleMilliseconds / 1000 }),

@@ -21,7 +21,7 @@ private final class ArenaStudy {
   private enum Kind: CaseIterable {
     /// Whole tensors.
     case whole
-    /// The right half of each tensor, whose rows have 4 KiB.
+    /// The left half of each tensor, whose rows have 4 KiB.
     case innerAxis
 
     var name: String { self == .whole ? "fill-arena" : "fill-inner-axis" }
@@ -105,7 +105,7 @@ private final class ArenaStudy {
       }
       return Variable(
         Name("\(name)/part_0"), dtype: .float32, shape: [side, side / 2],
-        partition: Partition(of: name, fullShape: [side, side], offset: [0, side / 2]))
+        partition: Partition(of: name, fullShape: [side, side], offset: [0, 0]))
     }
     var options = Resolved.Options()
     options.sealed = true

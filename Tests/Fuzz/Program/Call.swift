@@ -29,6 +29,11 @@ func fuzzCall(_ bytes: [UInt8]) {
     var entry = BundleEntry()
     try? entry.parse(body.span)
   case 15: again(body, scratch, ListObjectsReply.init) { $0.begin($1, scratch) }
+  case 16: again(body, scratch, PreloadRequest.init) { $0.begin($1) }
+  case 17: again(body, scratch, PreloadReply.init) { $0.begin($1, scratch) }
+  case 18: again(body, scratch, GenerationRequest.init) { $0.begin($1) }
+  case 19: again(body, scratch, PinReply.init) { $0.begin($1, scratch) }
+  case 20: again(body, scratch, EvictReply.init) { $0.begin($1) }
   default: break
   }
 }
@@ -44,8 +49,12 @@ private func resolved(_ bytes: [UInt8], _ scratch: Scratch) {
     check(handles.place(position).offset >= 0, "an offset in its region")
     _ = handles.tensor(position).bytes.count + handles.variable(position)
   }
-  let extents = try? reply.handles.extents(variableCount: 100, regionCount: 10)
-  for extent in extents ?? [] { check(extent.lowerBound >= 0, "an extent in its region") }
+  guard let extents = try? reply.handles.extents(variableCount: 100, regionCount: 10) else {
+    return
+  }
+  for region in 0..<extents.count {
+    check(extents[region].lowerBound >= 0, "an extent in its region")
+  }
 }
 
 private func again<Message>(

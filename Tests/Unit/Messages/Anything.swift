@@ -167,7 +167,12 @@ struct Anything: RandomNumberGenerator {
     report.leaseCount = count()
     report.warmByteCount = count()
     report.arenaByteCount = count()
+    report.hugeArenaByteCount = count()
     report.budgetByteCount = count()
+    report.chargedByteCount = count()
+    report.keptArenaByteCount = count()
+    report.ownChargedByteCount = count()
+    report.ownKeptArenaByteCount = count()
     report.checkpoints = list { any in
       var checkpoint = StatusReport.Checkpoint(
         generation: any.text(), format: any.maybe { $0.flag() ? .v1 : .v2 }, label: any.text())
@@ -176,7 +181,10 @@ struct Anything: RandomNumberGenerator {
       checkpoint.verifiedByteCount = any.count()
       checkpoint.arenaCount = any.count()
       checkpoint.arenaByteCount = any.count()
+      checkpoint.hugeArenaByteCount = any.count()
       checkpoint.leaseCount = any.count()
+      checkpoint.isPinned = any.flag()
+      checkpoint.idleMilliseconds = any.count()
       return checkpoint
     }
     report.clients = list { any in

@@ -211,6 +211,39 @@ import WarmstartWire
     #expect(try roundTrip(status, { $0.begin($1, $2) }, CallStatus.init) == status)
   }
 
+  @Test(arguments: seeds) func `Preload survives a round trip`(seed: UInt64) throws {
+    var any = Anything(seed: seed)
+    var request = PreloadRequest(any.reference())
+    request.alignment = any.count(below: 1 << 13)
+    (request.sealed, request.readAgain) = (any.flag(), any.flag())
+    #expect(
+      try roundTrip(request, { frame, request, _ in frame.begin(request) }, PreloadRequest.init)
+        == request)
+    var reply = PreloadReply(checkpoint: any.maybe { $0.openReply() })
+    (reply.tensorCount, reply.byteCount) = (any.count(), any.count())
+    reply.unshared = any.list { $0.problem() }
+    #expect(try roundTrip(reply, { $0.begin($1, $2) }, PreloadReply.init) == reply)
+    let progress = ResolveReply.Progress(
+      readyByteCount: any.count(), totalByteCount: any.count())
+    var frame = FieldWriter()
+    frame.begin(progress, ofPreload: true)
+    let note = try PreloadReply(unpacking: frame.copy().rawSpan, Scratch())
+    #expect(note.progress == progress && note.checkpoint == nil)
+  }
+
+  @Test(arguments: seeds) func `Pin, Unpin and Evict survive a round trip`(seed: UInt64) throws {
+    var any = Anything(seed: seed)
+    let request = GenerationRequest(generation: any.text())
+    #expect(
+      try roundTrip(request, { frame, request, _ in frame.begin(request) }, GenerationRequest.init)
+        == request)
+    let pinned = PinReply(checkpoint: any.maybe { $0.openReply() })
+    #expect(try roundTrip(pinned, { $0.begin($1, $2) }, PinReply.init) == pinned)
+    let evicted = EvictReply(checkpointCount: any.count())
+    #expect(
+      try roundTrip(evicted, { frame, reply, _ in frame.begin(reply) }, EvictReply.init) == evicted)
+  }
+
   @Test(arguments: seeds) func `a report survives a round trip`(seed: UInt64) throws {
     var any = Anything(seed: seed)
     let report = any.report()

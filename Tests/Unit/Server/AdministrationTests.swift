@@ -79,6 +79,19 @@ import WarmstartWire
     #expect(try administrator.status().checkpoints.isEmpty)
   }
 
+  @Test func `the log says once that a user was refused memory, and why`() throws {
+    let small = try ServedDaemon(budget: 4096)
+    let peer = try small.connect()
+    for _ in 0..<2 { #expect(try peer.open(passed.files, passed.reference).reason == "BUDGET") }
+    #expect(small.warnings.count == 1)
+    let line = try #require(small.warnings.first)
+    #expect(line.hasPrefix("refused process \(Process.id) of user "))
+    #expect(line.contains(": RESOURCE_EXHAUSTED (BUDGET): "))
+    #expect(line.contains("see --budget"))
+    let counters = try peer.status().counters
+    #expect(counters.first { $0.name == "room_refused" }?.value == 2)
+  }
+
   @Test func `preloading reads all tensors and says how many`() throws {
     let peer = try daemon.connect()
     try peer.call(.preload, files: passed.files) { frame, _ in

@@ -192,4 +192,27 @@ import WarmstartTestSupport
     _ = lease
     rest(milliseconds: 2)
   }
+
+  @Test func `a refusal says what takes the user's memory, and is counted`() throws {
+    let store = Store(share: 1_000_000, lingerMilliseconds: 60_000)
+    let first = try Self.warm(1)
+    let held = try first.open(store, as: "/models/first")
+    let pinned = try Self.warm(2)
+    let other = try pinned.open(store, as: "/models/pinned")
+    store.pin(other)
+    _ = try other.acquire([other.resident.piece("a", of: pinned)], pinned)
+    let third = try Self.warm(3)
+    let wanted = try third.open(store, as: "/models/third")
+    let client = try held.acquire([held.resident.piece("a", of: first)], first)[0]
+    let file = File(try client.arena.grant(to: 1000))
+    let error = #expect(throws: Problem.self) {
+      try wanted.acquire([wanted.resident.piece("a", of: third)], third)
+    }
+    let message = error?.message ?? ""
+    #expect(message.contains("; most of that is for /models/"))
+    #expect(message.contains("/models/first (4") && message.contains(", 1 lease)"))
+    #expect(message.contains("/models/pinned (4") && message.contains(", pinned)"))
+    #expect(store.figures.counters.refusals == 1)
+    withExtendedLifetime(file) {}
+  }
 }
