@@ -5480,7 +5480,7 @@ const ProtobufCMessageDescriptor warmstart__v1__checkpoint_status__descriptor =
   (ProtobufCMessageInit) warmstart__v1__checkpoint_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__client_status__field_descriptors[6] =
+static const ProtobufCFieldDescriptor warmstart__v1__client_status__field_descriptors[7] =
 {
   {
     "process_id",
@@ -5554,19 +5554,32 @@ static const ProtobufCFieldDescriptor warmstart__v1__client_status__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "leases",
+    7,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_STRING,
+    offsetof(Warmstart__V1__ClientStatus, n_leases),
+    offsetof(Warmstart__V1__ClientStatus, leases),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__client_status__field_indices_by_name[] = {
   5,   /* field[5] = call_count */
   3,   /* field[3] = command */
   2,   /* field[2] = label */
   4,   /* field[4] = lease_count */
+  6,   /* field[6] = leases */
   0,   /* field[0] = process_id */
   1,   /* field[1] = user_id */
 };
 static const ProtobufCIntRange warmstart__v1__client_status__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__client_status__descriptor =
 {
@@ -5576,7 +5589,7 @@ const ProtobufCMessageDescriptor warmstart__v1__client_status__descriptor =
   "Warmstart__V1__ClientStatus",
   "warmstart.v1",
   sizeof(Warmstart__V1__ClientStatus),
-  6,
+  7,
   warmstart__v1__client_status__field_descriptors,
   warmstart__v1__client_status__field_indices_by_name,
   1,  warmstart__v1__client_status__number_ranges,

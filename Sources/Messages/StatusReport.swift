@@ -53,9 +53,12 @@ public struct StatusReport: Sendable, Hashable {
     public var leaseCount: Int
     /// The number of calls that the client made.
     public var callCount: Int
+    /// The generations of the checkpoints that the client leases, one for each lease; at most 16.
+    public var leases: [String]
 
     package init(
-      processID: Int, userID: Int, label: String, command: String, leaseCount: Int, callCount: Int
+      processID: Int, userID: Int, label: String, command: String, leaseCount: Int, callCount: Int,
+      leases: [String] = []
     ) {
       self.processID = processID
       self.userID = userID
@@ -63,6 +66,7 @@ public struct StatusReport: Sendable, Hashable {
       self.command = command
       self.leaseCount = leaseCount
       self.callCount = callCount
+      self.leases = leases
     }
   }
 
@@ -187,7 +191,8 @@ extension StatusReport.Client {
       processID: Int(message.process_id), userID: Int(message.user_id),
       label: text(message.label), command: text(message.command),
       leaseCount: Int(clamping: message.lease_count),
-      callCount: Int(clamping: message.call_count))
+      callCount: Int(clamping: message.call_count),
+      leases: elements(message.leases, message.n_leases).map { unsafe text($0) })
   }
 
   fileprivate func fill(
@@ -200,6 +205,11 @@ extension StatusReport.Client {
     unsafe message.pointee.command = scratch.text(command)
     unsafe message.pointee.lease_count = UInt64(leaseCount)
     unsafe message.pointee.call_count = UInt64(callCount)
+    unsafe message.pointee.n_leases = leases.count
+    let texts = unsafe scratch.make(
+      leases.count, of: UnsafeMutablePointer<CChar>?.self)
+    for (position, lease) in leases.enumerated() { unsafe texts[position] = scratch.text(lease) }
+    unsafe message.pointee.leases = texts
   }
 }
 

@@ -1,3 +1,4 @@
+import WarmstartCheckpoint
 package import WarmstartKernel
 import WarmstartStore
 import WarmstartTensorModel
@@ -51,8 +52,9 @@ package final class Client: Sendable {
     clients.endedCalls.add(1)
   }
 
-  func countLeases(_ count: Int) {
-    _ = place.counts.leases.exchange(count)
+  /// Notes which checkpoints the connection has open.
+  func note(leases: [Generation]) {
+    clients.change(id) { $0.leases = leases }
   }
 
   /// Shortens and escapes a client's text, which status reports and the log show to people.

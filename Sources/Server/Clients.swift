@@ -1,3 +1,4 @@
+import WarmstartCheckpoint
 import WarmstartKernel
 package import WarmstartStore
 import WarmstartTensorModel
@@ -13,6 +14,8 @@ package final class Clients: Sendable {
     let endpoint: Endpoint
     var label = ""
     var command = ""
+    /// The checkpoints that the connection has open, one for each handle.
+    var leases: [Generation] = []
     let counts: Counts
   }
 

@@ -147,7 +147,7 @@ final class Holdings {
     let open = OpenCheckpoint(handle: lastID, lease: lease, files: set)
     checkpoints.append(open)
     openedByCall = open.handle
-    client.countLeases(checkpoints.count)
+    client.note(leases: checkpoints.map(\.resident.generation))
     return open
   }
 
@@ -208,7 +208,7 @@ final class Holdings {
     // The files are closed here, before they are given back.
     open = nil
     client.dropFiles(fileCount)
-    client.countLeases(checkpoints.count)
+    client.note(leases: checkpoints.map(\.resident.generation))
   }
 
   private func position(of handle: UInt64) -> Int? {

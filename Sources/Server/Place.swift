@@ -11,7 +11,6 @@ package enum Endpoint: Sendable, Hashable {
 /// What a connection has made or holds, which its thread counts without a lock.
 struct Counts: Sendable {
   let calls = AtomicNumber()
-  let leases = AtomicNumber()
   let files = AtomicNumber()
 }
 

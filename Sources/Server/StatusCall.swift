@@ -7,6 +7,8 @@ import WarmstartTensorModel
 extension Session {
   /// The most checkpoints, and the most clients, that a report lists; its totals count all.
   static let maximumListed = 1000
+  /// The most leases of one client that a report lists.
+  static let maximumListedLeases = 16
 
   /// Answers `Status`: totals, checkpoints and connections.
   ///
@@ -21,8 +23,9 @@ extension Session {
       .map { record in
         StatusReport.Client(
           processID: Int(record.peer.pid), userID: Int(record.peer.uid), label: record.label,
-          command: record.command, leaseCount: record.counts.leases.value,
-          callCount: record.counts.calls.value)
+          command: record.command, leaseCount: record.leases.count,
+          callCount: record.counts.calls.value,
+          leases: record.leases.prefix(Session.maximumListedLeases).map(\.description))
       }
     try reply.send { frame, scratch in frame.begin(report, scratch) }
   }

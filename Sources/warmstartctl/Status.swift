@@ -55,17 +55,28 @@ extension StatusReport {
       text += "\n" + table.text
     }
     if !clients.isEmpty {
-      var table = Columns([.right, .right, .right, .right, .left, .left])
-      table.add(["PROCESS", "USER", "LEASES", "CALLS", "LABEL", "COMMAND"])
+      var table = Columns([.right, .right, .right, .right, .left, .left, .left])
+      table.add(["PROCESS", "USER", "LEASES", "CALLS", "LABEL", "COMMAND", "CHECKPOINTS"])
       for client in clients {
         table.add([
           String(client.processID), String(client.userID), String(client.leaseCount),
-          String(client.callCount), client.label, client.command,
+          String(client.callCount), client.label, client.command, leasesText(client),
         ])
       }
       text += "\n" + table.text
     }
     return text
+  }
+
+  /// The checkpoints that a client leases, by their paths where the report has these.
+  private func leasesText(_ client: StatusReport.Client) -> String {
+    var names: [String] = []
+    for lease in client.leases {
+      let label = checkpoints.first { $0.generation == lease }?.label ?? ""
+      let name = label.isEmpty ? lease : label
+      if !names.contains(name) { names.append(name) }
+    }
+    return names.joined(separator: " ")
   }
 
   private var uptimeText: String { durationText(uptimeMilliseconds) }
@@ -128,6 +139,7 @@ extension JSON {
       ("process_id", .number(client.processID)), ("user_id", .number(client.userID)),
       ("label", .text(client.label)), ("command", .text(client.command)),
       ("lease_count", .number(client.leaseCount)), ("call_count", .number(client.callCount)),
+      ("leases", .list(client.leases.map { .text($0) })),
     ])
   }
 }

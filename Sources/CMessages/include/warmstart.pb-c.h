@@ -1114,10 +1114,15 @@ struct  Warmstart__V1__ClientStatus
   char *command;
   uint64_t lease_count;
   uint64_t call_count;
+  /*
+   * The generations of the checkpoints that it leases, one for each lease; at most 16.
+   */
+  size_t n_leases;
+  char **leases;
 };
 #define WARMSTART__V1__CLIENT_STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__client_status__descriptor) \
-    , 0, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0 }
+    , 0, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0,NULL }
 
 
 /*

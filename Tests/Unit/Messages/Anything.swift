@@ -190,7 +190,7 @@ struct Anything: RandomNumberGenerator {
     report.clients = list { any in
       StatusReport.Client(
         processID: any.count(), userID: any.count(), label: any.text(), command: any.text(),
-        leaseCount: any.count(), callCount: any.count())
+        leaseCount: any.count(), callCount: any.count(), leases: any.list { $0.text() })
     }
     report.counters = list { StatusReport.Counter($0.text(), $0.count()) }
     return report
