@@ -106,6 +106,13 @@ public final class Checkpoint: Sendable {
   /// The label under which the daemon's status shows the checkpoint at a path.
   package static func label(of path: String) -> String { CheckpointFiles.absolute(path) }
 
+  /// Whether this checkpoint and another are leased on the same connection.
+  ///
+  /// If not, the earlier of the two leases has ended with its connection.
+  package func isLeased(besides other: Checkpoint) -> Bool {
+    state.withLock { $0.lease.session } == other.state.withLock { $0.lease.session }
+  }
+
   /// Lists all tensors in the order of their names' bytes.
   ///
   /// - Parameter timeout: How long to wait; nil for as long as it takes.

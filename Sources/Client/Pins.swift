@@ -24,6 +24,17 @@ extension Checkpoint {
 }
 
 extension Client {
+  /// Finds out whether this client is at the administrators' socket.
+  ///
+  /// - Throws: `WarmstartError` with the reason `unsupported` if not; `connection` or `deadline`.
+  package func requireAdministration(timeout: Duration? = nil) throws(WarmstartError) {
+    do throws(WarmstartError) {
+      // No checkpoint has an empty generation, so this changes nothing.
+      try unpin(generation: "", timeout: timeout)
+    } catch  where error.reason == .checkpointNotFound {
+    }
+  }
+
   /// Ends a checkpoint's pin; the checkpoint stays as long as it is leased, or lingers.
   ///
   /// - Parameters:

@@ -164,6 +164,15 @@ package final class Daemon: Sendable {
     if let text { supervisor.warn(text) }
   }
 
+  /// Logs which checkpoints lost their pin because their index was deleted, since the last call.
+  package func noteLostPins() {
+    for name in store.takeLostPins() {
+      supervisor.warn(
+        "checkpoint \(Client.capped(name)) is no longer pinned, because its index file was deleted or "
+          + "replaced; if a new checkpoint is there, pin that one")
+    }
+  }
+
   /// Logs a complaint about a client, within the limits that `Complaints` sets.
   private func complain(_ complaint: String) {
     guard let text = complaints.withLock({ $0.add(complaint) }) else { return }

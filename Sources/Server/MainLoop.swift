@@ -124,6 +124,7 @@ package struct MainLoop {
   /// Evicts checkpoints that were unused for long, and gives freed memory back to the kernel.
   private mutating func sweep() {
     daemon.store.sweep()
+    daemon.noteLostPins()
     noteChange()
     if footprint != swept {
       // Noted first: the next sweep gives back what is freed meanwhile.

@@ -170,16 +170,22 @@ final class Residency: Sendable {
   }
 
   private func drop(_ generation: Generation, if isMeant: (Held) -> Bool) -> Bool {
-    let dropped = state.withLock { state -> Resident? in
+    take(generation, if: isMeant) != nil
+  }
+
+  private func take(_ generation: Generation, if isMeant: (Held) -> Bool) -> Held? {
+    state.withLock { state in
       guard case .held(let held) = state.entries[generation], isMeant(held) else { return nil }
-      return state.remove(generation)
+      _ = state.remove(generation)
+      return held
     }
-    return dropped != nil
   }
 
   /// Has the reaper drop residents without a lease whose index was deleted, even pinned ones: no
   /// client can open them any more.
-  func dropDeleted(_ dropped: @escaping @Sendable () -> Void) {
+  ///
+  /// - Parameter dropped: Called for each, with its name for people if it was pinned.
+  func dropDeleted(_ dropped: @escaping @Sendable (_ lostPin: String?) -> Void) {
     let unleased = state.withLock { state in
       state.entries.values.compactMap { entry -> Resident? in
         guard case .held(let held) = entry, held.leaseCount == 0 else { return nil }
@@ -188,7 +194,12 @@ final class Residency: Sendable {
     }
     for resident in unleased {
       resident.files.ifDeleted { [weak self, generation = resident.generation] in
-        if self?.drop(generation, if: { $0.leaseCount == 0 }) == true { dropped() }
+        guard let held = self?.take(generation, if: { $0.leaseCount == 0 }) else { return }
+        let label = held.resident.label
+        let name = label.isEmpty ? generation.description : label
+        let lostPin = held.isPinned ? name : nil
+        _ = consume held
+        dropped(lostPin)
       }
     }
   }

@@ -54,10 +54,10 @@ extension Resource: CustomStringConvertible {
   /// The option or unit setting that changes the limit.
   var setting: String {
     switch self {
-    case .memory: "--budget"
-    case .messages: "MemoryMax="
-    case .descriptors, .filesInFlight: "LimitNOFILE="
-    case .connections: "--max-connections"
+    case .memory: "warmstartd's --budget"
+    case .messages: "warmstartd's MemoryMax="
+    case .descriptors, .filesInFlight: "warmstartd's LimitNOFILE="
+    case .connections: "warmstartd's --max-connections"
     }
   }
 

@@ -22,6 +22,10 @@ package final class Store: Sendable {
   let lingerMilliseconds: Int
   private let headroom: Headroom
   let residency = Residency()
+  /// Pinned checkpoints that went because their index was deleted, for the log.
+  private let lostPins = Monitor<[String]>([])
+  /// The most lost pins between two looks at them; chosen, not tuned.
+  private static let lostPinLimit = 20
   /// Package, so that tests can keep a thread of it busy.
   package let reaper = Reaper()
 
@@ -133,9 +137,22 @@ package final class Store: Sendable {
   package func sweep() {
     let oldest = MonotonicClock.nanoseconds() - Int64(lingerMilliseconds) * 1_000_000
     for idle in residency.idle() where idle.since < oldest { evict(idle) }
-    residency.dropDeleted { [figures] in figures.count { $0.evictions += 1 } }
+    residency.dropDeleted { [figures, lostPins] lostPin in
+      figures.count { $0.evictions += 1 }
+      guard let lostPin else { return }
+      lostPins.withLock { if $0.count < Store.lostPinLimit { $0.append(lostPin) } }
+    }
     kept.sweep()
     reaper.startThreads()
+  }
+
+  /// The names of checkpoints that lost their pin since the last call, because their index was
+  /// deleted.
+  package func takeLostPins() -> [String] {
+    lostPins.withLock { names in
+      defer { names = [] }
+      return names
+    }
   }
 
   /// Evicts all checkpoints without a lease or a pin; returns how many.

@@ -30,7 +30,9 @@ struct OpenMetrics {
   private(set) var text = ""
 
   init(_ report: StatusReport) {
-    add("build", .info, "The daemon's version.", [([("version", report.daemonVersion)], 1)])
+    // A gauge, not OpenMetrics' info: node_exporter refuses a file with a type that Prometheus' older
+    // text format lacks.
+    add("build_info", .gauge, "The daemon's version.", [([("version", report.daemonVersion)], 1)])
     add(
       "uptime_seconds", .gauge, "The time since the daemon started.",
       report.uptimeMilliseconds / 1000)
@@ -69,14 +71,13 @@ struct OpenMetrics {
   }
 
   private enum Kind: String {
-    case gauge, counter, info
+    case gauge, counter
 
     /// What the names of a family's samples have in addition.
     var suffix: String {
       switch self {
       case .gauge: ""
       case .counter: "_total"
-      case .info: "_info"
       }
     }
   }

@@ -16,7 +16,7 @@ struct Unpin: ParsableCommand {
   func run() throws {
     try Failure.reporting(asJSON: false) { () throws(Failure) in
       let daemon = administration.daemon
-      let found = try ResidentCheckpoint(checkpoint, in: daemon) { $0.isPinned }
+      let found = try ResidentCheckpoint(checkpoint, in: daemon, isPinned: true)
       try daemon.call { client, timeout throws(WarmstartError) in
         try client.unpin(generation: found.generation, timeout: timeout)
       }
@@ -53,7 +53,7 @@ struct Evict: ParsableCommand {
       let daemon = administration.daemon
       var generation: String?
       if let checkpoint {
-        generation = try ResidentCheckpoint(checkpoint, in: daemon) { _ in true }.generation
+        generation = try ResidentCheckpoint(checkpoint, in: daemon).generation
       }
       let count = try daemon.call { [generation] client, timeout throws(WarmstartError) in
         try client.evict(generation: generation, timeout: timeout)
@@ -69,7 +69,8 @@ struct Evict: ParsableCommand {
 struct AdministrationOptions: ParsableArguments {
   static let discussion = """
     Asks at the administrators' socket, \(Client.administrationSocketPath), which root and the group \
-    warmstart-admin may use.
+    warmstart-admin may use, unless --socket names another. $WARMSTART_SOCKET does not count: it \
+    names the clients' socket.
     """
 
   @OptionGroup var connection: ConnectionOptions
@@ -88,14 +89,15 @@ struct ResidentCheckpoint {
   /// Finds the checkpoint by its generation, by the files at the path, or by the path under which it
   /// was first opened: the files may be gone.
   ///
-  /// - Throws: CHECKPOINT_NOT_FOUND if the daemon holds none that matches and `isMeant`.
-  init(
-    _ word: String, in daemon: Daemon, _ isMeant: (StatusReport.Checkpoint) -> Bool
-  ) throws(Failure) {
+  /// - Parameter isPinned: Whether only pinned checkpoints are meant.
+  /// - Throws: CHECKPOINT_NOT_FOUND if the daemon holds none that matches; UNSUPPORTED at another
+  ///   socket than the administrators'.
+  init(_ word: String, in daemon: Daemon, isPinned: Bool = false) throws(Failure) {
+    try daemon.requireAdministration()
     let report = try daemon.call { client, timeout throws(WarmstartError) in
       try client.status(timeout: timeout)
     }
-    let held = report.checkpoints.filter(isMeant)
+    let held = report.checkpoints.filter { !isPinned || $0.isPinned }
     if let found = held.first(where: { $0.generation == word }) {
       generation = found.generation
       return
@@ -111,11 +113,31 @@ struct ResidentCheckpoint {
         ?? held.first(where: { $0.label == label })
     else {
       let names = held.map { $0.label.isEmpty ? $0.generation : $0.label }.sorted()
-      let known = names.isEmpty ? "none" : names.joined(separator: ", ")
-      throw Failure(
-        .checkpointNotFound,
-        "the daemon holds no such checkpoint \(word), expected one of: \(known)")
+      let fault =
+        isPinned
+        ? "checkpoint \(word) is not pinned" : "the daemon does not hold checkpoint \(word)"
+      let known =
+        names.isEmpty
+        ? "; no checkpoint is \(isPinned ? "pinned" : "held")"
+        : ", expected one of: \(names.joined(separator: ", "))"
+      throw Failure(.checkpointNotFound, fault + known)
     }
     generation = found.generation
+  }
+}
+
+extension Daemon {
+  /// Refuses another socket than the administrators' before any work for it is done.
+  func requireAdministration() throws(Failure) {
+    do throws(Failure) {
+      try call { client, timeout throws(WarmstartError) in
+        try client.requireAdministration(timeout: timeout)
+      }
+    } catch  where error.message.contains("administrators' socket") {
+      throw Failure(
+        .unsupported,
+        "pin, unpin and evict are only available at the administrators' socket: leave out --socket "
+          + "for \(Client.administrationSocketPath), or name the daemon's --admin-socket")
+    }
   }
 }

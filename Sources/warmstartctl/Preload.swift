@@ -26,7 +26,7 @@ struct Preload: ParsableCommand {
       let reading = try Reading(checkpoint, connection.daemon, isQuiet: json) {
         checkpoint, timeout, progress throws(WarmstartError) in
         try checkpoint.preload(
-          alignment: layout.align, sealed: layout.sealed, timeout: timeout, progress: progress)
+          alignment: layout.alignment, sealed: layout.sealed, timeout: timeout, progress: progress)
       }
       try Output.write(json ? reading.json.line : reading.text("ready"))
     }
@@ -60,7 +60,12 @@ struct Pin: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pin",
     abstract: "Preload a checkpoint and keep it until `unpin`; for administrators.",
-    discussion: AdministrationOptions.discussion)
+    discussion: """
+      The pin ends with `unpin`, when the daemon ends, and when the checkpoint's index file is \
+      deleted or replaced.
+
+      \(AdministrationOptions.discussion)
+      """)
 
   @OptionGroup var administration: AdministrationOptions
   @OptionGroup var layout: LayoutOptions
@@ -74,10 +79,11 @@ struct Pin: ParsableCommand {
   func run() throws {
     try Failure.reporting(asJSON: json) { () throws(Failure) in
       let daemon = administration.daemon
+      try daemon.requireAdministration()
       let reading = try Reading(checkpoint, daemon, isQuiet: json) {
         checkpoint, timeout, progress throws(WarmstartError) in
         try checkpoint.preload(
-          alignment: layout.align, sealed: layout.sealed, timeout: timeout, progress: progress)
+          alignment: layout.alignment, sealed: layout.sealed, timeout: timeout, progress: progress)
       }
       try daemon.call { _, timeout throws(WarmstartError) in
         try reading.checkpoint.pin(timeout: timeout)
@@ -96,18 +102,36 @@ enum CheckpointArgument {
 struct LayoutOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Addresses are multiples of this power of two (64 for TensorFlow, JAX and DLPack).",
-      valueName: "bytes"))
-  var align = 0
+      """
+      Align every tensor as jobs will ask for it: a power of two, at most 4096 (64 for TensorFlow, \
+      JAX and DLPack; default: the element's size).
+      """, valueName: "bytes"))
+  var align: Int?
 
   @Flag(help: "Put all tensors into memory that can never change.")
   var sealed = false
+
+  /// The alignment as the client takes it: 0 for the element's size.
+  var alignment: Int { align ?? 0 }
+
+  func validate() throws { try Self.check(align) }
+
+  /// Refuses an alignment that no job can have.
+  static func check(_ align: Int?) throws {
+    guard let align, align < 1 || align > Alignment.maximum || align & (align - 1) != 0 else {
+      return
+    }
+    throw ValidationError(
+      "--align: expected a power of two from 1 to \(Alignment.maximum), not \(align)")
+  }
 }
 
 /// A checkpoint that the daemon has read, and what it read.
 struct Reading {
   let checkpoint: Checkpoint
   private let preloaded: Checkpoint.Preloaded
+  /// Why some tensors were not read.
+  private let unread: [Problem]
   private let seconds: Double
 
   /// Opens a checkpoint and has all of it read, with a progress bar on a terminal.
@@ -135,7 +159,7 @@ struct Reading {
   init(verifying opened: Checkpoint, _ daemon: Daemon, isQuiet: Bool) throws(Failure) {
     let missing = opened.missingTables.map { [$0] } ?? []
     do throws(Failure) {
-      try self.init(opened, daemon, isQuiet: isQuiet) {
+      try self.init(opened, daemon, isQuiet: isQuiet, notingMissing: false) {
         checkpoint, timeout, progress throws(WarmstartError) in
         try checkpoint.verify(timeout: timeout, progress: progress)
       }
@@ -146,8 +170,9 @@ struct Reading {
     if !missing.isEmpty { throw Failure(missing, about: opened.path) }
   }
 
+  /// Has all of an open checkpoint read; a missing V1 table is noted with what was not read.
   init(
-    _ opened: Checkpoint, _ daemon: Daemon, isQuiet: Bool,
+    _ opened: Checkpoint, _ daemon: Daemon, isQuiet: Bool, notingMissing: Bool = true,
     _ read: (Checkpoint, Duration?, (Checkpoint.Progress) -> Void) throws(WarmstartError)
       -> Checkpoint.Preloaded
   ) throws(Failure) {
@@ -158,9 +183,11 @@ struct Reading {
     }
     seconds = bar.seconds
     checkpoint = opened
+    let missing = notingMissing ? opened.missingTables.map { [$0] } ?? [] : []
+    unread = preloaded.unshared + missing
     guard !isQuiet else { return }
     bar.end()
-    for problem in preloaded.unshared {
+    for problem in unread {
       Output.complain("warmstartctl: not read: \(problem.message.printable)\n")
     }
   }
@@ -181,7 +208,7 @@ struct Reading {
       ("tensor_count", .number(preloaded.tensorCount)),
       ("byte_count", .number(preloaded.byteCount)),
       ("elapsed_ms", .number(Int(seconds * 1000))),
-      ("unshared", .list(preloaded.unshared.map(JSON.init))),
+      ("unshared", .list(unread.map(JSON.init))),
     ])
   }
 }

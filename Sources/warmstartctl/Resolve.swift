@@ -77,10 +77,7 @@ struct Resolve: ParsableCommand {
     guard (map == nil) != assign.isEmpty else {
       throw ValidationError("expected either --map or --assign")
     }
-    if let align, align < 1 || align > Alignment.maximum || align & (align - 1) != 0 {
-      throw ValidationError(
-        "--align: expected a power of two from 1 to \(Alignment.maximum), not \(align)")
-    }
+    try LayoutOptions.check(align)
     if dryRun, output != nil {
       throw ValidationError("expected --dry-run or --output, not both: a dry run reads no tensor")
     }

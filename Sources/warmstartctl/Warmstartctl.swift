@@ -59,14 +59,17 @@ struct Warmstartctl: ParsableCommand {
 struct ConnectionOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "The daemon's socket (default: $WARMSTART_SOCKET, else the system's, else the user's).",
-      valueName: "path"))
+      """
+      The daemon's socket (default: $WARMSTART_SOCKET, else the system's, else the user's; for pin, \
+      unpin and evict the administrators').
+      """, valueName: "path"))
   var socket: String?
 
   @Option(
     help: ArgumentHelp(
-      "Give up if the command takes longer (default: never; 5 for status, 2 for health).",
-      valueName: "seconds"))
+      """
+      Give up if the command takes longer (default: never; 5 for status and metrics, 2 for health).
+      """, valueName: "seconds"))
   var timeout: Double?
 
   func validate() throws {

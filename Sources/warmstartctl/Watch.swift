@@ -9,8 +9,8 @@ struct Watch: ParsableCommand {
     commandName: "watch",
     abstract: "Preload each new checkpoint that a directory's state file names, until it is ended.",
     discussion: """
-      The newest checkpoint stays warm while the command runs. What cannot be read is complained \
-      about once, and tried again.
+      The newest checkpoint stays warm while the command runs, and is read again if the daemon is \
+      restarted. What cannot be read is complained about once, and tried again.
       """)
 
   @OptionGroup var connection: ConnectionOptions
@@ -42,11 +42,14 @@ struct Watch: ParsableCommand {
           let newest = try daemon.call { client, timeout throws(WarmstartError) in
             try client.open(checkpoint, timeout: timeout)
           }
-          if newest.generation != current?.generation {
+          // A daemon that was started anew holds nothing of what the one before it read.
+          let isReady =
+            current.map { $0.generation == newest.generation && $0.isLeased(besides: newest) }
+          if isReady != true {
             let reading = try Reading(newest, daemon, isQuiet: json) {
               checkpoint, timeout, progress throws(WarmstartError) in
               try checkpoint.preload(
-                alignment: layout.align, sealed: layout.sealed, timeout: timeout,
+                alignment: layout.alignment, sealed: layout.sealed, timeout: timeout,
                 progress: progress)
             }
             try Output.write(json ? reading.json.line : reading.text("ready"))

@@ -102,3 +102,13 @@ def test_the_first_example_in_the_documentation_runs(
     assert capsys.readouterr().out == (
         "student/LayerNorm/beta float32 (256,)\nstudent/LayerNorm/gamma float32 (256,)\n"
     )
+
+
+def test_the_example_of_preloading_in_the_documentation_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    exec(example("Preloading and verifying"), {})  # noqa: S102
+    assert capsys.readouterr().out == (
+        "Preloaded(tensor_count=24, byte_count=28323848, unshared=())\n"
+    )

@@ -81,7 +81,42 @@ import WarmstartTestSupport
     let pin = try run("pin", bundle.prefix)
     #expect(pin.status == 1)
     #expect(pin.errors.contains("(UNSUPPORTED)"))
-    #expect(pin.errors.contains("only available at the administrators' socket"))
+    #expect(
+      pin.errors.contains(
+        "only available at the administrators' socket: leave out --socket for "
+          + "/run/warmstart/admin.sock, or name the daemon's --admin-socket\n"))
+  }
+
+  @Test func `the clients' socket does not read a checkpoint that it may not pin`() throws {
+    _ = try run("pin", bundle.prefix)
+    #expect(try !administer("status").output.contains(bundle.prefix))
+    for verb in ["unpin", "evict"] {
+      #expect(try run(verb, bundle.prefix).errors.contains("(UNSUPPORTED)"))
+    }
+  }
+
+  @Test func `a checkpoint that is held without a pin is not said to be unknown`() throws {
+    #expect(try run("preload", bundle.prefix).status == 0)
+    let unpin = try administer("unpin", bundle.prefix)
+    #expect(unpin.status == 1)
+    #expect(unpin.errors.contains("\(bundle.prefix) is not pinned; no checkpoint is pinned\n"))
+  }
+
+  @Test(arguments: ["preload", "pin", "watch"])
+  func `an alignment that no job can have is a wrong command line`(_ verb: String) throws {
+    let command = try run(verb, bundle.prefix, "--align", "48")
+    #expect(command.status == 64)
+    #expect(command.errors.contains("--align: expected a power of two from 1 to 4096, not 48"))
+  }
+
+  @Test(arguments: ["preload", "pin"])
+  func `a V1 table that is missing is noted, and the others are read`(_ verb: String) throws {
+    let table = "\(daemon.directory.path(percentEncoded: false))/model-00001-of-00002"
+    try FileManager.default.copyItem(
+      atPath: Golden.path("v1_sharded/model-00001-of-00002"), toPath: table)
+    let command = try administer(verb, table.replacing("00001", with: "?????"))
+    #expect(command.status == 0)
+    #expect(command.errors.contains("not read: by the names of the other V1 tables, model-00000-"))
   }
 
   @Test func `an unknown checkpoint is answered with those that are known`() throws {
@@ -90,7 +125,11 @@ import WarmstartTestSupport
     #expect(unpin.status == 1)
     #expect(
       unpin.errors.contains(
-        "the daemon holds no such checkpoint /nowhere/model, expected one of: \(bundle.prefix)"))
+        "checkpoint /nowhere/model is not pinned, expected one of: \(bundle.prefix)\n"))
+    let evict = try administer("evict", "/nowhere/model")
+    #expect(
+      evict.errors.contains(
+        "does not hold checkpoint /nowhere/model, expected one of: \(bundle.prefix)\n"))
     #expect(try administer("evict").status == 64)
   }
 
@@ -131,6 +170,41 @@ import WarmstartTestSupport
     #expect(status.split(separator: "\n").count { $0.hasSuffix("leased") } >= 1)
   }
 
+  @Test func `watch reads the newest checkpoint again for a daemon that was restarted`() throws {
+    let link = daemon.directory.appending(path: "link").path(percentEncoded: false)
+    func point(to socket: String) throws {
+      let next = "\(link)-next"
+      try FileManager.default.createSymbolicLink(atPath: next, withDestinationPath: socket)
+      // The link always leads to a daemon.
+      let status = unsafe rename(next, link)
+      #expect(status == 0)
+    }
+    try point(to: daemon.socketPath)
+    let watch = Process()
+    let output = Pipe()
+    watch.executableURL = RunningDaemon.products.appending(path: "warmstartctl")
+    watch.arguments = ["--socket", link, "watch", bundle.prefix, "--interval", "0.05"]
+    watch.standardOutput = output
+    try watch.run()
+    defer {
+      kill(watch.processIdentifier, SIGKILL)
+      watch.waitUntilExit()
+    }
+    func nextLine() -> String {
+      var waiting = pollfd(
+        fd: output.fileHandleForReading.fileDescriptor, events: Int16(POLLIN), revents: 0)
+      guard unsafe poll(&waiting, 1, 60_000) == 1 else { return "nothing in a minute" }
+      return String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+    }
+    #expect(nextLine().contains(" 3.0 KiB ready ("))
+    let successor = try RunningDaemon()
+    try point(to: successor.socketPath)
+    #expect(daemon.stop() == 0)
+    #expect(nextLine().contains(" 3.0 KiB ready ("))
+    let status = try Command("warmstartctl", ["--socket", successor.socketPath, "status"]).output
+    #expect(status.contains("leased\n"))
+  }
+
   // MARK: metrics
 
   @Test func `metrics are OpenMetrics text`() throws {
@@ -140,6 +214,11 @@ import WarmstartTestSupport
     let lines = command.output.split(separator: "\n")
     #expect(lines.contains("# TYPE warmstart_warm_bytes gauge"))
     #expect(lines.contains("# UNIT warmstart_warm_bytes bytes"))
+    // Prometheus' older text format, which node_exporter reads, has no other types.
+    let types = lines.filter { $0.hasPrefix("# TYPE ") }.compactMap {
+      $0.split(separator: " ").last
+    }
+    #expect(types.allSatisfy { ["gauge", "counter"].contains($0) })
     #expect(lines.contains("warmstart_build_info{version=\"0.1.0\"} 1"))
     #expect(lines.contains("warmstart_runs_verified_total 2"))
     #expect(

@@ -93,6 +93,31 @@ import WarmstartWire
     #expect(try administrator.status().checkpoints.isEmpty)
   }
 
+  @Test func `the log names a checkpoint that lost its pin because its index was deleted`() throws {
+    let directory = try TemporaryDirectory()
+    var writer = BundleWriter()
+    writer.add("a", dtype: 4, [16], [UInt8](repeating: 1, count: 16))
+    let bundle = try writer.write(to: directory.path)
+    let passed = try PassedFiles(bundle.prefix)
+    let administrator = try daemon.connect(.administration)
+    try administrator.call(.pin, files: passed.files) {
+      $0.begin(OpenRequest(passed.reference), $1)
+    }
+    let answer = try administrator.answer()
+    let opened = try #require(
+      try administrator.unpack(answer, PinReply.init(unpacking:_:)).checkpoint)
+    _ = try administrator.close(opened.handle)
+    try TemporaryDirectory.remove(bundle.index)
+    // The reaper looks at the file, after the lease has ended.
+    for _ in 0..<5000 where daemon.warnings.isEmpty {
+      daemon.daemon.store.sweep()
+      daemon.daemon.noteLostPins()
+      Thread.sleep(milliseconds: 1)
+    }
+    #expect(daemon.warnings.count == 1)
+    #expect(daemon.warnings.first?.contains("is no longer pinned, because its index") == true)
+  }
+
   @Test func `the log says once that a user was refused memory, and why`() throws {
     let small = try ServedDaemon(budget: 4096)
     let peer = try small.connect()
@@ -101,7 +126,7 @@ import WarmstartWire
     let line = try #require(small.warnings.first)
     #expect(line.hasPrefix("refused process \(Process.id) of user "))
     #expect(line.contains(": RESOURCE_EXHAUSTED (BUDGET): "))
-    #expect(line.contains("see --budget"))
+    #expect(line.contains("see warmstartd's --budget"))
     let counters = try peer.status().counters
     #expect(counters.first { $0.name == "room_refused" }?.value == 2)
   }

@@ -105,6 +105,18 @@ import WarmstartTestSupport
     try TemporaryDirectory.remove(warm.bundle.index)
     store.sweep()
     #expect(eventually { store.residents.isEmpty })
+    #expect(eventually { store.takeLostPins().count == 1 })
+    #expect(store.takeLostPins().isEmpty)
+  }
+
+  @Test func `a checkpoint that was not pinned loses no pin when its index is deleted`() throws {
+    let warm = try Warm(Self.writer)
+    let store = Store(share: 1 << 20, lingerMilliseconds: 60_000)
+    _ = try warm.open(store)
+    try TemporaryDirectory.remove(warm.bundle.index)
+    store.sweep()
+    #expect(eventually { store.residents.isEmpty })
+    #expect(store.takeLostPins().isEmpty)
   }
 
   @Test func `a checkpoint is evicted by hand unless it is leased or pinned`() throws {
