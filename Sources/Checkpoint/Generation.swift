@@ -67,14 +67,24 @@ package struct Generation: Sendable, Hashable {
 }
 
 extension Generation: CustomStringConvertible {
-  /// Sixteen hexadecimal digits (FNV-1a) for people and logs; equality compares everything.
+  /// Sixteen hexadecimal digits (FNV-1a) for people, logs and calls of administrators.
+  ///
+  /// Equality compares everything. Different generations may have the same digits: a user can choose
+  /// files for that, and the digits leave out the owner.
   package var description: String { digits }
 
   private static func digits(_ members: [Member]) -> String {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     for member in members {
+      let role =
+        switch member.role {
+        case .index: (0, 0)
+        case .shard(let shard, of: let total): (shard, total)
+        case .table: (0, -1)
+        }
       for word in [
-        member.device, member.inode, UInt64(bitPattern: Int64(member.size)),
+        UInt64(bitPattern: Int64(role.0)), UInt64(bitPattern: Int64(role.1)), member.device,
+        member.inode, UInt64(bitPattern: Int64(member.size)),
         UInt64(bitPattern: member.modified), UInt64(bitPattern: member.changed),
       ] {
         for shift in stride(from: UInt64(0), to: 64, by: 8) {

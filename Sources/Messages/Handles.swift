@@ -40,7 +40,7 @@ package struct Handles: Sendable {
       if count > 1 { later = Array(repeating: 0..<0, count: count - 1) }
     }
 
-    /// The run of a region, by the region's position among the call's.
+    /// The run of a region's bytes that the handles need; empty if they need none.
     package internal(set) subscript(region: Int) -> Range<Int> {
       get { region == 0 ? first : later[region - 1] }
       set { if region == 0 { first = newValue } else { later[region - 1] = newValue } }

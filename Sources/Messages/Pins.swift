@@ -12,11 +12,21 @@ package struct GenerationRequest: Sendable, Hashable {
   }
 
   /// Unpacks an `UnpinRequest`, whose field `EvictRequest` has as well.
+  ///
+  /// Read without protobuf-c, whose strings end at a NUL: a generation that begins with one would
+  /// stand for all checkpoints.
   package init(unpacking bytes: RawSpan, _ scratch: Scratch) throws(MessageError) {
-    let message = unsafe try scratch.unpack(
-      bytes, limit: MessageLimit.request(bytes.byteCount),
-      { unsafe warmstart__v1__unpin_request__unpack($0, $1, $2) })
-    generation = unsafe text(message.pointee.generation)
+    let message = unsafe bytes.withUnsafeBytes { unsafe Array($0) }
+    var reader = FieldReader(message.span)
+    generation = ""
+    while let field = try reader.next() {
+      switch (field.number, field.value) {
+      case (1, .bytes(let range)):
+        generation = String(decoding: message[range], as: UTF8.self)
+      case (1, _): throw .malformed("a generation that is not a text")
+      default: break
+      }
+    }
   }
 }
 

@@ -27,11 +27,13 @@ extension Session {
   /// Answers `Evict`: one checkpoint, or all that nothing keeps.
   func evict(_ call: borrowing IncomingCall, _ reply: Responder) throws(CallFailure) {
     let request = try request(call, GenerationRequest.init(unpacking:_:))
-    var count = 1
+    let count: Int
     if request.generation.isEmpty {
       count = daemon.store.evictAll()
     } else {
-      do { try daemon.store.evict(request.generation) } catch { throw .status(CallStatus(error)) }
+      do { count = try daemon.store.evict(request.generation) } catch {
+        throw .status(CallStatus(error))
+      }
     }
     try reply.send { frame, _ in frame.begin(EvictReply(checkpointCount: count)) }
   }

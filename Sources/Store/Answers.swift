@@ -89,6 +89,12 @@ package final class Answer: Sendable {
       return arenas.contains(holder.id)
     }
   }
+
+  fileprivate var namesFile: Bool {
+    regions.contains { region in
+      if case .file = region { true } else { false }
+    }
+  }
 }
 
 /// The answers that a resident remembers: the latest few.
@@ -143,9 +149,18 @@ final class Answers: Sendable {
   /// Forgets the answers that name one of the arenas.
   func forget(_ arenas: Set<UInt64>) {
     guard !arenas.isEmpty else { return }
+    forget { $0.names(arenas) }
+  }
+
+  /// Forgets the answers that name a file, after bytes of the checkpoint's files were found damaged.
+  func forgetFiles() {
+    forget { $0.namesFile }
+  }
+
+  private func forget(_ isMeant: (Answer) -> Bool) {
     let forgotten = state.withLock { state in
-      let forgotten = state.answers.filter { $0.names(arenas) }
-      state.answers.removeAll { $0.names(arenas) }
+      let forgotten = state.answers.filter(isMeant)
+      state.answers.removeAll(where: isMeant)
       state.byteCount -= forgotten.reduce(0) { $0 + $1.byteCount }
       return forgotten
     }

@@ -118,9 +118,23 @@ package final class Lease: Sendable {
         try work.verify(runs, didRead)
         resident.pieces.trust(runs)
       } catch {
-        if error.reason != .deadline, error.reason != .cancelled { resident.pieces.distrust(runs) }
+        noteDamage(error, among: runs)
         throw error
       }
+    }
+  }
+
+  /// Has the damaged runs verified again before another call gets them.
+  ///
+  /// No other run: a client can make its own reads fail as often as it likes, and calls that need
+  /// many runs would wait for these forever.
+  private func noteDamage(_ problem: Problem, among runs: [Resident.Run]) {
+    let damage: Set<Reason> = [.checksumMismatch, .corrupt, .truncated]
+    guard damage.contains(problem.reason), let name = problem.tensor,
+      let tensor = resident.checkpoint.catalog.position(of: name)
+    else { return }
+    if resident.pieces.distrust(runs.filter { $0.tensor == tensor }) {
+      resident.answers.forgetFiles()
     }
   }
 }

@@ -354,15 +354,20 @@ final class Pieces: Sendable {
   }
 
   /// Has the next call that needs the runs verify them again, since they were found damaged.
-  func distrust(_ runs: [Resident.Run]) {
+  ///
+  /// - Returns: Whether one of them was verified before.
+  func distrust(_ runs: [Resident.Run]) -> Bool {
     state.withLock { state in
+      var isNew = false
       for run in runs where state.isVerified[run.position] {
+        isNew = true
         state.isVerified[run.position] = false
         let lost = Figures.Holdings(
           verifiedByteCount: checkpoint.stored[run.position].byteCount)
         state.holdings.subtract(lost)
         figures.subtract(lost)
       }
+      return isNew
     }
   }
 }

@@ -12,45 +12,53 @@ extension Store {
 
   /// Ends a checkpoint's pin.
   ///
+  /// Several residents may have the generation: a user can forge its digits, and users who do not
+  /// share a file system's files have a resident each. The pins of all of them end.
+  ///
   /// - Parameter generation: The generation as reports show it.
   /// - Throws: CHECKPOINT_NOT_FOUND if no such checkpoint is pinned.
   package func unpin(_ generation: String) throws(Problem) {
-    let use = try find(generation)
-    guard residency.unpin(use.resident, lingers: lingerMilliseconds > 0) else {
-      throw Problem(.checkpointNotFound, "checkpoint \(generation) is not pinned")
+    let count = try find(generation).count { use in
+      residency.unpin(use.resident, lingers: lingerMilliseconds > 0)
     }
     kept.sweep()
+    guard count > 0 else {
+      throw Problem(.checkpointNotFound, "checkpoint \(generation) is not pinned")
+    }
   }
 
-  /// Evicts a checkpoint that has no lease and no pin.
+  /// Evicts the checkpoints of a generation that have no lease and no pin.
   ///
   /// - Parameter generation: The generation as reports show it.
+  /// - Returns: How many checkpoints were evicted, mostly one.
   /// - Throws: CHECKPOINT_NOT_FOUND if no such checkpoint is resident, and IN_USE if it is leased or
   ///   pinned.
-  package func evict(_ generation: String) throws(Problem) {
-    // Without a reference to the resident, which would keep it in memory.
+  @discardableResult
+  package func evict(_ generation: String) throws(Problem) -> Int {
+    // Without a reference to a resident, which would keep it in memory.
     let (found, isPinned) = try self.found(generation)
-    guard !isPinned else {
-      throw Problem(.inUse, "checkpoint \(generation) is pinned; unpin it first")
-    }
-    let idle = residency.idle().first { $0.generation == found }
-    guard let idle, evict(idle) else {
+    let count = residency.idle().count { found.contains($0.generation) && evict($0) }
+    guard count > 0 else {
       throw Problem(
         .inUse,
-        "checkpoint \(generation) has leases; it can be evicted after the last of them has ended")
+        isPinned
+          ? "checkpoint \(generation) is pinned; unpin it first"
+          : "checkpoint \(generation) has leases; it can be evicted after the last of them has ended"
+      )
     }
+    return count
   }
 
-  private func found(_ generation: String) throws(Problem) -> (Generation, isPinned: Bool) {
-    let use = try find(generation)
-    return (use.resident.generation, use.isPinned)
+  private func found(_ generation: String) throws(Problem) -> (Set<Generation>, isPinned: Bool) {
+    let uses = try find(generation)
+    return (Set(uses.map { $0.resident.generation }), uses.contains { $0.isPinned })
   }
 
-  private func find(_ generation: String) throws(Problem) -> Resident.Use {
-    guard let use = residents.first(where: { $0.resident.generation.description == generation })
-    else {
+  private func find(_ generation: String) throws(Problem) -> [Resident.Use] {
+    let found = residents.filter { $0.resident.generation.description == generation }
+    guard !found.isEmpty else {
       throw Problem(.checkpointNotFound, "no checkpoint \(generation.printable) is resident")
     }
-    return use
+    return found
   }
 }

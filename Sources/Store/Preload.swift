@@ -10,9 +10,6 @@ package struct Preload {
   /// The most runs, and the most bytes of them, in one batch; chosen, not tuned.
   private static let batchCount = 256
   private static let batchByteCount = 64 << 20
-  /// At most this many problems of each kind are kept; all are counted.
-  private static let maximumProblems = 1000
-
   private let lease: Lease
   private let files: FileSet
   private let caller: Caller
@@ -21,13 +18,11 @@ package struct Preload {
   private let readsAgain: Bool
   private let note: (_ readyByteCount: Int, _ totalByteCount: Int) -> Void
 
-  /// What is wrong with tensors: the first thousand problems.
-  package private(set) var problems: [Problem] = []
-  package private(set) var problemCount = 0
-  /// Tensors that cannot be shared and were not read: the first thousand.
-  package private(set) var unshared: [Problem] = []
-  /// The tensors that were not read, or whose bytes are damaged.
-  private var faultyTensors: Set<Int> = []
+  private var damaged = FirstProblems()
+  private var unsharedTensors = FirstProblems()
+  /// Whether each tensor was not read, or has damaged bytes.
+  private var isFaulty: [Bool] = []
+  private var faultyCount = 0
   private var readyByteCount = 0
   private var totalByteCount = 0
   /// The arenas that were made, which must not give way to each other.
@@ -50,8 +45,13 @@ package struct Preload {
 
   private var checkpoint: Checkpoint { lease.resident.checkpoint }
 
+  /// What is wrong with tensors: the first problems.
+  package var problems: [Problem] { damaged.kept }
+  package var problemCount: Int { damaged.count }
+  /// Tensors that cannot be shared and were not read: the first ones.
+  package var unshared: [Problem] { unsharedTensors.kept }
   /// How many tensors are ready.
-  package var tensorCount: Int { checkpoint.catalog.count - faultyTensors.count }
+  package var tensorCount: Int { checkpoint.catalog.count - faultyCount }
   /// The stored bytes of the tensors that are ready.
   package var byteCount: Int { readyByteCount }
 
@@ -60,10 +60,11 @@ package struct Preload {
   /// - Throws: A problem that is no tensor's own, such as a lack of memory or a deadline. What was read
   ///   until then stays.
   package mutating func run() throws(Problem) {
+    // Many calls can wait at once, each with its lists.
     let charge = try lease.store.charge(
-      Amounts(memory: checkpoint.stored.count * MemoryLayout<Part>.stride), to: lease.tab,
-      for: "a list of what to read")
+      Amounts(memory: listByteCount), to: lease.tab, for: "a list of what to read")
     defer { lease.resident.pieces.unpin(made) }
+    isFaulty = Array(repeating: false, count: checkpoint.catalog.count)
     let parts = try self.parts()
     totalByteCount = byteCount(of: parts[...])
     note(0, totalByteCount)
@@ -75,6 +76,14 @@ package struct Preload {
       start = end
     }
     _ = consume charge
+  }
+
+  /// The most bytes that the lists of runs and problems take, approximately.
+  private var listByteCount: Int {
+    let names = checkpoint.memoryByteCount
+    // Half of the runs again, to sort them. A problem has a tensor's name twice.
+    return checkpoint.stored.count * MemoryLayout<Part>.stride * 3 / 2 + checkpoint.catalog.count
+      + 2 * min(FirstProblems.maximumByteCount, names + 512 * checkpoint.catalog.count)
   }
 
   /// A stored run to read.
@@ -170,12 +179,34 @@ package struct Preload {
 
   private mutating func note(_ problem: Problem, of tensor: Int) {
     // A tensor's problem may come again with each of its slices.
-    guard faultyTensors.insert(tensor).inserted else { return }
-    guard problem.reason != .unsupported else {
-      if unshared.count < Preload.maximumProblems { unshared.append(problem) }
-      return
+    guard !isFaulty[tensor] else { return }
+    isFaulty[tensor] = true
+    faultyCount += 1
+    if problem.reason == .unsupported {
+      unsharedTensors.add(problem)
+    } else {
+      damaged.add(problem)
     }
-    problemCount += 1
-    if problems.count < Preload.maximumProblems { problems.append(problem) }
+  }
+}
+
+/// The first problems of a kind, as many as a reply can have; the others are only counted.
+///
+/// Their names come from files, and are as long as these say.
+private struct FirstProblems {
+  static let maximumByteCount = 512 << 10
+  private static let maximumCount = 1000
+
+  private(set) var kept: [Problem] = []
+  private(set) var count = 0
+  private var byteCount = 0
+
+  mutating func add(_ problem: Problem) {
+    count += 1
+    byteCount += (problem.tensor?.bytes.count ?? 0) + problem.message.utf8.count
+    // The first one is always kept: it describes the failure.
+    if kept.isEmpty || kept.count < Self.maximumCount && byteCount <= Self.maximumByteCount {
+      kept.append(problem)
+    }
   }
 }

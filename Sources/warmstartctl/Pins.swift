@@ -129,8 +129,15 @@ struct ResidentCheckpoint {
 extension Daemon {
   /// Refuses another socket than the administrators' before any work for it is done.
   func requireAdministration() throws(Failure) {
-    try call { client, timeout throws(WarmstartError) in
-      try client.requireAdministration(timeout: timeout)
+    do throws(Failure) {
+      try call { client, timeout throws(WarmstartError) in
+        try client.requireAdministration(timeout: timeout)
+      }
+    } catch  where error.message.contains("administrators' socket") {
+      throw Failure(
+        .unsupported,
+        "pin, unpin and evict are only available at the administrators' socket: leave out --socket "
+          + "for \(Client.administrationSocketPath), or name the daemon's --admin-socket")
     }
   }
 }

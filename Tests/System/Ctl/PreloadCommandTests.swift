@@ -81,7 +81,10 @@ import WarmstartTestSupport
     let pin = try run("pin", bundle.prefix)
     #expect(pin.status == 1)
     #expect(pin.errors.contains("(UNSUPPORTED)"))
-    #expect(pin.errors.contains("only available at the administrators' socket"))
+    #expect(
+      pin.errors.contains(
+        "only available at the administrators' socket: leave out --socket for "
+          + "/run/warmstart/admin.sock, or name the daemon's --admin-socket\n"))
   }
 
   @Test func `the clients' socket does not read a checkpoint that it may not pin`() throws {

@@ -68,6 +68,18 @@ import WarmstartTestSupport
     #expect(try Generation(members, openedBy: 1000) != generation)
   }
 
+  @Test func `the digits of a generation differ as soon as a file has another role`() throws {
+    let members = opened.files.members
+    let generation = try Generation(members, openedBy: 1000)
+    let roles: [FileRole] = [.index, .shard(0, of: 1), .shard(0, of: 2), .shard(1, of: 2), .table]
+    let all = try roles.map { role in
+      let file = FileSet.Member(role: role, file: members[0].file, status: members[0].status)
+      return try Generation([file, members[1]], openedBy: 1000).description
+    }
+    #expect(Set(all).count == roles.count)
+    #expect(all[0] == generation.description)
+  }
+
   @Test func `files of two users are never shared on file systems that users control`()
     throws
   {

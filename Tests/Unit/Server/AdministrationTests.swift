@@ -65,6 +65,20 @@ import WarmstartWire
     #expect(try unpin(next, generation).reason == "CHECKPOINT_NOT_FOUND")
   }
 
+  @Test func `a generation that begins with NUL is unknown, and does not stand for all`() throws {
+    let lingering = try ServedDaemon(lingerMilliseconds: 60_000)
+    do {
+      let peer = try lingering.connect()
+      _ = try peer.close(try peer.handle(passed))
+    }
+    let administrator = try lingering.connect(.administration)
+    #expect(try evict(administrator, "\0").reason == "CHECKPOINT_NOT_FOUND")
+    let generation = try #require(try administrator.status().checkpoints.first).generation
+    #expect(try evict(administrator, generation + "\0").reason == "CHECKPOINT_NOT_FOUND")
+    #expect(try administrator.status().checkpoints.count == 1)
+    #expect(try evict(administrator, generation).reason == nil)
+  }
+
   @Test func `unused checkpoints are evicted, and counted`() throws {
     let lingering = try ServedDaemon(lingerMilliseconds: 60_000)
     do {

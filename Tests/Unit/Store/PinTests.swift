@@ -1,3 +1,4 @@
+import SystemPackage
 import Testing
 import WarmstartCheckpoint
 import WarmstartKernel
@@ -135,6 +136,55 @@ import WarmstartTestSupport
     #expect(reason("0000000000000000") == .checkpointNotFound)
     try store.evict(generation)
     #expect(store.residents.isEmpty)
+    #expect(store.accounts.amount(of: .memory) == 0)
+  }
+
+  /// Opens a checkpoint with a file on a file system that users do not share, so that each user's
+  /// checkpoint has the same digits but is a separate one.
+  private func openSeparately(
+    _ warm: Warm, _ strange: File, in store: Store, by uid: UInt32
+  ) throws -> Lease {
+    var files = try warm.files(openedBy: uid).members.map { (role: $0.role, file: $0.file) }
+    files.append((.shard(0, of: 7), strange))
+    return try store.open(
+      try FileSet(files, openedBy: uid), label: "test", for: .patient)
+  }
+
+  private static let others: Range<UInt32> = 1001..<1009
+
+  @Test func `an unpin ends the pin of its generation, whatever other checkpoints have its digits`()
+    throws
+  {
+    let warm = try Warm(Self.writer)
+    let strange = try File(opening: "/proc/version")
+    let store = Store(share: 1 << 20, lingerMilliseconds: 60_000)
+    let pinned = try openSeparately(warm, strange, in: store, by: Self.alice)
+    let generation = pinned.resident.generation.description
+    store.pin(pinned)
+    let others = try Self.others.map { try openSeparately(warm, strange, in: store, by: $0) }
+    #expect(others.allSatisfy { $0.resident.generation.description == generation })
+    #expect(store.residents.count == 9)
+    try store.unpin(generation)
+    #expect(store.residents.allSatisfy { !$0.isPinned })
+    _ = consume others
+  }
+
+  @Test func `eviction finds the checkpoint that nothing keeps among those with its digits`()
+    throws
+  {
+    let warm = try Warm(Self.writer)
+    let strange = try File(opening: "/proc/version")
+    let store = Store(share: 1 << 20, lingerMilliseconds: 60_000)
+    let generation = try openSeparately(warm, strange, in: store, by: Self.alice)
+      .resident.generation.description
+    for uid in Self.others {
+      store.pin(try openSeparately(warm, strange, in: store, by: uid))
+    }
+    #expect(try store.evict(generation) == 1)
+    #expect(store.residents.count == 8)
+    #expect(throws: Problem.self) { try store.evict(generation) }
+    try store.unpin(generation)
+    #expect(try store.evict(generation) == 8)
     #expect(store.accounts.amount(of: .memory) == 0)
   }
 }

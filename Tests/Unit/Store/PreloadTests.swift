@@ -1,3 +1,4 @@
+import SystemPackage
 import Testing
 import WarmstartCheckpoint
 import WarmstartKernel
@@ -82,6 +83,30 @@ import WarmstartTestSupport
     #expect(verified > 0 || readsAgain)
   }
 
+  @Test(arguments: [1, 21])
+  func `problems of tensors with long names are all counted, and half a mebibyte is kept`(
+    _ dtype: Int
+  ) throws {
+    var writer = BundleWriter()
+    for number in 0..<40 {
+      let name = BundleWriter.Key(
+        Array("t\(number)".utf8) + [UInt8](repeating: 0x6e, count: 60_000))
+      writer.add(name, dtype: dtype, dtype == 1 ? [1] : [], [1, 2, 3, 4])
+      writer.change(name) { $0.checksum ^= 1 }
+    }
+    let warm = try Warm(writer)
+    var charged = 0
+    let (_, preload) = try preload(warm) { [store] _, _ in
+      charged = max(charged, store.accounts.amount(of: .memory))
+    }
+    let kept = preload.problems + preload.unshared
+    let byteCount = kept.reduce(0) { $0 + $1.message.utf8.count + ($1.tensor?.bytes.count ?? 0) }
+    #expect(!kept.isEmpty && byteCount <= 512 << 10)
+    #expect(preload.problemCount == (dtype == 1 ? 40 : 0))
+    #expect(preload.tensorCount == 0)
+    #expect(charged - store.accounts.amount(of: .memory) >= byteCount)
+  }
+
   @Test func `a variant is not shared, and is no damage`() throws {
     var writer = Self.writer
     writer.add("v", dtype: 21, [], [1, 2, 3])
@@ -100,6 +125,37 @@ import WarmstartTestSupport
     #expect(
       Dictionary(uniqueKeysWithValues: preload.problems.map { ($0.tensor, $0.reason) })
         == ["over": .slicesOverlap, "out": .corrupt])
+  }
+
+  @Test func `a client whose own files cannot be read takes nothing from other clients`() throws {
+    let warm = try Warm(Self.writer)
+    let (lease, _) = try preload(warm)
+    let verified = lease.resident.holdings.verifiedByteCount
+    let index = try File(opening: FilePath(warm.bundle.index))
+    let incomplete = try FileSet([(.index, index)], openedBy: 1000)
+    #expect(throws: Problem.self) {
+      try lease.verifyAgain([.whole(0), .whole(1)], from: incomplete, for: .patient)
+    }
+    #expect(lease.resident.holdings.verifiedByteCount == verified)
+  }
+
+  @Test func `damage takes back the damaged tensor, and answers that name files, but no more`()
+    throws
+  {
+    let warm = try Warm(Self.writer)
+    let (lease, _) = try preload(warm)
+    let verified = lease.resident.holdings.verifiedByteCount
+    let question: [UInt8] = [1, 2, 3]
+    lease.remember(question[...], [.file(1)], [Answer.Reply(regions: 0..<1, fields: [4])])
+    #expect(lease.answer(to: question[...]) != nil)
+    let damaged = lease.resident.checkpoint.stored[1]
+    try BundleFile.overwrite(warm.bundle.shards[0], at: damaged.offset, [0x55])
+    let error = #expect(throws: Problem.self) {
+      try lease.verifyAgain([.whole(0), .whole(1)], from: warm.files(), for: .patient)
+    }
+    #expect(error?.reason == .checksumMismatch && error?.tensor == "b")
+    #expect(lease.resident.holdings.verifiedByteCount == verified - damaged.byteCount)
+    #expect(lease.answer(to: question[...]) == nil)
   }
 
   @Test func `verifying reads the files again, and makes no arena`() throws {
