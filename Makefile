@@ -114,7 +114,8 @@ SINGLE_THREADED = ^Warmstart(Checkpoint|Locate|Messages|Table|TensorModel)Tests\
 
 sanitize: deps
 	$(SWIFT) build --build-tests --sanitize thread --scratch-path .build-thread
-	Tests/run --sanitize thread --scratch-path .build-thread --skip '$(SINGLE_THREADED)'
+	TSAN_OPTIONS=exitcode=66 \
+	  Tests/run --sanitize thread --scratch-path .build-thread --skip '$(SINGLE_THREADED)'
 	$(SWIFT) build --build-tests --sanitize address --scratch-path .build-address
 	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/leaks.supp:print_suppressions=0 \
 	  Tests/run --sanitize address --scratch-path .build-address

@@ -65,6 +65,10 @@ extension Client {
   public func evict(
     generation: String? = nil, timeout: Duration? = nil
   ) throws(WarmstartError) -> Int {
+    // The protocol has no text for all.
+    guard generation != "" else {
+      throw WarmstartError(.invalidRequest, "the generation to evict is empty, expected 16 digits")
+    }
     var count = 0
     try call(.evict, until: Deadline(timeout)) { session in
       session.connection.compose { frame, _ in

@@ -69,5 +69,8 @@ import WarmstartTestSupport
     try administrator.unpin(generation: generation)
     #expect(try administrator.status().checkpoints.isEmpty)
     #expect(try administrator.evict() == 0)
+    #expect(
+      #expect(throws: WarmstartError.self) { try administrator.evict(generation: "") }?.reason
+        == .invalidRequest)
   }
 }
