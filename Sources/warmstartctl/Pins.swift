@@ -16,6 +16,7 @@ struct Unpin: ParsableCommand {
   func run() throws {
     try Failure.reporting(asJSON: false) { () throws(Failure) in
       let daemon = administration.daemon
+      try daemon.requireAdministration()
       let found = try ResidentCheckpoint(checkpoint, in: daemon, isPinned: true)
       try daemon.call { client, timeout throws(WarmstartError) in
         try client.unpin(generation: found.generation, timeout: timeout)
@@ -51,6 +52,7 @@ struct Evict: ParsableCommand {
   func run() throws {
     try Failure.reporting(asJSON: json) { () throws(Failure) in
       let daemon = administration.daemon
+      try daemon.requireAdministration()
       var generation: String?
       if let checkpoint {
         generation = try ResidentCheckpoint(checkpoint, in: daemon).generation
@@ -90,10 +92,8 @@ struct ResidentCheckpoint {
   /// was first opened: the files may be gone.
   ///
   /// - Parameter isPinned: Whether only pinned checkpoints are meant.
-  /// - Throws: CHECKPOINT_NOT_FOUND if the daemon holds none that matches; UNSUPPORTED at another
-  ///   socket than the administrators'.
+  /// - Throws: CHECKPOINT_NOT_FOUND if the daemon holds none that matches.
   init(_ word: String, in daemon: Daemon, isPinned: Bool = false) throws(Failure) {
-    try daemon.requireAdministration()
     let report = try daemon.call { client, timeout throws(WarmstartError) in
       try client.status(timeout: timeout)
     }

@@ -23,11 +23,8 @@ struct Preload: ParsableCommand {
 
   func run() throws {
     try Failure.reporting(asJSON: json) { () throws(Failure) in
-      let reading = try Reading(checkpoint, connection.daemon, isQuiet: json) {
-        checkpoint, timeout, progress throws(WarmstartError) in
-        try checkpoint.preload(
-          alignment: layout.alignment, sealed: layout.sealed, timeout: timeout, progress: progress)
-      }
+      let daemon = connection.daemon
+      let reading = try layout.preload(try daemon.open(checkpoint), daemon, isQuiet: json)
       try Output.write(json ? reading.json.line : reading.text("ready"))
     }
   }
@@ -49,7 +46,9 @@ struct Verify: ParsableCommand {
 
   func run() throws {
     try Failure.reporting(asJSON: json) { () throws(Failure) in
-      let reading = try Reading(verifying: checkpoint, connection.daemon, isQuiet: json)
+      let daemon = connection.daemon
+      let reading = try Reading(
+        verifying: try daemon.open(checkpoint), daemon, isQuiet: json)
       try Output.write(json ? reading.json.line : reading.text("sound"))
     }
   }
@@ -80,11 +79,7 @@ struct Pin: ParsableCommand {
     try Failure.reporting(asJSON: json) { () throws(Failure) in
       let daemon = administration.daemon
       try daemon.requireAdministration()
-      let reading = try Reading(checkpoint, daemon, isQuiet: json) {
-        checkpoint, timeout, progress throws(WarmstartError) in
-        try checkpoint.preload(
-          alignment: layout.alignment, sealed: layout.sealed, timeout: timeout, progress: progress)
-      }
+      let reading = try layout.preload(try daemon.open(checkpoint), daemon, isQuiet: json)
       try daemon.call { _, timeout throws(WarmstartError) in
         try reading.checkpoint.pin(timeout: timeout)
       }
@@ -116,6 +111,15 @@ struct LayoutOptions: ParsableArguments {
 
   func validate() throws { try Self.check(align) }
 
+  /// Has the daemon preload a checkpoint as jobs will ask for it.
+  func preload(_ opened: Checkpoint, _ daemon: Daemon, isQuiet: Bool) throws(Failure) -> Reading {
+    try Reading(opened, daemon, isQuiet: isQuiet) {
+      checkpoint, timeout, progress throws(WarmstartError) in
+      try checkpoint.preload(
+        alignment: alignment, sealed: sealed, timeout: timeout, progress: progress)
+    }
+  }
+
   /// Refuses an alignment that no job can have.
   static func check(_ align: Int?) throws {
     guard let align, align < 1 || align > Alignment.maximum || align & (align - 1) != 0 else {
@@ -134,28 +138,7 @@ struct Reading {
   private let unread: [Problem]
   private let seconds: Double
 
-  /// Opens a checkpoint and has all of it read, with a progress bar on a terminal.
-  ///
-  /// Complains about tensors that were not read because they cannot be shared.
-  init(
-    _ path: String, _ daemon: Daemon, isQuiet: Bool,
-    _ read: (Checkpoint, Duration?, (Checkpoint.Progress) -> Void) throws(WarmstartError)
-      -> Checkpoint.Preloaded
-  ) throws(Failure) {
-    let opened = try daemon.call { client, timeout throws(WarmstartError) in
-      try client.open(path, timeout: timeout)
-    }
-    try self.init(opened, daemon, isQuiet: isQuiet, read)
-  }
-
   /// Verifies a checkpoint; a V1 table that is missing by the names of the others is a fault, too.
-  init(verifying path: String, _ daemon: Daemon, isQuiet: Bool) throws(Failure) {
-    let opened = try daemon.call { client, timeout throws(WarmstartError) in
-      try client.open(path, timeout: timeout)
-    }
-    try self.init(verifying: opened, daemon, isQuiet: isQuiet)
-  }
-
   init(verifying opened: Checkpoint, _ daemon: Daemon, isQuiet: Bool) throws(Failure) {
     let missing = opened.missingTables.map { [$0] } ?? []
     do throws(Failure) {
@@ -170,7 +153,9 @@ struct Reading {
     if !missing.isEmpty { throw Failure(missing, about: opened.path) }
   }
 
-  /// Has all of an open checkpoint read; a missing V1 table is noted with what was not read.
+  /// Has all of a checkpoint read, with a progress bar on a terminal.
+  ///
+  /// Complains about tensors that cannot be shared, and about missing V1 tables: they were not read.
   init(
     _ opened: Checkpoint, _ daemon: Daemon, isQuiet: Bool, notingMissing: Bool = true,
     _ read: (Checkpoint, Duration?, (Checkpoint.Progress) -> Void) throws(WarmstartError)
@@ -210,5 +195,14 @@ struct Reading {
       ("elapsed_ms", .number(Int(seconds * 1000))),
       ("unshared", .list(unread.map(JSON.init))),
     ])
+  }
+}
+
+extension Daemon {
+  /// Opens a checkpoint with this process's rights.
+  func open(_ path: String) throws(Failure) -> Checkpoint {
+    try call { client, timeout throws(WarmstartError) in
+      try client.open(path, timeout: timeout)
+    }
   }
 }

@@ -39,19 +39,12 @@ struct Watch: ParsableCommand {
       var complaint = ""
       while true {
         do throws(Failure) {
-          let newest = try daemon.call { client, timeout throws(WarmstartError) in
-            try client.open(checkpoint, timeout: timeout)
-          }
+          let newest = try daemon.open(checkpoint)
           // A daemon that was started anew holds nothing of what the one before it read.
           let isReady =
             current.map { $0.generation == newest.generation && $0.isLeased(besides: newest) }
           if isReady != true {
-            let reading = try Reading(newest, daemon, isQuiet: json) {
-              checkpoint, timeout, progress throws(WarmstartError) in
-              try checkpoint.preload(
-                alignment: layout.alignment, sealed: layout.sealed, timeout: timeout,
-                progress: progress)
-            }
+            let reading = try layout.preload(newest, daemon, isQuiet: json)
             try Output.write(json ? reading.json.line : reading.text("ready"))
             // The lease on the one before ends here, once its successor is ready.
             current = newest

@@ -93,6 +93,7 @@ import WarmstartTestSupport
     for verb in ["unpin", "evict"] {
       #expect(try run(verb, bundle.prefix).errors.contains("(UNSUPPORTED)"))
     }
+    #expect(try run("evict", "--all").errors.contains("leave out --socket"))
   }
 
   @Test func `a checkpoint that is held without a pin is not said to be unknown`() throws {
