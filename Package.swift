@@ -170,6 +170,7 @@ let package = Package(
     systemTests(
       "Hostile", ["Harness", "Client", "Messages", "Kernel", "TensorModel"],
       ["warmstartd", "warmstartctl"]),
+    systemTests("Restart", ["Harness", "Client", "Kernel", "TensorModel"], ["warmstartd"]),
     systemTests("Ctl", ["TensorModel", "Kernel"], ["warmstartctl", "warmstartd"]),
   ]
 )

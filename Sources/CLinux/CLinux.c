@@ -43,6 +43,7 @@
 #define HUGE_PAGE ((size_t)2 << 20)
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define EXEC_SEAL 0x20
 
 static int result(long value) { return value < 0 ? -errno : (int)value; }
 
@@ -239,6 +240,17 @@ ssize_t clinux_ended(int watches, int *ended, size_t count) {
 int clinux_is_sealed(int descriptor) {
   int seals = fcntl(descriptor, F_GET_SEALS);
   return seals >= 0 && (seals & SEALS) == SEALS;
+}
+
+int clinux_is_own_arena(int descriptor) {
+  int seals = fcntl(descriptor, F_GET_SEALS);
+  // MFD_NOEXEC_SEAL adds one, which older headers do not know.
+  if (seals < 0 || (seals & ~EXEC_SEAL) != SEALS) return 0;
+  int flags = fcntl(descriptor, F_GETFL);
+  if (flags < 0 || (flags & O_ACCMODE) != O_RDONLY || (flags & O_PATH) != 0) return 0;
+  struct stat found;
+  return fstat(descriptor, &found) == 0 && S_ISREG(found.st_mode) && found.st_uid == geteuid() &&
+         found.st_nlink == 0;
 }
 
 // Maps a file at an address that has the offset's place in a huge page, or returns MAP_FAILED.

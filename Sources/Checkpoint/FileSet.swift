@@ -80,18 +80,58 @@ package struct FileSet: Sendable {
     generation = try Generation(members, openedBy: uid)
   }
 
+  /// Takes over the held files of a checkpoint from an earlier process.
+  ///
+  /// Only the index can be read through this set, and a V1 checkpoint must have one table.
+  ///
+  /// - Parameters:
+  ///   - files: The files at `positions` among the generation's, the index first.
+  /// - Throws: CORRUPT if a file is not the one that the generation has there, or has changed.
+  package init(
+    restoring files: [File], at positions: [Int], of generation: Generation, openedBy uid: UInt32
+  ) throws(Problem) {
+    var members: [Member] = []
+    for (file, position) in zip(files, positions) {
+      guard let role = generation.role(at: position) else {
+        throw Problem(state: "it names file \(position) of a generation that has fewer")
+      }
+      let status = try FileSet.accept(file, as: "\(role)")
+      guard generation.hasFile(status, at: position) else {
+        throw Problem(state: "the \(role) has changed since")
+      }
+      members.append(Member(role: role, file: file, status: status))
+    }
+    guard files.count == positions.count, let index = members.first,
+      index.role == .index || index.role == .table, try members.isOnTrustedFileSystems()
+    else {
+      throw Problem(state: "its files are not those of a shared checkpoint")
+    }
+    self.members = members
+    self.generation = generation
+    openedBy = uid
+    indexPosition = 0
+    shards = index.role == .table ? [(1, 0, 0)] : []
+  }
+
   /// The index file, or the first V1 table.
   package var index: Member { members[indexPosition] }
 
-  /// One file on each device but the index's.
+  /// The positions of the index and of one file on each other device.
   ///
-  /// While they are open, the kernel gives the numbers of these devices to no other file system.
-  package var onePerOtherDevice: [Member] {
-    var found: [Member] = []
-    for member in members where member.status.device != index.status.device {
-      if found.allSatisfy({ $0.status.device != member.status.device }) { found.append(member) }
+  /// While they are open, the kernel gives the index's number to no other file, and the numbers of
+  /// these devices to no other file system.
+  package var heldPositions: [Int] {
+    var found = [indexPosition]
+    for (position, member) in members.enumerated()
+    where found.allSatisfy({ members[$0].status.device != member.status.device }) {
+      found.append(position)
     }
     return found
+  }
+
+  /// Whether the index can be read again through the held files alone, by any later process.
+  package var canBeHandedOver: Bool {
+    generation.isShared && (!isTables || members.count == 1)
   }
 
   /// Whether the files are tables of a V1 checkpoint.

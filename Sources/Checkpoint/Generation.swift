@@ -29,17 +29,7 @@ package struct Generation: Sendable, Hashable {
     }
     self.members = identities
     digits = Generation.digits(identities)
-    // Asked once for each device: all files are mostly on one.
-    var trusted: [UInt64: Bool] = [:]
-    for member in members where trusted[member.status.device] == nil {
-      do {
-        trusted[member.status.device] = Generation.trustedFileSystems.contains(
-          try member.file.fileSystem())
-      } catch {
-        throw Problem(.system, "the file system of \(member) cannot be examined: \(error)")
-      }
-    }
-    owner = trusted.values.allSatisfy { $0 } ? nil : uid
+    owner = try members.isOnTrustedFileSystems() ? nil : uid
   }
 
   /// Whether two states of one path are the same file with the same size and times.
@@ -66,6 +56,80 @@ package struct Generation: Sendable, Hashable {
   ]
 }
 
+extension Generation {
+  /// Whether users cannot forge it, because all files are on trusted file systems.
+  ///
+  /// Only these files may be given to the service manager: it closes files on its main thread, and a
+  /// user's own file system can make that hang.
+  package var isShared: Bool { owner == nil }
+
+  /// The number of words that `append` adds.
+  var wordCount: Int { 1 + Generation.wordsEach * members.count }
+  /// A role takes two words, and each of the other properties one.
+  private static let wordsEach = 7
+
+  /// Adds the files of a shared generation to words.
+  package func append(to words: inout StateWriter) {
+    words.append(members.count)
+    for member in members {
+      let role = Generation.numbers(of: member.role)
+      words.append(role.0)
+      words.append(role.1)
+      words.append(member.device)
+      words.append(member.inode)
+      words.append(member.size)
+      words.append(Int(member.modified))
+      words.append(Int(member.changed))
+    }
+  }
+
+  /// Reads a shared generation from words.
+  package init(reading words: inout StateReader) throws(Problem) {
+    var members: [Member] = []
+    for _ in 0..<(try words.count(wordsEach: Generation.wordsEach)) {
+      members.append(
+        Member(
+          role: try Generation.role(try words.number(), try words.number()),
+          device: try words.word(), inode: try words.word(), size: try words.number(),
+          modified: Int64(try words.number()), changed: Int64(try words.number())))
+    }
+    self.members = members
+    digits = Generation.digits(members)
+    owner = nil
+  }
+
+  /// The role of the file at a position; nil if there is none.
+  func role(at position: Int) -> FileRole? {
+    members.indices.contains(position) ? members[position].role : nil
+  }
+
+  /// Whether the file at a position has this status.
+  func hasFile(_ status: FileStatus, at position: Int) -> Bool {
+    let member = members[position]
+    return member.device == status.device && member.inode == status.inode
+      && member.size == status.size && member.modified == status.modified
+      && member.changed == status.changed
+  }
+
+  /// Two numbers that stand for a role.
+  private static func numbers(of role: FileRole) -> (Int, Int) {
+    switch role {
+    case .index: (0, 0)
+    case .shard(let shard, of: let total): (shard, total)
+    case .table: (0, -1)
+    }
+  }
+
+  private static func role(_ first: Int, _ second: Int) throws(Problem) -> FileRole {
+    switch (first, second) {
+    case (0, 0): return .index
+    case (0, -1): return .table
+    case (0..., 1...) where first < second: return .shard(first, of: second)
+    default: throw Problem(state: "a file has the unknown role \(first) of \(second)")
+    }
+  }
+}
+
 extension Generation: CustomStringConvertible {
   /// Sixteen hexadecimal digits (FNV-1a) for people, logs and calls of administrators.
   ///
@@ -76,12 +140,7 @@ extension Generation: CustomStringConvertible {
   private static func digits(_ members: [Member]) -> String {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     for member in members {
-      let role =
-        switch member.role {
-        case .index: (0, 0)
-        case .shard(let shard, of: let total): (shard, total)
-        case .table: (0, -1)
-        }
+      let role = numbers(of: member.role)
       for word in [
         UInt64(bitPattern: Int64(role.0)), UInt64(bitPattern: Int64(role.1)), member.device,
         member.inode, UInt64(bitPattern: Int64(member.size)),
@@ -94,5 +153,22 @@ extension Generation: CustomStringConvertible {
     }
     let digits = String(hash, radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits
+  }
+}
+
+extension [FileSet.Member] {
+  /// Whether users cannot forge the identity of any of the files.
+  func isOnTrustedFileSystems() throws(Problem) -> Bool {
+    // Asked once for each device: all files are mostly on one.
+    var trusted: [UInt64: Bool] = [:]
+    for member in self where trusted[member.status.device] == nil {
+      do {
+        trusted[member.status.device] = Generation.trustedFileSystems.contains(
+          try member.file.fileSystem())
+      } catch {
+        throw Problem(.system, "the file system of \(member) cannot be examined: \(error)")
+      }
+    }
+    return trusted.values.allSatisfy { $0 }
   }
 }

@@ -95,10 +95,14 @@ package struct Arena: ~Copyable, Sendable {
   }
 
   /// Makes the bytes unchangeable: from here on, not even root can write, shrink or grow them.
-  package consuming func seal() throws(Errno) -> SealedArena {
+  ///
+  /// - Parameter trailing: How many of the bytes, at the end, describe the arena to the daemon's
+  ///   next process; clients are not told of them.
+  package consuming func seal(trailing: Int = 0) throws(Errno) -> SealedArena {
     guard let view else { throw .invalidArgument }
+    precondition(trailing >= 0 && trailing <= byteCount)
     return SealedArena(
-      File(try view.seal()), byteCount: byteCount, hugeByteCount: hugeByteCount)
+      File(try view.seal()), byteCount: byteCount - trailing, hugeByteCount: hugeByteCount)
   }
 }
 
@@ -154,8 +158,9 @@ private final class WritableView: Sendable {
 
 /// An arena that can no longer change, whose descriptors the daemon gives to clients.
 package final class SealedArena: Sendable {
-  fileprivate let file: File
-  /// The length in bytes.
+  /// The arena's own open file, which clients never get.
+  package let file: File
+  /// The length in bytes, without the bytes at the end that describe the arena.
   package let byteCount: Int
   /// The bytes in huge pages, as far as the kernel said when the arena was filled.
   package let hugeByteCount: Int
@@ -164,6 +169,21 @@ package final class SealedArena: Sendable {
     self.file = file
     self.byteCount = byteCount
     self.hugeByteCount = hugeByteCount
+  }
+
+  /// Takes over an arena that an earlier process of the daemon sealed, with all bytes of its file.
+  ///
+  /// - Throws: EINVAL if the file is not a memfd of this user, read-only, with exactly the seals that
+  ///   `Arena.seal` sets.
+  package convenience init(restoring file: File) throws(Errno) {
+    guard clinux_is_own_arena(file.descriptor.number) == 1 else { throw .invalidArgument }
+    self.init(file, byteCount: try file.status().size, hugeByteCount: 0)
+  }
+
+  /// Takes over the first bytes of a restored arena, some of them in huge pages.
+  package convenience init(first byteCount: Int, hugeByteCount: Int, of other: SealedArena) {
+    precondition(byteCount >= 0 && byteCount <= other.byteCount)
+    self.init(other.file, byteCount: byteCount, hugeByteCount: hugeByteCount)
   }
 
   /// Opens the arena again, read-only, for one client, which shares its file description with no

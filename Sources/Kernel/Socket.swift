@@ -77,7 +77,12 @@ package final class Socket: Sendable {
   }
 
   /// Whether this is a listening Unix stream socket, as a daemon expects to inherit.
-  package var isListening: Bool { clinux_is_listening_unix_stream(descriptor.number) == 1 }
+  package var isListening: Bool { Socket.isListening(descriptor) }
+
+  /// Whether a descriptor is a listening Unix stream socket.
+  package static func isListening(_ descriptor: borrowing Descriptor) -> Bool {
+    clinux_is_listening_unix_stream(descriptor.number) == 1
+  }
 
   /// Who is at the other end.
   ///

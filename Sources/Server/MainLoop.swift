@@ -85,6 +85,7 @@ package struct MainLoop {
       if sweepDue.hasPassed { sweep() }
     }
     daemon.supervisor.stopping()
+    daemon.store.leave()
     let endedInTime = daemon.drain()
     // Threads that hang in the kernel would keep this memory for as long as they do.
     _ = daemon.store.evictAll()

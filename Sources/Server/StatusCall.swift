@@ -78,6 +78,8 @@ extension Daemon {
       StatusReport.Counter("repeated_answers", counters.repeatedAnswers),
       StatusReport.Counter("checkpoints_evicted", counters.evictions),
       StatusReport.Counter("room_refused", counters.refusals),
+      StatusReport.Counter("checkpoints_restored", counters.restoredCheckpoints),
+      StatusReport.Counter("arenas_restored", counters.restoredArenas),
     ]
     return report
   }

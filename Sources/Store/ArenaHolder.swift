@@ -1,24 +1,33 @@
 package import SystemPackage
+import WarmstartCheckpoint
 package import WarmstartKernel
+import WarmstartTensorModel
 
 /// A sealed arena that calls can refer to, with its number and its charge.
 package final class ArenaHolder: Sendable {
   /// Unique while the daemon runs; counted from 1.
   package let id: UInt64
   package let arena: SealedArena
+  /// Its name in the descriptor store, unique over restarts.
+  let name: String
   private let paid: Paid
   private let kept: KeptArenas
   private let used = AtomicNumber(Int(MonotonicClock.nanoseconds()))
   /// The users who were granted it.
-  private let users = Monitor<[UInt32]>([])
+  private let users: Monitor<[UInt32]>
 
   /// Makes a holder of an arena that is charged to a tab of its own.
+  ///
+  /// - Parameter users: Who was granted the arena by an earlier process.
   init(
-    id: UInt64, _ arena: SealedArena, _ tab: Tab, _ charge: consuming Charge, _ kept: KeptArenas
+    id: UInt64, _ arena: SealedArena, named name: String, _ tab: Tab, _ charge: consuming Charge,
+    _ kept: KeptArenas, grantedTo users: [UInt32] = []
   ) {
     self.id = id
     self.arena = arena
+    self.name = name
     self.kept = kept
+    self.users = Monitor(users)
     paid = Paid(tab, charge)
   }
 
@@ -34,6 +43,9 @@ package final class ArenaHolder: Sendable {
     }
     return try arena.open()
   }
+
+  /// The users who were granted it.
+  var grantedTo: [UInt32] { users.withLock { $0 } }
 
   /// When it was made, or granted last, by the monotonic clock in nanoseconds.
   var lastUse: Int64 { Int64(used.value) }
@@ -56,6 +68,19 @@ extension Figures.Holdings {
   init(of arena: SealedArena) {
     self.init(
       arenaCount: 1, arenaByteCount: arena.byteCount, hugeArenaByteCount: arena.hugeByteCount)
+  }
+}
+
+extension ArenaDescription {
+  /// The bytes to charge for an arena of some bytes: whole pages, with the trailer, and what it takes
+  /// to remember the pieces, whose slices may have many axes.
+  func chargedByteCount(beside byteCount: Int) -> Int {
+    let keys = entries.reduce(trailerByteCount) {
+      $0 + 200 + 16 * ($1.piece.slice?.starts.count ?? 0) + $1.piece.listByteCount
+    }
+    let (sum, overflow) = max(1, byteCount).addingReportingOverflow(
+      Mapping.pageByteCount - 1 + keys)
+    return overflow ? .max : sum & ~(Mapping.pageByteCount - 1)
   }
 }
 

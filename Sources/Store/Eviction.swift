@@ -69,12 +69,15 @@ enum Eviction {
 
   private static func drop(_ candidate: Candidate, in store: Store) -> Bool {
     switch candidate.kind {
-    case .resident(let idle): return store.evict(idle)
+    case .resident(let idle):
+      guard store.evict(idle) else { return false }
     case .arena(let id, let generation):
       guard store.residency.find(generation)?.dropArena(id) == true else { return false }
-      store.kept.sweep()
-      return true
     }
+    // The service manager may have what was dropped, too.
+    store.legacy.update(settles: true)
+    store.kept.sweep()
+    return true
   }
 }
 

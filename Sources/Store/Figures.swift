@@ -16,6 +16,9 @@ package final class Figures: Sendable {
     package var repeatedAnswers = 0
     package var evictions = 0
     package var refusals = 0
+    /// Checkpoints and arenas that an earlier process left.
+    package var restoredCheckpoints = 0
+    package var restoredArenas = 0
   }
 
   /// What one resident holds, or all together.

@@ -3,12 +3,12 @@ import WarmstartKernel
 
 /// Files of one client that a resident keeps open, so that no other file gets their inode numbers.
 ///
-/// Nothing is read through them. The reaper closes them when the last reference ends.
+/// Only the daemon's next process reads through them, once. The reaper closes them when the last
+/// reference ends.
 final class HeldFiles: Sendable {
   private struct State {
-    var index: File?
-    /// One file on each other device.
-    var others: [FileSet.Member] = []
+    /// The index, and one file on each other device.
+    var files: [File] = []
     /// Whether the reaper has been asked to look at the index.
     var isAsking = false
   }
@@ -18,8 +18,8 @@ final class HeldFiles: Sendable {
     private let state: Monitor<State>
     private let charge: Charge
 
-    init(_ index: File, _ others: [FileSet.Member], _ charge: consuming Charge) {
-      state = Monitor(State(index: index, others: others))
+    init(_ files: [File], _ charge: consuming Charge) {
+      state = Monitor(State(files: files))
       self.charge = charge
     }
 
@@ -37,11 +37,13 @@ final class HeldFiles: Sendable {
     func askWhetherDeleted() -> Bool {
       let index = state.withLock { state in
         state.isAsking = false
-        return state.index
+        return state.files.first
       }
       guard let index else { return false }
       return ((try? index.linkCount()) ?? 0) == 0
     }
+
+    var all: [File] { state.withLock { $0.files } }
 
     /// Closes the files on this thread.
     func end() {
@@ -59,16 +61,22 @@ final class HeldFiles: Sendable {
   private let uid: UInt32
   private let reaper: Reaper
   private let contents: Contents
+  /// The positions of the files among the generation's, the index first.
+  let positions: [Int]
 
   /// Takes over a user's files: the index, and one on each other device.
   init(
-    _ index: File, _ others: [FileSet.Member], of uid: UInt32, _ charge: consuming Charge,
+    _ files: [File], at positions: [Int], of uid: UInt32, _ charge: consuming Charge,
     _ reaper: Reaper
   ) {
     self.uid = uid
     self.reaper = reaper
-    contents = Contents(index, others, charge)
+    self.positions = positions
+    contents = Contents(files, charge)
   }
+
+  /// The files, the index first.
+  var all: [File] { contents.all }
 
   deinit {
     reaper.run(for: uid) { [contents] in contents.end() }

@@ -258,6 +258,46 @@ final class Pieces: Sendable {
     }
   }
 
+  // MARK: Restarts
+
+  /// For each stored run, whether it was verified.
+  var isVerified: [Bool] { state.withLock { $0.isVerified } }
+
+  /// Takes over what an earlier process had verified and made.
+  ///
+  /// Of two places of a piece, the first counts. An arena without pieces is left out.
+  func restore(
+    isVerified: [Bool], _ arenas: [(holder: ArenaHolder, entries: [ArenaDescription.Entry])]
+  ) {
+    let runs = arenas.flatMap { $0.entries.flatMap { checkpoint.runs(of: $0.piece) } }
+    state.withLock { state in
+      for (run, isVerified) in isVerified.enumerated() where isVerified { add(run, to: &state) }
+      // Filling a piece compared the checksums of these.
+      for run in runs { add(run, to: &state) }
+      for (holder, entries) in arenas {
+        var places: [Piece: PiecePlace] = [:]
+        for entry in entries where state.pieces[entry.piece] == nil {
+          let place = PiecePlace(
+            arena: holder, offset: entry.offset, byteCount: entry.byteCount)
+          places[entry.piece] = place
+          state.pieces[entry.piece] = .made(place)
+        }
+        guard !places.isEmpty else { continue }
+        add(holder, places, to: &state)
+        state.arenas[holder.id]?.pinCount = 0
+      }
+    }
+  }
+
+  /// Notes that a run is verified.
+  private func add(_ run: Int, to state: inout State) {
+    guard state.isVerified.indices.contains(run), !state.isVerified[run] else { return }
+    state.isVerified[run] = true
+    let added = Figures.Holdings(verifiedByteCount: checkpoint.stored[run].byteCount)
+    state.holdings.add(added)
+    figures.add(added)
+  }
+
   // MARK: Arenas
 
   private func add(
@@ -342,14 +382,7 @@ final class Pieces: Sendable {
   /// Notes that runs were verified, except those that another call is verifying.
   func trust(_ runs: [Resident.Run]) {
     state.withLock { state in
-      for run in runs where !state.isVerified[run.position] && state.verifying[run.position] == nil
-      {
-        state.isVerified[run.position] = true
-        let added = Figures.Holdings(
-          verifiedByteCount: checkpoint.stored[run.position].byteCount)
-        state.holdings.add(added)
-        figures.add(added)
-      }
+      for run in runs where state.verifying[run.position] == nil { add(run.position, to: &state) }
     }
   }
 

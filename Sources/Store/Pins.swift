@@ -8,6 +8,8 @@ extension Store {
   /// The user whose lease it is pays for it meanwhile. A second pin changes nothing.
   package func pin(_ lease: Lease) {
     residency.pin(lease.resident, for: lease.account.uid)
+    // At once: a pin is a promise.
+    legacy.update(writingRecords: true, settles: true)
   }
 
   /// Ends a checkpoint's pin.
@@ -21,6 +23,7 @@ extension Store {
     let count = try find(generation).count { use in
       residency.unpin(use.resident, lingers: lingerMilliseconds > 0)
     }
+    legacy.update(writingRecords: true)
     kept.sweep()
     guard count > 0 else {
       throw Problem(.checkpointNotFound, "checkpoint \(generation) is not pinned")
@@ -38,6 +41,7 @@ extension Store {
     // Without a reference to a resident, which would keep it in memory.
     let (found, isPinned) = try self.found(generation)
     let count = residency.idle().count { found.contains($0.generation) && evict($0) }
+    legacy.update()
     guard count > 0 else {
       throw Problem(
         .inUse,

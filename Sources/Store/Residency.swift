@@ -74,12 +74,21 @@ final class Residency: Sendable {
 
   /// Keeps the resident that was read for a claim, with one lease of a user.
   func keep(_ resident: Resident, for uid: UInt32) {
-    let holder = Holder(uid: uid, leaseCount: 1)
+    keep(resident, [Holder(uid: uid, leaseCount: 1)])
+  }
+
+  /// Keeps the resident that was restored for a claim, without a lease, with users' pins.
+  func keep(_ resident: Resident, pinnedBy users: [UInt32]) {
+    keep(resident, users.map { Holder(uid: $0, hasPin: true) })
+  }
+
+  private func keep(_ resident: Resident, _ holders: [Holder]) {
     state.withLock { state in
-      state.entries[resident.generation] = .held(
-        Held(resident: resident, holders: [holder], unusedSince: 0))
+      let held = Held(
+        resident: resident, holders: holders, unusedSince: MonotonicClock.nanoseconds())
+      state.entries[resident.generation] = .held(held)
       state.residentCount += 1
-      state.leaseCount += 1
+      state.leaseCount += held.leaseCount
     }
   }
 
@@ -223,7 +232,8 @@ final class Residency: Sendable {
       state.entries.values.compactMap { entry in
         guard case .held(let held) = entry else { return nil }
         return Resident.Use(
-          resident: held.resident, leaseCount: held.leaseCount, isPinned: held.isPinned,
+          resident: held.resident, leaseCount: held.leaseCount,
+          pinnedBy: held.holders.filter(\.hasPin).map(\.uid),
           unusedSince: held.holders.isEmpty ? held.unusedSince : nil,
           isHeld: held.holders.contains { $0.uid == uid })
       }

@@ -22,11 +22,14 @@ package final class Resident: Sendable {
   package struct Use: Sendable {
     package let resident: Resident
     package let leaseCount: Int
-    package let isPinned: Bool
+    /// The users who pinned it.
+    let pinnedBy: [UInt32]
     /// When the last lease or pin ended, by the monotonic clock in nanoseconds; nil while there is one.
     package let unusedSince: Int64?
     /// Whether the user whom the question was about has a lease or a pin.
     let isHeld: Bool
+
+    package var isPinned: Bool { !pinnedBy.isEmpty }
 
     /// What keeps it, for people.
     var keeper: String {
@@ -43,6 +46,10 @@ package final class Resident: Sendable {
   package let label: String
   /// The user whose client opened it first.
   package let openedBy: UInt32
+  /// Its part of names in the descriptor store, unique over restarts.
+  let key: String
+  /// Whether a later process can take it over.
+  let canBeHandedOver: Bool
   let files: HeldFiles
   let pieces: Pieces
   let answers = Answers()
@@ -53,9 +60,11 @@ package final class Resident: Sendable {
 
   /// Makes a resident from what was read; it keeps the files in `held` open.
   init(
-    _ checkpoint: Checkpoint, _ files: FileSet, held: HeldFiles, label: String, _ tab: Tab,
-    _ charge: consuming Charge, _ figures: Figures
+    _ checkpoint: Checkpoint, _ files: FileSet, held: HeldFiles, label: String, key: String,
+    _ tab: Tab, _ charge: consuming Charge, _ figures: Figures
   ) {
+    self.key = key
+    canBeHandedOver = files.canBeHandedOver
     openedBy = files.openedBy
     generation = files.generation
     self.checkpoint = checkpoint

@@ -21,7 +21,8 @@ package final class Store: Sendable {
   /// How long a checkpoint stays after its last lease, in milliseconds.
   let lingerMilliseconds: Int
   private let headroom: Headroom
-  let residency = Residency()
+  let residency: Residency
+  let legacy: Legacy
   /// Pinned checkpoints that went because their index was deleted, for the log.
   private let lostPins = Monitor<[String]>([])
   /// The most lost pins between two looks at them; chosen, not tuned.
@@ -37,10 +38,13 @@ package final class Store: Sendable {
   ///   - warmFileLimit: The bytes of files that may be left in the page cache.
   ///   - loadsPerUser: How many loads of one user run at a time.
   ///   - available: The bytes that can be allocated now before the kernel kills a process.
+  ///   - descriptors: Where what is warm outlives this process; nil if nothing does.
   package init(
     budget: Int, lingerMilliseconds: Int, warmFileLimit: Int = .max, loadsPerUser: Int = 2,
-    available: @escaping @Sendable () -> Int = { .max }
+    available: @escaping @Sendable () -> Int = { .max }, descriptors: DescriptorStore? = nil
   ) {
+    residency = Residency()
+    legacy = Legacy(descriptors, of: residency)
     self.warmFileLimit = warmFileLimit
     accounts = Accounts(memory: budget)
     loadSlots = Slots(countPerUser: loadsPerUser)
@@ -92,7 +96,7 @@ package final class Store: Sendable {
   package static let residentByteCount = 4096
 
   /// The charge for reading an index, which grows with it.
-  private final class Reservation {
+  final class Reservation {
     var charge: Charge?
   }
 
@@ -114,19 +118,21 @@ package final class Store: Sendable {
     let charge = try charge(
       Amounts(memory: checkpoint.memoryByteCount + Store.residentByteCount), to: tab,
       for: "a parsed index")
-    let others = files.onePerOtherDevice
+    let positions = files.heldPositions
     let held = HeldFiles(
-      files.index.file, others, of: account.uid,
+      positions.map { files.members[$0].file }, at: positions, of: account.uid,
       try self.charge(
-        Amounts(descriptors: 1 + others.count), to: tab, for: "the files of a checkpoint"),
+        Amounts(descriptors: positions.count), to: tab, for: "the files of a checkpoint"),
       reaper)
-    return Resident(checkpoint, files, held: held, label: label, tab, charge, figures)
+    return Resident(
+      checkpoint, files, held: held, label: label, key: legacy.nextName(), tab, charge, figures)
   }
 
   // MARK: Leases and eviction
 
   func release(_ resident: Resident, by uid: UInt32) {
     residency.release(resident, by: uid, lingers: lingerMilliseconds > 0)
+    if lingerMilliseconds == 0 { legacy.update() }
     kept.sweep()
   }
 
@@ -142,6 +148,7 @@ package final class Store: Sendable {
       guard let lostPin else { return }
       lostPins.withLock { if $0.count < Store.lostPinLimit { $0.append(lostPin) } }
     }
+    legacy.update(writingRecords: true)
     kept.sweep()
     reaper.startThreads()
   }
@@ -157,7 +164,8 @@ package final class Store: Sendable {
 
   /// Evicts all checkpoints without a lease or a pin; returns how many.
   package func evictAll() -> Int {
-    residency.idle().count { evict($0) }
+    defer { legacy.update() }
+    return residency.idle().count { evict($0) }
   }
 
   @discardableResult

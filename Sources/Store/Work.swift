@@ -45,23 +45,26 @@ struct Work {
     let tab = Tab(lease.account)
     // Held until the arena is filled.
     let decoding = try store.charge(
-      Amounts(memory: loading.decodingByteCount(of: claim.pieces)), to: tab, for: "decoding",
+      Amounts(memory: try decodingByteCount(of: claim.pieces, &loading)), to: tab, for: "decoding",
       passing: caller)
     var layout = Layout()
     try loading.readStrings(of: claim.pieces)
     for piece in claim.pieces { try layout.append(piece, byteCount: loading.byteCount(of: piece)) }
     let targets = layout.targets
     let moved = try smallPieces(&layout)
-    let byteCount = max(1, layout.byteCount)
+    let description = description(of: layout)
     let charge = try store.charge(
-      Amounts(memory: layout.chargedByteCount, descriptors: 1), to: tab, for: "an arena",
-      holding: decoding.amounts[.memory])
-    let arena = try makeArena(byteCount) { arena throws(Problem) in
+      Amounts(memory: description.chargedByteCount(beside: layout.byteCount), descriptors: 1),
+      to: tab,
+      for: "an arena", holding: decoding.amounts[.memory])
+    let arena = try makeArena(max(1, layout.byteCount), description) { arena throws(Problem) in
       try loading.load(verifying: runs, filling: targets, of: &arena)
       try move(moved, layout.targets.dropFirst(targets.count), to: &arena)
     }
     _ = consume decoding
-    let holder = ArenaHolder(id: store.figures.nextArenaID(), arena, tab, charge, store.kept)
+    let holder = ArenaHolder(
+      id: store.figures.nextArenaID(), arena,
+      named: store.legacy.arenaName(of: resident.key, payer: tab.uid), tab, charge, store.kept)
     var places: [Piece: PiecePlace] = [:]
     for target in layout.targets {
       places[target.piece] = PiecePlace(
@@ -69,6 +72,7 @@ struct Work {
     }
     // An answer that names an arena without pieces would keep it in memory.
     resident.answers.forget(resident.pieces.complete(claim, places, in: holder))
+    store.legacy.update()
     // Otherwise the bytes would take memory twice.
     checkpoint.dropCached(resident.pieces.takeCopied(claim), in: files)
     store.figures.count {
@@ -116,6 +120,25 @@ struct Work {
 
   // MARK: Arenas
 
+  /// The bytes that it takes for a while to fill an arena and to describe it.
+  private func decodingByteCount(of pieces: [Piece], _ loading: inout Loading) throws(Problem)
+    -> Int
+  {
+    pieces.reduce(try loading.decodingByteCount(of: pieces)) {
+      Pieces.Needed.sum($0, $1.listByteCount)
+    }
+  }
+
+  /// Describes an arena for the daemon's next process.
+  private func description(of layout: Layout) -> ArenaDescription {
+    var description = ArenaDescription(of: resident.generation)
+    for target in layout.targets {
+      description.append(
+        target.piece, at: target.offset, byteCount: target.byteCount, of: checkpoint)
+    }
+    return description
+  }
+
   /// Adds the pieces of many small arenas to this arena if it is small, too.
   ///
   /// Otherwise a client that asks for one element at a time would have a file made for each.
@@ -146,8 +169,11 @@ struct Work {
   }
 
   private func makeArena(
-    _ byteCount: Int, _ fill: (inout Arena) throws(Problem) -> Void
+    _ filledByteCount: Int, _ description: ArenaDescription,
+    _ fill: (inout Arena) throws(Problem) -> Void
   ) throws(Problem) -> SealedArena {
+    let trailerByteCount = description.trailerByteCount
+    let byteCount = Pieces.Needed.sum(filledByteCount, trailerByteCount)
     var arena: Arena
     do {
       arena = try Arena(named: "warmstart:\(resident.generation)", byteCount: byteCount)
@@ -162,7 +188,15 @@ struct Work {
       throw refused(byteCount, error)
     }
     try fill(&arena)
-    do { return try arena.seal() } catch { throw refused(byteCount, error) }
+    let trailer = description.trailer(hugeByteCount: arena.hugeByteCount)
+    do throws(Errno) {
+      try arena.reserve(upTo: byteCount)
+      var bytes = arena.bytes
+      bytes.copy(trailer.rawSpan, from: 0, to: filledByteCount, count: trailerByteCount)
+      return try arena.seal(trailing: trailerByteCount)
+    } catch {
+      throw refused(byteCount, error)
+    }
   }
 
   private func refused(_ byteCount: Int, _ error: Errno) -> Problem {
@@ -176,9 +210,7 @@ struct Work {
 private struct Layout {
   private(set) var targets: [Loading.Target] = []
   private(set) var byteCount = 0
-  /// The bytes that it takes to remember the pieces: their slices may have many axes.
-  private var keyByteCount = 0
-  /// The bytes of the pieces' lists of indices, which are among these.
+  /// The bytes of the pieces' lists of indices.
   private(set) var listByteCount = 0
 
   mutating func append(_ piece: Piece, byteCount count: Int) throws(Problem) {
@@ -189,15 +221,7 @@ private struct Layout {
       throw Problem(.budget, "the pieces of one arena have more than 2^63 bytes together")
     }
     targets.append(Loading.Target(piece: piece, offset: offset, byteCount: count))
-    keyByteCount += 200 + 16 * (piece.slice?.starts.count ?? 0) + piece.listByteCount
     listByteCount += piece.listByteCount
     byteCount = next
-  }
-
-  /// The bytes to charge: whole pages, and what it takes to remember the pieces.
-  var chargedByteCount: Int {
-    let (sum, overflow) = max(1, byteCount).addingReportingOverflow(
-      Mapping.pageByteCount - 1 + keyByteCount)
-    return overflow ? .max : sum & ~(Mapping.pageByteCount - 1)
   }
 }

@@ -93,6 +93,9 @@ package final class Gather: Sendable, Hashable {
     case index(Int, axis: Int, length: Int)
   }
 
+  /// Whether a tensor of these lengths has all axes and indices.
+  package func fits(_ lengths: Span<Int>) -> Bool { (try? check(against: lengths)) != nil }
+
   /// Throws for the first axis or index that a tensor of these lengths lacks.
   func check(against lengths: Span<Int>) throws(Fault) {
     for axis in axes {

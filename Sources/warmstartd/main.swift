@@ -21,11 +21,17 @@ struct Listeners {
   }
 }
 
-func makeListeners(_ options: Options) throws(StartError) -> Listeners {
-  let inherited: [Activation.Inherited]
-  do { inherited = try Activation().inherited } catch {
+func takeActivation() throws(StartError) -> Activation {
+  do {
+    return try Activation { name in name == "warmstart" || name == "admin" }
+  } catch {
     throw StartError(message: "cannot take the sockets that the service manager passed: \(error)")
   }
+}
+
+func makeListeners(
+  _ options: Options, _ inherited: [Activation.Inherited]
+) throws(StartError) -> Listeners {
   if !inherited.isEmpty {
     let sockets = try inherited.map { passed throws(StartError) -> (Socket, Endpoint) in
       guard passed.socket.isListening else {
@@ -103,6 +109,29 @@ func startLine(_ listeners: Listeners, _ limits: Limits, budget: Int, linger: In
     + "keeps unused checkpoints for \(linger) s"
 }
 
+/// How long the first clients wait for what is being restored; the rest is restored meanwhile.
+///
+/// Chosen, not tuned: an index of 100,000 tensors takes some 0.1 s.
+let restoringMilliseconds = 10_000
+
+/// Restores what an earlier process left, on a thread of its own because files may hang.
+func restore(_ stored: [(name: String, file: File)], to store: Store) throws(Errno) {
+  ServiceManager.extendTimeout(milliseconds: 2 * restoringMilliseconds)
+  ServiceManager.status("restoring from \(stored.count) stored descriptors")
+  let result = Monitor<Store.Restored?>(nil)
+  try Thread.detach {
+    let restored = store.restore(stored)
+    for complaint in restored.complaints { Log.write(.warning, complaint) }
+    Log.write(.information, restored.summary)
+    result.notifying { $0 = restored }
+  }
+  guard let restored = result.wait(until: .after(milliseconds: restoringMilliseconds), for: { $0 })
+  else {
+    return Log.write(.warning, "still restoring what an earlier process left; serves meanwhile")
+  }
+  ServiceManager.status(restored.summary)
+}
+
 func run(_ options: Options) throws(StartError) -> Bool {
   do throws(Errno) {
     // First, because threads inherit which signals are blocked.
@@ -117,12 +146,17 @@ func run(_ options: Options) throws(StartError) -> Bool {
     limits.fit(descriptors: try Process.raiseDescriptorLimit())
     limits.fit(memory: memoryLimit)
     let budget = budget(options, limit: memoryLimit)
+    let capacity = ServiceManager.storeCapacity
+    let descriptors = DescriptorStore(
+      capacity: capacity, add: ServiceManager.store, remove: ServiceManager.removeStored,
+      settle: ServiceManager.settle)
     let store = Store(
       budget: budget,
       lingerMilliseconds: options.lingerSeconds * 1000,
       warmFileLimit: memoryLimit / 2,
       loadsPerUser: max(2, Process.processorCount),
-      available: memory.available)
+      available: memory.available,
+      descriptors: capacity > 0 ? descriptors : nil)
     let supervisor = Daemon.Supervisor(
       ready: ServiceManager.ready, status: ServiceManager.status,
       stopping: ServiceManager.stopping, ping: ServiceManager.ping,
@@ -130,12 +164,18 @@ func run(_ options: Options) throws(StartError) -> Bool {
       warn: { Log.write(.warning, $0) })
     let daemon = try Daemon(store, limits, supervisor)
     let listeners: Listeners
-    do { listeners = try makeListeners(options) } catch {
+    let stored: [(name: String, file: File)]
+    do {
+      let activation = try takeActivation()
+      stored = activation.stored
+      listeners = try makeListeners(options, activation.inherited)
+    } catch {
       fail(error.message)
     }
     Log.write(
       .information,
       startLine(listeners, limits, budget: budget, linger: options.lingerSeconds))
+    if !stored.isEmpty { try restore(stored, to: store) }
     var loop = MainLoop(daemon, listeners.sockets)
     let paths = listeners.paths
     let removePaths = { @Sendable in

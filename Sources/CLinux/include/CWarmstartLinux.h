@@ -74,6 +74,8 @@ int clinux_watch_end(int watches, int descriptor);
 ssize_t clinux_ended(int watches, int *ended, size_t count);
 int clinux_unread(int socket);
 int clinux_is_sealed(int descriptor);
+// Whether it is a memfd that this user made and sealed as `clinux_memfd` and `clinux_seal` do.
+int clinux_is_own_arena(int descriptor);
 
 int clinux_map(int descriptor, int64_t offset, size_t count, int writable, int shared,
                void **address);

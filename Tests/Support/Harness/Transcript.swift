@@ -135,7 +135,8 @@ package struct Transcript: Sendable {
   static func matches(_ file: File, _ name: String) throws -> Bool {
     let status = try file.status()
     if name.hasPrefix("arena:") {
-      return SealedArena.isSealed(file.descriptor) && "\(status.size)" == name.dropFirst(6)
+      // A description of the arena follows its bytes.
+      return SealedArena.isSealed(file.descriptor) && status.size >= Int(name.dropFirst(6)) ?? .max
     }
     let expected = try open(name).status()
     return status.device == expected.device && status.inode == expected.inode

@@ -30,7 +30,7 @@ import WarmstartTestSupport
     // Each piece is remembered as well.
     #expect(
       store.accounts.amount(of: .memory)
-        == index + pages(places[0].arena.arena.byteCount + 2 * 200))
+        == index + pages(places[0].arena.arena.fileByteCount + 2 * 200))
     #expect(resident.holdings.arenaByteCount == places[0].arena.arena.byteCount)
     places = []
     lease = nil
@@ -139,7 +139,7 @@ import WarmstartTestSupport
     let places = try lease.acquire(
       [lease.resident.piece("x", slice, of: warm)], warm)
     let kept = store.accounts.amount(of: .memory) - charged
-    #expect(kept == pages(places[0].arena.arena.byteCount + 200 + 16 * 201))
+    #expect(kept == pages(places[0].arena.arena.fileByteCount + 200 + 16 * 201))
   }
 
   @Test func `an arena of nearly 2^63 bytes is over the budget, and does not overflow`() throws {
@@ -179,7 +179,8 @@ import WarmstartTestSupport
     let before = wide.accounts.amount(of: .memory)
     let places = try other.acquire([other.resident.piece("s", of: warm)], warm)
     #expect(
-      wide.accounts.amount(of: .memory) == before + pages(places[0].arena.arena.byteCount + 200))
+      wide.accounts.amount(of: .memory) == before + pages(places[0].arena.arena.fileByteCount + 200)
+    )
   }
 
   private func pages(_ byteCount: Int) -> Int { (byteCount + 4095) & ~4095 }

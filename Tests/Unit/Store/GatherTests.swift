@@ -50,7 +50,7 @@ import WarmstartTestSupport
     let places = try lease.acquire([piece], warm)
     #expect(places[0].byteCount == 100_000)
     #expect(
-      store.accounts.amount(of: .memory) == before + (900_300 + 4095) & ~4095)
+      store.accounts.amount(of: .memory) == before + (1_700_600 + 4095) & ~4095)
     #expect(store.evictAll() == 0)
   }
 

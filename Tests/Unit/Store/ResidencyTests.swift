@@ -176,7 +176,7 @@ import WarmstartTestSupport
     _ = fchmod(number, 0o777)
     attack(number)
     #expect(try read(place) == floats(16))
-    #expect(try file.status().size == place.arena.arena.byteCount)
+    #expect(try file.status().size == place.arena.arena.fileByteCount)
   }
 
   private func attack(_ number: CInt) {

@@ -36,8 +36,8 @@ import WarmstartTestSupport
     let reaper = Reaper()
     let tab = Tab(Account(Self.alice, in: Accounts()))
     let held = HeldFiles(
-      try warm.files().index.file, [], of: Self.alice, try tab.charge(Amounts(descriptors: 1)),
-      reaper)
+      [try warm.files().index.file], at: [0], of: Self.alice,
+      try tab.charge(Amounts(descriptors: 1)), reaper)
     let hang = Hang(of: Self.alice, on: reaper)
     defer { hang.end() }
     try TemporaryDirectory.remove(warm.bundle.index)

@@ -35,6 +35,11 @@ struct Warm: Sendable {
   }
 }
 
+extension SealedArena {
+  /// The bytes of the arena, with those that describe it.
+  var fileByteCount: Int { (try? file.status().size) ?? 0 }
+}
+
 extension Caller {
   /// A caller that neither hangs up nor stops waiting.
   static var patient: Caller { Caller(nil, until: .never) }

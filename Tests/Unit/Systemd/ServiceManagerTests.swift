@@ -76,6 +76,30 @@ private func said(
     }
   }
 
+  @Test func `descriptors are stored and removed by name`() async throws {
+    let directory = try TemporaryDirectory()
+    await #expect(processExitsWith: .success) { [name = "\(directory.path)/notify" as String] in
+      try #require(ServiceManager.storeCapacity == 0)
+      let receiver = DatagramReceiver(name)
+      set("NOTIFY_SOCKET", name)
+      try #require(ServiceManager.storeCapacity == 96)
+      set("FDSTORE", "12")
+      try #require(ServiceManager.storeCapacity == 12)
+      try #require(ServiceManager.store(try File(opening: "/dev/null"), "a.b"))
+      ServiceManager.removeStored("a.b")
+      ServiceManager.extendTimeout(milliseconds: 20)
+      try #require(receiver.next() == "FDSTORE=1\nFDNAME=a.b")
+      try #require(receiver.next() == "FDSTOREREMOVE=1\nFDNAME=a.b")
+      try #require(receiver.next() == "EXTEND_TIMEOUT_USEC=20000")
+    }
+  }
+
+  @Test func `a descriptor cannot be stored without a manager`() async {
+    await #expect(processExitsWith: .success) {
+      try #require(!ServiceManager.store(try File(opening: "/dev/null"), "a.b"))
+    }
+  }
+
   @Test func `a missing manager is ignored`() async {
     await #expect(processExitsWith: .success) {
       set("NOTIFY_SOCKET", "/nowhere/notify")

@@ -1,0 +1,200 @@
+import SystemPackage
+import WarmstartCheckpoint
+package import WarmstartKernel
+import WarmstartTensorModel
+
+// What an earlier process left is hostile until it is checked: another version of the daemon may have
+// left it, its files may have changed since, and the limits may be lower now. A descriptor that fails a
+// check is discarded and costs nothing but itself; without its record or its files, a resident's
+// arenas are discarded too, because nobody can tell what they are.
+
+extension Store {
+  /// What became of the descriptors that an earlier process left.
+  package struct Restored: Sendable {
+    package var checkpointCount = 0
+    package var arenaCount = 0
+    package var arenaByteCount = 0
+    /// What was discarded, each with the reason: the first ones.
+    package var complaints: [String] = []
+    package var discardedCount = 0
+
+    private static let maximumComplaintCount = 10
+
+    /// What was restored, for the log.
+    package var summary: String {
+      "restored \(checkpointCount) checkpoints and \(arenaCount) arenas of "
+        + "\(arenaByteCount >> 20) MiB; discarded \(discardedCount) stored descriptors"
+    }
+
+    mutating func discard(_ name: String, _ problem: Problem) {
+      discardedCount += 1
+      guard complaints.count < Restored.maximumComplaintCount else { return }
+      complaints.append("discarded the stored descriptor \(name.printable): \(problem.message)")
+    }
+  }
+
+  /// The descriptors of one resident.
+  private struct Group {
+    var record: (name: String, file: File)?
+    var files: [(name: StoredName, file: File)] = []
+    var arenas: [(name: StoredName, file: File)] = []
+  }
+
+  /// Makes residents from the descriptors that an earlier process left.
+  ///
+  /// It reads files, which may hang, so the caller gives it a thread of its own.
+  package func restore(_ descriptors: [(name: String, file: File)]) -> Restored {
+    legacy.beginTakingOver()
+    var restored = Restored()
+    var groups: [String: Group] = [:]
+    for (text, file) in descriptors {
+      guard let name = StoredName(text) else {
+        restored.discard(text, Problem(state: "its name is unknown"))
+        continue
+      }
+      switch name.kind {
+      case .record:
+        // Two are left by a process that ended between writing the new one and removing the old one.
+        groups[name.key, default: Group()].record = newer(
+          groups[name.key]?.record, (text, file))
+      case .file: groups[name.key, default: Group()].files.append((name, file))
+      case .arena: groups[name.key, default: Group()].arenas.append((name, file))
+      }
+    }
+    var known: [(key: String, group: Group, record: ResidentRecord)] = []
+    for (key, group) in groups {
+      do throws(Problem) {
+        guard let record = group.record else {
+          throw Problem(state: "the record of its resident is missing")
+        }
+        known.append((key, group, try ResidentRecord(reading: record.file)))
+      } catch {
+        restored.discard(group.record?.name ?? "of resident \(key)", error)
+      }
+    }
+    // Pinned ones first, while there is room.
+    known.sort { !$0.record.pinnedBy.isEmpty && $1.record.pinnedBy.isEmpty }
+    for (key, group, record) in known {
+      do {
+        try restore(key, group, record, &restored)
+      } catch {
+        restored.discard("\(group.record?.name ?? key)", error)
+      }
+    }
+    legacy.endTakingOver(of: descriptors.map(\.name))
+    return restored
+  }
+
+  private func newer(
+    _ one: (name: String, file: File)?, _ other: (name: String, file: File)
+  ) -> (name: String, file: File) {
+    guard let one else { return other }
+    // Later names are longer, or greater.
+    return (one.name.utf8.count, one.name) > (other.name.utf8.count, other.name) ? one : other
+  }
+
+  private func restore(
+    _ key: String, _ group: Group, _ record: ResidentRecord, _ restored: inout Restored
+  ) throws(Problem) {
+    let held = group.files.sorted { (Int($0.name.last) ?? .max) < (Int($1.name.last) ?? .max) }
+    let files = try FileSet(
+      restoring: held.map(\.file), at: record.heldPositions, of: record.generation,
+      openedBy: record.openedBy)
+    let flight = Flight()
+    guard residency.claim(record.generation, for: record.payer, flight) == nil else {
+      throw Problem(state: "its checkpoint is resident already")
+    }
+    defer { flight.end() }
+    do {
+      let resident = try read(files, record, key)
+      let names = restore(group.arenas, record, to: resident, &restored)
+      legacy.takeOver(
+        held.map(\.name.text) + names, record: group.record?.name ?? "", of: key)
+      residency.keep(resident, pinnedBy: record.pinnedBy)
+      restored.checkpointCount += 1
+      figures.count { $0.restoredCheckpoints += 1 }
+    } catch {
+      residency.abandon(record.generation)
+      throw error
+    }
+  }
+
+  /// Reads the index again, and makes a resident that is charged to the user who paid before.
+  private func read(
+    _ files: FileSet, _ record: ResidentRecord, _ key: String
+  ) throws(Problem) -> Resident {
+    let tab = Tab(Account(record.payer, in: accounts))
+    let reading = Reservation()
+    let checkpoint = try Checkpoint.read(files) { byteCount throws(Problem) in
+      reading.charge = nil
+      reading.charge = try self.charge(Amounts(memory: byteCount), to: tab)
+    }
+    reading.charge = nil
+    guard checkpoint.stored.count == record.isVerified.count else {
+      throw Problem(
+        state: "its record has \(record.isVerified.count) stored runs, and the index "
+          + "\(checkpoint.stored.count)")
+    }
+    let amounts = Amounts(memory: checkpoint.memoryByteCount + Store.residentByteCount)
+    let charge = try self.charge(amounts, to: tab)
+    let held = HeldFiles(
+      files.members.map(\.file), at: record.heldPositions, of: record.openedBy,
+      try self.charge(Amounts(descriptors: files.members.count), to: tab), reaper)
+    return Resident(
+      checkpoint, files, held: held, label: record.label, key: key, tab, charge, figures)
+  }
+
+  /// Charges a user without making room: what was left earlier evicts nothing.
+  private func charge(_ amounts: Amounts, to tab: Tab) throws(Problem) -> Charge {
+    do { return try tab.charge(amounts) } catch { throw tab.refusal(amounts, error) }
+  }
+
+  /// Adds arenas to a resident; returns the names of those that were added.
+  private func restore(
+    _ arenas: [(name: StoredName, file: File)], _ record: ResidentRecord, to resident: Resident,
+    _ restored: inout Restored
+  ) -> [String] {
+    var kept: [(holder: ArenaHolder, entries: [ArenaDescription.Entry])] = []
+    for (name, file) in arenas {
+      do {
+        kept.append(try restore(name.text, name.payer, file, record, resident))
+      } catch {
+        restored.discard(name.text, error)
+      }
+    }
+    // A piece may be in two arenas, because small ones are put together: the larger one counts.
+    kept.sort { $0.holder.arena.byteCount > $1.holder.arena.byteCount }
+    resident.pieces.restore(isVerified: record.isVerified, kept)
+    let holdings = resident.holdings
+    restored.arenaCount += holdings.arenaCount
+    restored.arenaByteCount += holdings.arenaByteCount
+    figures.count { $0.restoredArenas += holdings.arenaCount }
+    return resident.pieces.arenas.map(\.name)
+  }
+
+  private func restore(
+    _ name: String, _ maker: UInt32?, _ file: File, _ record: ResidentRecord, _ resident: Resident
+  ) throws(Problem) -> (holder: ArenaHolder, entries: [ArenaDescription.Entry]) {
+    let whole: SealedArena
+    do { whole = try SealedArena(restoring: file) } catch {
+      throw Problem(state: "it is not a sealed memfd of this user: \(error)")
+    }
+    let (description, arena) = try ArenaDescription.read(
+      whole, of: record.generation, resident.checkpoint)
+    // An arena that is younger than the record is its maker's.
+    let use = record.arenas.first { $0.name == name }
+    let tab = Tab(Account(use?.payer ?? maker ?? record.payer, in: accounts))
+    let charge = try self.charge(
+      Amounts(memory: description.chargedByteCount(beside: arena.byteCount), descriptors: 1),
+      to: tab)
+    let holder = ArenaHolder(
+      id: figures.nextArenaID(), arena, named: name, tab, charge, kept,
+      grantedTo: use?.users ?? [])
+    return (holder, description.entries)
+  }
+
+  // MARK: Stopping
+
+  /// Leaves to the daemon's next process what is warm now; what is dropped later stays left.
+  package func leave() { legacy.freeze() }
+}

@@ -1,0 +1,80 @@
+import Foundation
+import Testing
+import WarmstartClient
+import WarmstartHarness
+import WarmstartTestSupport
+
+/// Daemons that are killed or stopped and started again by a service manager that keeps descriptors.
+@Suite(.serialized) struct RestartedDaemonTests {
+  private static var writer: BundleWriter {
+    var writer = BundleWriter()
+    writer.add("a", dtype: 4, [4000, 2], (0..<8000).map { UInt8($0 % 251) })
+    writer.add("b", dtype: 4, [100], [UInt8](repeating: 9, count: 100))
+    return writer
+  }
+
+  /// The inodes of the arenas that this process has mapped.
+  private func arenaInodes() throws -> Set<Substring> {
+    let lines = try String(contentsOfFile: "/proc/self/maps", encoding: .utf8).split(
+      separator: "\n")
+    return Set(
+      lines.filter { $0.contains("memfd:warmstart:") }.compactMap {
+        $0.split(separator: " ", omittingEmptySubsequences: true).dropFirst(4).first
+      })
+  }
+
+  private func sealed(_ client: Client, _ prefix: String) throws -> Resolved {
+    var options = Resolved.Options()
+    options.sealed = true
+    return try client.resolve(
+      prefix, assigning: ["/": "/"],
+      to: [
+        Variable("a", dtype: .uint8, shape: [4000, 2]), Variable("b", dtype: .uint8, shape: [100]),
+      ], options: options)
+  }
+
+  private func counter(_ name: String, _ client: Client) throws -> Int? {
+    try client.status().counters.first { $0.name == name }?.value
+  }
+
+  @Test(arguments: [SIGKILL, SIGTERM])
+  func `the next daemon grants the same arena, and reads nothing`(signal: Int32) throws {
+    let directory = try TemporaryDirectory()
+    let bundle = try Self.writer.write(to: directory.path)
+    let manager = try StandInManager()
+    try manager.start()
+    let client = Client(socket: manager.socketPath)
+    let first = try sealed(client, bundle.prefix)
+    // Tensors are mapped when they are looked at.
+    let bytes = first.tensors.map(\.array)
+    let inodes = try arenaInodes()
+    #expect(!inodes.isEmpty)
+    #expect(manager.waitForNames { $0.count == 3 })
+    for _ in 0..<3 {
+      manager.end(signal)
+      try manager.start()
+      let second = try sealed(client, bundle.prefix)
+      #expect(second.tensors.map(\.array) == bytes)
+      #expect(try arenaInodes() == inodes)
+      #expect(try counter("loads_begun", client) == 0)
+      #expect(try counter("indexes_parsed", client) == 0)
+      #expect(try counter("arenas_restored", client) == 1)
+    }
+    #expect(manager.statuses.contains { $0.hasPrefix("restored 1 checkpoint") })
+  }
+
+  @Test func `a stranger's descriptor is discarded`() throws {
+    let manager = try StandInManager()
+    try manager.start(extra: [("stored", "/etc/passwd"), ("arena.x.0.y", "/proc/self/exe")])
+    #expect(manager.statuses.contains { $0.contains("discarded 2") })
+    #expect(try Client(socket: manager.socketPath).status().checkpoints.isEmpty)
+  }
+}
+
+extension Tensor {
+  /// A copy of the bytes.
+  fileprivate var array: [UInt8] {
+    let span = Span<UInt8>(_bytes: bytes)
+    return span.indices.map { span[$0] }
+  }
+}
