@@ -103,12 +103,13 @@ final class Holdings {
   func open(
     _ reference: CheckpointReference, _ caller: Caller
   ) throws(CallFailure) -> OpenCheckpoint {
-    switch reference {
+    switch reference.source {
     case .handle(let handle):
       guard let position = position(of: handle) else { throw Holdings.missing(handle) }
       let open = checkpoints[position]
       named = open
       return open
+    case .name: throw .status(CallStatus(.unsupported, "names"))
     case .files(let files, let label):
       guard checkpoints.count < daemon.limits.handles else {
         throw .status(
