@@ -70,16 +70,19 @@ import WarmstartTestSupport
   }
 
   @Test func `an unknown name is refused with the nearest names that the user may use`() throws {
-    try publish(try Self.warm(1), as: "bert-base")
-    try publish(try Self.warm(2), as: "bert-case", users: [Self.alice])
+    let (base, other) = (try Self.warm(1), try Self.warm(2))
+    try publish(base, as: "bert-base")
+    try publish(other, as: "bert-case", users: [Self.alice])
     let error = #expect(throws: Problem.self) { _ = try open("bert-bas") }
     #expect(error?.reason == .checkpointNotFound)
     #expect(error?.message.contains("nearest: name:bert-base") == true)
     #expect(error?.message.contains("bert-case") == false)
+    _ = (base, other)
   }
 
   @Test func `rules refuse other users, and say only that the name exists`() throws {
-    try publish(try Self.warm(), users: [Self.alice], groups: [50])
+    let warm = try Self.warm()
+    try publish(warm, users: [Self.alice], groups: [50])
     let error = #expect(throws: Problem.self) { _ = try open(groups: [7]) }
     #expect(error?.reason == .notAllowed)
     #expect(error?.message == "name:bert is not published for user 1001")
@@ -88,6 +91,7 @@ import WarmstartTestSupport
     _ = try open(by: 0)
     #expect(store.names(for: Self.bob, groups: { [] }).isEmpty)
     #expect(store.names(for: nil, groups: { [] }).map(\.label) == ["/data/bert"])
+    _ = warm
   }
 
   @Test func `a name moves to another checkpoint, and the old one loses its pin`() throws {
@@ -99,15 +103,18 @@ import WarmstartTestSupport
     #expect(replaced?.generation == generation && replaced?.label == "/data/bert")
     #expect(try open().0.resident.generation != generation)
     #expect(store.residents.map(\.isPinned) == [true])
+    _ = (old, new)
   }
 
   @Test func `a lease outlives the move of its name`() throws {
-    try publish(try Self.warm(1))
+    let (old, new) = (try Self.warm(1), try Self.warm(2))
+    try publish(old)
     let (lease, files) = try open()
-    try publish(try Self.warm(2))
+    try publish(new)
     try files.expectUnchanged()
     let runs = [Resident.Run.whole(0)]
     _ = try lease.acquire(runs: runs, pieces: [], from: files.set, for: .patient)
+    _ = (old, new)
   }
 
   @Test func `a checkpoint of two names stays pinned until both have ended`() throws {
@@ -161,8 +168,10 @@ import WarmstartTestSupport
     #expect(store.takeLostNames().map { $0.contains("was deleted") } == [true])
     #expect(store.takeLostPins().isEmpty)
     #expect(reason() == .checkpointChanged)
-    try publish(try Self.warm())
+    let again = try Self.warm()
+    try publish(again)
     _ = try open()
+    _ = again
   }
 
   @Test func `a publisher who may keep no more files open is refused, and nothing changes`() throws
