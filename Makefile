@@ -33,7 +33,10 @@ PRODUCTS = warmstartd warmstartctl warmstart-demo-trainer
 UNITS = warmstartd.service warmstartd.socket warmstart-admin.socket
 
 # The Debian packages that `make system-test` needs.
-SYSTEM_PACKAGES = debootstrap systemd-container
+SYSTEM_PACKAGES = debootstrap lintian systemd-container
+# The Debian packages that `make deb` needs.
+DEB_PACKAGES = debhelper dh-python go-md2man pybuild-plugin-pyproject python3-all python3-numpy \
+  python3-protobuf python3-setuptools
 # The Debian packages that everything else needs beside Swift 6.3: libraries, protoc-c for
 # `make check`, systemd-socket-activate for `make demo`, strace and valgrind for counts.
 PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev pkg-config \
@@ -41,7 +44,7 @@ PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev pkg-config
 # Debian keeps the module ensurepip in a package of its own.
 PYTHON_PACKAGES = $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 
-.PHONY: help deps build system-deps python-deps test test-tensorflow test-python-frameworks test-readme python-matrix attack system-test conformance bench bench-python bench-programs check demo fuzz sanitize install uninstall format clean
+.PHONY: help deps build system-deps deb-deps python-deps test test-tensorflow test-python-frameworks test-readme python-matrix attack system-test conformance bench bench-python bench-programs check demo fuzz sanitize install uninstall deb format clean
 
 help:
 	@echo 'make build      the release programs, in .build/release'
@@ -60,15 +63,17 @@ help:
 	@echo 'make bench      measure calls beside C programs that do the same'
 	@echo 'make bench-python  measure the Python client beside Plasma, mmap and TensorFlow; minutes, 12 GiB'
 	@echo 'make install    to $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)): programs, units, users'
+	@echo 'make deb        Debian packages, in .build/deb'
 	@echo 'make uninstall  remove what make install installed'
 	@echo 'make format     format Swift and Python in place'
 	@echo 'make clean      remove what was built'
 
 # Installs missing packages as root, and lists them for other users.
 deps: WANTED = $(PACKAGES)
-system-deps: WANTED = $(PACKAGES) $(SYSTEM_PACKAGES)
+system-deps: WANTED = $(PACKAGES) $(SYSTEM_PACKAGES) $(DEB_PACKAGES)
+deb-deps: WANTED = $(PACKAGES) $(DEB_PACKAGES)
 python-deps: WANTED = $(PACKAGES) $(PYTHON_PACKAGES)
-deps system-deps python-deps:
+deps system-deps deb-deps python-deps:
 	@missing=''; for package in $(WANTED); do \
 	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' \
 	    || missing="$$missing $$package"; done; \
@@ -126,10 +131,9 @@ fuzz: deps
 	Tests/Fuzz/run $(SECONDS) $(TARGETS)
 
 # Boots real systemd in a container of Debian packages, whose root directory is made once.
-system-test: system-deps build
-	rm -rf .build/installed
-	$(MAKE) install DESTDIR=$(CURDIR)/.build/installed PREFIX=/usr
-	Tests/System/Container/run .build/installed .build/system
+system-test: system-deps deb
+	lintian --allow-root --fail-on error,warning .build/deb/*.changes
+	Tests/System/Container/run .build/deb .build/system
 
 # Runs processes of two users; skips everything without root. PATIENCE is how many times slower the
 # victim may become; on a quiet machine 3 is enough.
@@ -184,11 +188,25 @@ install:
 	install -Dm644 Protos/warmstart.binpb $(DESTDIR)$(PREFIX)/share/warmstart/warmstart.binpb
 	install -Dm644 systemd/sysusers.d/warmstart.conf \
 	  $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
+	install -Dm644 systemd/man/warmstartd.8 $(DESTDIR)$(PREFIX)/share/man/man8/warmstartd.8
+	install -Dm644 systemd/man/warmstartctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/warmstartctl.1
+
+# Debian packages in .build/deb. They do not depend on the folder and the time of the build.
+deb: DEB_TREE = .build/deb/warmstart
+deb: deb-deps build
+	rm -rf .build/deb && mkdir -p $(DEB_TREE)
+	$(MAKE) install DESTDIR=$(CURDIR)/$(DEB_TREE)/installed PREFIX=/usr
+	cp -r systemd/debian Sources/Server/Server.docc/Protocol.md $(DEB_TREE)/
+	mkdir $(DEB_TREE)/python && git ls-files Sources/Python | \
+	  tar --create --files-from=- | tar --extract --strip-components=2 -C $(DEB_TREE)/python
+	cd $(DEB_TREE) && PATH=/usr/sbin:/usr/bin:/sbin:/bin dpkg-buildpackage --build=binary --no-sign
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/warmstartd $(DESTDIR)$(PREFIX)/bin/warmstartctl
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/system/,$(UNITS))
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man8/warmstartd.8
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/warmstartctl.1
 	rm -rf $(DESTDIR)$(PREFIX)/share/warmstart
 
 format: | $(PYTHON_VENV)

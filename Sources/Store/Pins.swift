@@ -12,7 +12,7 @@ extension Store {
     legacy.update(writingRecords: true, settles: true)
   }
 
-  /// Ends a checkpoint's pin.
+  /// Ends a checkpoint's pin, and all its names.
   ///
   /// Several residents may have the generation: a user can forge its digits, and users who do not
   /// share a file system's files have a resident each. The pins of all of them end.
@@ -21,7 +21,8 @@ extension Store {
   /// - Throws: CHECKPOINT_NOT_FOUND if no such checkpoint is pinned.
   package func unpin(_ generation: String) throws(Problem) {
     let count = try find(generation).count { use in
-      residency.unpin(use.resident, lingers: lingerMilliseconds > 0)
+      _ = names.remove { $0.generation == use.resident.generation }
+      return residency.unpin(use.resident, lingers: lingerMilliseconds > 0)
     }
     legacy.update(writingRecords: true)
     kept.sweep()
