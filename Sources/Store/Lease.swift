@@ -143,6 +143,8 @@ package final class Lease: Sendable {
     else { return }
     if resident.pieces.distrust(runs.filter { $0.tensor == tensor }) {
       resident.answers.forgetFiles()
+      // At once: the daemon's next process must not trust them either.
+      store.legacy.update(writingRecords: true)
     }
   }
 }

@@ -1,7 +1,10 @@
 import Foundation
+import SystemPackage
 import Testing
 import WarmstartClient
 import WarmstartHarness
+import WarmstartKernel
+import WarmstartTensorModel
 import WarmstartTestSupport
 
 /// Daemons that are killed or stopped and started again by a service manager that keeps descriptors.
@@ -15,8 +18,9 @@ import WarmstartTestSupport
 
   /// The inodes of the arenas that this process has mapped.
   private func arenaInodes() throws -> Set<Substring> {
-    let lines = try String(contentsOfFile: "/proc/self/maps", encoding: .utf8).split(
-      separator: "\n")
+    // Foundation reads the first page only.
+    let bytes = try File(opening: "/proc/self/maps").readToEnd(limit: 1 << 24) ?? []
+    let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
     return Set(
       lines.filter { $0.contains("memfd:warmstart:") }.compactMap {
         $0.split(separator: " ", omittingEmptySubsequences: true).dropFirst(4).first
@@ -44,23 +48,24 @@ import WarmstartTestSupport
     let manager = try StandInManager()
     try manager.start()
     let client = Client(socket: manager.socketPath)
-    let first = try sealed(client, bundle.prefix)
+    var held = [try sealed(client, bundle.prefix)]
     // Tensors are mapped when they are looked at.
-    let bytes = first.tensors.map(\.array)
+    let bytes = held[0].tensors.map(\.array)
     let inodes = try arenaInodes()
     #expect(!inodes.isEmpty)
     #expect(manager.waitForNames { $0.count == 3 })
     for _ in 0..<3 {
       manager.end(signal)
       try manager.start()
-      let second = try sealed(client, bundle.prefix)
-      #expect(second.tensors.map(\.array) == bytes)
+      held.append(try sealed(client, bundle.prefix))
+      #expect(held[held.count - 1].tensors.map(\.array) == bytes)
       #expect(try arenaInodes() == inodes)
       #expect(try counter("loads_begun", client) == 0)
       #expect(try counter("indexes_parsed", client) == 0)
       #expect(try counter("arenas_restored", client) == 1)
     }
     #expect(manager.statuses.contains { $0.hasPrefix("restored 1 checkpoint") })
+    withExtendedLifetime(held) {}
   }
 
   @Test func `a stranger's descriptor is discarded`() throws {
