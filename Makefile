@@ -185,9 +185,18 @@ install:
 	for unit in $(UNITS); do \
 	  sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' systemd/$$unit \
 	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/user
+	for unit in $(UNITS); do \
+	  sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' systemd/user/$$unit \
+	    > $(DESTDIR)$(PREFIX)/lib/systemd/user/$$unit || exit 1; done
 	install -Dm644 Protos/warmstart.binpb $(DESTDIR)$(PREFIX)/share/warmstart/warmstart.binpb
 	install -Dm644 systemd/sysusers.d/warmstart.conf \
 	  $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
+	for shell in bash:bash-completion/completions/warmstartctl \
+	    zsh:zsh/vendor-completions/_warmstartctl fish:fish/vendor_completions.d/warmstartctl.fish; do \
+	  install -d $(DESTDIR)$(PREFIX)/share/$$(dirname $${shell#*:}) && \
+	  .build/release/warmstartctl --generate-completion-script $${shell%%:*} | sed '1{/^#!/d}' \
+	    > $(DESTDIR)$(PREFIX)/share/$${shell#*:} || exit 1; done
 	install -Dm644 systemd/man/warmstartd.8 $(DESTDIR)$(PREFIX)/share/man/man8/warmstartd.8
 	install -Dm644 systemd/man/warmstartctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/warmstartctl.1
 
@@ -204,9 +213,13 @@ deb: deb-deps build
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/warmstartd $(DESTDIR)$(PREFIX)/bin/warmstartctl
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/system/,$(UNITS))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/user/,$(UNITS))
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man8/warmstartd.8
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/warmstartctl.1
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/warmstartctl
+	rm -f $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_warmstartctl
+	rm -f $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/warmstartctl.fish
 	rm -rf $(DESTDIR)$(PREFIX)/share/warmstart
 
 format: | $(PYTHON_VENV)
