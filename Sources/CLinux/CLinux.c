@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "CWarmstartLinux.h"
 
+#include <grp.h>
+#include <pwd.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -425,6 +427,24 @@ int clinux_peer(int socket, uint32_t *uid, uint32_t *gid, int32_t *pid) {
   *gid = credentials.gid;
   *pid = credentials.pid;
   return 0;
+}
+
+int64_t clinux_user_id(const char *name) {
+  struct passwd *found = getpwnam(name);
+  return found ? (int64_t)found->pw_uid : -1;
+}
+
+int64_t clinux_group_id(const char *name) {
+  struct group *found = getgrnam(name);
+  return found ? (int64_t)found->gr_gid : -1;
+}
+
+// The number of groups, which may exceed the count; then none is written.
+ssize_t clinux_peer_groups(int socket, uint32_t *groups, size_t count) {
+  socklen_t size = count * sizeof *groups;
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0 && errno != ERANGE)
+    return -errno;
+  return size / sizeof *groups;
 }
 
 int clinux_unread(int socket) {

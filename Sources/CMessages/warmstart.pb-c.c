@@ -1537,6 +1537,51 @@ void   warmstart__v1__pin_request__free_unpacked
   assert(message->base.descriptor == &warmstart__v1__pin_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   warmstart__v1__publication__init
+                     (Warmstart__V1__Publication         *message)
+{
+  static const Warmstart__V1__Publication init_value = WARMSTART__V1__PUBLICATION__INIT;
+  *message = init_value;
+}
+size_t warmstart__v1__publication__get_packed_size
+                     (const Warmstart__V1__Publication *message)
+{
+  assert(message->base.descriptor == &warmstart__v1__publication__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t warmstart__v1__publication__pack
+                     (const Warmstart__V1__Publication *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &warmstart__v1__publication__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t warmstart__v1__publication__pack_to_buffer
+                     (const Warmstart__V1__Publication *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &warmstart__v1__publication__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Warmstart__V1__Publication *
+       warmstart__v1__publication__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Warmstart__V1__Publication *)
+     protobuf_c_message_unpack (&warmstart__v1__publication__descriptor,
+                                allocator, len, data);
+}
+void   warmstart__v1__publication__free_unpacked
+                     (Warmstart__V1__Publication *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &warmstart__v1__publication__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   warmstart__v1__pin_reply__init
                      (Warmstart__V1__PinReply         *message)
 {
@@ -1850,6 +1895,51 @@ void   warmstart__v1__status_reply__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &warmstart__v1__status_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   warmstart__v1__name_status__init
+                     (Warmstart__V1__NameStatus         *message)
+{
+  static const Warmstart__V1__NameStatus init_value = WARMSTART__V1__NAME_STATUS__INIT;
+  *message = init_value;
+}
+size_t warmstart__v1__name_status__get_packed_size
+                     (const Warmstart__V1__NameStatus *message)
+{
+  assert(message->base.descriptor == &warmstart__v1__name_status__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t warmstart__v1__name_status__pack
+                     (const Warmstart__V1__NameStatus *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &warmstart__v1__name_status__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t warmstart__v1__name_status__pack_to_buffer
+                     (const Warmstart__V1__NameStatus *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &warmstart__v1__name_status__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Warmstart__V1__NameStatus *
+       warmstart__v1__name_status__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Warmstart__V1__NameStatus *)
+     protobuf_c_message_unpack (&warmstart__v1__name_status__descriptor,
+                                allocator, len, data);
+}
+void   warmstart__v1__name_status__free_unpacked
+                     (Warmstart__V1__NameStatus *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &warmstart__v1__name_status__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   warmstart__v1__checkpoint_status__init
@@ -2576,7 +2666,7 @@ const ProtobufCMessageDescriptor warmstart__v1__checkpoint_file__descriptor =
   (ProtobufCMessageInit) warmstart__v1__checkpoint_file__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_reference__field_descriptors[3] =
+static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_reference__field_descriptors[5] =
 {
   {
     "handle",
@@ -2614,17 +2704,43 @@ static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_reference__field
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "name",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__CheckpointReference, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "expected_sha256",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__CheckpointReference, expected_sha256),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__checkpoint_reference__field_indices_by_name[] = {
+  4,   /* field[4] = expected_sha256 */
   1,   /* field[1] = files */
   0,   /* field[0] = handle */
   2,   /* field[2] = label */
+  3,   /* field[3] = name */
 };
 static const ProtobufCIntRange warmstart__v1__checkpoint_reference__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 4, 2 },
-  { 0, 3 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__checkpoint_reference__descriptor =
 {
@@ -2634,7 +2750,7 @@ const ProtobufCMessageDescriptor warmstart__v1__checkpoint_reference__descriptor
   "Warmstart__V1__CheckpointReference",
   "warmstart.v1",
   sizeof(Warmstart__V1__CheckpointReference),
-  3,
+  5,
   warmstart__v1__checkpoint_reference__field_descriptors,
   warmstart__v1__checkpoint_reference__field_indices_by_name,
   2,  warmstart__v1__checkpoint_reference__number_ranges,
@@ -4840,7 +4956,7 @@ const ProtobufCMessageDescriptor warmstart__v1__preload_reply__descriptor =
   (ProtobufCMessageInit) warmstart__v1__preload_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__pin_request__field_descriptors[1] =
+static const ProtobufCFieldDescriptor warmstart__v1__pin_request__field_descriptors[2] =
 {
   {
     "checkpoint",
@@ -4854,14 +4970,27 @@ static const ProtobufCFieldDescriptor warmstart__v1__pin_request__field_descript
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "publication",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__PinRequest, publication),
+    &warmstart__v1__publication__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__pin_request__field_indices_by_name[] = {
   0,   /* field[0] = checkpoint */
+  1,   /* field[1] = publication */
 };
 static const ProtobufCIntRange warmstart__v1__pin_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__pin_request__descriptor =
 {
@@ -4871,14 +5000,78 @@ const ProtobufCMessageDescriptor warmstart__v1__pin_request__descriptor =
   "Warmstart__V1__PinRequest",
   "warmstart.v1",
   sizeof(Warmstart__V1__PinRequest),
-  1,
+  2,
   warmstart__v1__pin_request__field_descriptors,
   warmstart__v1__pin_request__field_indices_by_name,
   1,  warmstart__v1__pin_request__number_ranges,
   (ProtobufCMessageInit) warmstart__v1__pin_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__pin_reply__field_descriptors[1] =
+static const ProtobufCFieldDescriptor warmstart__v1__publication__field_descriptors[3] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__Publication, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "users",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Publication, n_users),
+    offsetof(Warmstart__V1__Publication, users),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "groups",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Publication, n_groups),
+    offsetof(Warmstart__V1__Publication, groups),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned warmstart__v1__publication__field_indices_by_name[] = {
+  2,   /* field[2] = groups */
+  0,   /* field[0] = name */
+  1,   /* field[1] = users */
+};
+static const ProtobufCIntRange warmstart__v1__publication__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor warmstart__v1__publication__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.Publication",
+  "Publication",
+  "Warmstart__V1__Publication",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__Publication),
+  3,
+  warmstart__v1__publication__field_descriptors,
+  warmstart__v1__publication__field_indices_by_name,
+  1,  warmstart__v1__publication__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__publication__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor warmstart__v1__pin_reply__field_descriptors[3] =
 {
   {
     "checkpoint",
@@ -4892,14 +5085,40 @@ static const ProtobufCFieldDescriptor warmstart__v1__pin_reply__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "replaced_generation",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__PinReply, replaced_generation),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "replaced_label",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__PinReply, replaced_label),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__pin_reply__field_indices_by_name[] = {
   0,   /* field[0] = checkpoint */
+  1,   /* field[1] = replaced_generation */
+  2,   /* field[2] = replaced_label */
 };
 static const ProtobufCIntRange warmstart__v1__pin_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__pin_reply__descriptor =
 {
@@ -4909,14 +5128,14 @@ const ProtobufCMessageDescriptor warmstart__v1__pin_reply__descriptor =
   "Warmstart__V1__PinReply",
   "warmstart.v1",
   sizeof(Warmstart__V1__PinReply),
-  1,
+  3,
   warmstart__v1__pin_reply__field_descriptors,
   warmstart__v1__pin_reply__field_indices_by_name,
   1,  warmstart__v1__pin_reply__number_ranges,
   (ProtobufCMessageInit) warmstart__v1__pin_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__unpin_request__field_descriptors[1] =
+static const ProtobufCFieldDescriptor warmstart__v1__unpin_request__field_descriptors[2] =
 {
   {
     "generation",
@@ -4930,14 +5149,27 @@ static const ProtobufCFieldDescriptor warmstart__v1__unpin_request__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "name",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__UnpinRequest, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__unpin_request__field_indices_by_name[] = {
   0,   /* field[0] = generation */
+  1,   /* field[1] = name */
 };
 static const ProtobufCIntRange warmstart__v1__unpin_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__unpin_request__descriptor =
 {
@@ -4947,7 +5179,7 @@ const ProtobufCMessageDescriptor warmstart__v1__unpin_request__descriptor =
   "Warmstart__V1__UnpinRequest",
   "warmstart.v1",
   sizeof(Warmstart__V1__UnpinRequest),
-  1,
+  2,
   warmstart__v1__unpin_request__field_descriptors,
   warmstart__v1__unpin_request__field_indices_by_name,
   1,  warmstart__v1__unpin_request__number_ranges,
@@ -5066,7 +5298,7 @@ const ProtobufCMessageDescriptor warmstart__v1__status_request__descriptor =
   (ProtobufCMessageInit) warmstart__v1__status_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__status_reply__field_descriptors[16] =
+static const ProtobufCFieldDescriptor warmstart__v1__status_reply__field_descriptors[17] =
 {
   {
     "daemon_version",
@@ -5260,6 +5492,18 @@ static const ProtobufCFieldDescriptor warmstart__v1__status_reply__field_descrip
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "names",
+    17,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Warmstart__V1__StatusReply, n_names),
+    offsetof(Warmstart__V1__StatusReply, names),
+    &warmstart__v1__name_status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__status_reply__field_indices_by_name[] = {
   6,   /* field[6] = arena_bytes */
@@ -5273,6 +5517,7 @@ static const unsigned warmstart__v1__status_reply__field_indices_by_name[] = {
   15,   /* field[15] = huge_arena_bytes */
   12,   /* field[12] = kept_arena_bytes */
   4,   /* field[4] = lease_count */
+  16,   /* field[16] = names */
   13,   /* field[13] = own_charged_bytes */
   14,   /* field[14] = own_kept_arena_bytes */
   1,   /* field[1] = process_id */
@@ -5282,7 +5527,7 @@ static const unsigned warmstart__v1__status_reply__field_indices_by_name[] = {
 static const ProtobufCIntRange warmstart__v1__status_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 16 }
+  { 0, 17 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__status_reply__descriptor =
 {
@@ -5292,14 +5537,91 @@ const ProtobufCMessageDescriptor warmstart__v1__status_reply__descriptor =
   "Warmstart__V1__StatusReply",
   "warmstart.v1",
   sizeof(Warmstart__V1__StatusReply),
-  16,
+  17,
   warmstart__v1__status_reply__field_descriptors,
   warmstart__v1__status_reply__field_indices_by_name,
   1,  warmstart__v1__status_reply__number_ranges,
   (ProtobufCMessageInit) warmstart__v1__status_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_status__field_descriptors[12] =
+static const ProtobufCFieldDescriptor warmstart__v1__name_status__field_descriptors[4] =
+{
+  {
+    "publication",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__NameStatus, publication),
+    &warmstart__v1__publication__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "generation",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__NameStatus, generation),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "label",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__NameStatus, label),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "fault",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__NameStatus, fault),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned warmstart__v1__name_status__field_indices_by_name[] = {
+  3,   /* field[3] = fault */
+  1,   /* field[1] = generation */
+  2,   /* field[2] = label */
+  0,   /* field[0] = publication */
+};
+static const ProtobufCIntRange warmstart__v1__name_status__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor warmstart__v1__name_status__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.NameStatus",
+  "NameStatus",
+  "Warmstart__V1__NameStatus",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__NameStatus),
+  4,
+  warmstart__v1__name_status__field_descriptors,
+  warmstart__v1__name_status__field_indices_by_name,
+  1,  warmstart__v1__name_status__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__name_status__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_status__field_descriptors[13] =
 {
   {
     "generation",
@@ -5445,6 +5767,18 @@ static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_status__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "sha256",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__CheckpointStatus, sha256),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__checkpoint_status__field_indices_by_name[] = {
   7,   /* field[7] = arena_bytes */
@@ -5457,13 +5791,14 @@ static const unsigned warmstart__v1__checkpoint_status__field_indices_by_name[] 
   2,   /* field[2] = label */
   8,   /* field[8] = lease_count */
   9,   /* field[9] = pinned */
+  12,   /* field[12] = sha256 */
   3,   /* field[3] = tensor_count */
   5,   /* field[5] = verified_bytes */
 };
 static const ProtobufCIntRange warmstart__v1__checkpoint_status__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 12 }
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__checkpoint_status__descriptor =
 {
@@ -5473,7 +5808,7 @@ const ProtobufCMessageDescriptor warmstart__v1__checkpoint_status__descriptor =
   "Warmstart__V1__CheckpointStatus",
   "warmstart.v1",
   sizeof(Warmstart__V1__CheckpointStatus),
-  12,
+  13,
   warmstart__v1__checkpoint_status__field_descriptors,
   warmstart__v1__checkpoint_status__field_indices_by_name,
   1,  warmstart__v1__checkpoint_status__number_ranges,

@@ -23,7 +23,7 @@ public final class Checkpoint: Sendable {
   }
 
   /// The path as TensorFlow reports it: for a directory, the prefix that its `checkpoint` file
-  /// names.
+  /// names; for a published checkpoint, `name:` and the name.
   public let path: String
   /// The identity of the checkpoint's bytes: it changes when a file changes.
   public let generation: String
@@ -35,7 +35,7 @@ public final class Checkpoint: Sendable {
   public let byteCount: Int
 
   let client: Client
-  private let files: LocatedFiles
+  private let source: CheckpointSource
   private let state: Monitor<State>
 
   /// What calls on several threads share.
@@ -56,23 +56,25 @@ public final class Checkpoint: Sendable {
   convenience init(
     _ path: String, _ client: Client, until deadline: Deadline, needsData: Bool = true
   ) throws(WarmstartError) {
-    let files = try LocatedFiles(path, needsData: needsData)
+    let source = try CheckpointSource(path, needsData: needsData)
     var opened: OpenReply?
-    let session = try WarmstartError.calling(about: files.path) { () throws(WarmstartError) in
-      try client.call(.open, until: deadline) { session throws(SessionError) in
-        let (reference, passed) = try files.reference(on: session, until: deadline)
+    let session = try WarmstartError.calling(about: source.path) { () throws(WarmstartError) in
+      try client.call(
+        .open, features: source.features, until: deadline
+      ) { session throws(SessionError) in
+        let (reference, passed) = try source.reference(on: session, until: deadline)
         session.connection.compose { $0.begin(OpenRequest(reference), $1) }
         return passed
       } read: { bytes, scratch, _ throws(MessageError) in
         opened = try OpenReply(unpacking: bytes, scratch)
       }
     }
-    try self.init(files, opened, client, session)
+    try self.init(source, opened, client, session)
   }
 
   /// Takes over what a call on a session opened.
   init(
-    _ files: LocatedFiles, _ opened: OpenReply?, _ client: Client, _ session: Int
+    _ source: CheckpointSource, _ opened: OpenReply?, _ client: Client, _ session: Int
   ) throws(WarmstartError) {
     guard let opened else {
       throw WarmstartError(
@@ -85,22 +87,29 @@ public final class Checkpoint: Sendable {
         .connection, "malformed reply: format \"\(opened.format)\", expected \"v1\" or \"v2\"")
     }
     self.client = client
-    self.files = files
+    self.source = source
     self.format = format
-    path = files.path
+    path = source.path
     generation = opened.generation
     tensorCount = opened.tensorCount
     byteCount = opened.byteCount
     state = Monitor(
       State(
         lease: Lease(session: session, handle: opened.handle),
-        mappings: Array(repeating: nil, count: files.parts.count)))
+        mappings: Array(repeating: nil, count: source.parts.count)))
   }
 
   deinit {
     // The lease ends with the connection at the latest.
     let lease = state.withLock { $0.lease }
     client.giveBack(lease.handle, session: lease.session)
+  }
+
+  /// The name under which an administrator published the checkpoint; nil if it was opened by a path.
+  package static func name(in word: String) throws(WarmstartError) -> PublishedName? {
+    do throws(Problem) { return try PublishedName(word: word) } catch {
+      throw WarmstartError(error)
+    }
   }
 
   /// The label under which the daemon's status shows the checkpoint at a path.
@@ -137,14 +146,14 @@ public final class Checkpoint: Sendable {
   ///
   /// If the path names a single table, no other is missing.
   package var missingTables: Problem? {
-    guard format == .v1, files.parts.map(\.path.string) != [path] else { return nil }
-    let names = files.parts.compactMap(\.path.lastComponent).map { Name($0.string) }
+    guard format == .v1, source.parts.map(\.path.string) != [path] else { return nil }
+    let names = source.parts.compactMap(\.path.lastComponent).map { Name($0.string) }
     return TableNames(names).message.map { Problem(.checkpointNotFound, $0) }
   }
 
   /// The open file at a position of the reference, which file regions name; nil for no such file.
   func file(_ position: Int) -> File? {
-    files.parts.indices.contains(position) ? files.parts[position].file : nil
+    source.parts.indices.contains(position) ? source.parts[position].file : nil
   }
 
   /// The mapping of the file at a position, which must exist; the first call makes it.
@@ -195,7 +204,7 @@ public final class Checkpoint: Sendable {
     var opened: OpenReply?
     let session = try WarmstartError.calling(about: path) { () throws(WarmstartError) in
       try client.call(
-        method, features: features, until: deadline
+        method, features: features + source.features, until: deadline
       ) { session throws(SessionError) in
         starting()
         opened = nil
@@ -204,7 +213,7 @@ public final class Checkpoint: Sendable {
           session.connection.compose { write(.handle(known.handle), &$0, $1) }
           return []
         }
-        let (reference, passed) = try files.reference(on: session, until: deadline)
+        let (reference, passed) = try source.reference(on: session, until: deadline)
         session.connection.compose { write(reference, &$0, $1) }
         return passed
       } read: { bytes, scratch, files throws(MessageError) in

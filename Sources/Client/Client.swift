@@ -58,12 +58,14 @@ public final class Client: Sendable {
   /// Opens the files with this process's rights, and waits while the daemon reads the index.
   ///
   /// - Parameters:
-  ///   - path: A directory with a `checkpoint` file, a prefix, or the file or pattern of a V1
-  ///     checkpoint.
+  ///   - path: A directory with a `checkpoint` file, a prefix, the file or pattern of a V1
+  ///     checkpoint, or `name:` and the name under which an administrator published it: then no file
+  ///     is opened, and all bytes come in arenas.
   ///   - timeout: How long to wait; nil for as long as it takes.
   /// - Returns: The checkpoint, whose lease ends with its last reference.
   /// - Throws: `WarmstartError` with the reason `checkpointNotFound`, `checkpointStateInvalid` or
-  ///   `notAllowed` if the files are not found or cannot be opened; `corrupt`, `checksumMismatch`,
+  ///   `notAllowed` if the files are not found or cannot be opened, or the name is unknown or not for
+  ///   this user; `corrupt`, `checksumMismatch`,
   ///   `truncated`, `versionMismatch` or `unsupported` for a faulty index; `checkpointChanged` if
   ///   a file is being written; `quota`, `budget`, `system`, `draining`, `deadline` or
   ///   `connection`.

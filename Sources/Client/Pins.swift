@@ -1,25 +1,50 @@
 import WarmstartKernel
 import WarmstartMessages
 import WarmstartProtobuf
-import WarmstartTensorModel
+public import WarmstartTensorModel
 import WarmstartWire
 
 extension Checkpoint {
+  /// A checkpoint that lost its name to another.
+  public struct Replaced: Sendable, Hashable {
+    /// The identity of its bytes.
+    public let generation: String
+    /// The path under which it was published.
+    public let path: String
+  }
+
   /// Keeps the checkpoint resident, with everything that was read or made of it, after all leases
   /// have ended.
   ///
   /// Only a client of the administrators' socket may pin. The pin ends with `Client.unpin`, with the
   /// daemon, or when the checkpoint's index is deleted.
   ///
-  /// - Parameter timeout: How long to wait; nil for as long as it takes.
+  /// - Parameters:
+  ///   - publication: A name for clients that cannot open the files, and who may use it; nil for none.
+  ///     If another checkpoint has the name, the name moves to this one at once.
+  ///   - timeout: How long to wait; nil for as long as it takes.
+  /// - Returns: The checkpoint that had the name, if it was another; it is no longer pinned, unless it
+  ///   has another name.
   /// - Throws: `WarmstartError` with the reason `unsupported` on another socket;
-  ///   `checkpointChanged`, `connection` or `deadline`.
-  public func pin(timeout: Duration? = nil) throws(WarmstartError) {
-    try call(.pin, until: Deadline(timeout), starting: {}) { reference, frame, scratch in
-      frame.begin(OpenRequest(reference), scratch)
+  ///   `checkpointChanged`, `quota`, `connection` or `deadline`.
+  @discardableResult
+  public func pin(
+    as publication: Publication? = nil, timeout: Duration? = nil
+  ) throws(WarmstartError) -> Replaced? {
+    var replaced: Replaced?
+    try call(
+      .pin, features: publication == nil ? [] : ["names"], until: Deadline(timeout),
+      starting: { replaced = nil }
+    ) { reference, frame, scratch in
+      frame.begin(PinRequest(reference, as: publication), scratch)
     } read: { bytes, scratch, _ throws(MessageError) in
-      try PinReply(unpacking: bytes, scratch).checkpoint
+      let reply = try PinReply(unpacking: bytes, scratch)
+      if !reply.replacedGeneration.isEmpty {
+        replaced = Replaced(generation: reply.replacedGeneration, path: reply.replacedLabel)
+      }
+      return reply.checkpoint
     }
+    return replaced
   }
 }
 
@@ -47,6 +72,21 @@ extension Client {
       session.connection.compose { frame, _ in
         frame.begin(GenerationRequest(generation: generation))
       }
+      return []
+    } read: { _, _, _ in
+    }
+  }
+
+  /// Ends the name of a published checkpoint, and its pin unless it has another name.
+  ///
+  /// - Parameters:
+  ///   - name: The name.
+  ///   - timeout: How long to wait; nil for as long as it takes.
+  /// - Throws: `WarmstartError` with the reason `checkpointNotFound` for an unknown name;
+  ///   `unsupported` on another socket than the administrators'; `connection` or `deadline`.
+  public func unpin(_ name: PublishedName, timeout: Duration? = nil) throws(WarmstartError) {
+    try call(.unpin, features: ["names"], until: Deadline(timeout)) { session in
+      session.connection.compose { frame, _ in frame.begin(GenerationRequest(name: name.text)) }
       return []
     } read: { _, _, _ in
     }

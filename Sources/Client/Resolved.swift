@@ -121,24 +121,24 @@ extension Client {
     options: Resolved.Options = .init(), timeout: Duration? = nil
   ) throws(WarmstartError) -> Resolved {
     let deadline = Deadline(timeout)
-    let files = try LocatedFiles(path)
+    let source = try CheckpointSource(path)
     let question = try Question(map, variables, options)
     var replies = Replies(question)
     var opened: OpenReply?
-    let session = try WarmstartError.calling(about: files.path) { () throws(WarmstartError) in
+    let session = try WarmstartError.calling(about: source.path) { () throws(WarmstartError) in
       try call(
-        .resolve, features: question.features, until: deadline
+        .resolve, features: question.features + source.features, until: deadline
       ) { session throws(SessionError) in
         replies.restart()
         opened = nil
-        let (reference, passed) = try files.reference(on: session, until: deadline)
+        let (reference, passed) = try source.reference(on: session, until: deadline)
         session.connection.compose { frame, _ in question.write(about: reference, to: &frame) }
         return passed
       } read: { bytes, scratch, files throws(MessageError) in
         if let reply = try replies.add(bytes, scratch, files) { opened = reply }
       }
     }
-    let checkpoint = try Checkpoint(files, opened, self, session)
+    let checkpoint = try Checkpoint(source, opened, self, session)
     return try replies.mapped(question, in: checkpoint)
   }
 }

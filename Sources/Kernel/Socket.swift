@@ -93,6 +93,24 @@ package final class Socket: Sendable {
     return Peer(uid: uid, gid: gid, pid: pid)
   }
 
+  /// The groups of the process at the other end beside its first one, as they were when the connection
+  /// was made.
+  ///
+  /// See `socket(7)`, SO_PEERGROUPS (Linux 4.13).
+  package func peerGroups() throws(Errno) -> [UInt32] {
+    var groups: [UInt32] = []
+    while true {
+      let room = groups.count
+      let count = Int(
+        try checked(
+          unsafe groups.withUnsafeMutableBufferPointer { groups in
+            unsafe clinux_peer_groups(descriptor.number, groups.baseAddress, groups.count)
+          }))
+      if count <= room { return Array(groups.prefix(count)) }
+      groups = Array(repeating: 0, count: count)
+    }
+  }
+
   /// Ends reading, which wakes a thread that waits for bytes, or both directions.
   ///
   /// See `shutdown(2)`.

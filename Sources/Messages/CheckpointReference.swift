@@ -4,11 +4,31 @@ package import WarmstartProtobuf
 package import WarmstartTensorModel
 
 /// Which checkpoint a call is about.
-package enum CheckpointReference: Sendable, Hashable {
-  /// One that the connection has opened.
-  case handle(UInt64)
-  /// One whose files come with the call or were attached; the label is for people.
-  case files([CheckpointFile], label: String)
+package struct CheckpointReference: Sendable, Hashable {
+  /// How the call names the checkpoint.
+  package enum Source: Sendable, Hashable {
+    /// One that the connection has opened.
+    case handle(UInt64)
+    /// One whose files come with the call or were attached; the label is for people.
+    case files([CheckpointFile], label: String)
+    /// One that an administrator published; the name is not checked yet.
+    case name(String)
+  }
+
+  package var source: Source
+  /// The SHA-256 that the checkpoint's files must have; nil for any. The length is not checked yet.
+  package var expectedSHA256: [UInt8]?
+
+  package init(_ source: Source, expecting digest: [UInt8]? = nil) {
+    self.source = source
+    expectedSHA256 = digest
+  }
+
+  package static func handle(_ handle: UInt64) -> Self { Self(.handle(handle)) }
+  package static func files(_ files: [CheckpointFile], label: String) -> Self {
+    Self(.files(files, label: label))
+  }
+  package static func name(_ name: String) -> Self { Self(.name(name)) }
 }
 
 /// A file of a checkpoint and what it is for.
@@ -38,7 +58,7 @@ extension CheckpointReference {
       self = .handle(handle)
       return
     }
-    self = try unsafe CheckpointReference(
+    try unsafe self.init(
       scratch.unpack(
         bytes, limit: MessageLimit.request(bytes.byteCount),
         { unsafe warmstart__v1__checkpoint_reference__unpack($0, $1, $2) }))
@@ -57,11 +77,15 @@ extension CheckpointReference {
     _ pointer: UnsafeMutablePointer<Warmstart__V1__CheckpointReference>?
   ) throws(MessageError) {
     guard let message = unsafe pointer?.pointee else { throw .malformed("no checkpoint") }
-    guard unsafe (message.handle != 0) != (message.n_files > 0) else {
-      throw .malformed("a checkpoint is either a handle or files")
+    let name = unsafe text(message.name)
+    let count = unsafe (message.handle != 0 ? 1 : 0) + (message.n_files > 0 ? 1 : 0)
+    guard count + (name.isEmpty ? 0 : 1) == 1 else {
+      throw .malformed("a checkpoint is a handle, files or a name")
     }
     if unsafe message.handle != 0 {
-      self = unsafe .handle(message.handle)
+      source = unsafe .handle(message.handle)
+    } else if !name.isEmpty {
+      source = .name(name)
     } else {
       guard unsafe message.n_files <= maximumCheckpointFiles else {
         throw .malformed("more than \(maximumCheckpointFiles) files")
@@ -71,8 +95,10 @@ extension CheckpointReference {
         guard let file = unsafe message.files[index]?.pointee else { continue }
         files.append(try unsafe CheckpointFile(file))
       }
-      self = unsafe .files(files, label: text(message.label))
+      source = unsafe .files(files, label: text(message.label))
     }
+    let digest = unsafe bytes(message.expected_sha256)
+    expectedSHA256 = digest.isEmpty ? nil : Array(digest)
   }
 }
 
@@ -94,7 +120,9 @@ extension CheckpointFile {
 extension FieldWriter {
   /// Puts the fields of the message in front.
   mutating func prepend(_ reference: CheckpointReference) {
-    switch reference {
+    if let digest = reference.expectedSHA256 { prepend(field: 6, digest.span) }
+    switch reference.source {
+    case .name(let name): prepend(field: 5, text: name)
     case .handle(let handle): prepend(field: 1, handle)
     case .files(let files, let label):
       prepend(field: 4, text: label)

@@ -31,11 +31,34 @@ public struct StatusReport: Sendable, Hashable {
     public var isPinned = false
     /// The milliseconds since the last lease ended; 0 while there is a lease or a pin.
     public var idleMilliseconds = 0
+    /// The SHA-256 of the checkpoint's files, 32 bytes; empty unless a call has asked for it.
+    public var sha256: [UInt8] = []
 
     package init(generation: String, format: CheckpointFormat?, label: String) {
       self.generation = generation
       self.format = format
       self.label = label
+    }
+  }
+
+  /// A name under which an administrator published a checkpoint.
+  public struct Named: Sendable, Hashable {
+    /// The name, and at the administrators' socket who may use it.
+    public var publication: Publication
+    /// The identity of the checkpoint's bytes.
+    public var generation: String
+    /// The path that the administrator published; empty at other sockets than the administrators'.
+    public var label: String
+    /// Why the name cannot be used, such as a file that was deleted; empty if it can.
+    public var fault: String
+
+    package init(
+      _ publication: Publication, generation: String, label: String = "", fault: String = ""
+    ) {
+      self.publication = publication
+      self.generation = generation
+      self.label = label
+      self.fault = fault
     }
   }
 
@@ -115,6 +138,8 @@ public struct StatusReport: Sendable, Hashable {
   /// The connections that the caller may see: those of its user, or all on the administrators'
   /// socket.
   public var clients: [Client] = []
+  /// The names that the caller may use; all names at the administrators' socket.
+  public var names: [Named] = []
   /// The counts of events since the daemon started.
   public var counters: [Counter] = []
 
@@ -143,6 +168,15 @@ extension StatusReport {
       .compactMap { unsafe $0.map { unsafe Checkpoint($0.pointee) } }
     clients = unsafe elements(message.clients, message.n_clients)
       .compactMap { unsafe $0.map { unsafe Client($0.pointee) } }
+    for position in 0..<(unsafe message.n_names) {
+      guard let name = unsafe message.names[position]?.pointee,
+        let publication = unsafe name.publication?.pointee
+      else { throw .malformed("a name without its text") }
+      names.append(
+        try unsafe Named(
+          Publication(publication), generation: text(name.generation), label: text(name.label),
+          fault: text(name.fault)))
+    }
     counters = unsafe elements(message.counters, message.n_counters).compactMap {
       unsafe $0.map { unsafe Counter(text($0.pointee.name), Int(clamping: $0.pointee.value)) }
     }
@@ -164,6 +198,7 @@ extension StatusReport.Checkpoint {
     leaseCount = unsafe Int(clamping: message.lease_count)
     isPinned = unsafe message.pinned != 0
     idleMilliseconds = unsafe Int(clamping: message.idle_ms)
+    sha256 = unsafe Array(bytes(message.sha256))
   }
 
   fileprivate func fill(
@@ -182,6 +217,19 @@ extension StatusReport.Checkpoint {
     unsafe message.pointee.lease_count = UInt64(leaseCount)
     unsafe message.pointee.pinned = isPinned ? 1 : 0
     unsafe message.pointee.idle_ms = UInt64(idleMilliseconds)
+    unsafe message.pointee.sha256 = scratch.bytes(sha256[...])
+  }
+}
+
+extension StatusReport.Named {
+  fileprivate func fill(
+    _ message: UnsafeMutablePointer<Warmstart__V1__NameStatus>, _ scratch: Scratch
+  ) {
+    unsafe warmstart__v1__name_status__init(message)
+    unsafe message.pointee.publication = publication.message(scratch)
+    unsafe message.pointee.generation = scratch.text(generation)
+    unsafe message.pointee.label = scratch.text(label)
+    unsafe message.pointee.fault = scratch.text(fault)
   }
 }
 
@@ -238,6 +286,8 @@ extension FieldWriter {
     }
     unsafe message.n_clients = report.clients.count
     unsafe message.clients = scratch.messages(report.clients) { unsafe $0.fill($1, scratch) }
+    unsafe message.n_names = report.names.count
+    unsafe message.names = scratch.messages(report.names) { unsafe $0.fill($1, scratch) }
     unsafe message.n_counters = report.counters.count
     unsafe message.counters = scratch.messages(report.counters) { counter, message in
       unsafe warmstart__v1__counter__init(message)

@@ -7,12 +7,21 @@ import WarmstartTensorModel
 package final class Client: Sendable {
   package let socket: Socket
   private let place: Place
+  private let supplementaryGroups = Lazy<[UInt32]>()
   private var clients: Clients { place.clients }
 
   package var id: UInt64 { place.id }
   package var peer: Socket.Peer { place.peer }
   package var endpoint: Endpoint { place.endpoint }
   var account: Account { place.account }
+
+  /// The groups of the client's process; the first call asks the kernel.
+  var groups: [UInt32] {
+    supplementaryGroups.value { [socket, peer] in
+      // The first group alone proves less, so a failure only refuses.
+      [peer.gid] + ((try? socket.peerGroups()) ?? [])
+    }
+  }
 
   init(_ socket: Socket, at place: Place) {
     self.socket = socket

@@ -13,7 +13,7 @@ package final class Daemon: Sendable {
   /// The features that calls may require.
   static let features = [
     "sealed", "strides", "object_names", "read_again", "require_all", "gather", "plan_only",
-    "progress",
+    "progress", "names",
   ]
 
   /// How the daemon reports its state to the service manager, or to a test.
@@ -164,8 +164,10 @@ package final class Daemon: Sendable {
     if let text { supervisor.warn(text) }
   }
 
-  /// Logs which checkpoints lost their pin because their index was deleted, since the last call.
+  /// Logs which checkpoints lost their pin because their index was deleted, and which names cannot be
+  /// used any more, since the last call.
   package func noteLostPins() {
+    for name in store.takeLostNames() { supervisor.warn(Client.capped(name)) }
     for name in store.takeLostPins() {
       supervisor.warn(
         "checkpoint \(Client.capped(name)) is no longer pinned, because its index file was deleted or "

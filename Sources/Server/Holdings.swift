@@ -31,7 +31,7 @@ final class Holdings {
   /// The handle that the current call opened.
   private var openedByCall: UInt64?
   /// The checkpoint, opened by an earlier call, that the current call names.
-  private var named: OpenCheckpoint?
+  private var current: OpenCheckpoint?
   /// The files that the current call brought, unless some of them were attached before.
   private var passed: FileSet?
   /// The checkpoint that the current call opens.
@@ -49,7 +49,7 @@ final class Holdings {
   /// Forgets what the last call opened or named.
   func beginCall() {
     openedByCall = nil
-    named = nil
+    current = nil
     passed = nil
     opening = nil
   }
@@ -60,13 +60,18 @@ final class Holdings {
   /// The checkpoint that the current call is about, once that is known.
   var subject: Subject? {
     if let opening { return opening }
-    guard let resident = named?.resident else { return nil }
+    guard let resident = current?.resident else { return nil }
     return Subject(
       label: resident.label, openedBy: resident.openedBy, generation: resident.generation)
   }
 
   /// Whether the files of the current call only got or lost names since they were opened.
-  var areOnlyRelinked: Bool { (named?.files ?? passed)?.areOnlyRelinked ?? false }
+  ///
+  /// A published checkpoint must be published again instead.
+  var areOnlyRelinked: Bool {
+    if let current, current.published != nil { return false }
+    return (current?.files ?? passed)?.areOnlyRelinked ?? false
+  }
 
   /// Closes what the current call opened.
   func closeOpened() {
@@ -99,27 +104,59 @@ final class Holdings {
 
   // MARK: Open checkpoints
 
-  /// Finds the checkpoint that a request names, or opens it from the files that the request brings.
+  /// Finds the checkpoint that a request names by its handle, or opens it from the files that the
+  /// request brings or under the name that an administrator gave it.
   func open(
     _ reference: CheckpointReference, _ caller: Caller
   ) throws(CallFailure) -> OpenCheckpoint {
-    switch reference {
+    switch reference.source {
     case .handle(let handle):
       guard let position = position(of: handle) else { throw Holdings.missing(handle) }
       let open = checkpoints[position]
-      named = open
+      current = open
+      // Arenas are granted without looking at files, and this client has none to look at.
+      if let published = open.published {
+        do {
+          try caller.pausing { () throws(Problem) in try published.expectUnchanged() }
+        } catch { throw .status(CallStatus(error)) }
+      }
       return open
     case .files(let files, let label):
-      guard checkpoints.count < daemon.limits.handles else {
-        throw .status(
-          Holdings.full("a connection has at most \(daemon.limits.handles) checkpoints open"))
-      }
+      try expectRoom()
       do {
         return try openFiles(files, label: label, caller)
       } catch {
         throw .status(CallStatus(error))
       }
+    case .name(let name):
+      try expectRoom()
+      do {
+        let (lease, files) = try daemon.store.open(
+          try PublishedName(name), for: caller, by: client.peer.uid, groups: { client.groups })
+        return keep(lease, files.set, published: files)
+      } catch {
+        throw .status(CallStatus(error))
+      }
     }
+  }
+
+  private func expectRoom() throws(CallFailure) {
+    guard checkpoints.count < daemon.limits.handles else {
+      throw .status(
+        Holdings.full("a connection has at most \(daemon.limits.handles) checkpoints open"))
+    }
+  }
+
+  /// Keeps what the current call opened, under a new handle.
+  private func keep(
+    _ lease: Lease, _ files: FileSet, published: PublishedFiles? = nil
+  ) -> OpenCheckpoint {
+    lastID += 1
+    let open = OpenCheckpoint(handle: lastID, lease: lease, files: files, published: published)
+    checkpoints.append(open)
+    openedByCall = open.handle
+    client.note(leases: checkpoints.map(\.resident.generation))
+    return open
   }
 
   private func openFiles(
@@ -143,12 +180,7 @@ final class Holdings {
       throw error
     }
     for id in used { attached[id] = nil }
-    lastID += 1
-    let open = OpenCheckpoint(handle: lastID, lease: lease, files: set)
-    checkpoints.append(open)
-    openedByCall = open.handle
-    client.note(leases: checkpoints.map(\.resident.generation))
-    return open
+    return keep(lease, set)
   }
 
   /// The files that references mean, and the ids of those that were attached before.
@@ -181,8 +213,8 @@ final class Holdings {
   }
 
   /// Opens the files of the current call's checkpoint anew, under the same handle.
-  func reopenNamed(_ caller: Caller) throws(CallFailure) {
-    guard let open = named, let position = position(of: open.handle) else { return }
+  func reopenCurrent(_ caller: Caller) throws(CallFailure) {
+    guard let open = current, let position = position(of: open.handle) else { return }
     do {
       let files = try caller.pausing { () throws(Problem) in
         try FileSet(
@@ -200,8 +232,8 @@ final class Holdings {
   func close(_ handle: UInt64) throws(CallFailure) {
     guard let position = position(of: handle) else { throw Holdings.missing(handle) }
     var open: OpenCheckpoint? = checkpoints.remove(at: position)
-    let fileCount = open?.files.members.count ?? 0
-    if named === open { named = nil }
+    let fileCount = open?.ownFileCount ?? 0
+    if current === open { current = nil }
     passed = nil
     // Closing a file may hang, and must not keep the turn meanwhile.
     turn.giveUp()

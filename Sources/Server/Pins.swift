@@ -1,3 +1,4 @@
+import WarmstartCheckpoint
 import WarmstartMessages
 import WarmstartStore
 import WarmstartTensorModel
@@ -6,21 +7,41 @@ import WarmstartWire
 // The calls of administrators: which checkpoints stay, and which go.
 
 extension Session {
-  /// Answers `Pin`: the checkpoint stays although this connection ends.
+  /// Answers `Pin`: the checkpoint stays although this connection ends, under a name if the request has
+  /// one.
   func pin(_ call: borrowing IncomingCall, _ reply: Responder, _ caller: Caller)
     throws(CallFailure)
   {
-    let request = try request(call, OpenRequest.init(unpacking:_:))
+    let request = try request(call, PinRequest.init(unpacking:_:))
     let open = try holdings.open(request.checkpoint, caller)
-    daemon.store.pin(open.lease)
-    let opened = holdings.isOpenedByCall ? open.reply : nil
-    try reply.send { frame, scratch in frame.begin(PinReply(checkpoint: opened), scratch) }
+    guard open.published == nil else {
+      throw .status(
+        CallStatus(.invalidRequest, "the call pins a checkpoint by its name, expected its files"))
+    }
+    var pinned = PinReply(checkpoint: holdings.isOpenedByCall ? open.reply : nil)
+    if let publication = request.publication {
+      do {
+        if let replaced = try daemon.store.publish(open.lease, open.files, as: publication) {
+          pinned.replacedGeneration = replaced.generation.description
+          pinned.replacedLabel = replaced.label
+        }
+      } catch { throw .status(CallStatus(error)) }
+    } else {
+      daemon.store.pin(open.lease)
+    }
+    try reply.send { frame, scratch in frame.begin(pinned, scratch) }
   }
 
   /// Answers `Unpin`.
   func unpin(_ call: borrowing IncomingCall, _ reply: Responder) throws(CallFailure) {
     let request = try request(call, GenerationRequest.init(unpacking:_:))
-    do { try daemon.store.unpin(request.generation) } catch { throw .status(CallStatus(error)) }
+    do throws(Problem) {
+      if let name = request.name {
+        try daemon.store.unpublish(try PublishedName(name))
+      } else {
+        try daemon.store.unpin(request.generation)
+      }
+    } catch { throw .status(CallStatus(error)) }
     try reply.send { frame, _ in frame.beginEmpty() }
   }
 
@@ -28,6 +49,11 @@ extension Session {
   func evict(_ call: borrowing IncomingCall, _ reply: Responder) throws(CallFailure) {
     let request = try request(call, GenerationRequest.init(unpacking:_:))
     let count: Int
+    guard request.name == nil else {
+      throw .status(
+        CallStatus(
+          .invalidRequest, "the call evicts a checkpoint by its name, expected a generation"))
+    }
     if request.generation.isEmpty {
       count = daemon.store.evictAll()
     } else {

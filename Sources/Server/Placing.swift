@@ -32,6 +32,8 @@ extension OpenCheckpoint {
     var problems: [Problem] = []
     var total = 0
     let placements: Placements
+    var options = options
+    if published != nil { options.sealed = true }
     do throws(Problem) {
       placements = try checkpoint.place(
         assignments, gathers: gathers, options, in: files, checkIn: caller.checkIn

@@ -10,9 +10,10 @@ extension Session {
     throws(CallFailure)
   {
     let request = try request(call, PreloadRequest.init(unpacking:_:))
-    let options = try PlacementOptions(
+    var options = try PlacementOptions(
       checkedAlignment: request.alignment, sealed: request.sealed, strides: false)
     let open = try holdings.open(request.checkpoint, caller)
+    if open.published != nil { options.sealed = true }
     let notes = progressNotes ?? ProgressNotes(reply, ofPreload: true)
     progressNotes = notes
     var preload = Preload(

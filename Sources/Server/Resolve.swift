@@ -28,7 +28,7 @@ extension Session {
     }
     let open = try holdings.open(reference, caller)
     let question = call.message[parts.question]
-    if let answer = open.lease.answer(to: question) {
+    if let answer = open.lease.answer(to: question, withoutFiles: open.published != nil) {
       return try send(answer, open, reply, caller)
     }
     let request = try request(call, ResolveRequest.init(unpacking:_:))

@@ -155,7 +155,7 @@ final class Session {
         status.reason == .checkpointChanged,
         holdings.areOnlyRelinked
       else { throw error }
-      try holdings.reopenNamed(caller)
+      try holdings.reopenCurrent(caller)
       holdings.closeOpened()
       holdings.beginCall()
       try served.handler(self, call, reply, caller)

@@ -16,6 +16,17 @@ extension Session {
   func status(_ reply: Responder) throws(CallFailure) {
     let isAdministrator = client.endpoint == .administration
     var report = daemon.report(for: isAdministrator ? nil : client.peer.uid)
+    report.names = daemon.store.names(
+      for: isAdministrator ? nil : client.peer.uid, groups: { client.groups }
+    ).map { name in
+      let generation = name.generation.description
+      guard isAdministrator else {
+        return StatusReport.Named(
+          Publication(name.publication.name), generation: generation, fault: name.fault)
+      }
+      return StatusReport.Named(
+        name.publication, generation: generation, label: name.label, fault: name.fault)
+    }
     report.ownChargedByteCount = daemon.store.accounts.amount(of: .memory, for: client.peer.uid)
     report.ownKeptArenaByteCount = daemon.store.kept.byteCount(ofUser: client.peer.uid)
     report.clients = daemon.clients.records(ofUser: isAdministrator ? nil : client.peer.uid)

@@ -74,6 +74,9 @@ package final class Answer: Sendable {
     self.question = Question(question)
     self.regions = regions
     self.replies = replies
+    namesFile = regions.contains { region in
+      if case .file = region { true } else { false }
+    }
     isShort = replies.count == 1 && replies[0].fields.count <= Answer.shortByteCount
     byteCount = replies.reduce(self.question.head.count) { $0 + $1.fields.count }
     guard byteCount <= Answer.maximumByteCount,
@@ -90,11 +93,8 @@ package final class Answer: Sendable {
     }
   }
 
-  fileprivate var namesFile: Bool {
-    regions.contains { region in
-      if case .file = region { true } else { false }
-    }
-  }
+  /// Whether a region is a file of the checkpoint.
+  fileprivate let namesFile: Bool
 }
 
 /// The answers that a resident remembers: the latest few.
@@ -112,11 +112,13 @@ final class Answers: Sendable {
 
   private let state = Monitor(State())
 
-  func find(_ question: ArraySlice<UInt8>) -> Answer? {
+  func find(_ question: ArraySlice<UInt8>, withoutFiles: Bool) -> Answer? {
     let answers = state.withLock { $0.answers }
     var digest: Int?
     for position in answers.indices.reversed()
-    where answers[position].question.isLike(question) {
+    where answers[position].question.isLike(question)
+      && !(withoutFiles && answers[position].namesFile)
+    {
       let answer = answers[position]
       let known = digest ?? Answer.Question.digest(question)
       if answer.question.digest == known { return answer }

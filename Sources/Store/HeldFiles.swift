@@ -1,15 +1,16 @@
 import WarmstartCheckpoint
 import WarmstartKernel
 
-/// Files of one client that a resident keeps open, so that no other file gets their inode numbers.
+/// Files of one client that a resident keeps open, so that no other file gets their inode numbers, or
+/// that a published name keeps open to read through them.
 ///
-/// Nothing is read through them. The reaper closes them when the last reference ends.
+/// The reaper closes them when the last reference ends.
 final class HeldFiles: Sendable {
   private struct State {
     var index: File?
-    /// One file on each other device.
+    /// One file on each other device, or all files.
     var others: [FileSet.Member] = []
-    /// Whether the reaper has been asked to look at the index.
+    /// Whether the reaper has been asked to look at the files.
     var isAsking = false
   }
 
@@ -23,7 +24,7 @@ final class HeldFiles: Sendable {
       self.charge = charge
     }
 
-    /// Notes that the reaper is asked to look at the index; returns false if it already was.
+    /// Notes that the reaper is asked to look at the files; returns false if it already was.
     func beginAsking() -> Bool {
       state.withLock { state in
         defer { state.isAsking = true }
@@ -31,16 +32,15 @@ final class HeldFiles: Sendable {
       }
     }
 
-    /// Whether the index has lost its last name.
+    /// Whether one of the files has lost its last name.
     ///
     /// A file that cannot be examined counts as deleted.
     func askWhetherDeleted() -> Bool {
-      let index = state.withLock { state in
+      let files = state.withLock { state -> [File] in
         state.isAsking = false
-        return state.index
+        return (state.index.map { [$0] } ?? []) + state.others.map(\.file)
       }
-      guard let index else { return false }
-      return ((try? index.linkCount()) ?? 0) == 0
+      return files.contains { ((try? $0.linkCount()) ?? 0) == 0 }
     }
 
     /// Closes the files on this thread.
@@ -60,7 +60,7 @@ final class HeldFiles: Sendable {
   private let reaper: Reaper
   private let contents: Contents
 
-  /// Takes over a user's files: the index, and one on each other device.
+  /// Takes over a user's files: the index, and one on each other device, or all.
   init(
     _ index: File, _ others: [FileSet.Member], of uid: UInt32, _ charge: consuming Charge,
     _ reaper: Reaper
@@ -74,7 +74,7 @@ final class HeldFiles: Sendable {
     reaper.run(for: uid) { [contents] in contents.end() }
   }
 
-  /// Runs `act` on the reaper's thread if the index has lost its last name.
+  /// Runs `act` on the reaper's thread if one of the files has lost its last name.
   func ifDeleted(_ act: @escaping @Sendable () -> Void) {
     // A reaper that hangs must not collect more and more jobs.
     guard contents.beginAsking() else { return }

@@ -7,13 +7,17 @@ package import WarmstartTensorModel
 /// Given back when the last reference ends.
 package final class Lease: Sendable {
   package let resident: Resident
+  /// Who holds the lease, and pays for what is made for it.
   package let account: Account
+  /// The user whose client waits: one of the account, unless the checkpoint was opened by its name.
+  let caller: UInt32
   let store: Store
 
-  init(_ resident: Resident, _ account: Account, from store: Store) {
+  init(_ resident: Resident, _ account: Account, from store: Store, calledBy caller: UInt32) {
     self.resident = resident
     self.account = account
     self.store = store
+    self.caller = caller
   }
 
   deinit {
@@ -26,8 +30,12 @@ package final class Lease: Sendable {
   // MARK: Answers
 
   /// Finds the answer that another job got to the same question; everything it names still exists.
-  package func answer(to question: ArraySlice<UInt8>) -> Answer? {
-    guard let answer = resident.answers.find(question) else { return nil }
+  ///
+  /// - Parameter withoutFiles: Whether the answer must name no file, because the client has none.
+  package func answer(to question: ArraySlice<UInt8>, withoutFiles: Bool = false) -> Answer? {
+    guard let answer = resident.answers.find(question, withoutFiles: withoutFiles) else {
+      return nil
+    }
     store.figures.countRepeatedAnswer()
     return answer
   }
@@ -75,7 +83,7 @@ package final class Lease: Sendable {
       }
       let work = Work(self, files, caller, progress)
       // The slot comes before the claim: a claim that waited in a queue would keep other calls waiting.
-      let others = try store.loadSlots.run(caller, of: account.uid) { () throws(Problem) in
+      let others = try store.loadSlots.run(caller, of: self.caller) { () throws(Problem) in
         try claimAndLoad(runs: runs, pieces: pieces, work, &made)
       }
       for flight in others {
@@ -113,7 +121,7 @@ package final class Lease: Sendable {
     didRead: @escaping (Int) -> Void = { _ in }
   ) throws(Problem) {
     let work = Work(self, files, caller)
-    try store.loadSlots.run(caller, of: account.uid) { () throws(Problem) in
+    try store.loadSlots.run(caller, of: self.caller) { () throws(Problem) in
       do throws(Problem) {
         try work.verify(runs, didRead)
         resident.pieces.trust(runs)

@@ -65,7 +65,7 @@ extension Lease {
     let run = try resident.checkpoint.objectGraphRun().run
     while true {
       if case .read(let objects) = resident.objects.withLock({ $0 }) { return objects }
-      let found = try store.loadSlots.run(caller, of: account.uid) { () throws(Problem) in
+      let found = try store.loadSlots.run(caller, of: self.caller) { () throws(Problem) in
         try claimAndRead(run, from: files, for: caller)
       }
       switch found {
@@ -155,7 +155,7 @@ extension Lease {
   private func compareTogether(
     _ names: [Name], of objects: Objects, from files: FileSet, for caller: Caller
   ) throws(Problem) {
-    let others = try store.loadSlots.run(caller, of: account.uid) { () throws(Problem) in
+    let others = try store.loadSlots.run(caller, of: self.caller) { () throws(Problem) in
       let flight = Flight()
       let (mine, others) = objects.beginComparing(names, flight)
       guard !mine.isEmpty else { return others }

@@ -10,7 +10,7 @@ extension Store {
     residency.pin(lease.resident, for: lease.account.uid)
   }
 
-  /// Ends a checkpoint's pin.
+  /// Ends a checkpoint's pin, and all its names.
   ///
   /// Several residents may have the generation: a user can forge its digits, and users who do not
   /// share a file system's files have a resident each. The pins of all of them end.
@@ -19,7 +19,8 @@ extension Store {
   /// - Throws: CHECKPOINT_NOT_FOUND if no such checkpoint is pinned.
   package func unpin(_ generation: String) throws(Problem) {
     let count = try find(generation).count { use in
-      residency.unpin(use.resident, lingers: lingerMilliseconds > 0)
+      _ = names.remove { $0.generation == use.resident.generation }
+      return residency.unpin(use.resident, lingers: lingerMilliseconds > 0)
     }
     kept.sweep()
     guard count > 0 else {

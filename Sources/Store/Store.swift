@@ -22,9 +22,13 @@ package final class Store: Sendable {
   let lingerMilliseconds: Int
   private let headroom: Headroom
   let residency = Residency()
+  /// The published checkpoints.
+  let names = Names()
   /// Pinned checkpoints that went because their index was deleted, for the log.
   private let lostPins = Monitor<[String]>([])
-  /// The most lost pins between two looks at them; chosen, not tuned.
+  /// Names that cannot be used any more, for the log.
+  private let lostNames = Monitor<[String]>([])
+  /// The most lost pins, and lost names, between two looks at them; chosen, not tuned.
   private static let lostPinLimit = 20
   /// Package, so that tests can keep a thread of it busy.
   package let reaper = Reaper()
@@ -51,21 +55,24 @@ package final class Store: Sendable {
   /// Takes a lease on the checkpoint of the files; reads its index unless it is resident.
   ///
   /// Waits if another caller is reading it, and reads it through these files if that fails.
+  ///
+  /// - Parameter uid: The user whose client waits; nil for the one who passed the files, who pays.
   package func open(
-    _ files: FileSet, label: String, for caller: Caller
+    _ files: FileSet, label: String, for caller: Caller, by uid: UInt32? = nil
   ) throws(Problem) -> Lease {
     figures.count { $0.opens += 1 }
     let account = Account(files.openedBy, in: accounts)
     while true {
       // Mostly the checkpoint is resident, and no slot is needed.
       if let resident = residency.lease(files.generation, for: account.uid) {
-        return Lease(resident, account, from: self)
+        return Lease(resident, account, from: self, calledBy: uid ?? account.uid)
       }
-      let found = try loadSlots.run(caller, of: account.uid) { () throws(Problem) in
+      let found = try loadSlots.run(caller, of: uid ?? account.uid) { () throws(Problem) in
         try claimAndRead(files, label: label, account, caller)
       }
       switch found {
-      case .leased(let resident): return Lease(resident, account, from: self)
+      case .leased(let resident):
+        return Lease(resident, account, from: self, calledBy: uid ?? account.uid)
       case .awaiting(let other): try caller.wait(for: other)
       }
     }
@@ -137,6 +144,7 @@ package final class Store: Sendable {
   package func sweep() {
     let oldest = MonotonicClock.nanoseconds() - Int64(lingerMilliseconds) * 1_000_000
     for idle in residency.idle() where idle.since < oldest { evict(idle) }
+    loseDeletedNames()
     residency.dropDeleted { [figures, lostPins] lostPin in
       figures.count { $0.evictions += 1 }
       guard let lostPin else { return }
@@ -150,6 +158,19 @@ package final class Store: Sendable {
   /// deleted.
   package func takeLostPins() -> [String] {
     lostPins.withLock { names in
+      defer { names = [] }
+      return names
+    }
+  }
+
+  /// Notes for the log that a name cannot be used any more.
+  func noteLost(_ name: String) {
+    lostNames.withLock { if $0.count < Store.lostPinLimit { $0.append(name) } }
+  }
+
+  /// The names that were lost since the last call, each with the reason, as sentences.
+  package func takeLostNames() -> [String] {
+    lostNames.withLock { names in
       defer { names = [] }
       return names
     }

@@ -5,18 +5,28 @@ import WarmstartTensorModel
 /// `unpin` ends what `pin` began.
 struct Unpin: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "unpin", abstract: "End the pin of a checkpoint; for administrators.",
+    commandName: "unpin", abstract: "End the pin, or a name, of a checkpoint; for administrators.",
     discussion: AdministrationOptions.discussion)
 
   @OptionGroup var administration: AdministrationOptions
 
-  @Argument(help: ResidentCheckpoint.help)
+  @Argument(
+    help: """
+      The checkpoint's path, or its generation, as `status` shows them; or name:NAME, which ends the \
+      name, and the pin unless the checkpoint has another name.
+      """)
   var checkpoint: String
 
   func run() throws {
     try Failure.reporting(asJSON: false) { () throws(Failure) in
       let daemon = administration.daemon
       try daemon.requireAdministration()
+      let unpinned = try daemon.call { client, timeout throws(WarmstartError) in
+        guard let name = try Checkpoint.name(in: checkpoint) else { return false }
+        try client.unpin(name, timeout: timeout)
+        return true
+      }
+      if unpinned { return }
       let found = try ResidentCheckpoint(checkpoint, in: daemon, isPinned: true)
       try daemon.call { client, timeout throws(WarmstartError) in
         try client.unpin(generation: found.generation, timeout: timeout)

@@ -63,13 +63,18 @@ struct Pin: ParsableCommand {
       The pin ends with `unpin`, when the daemon ends, and when the checkpoint's index file is \
       deleted or replaced.
 
+      With --name, clients that cannot open the files ask for name:NAME instead of a path. Without \
+      --allow-user and --allow-group, everyone who may connect can. If another checkpoint has the \
+      name, the name moves to this one at once.
+
       \(AdministrationOptions.discussion)
       """)
 
   @OptionGroup var administration: AdministrationOptions
   @OptionGroup var layout: LayoutOptions
+  @OptionGroup var publication: PublicationOptions
 
-  @Argument(help: CheckpointArgument.help)
+  @Argument(help: CheckpointArgument.pathHelp)
   var checkpoint: String
 
   @Flag(help: "Print one line of JSON.")
@@ -79,18 +84,38 @@ struct Pin: ParsableCommand {
     try Failure.reporting(asJSON: json) { () throws(Failure) in
       let daemon = administration.daemon
       try daemon.requireAdministration()
-      let reading = try layout.preload(try daemon.open(checkpoint), daemon, isQuiet: json)
-      try daemon.call { _, timeout throws(WarmstartError) in
-        try reading.checkpoint.pin(timeout: timeout)
+      let publication = try publication.publication
+      if try daemon.call({ _, _ throws(WarmstartError) in try Checkpoint.name(in: checkpoint) })
+        != nil
+      {
+        throw Failure(
+          .invalidRequest, "\(checkpoint) is a name, expected the path of a checkpoint to pin")
       }
-      try Output.write(json ? reading.json.line : reading.text("pinned"))
+      let layout = publication == nil ? layout : layout.sealing
+      let reading = try layout.preload(try daemon.open(checkpoint), daemon, isQuiet: json)
+      let replaced = try daemon.call { _, timeout throws(WarmstartError) in
+        try reading.checkpoint.pin(as: publication, timeout: timeout)
+      }
+      if let publication, let replaced, !json {
+        Output.complain(
+          "warmstartctl: \(publication.name) was \(replaced.path.printable) "
+            + "(\(replaced.generation)) before\n")
+      }
+      let name = publication.map { " as \($0.name)" } ?? ""
+      try Output.write(
+        json
+          ? reading.json(publication, replaced).line : reading.text("pinned" + name))
     }
   }
 }
 
 enum CheckpointArgument {
-  static let help: ArgumentHelp =
+  static let pathHelp: ArgumentHelp =
     "A directory with a state file, a V2 prefix, or a V1 file or pattern (in quotes)."
+  static let help: ArgumentHelp = """
+    A directory with a state file, a V2 prefix, a V1 file or pattern (in quotes), or the name:NAME of \
+    a published checkpoint.
+    """
 }
 
 /// How jobs will ask for the tensors.
@@ -108,6 +133,13 @@ struct LayoutOptions: ParsableArguments {
 
   /// The alignment as the client takes it: 0 for the element's size.
   var alignment: Int { align ?? 0 }
+
+  /// The layout that clients of a published checkpoint get, who have no file to map.
+  var sealing: LayoutOptions {
+    var layout = self
+    layout.sealed = true
+    return layout
+  }
 
   func validate() throws { try Self.check(align) }
 
@@ -187,14 +219,32 @@ struct Reading {
       + "(\(tenths / 10).\(tenths % 10) s, \(bytesText(rate))/s)\n"
   }
 
-  var json: JSON {
-    .object([
+  var json: JSON { .object(fields) }
+
+  /// The result of `pin`, with the name and the checkpoint that had it.
+  func json(_ publication: Publication?, _ replaced: Checkpoint.Replaced?) -> JSON {
+    var fields = fields
+    if let publication { fields.append(("name", .text(publication.name.text))) }
+    if let replaced {
+      fields.append(
+        (
+          "replaced",
+          .object([
+            ("checkpoint", .text(replaced.path)), ("generation", .text(replaced.generation)),
+          ])
+        ))
+    }
+    return .object(fields)
+  }
+
+  private var fields: [(String, JSON)] {
+    [
       ("checkpoint", .text(checkpoint.path)), ("generation", .text(checkpoint.generation)),
       ("tensor_count", .number(preloaded.tensorCount)),
       ("byte_count", .number(preloaded.byteCount)),
       ("elapsed_ms", .number(Int(seconds * 1000))),
       ("unshared", .list(unread.map(JSON.init))),
-    ])
+    ]
   }
 }
 

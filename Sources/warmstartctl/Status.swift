@@ -54,6 +54,19 @@ extension StatusReport {
       }
       text += "\n" + table.text
     }
+    if !names.isEmpty {
+      var table = Columns([.left, .left, .left])
+      table.add(["NAME", "CHECKPOINT", "FOR"])
+      for named in names {
+        table.add([
+          named.publication.name.description,
+          (named.label.isEmpty ? named.generation : named.label)
+            + (named.fault.isEmpty ? "" : " (\(named.fault))"),
+          named.rulesText,
+        ])
+      }
+      text += "\n" + table.text
+    }
     if !clients.isEmpty {
       var table = Columns([.right, .right, .right, .right, .left, .left, .left])
       table.add(["PROCESS", "USER", "LEASES", "CALLS", "LABEL", "COMMAND", "CHECKPOINTS"])
@@ -95,9 +108,19 @@ extension StatusReport {
       ("own_charged_bytes", .number(ownChargedByteCount)),
       ("own_kept_arena_bytes", .number(ownKeptArenaByteCount)),
       ("checkpoints", .list(checkpoints.map(JSON.init))),
+      ("names", .list(names.map(JSON.init))),
       ("clients", .list(clients.map(JSON.init))),
       ("counters", .object(counters.map { ($0.name, .number($0.value)) })),
     ])
+  }
+}
+
+extension StatusReport.Named {
+  /// Who may use the name, as far as the report says so.
+  fileprivate var rulesText: String {
+    if label.isEmpty { return "this user" }
+    let rules = publication.users.map { "user \($0)" } + publication.groups.map { "group \($0)" }
+    return rules.isEmpty ? "everyone" : rules.joined(separator: ", ")
   }
 }
 
@@ -131,6 +154,15 @@ extension JSON {
       ("huge_arena_bytes", .number(checkpoint.hugeArenaByteCount)),
       ("lease_count", .number(checkpoint.leaseCount)), ("pinned", .bool(checkpoint.isPinned)),
       ("idle_ms", .number(checkpoint.idleMilliseconds)),
+    ])
+  }
+
+  fileprivate init(_ named: StatusReport.Named) {
+    self = .object([
+      ("name", .text(named.publication.name.text)), ("generation", .text(named.generation)),
+      ("label", .text(named.label)), ("fault", .text(named.fault)),
+      ("users", .list(named.publication.users.map { .number(Int($0)) })),
+      ("groups", .list(named.publication.groups.map { .number(Int($0)) })),
     ])
   }
 

@@ -93,6 +93,11 @@ int clinux_connect(const char *path, int timeout_ms);
 int clinux_is_terminal(int descriptor);
 int clinux_socket_pair(int *left, int *right);
 int clinux_is_listening_unix_stream(int descriptor);
+// The id that the system has for a name; -1 if it has none.
+int64_t clinux_user_id(const char *name);
+int64_t clinux_group_id(const char *name);
+
+ssize_t clinux_peer_groups(int socket, uint32_t *groups, size_t count);
 int clinux_peer(int socket, uint32_t *uid, uint32_t *gid, int32_t *pid);
 int clinux_shutdown(int socket, int reading, int writing);
 ssize_t clinux_send(int socket, const void *bytes, size_t count, const int *descriptors,

@@ -49,6 +49,7 @@ typedef struct Warmstart__V1__Progress Warmstart__V1__Progress;
 typedef struct Warmstart__V1__PreloadRequest Warmstart__V1__PreloadRequest;
 typedef struct Warmstart__V1__PreloadReply Warmstart__V1__PreloadReply;
 typedef struct Warmstart__V1__PinRequest Warmstart__V1__PinRequest;
+typedef struct Warmstart__V1__Publication Warmstart__V1__Publication;
 typedef struct Warmstart__V1__PinReply Warmstart__V1__PinReply;
 typedef struct Warmstart__V1__UnpinRequest Warmstart__V1__UnpinRequest;
 typedef struct Warmstart__V1__UnpinReply Warmstart__V1__UnpinReply;
@@ -56,6 +57,7 @@ typedef struct Warmstart__V1__EvictRequest Warmstart__V1__EvictRequest;
 typedef struct Warmstart__V1__EvictReply Warmstart__V1__EvictReply;
 typedef struct Warmstart__V1__StatusRequest Warmstart__V1__StatusRequest;
 typedef struct Warmstart__V1__StatusReply Warmstart__V1__StatusReply;
+typedef struct Warmstart__V1__NameStatus Warmstart__V1__NameStatus;
 typedef struct Warmstart__V1__CheckpointStatus Warmstart__V1__CheckpointStatus;
 typedef struct Warmstart__V1__ClientStatus Warmstart__V1__ClientStatus;
 typedef struct Warmstart__V1__Counter Warmstart__V1__Counter;
@@ -242,7 +244,7 @@ struct  Warmstart__V1__CheckpointFile
 
 
 /*
- * Either a handle of this connection, or files.
+ * A handle of this connection, files, or a name: exactly one of them.
  */
 struct  Warmstart__V1__CheckpointReference
 {
@@ -254,10 +256,19 @@ struct  Warmstart__V1__CheckpointReference
    * The client's name for the checkpoint, for messages and status only; the daemon never opens it.
    */
   char *label;
+  /*
+   * The name under which an administrator published the checkpoint. Also name the feature "names".
+   */
+  char *name;
+  /*
+   * The SHA-256 that the checkpoint's files must have, one after the other: the index and the data
+   * files, or the tables, in order. 32 bytes; empty for any. Also name the feature "expect".
+   */
+  ProtobufCBinaryData expected_sha256;
 };
 #define WARMSTART__V1__CHECKPOINT_REFERENCE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__checkpoint_reference__descriptor) \
-    , 0, 0,NULL, (char *)protobuf_c_empty_string }
+    , 0, 0,NULL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, {0,NULL} }
 
 
 struct  Warmstart__V1__OpenRequest
@@ -946,10 +957,37 @@ struct  Warmstart__V1__PinRequest
 {
   ProtobufCMessage base;
   Warmstart__V1__CheckpointReference *checkpoint;
+  /*
+   * Publishes the checkpoint under a name. Also name the feature "names".
+   */
+  Warmstart__V1__Publication *publication;
 };
 #define WARMSTART__V1__PIN_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__pin_request__descriptor) \
-    , NULL }
+    , NULL, NULL }
+
+
+/*
+ * A name, and who may use it: everyone who may connect if both lists are empty.
+ */
+struct  Warmstart__V1__Publication
+{
+  ProtobufCMessage base;
+  /*
+   * 1 to 64 letters, digits, '.', '_' or '-', not beginning with '.' or '-'.
+   */
+  char *name;
+  /*
+   * The ids of users, and of groups, whose members may use the name.
+   */
+  size_t n_users;
+  uint32_t *users;
+  size_t n_groups;
+  uint32_t *groups;
+};
+#define WARMSTART__V1__PUBLICATION__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__publication__descriptor) \
+    , (char *)protobuf_c_empty_string, 0,NULL, 0,NULL }
 
 
 struct  Warmstart__V1__PinReply
@@ -959,12 +997,20 @@ struct  Warmstart__V1__PinReply
    * In the first reply, if the call opened the checkpoint.
    */
   Warmstart__V1__OpenReply *checkpoint;
+  /*
+   * The checkpoint that had the name before, if it was another: its generation and its label.
+   */
+  char *replaced_generation;
+  char *replaced_label;
 };
 #define WARMSTART__V1__PIN_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__pin_reply__descriptor) \
-    , NULL }
+    , NULL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
+/*
+ * A generation or a name.
+ */
 struct  Warmstart__V1__UnpinRequest
 {
   ProtobufCMessage base;
@@ -972,10 +1018,14 @@ struct  Warmstart__V1__UnpinRequest
    * As OpenReply and CheckpointStatus have it.
    */
   char *generation;
+  /*
+   * Ends the name, and the pin if the checkpoint has no other name. Also name the feature "names".
+   */
+  char *name;
 };
 #define WARMSTART__V1__UNPIN_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__unpin_request__descriptor) \
-    , (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 struct  Warmstart__V1__UnpinReply
@@ -1066,10 +1116,34 @@ struct  Warmstart__V1__StatusReply
    * The part of arena_bytes that the kernel put in huge pages.
    */
   uint64_t huge_arena_bytes;
+  /*
+   * The names that the caller may use, with the rules and labels on the administration socket only.
+   */
+  size_t n_names;
+  Warmstart__V1__NameStatus **names;
 };
 #define WARMSTART__V1__STATUS_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__status_reply__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0, 0, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0, 0, 0, 0, 0, 0,NULL }
+
+
+struct  Warmstart__V1__NameStatus
+{
+  ProtobufCMessage base;
+  Warmstart__V1__Publication *publication;
+  /*
+   * The checkpoint.
+   */
+  char *generation;
+  char *label;
+  /*
+   * Why the name cannot be used, such as a file that was deleted; empty if it can.
+   */
+  char *fault;
+};
+#define WARMSTART__V1__NAME_STATUS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__name_status__descriptor) \
+    , NULL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 struct  Warmstart__V1__CheckpointStatus
@@ -1099,10 +1173,14 @@ struct  Warmstart__V1__CheckpointStatus
    * The part of arena_bytes that the kernel put in huge pages.
    */
   uint64_t huge_arena_bytes;
+  /*
+   * The SHA-256 of the checkpoint's files, if a call has asked for it.
+   */
+  ProtobufCBinaryData sha256;
 };
 #define WARMSTART__V1__CHECKPOINT_STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__checkpoint_status__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL} }
 
 
 struct  Warmstart__V1__ClientStatus
@@ -1808,6 +1886,25 @@ Warmstart__V1__PinRequest *
 void   warmstart__v1__pin_request__free_unpacked
                      (Warmstart__V1__PinRequest *message,
                       ProtobufCAllocator *allocator);
+/* Warmstart__V1__Publication methods */
+void   warmstart__v1__publication__init
+                     (Warmstart__V1__Publication         *message);
+size_t warmstart__v1__publication__get_packed_size
+                     (const Warmstart__V1__Publication   *message);
+size_t warmstart__v1__publication__pack
+                     (const Warmstart__V1__Publication   *message,
+                      uint8_t             *out);
+size_t warmstart__v1__publication__pack_to_buffer
+                     (const Warmstart__V1__Publication   *message,
+                      ProtobufCBuffer     *buffer);
+Warmstart__V1__Publication *
+       warmstart__v1__publication__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   warmstart__v1__publication__free_unpacked
+                     (Warmstart__V1__Publication *message,
+                      ProtobufCAllocator *allocator);
 /* Warmstart__V1__PinReply methods */
 void   warmstart__v1__pin_reply__init
                      (Warmstart__V1__PinReply         *message);
@@ -1940,6 +2037,25 @@ Warmstart__V1__StatusReply *
                       const uint8_t       *data);
 void   warmstart__v1__status_reply__free_unpacked
                      (Warmstart__V1__StatusReply *message,
+                      ProtobufCAllocator *allocator);
+/* Warmstart__V1__NameStatus methods */
+void   warmstart__v1__name_status__init
+                     (Warmstart__V1__NameStatus         *message);
+size_t warmstart__v1__name_status__get_packed_size
+                     (const Warmstart__V1__NameStatus   *message);
+size_t warmstart__v1__name_status__pack
+                     (const Warmstart__V1__NameStatus   *message,
+                      uint8_t             *out);
+size_t warmstart__v1__name_status__pack_to_buffer
+                     (const Warmstart__V1__NameStatus   *message,
+                      ProtobufCBuffer     *buffer);
+Warmstart__V1__NameStatus *
+       warmstart__v1__name_status__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   warmstart__v1__name_status__free_unpacked
+                     (Warmstart__V1__NameStatus *message,
                       ProtobufCAllocator *allocator);
 /* Warmstart__V1__CheckpointStatus methods */
 void   warmstart__v1__checkpoint_status__init
@@ -2140,6 +2256,9 @@ typedef void (*Warmstart__V1__PreloadReply_Closure)
 typedef void (*Warmstart__V1__PinRequest_Closure)
                  (const Warmstart__V1__PinRequest *message,
                   void *closure_data);
+typedef void (*Warmstart__V1__Publication_Closure)
+                 (const Warmstart__V1__Publication *message,
+                  void *closure_data);
 typedef void (*Warmstart__V1__PinReply_Closure)
                  (const Warmstart__V1__PinReply *message,
                   void *closure_data);
@@ -2160,6 +2279,9 @@ typedef void (*Warmstart__V1__StatusRequest_Closure)
                   void *closure_data);
 typedef void (*Warmstart__V1__StatusReply_Closure)
                  (const Warmstart__V1__StatusReply *message,
+                  void *closure_data);
+typedef void (*Warmstart__V1__NameStatus_Closure)
+                 (const Warmstart__V1__NameStatus *message,
                   void *closure_data);
 typedef void (*Warmstart__V1__CheckpointStatus_Closure)
                  (const Warmstart__V1__CheckpointStatus *message,
@@ -2348,6 +2470,7 @@ extern const ProtobufCMessageDescriptor warmstart__v1__progress__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__preload_request__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__preload_reply__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__pin_request__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__publication__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__pin_reply__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__unpin_request__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__unpin_reply__descriptor;
@@ -2355,6 +2478,7 @@ extern const ProtobufCMessageDescriptor warmstart__v1__evict_request__descriptor
 extern const ProtobufCMessageDescriptor warmstart__v1__evict_reply__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__status_request__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__status_reply__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__name_status__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__checkpoint_status__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__client_status__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__counter__descriptor;

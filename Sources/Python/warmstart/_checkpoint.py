@@ -51,8 +51,9 @@ class Checkpoint:
         self.label = location.label
         """The path as the user wrote it."""
         self.path = location.prefix
-        """The path as TensorFlow reports it: the prefix of a V2 checkpoint."""
-        self.full_path = _from_root(location.prefix)
+        """The path as TensorFlow reports it: the prefix of a V2 checkpoint. For a published
+        checkpoint, `name:` and the name."""
+        self.full_path = location.prefix if location.name else _from_root(location.prefix)
         """The absolute path, which stays right when the working directory changes."""
         self._tensors: dict[str, Tensor] | None = None
         self.generation = ""
@@ -152,6 +153,8 @@ class Checkpoint:
                 self._note(opened)
             add(reply, received)
 
+        if self._files.name:
+            features = (*features, "names")
         with self.using() as files:
             try:
                 self._client.call(SERVICE + method, prepare, receive, features, deadline)
@@ -307,6 +310,9 @@ class Checkpoint:
         lease = self._files.lease
         if lease is not None and lease.connection == connection.number:
             reference.handle = lease.handle
+            return ()
+        if self._files.name:
+            reference.name = self._files.name
             return ()
         reference.label = printable(self.full_path)
         attached = _attach(connection, descriptors, deadline)

@@ -8,6 +8,7 @@ several; the client then passes all shards, and the daemon follows the index.
 from __future__ import annotations
 
 import os
+import re
 from typing import NamedTuple, Union
 
 from . import _files, _hint, _pattern, _state_file
@@ -43,6 +44,8 @@ class Location(NamedTuple):
     format: str
     # The index and then every existing shard, by total and number; or the tables by name.
     files: list[File]
+    # Instead of files: the name under which an administrator published the checkpoint.
+    name: str = ""
 
 
 def locate(path: StrPath, *, needs_data: bool = True) -> Location:
@@ -52,18 +55,38 @@ def locate(path: StrPath, *, needs_data: bool = True) -> Location:
     pattern of V1 files. A relative path starts at the working directory, and ``file://`` may
     precede an absolute one. A path is tried literally before it is tried as a pattern. If only
     names and shapes are wanted (``needs_data`` is false), shards that cannot be opened are left
-    out.
+    out. ``name:bert`` stands for the checkpoint that an administrator published as ``bert``, which
+    has no files for this client.
 
-    Raises WarmstartError: CHECKPOINT_NOT_FOUND, CHECKPOINT_STATE_INVALID, NOT_ALLOWED or SYSTEM.
+    Raises WarmstartError: CHECKPOINT_NOT_FOUND, CHECKPOINT_STATE_INVALID, NOT_ALLOWED or SYSTEM;
+    INVALID_REQUEST for a name that no checkpoint can have.
     """
     try:
         label = os.fsdecode(path)
     except TypeError:
         raise TypeError(f"checkpoint: expected a path, got {brief(path)}") from None
+    if label.startswith(_PREFIX):
+        return Location(label, label, "", [], _published_name(label))
     try:
         return _locate(label, needs_data)
     except _files.LocateError as error:
         raise WarmstartError.of(error.reason, str(error)) from None
+
+
+_PREFIX = "name:"
+_NAME = re.compile("[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+
+
+def _published_name(label: str) -> str:
+    name = label[len(_PREFIX) :]
+    if _NAME.fullmatch(name) is None:
+        raise WarmstartError.of(
+            "INVALID_REQUEST",
+            f"the name {brief(name)} of a checkpoint is not valid, expected 1 to 64 letters, "
+            "digits, '.', '_' or '-', not beginning with '.' or '-'; for a file of that name, "
+            f"write {brief('./' + label)}",
+        )
+    return name
 
 
 def open_file(file: File) -> int:

@@ -24,10 +24,14 @@ class Lease(NamedTuple):
 
 
 class OpenFiles:
-    """The open files of a checkpoint, and the lease that the daemon gave for them."""
+    """The open files of a checkpoint, and the lease that the daemon gave for them.
+
+    A published checkpoint has a name instead of files.
+    """
 
     def __init__(self, location: Location) -> None:
         self.files = location.files
+        self.name = location.name
         self.lease: Lease | None = None
         self._descriptors: list[int] = []
         self._lock = threading.Lock()

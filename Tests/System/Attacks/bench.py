@@ -14,10 +14,10 @@ PROBES = 30
 
 
 class Bench:
-    def __init__(self, binaries, seconds=600):
+    def __init__(self, binaries, seconds=600, rounds=24):
         self.binaries = binaries
-        # The length of the soak in seconds.
-        self.seconds = seconds
+        # The length of the soak in seconds, and the number of changes of `changing_files`.
+        self.seconds, self.rounds = seconds, rounds
         self.folder = tempfile.mkdtemp(prefix="attack-")
         os.chmod(self.folder, 0o755)
         self.children, self.daemons, self.groups = [], [], []

@@ -11,15 +11,15 @@ MIB = 1 << 20
 
 
 class Bundle:
-    """A checkpoint that is being written."""
+    """A checkpoint that is being written, in one data file or in several shards."""
 
-    def __init__(self):
+    def __init__(self, shards=1):
         self.entries = []
-        self.contents = []
-        self.end = 0
+        self.contents = [[] for _ in range(shards)]
+        self.ends = [0] * shards
 
-    def add(self, name, shape, data=None, crc=None):
-        """Adds a tensor of bytes, or of zeros; the caller may give a wrong checksum."""
+    def add(self, name, shape, data=None, crc=None, shard=0):
+        """Adds a tensor of bytes, or of zeros; the caller may give its checksum, or a wrong one."""
         count = 4
         for length in shape:
             count *= length
@@ -27,31 +27,39 @@ class Bundle:
             crc = crc32c_of_zeros(count) if data is None else crc32c(data)
         message = field(1, FLOAT)
         message += field(2, b"".join(field(2, field(1, length)) for length in shape))
-        message += field(4, self.end) + field(5, count) + fixed32_field(6, masked(crc))
+        message += field(3, shard) + field(4, self.ends[shard])
+        message += field(5, count) + fixed32_field(6, masked(crc))
         self.entries.append((name.encode(), message))
         if data is not None:
-            self.contents.append((self.end, data))
-        self.end += count
+            self.contents[shard].append((self.ends[shard], data))
+        self.ends[shard] += count
         return self
 
     def index(self):
-        header = field(1, 1) + field(3, field(1, 1))
+        header = field(1, len(self.ends)) + field(3, field(1, 1))
         return table([(b"", header)] + sorted(self.entries))
 
     def write(self, prefix):
-        """Writes the index and the data file; returns their paths."""
-        data_path = f"{prefix}.data-00000-of-00001"
-        self.write_data(data_path)
-        with open(f"{prefix}.index", "wb") as file:
+        """Writes the index and the data files; returns their paths."""
+        paths = paths_of(prefix, len(self.ends))
+        for shard, path in enumerate(paths[1:]):
+            self.write_data(path, shard)
+        with open(paths[0], "wb") as file:
             file.write(self.index())
-        return [f"{prefix}.index", data_path]
+        return paths
 
-    def write_data(self, path):
+    def write_data(self, path, shard=0):
         with open(path, "wb") as file:
-            file.truncate(self.end)
-            for offset, data in self.contents:
+            file.truncate(self.ends[shard])
+            for offset, data in self.contents[shard]:
                 file.seek(offset)
                 file.write(data)
+
+
+def paths_of(prefix, shards):
+    """Returns the paths of a checkpoint's index and data files."""
+    data = [f"{prefix}.data-{shard:05}-of-{shards:05}" for shard in range(shards)]
+    return [f"{prefix}.index", *data]
 
 
 def zeros(prefix, **shapes):

@@ -29,16 +29,37 @@ def _times(matrix, vector):
     return product
 
 
+# Each matrix moves a state over twice as many zero bytes as the one before: a zero byte changes the
+# state linearly.
+_OVER_ZEROS = [[_TABLE[1 << bit & 0xFF] ^ (1 << bit >> 8) for bit in range(32)]]
+
+
 def crc32c_of_zeros(count, crc=0):
-    """Computes the checksum of this many zero bytes: a zero byte changes the state linearly."""
+    """Computes the checksum of this many zero bytes, after bytes with the checksum `crc`."""
     state = crc ^ 0xFFFFFFFF
-    power = [_TABLE[1 << bit & 0xFF] ^ (1 << bit >> 8) for bit in range(32)]
-    while count:
-        if count & 1:
-            state = _times(power, state)
-        power = [_times(power, column) for column in power]
-        count >>= 1
+    for bit in range(count.bit_length()):
+        if bit == len(_OVER_ZEROS):
+            last = _OVER_ZEROS[-1]
+            _OVER_ZEROS.append([_times(last, column) for column in last])
+        if count >> bit & 1:
+            state = _times(_OVER_ZEROS[bit], state)
     return state ^ 0xFFFFFFFF
+
+
+def crc32c_of_repeats(unit, count):
+    """Computes the checksum of `unit` repeated `count` times, by doubling."""
+    # The checksum of a concatenation: the first one's state, moved over zeros, and the second's.
+    crc, length = 0, 0
+    for bit in bin(count)[2:]:
+        crc, length = joined(crc, crc, length), 2 * length
+        if bit == "1":
+            crc, length = joined(crc, crc32c(unit), len(unit)), length + len(unit)
+    return crc
+
+
+def joined(first, second, second_length):
+    """Computes the checksum of two runs from those of each."""
+    return crc32c_of_zeros(second_length, first) ^ crc32c_of_zeros(second_length) ^ second
 
 
 def masked(crc):
@@ -47,3 +68,4 @@ def masked(crc):
 
 assert crc32c(b"123456789") == 0xE3069283
 assert crc32c_of_zeros(100) == crc32c(bytes(100))
+assert crc32c_of_repeats(b"abc", 5) == crc32c(b"abc" * 5)

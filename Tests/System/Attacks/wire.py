@@ -179,9 +179,12 @@ class Connection:
     def attach(self, descriptors):
         return Message(self.call("Attach", b"", descriptors)[0][0]).all(1)
 
-    def open_descriptors(self, descriptors, label=""):
-        """Opens the checkpoint of an index and its data files; returns the handle and the generation."""
-        request = field(1, reference(len(descriptors), label))
+    def open_descriptors(self, descriptors, label="", shards=None):
+        """Opens the checkpoint of an index and its data files; returns the handle and the generation.
+
+        `shards` has the shard number that the call gives each data file, if not their order.
+        """
+        request = field(1, reference(len(descriptors), label, shards))
         reply = Message(self.call("Open", request, descriptors)[0][0])
         return reply.number(1), reply.text(2)
 
@@ -227,11 +230,11 @@ class Status:
             for value in values if isinstance(value, int)]
 
 
-def reference(count, label=""):
+def reference(count, label="", shards=None):
     """Encodes a CheckpointReference of an index and its data files, in the order of descriptors."""
     files = field(2, field(1, 1) + field(4, 0))
-    for shard in range(count - 1):
-        files += field(2, field(1, 2) + field(2, shard) + field(3, count - 1) + field(4, shard + 1))
+    for number, shard in enumerate(range(count - 1) if shards is None else shards):
+        files += field(2, field(1, 2) + field(2, shard) + field(3, count - 1) + field(4, number + 1))
     return files + (field(4, label) if label else b"")
 
 

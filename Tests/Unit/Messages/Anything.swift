@@ -70,11 +70,23 @@ struct Anything: RandomNumberGenerator {
   // MARK: Parts of messages
 
   mutating func reference() -> CheckpointReference {
-    switch count(below: 2) {
-    case 0: .handle(number())
-    default: .files((0...count(below: 5)).map { _ in file() }, label: text())
-    }
+    var reference: CheckpointReference =
+      switch count(below: 3) {
+      case 0: .handle(number())
+      case 1: .name(text() + "x")
+      default: .files((0...count(below: 5)).map { _ in file() }, label: text())
+      }
+    reference.expectedSHA256 = maybe { any in any.list { UInt8($0.count(below: 256)) } + [7] }
+    return reference
   }
+
+  mutating func publication() -> Publication? {
+    let name = try? PublishedName("n\(count())")
+    let (users, groups) = (list { $0.id() }, list { $0.id() })
+    return name.map { Publication($0, users: users, groups: groups) }
+  }
+
+  private mutating func id() -> UInt32 { UInt32(truncatingIfNeeded: number()) }
 
   private mutating func file() -> CheckpointFile {
     let roles: [FileRole] = [.index, .table, .shard(count(), of: count())]
@@ -185,8 +197,14 @@ struct Anything: RandomNumberGenerator {
       checkpoint.leaseCount = any.count()
       checkpoint.isPinned = any.flag()
       checkpoint.idleMilliseconds = any.count()
+      checkpoint.sha256 = any.list { UInt8($0.count(below: 256)) }
       return checkpoint
     }
+    report.names = list { any in
+      any.publication().map {
+        StatusReport.Named($0, generation: any.text(), label: any.text(), fault: any.text())
+      }
+    }.compactMap { $0 }
     report.clients = list { any in
       StatusReport.Client(
         processID: any.count(), userID: any.count(), label: any.text(), command: any.text(),

@@ -233,11 +233,17 @@ import WarmstartWire
 
   @Test(arguments: seeds) func `Pin, Unpin and Evict survive a round trip`(seed: UInt64) throws {
     var any = Anything(seed: seed)
-    let request = GenerationRequest(generation: any.text())
-    #expect(
-      try roundTrip(request, { frame, request, _ in frame.begin(request) }, GenerationRequest.init)
-        == request)
-    let pinned = PinReply(checkpoint: any.maybe { $0.openReply() })
+    let pin = PinRequest(any.reference(), as: any.flag() ? any.publication() : nil)
+    #expect(try roundTrip(pin, { $0.begin($1, $2) }, PinRequest.init) == pin)
+    for request in [GenerationRequest(generation: any.text()), GenerationRequest(name: any.text())]
+    {
+      #expect(
+        try roundTrip(
+          request, { frame, request, _ in frame.begin(request) }, GenerationRequest.init)
+          == request)
+    }
+    var pinned = PinReply(checkpoint: any.maybe { $0.openReply() })
+    (pinned.replacedGeneration, pinned.replacedLabel) = (any.text(), any.text())
     #expect(try roundTrip(pinned, { $0.begin($1, $2) }, PinReply.init) == pinned)
     let evicted = EvictReply(checkpointCount: any.count())
     #expect(

@@ -2,31 +2,46 @@ import WarmstartKernel
 import WarmstartLocate
 import WarmstartMessages
 import WarmstartProtobuf
+import WarmstartTensorModel
 import WarmstartWire
 
-/// The files of a checkpoint, found and opened with this process's rights.
-struct LocatedFiles {
-  /// The path as TensorFlow reports it.
+/// What a user calls a checkpoint: the files that a path leads to, found and opened with this process's
+/// rights, or the name under which an administrator published it.
+struct CheckpointSource {
+  /// The path as TensorFlow reports it, or the name as the user writes it.
   let path: String
+  /// The open files; none for a name.
   let parts: [CheckpointFiles.Part]
+  private let name: PublishedName?
 
   /// Finds and opens the files as TensorFlow finds them; without `needsData`, leaves out data files
-  /// that cannot be opened.
-  init(_ path: String, needsData: Bool = true) throws(WarmstartError) {
+  /// that cannot be opened. Takes a word that begins with `name:` for a name.
+  init(_ word: String, needsData: Bool = true) throws(WarmstartError) {
+    do throws(Problem) { name = try PublishedName(word: word) } catch {
+      throw WarmstartError(error)
+    }
+    guard name == nil else {
+      (path, parts) = (word, [])
+      return
+    }
     do throws(LocateError) {
-      let files = try CheckpointFiles.locate(path)
-      self.path = files.prefix
+      let files = try CheckpointFiles.locate(word)
+      path = files.prefix
       parts = try files.openParts(needsData: needsData)
     } catch {
       throw WarmstartError(error)
     }
   }
 
-  /// Refers to the files: they travel with the call if one frame can carry them, else they are
-  /// attached before the call.
+  /// The features that a daemon must have to find the checkpoint.
+  var features: [String] { name == nil ? [] : ["names"] }
+
+  /// Refers to the checkpoint by its name, or by its files: they travel with the call if one frame can
+  /// carry them, else they are attached before the call.
   func reference(
     on session: Session, until deadline: Deadline
   ) throws(SessionError) -> (CheckpointReference, [File]) {
+    if let name { return (.name(name.text), []) }
     // The label appears in the daemon's status, whose readers work in other directories.
     let label = CheckpointFiles.absolute(path)
     guard parts.count > Connection.maximumDescriptors else {
