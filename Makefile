@@ -31,6 +31,7 @@ RELEASE = -c release --static-swift-stdlib --disable-local-rpath -Xswiftc -use-l
   -Xlinker --no-export-dynamic -Xlinker -z -Xlinker pack-relative-relocs
 PRODUCTS = warmstartd warmstartctl warmstart-demo-trainer
 UNITS = warmstartd.service warmstartd.socket warmstart-admin.socket
+SYSTEM_UNITS = $(UNITS) warmstart-preload@.service warmstart-preload@.path
 
 # The Debian packages that `make system-test` needs.
 SYSTEM_PACKAGES = debootstrap lintian systemd-container
@@ -182,7 +183,7 @@ install:
 	install -Dm755 .build/release/warmstartd $(DESTDIR)$(PREFIX)/bin/warmstartd
 	install -Dm755 .build/release/warmstartctl $(DESTDIR)$(PREFIX)/bin/warmstartctl
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	for unit in $(UNITS); do \
+	for unit in $(SYSTEM_UNITS); do \
 	  sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' systemd/$$unit \
 	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/user
@@ -212,7 +213,7 @@ deb: deb-deps build
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/warmstartd $(DESTDIR)$(PREFIX)/bin/warmstartctl
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/system/,$(UNITS))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/system/,$(SYSTEM_UNITS))
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/user/,$(UNITS))
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man8/warmstartd.8
