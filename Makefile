@@ -31,6 +31,7 @@ RELEASE = -c release --static-swift-stdlib --disable-local-rpath -Xswiftc -use-l
   -Xlinker --no-export-dynamic -Xlinker -z -Xlinker pack-relative-relocs
 PRODUCTS = warmstartd warmstartctl warmstart-demo-trainer
 UNITS = warmstartd.service warmstartd.socket warmstart-admin.socket
+SYSTEM_UNITS = $(UNITS) warmstart-preload@.service warmstart-preload@.path
 
 # The Debian packages that `make system-test` needs.
 SYSTEM_PACKAGES = debootstrap lintian systemd-container
@@ -44,7 +45,7 @@ PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev pkg-config
 # Debian keeps the module ensurepip in a package of its own.
 PYTHON_PACKAGES = $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 
-.PHONY: help deps build system-deps deb-deps python-deps test test-tensorflow test-python-frameworks test-readme python-matrix attack system-test conformance bench bench-python bench-programs check demo fuzz sanitize install uninstall deb format clean
+.PHONY: help deps build system-deps deb-deps python-deps test test-tensorflow test-python-frameworks test-readme python-matrix attack system-test conformance conformance-seeded conformance-both bench bench-python bench-programs check demo fuzz sanitize install uninstall deb format clean
 
 help:
 	@echo 'make build      the release programs, in .build/release'
@@ -60,6 +61,7 @@ help:
 	@echo 'make system-test  the daemon under real systemd, in a container; needs root'
 	@echo 'make attack     one user tries to stop another user'"'"'s jobs; needs root'
 	@echo 'make conformance  compare with real TensorFlow: SCENARIOS=$(SCENARIOS), SEED= to repeat a run'
+	@echo 'make conformance-both  the same with a random seed and with seed 1'
 	@echo 'make bench      measure calls beside C programs that do the same'
 	@echo 'make bench-python  measure the Python client beside Plasma, mmap and TensorFlow; minutes, 12 GiB'
 	@echo 'make install    to $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)): programs, units, users'
@@ -150,9 +152,14 @@ $(TENSORFLOW_VENV) $(PYTHON_VENV) $(FRAMEWORKS_VENV): | python-deps
 	$@.part/bin/python3 -m pip install --quiet --disable-pip-version-check $(INSTALLED)
 	mv $@.part $@
 
-conformance: build | $(TENSORFLOW_VENV)
+conformance conformance-seeded: build | $(TENSORFLOW_VENV)
 	$(TENSORFLOW_VENV)/bin/python3 Tests/System/Conformance/run .build/release \
 	  --scenarios $(SCENARIOS) $(if $(SEED),--seed $(SEED))
+
+# At once, because each run uses one processor.
+conformance-seeded: SEED = 1
+conformance-both:
+	$(MAKE) --jobs=2 --output-sync conformance conformance-seeded
 
 $(STATIC):
 	mkdir -p $@
@@ -182,12 +189,21 @@ install:
 	install -Dm755 .build/release/warmstartd $(DESTDIR)$(PREFIX)/bin/warmstartd
 	install -Dm755 .build/release/warmstartctl $(DESTDIR)$(PREFIX)/bin/warmstartctl
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	for unit in $(UNITS); do \
+	for unit in $(SYSTEM_UNITS); do \
 	  sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' systemd/$$unit \
 	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/user
+	for unit in $(UNITS); do \
+	  sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' systemd/user/$$unit \
+	    > $(DESTDIR)$(PREFIX)/lib/systemd/user/$$unit || exit 1; done
 	install -Dm644 Protos/warmstart.binpb $(DESTDIR)$(PREFIX)/share/warmstart/warmstart.binpb
 	install -Dm644 systemd/sysusers.d/warmstart.conf \
 	  $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
+	for shell in bash:bash-completion/completions/warmstartctl \
+	    zsh:zsh/vendor-completions/_warmstartctl fish:fish/vendor_completions.d/warmstartctl.fish; do \
+	  install -d $(DESTDIR)$(PREFIX)/share/$$(dirname $${shell#*:}) && \
+	  .build/release/warmstartctl --generate-completion-script $${shell%%:*} | sed '1{/^#!/d}' \
+	    > $(DESTDIR)$(PREFIX)/share/$${shell#*:} || exit 1; done
 	install -Dm644 systemd/man/warmstartd.8 $(DESTDIR)$(PREFIX)/share/man/man8/warmstartd.8
 	install -Dm644 systemd/man/warmstartctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/warmstartctl.1
 
@@ -203,10 +219,14 @@ deb: deb-deps build
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/warmstartd $(DESTDIR)$(PREFIX)/bin/warmstartctl
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/system/,$(UNITS))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/system/,$(SYSTEM_UNITS))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/user/,$(UNITS))
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man8/warmstartd.8
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/warmstartctl.1
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/warmstartctl
+	rm -f $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_warmstartctl
+	rm -f $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/warmstartctl.fish
 	rm -rf $(DESTDIR)$(PREFIX)/share/warmstart
 
 format: | $(PYTHON_VENV)
