@@ -126,6 +126,11 @@ int64_t clinux_free_bytes(void);
 // The smaller of RLIMIT_AS and RLIMIT_DATA; INT64_MAX for none.
 int64_t clinux_memory_limit(void);
 int clinux_drop_cached(int descriptor, int64_t offset, int64_t count);
+// 1 if the page cache has the byte at an offset, 0 if not; -EOPNOTSUPP if the file system cannot tell.
+int clinux_is_cached(int descriptor, int64_t offset);
+// Reads a run into the page cache, in huge pages if the file system has them. The offset must be a
+// multiple of a page; -EFAULT if the file ends before the run's last page.
+int clinux_populate(int descriptor, int64_t offset, size_t count);
 void clinux_keep_freed(int bytes);
 void clinux_trim(void);
 int32_t clinux_process_id(void);
