@@ -123,7 +123,7 @@ package final class Lease: Sendable {
     let work = Work(self, files, caller)
     try store.loadSlots.run(caller, of: self.caller) { () throws(Problem) in
       do throws(Problem) {
-        try work.verify(runs, didRead)
+        try work.verifyAgain(runs, didRead)
         resident.pieces.trust(runs)
       } catch {
         noteDamage(error, among: runs)

@@ -40,7 +40,12 @@ package struct Preload {
     self.options = options
     self.readsAgain = readsAgain
     self.caller = caller
-    self.note = note
+    // A batch that fails is read again, run by run: what is ready never becomes less.
+    var highest = 0
+    self.note = { ready, total in
+      highest = max(highest, ready)
+      note(highest, total)
+    }
   }
 
   private var checkpoint: Checkpoint { lease.resident.checkpoint }
