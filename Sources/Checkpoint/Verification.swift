@@ -19,7 +19,8 @@ package final class Verification: Sendable {
     let runs: [(run: Int, tensor: Int)]
     let stretches: [Range<Int>]
 
-    /// What reads a stretch in huge pages; nil if its bytes do not stay, or its file may not answer.
+    /// What reads a stretch in huge pages; nil if its bytes do not stay, its file may not answer, or it
+    /// is shorter than a huge page.
     ///
     /// While a page fault waits for a file, the process may be unable to change its mappings. So only
     /// files on file systems that no user runs are warmed up.
@@ -27,7 +28,10 @@ package final class Verification: Sendable {
       guard keepsCached, checkpoint.records == nil, files.generation.isOnTrustedFileSystems else {
         return nil
       }
-      return checkpoint.range(of: runs).map { WarmUp($0) }
+      guard let range = checkpoint.range(of: runs), range.count >= Mapping.hugePageByteCount else {
+        return nil
+      }
+      return WarmUp(range)
     }
   }
 
@@ -59,8 +63,10 @@ package final class Verification: Sendable {
   ) {
     let order = checkpoint.inOrderOfDisk(runs)
     let stretches = checkpoint.stretches(of: order)
-    // Two threads would decode the blocks of a V1 table twice.
-    isShareable = stretches.count > 1 && checkpoint.records == nil
+    // Starting a thread takes as long as verifying some 100 KiB. Two threads would decode the blocks of
+    // a V1 table twice.
+    isShareable =
+      stretches.count > 1 && checkpoint.records == nil && checkpoint.hasStretch(order)
     let source = Source(
       checkpoint: checkpoint, files: files, keepsCached: keepsCached, runs: order,
       stretches: stretches)
@@ -168,7 +174,9 @@ package final class Verification: Sendable {
 }
 
 extension Checkpoint {
-  /// The bytes of a stretch: one window of the warm-up. A longer run is a stretch of its own.
+  /// The bytes of a stretch: one window of the warm-up.
+  ///
+  /// A longer run is a stretch of its own.
   private static let stretchByteCount = 8 << 20
   /// The longest gap between two runs of a stretch, and the most runs; chosen, not tuned.
   private static let stretchGapByteCount = 64 << 10
@@ -199,6 +207,16 @@ extension Checkpoint {
     }
     if start < order.count { stretches.append(start..<order.count) }
     return stretches
+  }
+
+  /// Whether runs have more bytes than a stretch.
+  fileprivate func hasStretch(_ order: [(run: Int, tensor: Int)]) -> Bool {
+    var left = Self.stretchByteCount
+    for (run, _) in order {
+      guard stored[run].byteCount <= left else { return true }
+      left -= max(0, stored[run].byteCount)
+    }
+    return false
   }
 
   /// The bytes of a file from a run's end to another run's start, negative if they overlap; nil if an

@@ -6,7 +6,7 @@ import WarmstartKernel
 /// the usual 128 KiB, a client that touches a file pays a page fault for each 64 KiB. A window that
 /// the page cache has already is left as it is.
 struct WarmUp {
-  /// The bytes that are brought in at a time: four huge pages. Chosen, not tuned.
+  /// The bytes that are brought in at a time: four huge pages; chosen, not tuned.
   private static let windowByteCount = 4 * Mapping.hugePageByteCount
 
   private let stretch: Range<Int>
