@@ -5621,7 +5621,7 @@ const ProtobufCMessageDescriptor warmstart__v1__name_status__descriptor =
   (ProtobufCMessageInit) warmstart__v1__name_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_status__field_descriptors[13] =
+static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_status__field_descriptors[14] =
 {
   {
     "generation",
@@ -5779,11 +5779,24 @@ static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_status__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "cached_bytes",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__CheckpointStatus, cached_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__checkpoint_status__field_indices_by_name[] = {
   7,   /* field[7] = arena_bytes */
   6,   /* field[6] = arena_count */
   4,   /* field[4] = byte_count */
+  13,   /* field[13] = cached_bytes */
   1,   /* field[1] = format */
   0,   /* field[0] = generation */
   11,   /* field[11] = huge_arena_bytes */
@@ -5798,7 +5811,7 @@ static const unsigned warmstart__v1__checkpoint_status__field_indices_by_name[] 
 static const ProtobufCIntRange warmstart__v1__checkpoint_status__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__checkpoint_status__descriptor =
 {
@@ -5808,7 +5821,7 @@ const ProtobufCMessageDescriptor warmstart__v1__checkpoint_status__descriptor =
   "Warmstart__V1__CheckpointStatus",
   "warmstart.v1",
   sizeof(Warmstart__V1__CheckpointStatus),
-  13,
+  14,
   warmstart__v1__checkpoint_status__field_descriptors,
   warmstart__v1__checkpoint_status__field_indices_by_name,
   1,  warmstart__v1__checkpoint_status__number_ranges,

@@ -19,6 +19,12 @@ public struct StatusReport: Sendable, Hashable {
     public var byteCount = 0
     /// The number of bytes that the daemon read and whose checksums matched.
     public var verifiedByteCount = 0
+    /// The number of bytes of the files that the page cache has now, among those that the daemon
+    /// read and left there.
+    ///
+    /// An estimate: the daemon looks at one byte in 64 KiB, and at 4,096 bytes of more than 256 MiB.
+    /// If a file's file system does not answer within 0.1 s, or cannot say, it is an earlier figure.
+    public var cachedByteCount = 0
     /// The number of arenas with tensors of the checkpoint.
     public var arenaCount = 0
     /// The number of bytes in these arenas.
@@ -192,6 +198,7 @@ extension StatusReport.Checkpoint {
     tensorCount = unsafe Int(clamping: message.tensor_count)
     byteCount = unsafe Int(clamping: message.byte_count)
     verifiedByteCount = unsafe Int(clamping: message.verified_bytes)
+    cachedByteCount = unsafe Int(clamping: message.cached_bytes)
     arenaCount = unsafe Int(clamping: message.arena_count)
     arenaByteCount = unsafe Int(clamping: message.arena_bytes)
     hugeArenaByteCount = unsafe Int(clamping: message.huge_arena_bytes)
@@ -211,6 +218,7 @@ extension StatusReport.Checkpoint {
     unsafe message.pointee.tensor_count = UInt64(tensorCount)
     unsafe message.pointee.byte_count = UInt64(byteCount)
     unsafe message.pointee.verified_bytes = UInt64(verifiedByteCount)
+    unsafe message.pointee.cached_bytes = UInt64(cachedByteCount)
     unsafe message.pointee.arena_count = UInt64(arenaCount)
     unsafe message.pointee.arena_bytes = UInt64(arenaByteCount)
     unsafe message.pointee.huge_arena_bytes = UInt64(hugeArenaByteCount)

@@ -54,13 +54,15 @@ extension Daemon {
     report.chargedByteCount = store.accounts.amount(of: .memory)
     report.keptArenaByteCount = store.kept.byteCount()
     report.leaseCount = store.leaseCount
+    let residents = (uid.map { store.residents(of: $0) } ?? store.residents)
+      .prefix(Session.maximumListed)
+    store.lookAtCache(of: residents)
     let holdings = store.figures.holdings
     report.arenaByteCount = holdings.arenaByteCount
     report.hugeArenaByteCount = holdings.hugeArenaByteCount
     report.warmByteCount = holdings.warmByteCount
-    let residents = uid.map { store.residents(of: $0) } ?? store.residents
     let now = MonotonicClock.nanoseconds()
-    for use in residents.prefix(Session.maximumListed) {
+    for use in residents {
       let resident = use.resident
       let holdings = resident.holdings
       var checkpoint = StatusReport.Checkpoint(
@@ -69,6 +71,7 @@ extension Daemon {
       checkpoint.tensorCount = resident.checkpoint.catalog.count
       checkpoint.byteCount = resident.checkpoint.byteCount
       checkpoint.verifiedByteCount = holdings.verifiedByteCount
+      checkpoint.cachedByteCount = holdings.cachedByteCount
       checkpoint.arenaCount = holdings.arenaCount
       checkpoint.arenaByteCount = holdings.arenaByteCount
       checkpoint.hugeArenaByteCount = holdings.hugeArenaByteCount
@@ -88,6 +91,7 @@ extension Daemon {
       StatusReport.Counter("pieces_made", counters.pieces),
       StatusReport.Counter("repeated_answers", counters.repeatedAnswers),
       StatusReport.Counter("checkpoints_evicted", counters.evictions),
+      StatusReport.Counter("pins_rewarmed", counters.rewarmedPins),
       StatusReport.Counter("room_refused", counters.refusals),
     ]
     return report

@@ -4,8 +4,9 @@ import WarmstartTensorModel
 /// Which calls, or loads, may run: a few of each user at a time.
 ///
 /// There is no limit for all users together. The kernel divides the processors among the threads that
-/// run, so each user gets a share whatever the others have waiting; and a call that hangs in the
-/// kernel keeps a slot of its own user only.
+/// run, so each user gets a share, however much work of other users waits. A call that hangs in the
+/// kernel keeps a slot of its own user only. A load that verifies much takes a second slot if one is
+/// free, for a helper's thread, and gives it back when another load waits.
 package final class Slots: Sendable {
   private struct Entry: Sendable {
     let uid: UInt32

@@ -8,8 +8,8 @@ struct Work {
   /// The pieces of arenas up to this size are put together once there are too many of these arenas.
   private static let smallArenaByteCount = 64 << 10
   private static let maximumSmallArenaCount = 16
-  /// How many bytes are read between two notes to waiting calls; chosen, not tuned.
-  private static let saidByteCount = 1 << 20
+  /// A load notes its progress for waiting calls after this many bytes; chosen, not tuned.
+  private static let notedByteCount = 1 << 20
 
   private let lease: Lease
   private let files: FileSet
@@ -33,8 +33,8 @@ struct Work {
     progress?.count()
     store.figures.count { $0.loads += 1 }
     guard !claim.pieces.isEmpty else {
-      try verify(claim.runs, for: claim.flight)
-      _ = resident.pieces.complete(claim, [:], in: nil)
+      let keepsCached = try verify(claim.runs, for: claim.flight)
+      _ = resident.pieces.complete(claim, [:], in: nil, keepsCached: keepsCached)
       return nil
     }
     let read = begin(runs: claim.runs, claim.pieces, for: claim.flight)
@@ -69,7 +69,8 @@ struct Work {
         arena: holder, offset: target.offset, byteCount: target.byteCount)
     }
     // An answer that names an arena without pieces would keep it in memory.
-    resident.answers.forget(resident.pieces.complete(claim, places, in: holder))
+    resident.answers.forget(
+      resident.pieces.complete(claim, places, in: holder, keepsCached: read.keepsCached))
     // Otherwise the bytes would take memory twice.
     checkpoint.dropCached(resident.pieces.takeCopied(claim), in: files)
     store.figures.count {
@@ -80,17 +81,21 @@ struct Work {
     return holder.id
   }
 
-  /// Reads runs from the disk and compares their checksums.
-  func verifyAgain(_ runs: [Resident.Run], _ didRead: @escaping (Int) -> Void) throws(Problem) {
+  /// Reads runs from the disk and compares their checksums; returns whether the page cache keeps
+  /// them.
+  func verifyAgain(
+    _ runs: [Resident.Run], _ didRead: @escaping (Int) -> Void
+  ) throws(Problem) -> Bool {
     store.figures.count { $0.loads += 1 }
     checkpoint.dropCached(from: runs.map(\.position), in: files)
-    try verify(runs, didRead: didRead)
+    return try verify(runs, didRead: didRead)
   }
 
-  /// Compares checksums of runs, on two threads if the user has a load slot to spare.
+  /// Compares checksums of runs, on two threads if the user has a load slot to spare; returns whether
+  /// the page cache keeps the runs.
   private func verify(
     _ runs: [Resident.Run], for flight: Flight? = nil, didRead: @escaping (Int) -> Void = { _ in }
-  ) throws(Problem) {
+  ) throws(Problem) -> Bool {
     let read = begin(runs: runs, [], for: flight, didRead: didRead)
     let verification = Verification(
       of: runs.map { (run: $0.position, tensor: $0.tensor) }, checkpoint, files,
@@ -98,12 +103,13 @@ struct Work {
     if verification.isShareable { startHelper(verification) }
     try verification.run(checkIn: read.checkIn, didRead: read.didRead)
     store.figures.count { $0.verifiedRuns += runs.count }
+    return read.keepsCached
   }
 
   /// Starts a thread that takes a part of a verification, unless the user's slots are all taken.
   private func startHelper(_ verification: Verification) {
     guard Process.processorCount > 1 else { return }
-    let slots = store.loadSlots.slots(of: lease.account.uid)
+    let slots = store.loadSlots.slots(of: lease.caller)
     guard slots.enterIfFree() else { return }
     verification.beginHelp()
     do {
@@ -132,11 +138,11 @@ struct Work {
     didRead: @escaping (Int) -> Void = { _ in }
   ) -> Reading {
     let byteCount = checkpoint.byteCount(toRead: runs.map(\.position), pieces)
-    let (warm, overflow) = store.figures.holdings.verifiedByteCount.addingReportingOverflow(
+    let (warm, overflow) = store.figures.holdings.cachedByteCount.addingReportingOverflow(
       byteCount)
     let keepsCached = !overflow && warm <= store.warmFileLimit
     flight?.expect(byteCount)
-    var unsaid = 0
+    var unnoted = 0
     return Reading(keepsCached: keepsCached) { [caller] () throws(Problem) in
       // While other calls wait for the result, the work goes on even if its caller has gone.
       if flight?.isAwaited != true { try caller.checkIn() }
@@ -144,11 +150,11 @@ struct Work {
       guard byteCount > 0 else { return }
       progress?.add(byteCount)
       didRead(byteCount)
-      unsaid += byteCount
+      unnoted += byteCount
       // There may be many small runs.
-      guard unsaid >= Work.saidByteCount else { return }
-      flight?.didRead(unsaid)
-      unsaid = 0
+      guard unnoted >= Work.notedByteCount else { return }
+      flight?.didRead(unnoted)
+      unnoted = 0
     }
   }
 

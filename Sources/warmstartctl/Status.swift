@@ -39,16 +39,18 @@ extension StatusReport {
 
       """
     if !checkpoints.isEmpty {
-      var table = Columns([.left, .left, .right, .right, .right, .right, .right, .left])
+      var table = Columns([.left, .left, .right, .right, .right, .right, .right, .right, .left])
       table.add([
-        "CHECKPOINT", "FORMAT", "TENSORS", "BYTES", "VERIFIED", "ARENAS", "LEASES", "KEPT",
+        "CHECKPOINT", "FORMAT", "TENSORS", "BYTES", "VERIFIED", "CACHED", "ARENAS", "LEASES",
+        "KEPT",
       ])
       for checkpoint in checkpoints {
         table.add([
           checkpoint.label.isEmpty ? checkpoint.generation : checkpoint.label,
           checkpoint.format?.rawValue ?? "?",
           String(checkpoint.tensorCount), bytesText(checkpoint.byteCount),
-          bytesText(checkpoint.verifiedByteCount), bytesText(checkpoint.arenaByteCount),
+          bytesText(checkpoint.verifiedByteCount), bytesText(checkpoint.cachedByteCount),
+          bytesText(checkpoint.arenaByteCount),
           String(checkpoint.leaseCount), checkpoint.keptText,
         ])
       }
@@ -149,6 +151,7 @@ extension JSON {
       ("label", .text(checkpoint.label)), ("tensor_count", .number(checkpoint.tensorCount)),
       ("byte_count", .number(checkpoint.byteCount)),
       ("verified_bytes", .number(checkpoint.verifiedByteCount)),
+      ("cached_bytes", .number(checkpoint.cachedByteCount)),
       ("arena_count", .number(checkpoint.arenaCount)),
       ("arena_bytes", .number(checkpoint.arenaByteCount)),
       ("huge_arena_bytes", .number(checkpoint.hugeArenaByteCount)),

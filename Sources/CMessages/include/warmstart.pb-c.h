@@ -1177,10 +1177,16 @@ struct  Warmstart__V1__CheckpointStatus
    * The SHA-256 of the checkpoint's files, if a call has asked for it.
    */
   ProtobufCBinaryData sha256;
+  /*
+   * The bytes of the files that the page cache has now, among those that the daemon read and left
+   * there: an estimate, from one byte in 64 KiB, or from 4,096 bytes of more than 256 MiB. It may be
+   * an earlier one if a file system does not answer in 0.1 s, or cannot say.
+   */
+  uint64_t cached_bytes;
 };
 #define WARMSTART__V1__CHECKPOINT_STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__checkpoint_status__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL} }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0 }
 
 
 struct  Warmstart__V1__ClientStatus

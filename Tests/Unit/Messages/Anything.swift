@@ -191,6 +191,7 @@ struct Anything: RandomNumberGenerator {
       checkpoint.tensorCount = any.count()
       checkpoint.byteCount = any.count()
       checkpoint.verifiedByteCount = any.count()
+      checkpoint.cachedByteCount = any.count()
       checkpoint.arenaCount = any.count()
       checkpoint.arenaByteCount = any.count()
       checkpoint.hugeArenaByteCount = any.count()
