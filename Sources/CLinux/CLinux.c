@@ -440,6 +440,11 @@ int64_t clinux_user_id(const char *name) {
   return found ? (int64_t)found->pw_uid : -1;
 }
 
+const char *clinux_user_name(uint32_t id) {
+  struct passwd *found = getpwuid(id);
+  return found ? found->pw_name : NULL;
+}
+
 int64_t clinux_group_id(const char *name) {
   struct group *found = getgrnam(name);
   return found ? (int64_t)found->gr_gid : -1;

@@ -68,6 +68,27 @@ public struct StatusReport: Sendable, Hashable {
     }
   }
 
+  /// What a user has taken of what all users share.
+  public struct User: Sendable, Hashable {
+    /// The user.
+    public var userID: Int
+    /// The bytes of the budget that the user pays for.
+    public var chargedByteCount: Int
+    /// The bytes in arenas that the user's clients kept after they gave back the checkpoint.
+    public var keptArenaByteCount: Int
+    /// The number of the user's connections.
+    public var clientCount: Int
+
+    package init(
+      userID: Int, chargedByteCount: Int, keptArenaByteCount: Int, clientCount: Int
+    ) {
+      self.userID = userID
+      self.chargedByteCount = chargedByteCount
+      self.keptArenaByteCount = keptArenaByteCount
+      self.clientCount = clientCount
+    }
+  }
+
   /// A client's connection.
   public struct Client: Sendable, Hashable {
     /// The client's process, which may have ended.
@@ -120,9 +141,11 @@ public struct StatusReport: Sendable, Hashable {
   public var uptimeMilliseconds = 0
   /// The number of connections of all users.
   public var clientCount = 0
+  /// The most connections that all users may have.
+  public var clientLimit = 0
   /// The number of leases of all clients.
   public var leaseCount = 0
-  /// The number of bytes of files that the daemon read and checked, and of arenas.
+  /// The number of bytes of files that the page cache has, as far as the daemon knows, and of arenas.
   public var warmByteCount = 0
   /// The number of bytes in arenas.
   public var arenaByteCount = 0
@@ -144,6 +167,9 @@ public struct StatusReport: Sendable, Hashable {
   /// The connections that the caller may see: those of its user, or all on the administrators'
   /// socket.
   public var clients: [Client] = []
+  /// What the caller's user has taken; at the administrators' socket what each user has, most memory
+  /// first.
+  public var users: [User] = []
   /// The names that the caller may use; all names at the administrators' socket.
   public var names: [Named] = []
   /// The counts of events since the daemon started.
@@ -161,6 +187,7 @@ extension StatusReport {
     processID = unsafe Int(message.process_id)
     uptimeMilliseconds = unsafe Int(clamping: message.uptime_ms)
     clientCount = unsafe Int(clamping: message.client_count)
+    clientLimit = unsafe Int(clamping: message.client_limit)
     leaseCount = unsafe Int(clamping: message.lease_count)
     warmByteCount = unsafe Int(clamping: message.warm_bytes)
     arenaByteCount = unsafe Int(clamping: message.arena_bytes)
@@ -174,6 +201,8 @@ extension StatusReport {
       .compactMap { unsafe $0.map { unsafe Checkpoint($0.pointee) } }
     clients = unsafe elements(message.clients, message.n_clients)
       .compactMap { unsafe $0.map { unsafe Client($0.pointee) } }
+    users = unsafe elements(message.users, message.n_users)
+      .compactMap { unsafe $0.map { unsafe User($0.pointee) } }
     for position in 0..<(unsafe message.n_names) {
       guard let name = unsafe message.names[position]?.pointee,
         let publication = unsafe name.publication?.pointee
@@ -229,6 +258,23 @@ extension StatusReport.Checkpoint {
   }
 }
 
+extension StatusReport.User {
+  fileprivate init(_ message: Warmstart__V1__UserStatus) {
+    unsafe self.init(
+      userID: Int(message.user_id), chargedByteCount: Int(clamping: message.charged_bytes),
+      keptArenaByteCount: Int(clamping: message.kept_arena_bytes),
+      clientCount: Int(clamping: message.client_count))
+  }
+
+  fileprivate func fill(_ message: UnsafeMutablePointer<Warmstart__V1__UserStatus>) {
+    unsafe warmstart__v1__user_status__init(message)
+    unsafe message.pointee.user_id = UInt32(clamping: userID)
+    unsafe message.pointee.charged_bytes = UInt64(chargedByteCount)
+    unsafe message.pointee.kept_arena_bytes = UInt64(keptArenaByteCount)
+    unsafe message.pointee.client_count = UInt64(clientCount)
+  }
+}
+
 extension StatusReport.Named {
   fileprivate func fill(
     _ message: UnsafeMutablePointer<Warmstart__V1__NameStatus>, _ scratch: Scratch
@@ -279,6 +325,7 @@ extension FieldWriter {
     unsafe message.process_id = UInt32(clamping: report.processID)
     unsafe message.uptime_ms = UInt64(report.uptimeMilliseconds)
     unsafe message.client_count = UInt64(report.clientCount)
+    unsafe message.client_limit = UInt64(report.clientLimit)
     unsafe message.lease_count = UInt64(report.leaseCount)
     unsafe message.warm_bytes = UInt64(report.warmByteCount)
     unsafe message.arena_bytes = UInt64(report.arenaByteCount)
@@ -294,6 +341,8 @@ extension FieldWriter {
     }
     unsafe message.n_clients = report.clients.count
     unsafe message.clients = scratch.messages(report.clients) { unsafe $0.fill($1, scratch) }
+    unsafe message.n_users = report.users.count
+    unsafe message.users = scratch.messages(report.users) { unsafe $0.fill($1) }
     unsafe message.n_names = report.names.count
     unsafe message.names = scratch.messages(report.names) { unsafe $0.fill($1, scratch) }
     unsafe message.n_counters = report.counters.count

@@ -27,6 +27,8 @@ extension Session {
       return StatusReport.Named(
         name.publication, generation: generation, label: name.label, fault: name.fault)
     }
+    let users = isAdministrator ? daemon.store.accounts.users() : [client.peer.uid]
+    report.users = users.prefix(Session.maximumListed).map { daemon.usage(of: $0) }
     report.ownChargedByteCount = daemon.store.accounts.amount(of: .memory, for: client.peer.uid)
     report.ownKeptArenaByteCount = daemon.store.kept.byteCount(ofUser: client.peer.uid)
     report.clients = daemon.clients.records(ofUser: isAdministrator ? nil : client.peer.uid)
@@ -50,6 +52,7 @@ extension Daemon {
     report.processID = Process.id
     report.uptimeMilliseconds = Int((MonotonicClock.nanoseconds() - started) / 1_000_000)
     report.clientCount = clients.count
+    report.clientLimit = limits.connections
     report.budgetByteCount = store.accounts.limit(of: .memory)
     report.chargedByteCount = store.accounts.amount(of: .memory)
     report.keptArenaByteCount = store.kept.byteCount()
@@ -95,6 +98,14 @@ extension Daemon {
       StatusReport.Counter("room_refused", counters.refusals),
     ]
     return report
+  }
+
+  /// What one user has taken.
+  fileprivate func usage(of uid: UInt32) -> StatusReport.User {
+    StatusReport.User(
+      userID: Int(uid), chargedByteCount: store.accounts.amount(of: .memory, for: uid),
+      keptArenaByteCount: store.kept.byteCount(ofUser: uid),
+      clientCount: store.accounts.amount(of: .connections, for: uid))
   }
 
   /// The line that `systemctl status` shows.
