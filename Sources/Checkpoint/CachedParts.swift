@@ -61,11 +61,11 @@ extension FileSet {
   private static let maximumLookCount = 4096
   private static let minimumStepByteCount = 64 << 10
 
-  /// How many bytes of the parts the page cache has, and how many the parts have; nil if a file system
-  /// does not say.
+  /// How many bytes of the parts the page cache has, and how many the parts have; nil if a file
+  /// system does not say.
   ///
-  /// Looks at one byte in each 64 KiB, or at 4,096 bytes of more than 256 MiB, and waits for no disk:
-  /// the first number is an estimate.
+  /// Looks at one byte in each 64 KiB, or at 4,096 bytes of more than 256 MiB, and waits for no
+  /// disk: the first number is an estimate.
   package func cachedByteCount(of parts: [FilePart]) -> (cached: Int, all: Int)? {
     let total = parts.reduce(0) { sum, part in
       let (sum, overflow) = sum.addingReportingOverflow(part.range.count)

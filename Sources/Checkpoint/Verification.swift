@@ -3,9 +3,9 @@ package import WarmstartTensorModel
 
 /// Compares the checksums of stored runs, each once, on the caller's thread and those of helpers.
 ///
-/// The threads take *stretches* of neighbouring runs in the order of the disk. So a cold file is read
-/// from its start to its end, and while one thread waits for the disk, another computes checksums.
-/// All of them read through the files of the client that waits for the result.
+/// The threads take *stretches* of neighbouring runs in the order of the disk. So a cold file is
+/// read from its start to its end, and while one thread waits for the disk, another computes
+/// checksums. All of them read through the files of the client that waits for the result.
 package final class Verification: Sendable {
   /// How often the caller's thread reports progress while it waits for helpers.
   private static let lookMilliseconds = 50
@@ -19,11 +19,11 @@ package final class Verification: Sendable {
     let runs: [(run: Int, tensor: Int)]
     let stretches: [Range<Int>]
 
-    /// What reads a stretch in huge pages; nil if its bytes do not stay, its file may not answer, or it
-    /// is shorter than a huge page.
+    /// What reads a stretch in huge pages; nil if its bytes do not stay, its file may not answer,
+    /// or it is shorter than a huge page.
     ///
-    /// While a page fault waits for a file, the process may be unable to change its mappings. So only
-    /// files on file systems that no user runs are warmed up.
+    /// While a page fault waits for a file, the process may be unable to change its mappings. So
+    /// only files on file systems that no user runs are warmed up.
     func warmUp(of runs: ArraySlice<(run: Int, tensor: Int)>) -> WarmUp? {
       guard keepsCached, checkpoint.records == nil, files.generation.isOnTrustedFileSystems else {
         return nil
@@ -63,8 +63,8 @@ package final class Verification: Sendable {
   ) {
     let order = checkpoint.inOrderOfDisk(runs)
     let stretches = checkpoint.stretches(of: order)
-    // Starting a thread takes as long as verifying some 100 KiB. Two threads would decode the blocks of
-    // a V1 table twice.
+    // Starting a thread takes as long as verifying some 100 KiB. Two threads would decode the
+    // blocks of a V1 table twice.
     isShareable =
       stretches.count > 1 && checkpoint.records == nil && checkpoint.hasStretch(order)
     let source = Source(
@@ -219,8 +219,8 @@ extension Checkpoint {
     return false
   }
 
-  /// The bytes of a file from a run's end to another run's start, negative if they overlap; nil if an
-  /// end is no offset.
+  /// The bytes of a file from a run's end to another run's start, negative if they overlap; nil if
+  /// an end is no offset.
   private func distance(from first: StoredBytes, to second: StoredBytes) -> Int? {
     let (end, overflow) = first.offset.addingReportingOverflow(max(0, first.byteCount))
     guard !overflow else { return nil }

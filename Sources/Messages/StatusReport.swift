@@ -22,8 +22,9 @@ public struct StatusReport: Sendable, Hashable {
     /// The number of bytes of the files that the page cache has now, among those that the daemon
     /// read and left there.
     ///
-    /// An estimate: the daemon looks at one byte in 64 KiB, and at 4,096 bytes of more than 256 MiB.
-    /// If a file's file system does not answer within 0.1 s, or cannot say, it is an earlier figure.
+    /// An estimate: the daemon looks at one byte in 64 KiB, and at 4,096 bytes of more than 256
+    /// MiB. If a file's file system does not answer within 0.1 s, or cannot say, it is an earlier
+    /// figure.
     public var cachedByteCount = 0
     /// The number of arenas with tensors of the checkpoint.
     public var arenaCount = 0
@@ -145,7 +146,8 @@ public struct StatusReport: Sendable, Hashable {
   public var clientLimit = 0
   /// The number of leases of all clients.
   public var leaseCount = 0
-  /// The number of bytes of files that the page cache has, as far as the daemon knows, and of arenas.
+  /// The number of bytes of files that the page cache has, as far as the daemon knows, and of
+  /// arenas.
   public var warmByteCount = 0
   /// The number of bytes in arenas.
   public var arenaByteCount = 0
@@ -167,8 +169,8 @@ public struct StatusReport: Sendable, Hashable {
   /// The connections that the caller may see: those of its user, or all on the administrators'
   /// socket.
   public var clients: [Client] = []
-  /// What the caller's user has taken; at the administrators' socket what each user has, most memory
-  /// first.
+  /// What the caller's user has taken; at the administrators' socket what each user has, most
+  /// memory first.
   public var users: [User] = []
   /// The names that the caller may use; all names at the administrators' socket.
   public var names: [Named] = []

@@ -1,14 +1,15 @@
 import WarmstartCheckpoint
 import WarmstartKernel
 
-/// All files of a resident, as the client opened them that read its index: to ask what the page cache
-/// has of them, and to bring back what the kernel took.
+/// All files of a resident, as the client opened them that read its index: to ask what the page
+/// cache has of them, and to bring back what the kernel took.
 ///
-/// The kernel takes pages when it needs memory, and reports that to nobody, so only a look finds out
-/// what is warm. Only the reaper of the client's user touches the files. It closes them when the
-/// last reference ends, and earlier if one of them has changed or was deleted.
+/// The kernel takes pages when it needs memory, and reports that to nobody, so only a look finds
+/// out what is warm. Only the reaper of the client's user touches the files. It closes them when
+/// the last reference ends, and earlier if one of them has changed or was deleted.
 final class CachedFiles: Sendable {
-  /// The bytes that are brought back in one of the reaper's jobs, so that others need not wait long.
+  /// The bytes that are brought back in one of the reaper's jobs, so that others need not wait
+  /// long.
   private static let stepByteCount = 64 << 20
 
   /// What a look found: the bytes that should be in the page cache, and those that are.
@@ -43,7 +44,8 @@ final class CachedFiles: Sendable {
     func beginAsking() -> Bool { isAsking.exchange(1) == 0 }
     func endAsking() { _ = isAsking.exchange(0) }
 
-    /// The files, on the reaper's thread; nil if they are closed, or no longer those of the generation.
+    /// The files, on the reaper's thread; nil if they are closed, or no longer those of the
+    /// generation.
     var intact: FileSet? {
       guard let files = state.withLock({ $0 }) else { return nil }
       guard files.areIntact else {

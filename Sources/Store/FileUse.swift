@@ -27,8 +27,8 @@ struct FileUse {
     return true
   }
 
-  /// Counts bytes of a run that were copied to an arena; returns whether the page cache can drop the
-  /// run.
+  /// Counts bytes of a run that were copied to an arena; returns whether the page cache can drop
+  /// the run.
   ///
   /// Bytes that go to two arenas count twice. If the run is needed again, it is read from the disk.
   mutating func copy(_ byteCount: Int, of run: Int, _ runByteCount: Int) -> Bool {

@@ -3,9 +3,9 @@ package import WarmstartTensorModel
 
 /// Reads everything that a checkpoint stores, before jobs ask for it.
 ///
-/// The preload reads the stored runs in the order of the disk, in batches. Tensors that a file cannot
-/// serve as the options ask become pieces of arenas. A damaged tensor does not keep the others from
-/// being read: the preload collects the problems.
+/// The preload reads the stored runs in the order of the disk, in batches. Tensors that a file
+/// cannot serve as the options ask become pieces of arenas. A damaged tensor does not keep the
+/// others from being read: the preload collects the problems.
 package struct Preload {
   /// The most runs, and the most bytes of them, in one batch; chosen, not tuned.
   private static let batchCount = 256

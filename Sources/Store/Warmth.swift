@@ -8,7 +8,8 @@ import WarmstartKernel
 extension Store {
   /// How long a report waits for the reapers to look, in milliseconds; chosen, not tuned.
   private static let lookMilliseconds = 100
-  /// How long a look is good enough for reports, in milliseconds: users can ask for any number of them.
+  /// How long a look is good enough for reports, in milliseconds: users can ask for any number of
+  /// them.
   private static let lookAge = 1000
 
   /// A pinned checkpoint that was warmed up again, for the log.

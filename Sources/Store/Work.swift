@@ -91,8 +91,8 @@ struct Work {
     return try verify(runs, didRead: didRead)
   }
 
-  /// Compares checksums of runs, on two threads if the user has a load slot to spare; returns whether
-  /// the page cache keeps the runs.
+  /// Compares checksums of runs, on two threads if the user has a load slot to spare; returns
+  /// whether the page cache keeps the runs.
   private func verify(
     _ runs: [Resident.Run], for flight: Flight? = nil, didRead: @escaping (Int) -> Void = { _ in }
   ) throws(Problem) -> Bool {
