@@ -3,9 +3,10 @@ package import WarmstartTensorModel
 
 /// Compares the checksums of stored runs, each once, on the caller's thread and those of helpers.
 ///
-/// The threads take *stretches* of neighbouring runs in the order of the disk. So a cold file is
-/// read from its start to its end, and while one thread waits for the disk, another computes
-/// checksums. All of them read through the files of the client that waits for the result.
+/// The threads take *stretches* of neighbouring runs in the order of the disk. One thread at a time
+/// brings its stretch into the page cache, so a cold file is read from its start to its end, and
+/// meanwhile another thread computes checksums. All of them read through the files of the client
+/// that waits for the result.
 package final class Verification: Sendable {
   /// How often the caller's thread reports progress while it waits for helpers.
   private static let lookMilliseconds = 50
@@ -40,6 +41,8 @@ package final class Verification: Sendable {
     var source: Source?
     /// The first stretch that no thread has taken.
     var next = 0
+    /// Whether a thread brings the stretch that it took into the page cache.
+    var isWarmingUp = false
     var helperCount = 0
     /// The first problem in the order of the disk, and its stretch.
     var failure: (stretch: Int, problem: Problem)?
@@ -125,7 +128,7 @@ package final class Verification: Sendable {
     var none = Arena()
     while isAllowed(), let number = takeStretch(of: source) {
       let runs = source.runs[source.stretches[number]]
-      loading.reader.warmUp = source.warmUp(of: runs)
+      loading.reader.warmUp = warmUp(runs, of: source)
       do throws(Problem) {
         try loading.load(verifying: Array(runs), filling: [], of: &none)
       } catch {
@@ -134,12 +137,28 @@ package final class Verification: Sendable {
     }
   }
 
+  /// Takes the next stretch, once no other thread waits for the disk; then call `warmUp`.
   private func takeStretch(of source: Source) -> Int? {
-    state.withLock { state in
-      guard state.failure == nil, state.next < source.stretches.count else { return nil }
+    let taken = state.wait { state -> Int?? in
+      guard state.failure == nil, state.next < source.stretches.count else { return .some(nil) }
+      guard !state.isWarmingUp else { return nil }
+      state.isWarmingUp = true
       defer { state.next += 1 }
       return state.next
     }
+    return taken ?? nil
+  }
+
+  /// Brings the start of a stretch into the page cache, and lets another thread take the next one.
+  ///
+  /// - Returns: What brings in the rest, if the stretch is a long run.
+  private func warmUp(_ runs: ArraySlice<(run: Int, tensor: Int)>, of source: Source) -> WarmUp? {
+    defer { state.notifying { $0.isWarmingUp = false } }
+    guard let first = runs.first, var warmUp = source.warmUp(of: runs),
+      let member = source.checkpoint.member(ofRun: first.run, in: source.files)
+    else { return nil }
+    warmUp.reachFirstWindow(of: member)
+    return warmUp
   }
 
   private func fail(_ problem: Problem, at stretch: Int) {
@@ -207,6 +226,11 @@ extension Checkpoint {
     }
     if start < order.count { stretches.append(start..<order.count) }
     return stretches
+  }
+
+  /// The file of a run; nil if the client did not pass it.
+  fileprivate func member(ofRun run: Int, in files: FileSet) -> FileSet.Member? {
+    files.position(ofShard: stored[run].shard, of: shardCount).map { files.members[$0] }
   }
 
   /// Whether runs have more bytes than a stretch.

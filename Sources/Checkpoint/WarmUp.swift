@@ -33,6 +33,11 @@ struct WarmUp {
     }
   }
 
+  /// Brings in the first window, as `reach` does.
+  mutating func reachFirstWindow(of member: FileSet.Member) {
+    reach(stretch.lowerBound + min(stretch.count, Self.windowByteCount), of: member)
+  }
+
   /// Whether the page cache lacks a part of a window; false if the file system does not say.
   private static func misses(_ window: Range<Int>, _ file: File) -> Bool {
     stride(from: window.lowerBound, to: window.upperBound, by: Mapping.hugePageByteCount)
