@@ -51,6 +51,7 @@ package final class Resident: Sendable {
   /// Whether a later process can take it over.
   let canBeHandedOver: Bool
   let files: HeldFiles
+  let cached: CachedFiles
   let pieces: Pieces
   let answers = Answers()
   // Invariant: reading as long as the flight has not ended.
@@ -58,10 +59,10 @@ package final class Resident: Sendable {
   private let tabs: Monitor<[Tab]>
   private let charge: Charge
 
-  /// Makes a resident from what was read; it keeps the files in `held` open.
+  /// Makes a resident from what was read; it keeps the files in `held` and `cached` open.
   init(
-    _ checkpoint: Checkpoint, _ files: FileSet, held: HeldFiles, label: String, key: String,
-    _ tab: Tab, _ charge: consuming Charge, _ figures: Figures
+    _ checkpoint: Checkpoint, _ files: FileSet, held: HeldFiles, cached: CachedFiles,
+    label: String, key: String, _ tab: Tab, _ charge: consuming Charge, _ figures: Figures
   ) {
     self.key = key
     canBeHandedOver = files.canBeHandedOver
@@ -70,6 +71,7 @@ package final class Resident: Sendable {
     self.checkpoint = checkpoint
     self.label = label
     self.files = held
+    self.cached = cached
     self.charge = charge
     tabs = Monitor([tab])
     pieces = Pieces(of: checkpoint, figures)

@@ -140,8 +140,10 @@ extension Store {
     let held = HeldFiles(
       files.members.map(\.file), at: record.heldPositions, of: record.openedBy,
       try self.charge(Amounts(descriptors: files.members.count), to: tab), reaper)
+    let cached = CachedFiles(files, try self.charge(Amounts(), to: tab), reaper)
     return Resident(
-      checkpoint, files, held: held, label: record.label, key: key, tab, charge, figures)
+      checkpoint, files, held: held, cached: cached, label: record.label, key: key, tab, charge,
+      figures)
   }
 
   /// Charges a user without making room: what was left earlier evicts nothing.
