@@ -49,11 +49,11 @@ extension Resolved {
 extension FileStatus {
   /// What happened to a file, in words; nil if its bytes are still the same.
   ///
-  /// A rename or a new link changes one of the file's times, and no byte.
+  /// A link that was added or removed, as when the file is replaced, changes one of its times and no byte.
   fileprivate func change(since then: FileStatus) -> String? {
     if size < then.size { return "was truncated from \(then.size) to \(size) bytes" }
     if size > then.size { return "grew from \(then.size) to \(size) bytes" }
     if modified != then.modified { return "was written" }
-    return changed != then.changed && linkCount == then.linkCount ? "was changed" : nil
+    return changed != then.changed && linkCount == then.linkCount ? "was changed or renamed" : nil
   }
 }

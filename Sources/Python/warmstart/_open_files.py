@@ -105,7 +105,8 @@ class OpenFiles:
 def _change(then: os.stat_result, now: os.stat_result) -> str | None:
     """Returns what happened to a file, in words, or None if its bytes are still the same.
 
-    A rename or a new link changes one of the file's times, and no byte.
+    A link that was added or removed, as when the file is replaced, changes one of its times and no
+    byte.
     """
     if now.st_size < then.st_size:
         return f"was truncated from {then.st_size} to {now.st_size} bytes"
@@ -114,7 +115,7 @@ def _change(then: os.stat_result, now: os.stat_result) -> str | None:
     if now.st_mtime_ns != then.st_mtime_ns:
         return "was written"
     if now.st_ctime_ns != then.st_ctime_ns and now.st_nlink == then.st_nlink:
-        return "was changed"
+        return "was changed or renamed"
     return None
 
 
