@@ -31,6 +31,7 @@ RELEASE = -c release --static-swift-stdlib --disable-local-rpath -Xswiftc -use-l
   -Xlinker --no-export-dynamic -Xlinker -z -Xlinker pack-relative-relocs
 PRODUCTS = warmstartd warmstartctl warmstart-demo-trainer
 UNITS = warmstartd.service warmstartd.socket warmstart-admin.socket
+SYSTEM_UNITS = $(UNITS) warmstart-preload@.service warmstart-preload@.path
 
 # The Debian packages that `make system-test` needs.
 SYSTEM_PACKAGES = debootstrap lintian systemd-container
@@ -182,12 +183,21 @@ install:
 	install -Dm755 .build/release/warmstartd $(DESTDIR)$(PREFIX)/bin/warmstartd
 	install -Dm755 .build/release/warmstartctl $(DESTDIR)$(PREFIX)/bin/warmstartctl
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	for unit in $(UNITS); do \
+	for unit in $(SYSTEM_UNITS); do \
 	  sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' systemd/$$unit \
 	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/user
+	for unit in $(UNITS); do \
+	  sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' systemd/user/$$unit \
+	    > $(DESTDIR)$(PREFIX)/lib/systemd/user/$$unit || exit 1; done
 	install -Dm644 Protos/warmstart.binpb $(DESTDIR)$(PREFIX)/share/warmstart/warmstart.binpb
 	install -Dm644 systemd/sysusers.d/warmstart.conf \
 	  $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
+	for shell in bash:bash-completion/completions/warmstartctl \
+	    zsh:zsh/vendor-completions/_warmstartctl fish:fish/vendor_completions.d/warmstartctl.fish; do \
+	  install -d $(DESTDIR)$(PREFIX)/share/$$(dirname $${shell#*:}) && \
+	  .build/release/warmstartctl --generate-completion-script $${shell%%:*} | sed '1{/^#!/d}' \
+	    > $(DESTDIR)$(PREFIX)/share/$${shell#*:} || exit 1; done
 	install -Dm644 systemd/man/warmstartd.8 $(DESTDIR)$(PREFIX)/share/man/man8/warmstartd.8
 	install -Dm644 systemd/man/warmstartctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/warmstartctl.1
 
@@ -203,10 +213,14 @@ deb: deb-deps build
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/warmstartd $(DESTDIR)$(PREFIX)/bin/warmstartctl
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/system/,$(UNITS))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/system/,$(SYSTEM_UNITS))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/user/,$(UNITS))
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man8/warmstartd.8
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/warmstartctl.1
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/warmstartctl
+	rm -f $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_warmstartctl
+	rm -f $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/warmstartctl.fish
 	rm -rf $(DESTDIR)$(PREFIX)/share/warmstart
 
 format: | $(PYTHON_VENV)

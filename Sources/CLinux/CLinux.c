@@ -102,6 +102,10 @@ int clinux_is_directory(const char *path) {
   return S_ISDIR(status.st_mode);
 }
 
+int clinux_may_write(const char *path) {
+  return eaccess(path, W_OK) < 0 ? -errno : 0;
+}
+
 static int64_t nanoseconds(struct timespec time) {
   return (int64_t)((uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec);
 }

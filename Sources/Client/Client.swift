@@ -33,14 +33,18 @@ public final class Client: Sendable {
   ///
   /// - Parameters:
   ///   - path: The path of the daemon's socket; by default `$WARMSTART_SOCKET`, else
-  ///     `/run/warmstart/warmstart.sock`, else the socket in the user's runtime directory.
+  ///     `/run/warmstart/warmstart.sock` if this user may connect there, else the socket of the user's
+  ///     own daemon, `$XDG_RUNTIME_DIR/warmstart/warmstart.sock`.
   ///   - label: The name of this client in the daemon's status, which shows at most 256 bytes.
   public convenience init(socket path: String? = nil, label: String = "") {
     self.init(socket: path, label: label, whileWaiting: nil)
   }
 
-  /// Where the system's unit listens for administrators.
+  /// Where administrators reach the daemon: the system's, or else the user's own.
   package static var administrationSocketPath: String { SocketPath.administration }
+
+  /// Where this user sees most of a daemon's status.
+  package static var statusSocketPath: String { SocketPath.forStatus }
 
   /// Makes a client that calls `whileWaiting` if a daemon does not begin to answer within a second.
   package init(socket path: String?, label: String, whileWaiting: (@Sendable () -> Void)?) {

@@ -215,6 +215,13 @@ package final class File: Sendable {
     (try? isDirectory(path)) != nil
   }
 
+  /// Whether the path names something that this process may write to, or connect to if it is a socket.
+  ///
+  /// See `eaccess(3)`.
+  package static func mayWrite(_ path: FilePath) -> Bool {
+    unsafe path.withPlatformString { unsafe clinux_may_write($0) } == 0
+  }
+
   /// Whether the path names a directory, following links.
   ///
   /// See `stat(2)`.

@@ -16,7 +16,7 @@ struct Metrics: ParsableCommand {
 
   func run() throws {
     try Failure.reporting(asJSON: false) { () throws(Failure) in
-      let daemon = connection.daemon(timeout: 5)
+      let daemon = connection.daemon(timeout: 5, at: { Client.statusSocketPath })
       let report = try daemon.call { client, timeout throws(WarmstartError) in
         try client.status(timeout: timeout)
       }

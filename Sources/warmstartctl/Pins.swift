@@ -88,7 +88,7 @@ struct AdministrationOptions: ParsableArguments {
   @OptionGroup var connection: ConnectionOptions
 
   /// The daemon, at the administrators' socket unless the command line names another.
-  var daemon: Daemon { connection.daemon(timeout: nil, isAdministration: true) }
+  var daemon: Daemon { connection.daemon(timeout: nil, at: { Client.administrationSocketPath }) }
 }
 
 /// A checkpoint that the daemon holds, found by the word on the command line.

@@ -31,6 +31,9 @@ struct Warmstartctl: ParsableCommand {
     }
   }
 
+  /// The options before a subcommand whose value is the next argument.
+  private static let valued = ["--socket", "--timeout", "--generate-completion-script"]
+
   /// Returns the error if the first word of the arguments is not a subcommand.
   static func unknownSubcommand(
     among arguments: some Sequence<String>
@@ -40,7 +43,7 @@ struct Warmstartctl: ParsableCommand {
     for argument in arguments {
       if isValue {
         isValue = false
-      } else if argument == "--socket" || argument == "--timeout" {
+      } else if valued.contains(argument) {
         isValue = true
       } else if !argument.hasPrefix("-") {
         guard !known.contains(argument), argument != "help" else { return nil }
@@ -60,8 +63,9 @@ struct ConnectionOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       """
-      The daemon's socket (default: $WARMSTART_SOCKET, else the system's, else the user's; for pin, \
-      unpin and evict the administrators').
+      The daemon's socket (default: $WARMSTART_SOCKET, else the system's if this user may use it, \
+      else the user's; for pin, unpin and evict the administrators', and for status and metrics too \
+      if this user may use it).
       """, valueName: "path"))
   var socket: String?
 
@@ -82,14 +86,16 @@ struct ConnectionOptions: ParsableArguments {
   var daemon: Daemon { daemon(timeout: nil) }
 
   /// Returns the daemon, with the usual timeout in seconds unless the command line sets one.
-  func daemon(timeout usual: Double?, isAdministration: Bool = false) -> Daemon {
+  ///
+  /// - Parameter path: Returns where to connect unless the command line says it; by default where a
+  ///   client does.
+  func daemon(timeout usual: Double?, at path: () -> String? = { nil }) -> Daemon {
     let end = (timeout ?? usual).map { ContinuousClock.now.advanced(by: .seconds($0)) }
     var notice: (@Sendable () -> Void)?
     if Process.hasTerminal {
       notice = { Output.complain("warmstartctl: waiting for the daemon to start …\n") }
     }
-    let path = socket ?? (isAdministration ? Client.administrationSocketPath : nil)
-    let client = Client(socket: path, label: "warmstartctl", whileWaiting: notice)
+    let client = Client(socket: socket ?? path(), label: "warmstartctl", whileWaiting: notice)
     return Daemon(client: client, end: end)
   }
 }

@@ -47,6 +47,7 @@ int clinux_remove(const char *path);
 int clinux_rename(const char *from, const char *to);
 int clinux_reopen(int descriptor);
 int clinux_is_directory(const char *path);
+int clinux_may_write(const char *path);
 int clinux_status(int descriptor, struct clinux_status *status);
 int64_t clinux_link_count(int descriptor);
 int64_t clinux_file_system(int descriptor);

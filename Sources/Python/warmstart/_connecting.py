@@ -18,12 +18,12 @@ _REFUSED_PATIENCE, _RESTART_PATIENCE, _ABSENT_PATIENCE = 2.0, 10.0, 0.02
 
 
 def standard_socket() -> str:
-    """Returns the daemon's socket: the environment's, the system's, or the user's own."""
+    """Returns the daemon's socket: the environment's, the system's if this user may use it, or the user's own."""
     path = os.environ.get("WARMSTART_SOCKET")
     if path:
         return path
     directory = os.environ.get("XDG_RUNTIME_DIR")
-    if directory and not os.path.exists(_SYSTEM_SOCKET):
+    if directory and not os.access(_SYSTEM_SOCKET, os.W_OK, effective_ids=True):
         own = os.path.join(directory, "warmstart", "warmstart.sock")
         if os.path.exists(own):
             return own

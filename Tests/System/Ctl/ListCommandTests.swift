@@ -130,6 +130,13 @@ import WarmstartTestSupport
     #expect(command.errors.hasPrefix("Error: unknown subcommand \(message)"))
   }
 
+  @Test(arguments: ["bash", "zsh", "fish"])
+  func `completion scripts complete the subcommands`(shell: String) throws {
+    let command = try Command("warmstartctl", ["--generate-completion-script", shell])
+    #expect(command.status == 0)
+    #expect(command.output.contains("preload"))
+  }
+
   @Test(arguments: [["list"], ["--bogus"], ["help", "bogus"], ["--socket"], ["status", "x"]])
   func `other mistakes are not reported as an unknown subcommand`(arguments: [String]) throws {
     let command = try Command("warmstartctl", arguments)
