@@ -45,7 +45,7 @@ PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev libgcrypt2
 # Debian keeps the module ensurepip in a package of its own.
 PYTHON_PACKAGES = $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 
-.PHONY: help deps build system-deps deb-deps python-deps test test-tensorflow test-python-frameworks test-readme python-matrix attack system-test conformance bench bench-python bench-programs check demo fuzz sanitize install uninstall deb format clean
+.PHONY: help deps build system-deps deb-deps python-deps test test-tensorflow test-python-frameworks test-readme python-matrix attack system-test conformance conformance-seeded conformance-both bench bench-python bench-programs check demo fuzz sanitize install uninstall deb format clean
 
 help:
 	@echo 'make build      the release programs, in .build/release'
@@ -61,6 +61,7 @@ help:
 	@echo 'make system-test  the daemon under real systemd, in a container; needs root'
 	@echo 'make attack     one user tries to stop another user'"'"'s jobs; needs root'
 	@echo 'make conformance  compare with real TensorFlow: SCENARIOS=$(SCENARIOS), SEED= to repeat a run'
+	@echo 'make conformance-both  the same with a random seed and with seed 1'
 	@echo 'make bench      measure calls beside C programs that do the same'
 	@echo 'make bench-python  measure the Python client beside Plasma, mmap and TensorFlow; minutes, 12 GiB'
 	@echo 'make install    to $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)): programs, units, users'
@@ -151,9 +152,14 @@ $(TENSORFLOW_VENV) $(PYTHON_VENV) $(FRAMEWORKS_VENV): | python-deps
 	$@.part/bin/python3 -m pip install --quiet --disable-pip-version-check $(INSTALLED)
 	mv $@.part $@
 
-conformance: build | $(TENSORFLOW_VENV)
+conformance conformance-seeded: build | $(TENSORFLOW_VENV)
 	$(TENSORFLOW_VENV)/bin/python3 Tests/System/Conformance/run .build/release \
 	  --scenarios $(SCENARIOS) $(if $(SEED),--seed $(SEED))
+
+# At once, because each run uses one processor.
+conformance-seeded: SEED = 1
+conformance-both:
+	$(MAKE) --jobs=2 --output-sync conformance conformance-seeded
 
 $(STATIC):
 	mkdir -p $@

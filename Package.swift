@@ -55,11 +55,12 @@ func program(_ name: String, _ folders: [String], _ others: [Target.Dependency] 
 
 /// Code that tests share.
 ///
-/// It is compiled less strictly, because it is not shipped.
+/// It is compiled less strictly, because it is not shipped, and always optimized, because tests
+/// spend much of their time in writing checkpoints.
 func support(_ folder: String, _ folders: [String], _ others: [Target.Dependency] = []) -> Target {
   .target(
     name: module(folder), dependencies: modules(folders, others), path: "Tests/Support/\(folder)",
-    swiftSettings: [.swiftLanguageMode(.v6)])
+    swiftSettings: [.swiftLanguageMode(.v6), .unsafeFlags(["-O"])])
 }
 
 /// The tests of a module.

@@ -26,6 +26,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
@@ -39,6 +40,11 @@
 // Since Linux 6.1.
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
+#endif
+
+// Since Linux 5.14.
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
 #endif
 
 // On x86-64 and on arm64 with pages of 4 KiB.
@@ -434,6 +440,11 @@ int64_t clinux_user_id(const char *name) {
   return found ? (int64_t)found->pw_uid : -1;
 }
 
+const char *clinux_user_name(uint32_t id) {
+  struct passwd *found = getpwuid(id);
+  return found ? found->pw_name : NULL;
+}
+
 int64_t clinux_group_id(const char *name) {
   struct group *found = getgrnam(name);
   return found ? (int64_t)found->gr_gid : -1;
@@ -618,6 +629,27 @@ int64_t clinux_resident_bytes(void) {
 
 int clinux_drop_cached(int descriptor, int64_t offset, int64_t count) {
   return -posix_fadvise(descriptor, offset, count, POSIX_FADV_DONTNEED);
+}
+
+int clinux_is_cached(int descriptor, int64_t offset) {
+  char byte;
+  struct iovec vector = {&byte, 1};
+  ssize_t count = RETRY(preadv2(descriptor, &vector, 1, offset, RWF_NOWAIT));
+  if (count == -EAGAIN) return 0;
+  // Nothing is cached of what lies behind the end.
+  return count < 0 ? (int)count : count > 0;
+}
+
+int clinux_populate(int descriptor, int64_t offset, size_t count) {
+  void *address;
+  int failed = clinux_map(descriptor, offset, count, 0, 1, &address);
+  if (failed < 0) return failed;
+  // Kernels without huge pages of files refuse this, and still read.
+  (void)madvise(address, count, MADV_HUGEPAGE);
+  // Not touched: a file that somebody truncates is EFAULT here, and SIGBUS there.
+  int populated = (int)RETRY(madvise(address, count, MADV_POPULATE_READ));
+  munmap(address, count);
+  return populated;
 }
 
 // Only glibc keeps what was freed.

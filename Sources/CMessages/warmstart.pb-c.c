@@ -1897,6 +1897,51 @@ void   warmstart__v1__status_reply__free_unpacked
   assert(message->base.descriptor == &warmstart__v1__status_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   warmstart__v1__user_status__init
+                     (Warmstart__V1__UserStatus         *message)
+{
+  static const Warmstart__V1__UserStatus init_value = WARMSTART__V1__USER_STATUS__INIT;
+  *message = init_value;
+}
+size_t warmstart__v1__user_status__get_packed_size
+                     (const Warmstart__V1__UserStatus *message)
+{
+  assert(message->base.descriptor == &warmstart__v1__user_status__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t warmstart__v1__user_status__pack
+                     (const Warmstart__V1__UserStatus *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &warmstart__v1__user_status__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t warmstart__v1__user_status__pack_to_buffer
+                     (const Warmstart__V1__UserStatus *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &warmstart__v1__user_status__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Warmstart__V1__UserStatus *
+       warmstart__v1__user_status__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Warmstart__V1__UserStatus *)
+     protobuf_c_message_unpack (&warmstart__v1__user_status__descriptor,
+                                allocator, len, data);
+}
+void   warmstart__v1__user_status__free_unpacked
+                     (Warmstart__V1__UserStatus *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &warmstart__v1__user_status__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   warmstart__v1__name_status__init
                      (Warmstart__V1__NameStatus         *message)
 {
@@ -5311,7 +5356,7 @@ const ProtobufCMessageDescriptor warmstart__v1__status_request__descriptor =
   (ProtobufCMessageInit) warmstart__v1__status_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__status_reply__field_descriptors[17] =
+static const ProtobufCFieldDescriptor warmstart__v1__status_reply__field_descriptors[19] =
 {
   {
     "daemon_version",
@@ -5517,6 +5562,30 @@ static const ProtobufCFieldDescriptor warmstart__v1__status_reply__field_descrip
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "client_limit",
+    18,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__StatusReply, client_limit),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "users",
+    19,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Warmstart__V1__StatusReply, n_users),
+    offsetof(Warmstart__V1__StatusReply, users),
+    &warmstart__v1__user_status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__status_reply__field_indices_by_name[] = {
   6,   /* field[6] = arena_bytes */
@@ -5524,6 +5593,7 @@ static const unsigned warmstart__v1__status_reply__field_indices_by_name[] = {
   11,   /* field[11] = charged_bytes */
   8,   /* field[8] = checkpoints */
   3,   /* field[3] = client_count */
+  17,   /* field[17] = client_limit */
   9,   /* field[9] = clients */
   10,   /* field[10] = counters */
   0,   /* field[0] = daemon_version */
@@ -5535,12 +5605,13 @@ static const unsigned warmstart__v1__status_reply__field_indices_by_name[] = {
   14,   /* field[14] = own_kept_arena_bytes */
   1,   /* field[1] = process_id */
   2,   /* field[2] = uptime_ms */
+  18,   /* field[18] = users */
   5,   /* field[5] = warm_bytes */
 };
 static const ProtobufCIntRange warmstart__v1__status_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 17 }
+  { 0, 19 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__status_reply__descriptor =
 {
@@ -5550,11 +5621,88 @@ const ProtobufCMessageDescriptor warmstart__v1__status_reply__descriptor =
   "Warmstart__V1__StatusReply",
   "warmstart.v1",
   sizeof(Warmstart__V1__StatusReply),
-  17,
+  19,
   warmstart__v1__status_reply__field_descriptors,
   warmstart__v1__status_reply__field_indices_by_name,
   1,  warmstart__v1__status_reply__number_ranges,
   (ProtobufCMessageInit) warmstart__v1__status_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor warmstart__v1__user_status__field_descriptors[4] =
+{
+  {
+    "user_id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__UserStatus, user_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "charged_bytes",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__UserStatus, charged_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "kept_arena_bytes",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__UserStatus, kept_arena_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "client_count",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__UserStatus, client_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned warmstart__v1__user_status__field_indices_by_name[] = {
+  1,   /* field[1] = charged_bytes */
+  3,   /* field[3] = client_count */
+  2,   /* field[2] = kept_arena_bytes */
+  0,   /* field[0] = user_id */
+};
+static const ProtobufCIntRange warmstart__v1__user_status__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor warmstart__v1__user_status__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.UserStatus",
+  "UserStatus",
+  "Warmstart__V1__UserStatus",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__UserStatus),
+  4,
+  warmstart__v1__user_status__field_descriptors,
+  warmstart__v1__user_status__field_indices_by_name,
+  1,  warmstart__v1__user_status__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__user_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor warmstart__v1__name_status__field_descriptors[4] =
@@ -5634,7 +5782,7 @@ const ProtobufCMessageDescriptor warmstart__v1__name_status__descriptor =
   (ProtobufCMessageInit) warmstart__v1__name_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_status__field_descriptors[13] =
+static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_status__field_descriptors[14] =
 {
   {
     "generation",
@@ -5792,11 +5940,24 @@ static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_status__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "cached_bytes",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__CheckpointStatus, cached_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__checkpoint_status__field_indices_by_name[] = {
   7,   /* field[7] = arena_bytes */
   6,   /* field[6] = arena_count */
   4,   /* field[4] = byte_count */
+  13,   /* field[13] = cached_bytes */
   1,   /* field[1] = format */
   0,   /* field[0] = generation */
   11,   /* field[11] = huge_arena_bytes */
@@ -5811,7 +5972,7 @@ static const unsigned warmstart__v1__checkpoint_status__field_indices_by_name[] 
 static const ProtobufCIntRange warmstart__v1__checkpoint_status__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__checkpoint_status__descriptor =
 {
@@ -5821,7 +5982,7 @@ const ProtobufCMessageDescriptor warmstart__v1__checkpoint_status__descriptor =
   "Warmstart__V1__CheckpointStatus",
   "warmstart.v1",
   sizeof(Warmstart__V1__CheckpointStatus),
-  13,
+  14,
   warmstart__v1__checkpoint_status__field_descriptors,
   warmstart__v1__checkpoint_status__field_indices_by_name,
   1,  warmstart__v1__checkpoint_status__number_ranges,

@@ -42,6 +42,9 @@ package struct Generation: Sendable, Hashable {
     owner = trusted.values.allSatisfy { $0 } ? nil : uid
   }
 
+  /// Whether all files are on file systems that no user can run, so that they answer.
+  var isOnTrustedFileSystems: Bool { owner == nil }
+
   /// Whether two states of one path are the same file with the same size and times.
   package static func isSameBytes(_ left: FileStatus, _ right: FileStatus) -> Bool {
     left.device == right.device && left.inode == right.inode && left.size == right.size

@@ -25,6 +25,9 @@ struct RunReader {
   let checkIn: () throws(Problem) -> Void
   /// Receives the number of bytes of stored runs after each read.
   let didRead: (Int) -> Void
+  /// Brings files into the page cache in huge pages, ahead of the reads; nil to leave that to the
+  /// kernel's own read-ahead.
+  var warmUp: WarmUp?
   private(set) var buffer: [UInt8] = []
   /// The range of a data file that the front of the buffer holds, for several runs; and which file.
   private(set) var ahead = 0..<0
@@ -95,6 +98,7 @@ struct RunReader {
     try checkIn()
     let range = 0..<end - first.offset
     let file = files.members[position].file
+    warmUp?.reach(first.offset + range.upperBound, of: files.members[position])
     guard let read = try? file.read(at: first.offset, into: &buffer, range: range) else { return }
     if !keepsCached { file.dropCached(at: first.offset, byteCount: read) }
     ahead = first.offset..<first.offset + read
@@ -106,6 +110,9 @@ struct RunReader {
     _ run: Checkpoint.StoredBytes, of tensor: Int, from start: Int, count: Int
   ) throws(Problem) {
     ahead = 0..<0
+    if let position = files.position(ofShard: run.shard, of: checkpoint.shardCount) {
+      warmUp?.reach(run.offset + start + count, of: files.members[position])
+    }
     try buffer.write(0..<count) { front throws(Problem) in
       try checkpoint.read(run, of: tensor, from: start, into: &front, files, keepsCached)
     }

@@ -16,6 +16,13 @@ package enum UserDatabase {
     unsafe id(named: name) { unsafe clinux_group_id($0) }
   }
 
+  /// The name of a user; nil if the system knows none.
+  ///
+  /// See `getpwuid(3)`.
+  package static func userName(of id: UInt32) -> String? {
+    unsafe clinux_user_name(id).map { unsafe String(cString: $0) }
+  }
+
   private static func id(
     named name: String, _ find: (UnsafePointer<CChar>) -> Int64
   ) -> UInt32? {

@@ -19,6 +19,13 @@ public struct StatusReport: Sendable, Hashable {
     public var byteCount = 0
     /// The number of bytes that the daemon read and whose checksums matched.
     public var verifiedByteCount = 0
+    /// The number of bytes of the files that the page cache has now, among those that the daemon
+    /// read and left there.
+    ///
+    /// An estimate: the daemon looks at one byte in 64 KiB, and at 4,096 bytes of more than 256
+    /// MiB. If a file's file system does not answer within 0.1 s, or cannot say, it is an earlier
+    /// figure.
+    public var cachedByteCount = 0
     /// The number of arenas with tensors of the checkpoint.
     public var arenaCount = 0
     /// The number of bytes in these arenas.
@@ -59,6 +66,27 @@ public struct StatusReport: Sendable, Hashable {
       self.generation = generation
       self.label = label
       self.fault = fault
+    }
+  }
+
+  /// What a user has taken of what all users share.
+  public struct User: Sendable, Hashable {
+    /// The user.
+    public var userID: Int
+    /// The bytes of the budget that the user pays for.
+    public var chargedByteCount: Int
+    /// The bytes in arenas that the user's clients kept after they gave back the checkpoint.
+    public var keptArenaByteCount: Int
+    /// The number of the user's connections.
+    public var clientCount: Int
+
+    package init(
+      userID: Int, chargedByteCount: Int, keptArenaByteCount: Int, clientCount: Int
+    ) {
+      self.userID = userID
+      self.chargedByteCount = chargedByteCount
+      self.keptArenaByteCount = keptArenaByteCount
+      self.clientCount = clientCount
     }
   }
 
@@ -114,9 +142,12 @@ public struct StatusReport: Sendable, Hashable {
   public var uptimeMilliseconds = 0
   /// The number of connections of all users.
   public var clientCount = 0
+  /// The most connections that all users may have.
+  public var clientLimit = 0
   /// The number of leases of all clients.
   public var leaseCount = 0
-  /// The number of bytes of files that the daemon read and checked, and of arenas.
+  /// The number of bytes of files that the page cache has, as far as the daemon knows, and of
+  /// arenas.
   public var warmByteCount = 0
   /// The number of bytes in arenas.
   public var arenaByteCount = 0
@@ -138,6 +169,9 @@ public struct StatusReport: Sendable, Hashable {
   /// The connections that the caller may see: those of its user, or all on the administrators'
   /// socket.
   public var clients: [Client] = []
+  /// What the caller's user has taken; at the administrators' socket what each user has, most
+  /// memory first.
+  public var users: [User] = []
   /// The names that the caller may use; all names at the administrators' socket.
   public var names: [Named] = []
   /// The counts of events since the daemon started.
@@ -155,6 +189,7 @@ extension StatusReport {
     processID = unsafe Int(message.process_id)
     uptimeMilliseconds = unsafe Int(clamping: message.uptime_ms)
     clientCount = unsafe Int(clamping: message.client_count)
+    clientLimit = unsafe Int(clamping: message.client_limit)
     leaseCount = unsafe Int(clamping: message.lease_count)
     warmByteCount = unsafe Int(clamping: message.warm_bytes)
     arenaByteCount = unsafe Int(clamping: message.arena_bytes)
@@ -168,6 +203,8 @@ extension StatusReport {
       .compactMap { unsafe $0.map { unsafe Checkpoint($0.pointee) } }
     clients = unsafe elements(message.clients, message.n_clients)
       .compactMap { unsafe $0.map { unsafe Client($0.pointee) } }
+    users = unsafe elements(message.users, message.n_users)
+      .compactMap { unsafe $0.map { unsafe User($0.pointee) } }
     for position in 0..<(unsafe message.n_names) {
       guard let name = unsafe message.names[position]?.pointee,
         let publication = unsafe name.publication?.pointee
@@ -192,6 +229,7 @@ extension StatusReport.Checkpoint {
     tensorCount = unsafe Int(clamping: message.tensor_count)
     byteCount = unsafe Int(clamping: message.byte_count)
     verifiedByteCount = unsafe Int(clamping: message.verified_bytes)
+    cachedByteCount = unsafe Int(clamping: message.cached_bytes)
     arenaCount = unsafe Int(clamping: message.arena_count)
     arenaByteCount = unsafe Int(clamping: message.arena_bytes)
     hugeArenaByteCount = unsafe Int(clamping: message.huge_arena_bytes)
@@ -211,6 +249,7 @@ extension StatusReport.Checkpoint {
     unsafe message.pointee.tensor_count = UInt64(tensorCount)
     unsafe message.pointee.byte_count = UInt64(byteCount)
     unsafe message.pointee.verified_bytes = UInt64(verifiedByteCount)
+    unsafe message.pointee.cached_bytes = UInt64(cachedByteCount)
     unsafe message.pointee.arena_count = UInt64(arenaCount)
     unsafe message.pointee.arena_bytes = UInt64(arenaByteCount)
     unsafe message.pointee.huge_arena_bytes = UInt64(hugeArenaByteCount)
@@ -218,6 +257,23 @@ extension StatusReport.Checkpoint {
     unsafe message.pointee.pinned = isPinned ? 1 : 0
     unsafe message.pointee.idle_ms = UInt64(idleMilliseconds)
     unsafe message.pointee.sha256 = scratch.bytes(sha256[...])
+  }
+}
+
+extension StatusReport.User {
+  fileprivate init(_ message: Warmstart__V1__UserStatus) {
+    unsafe self.init(
+      userID: Int(message.user_id), chargedByteCount: Int(clamping: message.charged_bytes),
+      keptArenaByteCount: Int(clamping: message.kept_arena_bytes),
+      clientCount: Int(clamping: message.client_count))
+  }
+
+  fileprivate func fill(_ message: UnsafeMutablePointer<Warmstart__V1__UserStatus>) {
+    unsafe warmstart__v1__user_status__init(message)
+    unsafe message.pointee.user_id = UInt32(clamping: userID)
+    unsafe message.pointee.charged_bytes = UInt64(chargedByteCount)
+    unsafe message.pointee.kept_arena_bytes = UInt64(keptArenaByteCount)
+    unsafe message.pointee.client_count = UInt64(clientCount)
   }
 }
 
@@ -271,6 +327,7 @@ extension FieldWriter {
     unsafe message.process_id = UInt32(clamping: report.processID)
     unsafe message.uptime_ms = UInt64(report.uptimeMilliseconds)
     unsafe message.client_count = UInt64(report.clientCount)
+    unsafe message.client_limit = UInt64(report.clientLimit)
     unsafe message.lease_count = UInt64(report.leaseCount)
     unsafe message.warm_bytes = UInt64(report.warmByteCount)
     unsafe message.arena_bytes = UInt64(report.arenaByteCount)
@@ -286,6 +343,8 @@ extension FieldWriter {
     }
     unsafe message.n_clients = report.clients.count
     unsafe message.clients = scratch.messages(report.clients) { unsafe $0.fill($1, scratch) }
+    unsafe message.n_users = report.users.count
+    unsafe message.users = scratch.messages(report.users) { unsafe $0.fill($1) }
     unsafe message.n_names = report.names.count
     unsafe message.names = scratch.messages(report.names) { unsafe $0.fill($1, scratch) }
     unsafe message.n_counters = report.counters.count

@@ -175,6 +175,15 @@ package final class Daemon: Sendable {
     }
   }
 
+  /// Logs which pinned checkpoints were warmed up again since the last call.
+  package func noteRewarmed() {
+    for pin in store.takeRewarmed() {
+      supervisor.warn(
+        "warmed up pinned checkpoint \(Client.capped(pin.name)) again, because the kernel had taken "
+          + "about \(pin.byteCount >> 20) MiB of its files from the page cache")
+    }
+  }
+
   /// Logs a complaint about a client, within the limits that `Complaints` sets.
   private func complain(_ complaint: String) {
     guard let text = complaints.withLock({ $0.add(complaint) }) else { return }

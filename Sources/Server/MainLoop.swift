@@ -125,6 +125,7 @@ package struct MainLoop {
   private mutating func sweep() {
     daemon.store.sweep()
     daemon.noteLostPins()
+    daemon.noteRewarmed()
     noteChange()
     if footprint != swept {
       // Noted first: the next sweep gives back what is freed meanwhile.

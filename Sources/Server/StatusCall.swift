@@ -27,6 +27,8 @@ extension Session {
       return StatusReport.Named(
         name.publication, generation: generation, label: name.label, fault: name.fault)
     }
+    let users = isAdministrator ? daemon.store.accounts.users() : [client.peer.uid]
+    report.users = users.prefix(Session.maximumListed).map { daemon.usage(of: $0) }
     report.ownChargedByteCount = daemon.store.accounts.amount(of: .memory, for: client.peer.uid)
     report.ownKeptArenaByteCount = daemon.store.kept.byteCount(ofUser: client.peer.uid)
     report.clients = daemon.clients.records(ofUser: isAdministrator ? nil : client.peer.uid)
@@ -50,17 +52,20 @@ extension Daemon {
     report.processID = Process.id
     report.uptimeMilliseconds = Int((MonotonicClock.nanoseconds() - started) / 1_000_000)
     report.clientCount = clients.count
+    report.clientLimit = limits.connections
     report.budgetByteCount = store.accounts.limit(of: .memory)
     report.chargedByteCount = store.accounts.amount(of: .memory)
     report.keptArenaByteCount = store.kept.byteCount()
     report.leaseCount = store.leaseCount
+    let residents = (uid.map { store.residents(of: $0) } ?? store.residents)
+      .prefix(Session.maximumListed)
+    store.lookAtCache(of: residents)
     let holdings = store.figures.holdings
     report.arenaByteCount = holdings.arenaByteCount
     report.hugeArenaByteCount = holdings.hugeArenaByteCount
     report.warmByteCount = holdings.warmByteCount
-    let residents = uid.map { store.residents(of: $0) } ?? store.residents
     let now = MonotonicClock.nanoseconds()
-    for use in residents.prefix(Session.maximumListed) {
+    for use in residents {
       let resident = use.resident
       let holdings = resident.holdings
       var checkpoint = StatusReport.Checkpoint(
@@ -69,6 +74,7 @@ extension Daemon {
       checkpoint.tensorCount = resident.checkpoint.catalog.count
       checkpoint.byteCount = resident.checkpoint.byteCount
       checkpoint.verifiedByteCount = holdings.verifiedByteCount
+      checkpoint.cachedByteCount = holdings.cachedByteCount
       checkpoint.arenaCount = holdings.arenaCount
       checkpoint.arenaByteCount = holdings.arenaByteCount
       checkpoint.hugeArenaByteCount = holdings.hugeArenaByteCount
@@ -89,9 +95,18 @@ extension Daemon {
       StatusReport.Counter("pieces_made", counters.pieces),
       StatusReport.Counter("repeated_answers", counters.repeatedAnswers),
       StatusReport.Counter("checkpoints_evicted", counters.evictions),
+      StatusReport.Counter("pins_rewarmed", counters.rewarmedPins),
       StatusReport.Counter("room_refused", counters.refusals),
     ]
     return report
+  }
+
+  /// What one user has taken.
+  fileprivate func usage(of uid: UInt32) -> StatusReport.User {
+    StatusReport.User(
+      userID: Int(uid), chargedByteCount: store.accounts.amount(of: .memory, for: uid),
+      keptArenaByteCount: store.kept.byteCount(ofUser: uid),
+      clientCount: store.accounts.amount(of: .connections, for: uid))
   }
 
   /// The line that `systemctl status` shows.

@@ -82,6 +82,12 @@ package final class Accounts: Sendable {
     }
   }
 
+  /// The users who have anything, with the most memory first.
+  package func users() -> [UInt32] {
+    let usages = state.withLock { $0.usages }
+    return usages.sorted { $0.amounts[.memory] > $1.amounts[.memory] }.map(\.uid)
+  }
+
   /// Whether a user has more of a resource than another.
   func has(more resource: Resource, _ uid: UInt32, than other: UInt32) -> Bool {
     amount(of: resource, for: uid) > amount(of: resource, for: other)

@@ -15,6 +15,8 @@ package final class Figures: Sendable {
     package var pieces = 0
     package var repeatedAnswers = 0
     package var evictions = 0
+    /// How often a pinned checkpoint was warmed up again.
+    package var rewarmedPins = 0
     package var refusals = 0
   }
 
@@ -22,14 +24,17 @@ package final class Figures: Sendable {
   package struct Holdings: Sendable {
     /// Bytes whose checksums matched.
     package var verifiedByteCount = 0
+    /// The part of `verifiedByteCount` that the page cache has, as far as the store knows: what it
+    /// left there, without what the last look missed.
+    package var cachedByteCount = 0
     package var arenaCount = 0
     package var arenaByteCount = 0
     /// The part of `arenaByteCount` in huge pages.
     package var hugeArenaByteCount = 0
 
-    /// Bytes of files that were read and checked, and of arenas.
+    /// Bytes of files that the page cache has, and of arenas.
     package var warmByteCount: Int {
-      let (sum, overflow) = verifiedByteCount.addingReportingOverflow(arenaByteCount)
+      let (sum, overflow) = cachedByteCount.addingReportingOverflow(arenaByteCount)
       return overflow ? .max : sum
     }
 
@@ -37,6 +42,8 @@ package final class Figures: Sendable {
       // Sparse files may have any number of bytes.
       let (sum, overflow) = verifiedByteCount.addingReportingOverflow(other.verifiedByteCount)
       verifiedByteCount = overflow ? .max : sum
+      let (cached, isTooMuch) = cachedByteCount.addingReportingOverflow(other.cachedByteCount)
+      cachedByteCount = isTooMuch ? .max : cached
       arenaCount += other.arenaCount
       arenaByteCount += other.arenaByteCount
       hugeArenaByteCount += other.hugeArenaByteCount
@@ -44,6 +51,7 @@ package final class Figures: Sendable {
 
     mutating func subtract(_ other: Holdings) {
       verifiedByteCount = max(0, verifiedByteCount - other.verifiedByteCount)
+      cachedByteCount = max(0, cachedByteCount - other.cachedByteCount)
       arenaCount -= other.arenaCount
       arenaByteCount -= other.arenaByteCount
       hugeArenaByteCount -= other.hugeArenaByteCount
@@ -70,6 +78,14 @@ package final class Figures: Sendable {
 
   func subtract(_ holdings: Holdings) {
     state.withLock { $0.holdings.subtract(holdings) }
+  }
+
+  /// Replaces what one resident held by what it holds now.
+  func replace(_ before: Holdings, by now: Holdings) {
+    state.withLock { state in
+      state.holdings.subtract(before)
+      state.holdings.add(now)
+    }
   }
 
   func nextArenaID() -> UInt64 {

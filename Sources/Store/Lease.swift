@@ -123,8 +123,8 @@ package final class Lease: Sendable {
     let work = Work(self, files, caller)
     try store.loadSlots.run(caller, of: self.caller) { () throws(Problem) in
       do throws(Problem) {
-        try work.verify(runs, didRead)
-        resident.pieces.trust(runs)
+        let keepsCached = try work.verifyAgain(runs, didRead)
+        resident.pieces.trust(runs, keepsCached: keepsCached)
       } catch {
         noteDamage(error, among: runs)
         throw error

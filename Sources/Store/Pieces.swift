@@ -46,6 +46,9 @@ final class Pieces: Sendable {
     var pieces: [Piece: PieceState] = [:]
     var arenas: [UInt64: ArenaState] = [:]
     var fileUse: FileUse
+    /// The bytes of the runs that were left in the page cache, and how many the last look missed.
+    var keptByteCount = 0
+    var missedByteCount = 0
     var holdings = Figures.Holdings()
 
     mutating func endVerifying(_ runs: [Resident.Run]) {
@@ -89,6 +92,8 @@ final class Pieces: Sendable {
       for run in runs {
         guard state.isVerified[run.position] else { return nil }
         state.fileUse.share(run.position)
+        // The client's first touch brings it back.
+        keep(run.position, true, in: &state)
       }
       var places: [PiecePlace] = []
       places.reserveCapacity(pieces.count)
@@ -203,27 +208,22 @@ final class Pieces: Sendable {
 
   /// Keeps what was loaded for a claim; a new arena stays until it is unpinned.
   ///
-  /// - Parameter places: The pieces in the new arena, some of which may come from smaller arenas.
+  /// - Parameters:
+  ///   - places: The pieces in the new arena, some of which may come from smaller arenas.
+  ///   - keepsCached: Whether the runs were left in the page cache.
   /// - Returns: The arenas that have no piece any more.
   func complete(
-    _ claim: Claim, _ places: [Piece: PiecePlace], in arena: ArenaHolder?
+    _ claim: Claim, _ places: [Piece: PiecePlace], in arena: ArenaHolder?, keepsCached: Bool
   ) -> Set<UInt64> {
     // Before the lock, as above.
     let filled = claim.pieces.map { checkpoint.runs(of: $0) }
     let left = state.withLock { state in
-      var added = Figures.Holdings()
       state.endVerifying(claim.runs)
-      for run in claim.runs {
-        state.isVerified[run.position] = true
-        added.add(.init(verifiedByteCount: checkpoint.stored[run.position].byteCount))
-      }
+      for run in claim.runs { verified(run.position, keepsCached: keepsCached, in: &state) }
       // Filling a piece compares the checksums of all runs that it takes bytes from.
       for run in filled.joined() where state.verifying[run] == nil && !state.isVerified[run] {
-        state.isVerified[run] = true
-        added.add(.init(verifiedByteCount: checkpoint.stored[run].byteCount))
+        verified(run, keepsCached: keepsCached, in: &state)
       }
-      state.holdings.add(added)
-      figures.add(added)
       var left: [ArenaHolder] = []
       if let arena {
         add(arena, places, to: &state)
@@ -251,10 +251,63 @@ final class Pieces: Sendable {
       }
     }
     return state.withLock { state in
-      copies.filter { run, byteCount in
+      let whole = copies.filter { run, byteCount in
         byteCount > 0
           && state.fileUse.copy(byteCount, of: run, checkpoint.stored[run].byteCount)
       }.map { $0.run }
+      for run in whole { keep(run, false, in: &state) }
+      return whole
+    }
+  }
+
+  // MARK: The page cache
+
+  /// Counts a run whose checksum matched.
+  private func verified(_ run: Int, keepsCached: Bool, in state: inout State) {
+    state.isVerified[run] = true
+    let added = Figures.Holdings(verifiedByteCount: checkpoint.stored[run].byteCount)
+    state.holdings.add(added)
+    figures.add(added)
+    keep(run, keepsCached, in: &state)
+  }
+
+  /// Notes whether the page cache should have a run.
+  private func keep(_ run: Int, _ isCached: Bool, in state: inout State) {
+    guard state.fileUse.keep(run, isCached) else { return }
+    let byteCount = max(0, checkpoint.stored[run].byteCount)
+    if isCached {
+      let (sum, overflow) = state.keptByteCount.addingReportingOverflow(byteCount)
+      state.keptByteCount = overflow ? .max : sum
+    } else {
+      state.keptByteCount = max(0, state.keptByteCount - byteCount)
+    }
+    countCached(in: &state)
+  }
+
+  /// Brings the figures up to date with what is known of the page cache.
+  private func countCached(in state: inout State) {
+    let before = Figures.Holdings(cachedByteCount: state.holdings.cachedByteCount)
+    let now = Figures.Holdings(
+      cachedByteCount: max(0, state.keptByteCount - state.missedByteCount))
+    guard before.cachedByteCount != now.cachedByteCount else { return }
+    state.holdings.subtract(before)
+    state.holdings.add(now)
+    figures.replace(before, by: now)
+  }
+
+  /// The parts of the files that the page cache should have.
+  func cachedParts(in files: FileSet) -> [FilePart] {
+    // A copy, since there may be many runs.
+    let isCached = state.withLock { $0.fileUse.isCached }
+    return checkpoint.parts(of: isCached.indices.filter { isCached[$0] }, in: files)
+  }
+
+  /// Notes what a look at the page cache found.
+  func note(_ look: CachedFiles.Look) {
+    state.withLock { state in
+      // Runs of V1 tables have other lengths than the blocks that were looked at.
+      state.missedByteCount = look.missed(of: state.keptByteCount)
+      countCached(in: &state)
     }
   }
 
@@ -340,15 +393,11 @@ final class Pieces: Sendable {
   }
 
   /// Notes that runs were verified, except those that another call is verifying.
-  func trust(_ runs: [Resident.Run]) {
+  func trust(_ runs: [Resident.Run], keepsCached: Bool) {
     state.withLock { state in
       for run in runs where !state.isVerified[run.position] && state.verifying[run.position] == nil
       {
-        state.isVerified[run.position] = true
-        let added = Figures.Holdings(
-          verifiedByteCount: checkpoint.stored[run.position].byteCount)
-        state.holdings.add(added)
-        figures.add(added)
+        verified(run.position, keepsCached: keepsCached, in: &state)
       }
     }
   }
@@ -362,6 +411,7 @@ final class Pieces: Sendable {
       for run in runs where state.isVerified[run.position] {
         isNew = true
         state.isVerified[run.position] = false
+        keep(run.position, false, in: &state)
         let lost = Figures.Holdings(
           verifiedByteCount: checkpoint.stored[run.position].byteCount)
         state.holdings.subtract(lost)

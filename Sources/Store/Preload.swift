@@ -3,9 +3,9 @@ package import WarmstartTensorModel
 
 /// Reads everything that a checkpoint stores, before jobs ask for it.
 ///
-/// The stored runs are read in the order of the disk, in batches. What files cannot serve as the
-/// options ask is made in arenas. A damaged tensor does not keep the others from being read: the
-/// preload collects the problems.
+/// The preload reads the stored runs in the order of the disk, in batches. Tensors that a file
+/// cannot serve as the options ask become pieces of arenas. A damaged tensor does not keep the
+/// others from being read: the preload collects the problems.
 package struct Preload {
   /// The most runs, and the most bytes of them, in one batch; chosen, not tuned.
   private static let batchCount = 256
@@ -14,7 +14,7 @@ package struct Preload {
   private let files: FileSet
   private let caller: Caller
   private let options: PlacementOptions
-  /// Whether the bytes are read again, even if they were verified before; then no arena is made.
+  /// Whether to read the bytes again, even if they were verified before, and to make no arena.
   private let readsAgain: Bool
   private let note: (_ readyByteCount: Int, _ totalByteCount: Int) -> Void
 
@@ -40,7 +40,12 @@ package struct Preload {
     self.options = options
     self.readsAgain = readsAgain
     self.caller = caller
-    self.note = note
+    // A batch that fails is read again, run by run: what is ready never becomes less.
+    var highest = 0
+    self.note = { ready, total in
+      highest = max(highest, ready)
+      note(highest, total)
+    }
   }
 
   private var checkpoint: Checkpoint { lease.resident.checkpoint }

@@ -51,8 +51,13 @@ package final class Reaper: Sendable {
   /// Waits a little until a user has no jobs left; returns false if there were none.
   @discardableResult
   func wait(for uid: UInt32, milliseconds: Int) -> Bool {
+    wait(for: uid, until: .after(milliseconds: milliseconds))
+  }
+
+  @discardableResult
+  func wait(for uid: UInt32, until deadline: Deadline) -> Bool {
     guard queues.withLock({ $0.contains { $0.uid == uid } }) else { return false }
-    _ = queues.wait(until: .after(milliseconds: milliseconds)) { queues in
+    _ = queues.wait(until: deadline) { queues in
       queues.contains { $0.uid == uid } ? nil : true
     }
     return true

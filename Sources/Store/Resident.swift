@@ -44,6 +44,7 @@ package final class Resident: Sendable {
   /// The user whose client opened it first.
   package let openedBy: UInt32
   let files: HeldFiles
+  let cached: CachedFiles
   let pieces: Pieces
   let answers = Answers()
   // Invariant: reading as long as the flight has not ended.
@@ -53,16 +54,17 @@ package final class Resident: Sendable {
   private let tabs: Monitor<[Tab]>
   private let charge: Charge
 
-  /// Makes a resident from what was read; it keeps the files in `held` open.
+  /// Makes a resident from what was read; it keeps the files in `held` and `cached` open.
   init(
-    _ checkpoint: Checkpoint, _ files: FileSet, held: HeldFiles, label: String, _ tab: Tab,
-    _ charge: consuming Charge, _ figures: Figures
+    _ checkpoint: Checkpoint, _ files: FileSet, held: HeldFiles, cached: CachedFiles,
+    label: String, _ tab: Tab, _ charge: consuming Charge, _ figures: Figures
   ) {
     openedBy = files.openedBy
     generation = files.generation
     self.checkpoint = checkpoint
     self.label = label
     self.files = held
+    self.cached = cached
     self.charge = charge
     tabs = Monitor([tab])
     pieces = Pieces(of: checkpoint, figures)

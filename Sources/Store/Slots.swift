@@ -3,9 +3,10 @@ import WarmstartTensorModel
 
 /// Which calls, or loads, may run: a few of each user at a time.
 ///
-/// There is no limit for all users together. The kernel divides the processors among the threads that
-/// run, so each user gets a share whatever the others have waiting; and a call that hangs in the
-/// kernel keeps a slot of its own user only.
+/// There is no limit for all users together. The kernel divides the processors among the threads
+/// that run, so each user gets a share, however much work of other users waits. A call that hangs
+/// in the kernel keeps a slot of its own user only. A load that verifies much takes a second slot
+/// if one is free, for a helper's thread, and gives it back when another load waits.
 package final class Slots: Sendable {
   private struct Entry: Sendable {
     let uid: UInt32
@@ -14,7 +15,8 @@ package final class Slots: Sendable {
   }
 
   private let countPerUser: Int
-  // Invariant: an entry exists as long as its user's slots, which exist while anything refers to them.
+  // Invariant: an entry exists as long as its user's slots, which exist while anything refers to
+  // them.
   private let entries = Monitor<[Entry]>([])
 
   package init(countPerUser: Int) {
@@ -41,7 +43,8 @@ package final class Slots: Sendable {
     entries.withLock { $0.removeAll { $0.id == id } }
   }
 
-  /// Runs the body when the user has a free slot; the caller's turn among calls is given up meanwhile.
+  /// Runs the body when the user has a free slot; the caller's turn among calls is given up
+  /// meanwhile.
   ///
   /// Throws if the caller hangs up or its deadline passes before, and what the body throws.
   func run<Result>(

@@ -20,7 +20,7 @@ package final class Store: Sendable {
   let warmFileLimit: Int
   /// How long a checkpoint stays after its last lease, in milliseconds.
   let lingerMilliseconds: Int
-  private let headroom: Headroom
+  let headroom: Headroom
   let residency = Residency()
   /// The published checkpoints.
   let names = Names()
@@ -29,7 +29,13 @@ package final class Store: Sendable {
   /// Names that cannot be used any more, for the log.
   private let lostNames = Monitor<[String]>([])
   /// The most lost pins, and lost names, between two looks at them; chosen, not tuned.
-  private static let lostPinLimit = 20
+  static let lostPinLimit = 20
+  /// Pinned checkpoints that were warmed up again, for the log.
+  let rewarmed = Monitor<[Rewarmed]>([])
+  /// When the pinned checkpoints were last looked at.
+  private let pinsLookedAt = Monitor(MonotonicClock.nanoseconds())
+  /// How often the pinned checkpoints are looked at, in milliseconds.
+  private static let pinLookMilliseconds = 60_000
   /// Package, so that tests can keep a thread of it busy.
   package let reaper = Reaper()
 
@@ -127,7 +133,14 @@ package final class Store: Sendable {
       try self.charge(
         Amounts(descriptors: 1 + others.count), to: tab, for: "the files of a checkpoint"),
       reaper)
-    return Resident(checkpoint, files, held: held, label: label, tab, charge, figures)
+    let cached = CachedFiles(
+      files,
+      try self.charge(
+        Amounts(descriptors: files.members.count - 1 - others.count), to: tab,
+        for: "the files of a checkpoint"),
+      reaper)
+    return Resident(
+      checkpoint, files, held: held, cached: cached, label: label, tab, charge, figures)
   }
 
   // MARK: Leases and eviction
@@ -151,7 +164,17 @@ package final class Store: Sendable {
       lostPins.withLock { if $0.count < Store.lostPinLimit { $0.append(lostPin) } }
     }
     kept.sweep()
+    if isTimeToLookAtPins() { warmUpPins() }
     reaper.startThreads()
+  }
+
+  private func isTimeToLookAtPins() -> Bool {
+    let now = MonotonicClock.nanoseconds()
+    return pinsLookedAt.withLock { last in
+      guard now - last >= Int64(Store.pinLookMilliseconds) * 1_000_000 else { return false }
+      last = now
+      return true
+    }
   }
 
   /// The names of checkpoints that lost their pin since the last call, because their index was

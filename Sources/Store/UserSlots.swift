@@ -41,6 +41,18 @@ final class UserSlots: Sendable {
     if let turn { try wait(turn, caller) }
   }
 
+  /// Takes a slot if one is free; then `leave`.
+  func enterIfFree() -> Bool {
+    state.withLock { state in
+      guard state.runningCount < count else { return false }
+      state.runningCount += 1
+      return true
+    }
+  }
+
+  /// Whether a call or load waits for a slot.
+  var isAwaited: Bool { state.withLock { !$0.waiting.isEmpty } }
+
   private func wait(_ turn: Flight, _ caller: Caller) throws(Problem) {
     do {
       while !turn.hasEnded { try caller.wait(for: turn) }

@@ -8,8 +8,8 @@ struct Work {
   /// The pieces of arenas up to this size are put together once there are too many of these arenas.
   private static let smallArenaByteCount = 64 << 10
   private static let maximumSmallArenaCount = 16
-  /// How many bytes are read between two notes to waiting calls; chosen, not tuned.
-  private static let saidByteCount = 1 << 20
+  /// A load notes its progress for waiting calls after this many bytes; chosen, not tuned.
+  private static let notedByteCount = 1 << 20
 
   private let lease: Lease
   private let files: FileSet
@@ -32,15 +32,16 @@ struct Work {
   func load(_ claim: Pieces.Claim) throws(Problem) -> UInt64? {
     progress?.count()
     store.figures.count { $0.loads += 1 }
-    var loading = begin(runs: claim.runs, claim.pieces, for: claim.flight)
-    let runs = claim.runs.map { (run: $0.position, tensor: $0.tensor) }
     guard !claim.pieces.isEmpty else {
-      var none = Arena()
-      try loading.load(verifying: runs, filling: [], of: &none)
-      _ = resident.pieces.complete(claim, [:], in: nil)
-      store.figures.count { $0.verifiedRuns += claim.runs.count }
+      let keepsCached = try verify(claim.runs, for: claim.flight)
+      _ = resident.pieces.complete(claim, [:], in: nil, keepsCached: keepsCached)
       return nil
     }
+    let read = begin(runs: claim.runs, claim.pieces, for: claim.flight)
+    var loading = Loading(
+      checkpoint, files, keepsCached: read.keepsCached, checkIn: read.checkIn, didRead: read.didRead
+    )
+    let runs = claim.runs.map { (run: $0.position, tensor: $0.tensor) }
     // A tab for each arena: its payer may change.
     let tab = Tab(lease.account)
     // Held until the arena is filled.
@@ -68,7 +69,8 @@ struct Work {
         arena: holder, offset: target.offset, byteCount: target.byteCount)
     }
     // An answer that names an arena without pieces would keep it in memory.
-    resident.answers.forget(resident.pieces.complete(claim, places, in: holder))
+    resident.answers.forget(
+      resident.pieces.complete(claim, places, in: holder, keepsCached: read.keepsCached))
     // Otherwise the bytes would take memory twice.
     checkpoint.dropCached(resident.pieces.takeCopied(claim), in: files)
     store.figures.count {
@@ -79,38 +81,80 @@ struct Work {
     return holder.id
   }
 
-  /// Reads runs from the disk and compares their checksums.
-  func verify(_ runs: [Resident.Run], _ didRead: @escaping (Int) -> Void) throws(Problem) {
+  /// Reads runs from the disk and compares their checksums; returns whether the page cache keeps
+  /// them.
+  func verifyAgain(
+    _ runs: [Resident.Run], _ didRead: @escaping (Int) -> Void
+  ) throws(Problem) -> Bool {
     store.figures.count { $0.loads += 1 }
-    var loading = begin(runs: runs, [], didRead: didRead)
     checkpoint.dropCached(from: runs.map(\.position), in: files)
-    var none = Arena()
-    try loading.load(
-      verifying: runs.map { (run: $0.position, tensor: $0.tensor) }, filling: [], of: &none)
+    return try verify(runs, didRead: didRead)
+  }
+
+  /// Compares checksums of runs, on two threads if the user has a load slot to spare; returns
+  /// whether the page cache keeps the runs.
+  private func verify(
+    _ runs: [Resident.Run], for flight: Flight? = nil, didRead: @escaping (Int) -> Void = { _ in }
+  ) throws(Problem) -> Bool {
+    let read = begin(runs: runs, [], for: flight, didRead: didRead)
+    let verification = Verification(
+      of: runs.map { (run: $0.position, tensor: $0.tensor) }, checkpoint, files,
+      keepsCached: read.keepsCached)
+    if verification.isShareable { startHelper(verification) }
+    try verification.run(checkIn: read.checkIn, didRead: read.didRead)
     store.figures.count { $0.verifiedRuns += runs.count }
+    return read.keepsCached
+  }
+
+  /// Starts a thread that takes a part of a verification, unless the user's slots are all taken.
+  private func startHelper(_ verification: Verification) {
+    guard Process.processorCount > 1 else { return }
+    let slots = store.loadSlots.slots(of: lease.caller)
+    guard slots.enterIfFree() else { return }
+    verification.beginHelp()
+    do {
+      try Thread.detach {
+        // A load that waits for a slot gets this one before the next stretch.
+        verification.help { !slots.isAwaited }
+        slots.leave()
+        verification.endHelp()
+      }
+    } catch {
+      // The call's own thread does it all.
+      slots.leave()
+      verification.endHelp()
+    }
+  }
+
+  /// What a reader of runs asks and reports while it works.
+  private struct Reading {
+    let keepsCached: Bool
+    let checkIn: () throws(Problem) -> Void
+    let didRead: (Int) -> Void
   }
 
   private func begin(
-    runs: [Resident.Run], _ pieces: [Piece], for flight: Flight? = nil,
+    runs: [Resident.Run], _ pieces: [Piece], for flight: Flight?,
     didRead: @escaping (Int) -> Void = { _ in }
-  ) -> Loading {
+  ) -> Reading {
     let byteCount = checkpoint.byteCount(toRead: runs.map(\.position), pieces)
-    let (warm, overflow) = store.figures.holdings.verifiedByteCount.addingReportingOverflow(
+    let (warm, overflow) = store.figures.holdings.cachedByteCount.addingReportingOverflow(
       byteCount)
     let keepsCached = !overflow && warm <= store.warmFileLimit
     flight?.expect(byteCount)
-    var unsaid = 0
-    return Loading(checkpoint, files, keepsCached: keepsCached) { [caller] () throws(Problem) in
+    var unnoted = 0
+    return Reading(keepsCached: keepsCached) { [caller] () throws(Problem) in
       // While other calls wait for the result, the work goes on even if its caller has gone.
       if flight?.isAwaited != true { try caller.checkIn() }
     } didRead: { [progress] byteCount in
+      guard byteCount > 0 else { return }
       progress?.add(byteCount)
       didRead(byteCount)
-      unsaid += byteCount
+      unnoted += byteCount
       // There may be many small runs.
-      guard unsaid >= Work.saidByteCount else { return }
-      flight?.didRead(unsaid)
-      unsaid = 0
+      guard unnoted >= Work.notedByteCount else { return }
+      flight?.didRead(unnoted)
+      unnoted = 0
     }
   }
 

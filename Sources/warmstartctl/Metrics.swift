@@ -38,7 +38,9 @@ struct OpenMetrics {
       report.uptimeMilliseconds / 1000)
     add("clients", .gauge, "Connections of all users.", report.clientCount)
     add("leases", .gauge, "Leases of all clients.", report.leaseCount)
-    add("warm_bytes", .gauge, "Verified bytes of files, and arenas.", report.warmByteCount)
+    add(
+      "warm_bytes", .gauge, "Bytes of files in the page cache, and of arenas.",
+      report.warmByteCount)
     add("arena_bytes", .gauge, "Bytes in arenas.", report.arenaByteCount)
     add(
       "huge_arena_bytes", .gauge, "The part of arena_bytes in huge pages.",
@@ -55,6 +57,7 @@ struct OpenMetrics {
     let families: [(String, String, (StatusReport.Checkpoint) -> Int)] = [
       ("bytes", "Stored bytes of a checkpoint.", { $0.byteCount }),
       ("verified_bytes", "Bytes whose checksums matched.", { $0.verifiedByteCount }),
+      ("cached_bytes", "Bytes of files in the page cache, an estimate.", { $0.cachedByteCount }),
       ("arena_bytes", "Bytes in a checkpoint's arenas.", { $0.arenaByteCount }),
       ("huge_arena_bytes", "The part of arena_bytes in huge pages.", { $0.hugeArenaByteCount }),
       ("leases", "Leases on a checkpoint.", { $0.leaseCount }),

@@ -1,5 +1,6 @@
 import ArgumentParser
 import WarmstartClient
+import WarmstartKernel
 import WarmstartTensorModel
 
 /// `status` prints what the daemon holds, and its clients.
@@ -28,28 +29,43 @@ extension StatusReport {
   fileprivate var text: String {
     var text = """
       warmstartd \(daemonVersion.printable), process \(processID), up \(uptimeText)
-      clients  \(clientCount)
+      clients  \(clientCount) of at most \(clientLimit)
       leases   \(leaseCount)
       warm     \(bytesText(warmByteCount))
       arenas   \(bytesText(arenaByteCount)), \(bytesText(hugeArenaByteCount)) of them in huge pages
       budget   \(bytesText(budgetByteCount)) for arenas and indexes
-      charged  \(bytesText(chargedByteCount)), \(bytesText(ownChargedByteCount)) to this user
+      charged  \(bytesText(chargedByteCount)): \(bytesText(arenaByteCount)) arenas, \
+      \(bytesText(keptArenaByteCount)) kept, \(bytesText(otherChargedByteCount)) indexes and answers; \
+      \(bytesText(ownChargedByteCount)) to this user
       kept     \(bytesText(keptArenaByteCount)) of arenas by clients that gave back the checkpoint, \
       \(bytesText(ownKeptArenaByteCount)) by this user
 
-      """
+      """ + refusedText
     if !checkpoints.isEmpty {
-      var table = Columns([.left, .left, .right, .right, .right, .right, .right, .left])
+      var table = Columns([.left, .left, .right, .right, .right, .right, .right, .right, .left])
       table.add([
-        "CHECKPOINT", "FORMAT", "TENSORS", "BYTES", "VERIFIED", "ARENAS", "LEASES", "KEPT",
+        "CHECKPOINT", "FORMAT", "TENSORS", "BYTES", "VERIFIED", "CACHED", "ARENAS", "LEASES",
+        "KEPT",
       ])
       for checkpoint in checkpoints {
         table.add([
           checkpoint.label.isEmpty ? checkpoint.generation : checkpoint.label,
           checkpoint.format?.rawValue ?? "?",
           String(checkpoint.tensorCount), bytesText(checkpoint.byteCount),
-          bytesText(checkpoint.verifiedByteCount), bytesText(checkpoint.arenaByteCount),
+          bytesText(checkpoint.verifiedByteCount), bytesText(checkpoint.cachedByteCount),
+          bytesText(checkpoint.arenaByteCount),
           String(checkpoint.leaseCount), checkpoint.keptText,
+        ])
+      }
+      text += "\n" + table.text
+    }
+    if users.count > 1 {
+      var table = Columns([.left, .right, .right, .right])
+      table.add(["USER", "CHARGED", "KEPT", "CLIENTS"])
+      for user in users {
+        table.add([
+          userText(user.userID), bytesText(user.chargedByteCount),
+          bytesText(user.keptArenaByteCount), String(user.clientCount),
         ])
       }
       text += "\n" + table.text
@@ -72,7 +88,7 @@ extension StatusReport {
       table.add(["PROCESS", "USER", "LEASES", "CALLS", "LABEL", "COMMAND", "CHECKPOINTS"])
       for client in clients {
         table.add([
-          String(client.processID), String(client.userID), String(client.leaseCount),
+          String(client.processID), userText(client.userID), String(client.leaseCount),
           String(client.callCount), client.label, client.command, leasesText(client),
         ])
       }
@@ -92,6 +108,21 @@ extension StatusReport {
     return names.joined(separator: " ")
   }
 
+  /// What is charged beside arenas: parsed indexes, remembered answers and what calls need.
+  private var otherChargedByteCount: Int {
+    max(0, chargedByteCount - arenaByteCount - keptArenaByteCount)
+  }
+
+  private var refusedText: String {
+    let count = counters.first { $0.name == "room_refused" }?.value ?? 0
+    return count == 0 ? "" : "refused  \(count) requests for memory\n"
+  }
+
+  /// A user's name, or the number of a user without one.
+  private func userText(_ userID: Int) -> String {
+    UInt32(exactly: userID).flatMap(UserDatabase.userName(of:)) ?? String(userID)
+  }
+
   private var uptimeText: String { durationText(uptimeMilliseconds) }
 
   /// Makes the report, with the names of the protocol's fields.
@@ -99,6 +130,7 @@ extension StatusReport {
     .object([
       ("daemon_version", .text(daemonVersion)), ("process_id", .number(processID)),
       ("uptime_ms", .number(uptimeMilliseconds)), ("client_count", .number(clientCount)),
+      ("client_limit", .number(clientLimit)),
       ("lease_count", .number(leaseCount)), ("warm_bytes", .number(warmByteCount)),
       ("arena_bytes", .number(arenaByteCount)),
       ("huge_arena_bytes", .number(hugeArenaByteCount)),
@@ -107,10 +139,21 @@ extension StatusReport {
       ("kept_arena_bytes", .number(keptArenaByteCount)),
       ("own_charged_bytes", .number(ownChargedByteCount)),
       ("own_kept_arena_bytes", .number(ownKeptArenaByteCount)),
+      ("users", .list(users.map(JSON.init))),
       ("checkpoints", .list(checkpoints.map(JSON.init))),
       ("names", .list(names.map(JSON.init))),
       ("clients", .list(clients.map(JSON.init))),
       ("counters", .object(counters.map { ($0.name, .number($0.value)) })),
+    ])
+  }
+}
+
+extension JSON {
+  fileprivate init(_ user: StatusReport.User) {
+    self = .object([
+      ("user_id", .number(user.userID)), ("charged_bytes", .number(user.chargedByteCount)),
+      ("kept_arena_bytes", .number(user.keptArenaByteCount)),
+      ("client_count", .number(user.clientCount)),
     ])
   }
 }
@@ -149,6 +192,7 @@ extension JSON {
       ("label", .text(checkpoint.label)), ("tensor_count", .number(checkpoint.tensorCount)),
       ("byte_count", .number(checkpoint.byteCount)),
       ("verified_bytes", .number(checkpoint.verifiedByteCount)),
+      ("cached_bytes", .number(checkpoint.cachedByteCount)),
       ("arena_count", .number(checkpoint.arenaCount)),
       ("arena_bytes", .number(checkpoint.arenaByteCount)),
       ("huge_arena_bytes", .number(checkpoint.hugeArenaByteCount)),

@@ -96,6 +96,8 @@ int clinux_is_listening_unix_stream(int descriptor);
 // The id that the system has for a name; -1 if it has none.
 int64_t clinux_user_id(const char *name);
 int64_t clinux_group_id(const char *name);
+// The name of a user, which lives until the next question about users; NULL for an unknown one.
+const char *clinux_user_name(uint32_t id);
 
 ssize_t clinux_peer_groups(int socket, uint32_t *groups, size_t count);
 int clinux_peer(int socket, uint32_t *uid, uint32_t *gid, int32_t *pid);
@@ -126,6 +128,11 @@ int64_t clinux_free_bytes(void);
 // The smaller of RLIMIT_AS and RLIMIT_DATA; INT64_MAX for none.
 int64_t clinux_memory_limit(void);
 int clinux_drop_cached(int descriptor, int64_t offset, int64_t count);
+// 1 if the page cache has the byte at an offset, 0 if not; -EOPNOTSUPP if the file system cannot tell.
+int clinux_is_cached(int descriptor, int64_t offset);
+// Reads a run into the page cache, in huge pages if the file system has them. The offset must be a
+// multiple of a page; -EFAULT if the file ends before the run's last page.
+int clinux_populate(int descriptor, int64_t offset, size_t count);
 void clinux_keep_freed(int bytes);
 void clinux_trim(void);
 int32_t clinux_process_id(void);

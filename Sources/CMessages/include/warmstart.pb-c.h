@@ -57,6 +57,7 @@ typedef struct Warmstart__V1__EvictRequest Warmstart__V1__EvictRequest;
 typedef struct Warmstart__V1__EvictReply Warmstart__V1__EvictReply;
 typedef struct Warmstart__V1__StatusRequest Warmstart__V1__StatusRequest;
 typedef struct Warmstart__V1__StatusReply Warmstart__V1__StatusReply;
+typedef struct Warmstart__V1__UserStatus Warmstart__V1__UserStatus;
 typedef struct Warmstart__V1__NameStatus Warmstart__V1__NameStatus;
 typedef struct Warmstart__V1__CheckpointStatus Warmstart__V1__CheckpointStatus;
 typedef struct Warmstart__V1__ClientStatus Warmstart__V1__ClientStatus;
@@ -1085,7 +1086,7 @@ struct  Warmstart__V1__StatusReply
   uint64_t client_count;
   uint64_t lease_count;
   /*
-   * Bytes of files that were read and checked, and of arenas.
+   * Bytes of files that the page cache has, as far as the daemon knows, and of arenas.
    */
   uint64_t warm_bytes;
   uint64_t arena_bytes;
@@ -1125,10 +1126,39 @@ struct  Warmstart__V1__StatusReply
    */
   size_t n_names;
   Warmstart__V1__NameStatus **names;
+  /*
+   * The most connections that all users may have.
+   */
+  uint64_t client_limit;
+  /*
+   * What the caller's user has taken; on the administration socket, what each user has, most memory
+   * first.
+   */
+  size_t n_users;
+  Warmstart__V1__UserStatus **users;
 };
 #define WARMSTART__V1__STATUS_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__status_reply__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0, 0, 0, 0, 0, 0,NULL }
+    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, 0,NULL, 0, 0, 0, 0, 0, 0,NULL, 0, 0,NULL }
+
+
+struct  Warmstart__V1__UserStatus
+{
+  ProtobufCMessage base;
+  uint32_t user_id;
+  /*
+   * The part of charged_bytes that the user pays for.
+   */
+  uint64_t charged_bytes;
+  /*
+   * The bytes of arenas that the user's clients keep although they gave the checkpoint back.
+   */
+  uint64_t kept_arena_bytes;
+  uint64_t client_count;
+};
+#define WARMSTART__V1__USER_STATUS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__user_status__descriptor) \
+    , 0, 0, 0, 0 }
 
 
 struct  Warmstart__V1__NameStatus
@@ -1181,10 +1211,16 @@ struct  Warmstart__V1__CheckpointStatus
    * The SHA-256 of the checkpoint's files, if a call has asked for it.
    */
   ProtobufCBinaryData sha256;
+  /*
+   * The bytes of the files that the page cache has now, among those that the daemon read and left
+   * there: an estimate, from one byte in 64 KiB, or from 4,096 bytes of more than 256 MiB. It may be
+   * an earlier one if a file system does not answer in 0.1 s, or cannot say.
+   */
+  uint64_t cached_bytes;
 };
 #define WARMSTART__V1__CHECKPOINT_STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__checkpoint_status__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL} }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0 }
 
 
 struct  Warmstart__V1__ClientStatus
@@ -2042,6 +2078,25 @@ Warmstart__V1__StatusReply *
 void   warmstart__v1__status_reply__free_unpacked
                      (Warmstart__V1__StatusReply *message,
                       ProtobufCAllocator *allocator);
+/* Warmstart__V1__UserStatus methods */
+void   warmstart__v1__user_status__init
+                     (Warmstart__V1__UserStatus         *message);
+size_t warmstart__v1__user_status__get_packed_size
+                     (const Warmstart__V1__UserStatus   *message);
+size_t warmstart__v1__user_status__pack
+                     (const Warmstart__V1__UserStatus   *message,
+                      uint8_t             *out);
+size_t warmstart__v1__user_status__pack_to_buffer
+                     (const Warmstart__V1__UserStatus   *message,
+                      ProtobufCBuffer     *buffer);
+Warmstart__V1__UserStatus *
+       warmstart__v1__user_status__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   warmstart__v1__user_status__free_unpacked
+                     (Warmstart__V1__UserStatus *message,
+                      ProtobufCAllocator *allocator);
 /* Warmstart__V1__NameStatus methods */
 void   warmstart__v1__name_status__init
                      (Warmstart__V1__NameStatus         *message);
@@ -2284,6 +2339,9 @@ typedef void (*Warmstart__V1__StatusRequest_Closure)
 typedef void (*Warmstart__V1__StatusReply_Closure)
                  (const Warmstart__V1__StatusReply *message,
                   void *closure_data);
+typedef void (*Warmstart__V1__UserStatus_Closure)
+                 (const Warmstart__V1__UserStatus *message,
+                  void *closure_data);
 typedef void (*Warmstart__V1__NameStatus_Closure)
                  (const Warmstart__V1__NameStatus *message,
                   void *closure_data);
@@ -2482,6 +2540,7 @@ extern const ProtobufCMessageDescriptor warmstart__v1__evict_request__descriptor
 extern const ProtobufCMessageDescriptor warmstart__v1__evict_reply__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__status_request__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__status_reply__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__user_status__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__name_status__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__checkpoint_status__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__client_status__descriptor;

@@ -51,7 +51,7 @@ struct Study {
   let run: () throws -> Void
 
   /// All studies, in the order in which they are run.
-  static var all: [Study] { Scale.studies + [arenas, hostile] }
+  static var all: [Study] { Scale.studies + [arenas] + warmUps + [hostile] }
 
   /// The studies of a comma-separated list, or all.
   static func wanted(_ names: String?) -> [Study] {

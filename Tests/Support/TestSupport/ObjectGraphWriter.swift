@@ -14,7 +14,15 @@ public struct ObjectGraphWriter: Sendable {
 
     /// The object with a child added.
     public consuming func child(_ name: String, _ object: Int) -> Object {
-      adding(1, Proto.number(1, object) + Proto.message(2, Array(name.utf8)))
+      addChild(name, object)
+      return self
+    }
+
+    /// Adds a child.
+    ///
+    /// Each value that `child` returns may be a copy, which takes too long for many children.
+    public mutating func addChild(_ name: String, _ object: Int) {
+      add(1, Proto.number(1, object) + Proto.message(2, Array(name.utf8)))
     }
 
     /// The object with a value added.
@@ -32,15 +40,27 @@ public struct ObjectGraphWriter: Sendable {
 
     /// The object with a slot variable added, which it keeps for another variable.
     public consuming func slot(_ name: String, of variable: Int, _ object: Int) -> Object {
-      adding(
+      addSlot(name, of: variable, object)
+      return self
+    }
+
+    /// Adds a slot variable.
+    ///
+    /// It is to `slot` what `addChild` is to `child`.
+    public mutating func addSlot(_ name: String, of variable: Int, _ object: Int) {
+      add(
         3,
         Proto.number(1, variable) + Proto.message(2, Array(name.utf8)) + Proto.number(3, object))
     }
 
     /// The object with a field of any bytes added.
     public consuming func adding(_ field: Int, _ contents: [UInt8]) -> Object {
-      fields += Proto.message(field, contents)
+      add(field, contents)
       return self
+    }
+
+    private mutating func add(_ field: Int, _ contents: [UInt8]) {
+      fields += Proto.message(field, contents)
     }
 
     fileprivate var bytes: [UInt8] { fields }

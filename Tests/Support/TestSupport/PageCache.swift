@@ -2,6 +2,16 @@ internal import Foundation
 
 /// The pages of a file in the page cache.
 public enum PageCache {
+  /// Writes a file to the disk and drops it from the page cache.
+  public static func drop(_ path: String) throws {
+    let file = try FileHandle(forReadingFrom: URL(filePath: path))
+    defer { try? file.close() }
+    // The kernel drops no page that must still be written.
+    guard fsync(file.fileDescriptor) == 0,
+      posix_fadvise(file.fileDescriptor, 0, 0, POSIX_FADV_DONTNEED) == 0
+    else { throw CocoaError(.fileReadUnknown) }
+  }
+
   /// The bytes of a file, in whole pages, that can be read without using the disk.
   public static func byteCount(of path: String) throws -> Int {
     let file = try FileHandle(forReadingFrom: URL(filePath: path))

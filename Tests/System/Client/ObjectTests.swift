@@ -359,7 +359,8 @@ import WarmstartTestSupport
     var root = Object()
     var variables: [Object] = []
     for number in 0..<count {
-      root = root.child("variable \(number)", number + 1).slot("m\(number)", of: number + 1, 0)
+      root.addChild("variable \(number)", number + 1)
+      root.addSlot("m\(number)", of: number + 1, 0)
       variables.append(Object().variable("v/\(number)", at: "variable \(number)"))
     }
     let checkpoint = try open(ObjectGraphWriter([root] + variables).bytes)

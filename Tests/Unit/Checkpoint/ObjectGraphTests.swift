@@ -117,8 +117,8 @@ import WarmstartTestSupport
     var optimizer = Object()
     var variables: [Object] = []
     for number in 0..<count {
-      root = root.child("\(number)", number + 1)
-      optimizer = optimizer.slot("m", of: number + 1, number + 1)
+      root.addChild("\(number)", number + 1)
+      optimizer.addSlot("m", of: number + 1, number + 1)
       variables.append(Object().variable("Variable", at: "\(number)"))
     }
     let graph = try parse([root] + variables + [optimizer])

@@ -185,12 +185,19 @@ struct Anything: RandomNumberGenerator {
     report.keptArenaByteCount = count()
     report.ownChargedByteCount = count()
     report.ownKeptArenaByteCount = count()
+    report.clientLimit = count()
+    report.users = list { any in
+      StatusReport.User(
+        userID: Int(UInt32.random(in: 0...9)), chargedByteCount: any.count(),
+        keptArenaByteCount: any.count(), clientCount: any.count())
+    }
     report.checkpoints = list { any in
       var checkpoint = StatusReport.Checkpoint(
         generation: any.text(), format: any.maybe { $0.flag() ? .v1 : .v2 }, label: any.text())
       checkpoint.tensorCount = any.count()
       checkpoint.byteCount = any.count()
       checkpoint.verifiedByteCount = any.count()
+      checkpoint.cachedByteCount = any.count()
       checkpoint.arenaCount = any.count()
       checkpoint.arenaByteCount = any.count()
       checkpoint.hugeArenaByteCount = any.count()

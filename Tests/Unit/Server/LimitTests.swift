@@ -68,7 +68,8 @@ import WarmstartTensorModel
   }
 
   @Test func `files of a refused checkpoint are closed`() throws {
-    let daemon = try daemon(filesOfAUser: 3)
+    // Two of the connection, and two that the checkpoint keeps.
+    let daemon = try daemon(filesOfAUser: 4)
     let peer = try daemon.connect()
     let passed = try PassedFiles.golden()
     let shards = [0, 1].map { CheckpointFile(.shard(0, of: 1), .descriptor($0)) }

@@ -141,7 +141,12 @@ import WarmstartWire
     #expect(seen.leaseCount == 2)
     #expect(seen.clientCount == 2)
     #expect(seen.chargedByteCount > seen.ownChargedByteCount)
+    #expect(seen.users.map(\.userID) == [Int(Self.alice)])
+    #expect(seen.users.allSatisfy { $0.chargedByteCount > 0 && $0.clientCount > 0 })
     let all = try daemon.connect(.administration, as: 0).status()
+    #expect(Set(all.users.map(\.userID)).isSuperset(of: [Int(Self.alice), Int(Self.bob)]))
+    #expect(all.users.reduce(0) { $0 + $1.chargedByteCount } == all.chargedByteCount)
+    #expect(all.clientLimit >= all.clientCount)
     #expect(Set(all.clients.map(\.userID)) == [0, Int(Self.alice), Int(Self.bob)])
     #expect(all.checkpoints.count == 2)
     // Both see a checkpoint that both lease.

@@ -10,7 +10,7 @@ import WarmstartTestSupport
   private static func writer(_ count: Int = 1000) -> BundleWriter {
     var writer = BundleWriter()
     var root = ObjectGraphWriter.Object()
-    for number in 0..<count { root = root.child("\(number)", 0) }
+    for number in 0..<count { root.addChild("\(number)", 0) }
     writer.addGraph(ObjectGraphWriter([root]).bytes)
     return writer
   }

@@ -69,8 +69,8 @@ import WarmstartTestSupport
   @Test func `a call waits for files that are being closed`() throws {
     let warm = try (0..<4).map { _ in try Warm(Self.writer(["a"], 4)) }
     let store = Store(budget: 1 << 20, lingerMilliseconds: 60_000)
-    // Three of one user.
-    store.accounts.limit(.descriptors, to: 4)
+    // Three checkpoints of one user, each of two files.
+    store.accounts.limit(.descriptors, to: 8)
     let hang = Hang(of: Self.alice, on: store.reaper)
     for index in 0..<3 { _ = try warm[index].open(store, by: Self.alice) }
     let crew = try Crew { _ in
@@ -85,7 +85,7 @@ import WarmstartTestSupport
   @Test func `no more checkpoints are evicted for files than needed`() throws {
     let warm = try (0..<4).map { _ in try Warm(Self.writer(["a"], 4)) }
     let store = Store(budget: 1 << 20, lingerMilliseconds: 60_000)
-    store.accounts.limit(.descriptors, to: 4)
+    store.accounts.limit(.descriptors, to: 8)
     for index in 0..<3 { _ = try warm[index].open(store, by: Self.alice) }
     _ = try warm[3].open(store, by: Self.alice)
     #expect(store.residents.count == 3)

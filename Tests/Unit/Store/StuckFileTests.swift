@@ -43,8 +43,8 @@ import WarmstartTestSupport
     // The hanging thread has to close the files, so they stay charged.
     #expect(store.residents.isEmpty)
     rest(milliseconds: 50)
-    #expect(try warm.directory.openFiles().count == 1)
-    #expect(store.accounts.amount(of: .descriptors, for: Self.alice) == 1)
+    #expect(try warm.directory.openFiles().count == 2)
+    #expect(store.accounts.amount(of: .descriptors, for: Self.alice) == 2)
     hang.end()
     #expect(eventually { (try? warm.directory.openFiles()) == [] })
     #expect(eventually { store.accounts.amount(of: .descriptors) == 0 })
@@ -70,7 +70,7 @@ import WarmstartTestSupport
   @Test func `a user with hanging files is refused more files, others are not`() throws {
     let warm = try (0..<5).map { _ in try Warm(Self.writer) }
     let store = Store(budget: 1 << 20, lingerMilliseconds: 60_000)
-    store.accounts.limit(.descriptors, to: 4)
+    store.accounts.limit(.descriptors, to: 8)
     let hang = Hang(of: Self.alice, in: store)
     defer { hang.end() }
     for index in 0..<3 { try letGo(warm[index], store, by: Self.alice) }
@@ -84,5 +84,16 @@ import WarmstartTestSupport
 
   private func letGo(_ warm: Warm, _ store: Store, by uid: UInt32) throws {
     _ = try warm.open(store, by: uid)
+  }
+
+  @Test func `a report does not wait for a file that does not answer`() throws {
+    let warm = try Warm(Self.writer)
+    let store = Store(budget: 1 << 20, lingerMilliseconds: 60_000)
+    let lease = try warm.open(store, by: Self.alice)
+    let hang = Hang(of: Self.alice, in: store)
+    defer { hang.end() }
+    // Otherwise the test would not end.
+    store.lookAtCache(of: store.residents)
+    _ = consume lease
   }
 }
