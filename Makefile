@@ -63,7 +63,7 @@ help:
 	@echo 'make conformance  compare with real TensorFlow: SCENARIOS=$(SCENARIOS), SEED= to repeat a run'
 	@echo 'make conformance-both  the same with a random seed and with seed 1'
 	@echo 'make bench      measure calls beside C programs that do the same'
-	@echo 'make bench-python  measure the Python client beside Plasma, mmap and TensorFlow; minutes, 12 GiB'
+	@echo 'make bench-python  measure the clients beside Plasma, safetensors, mmap and TensorFlow; minutes, 12 GiB'
 	@echo 'make install    to $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)): programs, units, users'
 	@echo 'make deb        Debian packages, in .build/deb'
 	@echo 'make uninstall  remove what make install installed'
@@ -170,7 +170,7 @@ bench: bench-programs
 	.build/release/warmstart-benchmarks
 
 # Needs memory for eight copies of a checkpoint of 1 GiB, and a Python that pyarrow 11 supports.
-bench-python: build | $(TENSORFLOW_VENV)
+bench-python: build bench-programs | $(TENSORFLOW_VENV)
 	Tests/Benchmarks/python/run .build/release --tensorflow $(TENSORFLOW_VENV) $(BENCH)
 
 bench-programs: deps $(STATIC)

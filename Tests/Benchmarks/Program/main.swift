@@ -4,6 +4,7 @@ import Foundation
 //
 // usage: warmstart-benchmarks [--counts | --instructions] [NAME,...]
 //        COUNT=N warmstart-benchmarks --repeat NAME   (the program runs itself like this)
+//        warmstart-benchmarks --worker SOCKET PREFIX TABLE   (`make bench-python` runs it like this)
 //
 // With --counts or --instructions it takes no times and prints counts as JSON.
 
@@ -17,6 +18,8 @@ case "--repeat":
   let body = try operation.prepare(Bench(besideDaemon: ()))
   for _ in 0..<count { _ = try body() }
   print(PageFaults().report)
+case "--worker":
+  try Worker(Array(arguments.dropFirst())).run()
 case "--counts":
   let operations = Operation.wanted(arguments.dropFirst().first).filter { $0.counted > 0 }
   try Counts.printJSON(operations) { try Counts($0) }

@@ -97,6 +97,38 @@ def with_mmap(_, prefix, rows):
     return start
 
 
+def with_safetensors(_, prefix, rows):
+    """Another file with the same tensors, whose header has names, dtypes, shapes and offsets."""
+    from safetensors import safe_open
+
+    names = [name for name, _, _ in rows]
+
+    def start(watch):
+        file = safe_open(f"{prefix}.safetensors", "numpy")
+        watch.step("connect")
+        arrays = {name: file.get_tensor(name) for name in names}
+        watch.step("arrays")
+        return arrays, file
+
+    return start
+
+
+def with_tensorflow(_, prefix, rows):
+    """Reads, checks and copies everything."""
+    import tensorflow as tf
+
+    names = [name for name, _, _ in rows]
+
+    def start(watch):
+        reader = tf.train.load_checkpoint(prefix)
+        watch.step("connect")
+        arrays = {name: reader.get_tensor(name) for name in names}
+        watch.step("arrays")
+        return arrays, reader
+
+    return start
+
+
 def touch(arrays):
     """Read a byte of each page."""
     return sum(int(array.reshape(-1).view(np.uint8)[::4096].sum()) for array in arrays.values())

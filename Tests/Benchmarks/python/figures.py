@@ -6,28 +6,39 @@ from plot import svg
 
 # The steps of training.py.
 STEPS = ("load", "read")
+# The MiB of checkpoint.py's tensors.
+CHECKPOINT = 1023
 
 
 def arrays(found):
-    """A table of the milliseconds of one process, and of several at once."""
+    """A table of the milliseconds of one process, and of several at once, and of their memory."""
     names = ["median", "best", "last", "cpu", "connect", "ask", "arrays", "touch", "import"]
+    names.append("copies")
     lines = [
         "Milliseconds from connecting to arrays: 301 variables, 1 GiB, warm, fresh processes.",
         "Of several at once: the median process of each repetition, and the last; then the median",
-        "of the processor's time, and of each step.",
+        "of the processor's time, and of each step. Copies: what memory all processes have added",
+        "(PSS), as multiples of the checkpoint.",
         f"{'':16}{'processes':>10}" + "".join(f"{name:>9}" for name in names),
     ]
+    medians = {}
     for peer, count, runs in found:
-        each = [statistics.median(one["seconds"] for one in run) for run in runs]
-        last = [max(one["seconds"] for one in run) for run in runs]
-        row = [statistics.median(each), min(each), statistics.median(last)]
-        row.append(middle(one["cpu"] for run in runs for one in run))
+        each = [middle(one["seconds"] for one in run) for run, _ in runs]
+        last = [max(one["seconds"] for one in run) for run, _ in runs]
+        every = [one for run, _ in runs for one in run]
+        medians[peer, count] = middle(each)
+        row = [middle(each), min(each), middle(last), middle(one["cpu"] for one in every)]
         for step in ("connect", "ask", "arrays"):
-            row.append(middle(one["steps"].get(step, 0) for run in runs for one in run))
-        row.append(middle(one["touch"] for run in runs for one in run))
-        row.append(middle(one["imports"] for run in runs for one in run))
+            row.append(middle(one["steps"].get(step, 0) for one in every))
+        row += [middle(one["touch"] for one in every), middle(one["imports"] for one in every)]
         numbers = "".join(f"{1000 * value:9.2f}" for value in row)
-        lines.append(f"{peer:16}{count:>10}{numbers}")
+        copies = middle(memory for _, memory in runs) / CHECKPOINT
+        lines.append(f"{peer:16}{count:>10}{numbers}{copies:9.2f}")
+    for count in (1, 8):
+        if not {("swift", count), ("plasma_get", count)} <= medians.keys():
+            continue
+        ratio = medians["swift", count] / medians["plasma_get", count]
+        lines.append(f"swift / plasma_get, {count} at once: {ratio:.2f}")
     return "\n".join(lines) + "\n"
 
 

@@ -23,14 +23,25 @@ class Processes:
             for _ in range(count)
         ]  # fmt: skip
         os.close(barrier)
+        self.is_ready = False
 
     def __enter__(self):
         return self
 
+    def memory_when_ready(self):
+        """The memory of all processes before they start."""
+        self.wait_until_ready()
+        return self.memory()
+
+    def wait_until_ready(self):
+        if not self.is_ready:
+            for worker in self.workers:
+                self.line(worker)
+        self.is_ready = True
+
     def run(self):
         """What each process printed, with `wall`: its seconds since all were released."""
-        for worker in self.workers:
-            self.line(worker)  # ready
+        self.wait_until_ready()
         started = time.monotonic()
         os.close(self.release)
         self.release = None
