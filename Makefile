@@ -40,7 +40,7 @@ DEB_PACKAGES = debhelper dh-python go-md2man pybuild-plugin-pyproject python3-al
   python3-protobuf python3-setuptools
 # The Debian packages that everything else needs beside Swift 6.3: libraries, protoc-c for
 # `make check`, systemd-socket-activate for `make demo`, strace and valgrind for counts.
-PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev pkg-config \
+PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev libgcrypt20-dev pkg-config \
   protobuf-c-compiler protobuf-compiler strace systemd valgrind
 # Debian keeps the module ensurepip in a package of its own.
 PYTHON_PACKAGES = $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)

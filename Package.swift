@@ -99,13 +99,14 @@ let package = Package(
     systemLibrary("CSystemd"),
     systemLibrary("CSnappy"),
     systemLibrary("CISAL"),
+    systemLibrary("CGcrypt"),
     .target(name: module("CLinux"), path: "Sources/CLinux"),
     .target(
       name: module("CMessages"), dependencies: modules(["CProtobufC"]), path: "Sources/CMessages"),
 
     // Tests/check-imports compares these dependencies with the table of the design page.
     target("Kernel", ["CLinux"], [system]),
-    target("Table", ["CISAL", "CSnappy", "TensorModel"]),
+    target("Table", ["CGcrypt", "CISAL", "CSnappy", "TensorModel"]),
     target("TensorModel", []),
     target("Protobuf", ["CProtobufC"]),
     target("Messages", ["CMessages", "CProtobufC", "Protobuf", "TensorModel"]),

@@ -2840,7 +2840,7 @@ const ProtobufCMessageDescriptor warmstart__v1__open_request__descriptor =
   (ProtobufCMessageInit) warmstart__v1__open_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__open_reply__field_descriptors[5] =
+static const ProtobufCFieldDescriptor warmstart__v1__open_reply__field_descriptors[6] =
 {
   {
     "handle",
@@ -2902,18 +2902,31 @@ static const ProtobufCFieldDescriptor warmstart__v1__open_reply__field_descripto
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "sha256",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__OpenReply, sha256),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__open_reply__field_indices_by_name[] = {
   4,   /* field[4] = byte_count */
   2,   /* field[2] = format */
   1,   /* field[1] = generation */
   0,   /* field[0] = handle */
+  5,   /* field[5] = sha256 */
   3,   /* field[3] = tensor_count */
 };
 static const ProtobufCIntRange warmstart__v1__open_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__open_reply__descriptor =
 {
@@ -2923,7 +2936,7 @@ const ProtobufCMessageDescriptor warmstart__v1__open_reply__descriptor =
   "Warmstart__V1__OpenReply",
   "warmstart.v1",
   sizeof(Warmstart__V1__OpenReply),
-  5,
+  6,
   warmstart__v1__open_reply__field_descriptors,
   warmstart__v1__open_reply__field_indices_by_name,
   1,  warmstart__v1__open_reply__number_ranges,

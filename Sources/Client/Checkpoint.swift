@@ -33,6 +33,9 @@ public final class Checkpoint: Sendable {
   public let tensorCount: Int
   /// The number of bytes of all tensors.
   public let byteCount: Int
+  /// The SHA-256 of the files in hexadecimal digits, if the daemon knew it when the checkpoint was opened;
+  /// else nil. `Expectation` says of which bytes.
+  public let sha256: String?
 
   let client: Client
   private let source: CheckpointSource
@@ -54,9 +57,10 @@ public final class Checkpoint: Sendable {
   }
 
   convenience init(
-    _ path: String, _ client: Client, until deadline: Deadline, needsData: Bool = true
+    _ path: String, _ client: Client, expecting expectation: Expectation? = nil,
+    until deadline: Deadline, needsData: Bool = true
   ) throws(WarmstartError) {
-    let source = try CheckpointSource(path, needsData: needsData)
+    let source = try CheckpointSource(path, needsData: needsData, expecting: expectation)
     var opened: OpenReply?
     let session = try WarmstartError.calling(about: source.path) { () throws(WarmstartError) in
       try client.call(
@@ -93,6 +97,7 @@ public final class Checkpoint: Sendable {
     generation = opened.generation
     tensorCount = opened.tensorCount
     byteCount = opened.byteCount
+    sha256 = opened.sha256.isEmpty ? nil : opened.sha256.hexadecimal
     state = Monitor(
       State(
         lease: Lease(session: session, handle: opened.handle),
@@ -150,6 +155,9 @@ public final class Checkpoint: Sendable {
     let names = source.parts.compactMap(\.path.lastComponent).map { Name($0.string) }
     return TableNames(names).message.map { Problem(.checkpointNotFound, $0) }
   }
+
+  /// The open files, in the order of the reference.
+  var parts: [CheckpointFiles.Part] { source.parts }
 
   /// The open file at a position of the reference, which file regions name; nil for no such file.
   func file(_ position: Int) -> File? {

@@ -13,10 +13,15 @@ struct CheckpointSource {
   /// The open files; none for a name.
   let parts: [CheckpointFiles.Part]
   private let name: PublishedName?
+  /// The SHA-256 that the files must have; nil for any.
+  private let expectedSHA256: [UInt8]?
 
   /// Finds and opens the files as TensorFlow finds them; without `needsData`, leaves out data files
   /// that cannot be opened. Takes a word that begins with `name:` for a name.
-  init(_ word: String, needsData: Bool = true) throws(WarmstartError) {
+  init(
+    _ word: String, needsData: Bool = true, expecting expectation: Expectation? = nil
+  ) throws(WarmstartError) {
+    expectedSHA256 = try expectation?.digest
     do throws(Problem) { name = try PublishedName(word: word) } catch {
       throw WarmstartError(error)
     }
@@ -34,13 +39,22 @@ struct CheckpointSource {
   }
 
   /// The features that a daemon must have to find the checkpoint.
-  var features: [String] { name == nil ? [] : ["names"] }
+  var features: [String] {
+    (name == nil ? [] : ["names"]) + (expectedSHA256 == nil ? [] : [Expectation.feature])
+  }
 
   /// Refers to the checkpoint by its name, or by its files: they travel with the call if one frame can
   /// carry them, else they are attached before the call.
   func reference(
     on session: Session, until deadline: Deadline
   ) throws(SessionError) -> (CheckpointReference, [File]) {
+    let (source, files) = try self.source(on: session, until: deadline)
+    return (CheckpointReference(source, expecting: expectedSHA256), files)
+  }
+
+  private func source(
+    on session: Session, until deadline: Deadline
+  ) throws(SessionError) -> (CheckpointReference.Source, [File]) {
     if let name { return (.name(name.text), []) }
     // The label appears in the daemon's status, whose readers work in other directories.
     let label = CheckpointFiles.absolute(path)

@@ -61,11 +61,16 @@ public final class Client: Sendable {
   ///   - path: A directory with a `checkpoint` file, a prefix, the file or pattern of a V1
   ///     checkpoint, or `name:` and the name under which an administrator published it: then no file
   ///     is opened, and all bytes come in arenas.
+  ///   - expectation: What the files must be; nil for anything.
   ///   - timeout: How long to wait; nil for as long as it takes.
   /// - Returns: The checkpoint, whose lease ends with its last reference.
   /// - Throws: `WarmstartError` with the reason `checkpointNotFound`, `checkpointStateInvalid` or
   ///   `notAllowed` if the files are not found or cannot be opened, or the name is unknown or not for
-  ///   this user; `corrupt`, `checksumMismatch`,
+  public func open(
+    _ path: String, expecting expectation: Expectation? = nil, timeout: Duration? = nil
+  ) throws(WarmstartError) -> Checkpoint {
+    try Checkpoint(path, self, expecting: expectation, until: Deadline(timeout))
+  }
   ///   `truncated`, `versionMismatch` or `unsupported` for a faulty index; `checkpointChanged` if
   ///   a file is being written; `quota`, `budget`, `system`, `draining`, `deadline` or
   ///   `connection`.

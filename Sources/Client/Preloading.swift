@@ -32,6 +32,7 @@ extension Checkpoint {
   ///   - alignment: As in `Resolved.Options`: tensors that lie at other addresses in their file are
   ///     made in arenas. TensorFlow, JAX and DLPack need 64.
   ///   - sealed: As in `Resolved.Options`: all tensors are made in arenas.
+  ///   - expectation: What the files must be; nil for anything.
   ///   - timeout: How long to wait; nil for as long as it takes.
   ///   - progress: Called up to ten times a second on this thread.
   /// - Returns: What was read.
@@ -40,10 +41,11 @@ extension Checkpoint {
   ///   `quota`, `budget`, `system`, `deadline` or `connection`.
   @discardableResult
   public func preload(
-    alignment: Int = 0, sealed: Bool = false, timeout: Duration? = nil,
-    progress: (Progress) -> Void = { _ in }
+    alignment: Int = 0, sealed: Bool = false, expecting expectation: Expectation? = nil,
+    timeout: Duration? = nil, progress: (Progress) -> Void = { _ in }
   ) throws(WarmstartError) -> Preloaded {
-    try readAll(alignment: alignment, sealed: sealed, readAgain: false, timeout, progress)
+    try readAll(
+      alignment: alignment, sealed: sealed, readAgain: false, expectation, timeout, progress)
   }
 
   /// Has the daemon read all stored bytes from the files again and compare their checksums.
@@ -57,19 +59,25 @@ extension Checkpoint {
   public func verify(
     timeout: Duration? = nil, progress: (Progress) -> Void = { _ in }
   ) throws(WarmstartError) -> Preloaded {
-    try readAll(alignment: 0, sealed: false, readAgain: true, timeout, progress)
+    try readAll(alignment: 0, sealed: false, readAgain: true, nil, timeout, progress)
   }
 
   private func readAll(
-    alignment: Int, sealed: Bool, readAgain: Bool, _ timeout: Duration?,
+    alignment: Int, sealed: Bool, readAgain: Bool, _ expectation: Expectation?,
+    _ timeout: Duration?,
     _ progress: (Progress) -> Void
   ) throws(WarmstartError) -> Preloaded {
     guard UInt32(exactly: alignment) != nil else {
       throw WarmstartError.invalid(alignment: alignment)
     }
     var last: PreloadReply?
-    try call(.preload, until: Deadline(timeout), starting: { last = nil }) {
-      reference, frame, _ in
+    let expected = try expectation?.digest
+    try call(
+      .preload, features: expected == nil ? [] : [Expectation.feature], until: Deadline(timeout),
+      starting: { last = nil }
+    ) { reference, frame, _ in
+      var reference = reference
+      if let expected { reference.expectedSHA256 = expected }
       var request = PreloadRequest(reference)
       (request.alignment, request.sealed) = (alignment, sealed)
       request.readAgain = readAgain

@@ -8,8 +8,9 @@ import WarmstartTensorModel
 ///
 /// An arena cannot change or shrink. A file can: its owner may overwrite it, which changes the
 /// bytes that a job sees, or truncate it. The kernel then ends a job that touches bytes past the
-/// new end with the signal SIGBUS, as it does in every program that maps files. If a checkpoint's
-/// owner may write to its files in place, `Resolved.Options.sealed` asks for arenas only.
+/// new end with the signal SIGBUS, as it does in every program that maps files. `check` finds out
+/// whether a file has changed. If a checkpoint's owner may write to its files in place,
+/// `Resolved.Options.sealed` asks for arenas only.
 public struct Region: Sendable {
   /// What the memory is.
   public enum Kind: String, Sendable, Hashable {
@@ -41,6 +42,11 @@ public struct Region: Sendable {
   /// Whether `Tensor.writable()` makes copies of the memory: `Resolved.Options.copyOnWrite` asked
   /// for it.
   public var isWritable: Bool { file != nil }
+  /// The file of the checkpoint; nil for an arena.
+  var part: CheckpointFiles.Part? { parts.isEmpty ? nil : parts[position] }
+  /// The files of the checkpoint, and the position of this one among them; none for an arena.
+  private let parts: [CheckpointFiles.Part]
+  private let position: Int
   /// The file to make writable copies from, if they were asked for.
   let file: File?
   /// Where the bytes are in memory, which the mapping keeps.
@@ -51,7 +57,7 @@ public struct Region: Sendable {
   static let planned = Region()
 
   private init() {
-    (id, kind, stability, file) = (0, .planned, .bestEffort, nil)
+    (id, kind, stability, file, parts, position) = (0, .planned, .bestEffort, nil, [], 0)
     mapping = Mapping()
     place = mapping.place(from: 0)
   }
@@ -70,7 +76,7 @@ public struct Region: Sendable {
           .connection,
           "malformed reply: region \(region.id) is an arena without seals, expected a sealed one")
       }
-      kind = .arena
+      (kind, parts, position) = (.arena, [], 0)
       mapping = try Region.map(arena, extent)
       place = mapping.place(from: extent.lowerBound)
       file = options.copyOnWrite ? arena : nil
@@ -81,7 +87,7 @@ public struct Region: Sendable {
           "malformed reply: region \(region.id) is file \(position), expected "
             + (options.sealed ? "an arena" : "a file of the request"))
       }
-      kind = .file
+      (kind, parts, self.position) = (.file, checkpoint.parts, position)
       // All tensors of the checkpoint share one mapping of the file.
       mapping = try checkpoint.mapping(position) { () throws(WarmstartError) in
         try Region.map(source, 0..<region.byteCount)

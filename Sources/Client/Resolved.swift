@@ -112,16 +112,18 @@ extension Client {
   ///   - map: The assignment map.
   ///   - variables: All variables of the trainer, partitions one by one.
   ///   - options: How to resolve the map.
+  ///   - expectation: What the checkpoint's files must be; nil for anything.
   ///   - timeout: How long to wait; nil for as long as it takes.
   /// - Returns: A tensor for each variable that the map assigns; and the checkpoint, to resolve
   ///   more maps.
   /// - Throws: `WarmstartError` with the reasons of `open` and of `Checkpoint.resolve`.
   public func resolve(
     _ path: String, assigning map: AssignmentMap, to variables: [Variable],
-    options: Resolved.Options = .init(), timeout: Duration? = nil
+    options: Resolved.Options = .init(), expecting expectation: Expectation? = nil,
+    timeout: Duration? = nil
   ) throws(WarmstartError) -> Resolved {
     let deadline = Deadline(timeout)
-    let source = try CheckpointSource(path)
+    let source = try CheckpointSource(path, expecting: expectation)
     let question = try Question(map, variables, options)
     var replies = Replies(question)
     var opened: OpenReply?

@@ -95,7 +95,8 @@ extension WarmstartError {
       return try body()
     } catch {
       var error = error
-      if error.reason != .connection { error.checkpoint = path }
+      // Messages about a published checkpoint begin with its name.
+      if error.reason != .connection, !error.message.hasPrefix(path) { error.checkpoint = path }
       throw error
     }
   }

@@ -14,6 +14,15 @@ package struct CheckpointFiles: Sendable {
     package let role: FileRole
     package let path: FilePath
     package let file: File
+    /// The file's state when it was opened.
+    package let status: FileStatus
+
+    init(_ role: FileRole, at path: FilePath, _ opened: OpenFile) {
+      self.role = role
+      self.path = path
+      file = opened.file
+      status = opened.status
+    }
   }
 
   package let format: CheckpointFormat
@@ -57,7 +66,7 @@ package struct CheckpointFiles: Sendable {
     for number in numbers {
       let name = ShardName(number: number, total: total)
       let path = FilePath("\(prefix).data-\(name.text)")
-      let file: File?
+      let file: OpenFile?
       do throws(LocateError) {
         file = try OpenFile.regular(path)
       } catch {
@@ -65,16 +74,16 @@ package struct CheckpointFiles: Sendable {
         continue
       }
       guard let file else { continue }
-      parts.append(Part(role: .shard(number, of: total), path: path, file: file))
+      parts.append(Part(.shard(number, of: total), at: path, file))
     }
     return parts
   }
 
   /// Makes a V2 checkpoint from its open index, and lists its shards.
-  init(prefix: PathText, index: File, at path: FilePath) throws(LocateError) {
+  init(prefix: PathText, index: OpenFile, at path: FilePath) throws(LocateError) {
     format = .v2
     self.prefix = prefix.text
-    opened = [Part(role: .index, path: path, file: index)]
+    opened = [Part(.index, at: path, index)]
     do throws(LocateError) {
       listed = try ShardName.list(beside: prefix, stem: "\(prefix.name).data-")
     } catch {
@@ -85,10 +94,10 @@ package struct CheckpointFiles: Sendable {
   }
 
   /// Makes a V1 checkpoint from its open tables.
-  init(pattern: PathText, tables: [(path: FilePath, file: File)]) {
+  init(pattern: PathText, tables: [(path: FilePath, file: OpenFile)]) {
     format = .v1
     prefix = pattern.text
-    opened = tables.map { Part(role: .table, path: $0.path, file: $0.file) }
+    opened = tables.map { Part(.table, at: $0.path, $0.file) }
     listed = []
     totals = []
   }

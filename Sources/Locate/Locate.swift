@@ -77,7 +77,7 @@ extension CheckpointFiles {
     if let index = try Pattern(path, suffix: ".index").matches().first {
       throw .notFound(path: path.text, hint: Hint.noPattern(index))
     }
-    var tables: [(path: FilePath, file: File)] = []
+    var tables: [(path: FilePath, file: OpenFile)] = []
     for match in try pattern.matches() {
       if let file = try OpenFile.regular(match) { tables.append((match, file)) }
     }

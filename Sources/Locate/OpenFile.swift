@@ -4,16 +4,17 @@ import WarmstartKernel
 /// An open file of any kind.
 struct OpenFile {
   let file: File
-  let isRegular: Bool
-  let byteCount: Int
+  /// Its state when it was opened.
+  let status: FileStatus
+
+  var isRegular: Bool { status.isRegular }
+  var byteCount: Int { status.size }
 
   /// Opens a file, without waiting for a FIFO's writer; nil if the file does not exist.
   init?(_ path: FilePath) throws(LocateError) {
     do throws(Errno) {
       file = try File(opening: path)
-      let status = try file.status()
-      isRegular = status.isRegular
-      byteCount = status.size
+      status = try file.status()
     } catch {
       if Self.isAbsence(error) { return nil }
       // The error of open(2) for a socket, or for a device without a driver.
@@ -25,10 +26,10 @@ struct OpenFile {
   /// Opens a regular file; nil if it does not exist.
   ///
   /// Throws for a file of another kind.
-  static func regular(_ path: FilePath) throws(LocateError) -> File? {
+  static func regular(_ path: FilePath) throws(LocateError) -> OpenFile? {
     guard let found = try OpenFile(path) else { return nil }
     guard found.isRegular else { throw .notRegular(path: path.string) }
-    return found.file
+    return found
   }
 
   /// Whether a file of any kind exists.

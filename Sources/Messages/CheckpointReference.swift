@@ -24,10 +24,13 @@ package struct CheckpointReference: Sendable, Hashable {
     expectedSHA256 = digest
   }
 
+  /// Names a checkpoint that the connection has opened.
   package static func handle(_ handle: UInt64) -> Self { Self(.handle(handle)) }
+  /// Names a checkpoint by its files.
   package static func files(_ files: [CheckpointFile], label: String) -> Self {
     Self(.files(files, label: label))
   }
+  /// Names a published checkpoint.
   package static func name(_ name: String) -> Self { Self(.name(name)) }
 }
 

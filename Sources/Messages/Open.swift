@@ -32,6 +32,8 @@ package struct OpenReply: Sendable, Hashable {
   package var tensorCount: Int
   /// The bytes of all tensors.
   package var byteCount: Int
+  /// The SHA-256 of the files, 32 bytes; empty unless a call has asked for it.
+  package var sha256: [UInt8] = []
 
   package init(
     handle: UInt64, generation: String, format: String, tensorCount: Int, byteCount: Int
@@ -55,6 +57,7 @@ package struct OpenReply: Sendable, Hashable {
     format = unsafe text(message.format)
     tensorCount = unsafe Int(clamping: message.tensor_count)
     byteCount = unsafe Int(clamping: message.byte_count)
+    sha256 = unsafe Array(bytes(message.sha256))
   }
 
   func message(_ scratch: Scratch) -> UnsafeMutablePointer<Warmstart__V1__OpenReply> {
@@ -65,6 +68,7 @@ package struct OpenReply: Sendable, Hashable {
     unsafe message.pointee.format = scratch.text(format)
     unsafe message.pointee.tensor_count = UInt64(tensorCount)
     unsafe message.pointee.byte_count = UInt64(byteCount)
+    unsafe message.pointee.sha256 = scratch.bytes(sha256[...])
     return unsafe message
   }
 }

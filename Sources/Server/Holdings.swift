@@ -106,10 +106,41 @@ final class Holdings {
 
   /// Finds the checkpoint that a request names by its handle, or opens it from the files that the
   /// request brings or under the name that an administrator gave it.
+  ///
+  /// If the request expects a SHA-256, it is compared.
+  ///
+  /// - Parameter note: Called while the files are read for the comparison, with the bytes that were read
+  ///   and those of all files.
   func open(
-    _ reference: CheckpointReference, _ caller: Caller
+    _ reference: CheckpointReference, _ caller: Caller, note: ((Int, Int) -> Void)? = nil
   ) throws(CallFailure) -> OpenCheckpoint {
-    switch reference.source {
+    guard let expected = reference.expectedSHA256 else {
+      return try find(reference.source, caller)
+    }
+    guard expected.count == Holdings.digestByteCount else {
+      throw .status(
+        CallStatus(
+          .invalidRequest,
+          "the expected SHA-256 has \(expected.count) bytes, expected \(Holdings.digestByteCount)"))
+    }
+    let open = try find(reference.source, caller)
+    do {
+      try open.lease.expect(expected, from: open.files, for: caller, note: note)
+    } catch {
+      // Not damage, which the log would report: the client may expect another checkpoint.
+      if error.reason == .checksumMismatch { (opening, current) = (nil, nil) }
+      throw .status(CallStatus(error))
+    }
+    return open
+  }
+
+  /// The bytes of a SHA-256.
+  private static let digestByteCount = 32
+
+  private func find(
+    _ source: CheckpointReference.Source, _ caller: Caller
+  ) throws(CallFailure) -> OpenCheckpoint {
+    switch source {
     case .handle(let handle):
       guard let position = position(of: handle) else { throw Holdings.missing(handle) }
       let open = checkpoints[position]

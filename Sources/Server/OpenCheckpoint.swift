@@ -28,9 +28,11 @@ final class OpenCheckpoint {
   var checkpoint: Checkpoint { lease.resident.checkpoint }
 
   var reply: OpenReply {
-    OpenReply(
+    var reply = OpenReply(
       handle: handle, generation: resident.generation.description,
       format: checkpoint.format.rawValue,
       tensorCount: checkpoint.catalog.count, byteCount: checkpoint.byteCount)
+    reply.sha256 = resident.sha256 ?? []
+    return reply
   }
 }

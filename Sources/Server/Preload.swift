@@ -12,13 +12,14 @@ extension Session {
     let request = try request(call, PreloadRequest.init(unpacking:_:))
     var options = try PlacementOptions(
       checkedAlignment: request.alignment, sealed: request.sealed, strides: false)
-    let open = try holdings.open(request.checkpoint, caller)
-    if open.published != nil { options.sealed = true }
     let notes = progressNotes ?? ProgressNotes(reply, ofPreload: true)
     progressNotes = notes
+    let note = { notes.note(.init(readyByteCount: $0, totalByteCount: $1)) }
+    let open = try holdings.open(request.checkpoint, caller, note: note)
+    notes.restart()
+    if open.published != nil { options.sealed = true }
     var preload = Preload(
-      open.lease, open.files, options, readsAgain: request.readAgain, for: caller
-    ) { notes.note(.init(readyByteCount: $0, totalByteCount: $1)) }
+      open.lease, open.files, options, readsAgain: request.readAgain, for: caller, note: note)
     do { try preload.run() } catch { throw .status(CallStatus(error)) }
     guard preload.problems.isEmpty else {
       throw .status(

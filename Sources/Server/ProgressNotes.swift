@@ -18,6 +18,9 @@ final class ProgressNotes {
     isOfPreload = ofPreload
   }
 
+  /// Begins to count from nothing, after the files were read for their SHA-256.
+  func restart() { readyByteCount = -1 }
+
   /// Sends a note if one is due and more bytes are ready than the last note said.
   func note(_ progress: ResolveReply.Progress) {
     // A call may need no bytes at all: missing rows are zeros.

@@ -26,6 +26,9 @@ extension Session {
     } catch {
       throw .status(CallStatus(.invalidRequest, "the request is not valid: \(error)"))
     }
+    if reference.expectedSHA256 != nil {
+      return try resolveExpecting(reference, call, reply, caller)
+    }
     let open = try holdings.open(reference, caller)
     let question = call.message[parts.question]
     if let answer = open.lease.answer(to: question, withoutFiles: open.published != nil) {
@@ -33,6 +36,23 @@ extension Session {
     }
     let request = try request(call, ResolveRequest.init(unpacking:_:))
     try resolve(request, open, question: question, reply, caller)
+  }
+
+  /// Answers a request that expects a SHA-256, with notes about the reading if the client wants them.
+  private func resolveExpecting(
+    _ reference: CheckpointReference, _ call: borrowing IncomingCall, _ reply: Responder,
+    _ caller: Caller
+  ) throws(CallFailure) {
+    let request = try request(call, ResolveRequest.init(unpacking:_:))
+    var note: ((Int, Int) -> Void)?
+    if request.options.progress {
+      let notes = progressNotes ?? ProgressNotes(reply)
+      progressNotes = notes
+      note = { notes.note(.init(readyByteCount: $0, totalByteCount: $1)) }
+    }
+    let open = try holdings.open(reference, caller, note: note)
+    progressNotes?.restart()
+    try resolve(request, open, question: nil, reply, caller)
   }
 
   private func resolve(

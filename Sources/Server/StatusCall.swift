@@ -78,6 +78,7 @@ extension Daemon {
       checkpoint.arenaCount = holdings.arenaCount
       checkpoint.arenaByteCount = holdings.arenaByteCount
       checkpoint.hugeArenaByteCount = holdings.hugeArenaByteCount
+      checkpoint.sha256 = resident.sha256 ?? []
       checkpoint.leaseCount = use.leaseCount
       checkpoint.isPinned = use.isPinned
       checkpoint.idleMilliseconds = use.unusedSince.map { Int((now - $0) / 1_000_000) } ?? 0

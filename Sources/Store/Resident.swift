@@ -56,6 +56,8 @@ package final class Resident: Sendable {
   let answers = Answers()
   // Invariant: reading as long as the flight has not ended.
   let objects = Monitor(Objects.State.unread)
+  // Invariant: computing as long as the flight has not ended.
+  let digest = Monitor(FilesDigest.unknown)
   private let tabs: Monitor<[Tab]>
   private let charge: Charge
 

@@ -62,6 +62,7 @@ struct List: ParsableCommand {
     }
     return .object([
       ("checkpoint", .text(opened.path)), ("format", .text(opened.format.rawValue)),
+      ("sha256", opened.sha256.map { .text($0) } ?? .literal("null")),
       ("tensors", .list(entries)),
     ])
   }

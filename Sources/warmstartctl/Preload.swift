@@ -14,6 +14,7 @@ struct Preload: ParsableCommand {
 
   @OptionGroup var connection: ConnectionOptions
   @OptionGroup var layout: LayoutOptions
+  @OptionGroup var expectation: ExpectationOption
 
   @Argument(help: CheckpointArgument.help)
   var checkpoint: String
@@ -24,7 +25,8 @@ struct Preload: ParsableCommand {
   func run() throws {
     try Failure.reporting(asJSON: json) { () throws(Failure) in
       let daemon = connection.daemon
-      let reading = try layout.preload(try daemon.open(checkpoint), daemon, isQuiet: json)
+      let reading = try layout.preload(
+        try daemon.open(checkpoint), daemon, expecting: expectation.expectation, isQuiet: json)
       try Output.write(json ? reading.json.line : reading.text("ready"))
     }
   }
@@ -73,6 +75,7 @@ struct Pin: ParsableCommand {
   @OptionGroup var administration: AdministrationOptions
   @OptionGroup var layout: LayoutOptions
   @OptionGroup var publication: PublicationOptions
+  @OptionGroup var expectation: ExpectationOption
 
   @Argument(help: CheckpointArgument.pathHelp)
   var checkpoint: String
@@ -92,7 +95,8 @@ struct Pin: ParsableCommand {
           .invalidRequest, "\(checkpoint) is a name, expected the path of a checkpoint to pin")
       }
       let layout = publication == nil ? layout : layout.sealing
-      let reading = try layout.preload(try daemon.open(checkpoint), daemon, isQuiet: json)
+      let reading = try layout.preload(
+        try daemon.open(checkpoint), daemon, expecting: expectation.expectation, isQuiet: json)
       let replaced = try daemon.call { _, timeout throws(WarmstartError) in
         try reading.checkpoint.pin(as: publication, timeout: timeout)
       }
@@ -144,11 +148,15 @@ struct LayoutOptions: ParsableArguments {
   func validate() throws { try Self.check(align) }
 
   /// Has the daemon preload a checkpoint as jobs will ask for it.
-  func preload(_ opened: Checkpoint, _ daemon: Daemon, isQuiet: Bool) throws(Failure) -> Reading {
+  func preload(
+    _ opened: Checkpoint, _ daemon: Daemon, expecting expectation: Expectation? = nil,
+    isQuiet: Bool
+  ) throws(Failure) -> Reading {
     try Reading(opened, daemon, isQuiet: isQuiet) {
       checkpoint, timeout, progress throws(WarmstartError) in
       try checkpoint.preload(
-        alignment: alignment, sealed: sealed, timeout: timeout, progress: progress)
+        alignment: alignment, sealed: sealed, expecting: expectation, timeout: timeout,
+        progress: progress)
     }
   }
 

@@ -15,6 +15,7 @@ struct Resolve: ParsableCommand {
       """)
 
   @OptionGroup var connection: ConnectionOptions
+  @OptionGroup var expectation: ExpectationOption
 
   @Argument(
     help: "A directory with a state file, a V2 prefix, or a V1 file or pattern (in quotes).")
@@ -90,7 +91,7 @@ struct Resolve: ParsableCommand {
       let directory = try output.map(NpyDirectory.init)
       let daemon = connection.daemon
       let opened = try daemon.call { client, timeout throws(WarmstartError) in
-        try client.open(checkpoint, timeout: timeout)
+        try client.open(checkpoint, expecting: expectation.expectation, timeout: timeout)
       }
       let resolved = try daemon.call { _, timeout throws(WarmstartError) in
         try opened.resolve(assigning: map, to: variables, options: options, timeout: timeout)

@@ -198,6 +198,10 @@ extension JSON {
       ("huge_arena_bytes", .number(checkpoint.hugeArenaByteCount)),
       ("lease_count", .number(checkpoint.leaseCount)), ("pinned", .bool(checkpoint.isPinned)),
       ("idle_ms", .number(checkpoint.idleMilliseconds)),
+      (
+        "sha256",
+        checkpoint.sha256.isEmpty ? .literal("null") : .text(checkpoint.sha256.hexadecimal)
+      ),
     ])
   }
 

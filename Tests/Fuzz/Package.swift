@@ -39,12 +39,13 @@ let package = Package(
     systemLibrary("ProtobufC", "libprotobuf-c"),
     systemLibrary("Snappy", "snappy"),
     systemLibrary("ISAL", "libisal"),
+    systemLibrary("Gcrypt", "libgcrypt"),
     .target(name: "CWarmstartLinux", path: "Sources/CLinux", cSettings: c),
     .target(
       name: "CWarmstartMessages", dependencies: ["CWarmstartProtobufC"], path: "Sources/CMessages",
       cSettings: c),
     target("Kernel", [], ["CWarmstartLinux", system]),
-    target("Table", ["TensorModel"], ["CWarmstartISAL", "CWarmstartSnappy"]),
+    target("Table", ["TensorModel"], ["CWarmstartGcrypt", "CWarmstartISAL", "CWarmstartSnappy"]),
     target("TensorModel", []),
     target("Protobuf", [], ["CWarmstartProtobufC"]),
     target(

@@ -302,10 +302,14 @@ struct  Warmstart__V1__OpenReply
    * The bytes of all tensors.
    */
   uint64_t byte_count;
+  /*
+   * The SHA-256 of the checkpoint's files, if a call has asked for it.
+   */
+  ProtobufCBinaryData sha256;
 };
 #define WARMSTART__V1__OPEN_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__open_reply__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0 }
+    , 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, {0,NULL} }
 
 
 struct  Warmstart__V1__CloseRequest

@@ -62,6 +62,8 @@ class Region(NamedTuple):
     byte_count: int
     # An arena's descriptor belongs to this answer until it is mapped; a file's to the checkpoint.
     descriptor: int
+    # The position among the checkpoint's files; -1 for an arena.
+    file: int
 
 
 class Answer:
@@ -149,8 +151,9 @@ class Answer:
         return found
 
     def _add_region(self, region: Any, received: Sequence[int]) -> None:
+        file = -1
         if region.kind == _FILE:
-            descriptor = self._files[region.file]
+            descriptor, file = self._files[region.file], region.file
         elif region.kind == _ARENA:
             descriptor = received[region.descriptor]
             try:
@@ -169,7 +172,7 @@ class Answer:
                 descriptor = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 0)
             except OSError as error:
                 raise system_error("keep an arena", error) from None
-        self.regions.append(Region(region.kind, region.byte_count, descriptor))
+        self.regions.append(Region(region.kind, region.byte_count, descriptor, file))
 
     def _add_handles(self, handles: Any) -> None:
         variables, dtypes = _list(handles.variables, "<u4"), _list(handles.dtypes, "<u4")

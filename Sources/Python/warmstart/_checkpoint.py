@@ -19,7 +19,7 @@ from ._locate import Location
 from ._map import AssignmentMap
 from ._neighbours import nearest_name
 from ._open_files import Lease, OpenFiles
-from ._options import Progress, ResolveOptions, options_of
+from ._options import Progress, ResolveOptions, expected_digest, options_of
 from ._preload import Preloaded, read_all
 from ._protocol import message, parse, printable
 from ._resolve import check, resolve
@@ -62,6 +62,8 @@ class Checkpoint:
         """"v1" or "v2"."""
         self.tensor_count = 0
         self.byte_count = 0
+        self.sha256 = ""
+        """The digest of the files in hexadecimal digits, if the daemon knew it when it opened them."""
 
     @property
     def socket(self) -> str:
@@ -109,10 +111,13 @@ class Checkpoint:
         self.call("List", message("ListRequest")(), (), Deadline(timeout), tensors.clear, add)
         return tensors
 
-    def open(self, timeout: float | None = None) -> Checkpoint:
+    def open(self, timeout: float | None = None, expect: str | None = None) -> Checkpoint:
         """Asks the daemon to open the checkpoint now, not with the first call that needs it."""
+        digest = expected_digest(expect)
         request = message("OpenRequest")()
-        self.call("Open", request, (), Deadline(timeout), lambda: None, lambda *_: None)
+        self.call(
+            "Open", request, (), Deadline(timeout), lambda: None, lambda *_: None, digest=digest
+        )
         return self
 
     def call(
@@ -123,10 +128,13 @@ class Checkpoint:
         deadline: Deadline,
         begin: Callable[[], None],
         add: Callable[[Any, Sequence[int]], None],
+        *,
+        digest: bytes = b"",
     ) -> None:
         """Makes a call about this checkpoint, and repeats it on a new connection if that is lost.
 
-        `begin` runs before each try. `add` runs for each reply with the reply's descriptors, which
+        The daemon refuses files that do not have the SHA-256 `digest`, unless it is empty. `begin`
+        runs before each try. `add` runs for each reply with the reply's descriptors, which
         it must not keep.
         """
 
@@ -142,6 +150,7 @@ class Checkpoint:
             begin()
             request.ClearField("checkpoint")
             descriptors = self._refer(request.checkpoint, files, connection, deadline)
+            request.checkpoint.expected_sha256 = digest
             return request.SerializeToString(), descriptors
 
         def receive(connection: Connection, response: bytes, received: Sequence[int]) -> None:
@@ -155,6 +164,8 @@ class Checkpoint:
 
         if self._files.name:
             features = (*features, "names")
+        if digest:
+            features = (*features, "expect")
         with self.using() as files:
             try:
                 self._client.call(SERVICE + method, prepare, receive, features, deadline)
@@ -211,6 +222,7 @@ class Checkpoint:
         alignment: int = 0,
         sealed: bool = False,
         progress: Progress = False,
+        expect: str | None = None,
         timeout: float | None = None,
     ) -> Preloaded:
         """Has the daemon read and verify all tensors, so that later jobs wait for nothing.
@@ -228,6 +240,7 @@ class Checkpoint:
             sealed=sealed,
             read_again=False,
             progress=progress,
+            expect=expect,
             timeout=timeout,
         )
 
@@ -267,6 +280,11 @@ class Checkpoint:
     def array(self, name: str, **options: Unpack[ResolveOptions]) -> npt.NDArray[Any]:
         """Returns one tensor as an array like those of `arrays`."""
         return self.arrays([name], **options)[name]
+
+    def check_files(self, positions: Iterable[int]) -> None:
+        """Raises CHECKPOINT_CHANGED if one of some files has changed since it was opened."""
+        if positions:
+            self._files.check(positions)
 
     def close(self) -> None:
         """Gives back the lease and closes the files, at any time; arrays stay valid."""
@@ -334,6 +352,7 @@ class Checkpoint:
             )
         self.generation, self.format = reply.generation, reply.format
         self.tensor_count, self.byte_count = reply.tensor_count, reply.byte_count
+        self.sha256 = reply.sha256.hex() or self.sha256
 
 
 def _from_root(path: str) -> str:

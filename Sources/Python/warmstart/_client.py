@@ -65,16 +65,19 @@ class Client:
         self._given_back: collections.deque[Lease] = collections.deque()
         _clients.add(self)
 
-    def open(self, path: Path, *, timeout: float | None = None) -> Checkpoint:
+    def open(
+        self, path: Path, *, expect: str | None = None, timeout: float | None = None
+    ) -> Checkpoint:
         """Opens a checkpoint as TensorFlow finds it, and takes a lease on it.
 
         The path is a directory with a file `checkpoint`, the prefix of a V2 checkpoint, or a file
         or pattern of a V1 checkpoint. This process opens the files with its own rights. A path like
         `name:bert` stands for the checkpoint that an administrator published as `bert`: no file is
-        opened, and all bytes come in memory that cannot change. Raises CHECKPOINT_NOT_FOUND,
-        CHECKPOINT_STATE_INVALID, NOT_ALLOWED, CONNECTION, or what is wrong with the index.
+        opened, and all bytes come in memory that cannot change. `expect` is as in
+        `ResolveOptions`. Raises CHECKPOINT_NOT_FOUND, CHECKPOINT_STATE_INVALID, NOT_ALLOWED,
+        CHECKSUM_MISMATCH, CONNECTION, or what is wrong with the index.
         """
-        return Checkpoint(self, locate(path)).open(timeout)
+        return Checkpoint(self, locate(path)).open(timeout, expect)
 
     def resolve(
         self,

@@ -42,9 +42,9 @@ def open_origin(origin: Origin) -> Checkpoint:
     return checkpoint
 
 
-def open(path: Path, *, timeout: float | None = None) -> Checkpoint:
+def open(path: Path, *, expect: str | None = None, timeout: float | None = None) -> Checkpoint:
     """Opens a checkpoint with this process's client; see `Client.open`."""
-    return default_client().open(path, timeout=timeout)
+    return default_client().open(path, expect=expect, timeout=timeout)
 
 
 def resolve(

@@ -69,6 +69,7 @@ class Handles:
             if end > offset:
                 starts[place] = min(starts[place], offset)
                 ends[place] = max(ends[place], end)
+        self._files = [region.file for region in regions]
         self._memory: list[Any] = []
         for at, region in enumerate(regions):
             if ends[at] > region.byte_count:
@@ -161,6 +162,11 @@ class Handles:
                 array.flags.writeable = self._writable
             made.append(array)
         return made
+
+    def files(self, handles: Iterable[int]) -> set[int]:
+        """Returns the positions of the files that the bytes of handles are in; none for arenas."""
+        places = {self._regions[at] for at in handles if self.byte_counts[at]}
+        return {self._files[place] for place in places} - {-1}
 
     def place(self, at: int) -> Place | None:
         """Returns what another process needs to map the same bytes in the same order.

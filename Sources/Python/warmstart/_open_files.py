@@ -6,9 +6,10 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from ._errors import WarmstartError
 from ._locate import Location, open_file
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class OpenFiles:
         self.name = location.name
         self.lease: Lease | None = None
         self._descriptors: list[int] = []
+        # The state of each file when it was opened.
+        self._states: list[os.stat_result] = []
         self._lock = threading.Lock()
         self._users = 0
         self._is_closed = False
@@ -41,6 +44,7 @@ class OpenFiles:
         try:
             for file in location.files:
                 self._descriptors.append(open_file(file))
+                self._states.append(os.fstat(self._descriptors[-1]))
         except BaseException:
             self.close()
             raise
@@ -65,6 +69,18 @@ class OpenFiles:
                     self._users -= self._users > 0
                 self._close_unused()
 
+    def check(self, positions: Iterable[int]) -> None:
+        """Raises CHECKPOINT_CHANGED if one of the files has changed since it was opened."""
+        with self.using() as descriptors:
+            for position in positions:
+                change = _change(self._states[position], os.fstat(descriptors[position]))
+                if change is not None:
+                    raise WarmstartError.of(
+                        "CHECKPOINT_CHANGED",
+                        f"{self.files[position].path} {change} since it was opened; "
+                        "open the checkpoint again",
+                    )
+
     def close(self) -> None:
         self._is_closed = True
         self._close_unused()
@@ -84,6 +100,23 @@ class OpenFiles:
             os.close(descriptor)
         if lease is not None:
             lease.client.give_back(lease)
+
+
+def _change(then: os.stat_result, now: os.stat_result) -> str | None:
+    """Returns what happened to a file, in words, or None if its bytes are still the same.
+
+    A link that was added or removed, as when the file is replaced, changes one of its times and no
+    byte.
+    """
+    if now.st_size < then.st_size:
+        return f"was truncated from {then.st_size} to {now.st_size} bytes"
+    if now.st_size > then.st_size:
+        return f"grew from {then.st_size} to {now.st_size} bytes"
+    if now.st_mtime_ns != then.st_mtime_ns:
+        return "was written"
+    if now.st_ctime_ns != then.st_ctime_ns and now.st_nlink == then.st_nlink:
+        return "was changed or renamed"
+    return None
 
 
 _all_files: weakref.WeakSet[OpenFiles] = weakref.WeakSet()

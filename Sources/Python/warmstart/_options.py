@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Callable, TypedDict, Union
@@ -34,6 +35,9 @@ class ResolveOptions(TypedDict, total=False):
     - `progress`: True for a progress bar while the daemon reads the checkpoint (by the package
       tqdm, if it is installed), or a function, which is called with the bytes that are ready and
       all bytes. The function runs during the call, so it cannot call the same client.
+    - `expect`: `"sha256:"` and the digest of the checkpoint's files, as
+      `cat model.index model.data-* | sha256sum` prints it. The daemon computes it once, and
+      refuses other files (CHECKSUM_MISMATCH).
     - `timeout`: seconds for the whole call; None waits as long as the call takes.
     - `gather`: the rows or columns of the tensor for some variables, by name: a mapping from axes
       to lists of indices. The index -1 stands for a row or column that the tensor lacks, and gives
@@ -51,6 +55,7 @@ class ResolveOptions(TypedDict, total=False):
     strides: bool
     verify: bool
     progress: Progress
+    expect: str | None
     timeout: float | None
     gather: Mapping[str, Mapping[int, Any]]
 
@@ -71,6 +76,19 @@ def checked_alignment(alignment: int) -> int:
     return int(alignment)
 
 
+_EXPECTED = re.compile("sha256:([0-9A-Fa-f]{64})")
+
+
+def expected_digest(expect: str | None) -> bytes:
+    """Returns the bytes of an expected digest, or none; raises ValueError for another text."""
+    if expect is None:
+        return b""
+    match = _EXPECTED.fullmatch(expect)
+    if match is None:
+        raise ValueError(f"expect: expected 'sha256:' and 64 hexadecimal digits, got {expect!r}")
+    return bytes.fromhex(match[1])
+
+
 @dataclass(frozen=True)
 class Options:
     """The options with their defaults."""
@@ -86,5 +104,6 @@ class Options:
     strides: bool = False
     verify: bool = False
     progress: Progress = False
+    expect: str | None = None
     timeout: float | None = None
     gather: Mapping[str, Mapping[int, Any]] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._deadline import Deadline
 from ._errors import Problem, contradiction
-from ._options import Progress, checked_alignment
+from ._options import Progress, checked_alignment, expected_digest
 from ._progress import showing
 from ._protocol import decode, message
 
@@ -34,11 +34,13 @@ def read_all(
     read_again: bool,
     progress: Progress,
     timeout: float | None,
+    expect: str | None = None,
 ) -> Preloaded:
     """Makes the call `Preload`."""
     request = message("PreloadRequest")(
         alignment=checked_alignment(alignment), sealed=sealed, read_again=read_again
     )
+    digest = expected_digest(expect)
     last: list[Any] = []
     total = 0
     with showing(progress, checkpoint.path) as show:
@@ -51,7 +53,7 @@ def read_all(
                 total = reply.progress.total_bytes
                 show(reply.progress.ready_bytes, total)
 
-        checkpoint.call("Preload", request, (), Deadline(timeout), last.clear, add)
+        checkpoint.call("Preload", request, (), Deadline(timeout), last.clear, add, digest=digest)
         if show is not None and total:
             show(total, total)
     if not last:

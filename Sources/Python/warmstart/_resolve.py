@@ -16,7 +16,7 @@ from ._connection import log
 from ._deadline import Deadline
 from ._handles import Handles
 from ._map import AssignmentMap, Pair, expand, needs_names, pairs_of, write_map
-from ._options import Options, checked_alignment
+from ._options import Options, checked_alignment, expected_digest
 from ._progress import showing
 from ._protocol import column, message, write_names
 from ._resolved import Resolved
@@ -125,7 +125,15 @@ def _ask(
         answer.add(reply, received)
 
     try:
-        checkpoint.call("Resolve", request, features, deadline, answer.clear, add)
+        checkpoint.call(
+            "Resolve",
+            request,
+            features,
+            deadline,
+            answer.clear,
+            add,
+            digest=expected_digest(options.expect),
+        )
     except BaseException:
         answer.close()
         raise

@@ -63,6 +63,18 @@ class Resolved(Mapping[str, npt.NDArray[Any]]):
         """Returns the name of the tensor that a variable got its value from."""
         return self._handles.tensor(self._index[variable])
 
+    def check(self, *names: str) -> None:
+        """Raises CHECKPOINT_CHANGED if a file that the arrays lie in has changed since it was
+        opened.
+
+        `names` selects some of the variables. Call this after the values were used, for example
+        after they were copied to a device: then they were what the daemon had verified. Arrays in
+        sealed memory cannot change, and pass at once; so does a file that was replaced, because
+        the arrays show the old one. Raises ValueError if the checkpoint is closed.
+        """
+        chosen = [self._index[name] for name in names] if names else self._index.values()
+        self.checkpoint.check_files(self._handles.files(chosen))
+
     def keep_lease(self) -> None:
         """Keeps the lease until the arrays' memory is unmapped, even if this object ends before.
 

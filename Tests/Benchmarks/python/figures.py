@@ -34,11 +34,10 @@ def arrays(found):
         numbers = "".join(f"{1000 * value:9.2f}" for value in row)
         copies = middle(memory for _, memory in runs) / CHECKPOINT
         lines.append(f"{peer:16}{count:>10}{numbers}{copies:9.2f}")
-    for count in (1, 8):
-        if not {("swift", count), ("plasma_get", count)} <= medians.keys():
-            continue
-        ratio = medians["swift", count] / medians["plasma_get", count]
-        lines.append(f"swift / plasma_get, {count} at once: {ratio:.2f}")
+    for peer, count in medians:
+        if peer.startswith("plasma") and ("swift", count) in medians:
+            ratio = medians["swift", count] / medians[peer, count]
+            lines.append(f"swift / {peer}, {count} at once: {ratio:.2f}")
     return "\n".join(lines) + "\n"
 
 

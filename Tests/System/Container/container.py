@@ -6,7 +6,7 @@ import subprocess
 import time
 
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "libprotobuf-c1", "libsnappy1v5", "libisal2",
-            "libstdc++6", "util-linux", "procps")
+            "libgcrypt20", "libstdc++6", "util-linux", "procps")
 
 
 def run(*command, check=True, **options):
