@@ -1049,7 +1049,7 @@ def make_frames():
 
     invalid = "7 INVALID_REQUEST "
     unparsed = invalid + "the request is not valid"
-    sends("checkpoint-of-two-kinds", unparsed + ": a checkpoint is either a handle or files",
+    sends("checkpoint-of-two-kinds", unparsed + ": a checkpoint is a handle, files or a name",
           frame(call(SERVICE + "Open", field(1, field(1, 1) + files(INDEX)))))
     sends("handle-of-nobody", invalid + "this connection has no checkpoint 99",
           frame(call(SERVICE + "List", field(1, field(1, 99)))))
