@@ -22,8 +22,8 @@ extension Store {
 
     /// What was restored, for the log.
     package var summary: String {
-      "restored \(checkpointCount) checkpoints and \(arenaCount) arenas of "
-        + "\(arenaByteCount >> 20) MiB; discarded \(discardedCount) stored descriptors"
+      "restored from the descriptor store: checkpoints \(checkpointCount), arenas \(arenaCount) of "
+        + "\(arenaByteCount >> 20) MiB, descriptors discarded \(discardedCount)"
     }
 
     mutating func discard(_ name: String, _ problem: Problem) {
