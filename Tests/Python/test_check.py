@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,9 +92,12 @@ def test_another_digest_is_refused_with_both(client: warmstart.Client, model: Pa
         client.resolve(model, {"/": "/"}, VARIABLES, expect="sha256:" + wrong)
 
 
-@pytest.mark.parametrize("expect", ["", "abc", "sha256:", "sha256:" + "g" * 64, "md5:" + "0" * 64])
-def test_a_text_that_is_no_digest_is_refused(
-    client: warmstart.Client, model: Path, expect: str
+NO_DIGESTS = ["", "abc", "sha256:", "sha256:" + "g" * 64, "md5:" + "0" * 64, b"sha256:", 5]
+
+
+@pytest.mark.parametrize("expect", NO_DIGESTS)
+def test_what_is_no_digest_is_refused(
+    client: warmstart.Client, model: Path, expect: typing.Any
 ) -> None:
     with pytest.raises(ValueError, match="expect: expected 'sha256:' and 64 hexadecimal digits"):
         client.open(model, expect=expect)

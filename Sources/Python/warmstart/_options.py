@@ -83,7 +83,7 @@ def expected_digest(expect: str | None) -> bytes:
     """Returns the bytes of an expected digest, or none; raises ValueError for another text."""
     if expect is None:
         return b""
-    match = _EXPECTED.fullmatch(expect)
+    match = _EXPECTED.fullmatch(expect) if isinstance(expect, str) else None
     if match is None:
         raise ValueError(f"expect: expected 'sha256:' and 64 hexadecimal digits, got {expect!r}")
     return bytes.fromhex(match[1])
