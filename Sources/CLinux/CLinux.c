@@ -462,6 +462,11 @@ int64_t clinux_group_id(const char *name) {
   return found ? (int64_t)found->gr_gid : -1;
 }
 
+const char *clinux_group_name(uint32_t id) {
+  struct group *found = getgrgid(id);
+  return found ? found->gr_name : NULL;
+}
+
 // The number of groups, which may exceed the count; then none is written.
 ssize_t clinux_peer_groups(int socket, uint32_t *groups, size_t count) {
   socklen_t size = count * sizeof *groups;

@@ -23,6 +23,13 @@ package enum UserDatabase {
     unsafe clinux_user_name(id).map { unsafe String(cString: $0) }
   }
 
+  /// The name of a group; nil if the system knows none.
+  ///
+  /// See `getgrgid(3)`.
+  package static func groupName(of id: UInt32) -> String? {
+    unsafe clinux_group_name(id).map { unsafe String(cString: $0) }
+  }
+
   private static func id(
     named name: String, _ find: (UnsafePointer<CChar>) -> Int64
   ) -> UInt32? {

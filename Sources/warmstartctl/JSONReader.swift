@@ -148,6 +148,7 @@ struct JSONReader {
     let python = ["True": "true", "False": "false", "None": "null"]
     if let meant = python[word] { return "expected a value, not \(word); did you mean \(meant)?" }
     if next == UInt8(ascii: "'") { return "expected a value; strings have double quotes" }
+    if next == nil { return "expected a value, not the end of the file" }
     return word.isEmpty ? "expected a value" : "expected a value, not \(word)"
   }
 

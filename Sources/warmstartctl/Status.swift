@@ -118,11 +118,6 @@ extension StatusReport {
     return count == 0 ? "" : "refused  \(count) requests for memory\n"
   }
 
-  /// A user's name, or the number of a user without one.
-  private func userText(_ userID: Int) -> String {
-    UInt32(exactly: userID).flatMap(UserDatabase.userName(of:)) ?? String(userID)
-  }
-
   private var uptimeText: String { durationText(uptimeMilliseconds) }
 
   /// Makes the report, with the names of the protocol's fields.
@@ -162,7 +157,9 @@ extension StatusReport.Named {
   /// Who may use the name, as far as the report says so.
   fileprivate var rulesText: String {
     if label.isEmpty { return "this user" }
-    let rules = publication.users.map { "user \($0)" } + publication.groups.map { "group \($0)" }
+    let rules =
+      publication.users.map { "user \(userText(Int($0)))" }
+      + publication.groups.map { "group \(groupText(Int($0)))" }
     return rules.isEmpty ? "everyone" : rules.joined(separator: ", ")
   }
 }
@@ -173,6 +170,16 @@ extension StatusReport.Checkpoint {
     if isPinned { return "pinned" }
     return leaseCount > 0 ? "leased" : "unused for \(durationText(idleMilliseconds))"
   }
+}
+
+/// A user's name, or the number of a user without one.
+private func userText(_ userID: Int) -> String {
+  UInt32(exactly: userID).flatMap(UserDatabase.userName(of:)) ?? String(userID)
+}
+
+/// A group's name, or the number of a group without one.
+private func groupText(_ groupID: Int) -> String {
+  UInt32(exactly: groupID).flatMap(UserDatabase.groupName(of:)) ?? String(groupID)
 }
 
 /// Returns a time for people: `2 min 5 s`.

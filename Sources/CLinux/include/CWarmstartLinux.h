@@ -100,6 +100,7 @@ int64_t clinux_user_id(const char *name);
 int64_t clinux_group_id(const char *name);
 // The name of a user, which lives until the next question about users; NULL for an unknown one.
 const char *clinux_user_name(uint32_t id);
+const char *clinux_group_name(uint32_t id);
 
 ssize_t clinux_peer_groups(int socket, uint32_t *groups, size_t count);
 int clinux_peer(int socket, uint32_t *uid, uint32_t *gid, int32_t *pid);

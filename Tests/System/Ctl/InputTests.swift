@@ -56,7 +56,8 @@ private let aTarget = "expected a name, a scope, {\"variable\": name} or {\"vari
       ),
       (#"{"a":"b","a":"c"}"#, "1:10: a: the key occurs twice, which only a list of pairs allows"),
       (#"[["a",{"variable":"b","variable":"c"}]]"#, "1:7: [0][1]: " + aTarget),
-      ("[\n", "2:1: expected a value"),
+      ("[\n", "2:1: expected a value, not the end of the file"),
+      ("", "1:1: expected a value, not the end of the file"),
     ])
   func `problems of a map are reported with their places`(text: String, message: String) throws {
     try withFile(text) { path in

@@ -31,17 +31,20 @@ import WarmstartTestSupport
 
   @Test func `a checkpoint is published, used by its name, shown, and unpinned by its name`() throws
   {
-    let pin = try administer("pin", "--name", "bert", "--allow-user", "root", bundle.prefix)
+    let pin = try administer(
+      "pin", "--name", "bert", "--allow-user", "root", "--allow-group", "root",
+      bundle.prefix)
     #expect(pin.status == 0)
     #expect(pin.output.contains("1 tensor, 16 B pinned as name:bert"))
     let list = try run("list", "name:bert")
     #expect(list.status == 0 && list.output.contains("a "))
     #expect(try run("preload", "name:bert").output.hasPrefix("name:bert: 1 tensor, 16 B ready ("))
     #expect(try run("verify", "name:bert").output.hasPrefix("name:bert: 1 tensor, 16 B sound ("))
-    #expect(try administer("status").output.contains("name:bert  \(bundle.prefix)  user 0\n"))
+    let rules = "name:bert  \(bundle.prefix)  user root, group root\n"
+    #expect(try administer("status").output.contains(rules))
     #expect(try run("status").output.contains("  this user\n"))
     let json = try administer("status", "--json").output
-    #expect(json.contains(#""name":"bert""#) && json.contains(#""users":[0],"groups":[]"#))
+    #expect(json.contains(#""name":"bert""#) && json.contains(#""users":[0],"groups":[0]"#))
     #expect(try administer("unpin", "name:bert").status == 0)
     let gone = try run("list", "name:bert")
     #expect(gone.status == 1 && gone.errors.contains("(CHECKPOINT_NOT_FOUND)"))
