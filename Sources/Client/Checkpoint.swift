@@ -33,8 +33,10 @@ public final class Checkpoint: Sendable {
   public let tensorCount: Int
   /// The number of bytes of all tensors.
   public let byteCount: Int
-  /// The SHA-256 of the files in hexadecimal digits, if the daemon knew it when the checkpoint was opened;
-  /// else nil. `Expectation` says of which bytes.
+  /// The SHA-256 of the files in hexadecimal digits, if the daemon knew it when the checkpoint was
+  /// opened; else nil.
+  ///
+  /// `Expectation` says of which bytes.
   public let sha256: String?
 
   let client: Client

@@ -17,7 +17,9 @@ struct CheckpointSource {
   private let expectedSHA256: [UInt8]?
 
   /// Finds and opens the files as TensorFlow finds them; without `needsData`, leaves out data files
-  /// that cannot be opened. Takes a word that begins with `name:` for a name.
+  /// that cannot be opened.
+  ///
+  /// Takes a word that begins with `name:` for a name.
   init(
     _ word: String, needsData: Bool = true, expecting expectation: Expectation? = nil
   ) throws(WarmstartError) {

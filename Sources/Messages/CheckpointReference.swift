@@ -16,7 +16,9 @@ package struct CheckpointReference: Sendable, Hashable {
   }
 
   package var source: Source
-  /// The SHA-256 that the checkpoint's files must have; nil for any. The length is not checked yet.
+  /// The SHA-256 that the checkpoint's files must have; nil for any.
+  ///
+  /// The length is not checked yet.
   package var expectedSHA256: [UInt8]?
 
   package init(_ source: Source, expecting digest: [UInt8]? = nil) {

@@ -64,10 +64,8 @@ import WarmstartTestSupport
       #expect(try counter("indexes_parsed", client) == 0)
       #expect(try counter("arenas_restored", client) == 1)
     }
-    #expect(
-      manager.statuses.contains {
-        $0.hasPrefix("restored from the descriptor store: checkpoints 1,")
-      })
+    let restored = "restored from the descriptor store: checkpoints 1,"
+    #expect(manager.statuses.contains { $0.hasPrefix(restored) })
     withExtendedLifetime(held) {}
   }
 
