@@ -25,6 +25,9 @@ final class Names: Sendable {
 
   /// The most names; chosen, not tuned.
   private static let maximumCount = 1000
+  /// The most users and groups in the rules of a name, so that a report of all names stays short;
+  /// chosen, not tuned.
+  static let maximumRuleCount = 256
 
   // Invariant: no name occurs twice, and an entry has either files or a fault. Lock order: this monitor,
   // then the residency's.
@@ -139,10 +142,18 @@ extension Store {
   ///
   /// - Parameter files: The files of the lease, which the name keeps open.
   /// - Returns: The checkpoint that had the name, if it was another.
-  /// - Throws: QUOTA if the user may not keep that many files open, or if there are too many names.
+  /// - Throws: QUOTA if the user may not keep that many files open, or if there are too many names;
+  ///   INVALID_REQUEST if too many users and groups may use the name.
   package func publish(
     _ lease: Lease, _ files: FileSet, as publication: Publication
   ) throws(Problem) -> NamedCheckpoint? {
+    let ruleCount = publication.users.count + publication.groups.count
+    guard ruleCount <= Names.maximumRuleCount else {
+      throw Problem(
+        .invalidRequest,
+        "\(publication.name) is published for \(ruleCount) users and groups, expected at most "
+          + "\(Names.maximumRuleCount); a group can have any number of users")
+    }
     let (resident, uid) = (lease.resident, lease.account.uid)
     let charge = try charge(
       Amounts(descriptors: files.members.count), to: lease.tab,

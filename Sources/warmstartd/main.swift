@@ -175,7 +175,8 @@ func run(_ options: Options) throws(StartError) -> Bool {
     Log.write(
       .information,
       startLine(listeners, limits, budget: budget, linger: options.lingerSeconds))
-    if !stored.isEmpty { try restore(stored, to: store) }
+    // Consumed: what is discarded or dropped later would stay open as long as this function runs.
+    if !stored.isEmpty { try restore(consume stored, to: store) }
     var loop = MainLoop(daemon, listeners.sockets)
     let paths = listeners.paths
     let removePaths = { @Sendable in

@@ -156,6 +156,22 @@ public final class StandInManager: @unchecked Sendable {
     try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/fd").count
   }
 
+  /// Waits until what the daemon has open is as wanted; returns whether it is.
+  ///
+  /// - Parameter areWanted: Gets the names that the kernel gives to the open files.
+  public func waitForOpenFiles(_ areWanted: ([String]) -> Bool) -> Bool {
+    let folder = "/proc/\(process)/fd/"
+    for _ in 0..<400 {
+      let numbers = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+      let files = numbers.compactMap {
+        try? FileManager.default.destinationOfSymbolicLink(atPath: folder + $0)
+      }
+      if !files.isEmpty, areWanted(files) { return true }
+      usleep(50_000)
+    }
+    return false
+  }
+
   deinit {
     end()
     state.withLock { $0.isEnding = true }

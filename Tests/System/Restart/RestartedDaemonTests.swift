@@ -69,6 +69,29 @@ import WarmstartTestSupport
     withExtendedLifetime(held) {}
   }
 
+  @Test func `the next daemon closes what it discards or evicts`() throws {
+    let directory = try TemporaryDirectory()
+    let bundle = try Self.writer.write(to: directory.path)
+    let manager = try StandInManager()
+    try manager.start()
+    do {
+      let client = Client(socket: manager.socketPath)
+      _ = try sealed(client, bundle.prefix)
+      #expect(manager.waitForNames { $0.count == 3 })
+    }
+    manager.end(SIGKILL)
+    try manager.start(["--linger", "1"], extra: [("stored", "/etc/passwd")])
+    #expect(manager.statuses.contains { $0.contains("arenas 1 of") && $0.contains("discarded 1") })
+    // Nothing keeps the checkpoint, so the daemon soon evicts it.
+    #expect(manager.waitForNames { $0.isEmpty })
+    #expect(
+      manager.waitForOpenFiles { files in
+        !files.contains {
+          $0.contains("memfd:") || $0.contains(bundle.prefix) || $0 == "/etc/passwd"
+        }
+      })
+  }
+
   @Test func `a stranger's descriptor is discarded`() throws {
     let manager = try StandInManager()
     try manager.start(extra: [("stored", "/etc/passwd"), ("arena.x.0.y", "/proc/self/exe")])

@@ -107,6 +107,27 @@ import WarmstartWire
     #expect(refused.status?.message == "name:bert is not published for user 1003")
   }
 
+  @Test func `rules that would make a report too long are refused`() throws {
+    let users = [UInt32](1...256)
+    try publish(users: users)
+    let administrator = try daemon.connect(.administration)
+    let name = try PublishedName("other")
+    for publication in [
+      Publication(name, users: users, groups: [7]),
+      Publication(name, users: [UInt32](repeating: 7, count: 2 << 20)),
+    ] {
+      try administrator.call(.pin, files: passed.files, features: ["names"]) {
+        $0.begin(PinRequest(passed.reference, as: publication), $1)
+      }
+      let refused = try administrator.answer()
+      #expect(refused.reason == "INVALID_REQUEST")
+      #expect(refused.status?.message.contains("expected at most 256") == true)
+    }
+    #expect(daemon.daemon.store.names(for: nil, groups: { [] }).map(\.publication.users) == [users])
+    try administrator.call(.status)
+    #expect(try administrator.answer().reason == nil)
+  }
+
   @Test func `unknown and malformed names are refused`() throws {
     try publish()
     #expect(try open("brt").reason == "CHECKPOINT_NOT_FOUND")
