@@ -242,9 +242,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
     own = Checkpoint.call
 
-    def call(this: Any, name: str, *rest: Any) -> None:
+    def call(this: Any, name: str, *rest: Any, **named: Any) -> None:
         made.append(name)
-        own(this, name, *rest)
+        own(this, name, *rest, **named)
 
     monkeypatch.setattr(Checkpoint, "call", call)
     return made

@@ -29,10 +29,10 @@ def resolved(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
     own = Checkpoint.call
 
-    def call(this: Any, name: str, *rest: Any) -> None:
+    def call(this: Any, name: str, *rest: Any, **named: Any) -> None:
         if name == "Resolve":
             made.append(this.path)
-        own(this, name, *rest)
+        own(this, name, *rest, **named)
 
     monkeypatch.setattr(Checkpoint, "call", call)
     return made
