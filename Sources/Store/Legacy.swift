@@ -153,10 +153,11 @@ final class Legacy: Sendable {
       }
       choices.append(Choice(use: use, files: files))
     }
-    candidates.sort { left, right in
-      let isPinned = (choices[left.choice].use.isPinned, choices[right.choice].use.isPinned)
-      return isPinned.0 == isPinned.1 ? left.byteCount > right.byteCount : isPinned.0
+    // Every pin comes before the arenas of any.
+    let rank = { (candidate: (choice: Int, arena: ArenaHolder?, byteCount: Int)) in
+      choices[candidate.choice].use.isPinned ? (candidate.arena == nil ? 0 : 1) : 2
     }
+    candidates.sort { (rank($0), $1.byteCount) < (rank($1), $0.byteCount) }
     var left = capacity
     var isChosen = [Bool](repeating: false, count: choices.count)
     for (choice, arena, _) in candidates {

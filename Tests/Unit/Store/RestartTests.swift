@@ -247,6 +247,25 @@ import WarmstartTestSupport
     #expect(pinned.holdings.arenaCount == 2)
   }
 
+  @Test func `every pin is left before the arenas of any`() throws {
+    let warm = try (0..<3).map { number in
+      var writer = BundleWriter()
+      writer.add("x", dtype: 4, [1000 + number], [UInt8](repeating: 1, count: 1000 + number))
+      return try Warm(writer)
+    }
+    let shelf = Shelf(capacity: 7)
+    let store = store(shelf)
+    for warm in warm {
+      let lease = try warm.open(store)
+      _ = try lease.acquire([lease.resident.piece("x", of: warm)], warm)
+      store.pin(lease)
+    }
+    #expect([shelf.count("file"), shelf.count("record"), shelf.count("arena")] == [3, 3, 1])
+    let next = self.store(shelf)
+    _ = try next.restore(shelf.passed())
+    #expect(next.residents.map(\.isPinned) == [true, true, true])
+  }
+
   @Test func `a gather, a slice and strings come back`() throws {
     var writer = Self.writer
     writer.add("s", strings: [Array("one".utf8), Array("two".utf8)], [2])
