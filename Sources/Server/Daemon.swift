@@ -184,6 +184,7 @@ package final class Daemon: Sendable {
   /// used any more, since the last call.
   package func noteLostPins() {
     for name in store.takeLostNames() { supervisor.warn(Client.capped(name)) }
+    for pin in store.takeEndingPins() { supervisor.warn(Client.capped(pin)) }
     for name in store.takeLostPins() {
       supervisor.warn(
         "checkpoint \(Client.capped(name)) is no longer pinned, because its index file was deleted or "

@@ -99,6 +99,7 @@ package struct MainLoop {
     }
     daemon.supervisor.stopping()
     daemon.store.leave()
+    daemon.noteLostPins()
     let endedInTime = daemon.drain()
     // Threads that hang in the kernel would keep this memory for as long as they do.
     _ = daemon.store.evictAll()

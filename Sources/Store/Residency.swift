@@ -204,9 +204,7 @@ final class Residency: Sendable {
     for resident in unleased {
       resident.files.ifDeleted { [weak self, generation = resident.generation] in
         guard let held = self?.take(generation, if: { $0.leaseCount == 0 }) else { return }
-        let label = held.resident.label
-        let name = label.isEmpty ? generation.description : label
-        let lostPin = held.isPinned ? name : nil
+        let lostPin = held.isPinned ? held.resident.nameForPeople : nil
         _ = consume held
         dropped(lostPin)
       }

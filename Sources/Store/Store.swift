@@ -19,7 +19,7 @@ package final class Store: Sendable {
   let residency: Residency
   let legacy: Legacy
   /// The published checkpoints.
-  let names = Names()
+  let names: Names
   /// Pinned checkpoints that went because their index was deleted, for the log.
   private let lostPins = Monitor<[String]>([])
   /// Names that cannot be used any more, for the log.
@@ -46,7 +46,8 @@ package final class Store: Sendable {
     descriptors: DescriptorStore? = nil
   ) {
     residency = Residency()
-    legacy = Legacy(descriptors, of: residency)
+    names = Names()
+    legacy = Legacy(descriptors, of: residency, names)
     self.limits = CurrentLimits(limits)
     accounts = Accounts()
     loadSlots = Slots(countPerUser: limits.loadsPerUser)
@@ -212,6 +213,14 @@ package final class Store: Sendable {
       return names
     }
   }
+
+  /// The pinned checkpoints whose pin, or whose names, will end with this process, as sentences: those
+  /// that were found since the last call.
+  package func takeEndingPins() -> [String] { legacy.takeReports() }
+
+  /// Why a resident's pin, or its names, will end with this process, as a clause; empty if they will
+  /// not, or if nothing outlives this process.
+  package func endOfPin(_ resident: Resident) -> String { legacy.obstacle(of: resident) }
 
   /// Evicts all checkpoints without a lease or a pin; returns how many.
   package func evictAll() -> Int {
