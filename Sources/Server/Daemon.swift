@@ -16,6 +16,14 @@ package final class Daemon: Sendable {
     "progress", "names", "expect",
   ]
 
+  /// What came of reading the configuration again.
+  package enum ReloadOutcome: Sendable {
+    /// The limits that hold from now on.
+    case limits(Limits)
+    /// The sentence that says why everything stays as it was.
+    case refused(String)
+  }
+
   /// How the daemon reports its state to the service manager, or to a test.
   package struct Supervisor: Sendable {
     /// Called when the daemon is ready for clients.
@@ -30,11 +38,17 @@ package final class Daemon: Sendable {
     package var pingMilliseconds: Int?
     /// Writes a warning to the log.
     package var warn: @Sendable (String) -> Void
+    /// Called as soon as a signal asks for a reload; `ready` follows when it is done.
+    package var reloading: @Sendable () -> Void
+    /// Reads the configuration again, and logs what came of it.
+    package var reload: @Sendable () -> ReloadOutcome
 
     package init(
       ready: @escaping @Sendable () -> Void, status: @escaping @Sendable (String) -> Void,
       stopping: @escaping @Sendable () -> Void, ping: @escaping @Sendable () -> Void,
-      pingMilliseconds: Int?, warn: @escaping @Sendable (String) -> Void
+      pingMilliseconds: Int?, warn: @escaping @Sendable (String) -> Void,
+      reloading: @escaping @Sendable () -> Void = {},
+      reload: @escaping @Sendable () -> ReloadOutcome = { .refused("there is no configuration") }
     ) {
       self.ready = ready
       self.status = status
@@ -42,6 +56,8 @@ package final class Daemon: Sendable {
       self.ping = ping
       self.pingMilliseconds = pingMilliseconds
       self.warn = warn
+      self.reloading = reloading
+      self.reload = reload
     }
   }
 
