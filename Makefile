@@ -30,7 +30,7 @@ RELEASE = -c release --static-swift-stdlib --disable-local-rpath -Xswiftc -use-l
   -Xlinker -L$(STATIC) -Xlinker -lgcc_eh \
   -Xlinker --no-export-dynamic -Xlinker -z -Xlinker pack-relative-relocs
 PRODUCTS = warmstartd warmstartctl warmstart-demo-trainer
-UNITS = warmstartd.service warmstartd.socket warmstart-admin.socket
+UNITS = warmstartd.service warmstartd.socket warmstart-admin.socket warmstart-metrics.socket
 SYSTEM_UNITS = $(UNITS) warmstart-preload@.service warmstart-preload@.path
 
 # The Debian packages that `make system-test` needs.
@@ -199,6 +199,9 @@ install:
 	  sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' systemd/user/$$unit \
 	    > $(DESTDIR)$(PREFIX)/lib/systemd/user/$$unit || exit 1; done
 	install -Dm644 Protos/warmstart.binpb $(DESTDIR)$(PREFIX)/share/warmstart/warmstart.binpb
+	install -Dm644 systemd/warmstart.catalog \
+	  $(DESTDIR)$(PREFIX)/lib/systemd/catalog/warmstart.catalog
+	@if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" -eq 0 ]; then journalctl --update-catalog || true; fi
 	install -Dm644 systemd/sysusers.d/warmstart.conf \
 	  $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
 	for shell in bash:bash-completion/completions/warmstartctl \
@@ -224,6 +227,7 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/system/,$(SYSTEM_UNITS))
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/user/,$(UNITS))
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/catalog/warmstart.catalog
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man8/warmstartd.8
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/warmstartctl.1
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/warmstartctl

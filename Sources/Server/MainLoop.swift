@@ -1,6 +1,7 @@
 package import SystemPackage
 package import WarmstartKernel
 import WarmstartStore
+import WarmstartSystemd
 import WarmstartTensorModel
 
 /// The main thread: accepts connections, obeys signals, updates the status line, sweeps the store.
@@ -71,7 +72,9 @@ package struct MainLoop {
       daemon.nextLook.withLock { $0 = deadline }
       _ = try poll.wait(until: deadline)
       pingIfDue()
-      if watch.takeReportOrder() { daemon.supervisor.warn("state: \(daemon.summary)") }
+      if watch.takeReportOrder() {
+        daemon.supervisor.log(LogEvent(.stateReport, "state: \(daemon.summary)"))
+      }
       if poll.seen(0).contains(.readable) {
         daemon.wakeUp.reset()
         noteChange()
@@ -83,12 +86,14 @@ package struct MainLoop {
         }
       }
       if sweepDue.hasPassed { sweep() }
+      if suppressedDue.hasPassed { daemon.noteSuppressed() }
     }
     daemon.supervisor.stopping()
     daemon.store.leave()
     let endedInTime = daemon.drain()
+    daemon.noteSuppressed()
     // Threads that hang in the kernel would keep this memory for as long as they do.
-    _ = daemon.store.evictAll()
+    _ = daemon.store.evictAll(because: nil)
     return endedInTime
   }
 
@@ -113,8 +118,11 @@ package struct MainLoop {
       next = min(next, sweepDue)
     }
     if let statusDue { next = min(next, statusDue) }
-    return next
+    return min(next, suppressedDue)
   }
+
+  /// When the log must say what was left out of it.
+  private var suppressedDue: Deadline { daemon.complaints.withLock { $0.due } }
 
   private var footprint: Footprint {
     Footprint(
@@ -169,7 +177,7 @@ package struct MainLoop {
           throw Problem(.quota, "no thread can be started: \(error)")
         }
       } catch {
-        refuse(handover, peer, error)
+        refuse(handover, of: peer, by: endpoint, error)
       }
     } catch .wouldBlock {
       return
@@ -178,7 +186,7 @@ package struct MainLoop {
     } catch {
       // Out of descriptors: accepting again at once would spin.
       daemon.noteRefusedConnection("cannot accept a connection: \(error)")
-      if error == .tooManyOpenFiles { _ = daemon.store.evictAll() }
+      if error == .tooManyOpenFiles { _ = daemon.store.evictAll(because: .room) }
       restUntil = .after(milliseconds: MainLoop.restMilliseconds)
     }
   }
@@ -189,16 +197,18 @@ package struct MainLoop {
   private static let maximumRefusalCount = 1024
 
   /// Has a connection refused by the thread that touches its user's files, which it may bring.
-  private func refuse(_ handover: Handover, _ peer: Socket.Peer, _ problem: Problem) {
-    let refuse = { @Sendable [daemon] in
+  private func refuse(
+    _ handover: Handover, of peer: Socket.Peer, by endpoint: Endpoint, _ problem: Problem
+  ) {
+    let refuse = { @Sendable [daemon] (isNamed: Bool) in
       guard let socket = handover.take() else { return }
-      daemon.refuse(socket, peer, problem)
+      daemon.refuse(socket, of: peer, by: endpoint, isNamed: isNamed, problem)
     }
     let reaper = daemon.store.reaper
     if reaper.waitingCount(for: peer.uid) < MainLoop.maximumRefusalCount {
-      reaper.run(for: peer.uid, refuse)
+      reaper.run(for: peer.uid) { refuse(true) }
     } else {
-      refuse()
+      refuse(false)
     }
   }
 }

@@ -37,6 +37,8 @@ package final class Store: Sendable {
   private let pinsLookedAt = Monitor(MonotonicClock.nanoseconds())
   /// How often the pinned checkpoints are looked at, in milliseconds.
   private static let pinLookMilliseconds = 60_000
+  /// Called for each checkpoint that becomes resident or is evicted.
+  private let observer = Monitor<(@Sendable (Change) -> Void)?>(nil)
   /// Package, so that tests can keep a thread of it busy.
   package let reaper = Reaper()
 
@@ -60,6 +62,18 @@ package final class Store: Sendable {
     loadSlots = Slots(countPerUser: loadsPerUser)
     headroom = Headroom(beside: budget, available)
     self.lingerMilliseconds = lingerMilliseconds
+  }
+
+  /// Has each checkpoint reported that becomes resident or is evicted, except at the end.
+  ///
+  /// - Parameter observe: It is called without a lock, on any thread, and must not wait.
+  package func observe(_ observe: @escaping @Sendable (Change) -> Void) {
+    observer.withLock { $0 = observe }
+  }
+
+  private func report(_ change: Change) {
+    guard let observe = observer.withLock({ $0 }) else { return }
+    observe(change)
   }
 
   /// Takes a lease on the checkpoint of the files; reads its index unless it is resident.
@@ -98,6 +112,7 @@ package final class Store: Sendable {
       let resident = try read(files, label: label, account, caller, flight)
       residency.keep(resident, for: account.uid)
       figures.count { $0.indexesParsed += 1 }
+      report(Change(resident))
       return .leased(resident)
     } catch {
       residency.abandon(files.generation)
@@ -162,10 +177,11 @@ package final class Store: Sendable {
   /// Only the reaper touches clients' files.
   package func sweep() {
     let oldest = MonotonicClock.nanoseconds() - Int64(lingerMilliseconds) * 1_000_000
-    for idle in residency.idle() where idle.since < oldest { evict(idle) }
+    for idle in residency.idle() where idle.since < oldest { evict(idle, because: .unused) }
     loseDeletedNames()
-    residency.dropDeleted { [figures, lostPins] lostPin in
+    residency.dropDeleted { [weak self, figures, lostPins] change, lostPin in
       figures.count { $0.evictions += 1 }
+      self?.report(change)
       guard let lostPin else { return }
       lostPins.withLock { if $0.count < Store.lostPinLimit { $0.append(lostPin) } }
     }
@@ -207,16 +223,19 @@ package final class Store: Sendable {
   }
 
   /// Evicts all checkpoints without a lease or a pin; returns how many.
-  package func evictAll() -> Int {
+  ///
+  /// - Parameter cause: Why; nil if nothing is to be reported.
+  package func evictAll(because cause: Change.Cause? = .request) -> Int {
     defer { legacy.update() }
-    return residency.idle().count { evict($0) }
+    return residency.idle().count { evict($0, because: cause) }
   }
 
   @discardableResult
-  func evict(_ idle: Residency.Idle) -> Bool {
-    guard residency.drop(idle) else { return false }
+  func evict(_ idle: Residency.Idle, because cause: Change.Cause?) -> Bool {
+    guard let change = residency.drop(idle, because: cause) else { return false }
     kept.sweep()
     figures.count { $0.evictions += 1 }
+    if cause != nil { report(change) }
     return true
   }
 

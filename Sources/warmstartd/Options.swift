@@ -1,14 +1,16 @@
 /// The command line of the daemon.
 struct Options {
   static let usage = """
-    usage: warmstartd [--socket PATH] [--admin-socket PATH] [--budget BYTES] [--linger SECONDS]
-                      [--max-connections N] [--max-connections-per-user N]
+    usage: warmstartd [--socket PATH] [--admin-socket PATH] [--metrics-socket PATH]
+                      [--budget BYTES] [--linger SECONDS] [--max-connections N]
+                      [--max-connections-per-user N]
 
     Keeps checkpoints warm for the training jobs of this machine. When its socket unit starts it,
     it takes its sockets from the service manager; started by hand, it listens at --socket.
 
       --socket PATH                  where clients connect (by hand only)
       --admin-socket PATH            where administrators connect (by hand only)
+      --metrics-socket PATH          where monitoring systems ask for metrics over HTTP (by hand only)
       --budget BYTES                 memory for arenas and indexes, e.g. 8G; one user gets at most
                                      three quarters of it (default: half of the memory that the
                                      daemon may use)
@@ -26,6 +28,7 @@ struct Options {
 
   var socket: String?
   var adminSocket: String?
+  var metricsSocket: String?
   var budget: Int?
   var lingerSeconds = 300
   var maxConnections: Int?
@@ -54,14 +57,15 @@ struct Options {
   }
 
   private static let valued = [
-    "--socket", "--admin-socket", "--budget", "--linger", "--max-connections",
-    "--max-connections-per-user",
+    "--socket", "--admin-socket", "--metrics-socket", "--budget", "--linger",
+    "--max-connections", "--max-connections-per-user",
   ]
 
   private mutating func set(_ name: String, _ value: String) throws(UsageError) {
     switch name {
     case "--socket": socket = try Options.path(name, value)
     case "--admin-socket": adminSocket = try Options.path(name, value)
+    case "--metrics-socket": metricsSocket = try Options.path(name, value)
     case "--budget": budget = try Options.byteCount(name, value)
     case "--linger": lingerSeconds = try Options.number(name, value, atLeast: 0)
     case "--max-connections": maxConnections = try Options.number(name, value, atLeast: 1)

@@ -23,7 +23,7 @@ struct Listeners {
 
 func takeActivation() throws(StartError) -> Activation {
   do {
-    return try Activation { name in name == "warmstart" || name == "admin" }
+    return try Activation { name in ["warmstart", "admin", "metrics"].contains(name) }
   } catch {
     throw StartError(message: "cannot take the sockets that the service manager passed: \(error)")
   }
@@ -44,9 +44,10 @@ func makeListeners(
       switch passed.name {
       case "warmstart": return (passed.socket, .clients)
       case "admin": return (passed.socket, .administration)
+      case "metrics": return (passed.socket, .metrics)
       default:
         throw StartError(
-          message: "a passed socket is named \(passed.name), expected warmstart or admin "
+          message: "a passed socket is named \(passed.name), expected warmstart, admin or metrics "
             + "(FileDescriptorName= in its unit)")
       }
     }
@@ -59,6 +60,7 @@ func makeListeners(
   var listeners = Listeners()
   try listeners.add(path, mode: 0o666, .clients)
   if let path = options.adminSocket { try listeners.add(path, mode: 0o600, .administration) }
+  if let path = options.metricsSocket { try listeners.add(path, mode: 0o600, .metrics) }
   return listeners
 }
 
@@ -85,10 +87,10 @@ func keptByteCount(limit: Int) -> Int { min(32 << 20, limit / 16) }
 func budget(_ options: Options, limit: Int) -> Int {
   guard let budget = options.budget else { return limit / 2 }
   if budget > limit {
-    Log.write(
-      .warning,
+    let text =
       "the budget of \(budget >> 20) MiB is more than the \(limit >> 20) MiB of memory that the "
-        + "daemon may use: it may be killed before the budget is spent")
+      + "daemon may use: it may be killed before the budget is spent"
+    Log.write(LogEvent(.doubtfulSetting, text))
   }
   return budget
 }
@@ -100,7 +102,13 @@ func startLine(_ listeners: Listeners, _ limits: Limits, budget: Int, linger: In
   var (endpoints, places) = ("", "")
   for (_, endpoint) in listeners.sockets {
     endpoints += endpoints.isEmpty ? "" : " and "
-    endpoints += endpoint == .clients ? "clients" : "administrators"
+    let who =
+      switch endpoint {
+      case .clients: "clients"
+      case .administration: "administrators"
+      case .metrics: "monitoring systems"
+      }
+    endpoints += who
   }
   for path in listeners.paths { places += (places.isEmpty ? " at " : " and ") + path }
   return "version \(Daemon.version) started: listens for " + endpoints + places
@@ -121,13 +129,17 @@ func restore(_ stored: [(name: String, file: File)], to store: Store) throws(Err
   let result = Monitor<Store.Restored?>(nil)
   try Thread.detach {
     let restored = store.restore(stored)
-    for complaint in restored.complaints { Log.write(.warning, complaint) }
-    Log.write(.information, restored.summary)
+    for complaint in restored.complaints { Log.write(LogEvent(.discarded, complaint)) }
+    Log.write(
+      LogEvent(
+        .restored, restored.summary,
+        [(.count, "\(restored.checkpointCount)"), (.byteCount, "\(restored.arenaByteCount)")]))
     result.notifying { $0 = restored }
   }
   guard let restored = result.wait(until: .after(milliseconds: restoringMilliseconds), for: { $0 })
   else {
-    return Log.write(.warning, "still restoring what an earlier process left; serves meanwhile")
+    return Log.write(
+      LogEvent(.slowRestore, "still restoring what an earlier process left; serves meanwhile"))
   }
   ServiceManager.status(restored.summary)
 }
@@ -161,7 +173,7 @@ func run(_ options: Options) throws(StartError) -> Bool {
       ready: ServiceManager.ready, status: ServiceManager.status,
       stopping: ServiceManager.stopping, ping: ServiceManager.ping,
       pingMilliseconds: ServiceManager.watchdogMilliseconds,
-      warn: { Log.write(.warning, $0) })
+      log: Log.write)
     let daemon = try Daemon(store, limits, supervisor)
     let listeners: Listeners
     let stored: [(name: String, file: File)]
@@ -172,9 +184,9 @@ func run(_ options: Options) throws(StartError) -> Bool {
     } catch {
       fail(error.message)
     }
+    let line = startLine(listeners, limits, budget: budget, linger: options.lingerSeconds)
     Log.write(
-      .information,
-      startLine(listeners, limits, budget: budget, linger: options.lingerSeconds))
+      LogEvent(.started, line, [(.version, Daemon.version), (.byteCount, "\(budget)")]))
     // Consumed: what is discarded or dropped later would stay open as long as this function runs.
     if !stored.isEmpty { try restore(consume stored, to: store) }
     var loop = MainLoop(daemon, listeners.sockets)
@@ -191,7 +203,8 @@ func run(_ options: Options) throws(StartError) -> Bool {
 }
 
 func fail(_ message: String, status: CInt = 1) -> Never {
-  Log.write(.error, message)
+  Log.write(LogEvent(.startRefused, message))
+  Log.settle()
   Process.exitNow(status)
 }
 
@@ -204,8 +217,11 @@ do throws(Options.UsageError) {
   } else {
     do throws(StartError) {
       let endedInTime = try run(options)
-      if !endedInTime { Log.write(.warning, "cut off calls that did not end in time") }
-      Log.write(.information, "stopped")
+      if !endedInTime {
+        Log.write(LogEvent(.stoppedLate, "cut off calls that did not end in time"))
+      }
+      Log.write(LogEvent(.stopped, "stopped"))
+      Log.settle()
       // Threads that hang in the kernel must not keep the process alive.
       Process.exitNow(0)
     } catch {
