@@ -110,11 +110,12 @@ let package = Package(
     target("TensorModel", []),
     target("Protobuf", ["CProtobufC"]),
     target("Messages", ["CMessages", "CProtobufC", "Protobuf", "TensorModel"]),
+    target("Configuration", ["TensorModel"]),
     target("Systemd", ["CSystemd", "Kernel"], [system]),
     target("Locate", ["Kernel", "TensorModel"], [system]),
     target("Checkpoint", ["Kernel", "Table", "TensorModel", "Protobuf"], [system]),
     target("Wire", ["Kernel", "Protobuf"], [system]),
-    target("Store", ["Checkpoint", "Kernel", "TensorModel"], [system]),
+    target("Store", ["Checkpoint", "Configuration", "Kernel", "TensorModel"], [system]),
     target(
       "Server",
       [
@@ -122,7 +123,9 @@ let package = Package(
       ], [system]),
     target(
       "Client", ["Wire", "Messages", "Protobuf", "Locate", "Kernel", "TensorModel"], [system]),
-    program("warmstartd", ["Server", "Store", "Systemd", "Kernel"], [system]),
+    program(
+      "warmstartd", ["Server", "Store", "Configuration", "Systemd", "Kernel"],
+      [system]),
     program("warmstartctl", ["Client", "Messages", "TensorModel", "Kernel"], [system, arguments]),
 
     support("TestSupport", ["Kernel"], [system]),
@@ -156,6 +159,7 @@ let package = Package(
     unitTests("Kernel", ["Kernel"]),
     unitTests("Table", ["Table", "Kernel"]),
     unitTests("TensorModel", ["TensorModel"]),
+    unitTests("Configuration", ["Configuration", "Kernel"]),
     unitTests("Systemd", ["Harness", "Systemd", "Kernel"], ["warmstart-activated"]),
     unitTests("Locate", ["Locate", "Kernel", "TensorModel"]),
     unitTests("Messages", ["Harness", "Wire", "Messages", "Protobuf", "Kernel", "TensorModel"]),
@@ -168,7 +172,7 @@ let package = Package(
         "Harness", "Server", "Store", "Checkpoint", "Systemd", "Wire", "Messages", "Protobuf",
         "Kernel", "TensorModel",
       ]),
-    systemTests("Transcript", ["Harness", "Server", "Client", "Kernel", "TensorModel"]),
+    systemTests("Transcript", ["Harness", "Server", "Store", "Client", "Kernel", "TensorModel"]),
     systemTests(
       "Client", ["Client", "Messages", "TensorModel", "Digest"], ["warmstartd", "warmstartctl"]),
     systemTests(

@@ -47,7 +47,7 @@ package final class Daemon: Sendable {
   }
 
   package let store: Store
-  let limits: Limits
+  let limits: CurrentLimits
   let clients: Clients
   /// The calls of one user that run at a time; a call that waits for something does not count.
   let callSlots = Slots(countPerUser: max(4, 2 * Process.processorCount))
@@ -62,9 +62,9 @@ package final class Daemon: Sendable {
   private let draining = Monitor(false)
   let complaints = Monitor(Complaints())
 
-  package init(_ store: Store, _ limits: Limits, _ supervisor: Supervisor) throws(Errno) {
+  package init(_ store: Store, _ supervisor: Supervisor) throws(Errno) {
     self.store = store
-    self.limits = limits
+    limits = store.limits
     self.supervisor = supervisor
     let wakeUp = try Event()
     self.wakeUp = wakeUp
@@ -137,6 +137,6 @@ package final class Daemon: Sendable {
   package func drain() -> Bool {
     draining.withLock { $0 = true }
     clients.hangUp()
-    return clients.waitUntilGone(until: .after(milliseconds: limits.drainMilliseconds))
+    return clients.waitUntilGone(until: .after(milliseconds: limits.now.drainMilliseconds))
   }
 }

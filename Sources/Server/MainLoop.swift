@@ -101,7 +101,7 @@ package struct MainLoop {
     _ watch: SignalWatch, _ cleanUp: @escaping @Sendable () -> Void
   ) throws(Errno) {
     try watch.start(
-      drainMilliseconds: daemon.limits.drainMilliseconds, wakeUp: daemon.wakeUp
+      drainMilliseconds: daemon.limits.now.drainMilliseconds, wakeUp: daemon.wakeUp
     ) {
       // Nothing is written: the main loop may hang where it writes.
       cleanUp()

@@ -52,7 +52,7 @@ extension Daemon {
     report.processID = Process.id
     report.uptimeMilliseconds = Int((MonotonicClock.nanoseconds() - started) / 1_000_000)
     report.clientCount = clients.count
-    report.clientLimit = limits.connections
+    report.clientLimit = limits.now.connections
     report.budgetByteCount = store.accounts.limit(of: .memory)
     report.chargedByteCount = store.accounts.amount(of: .memory)
     report.keptArenaByteCount = store.kept.byteCount()

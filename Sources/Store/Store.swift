@@ -12,14 +12,9 @@ package final class Store: Sendable {
   package let figures = Figures()
   /// The arenas that clients have but no resident has any more.
   package let kept = KeptArenas()
+  /// What the store, and the daemon around it, may take.
+  package let limits: CurrentLimits
   let loadSlots: Slots
-  /// How many bytes of files the store leaves in the page cache.
-  ///
-  /// It drops what it reads beyond that, so that a large file, or a sparse one that costs its owner
-  /// nothing, does not push everything else out of memory.
-  let warmFileLimit: Int
-  /// How long a checkpoint stays after its last lease, in milliseconds.
-  let lingerMilliseconds: Int
   let headroom: Headroom
   let residency: Residency
   let legacy: Legacy
@@ -45,23 +40,20 @@ package final class Store: Sendable {
   /// Makes an empty store.
   ///
   /// - Parameters:
-  ///   - budget: The bytes of memory for all users; one user gets three quarters at most.
-  ///   - lingerMilliseconds: How long a checkpoint stays after its last lease.
-  ///   - warmFileLimit: The bytes of files that may be left in the page cache.
-  ///   - loadsPerUser: How many loads of one user run at a time.
+  ///   - limits: The most that the store may take.
   ///   - available: The bytes that can be allocated now before the kernel kills a process.
   ///   - descriptors: Where what is warm outlives this process; nil if nothing does.
   package init(
-    budget: Int, lingerMilliseconds: Int, warmFileLimit: Int = .max, loadsPerUser: Int = 2,
-    available: @escaping @Sendable () -> Int = { .max }, descriptors: DescriptorStore? = nil
+    _ limits: Limits, available: @escaping @Sendable () -> Int = { .max },
+    descriptors: DescriptorStore? = nil
   ) {
     residency = Residency()
     legacy = Legacy(descriptors, of: residency)
-    self.warmFileLimit = warmFileLimit
-    accounts = Accounts(memory: budget)
-    loadSlots = Slots(countPerUser: loadsPerUser)
-    headroom = Headroom(beside: budget, available)
-    self.lingerMilliseconds = lingerMilliseconds
+    self.limits = CurrentLimits(limits)
+    accounts = Accounts()
+    loadSlots = Slots(countPerUser: limits.loadsPerUser)
+    headroom = Headroom(beside: limits.memoryByteCount, available)
+    accounts.adopt(limits)
   }
 
   /// Has each checkpoint reported that becomes resident or is evicted, except at the end.
@@ -75,6 +67,12 @@ package final class Store: Sendable {
     guard let observe = observer.withLock({ $0 }) else { return }
     observe(change)
   }
+
+  /// How long a checkpoint stays after its last lease.
+  var lingerMilliseconds: Int { limits.now.lingerMilliseconds }
+
+  /// How many bytes of files the store leaves in the page cache.
+  var warmFileLimit: Int { limits.now.warmFileByteCount }
 
   /// Takes a lease on the checkpoint of the files; reads its index unless it is resident.
   ///

@@ -1,6 +1,6 @@
 internal import WarmstartKernel
 package import WarmstartServer
-internal import WarmstartStore
+package import WarmstartStore
 package import WarmstartSystemd
 internal import WarmstartWire
 
@@ -23,8 +23,10 @@ package final class ServedDaemon: Sendable {
     let supervisor = Daemon.Supervisor(
       ready: {}, status: { _ in }, stopping: {}, ping: {}, pingMilliseconds: nil,
       log: { event in state.withLock { $0.events.append(event) } })
-    daemon = try Daemon(
-      Store(budget: budget, lingerMilliseconds: lingerMilliseconds), limits, supervisor)
+    var limits = limits
+    limits.memoryByteCount = budget
+    limits.lingerMilliseconds = lingerMilliseconds
+    daemon = try Daemon(Store(limits), supervisor)
   }
 
   /// The events that the daemon logged.
