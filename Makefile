@@ -31,7 +31,8 @@ RELEASE = -c release --static-swift-stdlib --disable-local-rpath -Xswiftc -use-l
   -Xlinker --no-export-dynamic -Xlinker -z -Xlinker pack-relative-relocs
 PRODUCTS = warmstartd warmstartctl warmstart-demo-trainer
 UNITS = warmstartd.service warmstartd.socket warmstart-admin.socket warmstart-metrics.socket
-SYSTEM_UNITS = $(UNITS) warmstart-preload@.service warmstart-preload@.path
+SYSTEM_UNITS = $(UNITS) warmstart-preload@.service warmstart-preload@.path \
+  warmstart-textfile.service warmstart-textfile.timer
 
 # The Debian packages that `make system-test` needs.
 SYSTEM_PACKAGES = debootstrap lintian systemd-container
@@ -202,6 +203,8 @@ install:
 	install -Dm644 systemd/warmstart.catalog \
 	  $(DESTDIR)$(PREFIX)/lib/systemd/catalog/warmstart.catalog
 	@if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" -eq 0 ]; then journalctl --update-catalog || true; fi
+	install -d $(DESTDIR)$(PREFIX)/share/doc/warmstartd/examples
+	install -m644 systemd/examples/* $(DESTDIR)$(PREFIX)/share/doc/warmstartd/examples/
 	install -Dm644 systemd/sysusers.d/warmstart.conf \
 	  $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
 	for shell in bash:bash-completion/completions/warmstartctl \
@@ -233,7 +236,7 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/warmstartctl
 	rm -f $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_warmstartctl
 	rm -f $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/warmstartctl.fish
-	rm -rf $(DESTDIR)$(PREFIX)/share/warmstart
+	rm -rf $(DESTDIR)$(PREFIX)/share/warmstart $(DESTDIR)$(PREFIX)/share/doc/warmstartd/examples
 
 format: | $(PYTHON_VENV)
 	$(SWIFT) format --in-place --recursive --parallel Sources Tests Package.swift

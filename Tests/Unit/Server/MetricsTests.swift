@@ -4,6 +4,7 @@ import WarmstartHarness
 import WarmstartKernel
 import WarmstartMessages
 import WarmstartServer
+import WarmstartStore
 import WarmstartTestSupport
 import WarmstartWire
 
@@ -34,7 +35,7 @@ import WarmstartWire
 
   private func answer(_ peer: Peer) throws -> Answer {
     let text = String(decoding: try peer.receiveToEnd(), as: UTF8.self)
-    let end = try #require(text.range(of: "\r\n\r\n"))
+    let end = try #require(text.firstRange(of: "\r\n\r\n"))
     return Answer(
       head: text[..<end.lowerBound].split(separator: "\r\n").map { String($0) },
       body: String(text[end.upperBound...]))
