@@ -126,7 +126,9 @@ let package = Package(
     program(
       "warmstartd", ["Server", "Store", "Configuration", "Systemd", "Kernel"],
       [system]),
-    program("warmstartctl", ["Client", "Messages", "Protobuf", "TensorModel", "Kernel"], [system, arguments]),
+    program(
+      "warmstartctl", ["Client", "Messages", "Protobuf", "TensorModel", "Kernel"],
+      [system, arguments]),
 
     support("TestSupport", ["Kernel"], [system]),
     support("Digest", []),

@@ -206,6 +206,9 @@ extension Daemon {
     for name in store.takeLostNames() {
       supervisor.log(LogEvent(.nameLost, Client.capped(name)))
     }
+    for pin in store.takeEndingPins() {
+      supervisor.log(LogEvent(.pinNotKept, Client.capped(pin)))
+    }
     for name in store.takeLostPins() {
       let name = Client.capped(name)
       supervisor.log(

@@ -90,6 +90,7 @@ package struct MainLoop {
     }
     daemon.supervisor.stopping()
     daemon.store.leave()
+    daemon.noteLostPins()
     let endedInTime = daemon.drain()
     daemon.noteSuppressed()
     // Threads that hang in the kernel would keep this memory for as long as they do.

@@ -203,9 +203,7 @@ final class Residency: Sendable {
     for resident in unleased {
       resident.files.ifDeleted { [weak self, generation = resident.generation] in
         guard let held = self?.take(generation, if: { $0.leaseCount == 0 }) else { return }
-        let label = held.resident.label
-        let name = label.isEmpty ? generation.description : label
-        let lostPin = held.isPinned ? name : nil
+        let lostPin = held.isPinned ? held.resident.nameForPeople : nil
         let change = Change(held.resident, evicted: .deletion)
         _ = consume held
         dropped(change, lostPin)

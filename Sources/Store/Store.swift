@@ -19,7 +19,7 @@ package final class Store: Sendable {
   let residency: Residency
   let legacy: Legacy
   /// The published checkpoints.
-  let names = Names()
+  let names: Names
   /// Pinned checkpoints that went because their index was deleted, for the log.
   private let lostPins = Monitor<[String]>([])
   /// Names that cannot be used any more, for the log.
@@ -48,7 +48,8 @@ package final class Store: Sendable {
     descriptors: DescriptorStore? = nil
   ) {
     residency = Residency()
-    legacy = Legacy(descriptors, of: residency)
+    names = Names()
+    legacy = Legacy(descriptors, of: residency, names)
     self.limits = CurrentLimits(limits)
     accounts = Accounts()
     loadSlots = Slots(countPerUser: limits.loadsPerUser)
@@ -89,9 +90,12 @@ package final class Store: Sendable {
       if let resident = residency.lease(files.generation, for: account.uid) {
         return Lease(resident, account, from: self, calledBy: uid ?? account.uid)
       }
+      var isNew = false
       let found = try loadSlots.run(caller, of: uid ?? account.uid) { () throws(Problem) in
-        try claimAndRead(files, label: label, account, caller)
+        try claimAndRead(files, label: label, account, caller, &isNew)
       }
+      // Not while other calls wait for the resident.
+      if isNew, case .leased(let resident) = found { report(Change(resident)) }
       switch found {
       case .leased(let resident):
         return Lease(resident, account, from: self, calledBy: uid ?? account.uid)
@@ -101,7 +105,7 @@ package final class Store: Sendable {
   }
 
   private func claimAndRead(
-    _ files: FileSet, label: String, _ account: Account, _ caller: Caller
+    _ files: FileSet, label: String, _ account: Account, _ caller: Caller, _ isNew: inout Bool
   ) throws(Problem) -> Residency.Found {
     let flight = Flight()
     if let found = residency.claim(files.generation, for: account.uid, flight) { return found }
@@ -110,7 +114,7 @@ package final class Store: Sendable {
       let resident = try read(files, label: label, account, caller, flight)
       residency.keep(resident, for: account.uid)
       figures.count { $0.indexesParsed += 1 }
-      report(Change(resident))
+      isNew = true
       return .leased(resident)
     } catch {
       residency.abandon(files.generation)
@@ -219,6 +223,14 @@ package final class Store: Sendable {
       return names
     }
   }
+
+  /// The pinned checkpoints whose pin, or whose names, will end with this process, as sentences: those
+  /// that were found since the last call.
+  package func takeEndingPins() -> [String] { legacy.takeReports() }
+
+  /// Why a resident's pin, or its names, will end with this process, as a clause; empty if they will
+  /// not, or if nothing outlives this process.
+  package func endOfPin(_ resident: Resident) -> String { legacy.obstacle(of: resident) }
 
   /// Evicts all checkpoints without a lease or a pin; returns how many.
   ///

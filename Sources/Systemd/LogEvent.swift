@@ -36,6 +36,8 @@ package struct LogEvent: Sendable {
     case unpinned = "d61a3bd53aac496182eb578442dc270c"
     /// A checkpoint lost its pin, because its index is gone.
     case pinLost = "e5852e14912e4904b5b4c488e640d636"
+    /// A pin is not kept over a restart of the daemon.
+    case pinNotKept = "8e98b278344e41e1b05de8b6b6af3754"
     /// A published name cannot be used any more.
     case nameLost = "c5c93917fefb47d3bda7f7526835638a"
     /// A pinned checkpoint was read again, because the kernel had dropped its files.
@@ -71,7 +73,8 @@ package struct LogEvent: Sendable {
     package var level: Log.Level {
       switch self {
       case .startRefused, .reloadRefused, .checksumFailed: .error
-      case .stoppedLate, .doubtfulSetting, .discarded, .slowRestore, .pinLost, .nameLost, .rewarmed,
+      case .stoppedLate, .doubtfulSetting, .discarded, .slowRestore, .pinLost, .pinNotKept,
+        .nameLost, .rewarmed,
         .refusedByBudget, .refusedByQuota, .connectionRefused, .damaged, .slowClientDropped,
         .dropped:
         .warning

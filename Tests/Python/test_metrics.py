@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,16 @@ def test_the_page_explains_each_metric(metrics_socket: str) -> None:
     assert set(explained) == set(found)
     for name, unit in found.items():
         assert not unit or explained[name] == unit, name
+
+
+@pytest.mark.parametrize("name", ["warmstart.rules.yml", "warmstart-dashboard.json"])
+def test_examples_use_metrics_that_exist(metrics_socket: str, name: str) -> None:
+    text = (REPOSITORY / "systemd/examples" / name).read_text()
+    used = set(re.findall(r"\bwarmstart_\w+", text))
+    _, text = get(metrics_socket, "*/*")
+    found = {sample.name for family in open_metrics(text) for sample in family.samples}
+    assert used
+    assert used <= found
 
 
 def test_connections_that_send_nothing_leave_the_others_alone(metrics_socket: str) -> None:

@@ -18,11 +18,14 @@ public final class StandInManager: @unchecked Sendable {
     var isEnding = false
   }
 
-  /// Where the daemon listens.
+  /// Where the daemon listens for clients.
   public let socketPath: String
+  /// Where the daemon listens for administrators.
+  public let administrationPath: String
   private let directory = FileManager.default.temporaryDirectory
     .appending(path: "warmstart-\(UUID().uuidString.prefix(8))")
   private let listener: Socket
+  private let administration: Socket
   private let notifications: Socket
   private let state = Monitor(State())
   private var process: pid_t = 0
@@ -32,6 +35,8 @@ public final class StandInManager: @unchecked Sendable {
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     socketPath = directory.appending(path: "s").path(percentEncoded: false)
     listener = try Socket(listeningAt: .init(socketPath), mode: 0o600)
+    administrationPath = directory.appending(path: "admin").path(percentEncoded: false)
+    administration = try Socket(listeningAt: .init(administrationPath), mode: 0o600)
     let path = directory.appending(path: "notify").path(percentEncoded: false)
     notifications = try StandInManager.datagrams(at: path)
     try Thread.detach { [state, notifications] in
@@ -109,7 +114,8 @@ public final class StandInManager: @unchecked Sendable {
     defer { posix_spawn_file_actions_destroy(&actions) }
     // Out of the way of the numbers that the daemon expects.
     let numbers =
-      ([listener.descriptor.borrowedNumber()] + passed.map { $0.file.descriptor.borrowedNumber() })
+      ([listener, administration].map { $0.descriptor.borrowedNumber() }
+      + passed.map { $0.file.descriptor.borrowedNumber() })
       .map { fcntl($0, F_DUPFD_CLOEXEC, 500) }
     defer { for number in numbers { close(number) } }
     for (position, number) in numbers.enumerated() {
@@ -119,7 +125,8 @@ public final class StandInManager: @unchecked Sendable {
     var environment = ProcessInfo.processInfo.environment
     environment["NOTIFY_SOCKET"] = directory.appending(path: "notify").path(percentEncoded: false)
     environment["LISTEN_FDS"] = "\(numbers.count)"
-    environment["LISTEN_FDNAMES"] = (["warmstart"] + passed.map(\.name)).joined(separator: ":")
+    environment["LISTEN_FDNAMES"] = (["warmstart", "admin"] + passed.map(\.name)).joined(
+      separator: ":")
     // The shell knows the process's id, which the daemon compares.
     let command =
       ["sh", "-c", "LISTEN_PID=$$ exec \"$0\" \"$@\"", program] + arguments

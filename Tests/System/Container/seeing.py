@@ -169,8 +169,21 @@ def metrics(container, expect):
     container.run("rm", "-r", "/var/lib/prometheus", "/srv/seen")
 
 
+def socket_only(container, expect):
+    """A client that sees only the daemon's socket, as a pod does that mounts nothing else."""
+    container.run(*ADMIN, "pin", "--name", "pod", "/golden/demo")
+    pod = ("systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--property=User=alice",
+           "--property=TemporaryFileSystem=/golden:ro", "--property=PrivateNetwork=yes")
+    code, told = container.status(*pod, "warmstartctl", "list", "/golden/demo")
+    expect("a pod without the files cannot open them", code == 1, told)
+    code, told = container.status(*pod, "warmstartctl", "list", "name:pod")
+    expect("and gets a published name through the socket", code == 0, told)
+    container.run(*ADMIN, "unpin", "name:pod")
+
+
 def seeing(container, expect, eventually):
     events(container, expect)
     wrong_start(container, expect, eventually)
     hanging_journal(container, expect)
+    socket_only(container, expect)
     metrics(container, expect)

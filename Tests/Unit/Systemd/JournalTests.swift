@@ -6,7 +6,7 @@ import WarmstartSystemd
 import WarmstartTestSupport
 
 /// Events go to the journal as entries with fields, and never wait for it.
-@Suite struct JournalTests {
+@Suite(.serialized, .descriptorsBalanced) struct JournalTests {
   private let directory: TemporaryDirectory
   private let receiver: DatagramReceiver
   private let sink: LogSink
@@ -35,6 +35,11 @@ import WarmstartTestSupport
     return fields
   }
 
+  /// The fields of the next entry.
+  private func next() throws -> [String: String] {
+    fields(try #require(receiver.nextBytes()))
+  }
+
   private func lines() throws -> String {
     let file = try File(opening: FilePath(directory.path + "/lines"))
     return String(decoding: try file.readAll(limit: 10_000) ?? [], as: UTF8.self)
@@ -43,9 +48,8 @@ import WarmstartTestSupport
   @Test func `an entry has the event's id, level, text and fields`() throws {
     sink.write(
       LogEvent(.refusedByBudget, "two\nlines", [(.user, "alice"), (.byteCount, "4096")]))
-    let entry = try #require(receiver.nextBytes())
     #expect(
-      fields(entry) == [
+      try next() == [
         "MESSAGE": "two\nlines", "PRIORITY": "4",
         "MESSAGE_ID": LogEvent.Kind.refusedByBudget.rawValue, "SYSLOG_IDENTIFIER": "warmstartd",
         "WARMSTART_USER": "alice", "WARMSTART_BYTES": "4096",
@@ -65,10 +69,10 @@ import WarmstartTestSupport
     while receiver.nextBytes() != nil { writtenCount += 1 }
     #expect((1..<2000).contains(writtenCount))
     sink.write(LogEvent(.loaded, "again"))
-    let dropped = fields(try #require(receiver.nextBytes()))
+    let dropped = try next()
     #expect(dropped["MESSAGE_ID"] == LogEvent.Kind.dropped.rawValue)
     #expect(dropped["WARMSTART_COUNT"] == "\(2000 - writtenCount)")
-    #expect(fields(try #require(receiver.nextBytes()))["MESSAGE"] == "again")
+    #expect(try next()["MESSAGE"] == "again")
     #expect(receiver.nextBytes() == nil)
   }
 
@@ -82,7 +86,7 @@ import WarmstartTestSupport
 
   @Test func `a long text is cut`() throws {
     sink.write(LogEvent(.started, String(repeating: "é", count: 10_000)))
-    let text = try #require(fields(try #require(receiver.nextBytes()))["MESSAGE"])
+    let text = try #require(try next()["MESSAGE"])
     #expect(text.utf8.count <= LogSink.maximumByteCount)
     #expect(text.hasSuffix("é…"))
   }
