@@ -110,7 +110,7 @@ let package = Package(
     target("TensorModel", []),
     target("Protobuf", ["CProtobufC"]),
     target("Messages", ["CMessages", "CProtobufC", "Protobuf", "TensorModel"]),
-    target("Configuration", ["TensorModel"]),
+    target("Configuration", ["Kernel", "TensorModel"], [system]),
     target("Systemd", ["CSystemd", "Kernel"], [system]),
     target("Locate", ["Kernel", "TensorModel"], [system]),
     target("Checkpoint", ["Kernel", "Table", "TensorModel", "Protobuf"], [system]),

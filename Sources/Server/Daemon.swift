@@ -17,6 +17,14 @@ package final class Daemon: Sendable {
     "progress", "names", "expect",
   ]
 
+  /// What came of reading the configuration again.
+  package enum ReloadOutcome: Sendable {
+    /// The limits that hold from now on.
+    case limits(Limits)
+    /// The sentence that says why everything stays as it was.
+    case refused(String)
+  }
+
   /// How the daemon reports its state to the service manager, or to a test.
   package struct Supervisor: Sendable {
     /// Called when the daemon is ready for clients.
@@ -31,11 +39,17 @@ package final class Daemon: Sendable {
     package var pingMilliseconds: Int?
     /// Writes an event to the log.
     package var log: @Sendable (LogEvent) -> Void
+    /// Called as soon as a signal asks for a reload; `ready` follows when it is done.
+    package var reloading: @Sendable () -> Void
+    /// Reads the configuration again, and logs what came of it.
+    package var reload: @Sendable () -> ReloadOutcome
 
     package init(
       ready: @escaping @Sendable () -> Void, status: @escaping @Sendable (String) -> Void,
       stopping: @escaping @Sendable () -> Void, ping: @escaping @Sendable () -> Void,
-      pingMilliseconds: Int?, log: @escaping @Sendable (LogEvent) -> Void
+      pingMilliseconds: Int?, log: @escaping @Sendable (LogEvent) -> Void,
+      reloading: @escaping @Sendable () -> Void = {},
+      reload: @escaping @Sendable () -> ReloadOutcome = { .refused("there is no configuration") }
     ) {
       self.ready = ready
       self.status = status
@@ -43,6 +57,8 @@ package final class Daemon: Sendable {
       self.ping = ping
       self.pingMilliseconds = pingMilliseconds
       self.log = log
+      self.reloading = reloading
+      self.reload = reload
     }
   }
 

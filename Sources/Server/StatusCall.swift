@@ -117,8 +117,8 @@ extension Daemon {
     func counted(_ count: Int, _ noun: String) -> String {
       "\(count) \(noun)\(count == 1 ? "" : "s")"
     }
-    return counted(clients.count, "client") + ", " + counted(store.leaseCount, "lease")
-      + ", " + counted(store.residentCount, "checkpoint")
-      + ", \(warm / (1 << 20)) MiB warm"
+    return counted(store.residentCount, "checkpoint") + ", \(Resource.memory.text(warm)) warm, "
+      + counted(clients.count, "client") + ", " + counted(store.leaseCount, "lease") + ", "
+      + counted(store.pinCount, "pin")
   }
 }

@@ -223,6 +223,15 @@ final class Residency: Sendable {
 
   var count: Int { state.withLock { $0.residentCount } }
   var leaseCount: Int { state.withLock { $0.leaseCount } }
+  /// How many residents are pinned.
+  var pinCount: Int {
+    state.withLock { state in
+      state.entries.values.count { entry in
+        guard case .held(let held) = entry else { return false }
+        return held.isPinned
+      }
+    }
+  }
 
   /// The residents and what keeps each, in no order.
   func all(heldBy uid: UInt32? = nil) -> [Resident.Use] {

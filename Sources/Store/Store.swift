@@ -57,6 +57,15 @@ package final class Store: Sendable {
     accounts.adopt(limits)
   }
 
+  /// Observes other limits from now on. What is beyond them stays until it is given back or evicted.
+  ///
+  /// The number of loads at a time stays as it was.
+  package func adopt(_ limits: Limits) {
+    self.limits.replace(with: limits)
+    accounts.adopt(limits)
+    headroom.adopt(budget: limits.memoryByteCount)
+  }
+
   /// Has each checkpoint reported that becomes resident or is evicted, except at the end.
   ///
   /// - Parameter observe: It is called without a lock, on any thread, and must not wait.
@@ -318,6 +327,7 @@ package final class Store: Sendable {
   /// How many checkpoints are resident.
   package var residentCount: Int { residency.count }
   package var leaseCount: Int { residency.leaseCount }
+  package var pinCount: Int { residency.pinCount }
 
   /// The checkpoints that are resident, and what keeps each, in no order.
   package var residents: [Resident.Use] { residency.all() }

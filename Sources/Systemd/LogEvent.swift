@@ -62,6 +62,8 @@ package struct LogEvent: Sendable {
     case sessionEnded = "0361e92b8e5b4dfa9fed57944459fc98"
     /// A client speaks HTTP to a socket that does not.
     case wrongProtocol = "d303168fc0df43fc9b09f878b1cb34ac"
+    /// No thread that serves clients answers any more.
+    case stuck = "42772e8f02804e308e648c1a4419cdf7"
     /// The state that SIGUSR1 asked for.
     case stateReport = "ed539f9d11164364a682b861b333b1dd"
     /// Similar messages were left out.
@@ -72,8 +74,9 @@ package struct LogEvent: Sendable {
     /// How much the event matters.
     package var level: Log.Level {
       switch self {
-      case .startRefused, .reloadRefused, .checksumFailed: .error
-      case .stoppedLate, .doubtfulSetting, .discarded, .slowRestore, .pinLost, .pinNotKept,
+      case .startRefused, .checksumFailed, .stuck: .error
+      case .stoppedLate, .reloadRefused, .doubtfulSetting, .discarded, .slowRestore, .pinLost,
+        .pinNotKept,
         .nameLost, .rewarmed,
         .refusedByBudget, .refusedByQuota, .connectionRefused, .damaged, .slowClientDropped,
         .dropped:

@@ -15,10 +15,12 @@ struct Listeners {
   private(set) var paths: [String] = []
   /// What an earlier process left in the descriptor store, with the names that it gave.
   private var stored: [(name: String, file: File)] = []
+  /// What is wrong with the passed sockets, or with the units that name them.
+  private var mistake: StartError?
 
   /// Takes the descriptors that the service manager passed, if any.
   ///
-  /// - Throws: What is wrong with them, or with the units that name them.
+  /// - Throws: Why they cannot be taken.
   static func inherited() throws(StartError) -> Listeners {
     var listeners = Listeners()
     var sockets: [(name: String, socket: Socket)] = []
@@ -33,7 +35,12 @@ struct Listeners {
     } catch {
       throw StartError("cannot take the descriptors that the service manager passed: \(error)")
     }
-    for (name, socket) in sockets { try listeners.add(socket, named: name) }
+    for (name, socket) in sockets {
+      // Reported later, after the clients that wait at the other sockets have an answer.
+      do throws(StartError) { try listeners.add(socket, named: name) } catch {
+        listeners.mistake = error
+      }
+    }
     return listeners
   }
 
@@ -49,7 +56,8 @@ struct Listeners {
 
   private mutating func add(_ socket: Socket, named name: String) throws(StartError) {
     guard socket.isListening else {
-      throw StartError("the passed socket \(name) is not a listening Unix stream socket")
+      throw StartError(
+        "the passed socket \(name) is not a listening Unix stream socket", status: .configuration)
     }
     do { try socket.setNonBlocking() } catch {
       throw StartError("cannot use the passed socket \(name): \(error)")
@@ -57,16 +65,18 @@ struct Listeners {
     guard let endpoint = Listeners.endpoint(named: name) else {
       throw StartError(
         "a passed socket is named \(name), expected warmstart, admin or metrics "
-          + "(FileDescriptorName= in its unit)")
+          + "(FileDescriptorName= in its unit)", status: .configuration)
     }
     sockets.append((socket, endpoint))
   }
 
   /// Listens at the configured paths, unless the service manager passed sockets.
   mutating func listen(_ configuration: Configuration) throws(StartError) {
+    if let mistake { throw mistake }
     guard sockets.isEmpty else { return }
     guard let path = configuration.socket else {
-      throw StartError("no socket to listen on: start warmstartd.socket, or pass --socket PATH")
+      throw StartError(
+        "no socket to listen on: start warmstartd.socket, or pass --socket PATH", status: .usage)
     }
     try listen(at: path, mode: 0o666, .clients)
     if let path = configuration.adminSocket { try listen(at: path, mode: 0o600, .administration) }

@@ -9,6 +9,10 @@ struct Options {
 
   /// The settings that options give, in their order.
   private(set) var assignments: [Assignment] = []
+  /// The main configuration file; nil for those of the unit.
+  private(set) var file: String?
+  /// Whether to check the configuration and not to start.
+  private(set) var checks = false
   private(set) var showsHelp = false
   private(set) var showsVersion = false
 
@@ -19,17 +23,26 @@ struct Options {
       switch name {
       case "--help", "-h": showsHelp = true
       case "--version": showsVersion = true
+      case "--check": checks = true
+      case "--config": file = try Options.value(of: name, attached, &rest)
       default:
         guard let setting = Setting(option: name) else {
           let kind = name.hasPrefix("-") ? "unknown option" : "unexpected argument"
           throw UsageError(message: "\(kind) \(name)\(Setting.suggestion(forOption: name))")
         }
-        guard let value = attached ?? rest.popFirst(), !value.isEmpty else {
-          throw UsageError(message: "\(name) needs a value")
-        }
+        let value = try Options.value(of: name, attached, &rest)
         assignments.append(Assignment(setting, value, at: name))
       }
     }
+  }
+
+  private static func value(
+    of name: String, _ attached: String?, _ rest: inout ArraySlice<String>
+  ) throws(UsageError) -> String {
+    guard let value = attached ?? rest.popFirst(), !value.isEmpty else {
+      throw UsageError(message: "\(name) needs a value")
+    }
+    return value
   }
 
   private static func split(_ argument: String) -> (name: String, value: String?) {
@@ -56,6 +69,11 @@ extension Options {
     for setting in Setting.allCases {
       text += entry("\(setting.option) \(setting.placeholder)", setting.summary)
     }
+    text += entry(
+      "--config FILE",
+      "read settings from FILE, and then from FILE.d/*.conf; options win (default: the files of "
+        + "warmstartd.conf(5), if a unit starts the daemon)")
+    text += entry("--check", "read the settings, say what is wrong with them, and exit")
     text += entry("--version", "print the version and exit")
     return text
   }

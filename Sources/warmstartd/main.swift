@@ -5,23 +5,11 @@ import WarmstartServer
 import WarmstartStore
 import WarmstartSystemd
 
-/// The reason for which the daemon cannot start, for people.
-struct StartError: Error {
-  let message: String
-  /// The exit status.
-  let status: CInt
-
-  init(_ message: String, status: CInt = 1) {
-    self.message = message
-    self.status = status
-  }
-}
-
 /// Reads the command line; prints what it asks for, and then returns nil.
 func readCommandLine() throws(StartError) -> Options? {
   let options: Options
   do { options = try Options(CommandLine.arguments.dropFirst()) } catch {
-    throw StartError("\(error.message) (see warmstartd --help)", status: 64)
+    throw StartError("\(error.message) (see warmstartd --help)", status: .usage)
   }
   if options.showsHelp {
     print(Options.help, terminator: "")
@@ -33,12 +21,6 @@ func readCommandLine() throws(StartError) -> Options? {
   return nil
 }
 
-func readConfiguration(_ options: Options) throws(StartError) -> Configuration {
-  do { return try Configuration(options.assignments) } catch {
-    throw StartError("\(error.problems[0]) (see warmstartd --help)", status: 64)
-  }
-}
-
 func makeStore(_ limits: Limits, _ machine: Machine) -> Store {
   let capacity = ServiceManager.storeCapacity
   let descriptors = DescriptorStore(
@@ -48,12 +30,13 @@ func makeStore(_ limits: Limits, _ machine: Machine) -> Store {
     limits, available: machine.memory.available, descriptors: capacity > 0 ? descriptors : nil)
 }
 
-func makeSupervisor() -> Daemon.Supervisor {
+func makeSupervisor(_ settings: Settings, _ machine: Machine) -> Daemon.Supervisor {
   Daemon.Supervisor(
     ready: ServiceManager.ready, status: ServiceManager.status,
     stopping: ServiceManager.stopping, ping: ServiceManager.ping,
     pingMilliseconds: ServiceManager.watchdogMilliseconds,
-    log: Log.write)
+    log: Log.write, reloading: ServiceManager.reloading,
+    reload: { settings.reload(machine) })
 }
 
 /// Blocks the signals that the main loop takes; first of all, because threads inherit that.
@@ -68,12 +51,12 @@ func takeSignals() throws(StartError) -> Signals {
 
 /// Serves until a signal says stop; returns whether all calls ended in time.
 func run(
-  _ configuration: Configuration, _ listeners: inout Listeners, _ signals: Signals
+  _ settings: Settings, _ listeners: inout Listeners, _ signals: Signals
 ) throws(Errno) -> Bool {
   let machine = try Machine()
-  let limits = machine.limits(configuration)
+  let limits = machine.limits(settings.configuration)
   let store = makeStore(limits, machine)
-  let daemon = try Daemon(store, makeSupervisor())
+  let daemon = try Daemon(store, makeSupervisor(settings, machine))
   Log.write(
     LogEvent(
       .started,
@@ -92,27 +75,57 @@ func run(
   return endedInTime
 }
 
-do throws(StartError) {
-  if let options = try readCommandLine() {
-    let signals = try takeSignals()
-    let configuration = try readConfiguration(options)
-    var listeners = try Listeners.inherited()
-    try listeners.listen(configuration)
-    do throws(Errno) {
-      let endedInTime = try run(configuration, &listeners, signals)
-      if !endedInTime {
-        Log.write(LogEvent(.stoppedLate, "cut off calls that did not end in time"))
-      }
-      Log.write(LogEvent(.stopped, "stopped"))
-    } catch {
-      throw StartError("the kernel refused a resource that the daemon needs: \(error)")
+/// Reads the settings; throws if they are wrong.
+///
+/// The units run this after they have asked the daemon to reload, so that `systemctl reload` fails if
+/// the files are wrong. It is silent then, because the daemon itself logs what is wrong.
+func check(_ options: Options) throws(StartError) {
+  do { _ = try Settings(options) } catch {
+    guard Process.environment("JOURNAL_STREAM") == nil else {
+      Process.exitNow(error.status.rawValue)
     }
+    throw error
+  }
+}
+
+/// Reads the settings and serves; throws if they are wrong, or if the daemon cannot serve.
+func start(_ options: Options, _ listeners: inout Listeners, _ signals: Signals) throws(StartError)
+{
+  if options.checks { return try check(options) }
+  let settings = try Settings(options)
+  try listeners.listen(settings.configuration)
+  do throws(Errno) {
+    let endedInTime = try run(settings, &listeners, signals)
+    if !endedInTime {
+      Log.write(LogEvent(.stoppedLate, "cut off calls that did not end in time"))
+    }
+    Log.write(LogEvent(.stopped, "stopped"))
     Log.settle()
+  } catch {
+    throw StartError("the kernel refused a resource that the daemon needs: \(error)")
+  }
+}
+
+/// Reports why the daemon cannot start, and ends the process.
+func fail(_ error: StartError, _ listeners: Listeners) -> Never {
+  for message in error.messages { Log.write(LogEvent(.startRefused, message)) }
+  ServiceManager.status("cannot start: \(error.messages[0])")
+  if error.status != .failure {
+    StartRefusal.answer(at: listeners.sockets, reason: error.messages[0])
+  }
+  Log.settle()
+  Process.exitNow(error.status.rawValue)
+}
+
+var listeners = Listeners()
+do throws(StartError) {
+  let signals = try takeSignals()
+  listeners = try Listeners.inherited()
+  if let options = try readCommandLine() {
+    try start(options, &listeners, signals)
     // Threads that hang in the kernel must not keep the process alive.
     Process.exitNow(0)
   }
 } catch {
-  Log.write(LogEvent(.startRefused, error.message))
-  Log.settle()
-  Process.exitNow(error.status)
+  fail(error, listeners)
 }
