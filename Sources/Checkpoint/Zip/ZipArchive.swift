@@ -1,0 +1,174 @@
+import WarmstartTensorModel
+
+/// The entries of a zip archive, and where the bytes of each are in the file.
+///
+/// PyTorch, NumPy and Keras store entries without compression, so that the bytes of a tensor are a
+/// range of the archive. The reader checks the directory before it uses it: each entry's local
+/// header agrees with the directory, entries do not overlap, and none reaches into the directory.
+/// It reads the directory and the local headers, and nothing of the entries themselves.
+///
+/// Format: PKWARE's APPNOTE.TXT 6.3.10.
+struct ZipArchive {
+  /// A named range of the archive.
+  struct Entry {
+    /// The path in the archive, with `/` between its parts.
+    let name: Name
+    /// Where the entry's bytes are in the file.
+    let range: Range<Int>
+    /// The CRC-32 of the bytes after decompression.
+    let checksum: UInt32
+    /// How the bytes are compressed; 0 if they are stored as they are.
+    let method: Int
+  }
+
+  /// The longest directory that is read, enough for a million entries; chosen, not tuned.
+  private static let maximumDirectoryByteCount = 128 << 20
+  /// The entries that are checked between two calls of `checkIn`; chosen, not tuned.
+  private static let checkInInterval = 4096
+  private static let localByteCount = 30
+
+  /// All entries, in the order of their bytes in the file.
+  let entries: [Entry]
+  private let positions: [Name: Int]
+
+  /// Reads and checks the directory of an archive.
+  init(
+    _ file: IndexFile, _ memory: inout ReaderMemory, checkIn: () throws(Problem) -> Void
+  ) throws(IndexError) {
+    let end = try ZipEnd(file)
+    guard end.directory.count <= ZipArchive.maximumDirectoryByteCount else {
+      throw .unsupported(
+        "a zip directory of \(end.directory.count) bytes, "
+          + "expected at most \(ZipArchive.maximumDirectoryByteCount)")
+    }
+    // The names of entries share the directory's bytes. The number of entries is at most a 46th of
+    // the directory's length.
+    try memory.take(
+      end.directory.count
+        + end.entryCount
+        * (MemoryLayout<ZipHeader>.stride + MemoryLayout<Entry>.stride
+          + 2 * (MemoryLayout<Name>.stride + MemoryLayout<Int>.stride)))
+    var headers = try ZipArchive.headers(file, end)
+    headers.sort { $0.localOffset < $1.localOffset }
+    var entries: [Entry] = []
+    entries.reserveCapacity(headers.count)
+    var positions: [Name: Int] = [:]
+    positions.reserveCapacity(headers.count)
+    for (index, header) in headers.enumerated() {
+      if index % ZipArchive.checkInInterval == 0 {
+        do { try checkIn() } catch { throw .stopped(error) }
+      }
+      let next = index + 1 < headers.count ? headers[index + 1].localOffset : Int.max
+      let range = try ZipArchive.range(
+        of: header, in: file, before: min(next, end.directory.lowerBound))
+      guard positions.updateValue(index, forKey: header.name) == nil else {
+        throw .malformed(
+          at: header.localOffset,
+          "the zip archive has two entries \(header.name.inMessage), expected one")
+      }
+      entries.append(
+        Entry(
+          name: header.name, range: range, checksum: UInt32(truncatingIfNeeded: header.checksum),
+          method: header.method))
+    }
+    memory.giveBack(headers.count * MemoryLayout<ZipHeader>.stride)
+    self.entries = entries
+    self.positions = positions
+  }
+
+  /// Whether a file that starts with these bytes is a zip archive with an entry.
+  static func recognizes(_ head: Span<UInt8>) -> Bool {
+    let signature: [UInt8] = [UInt8(ascii: "P"), UInt8(ascii: "K"), 3, 4]
+    return head.count >= 4 && (0..<4).allSatisfy { head[$0] == signature[$0] }
+  }
+
+  /// Finds an entry; nil if the archive has none of that name.
+  func entry(_ name: Name) -> Entry? {
+    positions[name].map { entries[$0] }
+  }
+
+  private static func headers(_ file: IndexFile, _ end: ZipEnd) throws(IndexError) -> [ZipHeader] {
+    let directory = try file.read(end.directory)
+    var headers: [ZipHeader] = []
+    headers.reserveCapacity(end.entryCount)
+    var start = 0
+    while headers.count < end.entryCount {
+      let header = try ZipHeader(directory, at: start, base: end.directory.lowerBound)
+      start = header.end
+      headers.append(header)
+    }
+    guard start == directory.count else {
+      throw .malformed(
+        at: end.directory.lowerBound + start,
+        "the zip directory has \(directory.count - start) bytes after its last entry, expected 0")
+    }
+    return headers
+  }
+
+  /// Finds the bytes of an entry behind its local header, which must agree with the directory.
+  ///
+  /// - Parameters:
+  ///   - limit: Where the next entry or the directory starts.
+  private static func range(
+    of header: ZipHeader, in file: IndexFile, before limit: Int
+  ) throws(IndexError) -> Range<Int> {
+    let start = header.localOffset
+    let fixedByteCount = localByteCount + header.name.bytes.count
+    guard start <= limit, limit - start >= fixedByteCount else {
+      throw .malformed(
+        at: start,
+        "the zip entry \(header.name.inMessage) overlaps with the next, or with the directory, "
+          + "at \(limit)")
+    }
+    let local = try file.read(start..<start + fixedByteCount)
+    guard local.hasZipSignature(3, 4), local.uint16(at: 26) == header.name.bytes.count,
+      Name(local[localByteCount...]) == header.name, local.uint16(at: 8) == header.method,
+      local.uint16(at: 6) & 1 == 0
+    else {
+      throw .malformed(
+        at: start,
+        "the local header of the zip entry \(header.name.inMessage) has another name or method "
+          + "than the directory, expected the same")
+    }
+    let extraByteCount = local.uint16(at: 28)
+    let left = limit - start - fixedByteCount
+    guard extraByteCount <= left, header.storedByteCount <= left - extraByteCount else {
+      throw .malformed(
+        at: start,
+        "the zip entry \(header.name.inMessage) has \(header.storedByteCount) bytes and "
+          + "\(extraByteCount) of extra fields, expected at most \(left) before the next entry "
+          + "or the directory")
+    }
+    let dataStart = start + fixedByteCount + extraByteCount
+    // A writer that does not know the lengths beforehand leaves them out, and sets bit 3.
+    if local.uint16(at: 6) & 8 == 0 {
+      var sizes = [local.uint32(at: 22), local.uint32(at: 18)]
+      if sizes.contains(ZipSentinel.uint32) {
+        let extra = try file.read(start + fixedByteCount..<dataStart)
+        sizes = try ZipHeader.numbers(sizes, extra[...], at: start + fixedByteCount)
+      }
+      guard sizes == [header.byteCount, header.storedByteCount],
+        local.uint32(at: 14) == header.checksum
+      else {
+        throw .malformed(
+          at: start,
+          "the local header of the zip entry \(header.name.inMessage) has the lengths \(sizes), or "
+            + "another checksum, expected the directory's "
+            + "\([header.byteCount, header.storedByteCount])")
+      }
+    }
+    return dataStart..<dataStart + header.storedByteCount
+  }
+}
+
+extension ZipArchive.Entry {
+  /// Refuses an entry that is compressed.
+  ///
+  /// - Parameters:
+  ///   - advice: How to save it without compression, for a message.
+  func requireStored(_ advice: String) throws(IndexError) {
+    guard method != 0 else { return }
+    let kind = method == 8 ? "the deflated zip entry" : "compression method \(method) of zip entry"
+    throw .unsupported("\(kind) \(name.inMessage): \(advice)")
+  }
+}
