@@ -35,7 +35,6 @@ enum Npy {
   ) throws(IndexError) -> [FoundTensor]? {
     let suffix = Array(".npy".utf8)
     var arrays: [FoundTensor] = []
-    var names: Set<Name> = []
     for entry in zip.entries {
       do { try checkIn() } catch { throw .stopped(error) }
       let path = entry.name.bytes
@@ -50,9 +49,6 @@ enum Npy {
       }
       let name = Name(isNamedArray ? path.dropLast(suffix.count) : path)
       try memory.take(2 * (MemoryLayout<FoundTensor>.stride + MemoryLayout<Name>.stride))
-      guard names.insert(name).inserted else {
-        throw .unsupported("two arrays that are both named \(name.inMessage): rename one of them")
-      }
       arrays.append(try array(name, in: file, entry.range, &memory))
     }
     return arrays.isEmpty ? nil : arrays
@@ -67,7 +63,7 @@ enum Npy {
       header = try NpyHeader(file, range)
     } catch {
       guard case .unsupported(let reason) = error else { throw error }
-      throw .tensorUnsupported("is \(reason)", name)
+      throw .tensorUnsupported(reason, name)
     }
     let shape = Shape(header.shape)
     guard let byteCount = shape.byteCount(of: header.dtype.dataType) else {

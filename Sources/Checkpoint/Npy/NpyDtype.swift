@@ -35,7 +35,7 @@ struct NpyDtype {
   }
 
   private static func reason(_ text: String, _ type: String) -> String {
-    let name = "an array of dtype \(String(text.prefix(40)).printable)"
+    let name = "is an array of dtype \(String(text.prefix(40)).printable)"
     return switch type.first {
     case "O": "\(name), which holds Python objects in a pickle: save an array of numbers"
     case "S", "U", "a", "T": "\(name), which holds strings: save an array of numbers"

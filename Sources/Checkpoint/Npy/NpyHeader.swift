@@ -25,26 +25,28 @@ struct NpyHeader {
     let start = range.lowerBound
     guard range.count >= 12 else {
       throw .malformed(
-        at: start, "the .npy file has \(range.count) bytes, expected a header of 12 or more")
+        at: start, "has \(range.count) bytes of an .npy file, expected a header of 12 or more")
     }
     let fixed = try file.read(start..<start + 12)
     guard fixed.starts(with: NpyHeader.magic) else {
-      throw .malformed(at: start, "the .npy file has another magic, expected \\x93NUMPY")
+      throw .malformed(at: start, "has other bytes, expected \\x93NUMPY")
     }
     guard (1...3).contains(fixed[6]), fixed[7] == 0 else {
-      throw .unsupported("an .npy header of version \(fixed[6]).\(fixed[7]), expected 1.0 to 3.0")
+      throw .unsupported(
+        "has an .npy header of version \(fixed[6]).\(fixed[7]), expected 1.0 to 3.0")
     }
     let fixedByteCount = fixed[6] == 1 ? 10 : 12
     let textByteCount = fixed[6] == 1 ? fixed.uint16(at: 8) : fixed.uint32(at: 8)
     guard textByteCount <= range.count - fixedByteCount else {
       throw .malformed(
         at: start + 8,
-        "the .npy header has \(textByteCount) bytes, expected at most "
+        "has an .npy header of \(textByteCount) bytes, expected at most "
           + "\(range.count - fixedByteCount)")
     }
     guard textByteCount <= NpyHeader.maximumByteCount else {
       throw .unsupported(
-        "an .npy header of \(textByteCount) bytes, expected at most \(NpyHeader.maximumByteCount)")
+        "has an .npy header of \(textByteCount) bytes, "
+          + "expected at most \(NpyHeader.maximumByteCount)")
     }
     byteCount = fixedByteCount + textByteCount
     let textStart = start + fixedByteCount
@@ -59,7 +61,7 @@ struct NpyHeader {
       let key = try text.string()
       guard missing.remove(key) != nil else {
         throw text.malformed(
-          "the .npy header has the key \(key.printable), "
+          "has the key \(key.printable), "
             + "expected descr, fortran_order and shape once")
       }
       try text.expect(":")
@@ -67,7 +69,7 @@ struct NpyHeader {
       case "descr":
         guard !text.skip("[") else {
           throw .unsupported(
-            "a structured array, whose elements have fields: save each field as an array")
+            "is a structured array, whose elements have fields: save each field as an array")
         }
         dtype = try NpyDtype(text.string())
       case "fortran_order": isFortranOrder = try text.bool()
@@ -81,7 +83,8 @@ struct NpyHeader {
     try text.expectEnd()
     guard missing.isEmpty else {
       throw text.malformed(
-        "the .npy header has no \(missing.sorted().joined(separator: ", ")), expected it")
+        "has an .npy header without \(missing.sorted().joined(separator: ", ")), "
+          + "expected all three keys")
     }
   }
 }

@@ -101,9 +101,9 @@ struct NpyText {
 
   private func unexpected(_ expected: String) -> IndexError {
     guard position < bytes.count else {
-      return malformed("the .npy header ends, expected \(expected)")
+      return malformed("has the end of the .npy header, expected \(expected)")
     }
     let found = String(decoding: bytes[position...].prefix(16), as: UTF8.self).printable
-    return malformed("the .npy header has \"\(found)\", expected \(expected)")
+    return malformed("has \"\(found)\", expected \(expected)")
   }
 }

@@ -22,7 +22,7 @@ struct PickleBytes {
     let byte = bytes[try take(1).lowerBound]
     guard let opcode = PickleOpcode(rawValue: byte) else {
       throw malformed(
-        "the pickle has the instruction 0x\(String(byte, radix: 16)), "
+        "has the pickle's instruction 0x\(String(byte, radix: 16)), "
           + "expected one of the protocols 2 to 5")
     }
     return opcode
@@ -53,7 +53,7 @@ struct PickleBytes {
   /// Reads a line of text without its end.
   mutating func line() throws(IndexError) -> Range<Int> {
     guard let end = bytes[position...].firstIndex(of: UInt8(ascii: "\n")) else {
-      throw malformed("the pickle ends in a line of text, expected its end")
+      throw malformed("has the end of the pickle in a line of text, expected the line's end")
     }
     defer { position = end + 1 }
     return position..<end
@@ -62,7 +62,7 @@ struct PickleBytes {
   private mutating func take(_ count: UInt64) throws(IndexError) -> Range<Int> {
     guard count <= UInt64(bytes.count - position) else {
       throw malformed(
-        "the pickle has \(bytes.count - position) bytes left, expected \(count) more")
+        "has \(bytes.count - position) bytes of the pickle left, expected \(count) more")
     }
     let start = position
     position += Int(count)

@@ -17,9 +17,8 @@ struct PickleMachine {
 
   var bytes: PickleBytes
   let archive: TorchArchive
-  private(set) var memory: ReaderMemory
-  /// The memory that the machine took for what it keeps.
-  private(set) var taken = 0
+  /// Pays for what the machine keeps.
+  private(set) var allowance: Allowance
   var heap = PickleHeap()
   var storagesOfKeys: [Name: UInt32] = [:]
   private var stack: [PickleValue] = []
@@ -31,7 +30,7 @@ struct PickleMachine {
   init(_ bytes: PickleBytes, of archive: TorchArchive, _ memory: ReaderMemory) {
     self.bytes = bytes
     self.archive = archive
-    self.memory = memory
+    allowance = Allowance(memory)
   }
 
   /// Runs the pickle to its end.
@@ -39,7 +38,7 @@ struct PickleMachine {
   /// - Returns: The object that was pickled.
   mutating func run(checkIn: () throws(Problem) -> Void) throws(IndexError) -> PickleValue {
     guard try bytes.opcode() == .proto else {
-      throw .unsupported("a pickle of protocol 0 or 1: save it with torch.save's own protocol")
+      throw .unsupported("has a pickle of protocol 0 or 1: save it with torch.save's own protocol")
     }
     try checkProtocol()
     var count = 0
@@ -54,21 +53,20 @@ struct PickleMachine {
     }
     guard bytes.position == bytes.bytes.count else {
       throw bytes.malformed(
-        "the pickle has \(bytes.bytes.count - bytes.position) bytes after its end, expected 0")
+        "has \(bytes.bytes.count - bytes.position) bytes after the pickle's end, expected 0")
     }
     return try pop()
   }
 
-  /// Takes memory for what the machine keeps.
+  /// Pays for what the machine keeps.
   mutating func pay(_ byteCount: Int) throws(IndexError) {
-    try memory.take(byteCount)
-    taken += byteCount
+    try allowance.spend(byteCount)
   }
 
   private mutating func checkProtocol() throws(IndexError) {
     let version = try bytes.number(byteCount: 1)
     guard (2...5).contains(version) else {
-      throw .unsupported("a pickle of protocol \(version), expected 2 to 5")
+      throw .unsupported("has a pickle of protocol \(version), expected 2 to 5")
     }
   }
 
@@ -128,7 +126,8 @@ struct PickleMachine {
     case .stackGlobal:
       let name = try pop()
       guard case .text = name, case .text = stack.last else {
-        throw bytes.malformed("the name of a class or function is \(name.kind), expected strings")
+        throw bytes.malformed(
+          "has \(name.kind) as the name of a class or function, expected strings")
       }
       let module = try pop()
       try push(.global(TorchGlobal(text(module), text(name))))
@@ -162,7 +161,7 @@ struct PickleMachine {
 
   private mutating func pop() throws(IndexError) -> PickleValue {
     guard stack.count > marks.last ?? 0, let value = stack.popLast() else {
-      throw bytes.malformed("the pickle takes a value from an empty stack, expected one")
+      throw bytes.malformed("has an instruction that takes a value from an empty stack")
     }
     return value
   }
@@ -174,7 +173,7 @@ struct PickleMachine {
 
   private mutating func popMark() throws(IndexError) -> Int {
     guard let mark = marks.popLast() else {
-      throw bytes.malformed("the pickle has no mark on its stack, expected one")
+      throw bytes.malformed("has an instruction that takes a mark from a stack without one")
     }
     return mark
   }
@@ -228,7 +227,7 @@ struct PickleMachine {
     try checkDepth(stack.count - start + 1)
     let count = stack.count - start
     guard target != .dictionary || count.isMultiple(of: 2) else {
-      throw bytes.malformed("the pickle adds a key without a value to a dictionary")
+      throw bytes.malformed("has a key without a value for a dictionary")
     }
     switch (stack[start - 1], target) {
     case (.list(let container), .list), (.dictionary(let container), .dictionary):
@@ -237,7 +236,7 @@ struct PickleMachine {
     // Items of sets, and of objects that are skipped, are skipped too.
     case (.opaque, _): break
     case (let object, _):
-      throw bytes.malformed("the pickle adds items to \(object.kind), expected a \(target)")
+      throw bytes.malformed("has items for \(object.kind), expected a \(target)")
     }
     stack.removeSubrange(start...)
   }
@@ -245,7 +244,7 @@ struct PickleMachine {
   /// Checks that at least `count` values are above the last mark.
   private func checkDepth(_ count: Int) throws(IndexError) {
     guard stack.count - (marks.last ?? 0) >= count else {
-      throw bytes.malformed("the pickle takes \(count) values from a stack with fewer")
+      throw bytes.malformed("has an instruction that takes \(count) values from a stack with fewer")
     }
   }
 
@@ -260,7 +259,7 @@ struct PickleMachine {
     // A writer numbers the memo from 0, and takes two bytes or more for each place.
     guard index < UInt64(bytes.bytes.count) else {
       throw bytes.malformed(
-        "the pickle has the memo place \(index), expected less than \(bytes.bytes.count)")
+        "has the pickle's memo place \(index), expected less than \(bytes.bytes.count)")
     }
     let index = Int(index)
     if index >= memo.count {
@@ -275,11 +274,11 @@ struct PickleMachine {
 
   private mutating func get(_ index: UInt64) throws(IndexError) {
     guard index < UInt64(memo.count) else {
-      throw bytes.malformed("the memo of the pickle has no place \(index), expected it to be set")
+      throw bytes.malformed("has the memo place \(index), expected one that was set")
     }
     let value = memo[Int(index)]
     if case .unset = value {
-      throw bytes.malformed("the memo of the pickle has nothing in place \(index)")
+      throw bytes.malformed("has the memo place \(index), expected one that was set")
     }
     try push(value)
   }

@@ -50,7 +50,7 @@ struct TorchArchive {
     default:
       throw .malformed(
         at: entry.range.lowerBound,
-        "the entry \(entry.name.inMessage) has other contents, expected little or big")
+        "has other contents of the entry \(entry.name.inMessage), expected little or big")
     }
   }
 }

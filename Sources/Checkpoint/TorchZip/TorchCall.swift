@@ -8,7 +8,7 @@ extension PickleMachine {
   ) throws(IndexError) -> PickleValue {
     guard case .global(let global) = function, let items = heap.items(of: arguments) else {
       throw bytes.malformed(
-        "the pickle calls \(function.kind) with \(arguments.kind), "
+        "has a call of \(function.kind) with \(arguments.kind), "
           + "expected a function and a tuple")
     }
     switch global {
@@ -16,7 +16,7 @@ extension PickleMachine {
     case .rebuildParameter:
       guard case .tensor = items.first else {
         throw bytes.malformed(
-          "a parameter is made from \(items.first?.kind ?? "nothing"), expected a tensor")
+          "has a parameter that is made from \(items.first?.kind ?? "nothing"), expected a tensor")
       }
       return items[items.startIndex]
     case .rebuildFromType:
@@ -26,21 +26,21 @@ extension PickleMachine {
         case .global(let inner) = items[0], inner.makesTensors
       else {
         throw bytes.malformed(
-          "a tensor with attributes is made from other arguments than a function that makes "
-            + "tensors, torch.Tensor or a parameter's class, and a tuple")
+          "has a tensor with attributes that is made from other arguments, expected a function "
+            + "that makes tensors, the class of tensors or parameters, and a tuple")
       }
       return try call(items[0], items[2])
     case .rebuildOther(let kind): return try tensor(.other(kind))
     case .size:
       guard items.count == 1, let lengths = items.first, heap.items(of: lengths) != nil else {
-        throw bytes.malformed("torch.Size is called with other arguments, expected a tuple")
+        throw bytes.malformed("has a call of torch.Size with other arguments, expected a tuple")
       }
       return lengths
     case .dictionaryClass, .harmless: return try make(function, arguments)
     case .tensorClass, .storageClass, .dtype:
       throw .unsupported(
-        "a pickle that calls a class of tensors or storages: save it with torch.save of version "
-          + "1.6 or later")
+        "has a pickle that calls a class of tensors or storages: save it with torch.save of "
+          + "version 1.6 or later")
     }
   }
 
@@ -50,7 +50,7 @@ extension PickleMachine {
   ) throws(IndexError) -> PickleValue {
     guard case .global(let global) = type, let items = heap.items(of: arguments) else {
       throw bytes.malformed(
-        "the pickle makes an object of \(type.kind) with \(arguments.kind), "
+        "has an object of \(type.kind) that is made from \(arguments.kind), "
           + "expected a class and a tuple")
     }
     switch global {
@@ -60,12 +60,12 @@ extension PickleMachine {
         if case .global = item { continue }
         if case .opaque = item { continue }
         throw .unsupported(
-          "a dictionary that is made with its contents: convert it by dict(), and save it again")
+          "has a dictionary that is made with its contents: convert it by dict(), and save it")
       }
       return try dictionary()
     case .harmless: return .opaque
     default:
-      throw bytes.malformed("the pickle makes an object of a class that has no such objects")
+      throw bytes.malformed("has a function in place of the class of an object")
     }
   }
 
@@ -76,7 +76,7 @@ extension PickleMachine {
     switch object {
     case .dictionary, .opaque: return
     default:
-      throw bytes.malformed("the pickle sets attributes of \(object.kind), expected an object")
+      throw bytes.malformed("has attributes of \(object.kind), expected those of an object")
     }
   }
 
@@ -92,13 +92,13 @@ extension PickleMachine {
       case .tuple = arguments[2], case .tuple = arguments[3]
     else {
       throw bytes.malformed(
-        "a tensor is made from other arguments than torch._utils._rebuild_tensor_v\(version) takes")
+        "has a tensor with other arguments than torch._utils._rebuild_tensor_v\(version) takes")
     }
     let storage = heap.storages[Int(number)]
     var dtype = storage.dtype
     if version == 3 {
       guard !storage.isTyped, case .global(.dtype(let given)) = arguments[6] else {
-        throw bytes.malformed("a tensor has no dtype, expected one and a storage without")
+        throw bytes.malformed("has a tensor without a dtype, expected one, and a storage without")
       }
       dtype = given
     }
@@ -117,7 +117,8 @@ extension PickleMachine {
     switch value {
     case .opaque: return false
     case .dictionary(let number): return !heap.containers[Int(number)].isEmpty
-    default: throw bytes.malformed("a tensor's metadata is \(value.kind), expected a dictionary")
+    default:
+      throw bytes.malformed("has \(value.kind) as the metadata of a tensor, expected a dictionary")
     }
   }
 

@@ -46,8 +46,8 @@ enum TorchGlobal {
     guard let found = TorchGlobal(full[0], full[1]) else {
       let name = (full[0] + "." + full[1]).printableHead
       throw .unsupported(
-        "a pickle with \(name), which Warmstart does not execute: save only tensors, numbers and "
-          + "strings, such as model.state_dict()")
+        "has a pickle with \(name), which Warmstart does not execute: save only tensors, numbers "
+          + "and strings, such as model.state_dict()")
     }
     self = found
   }

@@ -70,7 +70,7 @@ struct TorchNames {
       case .tensor(let number):
         if let unnamed = try appendKey(of: level) {
           throw .unsupported(
-            "a tensor under \(Name(path[...]).inMessage), where a key is \(unnamed): "
+            "has a tensor under \(Name(path[...]).inMessage), where a key is \(unnamed): "
               + "expected strings and integers as keys")
         }
         try add(number, &memory)
@@ -97,7 +97,7 @@ struct TorchNames {
       let text = machine.text(level.items[level.next])
       guard String(validating: text, as: UTF8.self) != nil else {
         throw .malformed(
-          at: machine.bytes.base + Int(start), "a key of the pickle is not valid UTF-8")
+          at: machine.bytes.base + Int(start), "has a key that is not valid UTF-8")
       }
       path += text
     case let key:
@@ -122,7 +122,7 @@ struct TorchNames {
     }
     guard levels.count < TorchNames.maximumDepth else {
       throw .unsupported(
-        "a pickle whose containers nest deeper than \(TorchNames.maximumDepth), "
+        "has a pickle whose containers nest deeper than \(TorchNames.maximumDepth), "
           + "or hold themselves")
     }
     try work(items.count)
@@ -152,7 +152,8 @@ struct TorchNames {
       default: isNew = true
       }
       guard isNew else {
-        throw .malformed(at: machine.bytes.base, "a dictionary of the pickle has one key twice")
+        throw .malformed(
+          at: machine.bytes.base, "has a pickle with a dictionary that has one key twice")
       }
     }
     memory.giveBack(byteCount)
@@ -161,7 +162,7 @@ struct TorchNames {
   private mutating func work(_ count: Int) throws(IndexError) {
     guard count <= workLeft else {
       throw .unsupported(
-        "a pickle whose containers hold each other in more than "
+        "has a pickle whose containers hold each other in more than "
           + "\(machine.bytes.bytes.count * TorchNames.workPerByte) items")
     }
     workLeft -= count
@@ -176,10 +177,11 @@ struct TorchNames {
       path.count + 64 + 2 * (MemoryLayout<FoundTensor>.stride + MemoryLayout<Name>.stride))
     let name = Name(Array(path)[...])
     guard !path.isEmpty else {
-      throw .unsupported("a tensor whose key is empty: expected a name")
+      throw .unsupported("has a tensor whose key is empty: give it a name")
     }
     guard names.insert(name).inserted else {
-      throw .unsupported("two tensors that are both named \(name.inMessage): rename one of them")
+      throw .unsupported(
+        "has two tensors that are both named \(name.inMessage): rename one of them")
     }
     let tensor: FoundTensor
     switch machine.heap.tensors[Int(number)] {

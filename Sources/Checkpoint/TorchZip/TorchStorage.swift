@@ -21,7 +21,7 @@ extension PickleMachine {
       case .text = id[3], case .integer(let count) = id[4], count >= 0
     else {
       throw bytes.malformed(
-        "a persistent id of the pickle is \(persistentID.kind), "
+        "has \(persistentID.kind) as a persistent id, "
           + "expected ('storage', class, key, device, count)")
     }
     let key = Name(text(id[2]))
@@ -29,26 +29,26 @@ extension PickleMachine {
       let storage = heap.storages[Int(known)]
       guard storage.dtype == dtype, storage.isTyped == isTyped, storage.count == count else {
         throw bytes.malformed(
-          "storage \(key.inMessage) has \(count) elements of \(dtype.rawValue), expected "
+          "has the storage \(key.inMessage) of \(count) elements of \(dtype.rawValue), expected "
             + "\(storage.count) of \(storage.dtype.rawValue) as before")
       }
       return .storage(known)
     }
     let (byteCount, overflow) = count.multipliedReportingOverflow(by: dtype.byteCount)
     guard !overflow else {
-      throw bytes.malformed("storage \(key.inMessage) has \(count) elements, expected fewer")
+      throw bytes.malformed("has the storage \(key.inMessage) of \(count) elements, expected fewer")
     }
     var range: Range<Int>?
     if !text(id[3]).elementsEqual("meta".utf8) {
       guard let entry = archive.entry("data/\(key)") else {
         throw bytes.malformed(
-          "the archive has no entry data/\(key) for a storage of \(byteCount) bytes, expected one")
+          "has a storage without the zip entry data/\(key), expected one of \(byteCount) bytes")
       }
       try entry.requireStored(TorchArchive.advice)
       guard entry.range.count == byteCount else {
         throw bytes.malformed(
-          "the entry \(entry.name.inMessage) has \(entry.range.count) bytes, expected \(byteCount) "
-            + "as its storage has")
+          "has the zip entry \(entry.name.inMessage) of \(entry.range.count) bytes, expected "
+            + "\(byteCount) as its storage has")
       }
       range = entry.range
     }

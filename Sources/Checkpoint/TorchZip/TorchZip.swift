@@ -20,23 +20,23 @@ enum TorchZip {
     guard let archive = TorchArchive(zip), let entry = archive.entry("data.pkl") else { return nil }
     guard !archive.hasPrograms else {
       throw .unsupported(
-        "a TorchScript archive, which holds a program: load it with torch.jit.load, and save its "
-          + "state_dict() with torch.save")
+        "is a TorchScript archive, which holds a program: load it with torch.jit.load, and save "
+          + "its state_dict() with torch.save")
     }
     try entry.requireStored(TorchArchive.advice)
     guard entry.range.count <= maximumPickleByteCount else {
       throw .unsupported(
-        "a pickle of \(entry.range.count) bytes, expected at most \(maximumPickleByteCount)")
+        "has a pickle of \(entry.range.count) bytes, expected at most \(maximumPickleByteCount)")
     }
     let isBigEndian = try archive.isBigEndian(file)
     try memory.take(entry.range.count)
     let pickle = PickleBytes(try file.read(entry.range), at: entry.range.lowerBound)
     var machine = PickleMachine(pickle, of: archive, memory)
     let object = try machine.run(checkIn: checkIn)
-    memory = machine.memory
+    memory = machine.allowance.memory
     var names = TorchNames(machine, isBigEndian: isBigEndian)
     try names.walk(from: object, &memory, checkIn: checkIn)
-    memory.giveBack(entry.range.count + machine.taken)
+    memory.giveBack(entry.range.count + machine.allowance.taken)
     return names.tensors
   }
 
@@ -53,7 +53,7 @@ enum TorchZip {
   /// The error for a file that `recognizesLegacy` recognizes.
   static var legacy: IndexError {
     .unsupported(
-      "the format that PyTorch wrote before version 1.6: load it with torch.load, and save it "
-        + "again with torch.save")
+      "has the format that PyTorch wrote before version 1.6: load it with torch.load, and save "
+        + "it again with torch.save")
   }
 }

@@ -38,7 +38,7 @@ struct ZipArchive {
     let end = try ZipEnd(file)
     guard end.directory.count <= ZipArchive.maximumDirectoryByteCount else {
       throw .unsupported(
-        "a zip directory of \(end.directory.count) bytes, "
+        "has a zip directory of \(end.directory.count) bytes, "
           + "expected at most \(ZipArchive.maximumDirectoryByteCount)")
     }
     // The names of entries share the directory's bytes. The number of entries is at most a 46th of
@@ -64,7 +64,7 @@ struct ZipArchive {
       guard positions.updateValue(index, forKey: header.name) == nil else {
         throw .malformed(
           at: header.localOffset,
-          "the zip archive has two entries \(header.name.inMessage), expected one")
+          "has a second zip entry \(header.name.inMessage), expected one")
       }
       entries.append(
         Entry(
@@ -100,7 +100,8 @@ struct ZipArchive {
     guard start == directory.count else {
       throw .malformed(
         at: end.directory.lowerBound + start,
-        "the zip directory has \(directory.count - start) bytes after its last entry, expected 0")
+        "has \(directory.count - start) bytes after the last header of the zip directory, "
+          + "expected 0")
     }
     return headers
   }
@@ -117,7 +118,7 @@ struct ZipArchive {
     guard start <= limit, limit - start >= fixedByteCount else {
       throw .malformed(
         at: start,
-        "the zip entry \(header.name.inMessage) overlaps with the next, or with the directory, "
+        "has the zip entry \(header.name.inMessage), which overlaps with the next or the directory "
           + "at \(limit)")
     }
     let local = try file.read(start..<start + fixedByteCount)
@@ -127,15 +128,15 @@ struct ZipArchive {
     else {
       throw .malformed(
         at: start,
-        "the local header of the zip entry \(header.name.inMessage) has another name or method "
-          + "than the directory, expected the same")
+        "has the local header of zip entry \(header.name.inMessage) with another name or method, "
+          + "expected those in the directory")
     }
     let extraByteCount = local.uint16(at: 28)
     let left = limit - start - fixedByteCount
     guard extraByteCount <= left, header.storedByteCount <= left - extraByteCount else {
       throw .malformed(
         at: start,
-        "the zip entry \(header.name.inMessage) has \(header.storedByteCount) bytes and "
+        "has the zip entry \(header.name.inMessage) of \(header.storedByteCount) bytes and "
           + "\(extraByteCount) of extra fields, expected at most \(left) before the next entry "
           + "or the directory")
     }
@@ -152,8 +153,8 @@ struct ZipArchive {
       else {
         throw .malformed(
           at: start,
-          "the local header of the zip entry \(header.name.inMessage) has the lengths \(sizes), or "
-            + "another checksum, expected the directory's "
+          "has the local header of zip entry \(header.name.inMessage) with the lengths \(sizes) or "
+            + "another checksum, expected those in the directory, "
             + "\([header.byteCount, header.storedByteCount])")
       }
     }
@@ -169,6 +170,6 @@ extension ZipArchive.Entry {
   func requireStored(_ advice: String) throws(IndexError) {
     guard method != 0 else { return }
     let kind = method == 8 ? "the deflated zip entry" : "compression method \(method) of zip entry"
-    throw .unsupported("\(kind) \(name.inMessage): \(advice)")
+    throw .unsupported("has \(kind) \(name.inMessage): \(advice)")
   }
 }

@@ -13,7 +13,7 @@ struct ZipEnd {
   private static let maximumCommentByteCount = 0xffff
 
   private static var inParts: IndexError {
-    .unsupported("a zip archive in several parts: join them into one file")
+    .unsupported("is a zip archive in several parts: join them into one file")
   }
 
   /// Where the headers of all entries are in the file.
@@ -30,8 +30,7 @@ struct ZipEnd {
     guard let start = ZipEnd.start(in: tail) else {
       throw .malformed(
         at: file.byteCount,
-        "the file has no end record of a zip archive, expected one in its last bytes: "
-          + "the file may be cut off")
+        "has no end record of a zip archive, expected one: the file may be cut off")
     }
     let record = tail[start..<start + ZipEnd.byteCount]
     let end = tailStart + start
@@ -54,7 +53,9 @@ struct ZipEnd {
     ]
     for (found, expected, sentinel) in claims where found != expected && found != sentinel {
       throw .malformed(
-        at: end, "the end record has \(found), expected \(expected) as the zip64 end record has")
+        at: end,
+        "has the number \(found) in the end record, expected \(expected) as in the zip64 end record"
+      )
     }
   }
 
@@ -68,13 +69,13 @@ struct ZipEnd {
     guard offset <= end, end - offset == byteCount else {
       throw .malformed(
         at: end,
-        "the end record has a directory of \(byteCount) bytes at \(offset), "
+        "has a zip directory of \(byteCount) bytes at \(offset), "
           + "expected it to end at \(end)")
     }
     guard entryCount <= byteCount / ZipHeader.byteCount else {
       throw .malformed(
         at: end,
-        "the end record has \(entryCount) entries in a directory of \(byteCount) bytes, "
+        "has \(entryCount) zip entries in a directory of \(byteCount) bytes, "
           + "expected \(ZipHeader.byteCount) bytes or more for each")
     }
     directory = offset..<end
@@ -107,18 +108,18 @@ struct ZipEnd {
     guard locatorStart >= zip64ByteCount, offset <= UInt64(locatorStart - zip64ByteCount) else {
       throw .malformed(
         at: locatorStart,
-        "the zip64 locator has the offset \(offset), expected at most "
+        "has a zip64 locator with the offset \(offset), expected at most "
           + "\(locatorStart - zip64ByteCount)")
     }
     let start = Int(offset)
     let record = try file.read(start..<start + zip64ByteCount)
     guard record.hasZipSignature(6, 6) else {
-      throw .malformed(at: start, "the bytes at the zip64 locator's offset are no zip64 end record")
+      throw .malformed(at: start, "has other bytes, expected the zip64 end record")
     }
     guard record.uint64(at: 4) == UInt64(locatorStart - start - 12) else {
       throw .malformed(
         at: start,
-        "the zip64 end record has \(record.uint64(at: 4)) more bytes, expected "
+        "has a zip64 end record of \(record.uint64(at: 4)) more bytes, expected "
           + "\(locatorStart - start - 12)")
     }
     guard record.uint32(at: 16) == 0, record.uint32(at: 20) == 0 else {
@@ -129,7 +130,7 @@ struct ZipEnd {
       guard let number = Int(exactly: record.uint64(at: field)) else {
         throw .malformed(
           at: start + field,
-          "the zip64 end record has \(record.uint64(at: field)), expected less than 2^63")
+          "has the number \(record.uint64(at: field)), expected less than 2^63")
       }
       numbers.append(number)
     }

@@ -29,12 +29,12 @@ struct ZipHeader {
     guard directory.count - start >= ZipHeader.byteCount else {
       throw .malformed(
         at: offset,
-        "the zip directory has \(directory.count - start) bytes left, "
+        "has \(directory.count - start) bytes of the zip directory left, "
           + "expected a header of \(ZipHeader.byteCount)")
     }
     let header = directory[start..<start + ZipHeader.byteCount]
     guard header.hasZipSignature(1, 2) else {
-      throw .malformed(at: offset, "the zip directory has other bytes, expected an entry's header")
+      throw .malformed(at: offset, "has other bytes, expected the header of a zip entry")
     }
     let (nameByteCount, extraByteCount) = (header.uint16(at: 28), header.uint16(at: 30))
     let variableByteCount = nameByteCount + extraByteCount + header.uint16(at: 32)
@@ -42,7 +42,7 @@ struct ZipHeader {
     guard variableByteCount <= left else {
       throw .malformed(
         at: offset,
-        "the header of a zip entry has a name, fields and a comment of \(variableByteCount) bytes, "
+        "has a zip entry with a name, fields and a comment of \(variableByteCount) bytes, "
           + "expected at most \(left)")
     }
     let nameStart = start + ZipHeader.byteCount
@@ -50,7 +50,8 @@ struct ZipHeader {
     name = Name(directory[nameStart..<extraStart])
     end = nameStart + variableByteCount
     guard header.uint16(at: 8) & 1 == 0 else {
-      throw .unsupported("the encrypted zip entry \(name.inMessage): save it without a password")
+      throw .unsupported(
+        "has the encrypted zip entry \(name.inMessage): save it without a password")
     }
     method = header.uint16(at: 10)
     checksum = header.uint32(at: 16)
@@ -60,13 +61,13 @@ struct ZipHeader {
     (byteCount, storedByteCount, localOffset) = (numbers[0], numbers[1], numbers[2])
     let disk = header.uint16(at: 34)
     guard disk == 0 || disk == ZipSentinel.uint16 else {
-      throw .unsupported("a zip archive in several parts: join them into one file")
+      throw .unsupported("is a zip archive in several parts: join them into one file")
     }
     guard method != 0 || storedByteCount == byteCount else {
       throw .malformed(
         at: offset,
-        "the stored zip entry \(name.inMessage) has \(storedByteCount) bytes, expected \(byteCount)"
-      )
+        "has the stored zip entry \(name.inMessage) of \(storedByteCount) bytes, "
+          + "expected \(byteCount)")
     }
   }
 
@@ -82,13 +83,14 @@ struct ZipHeader {
     while true {
       guard field.count >= 4 else {
         throw .malformed(
-          at: offset, "the header of a zip entry has no zip64 field, expected one for its lengths")
+          at: offset, "has a zip entry without a zip64 field, expected one for its lengths")
       }
       let count = field.uint16(at: 2)
       guard count <= field.count - 4 else {
         throw .malformed(
           at: offset + (field.startIndex - extra.startIndex),
-          "an extra field of a zip entry has \(count) bytes, expected at most \(field.count - 4)")
+          "has an extra field of \(count) bytes in a zip entry, expected at most \(field.count - 4)"
+        )
       }
       if field.uint16(at: 0) == zip64Field {
         field = field.dropFirst(4).prefix(count)
@@ -101,7 +103,7 @@ struct ZipHeader {
       guard field.count >= 8, let number = Int(exactly: field.uint64(at: 0)) else {
         throw .malformed(
           at: offset + (field.startIndex - extra.startIndex),
-          "the zip64 field of a zip entry is too short or has a number above 2^63, "
+          "has a zip64 field that is too short or has a number above 2^63, "
             + "expected one of 8 bytes for each number that the header leaves out")
       }
       completed[index] = number

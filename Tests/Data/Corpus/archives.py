@@ -71,7 +71,7 @@ def make_zips():
     beyond = central(b"b.npy", array, 0xFFFFFFFF, extra=wide)
     yield "zip-zip64-offset", directory([names[0], beyond]), "CORRUPT", "above 2^63"
     bare = central(b"b.npy", array, 0xFFFFFFFF)
-    yield "zip-zip64-missing", directory([names[0], bare]), "CORRUPT", "no zip64 field"
+    yield "zip-zip64-missing", directory([names[0], bare]), "CORRUPT", "without a zip64 field"
     other = central(b"c.npy", array, size)
     yield "zip-other-name", directory([names[0], other]), "CORRUPT", "the local header of"
     yield "zip-count", directory(names, 3), "CORRUPT", "46 bytes or more"
@@ -126,7 +126,7 @@ def make_torch():
     yield "torch-eval", named(b"cbuiltins\neval\n" + command + b"\x85R"), "UNSUPPORTED", "builtins.eval"
     yield (
         "torch-stack-global", torch(text("os") + text("system") + b"\x93"), "UNSUPPORTED",
-        "a pickle with os.system")
+        "has a pickle with os.system")
     yield (
         "torch-getattr", named(b"c__builtin__\ngetattr\n" + numbers(1) + b"R"), "UNSUPPORTED",
         "__builtin__.getattr")
@@ -138,7 +138,7 @@ def make_torch():
     yield "torch-exponential", torch(lists), "UNSUPPORTED", "hold each other"
     yield "torch-memo", torch(b"}r\xff\xff\xff\x7f"), "CORRUPT", "memo place 2147483647"
     yield "torch-long-text", torch(b"\x8d" + b"\xff" * 8), "CORRUPT", "18446744073709551615 more"
-    yield "torch-no-mark", torch(b"t"), "CORRUPT", "no mark"
+    yield "torch-no-mark", torch(b"t"), "CORRUPT", "a stack without one"
     yield "torch-underflow", torch(b"0"), "CORRUPT", "an empty stack"
     yield "torch-outside", named(tensor((5,))), "CORRUPT", "within the 4 elements"
     yield "torch-offset", named(tensor((1,), (1,), 2**63 - 1)), "CORRUPT", "within the 4 elements"
@@ -147,10 +147,10 @@ def make_torch():
     yield "torch-expanded", named(tensor((1000,), (0,))), "UNSUPPORTED", "share a place"
     yield (
         "torch-longer-storage", named(tensor(found=storage(2**62))), "CORRUPT",
-        "storage 0 has 4611686018427387904 elements")
+        "the storage 0 of 4611686018427387904 elements")
     yield (
         "torch-missing-storage", named(tensor(found=storage(4, "../0"))), "CORRUPT",
-        "no entry data/../0")
+        "without the zip entry data/../0")
     yield (
         "torch-legacy", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.",
         "UNSUPPORTED", "before version 1.6")

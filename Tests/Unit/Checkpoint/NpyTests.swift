@@ -37,9 +37,10 @@ import WarmstartTestSupport
   }
 
   @Test(arguments: [
-    ("", "ends, expected '{'"), ("{", "ends, expected a string"),
-    ("{}", "has no descr, fortran_order, shape"),
-    ("{'descr': '<u2'}", "has no fortran_order, shape"),
+    ("", "end of the .npy header, expected '{'"),
+    ("{", "end of the .npy header, expected a string"),
+    ("{}", "without descr, fortran_order, shape"),
+    ("{'descr': '<u2'}", "without fortran_order, shape"),
     ("{'descr': '<u2', 'descr': '<u2'}", "the key descr"),
     ("{'more': 1}", "the key more"), ("{'descr': 5}", "expected a string"),
     ("{'descr': '<\\x752'}", "without escapes"), ("{'descr': '<u2", "without escapes"),
@@ -69,9 +70,9 @@ import WarmstartTestSupport
   }
 
   @Test func `lengths and versions of headers are checked`() throws {
-    try refused.check(file(header(), length: 0xffff), .corrupt, "header has 65535 bytes, expected")
+    try refused.check(file(header(), length: 0xffff), .corrupt, "header of 65535 bytes, expected")
     try refused.check(
-      file(header(), version: [2, 0], length: 0xffff_ffff), .corrupt, "has 4294967295 bytes")
+      file(header(), version: [2, 0], length: 0xffff_ffff), .corrupt, "header of 4294967295 bytes")
     try refused.check(
       file(header(), version: [4, 0]), .unsupported, "version 4.0", tensor: "arr_0")
     let long = [UInt8](repeating: 0x20, count: 1 << 17)

@@ -38,28 +38,31 @@ import WarmstartTestSupport
   ) throws {
     let pickle = PickleWriter().global(module, name).text("touch /tmp/x").adding([0x85]).code("R")
     try refused.check(
-      pickle.archive(), .unsupported, "a pickle with \((module + "." + name).printable),")
+      pickle.archive(), .unsupported, "has a pickle with \((module + "." + name).printable),")
   }
 
   @Test func `a name that is put together from strings is refused too`() throws {
     let pickle = PickleWriter().text("os").text("system").adding([0x93])
-    try refused.check(pickle.archive(), .unsupported, "a pickle with os.system,")
+    try refused.check(pickle.archive(), .unsupported, "has a pickle with os.system,")
   }
 
   @Test(arguments: [
-    ("an unknown instruction", PickleWriter().adding([0xff]), "the instruction 0xff"),
-    ("an instruction of protocol 0", PickleWriter().code("I1\n"), "the instruction 0x49"),
+    ("an unknown instruction", PickleWriter().adding([0xff]), "instruction 0xff"),
+    ("an instruction of protocol 0", PickleWriter().code("I1\n"), "instruction 0x49"),
     ("a pop of nothing", PickleWriter().code("0"), "takes a value from an empty stack"),
     ("a tuple of nothing", PickleWriter().adding([0x87]), "takes 3 values"),
-    ("no mark", PickleWriter().code("}t"), "no mark"),
+    ("a stack without one", PickleWriter().code("}t"), "a stack without one"),
     ("a value below a mark", PickleWriter().code("](a"), "takes 2 values"),
-    ("an unset memo place", PickleWriter().get(3), "no place 3"),
-    ("a place that was skipped", PickleWriter().code("}").put(6).get(3), "nothing in place 3"),
+    ("an unset memo place", PickleWriter().get(3), "memo place 3"),
+    ("a place that was skipped", PickleWriter().code("}").put(6).get(3), "memo place 3"),
     (
       "a memo place that no writer reaches",
-      PickleWriter().code("}r").adding([0xff, 0xff, 0xff, 0x7f]), "the memo place 2147483647"
+      PickleWriter().code("}r").adding([0xff, 0xff, 0xff, 0x7f]), "memo place 2147483647"
     ),
-    ("a key without a value", PickleWriter().code("}(").text("a").code("u"), "a key without"),
+    (
+      "a key without a value", PickleWriter().code("}(").text("a").code("u"),
+      "a key without a value"
+    ),
     ("an item of a dictionary", PickleWriter().code("}}a"), "expected a list"),
     (
       "a string that is too long", PickleWriter().code("X").adding([9, 0, 0, 0]), "left, expected 9"
@@ -68,11 +71,15 @@ import WarmstartTestSupport
       "a length of 2^63", PickleWriter().adding([0x8d] + number(.min, 8)),
       "expected 9223372036854775808 more"
     ),
-    ("a call of a string", PickleWriter().text("a").code(")R"), "calls a string"),
+    ("a call of a string", PickleWriter().text("a").code(")R"), "a call of a string"),
     ("attributes of a tuple", PickleWriter().code(")}b"), "attributes of a tuple"),
-    ("a persistent id of text", PickleWriter().text("a").code("Q"), "is a string, expected ("),
     (
-      "a storage without an entry", PickleWriter().storage(key: "1", count: 1), "no entry data/1"
+      "a persistent id of text", PickleWriter().text("a").code("Q"),
+      "has a string as a persistent id"
+    ),
+    (
+      "a storage without an entry", PickleWriter().storage(key: "1", count: 1),
+      "without the zip entry data/1"
     ),
     ("a storage of another length", PickleWriter().storage(count: 5), "expected 20"),
     ("a storage of 2^63 elements", PickleWriter().storage(count: .max), "expected fewer"),
@@ -90,7 +97,7 @@ import WarmstartTestSupport
       "a parameter of nothing",
       PickleWriter().global("torch._utils", "_rebuild_parameter").code(")R"), "from nothing"
     ),
-    ("bytes after the end", PickleWriter().code("}.}"), "2 bytes after its end"),
+    ("bytes after the end", PickleWriter().code("}.}"), "2 bytes after the pickle's end"),
   ])
   func `a damaged pickle is refused at an offset`(
     fault: String, pickle: PickleWriter, part: String

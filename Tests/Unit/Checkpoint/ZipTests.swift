@@ -69,7 +69,7 @@ import WarmstartTestSupport
       var writer = sound
       writer.isZip64 = isZip64
       writer.entries[1].byteCount = byteCount
-      try refused.check(writer.bytes(), .corrupt, "has \(byteCount) bytes")
+      try refused.check(writer.bytes(), .corrupt, "of \(byteCount) bytes")
     }
   }
 
@@ -79,7 +79,7 @@ import WarmstartTestSupport
       var writer = sound
       writer.isZip64 = isZip64
       writer.entries[1].offset = offset
-      try refused.check(writer.bytes(), .corrupt, "overlaps with the next, or with the directory")
+      try refused.check(writer.bytes(), .corrupt, "overlaps with the next or the directory")
     }
   }
 
@@ -93,18 +93,18 @@ import WarmstartTestSupport
   @Test func `a local header that disagrees with the directory is refused`() throws {
     var writer = sound
     writer.entries[0].localName = "c.npy"
-    try refused.check(writer.bytes(), .corrupt, "the local header of the zip entry a.npy")
+    try refused.check(writer.bytes(), .corrupt, "the local header of zip entry a.npy")
     writer.entries[0].localName = "a.np"
-    try refused.check(writer.bytes(), .corrupt, "the local header of the zip entry a.npy")
+    try refused.check(writer.bytes(), .corrupt, "the local header of zip entry a.npy")
     writer = sound
     writer.entries[0].byteCount = 60
-    try refused.check(writer.bytes(), .corrupt, "the local header of the zip entry a.npy has the l")
+    try refused.check(writer.bytes(), .corrupt, "a.npy with the lengths")
   }
 
   @Test(arguments: [false, true])
   func `an end record that lies is refused`(isZip64: Bool) throws {
     for (count, part) in [
-      (1, "bytes after its last entry"), (0, "bytes after its last entry"), (0xfffe, "46 bytes"),
+      (1, "bytes after the last header"), (0, "bytes after the last header"), (0xfffe, "46 bytes"),
     ] {
       var writer = sound
       writer.isZip64 = isZip64
@@ -130,9 +130,7 @@ import WarmstartTestSupport
   @Test func `two entries of one name are refused`() throws {
     var writer = sound
     writer.entries[1].name = "a.npy"
-    try refused.check(writer.bytes(), .corrupt, "two entries a.npy")
-    writer.entries[1].name = "a"
-    try refused.check(writer.bytes(), .unsupported, "both named a")
+    try refused.check(writer.bytes(), .corrupt, "a second zip entry a.npy")
   }
 
   @Test func `encrypted and compressed entries are refused by name`() throws {
