@@ -18,7 +18,7 @@ enum Npy {
 
   /// Reads an `.npy` file.
   static func read(
-    _ file: IndexFile, _ memory: inout ReaderMemory, checkIn: () throws(Problem) -> Void
+    _ file: IndexFile, _ memory: inout ReaderMemory, checkIn: @escaping () throws(Problem) -> Void
   ) throws(IndexError) -> [FoundTensor] {
     [try array(name, in: file, 0..<file.byteCount, &memory)]
   }
@@ -31,12 +31,13 @@ enum Npy {
   /// - Returns: The arrays in the order of the archive; nil if it has none.
   static func read(
     _ file: IndexFile, _ zip: ZipArchive, _ memory: inout ReaderMemory,
-    checkIn: () throws(Problem) -> Void
+    checkIn: @escaping () throws(Problem) -> Void
   ) throws(IndexError) -> [FoundTensor]? {
     let suffix = Array(".npy".utf8)
+    var steps = CheckedSteps(checkIn)
     var arrays: [FoundTensor] = []
     for entry in zip.entries {
-      do { try checkIn() } catch { throw .stopped(error) }
+      try steps.step()
       let path = entry.name.bytes
       let isNamedArray = path.suffix(suffix.count).elementsEqual(suffix)
       if isNamedArray {

@@ -10,8 +10,6 @@ import WarmstartTensorModel
 ///
 /// Format: Python's `pickle` and `pickletools`; `torch/serialization.py` for persistent ids.
 struct PickleMachine {
-  /// The instructions between two calls of `checkIn`; chosen, not tuned.
-  private static let checkInInterval = 16_384
   /// The places of the stack that are paid for at once; chosen, not tuned.
   private static let stackStep = 256
 
@@ -36,17 +34,13 @@ struct PickleMachine {
   /// Runs the pickle to its end.
   ///
   /// - Returns: The object that was pickled.
-  mutating func run(checkIn: () throws(Problem) -> Void) throws(IndexError) -> PickleValue {
+  mutating func run(_ steps: inout CheckedSteps) throws(IndexError) -> PickleValue {
     guard try bytes.opcode() == .proto else {
       throw .unsupported("has a pickle of protocol 0 or 1: save it with torch.save's own protocol")
     }
     try checkProtocol()
-    var count = 0
     while true {
-      count += 1
-      if count % PickleMachine.checkInInterval == 0 {
-        do { try checkIn() } catch { throw .stopped(error) }
-      }
+      try steps.step()
       let opcode = try bytes.opcode()
       guard opcode != .stop else { break }
       try execute(opcode)

@@ -13,7 +13,6 @@ struct TorchNames {
   /// An item takes one byte or more, so only containers and keys that occur again and again, each
   /// time by reference, exceed it. Chosen, not tuned.
   private static let workPerByte = 64
-  private static let checkInInterval = 16_384
 
   /// A container whose items are being named.
   private struct Level {
@@ -45,7 +44,7 @@ struct TorchNames {
   ///
   /// A file of one tensor has no key for it, so its name is `tensor`.
   mutating func walk(
-    from object: PickleValue, _ memory: inout ReaderMemory, checkIn: () throws(Problem) -> Void
+    from object: PickleValue, _ memory: inout ReaderMemory, _ steps: inout CheckedSteps
   ) throws(IndexError) {
     if case .tensor(let number) = object {
       path = Array("tensor".utf8)
@@ -53,12 +52,8 @@ struct TorchNames {
       return
     }
     try enter(object, unnamed: nil, &memory)
-    var count = 0
     while let level = levels.last {
-      count += 1
-      if count % TorchNames.checkInInterval == 0 {
-        do { try checkIn() } catch { throw .stopped(error) }
-      }
+      try steps.step()
       guard level.next < level.items.endIndex else {
         levels.removeLast()
         continue

@@ -15,7 +15,7 @@ enum TorchZip {
   /// - Returns: The tensors in the order of the pickle; nil if the archive is of another kind.
   static func read(
     _ file: IndexFile, _ zip: ZipArchive, _ memory: inout ReaderMemory,
-    checkIn: () throws(Problem) -> Void
+    checkIn: @escaping () throws(Problem) -> Void
   ) throws(IndexError) -> [FoundTensor]? {
     guard let archive = TorchArchive(zip), let entry = archive.entry("data.pkl") else { return nil }
     guard !archive.hasPrograms else {
@@ -32,10 +32,11 @@ enum TorchZip {
     try memory.take(entry.range.count)
     let pickle = PickleBytes(try file.read(entry.range), at: entry.range.lowerBound)
     var machine = PickleMachine(pickle, of: archive, memory)
-    let object = try machine.run(checkIn: checkIn)
+    var steps = CheckedSteps(checkIn)
+    let object = try machine.run(&steps)
     memory = machine.allowance.memory
     var names = TorchNames(machine, isBigEndian: isBigEndian)
-    try names.walk(from: object, &memory, checkIn: checkIn)
+    try names.walk(from: object, &memory, &steps)
     memory.giveBack(entry.range.count + machine.allowance.taken)
     return names.tensors
   }

@@ -23,8 +23,6 @@ struct ZipArchive {
 
   /// The longest directory that is read, enough for a million entries; chosen, not tuned.
   private static let maximumDirectoryByteCount = 128 << 20
-  /// The entries that are checked between two calls of `checkIn`; chosen, not tuned.
-  private static let checkInInterval = 4096
   private static let localByteCount = 30
 
   /// All entries, in the order of their bytes in the file.
@@ -33,7 +31,8 @@ struct ZipArchive {
 
   /// Reads and checks the directory of an archive.
   init(
-    _ file: IndexFile, _ memory: inout ReaderMemory, checkIn: () throws(Problem) -> Void
+    _ file: IndexFile, _ memory: inout ReaderMemory,
+    checkIn: @escaping () throws(Problem) -> Void
   ) throws(IndexError) {
     let end = try ZipEnd(file)
     guard end.directory.count <= ZipArchive.maximumDirectoryByteCount else {
@@ -50,14 +49,13 @@ struct ZipArchive {
           + 2 * (MemoryLayout<Name>.stride + MemoryLayout<Int>.stride)))
     var headers = try ZipArchive.headers(file, end)
     headers.sort { $0.localOffset < $1.localOffset }
+    var steps = CheckedSteps(checkIn)
     var entries: [Entry] = []
     entries.reserveCapacity(headers.count)
     var positions: [Name: Int] = [:]
     positions.reserveCapacity(headers.count)
     for (index, header) in headers.enumerated() {
-      if index % ZipArchive.checkInInterval == 0 {
-        do { try checkIn() } catch { throw .stopped(error) }
-      }
+      try steps.step()
       let next = index + 1 < headers.count ? headers[index + 1].localOffset : Int.max
       let range = try ZipArchive.range(
         of: header, in: file, before: min(next, end.directory.lowerBound))
