@@ -16,26 +16,26 @@ enum Npy {
       && NpyHeader.magic.indices.allSatisfy { head[$0] == NpyHeader.magic[$0] }
   }
 
-  /// Reads an `.npy` file.
+  /// Adds the array of an `.npy` file.
   static func read(
-    _ file: IndexFile, _ memory: inout ReaderMemory, checkIn: @escaping () throws(Problem) -> Void
-  ) throws(IndexError) -> [FoundTensor] {
-    [try array(name, in: file, 0..<file.byteCount, &memory)]
+    _ file: IndexFile, to tensors: inout FoundTensors, _ memory: inout ReaderMemory
+  ) throws(IndexError) {
+    tensors.append(try array(name, in: file, 0..<file.byteCount, &memory))
   }
 
-  /// Reads an `.npz` archive.
+  /// Adds the arrays of an `.npz` archive.
   ///
   /// Like NumPy, the reader takes an entry for an array by its first bytes, not by its name, and
   /// skips other entries.
   ///
-  /// - Returns: The arrays in the order of the archive; nil if it has none.
+  /// - Returns: Whether the archive has any.
   static func read(
-    _ file: IndexFile, _ zip: ZipArchive, _ memory: inout ReaderMemory,
-    checkIn: @escaping () throws(Problem) -> Void
-  ) throws(IndexError) -> [FoundTensor]? {
+    _ file: IndexFile, _ zip: ZipArchive, to tensors: inout FoundTensors,
+    _ memory: inout ReaderMemory, checkIn: @escaping () throws(Problem) -> Void
+  ) throws(IndexError) -> Bool {
     let suffix = Array(".npy".utf8)
     var steps = CheckedSteps(checkIn)
-    var arrays: [FoundTensor] = []
+    var hasArrays = false
     for entry in zip.entries {
       try steps.step()
       let path = entry.name.bytes
@@ -49,10 +49,10 @@ enum Npy {
         continue
       }
       let name = Name(isNamedArray ? path.dropLast(suffix.count) : path)
-      try memory.take(2 * (MemoryLayout<FoundTensor>.stride + MemoryLayout<Name>.stride))
-      arrays.append(try array(name, in: file, entry.range, &memory))
+      tensors.append(try array(name, in: file, entry.range, &memory))
+      hasArrays = true
     }
-    return arrays.isEmpty ? nil : arrays
+    return hasArrays
   }
 
   /// Reads the array in a range of a file.
@@ -80,7 +80,8 @@ enum Npy {
         "has \(left) bytes, expected \(byteCount) for the shape \(shape): save a second array to a "
           + "file of its own, or both with numpy.savez", name)
     }
-    try memory.take(2 * header.shape.count * MemoryLayout<Int>.stride + 128)
+    try memory.take(
+      FoundTensors.memoryByteCount(ofName: name.bytes.count, axes: 2 * header.shape.count) + 96)
     var found = FoundTensor(
       name: name, dtype: header.dtype.dataType, shape: header.shape,
       offset: byteCount == 0 ? 0 : range.lowerBound + header.byteCount, byteCount: byteCount)

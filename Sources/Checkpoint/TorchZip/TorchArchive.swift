@@ -7,21 +7,24 @@ struct TorchArchive {
   /// What to do about an entry that is compressed.
   static let advice = "save the file again with torch.save, which does not compress"
 
-  let zip: ZipArchive
+  /// The entry of the pickle.
+  let pickle: ZipArchive.Entry
+  private let zip: ZipArchive
   /// The directory in front of all names, with its `/`: the file's name without its suffix.
   private let root: ArraySlice<UInt8>
 
   /// Takes an archive for one that `torch.save` wrote; nil if it has no `data.pkl` in a directory.
   init?(_ zip: ZipArchive) {
-    let pickle = Array("/data.pkl".utf8)
+    let suffix = Array("/data.pkl".utf8)
     // Names in the directory may end alike; the writer puts the right one first.
     let found = zip.entries.first {
-      $0.name.bytes.count > pickle.count && $0.name.bytes.suffix(pickle.count).elementsEqual(pickle)
-        && !$0.name.bytes.dropLast(pickle.count).contains(UInt8(ascii: "/"))
+      $0.name.bytes.count > suffix.count && $0.name.bytes.suffix(suffix.count).elementsEqual(suffix)
+        && !$0.name.bytes.dropLast(suffix.count).contains(UInt8(ascii: "/"))
     }
     guard let found else { return nil }
     self.zip = zip
-    root = found.name.bytes.dropLast(pickle.count - 1)
+    pickle = found
+    root = found.name.bytes.dropLast(suffix.count - 1)
   }
 
   /// Finds an entry by its name in the directory.

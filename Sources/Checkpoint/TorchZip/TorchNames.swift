@@ -30,12 +30,13 @@ struct TorchNames {
   private var path: [UInt8] = []
   private var levels: [Level] = []
   private var workLeft: Int
-  private(set) var tensors: [FoundTensor] = []
+  private(set) var tensors: FoundTensors
   private var names: Set<Name> = []
 
-  /// Prepares to name what a machine made.
-  init(_ machine: PickleMachine, isBigEndian: Bool) {
+  /// Prepares to add what a machine made.
+  init(_ machine: PickleMachine, _ tensors: FoundTensors, isBigEndian: Bool) {
     self.machine = machine
+    self.tensors = tensors
     self.isBigEndian = isBigEndian
     workLeft = machine.bytes.bytes.count * TorchNames.workPerByte
   }
@@ -167,9 +168,10 @@ struct TorchNames {
   private mutating func add(
     _ number: UInt32, _ memory: inout ReaderMemory
   ) throws(IndexError) {
-    // The name is kept, and is in the set of names meanwhile; arrays grow by doubling.
+    // The name is in the set of names meanwhile, which grows by doubling.
     try memory.take(
-      path.count + 64 + 2 * (MemoryLayout<FoundTensor>.stride + MemoryLayout<Name>.stride))
+      path.count + 32 + 2 * MemoryLayout<Name>.stride
+        + FoundTensors.memoryByteCount(ofName: path.count, axes: 0))
     let name = Name(Array(path)[...])
     guard !path.isEmpty else {
       throw .unsupported("has a tensor whose key is empty: give it a name")
@@ -186,7 +188,10 @@ struct TorchNames {
         "is a conjugated or negated view: save tensor.resolve_conj().resolve_neg()", name)
     case .other(let kind): throw .tensorUnsupported("is \(kind.rawValue)", name)
     }
-    try memory.take((tensor.shape.count + tensor.strides.count) * MemoryLayout<Int>.stride + 64)
+    let axisCount = tensor.shape.count + tensor.strides.count
+    try memory.take(
+      FoundTensors.memoryByteCount(ofName: 0, axes: axisCount)
+        - FoundTensors.memoryByteCount(ofName: 0, axes: 0) + (tensor.strides.isEmpty ? 0 : 96))
     tensors.append(tensor)
   }
 }

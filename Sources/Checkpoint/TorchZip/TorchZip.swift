@@ -10,14 +10,12 @@ enum TorchZip {
   /// The longest pickle that is read, enough for a million tensors; chosen, not tuned.
   private static let maximumPickleByteCount = 256 << 20
 
-  /// Reads a zip archive that `torch.save` wrote.
-  ///
-  /// - Returns: The tensors in the order of the pickle; nil if the archive is of another kind.
+  /// Adds the tensors of an archive that `torch.save` wrote, in the order of the pickle.
   static func read(
-    _ file: IndexFile, _ zip: ZipArchive, _ memory: inout ReaderMemory,
-    checkIn: @escaping () throws(Problem) -> Void
-  ) throws(IndexError) -> [FoundTensor]? {
-    guard let archive = TorchArchive(zip), let entry = archive.entry("data.pkl") else { return nil }
+    _ file: IndexFile, _ archive: TorchArchive, to tensors: inout FoundTensors,
+    _ memory: inout ReaderMemory, checkIn: @escaping () throws(Problem) -> Void
+  ) throws(IndexError) {
+    let entry = archive.pickle
     guard !archive.hasPrograms else {
       throw .unsupported(
         "is a TorchScript archive, which holds a program: load it with torch.jit.load, and save "
@@ -35,10 +33,10 @@ enum TorchZip {
     var steps = CheckedSteps(checkIn)
     let object = try machine.run(&steps)
     memory = machine.allowance.memory
-    var names = TorchNames(machine, isBigEndian: isBigEndian)
+    var names = TorchNames(machine, tensors, isBigEndian: isBigEndian)
     try names.walk(from: object, &memory, &steps)
+    tensors = names.tensors
     memory.giveBack(entry.range.count + machine.allowance.taken)
-    return names.tensors
   }
 
   /// Whether a file starts as PyTorch wrote files before version 1.6: with a pickled number.

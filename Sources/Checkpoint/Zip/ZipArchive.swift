@@ -28,6 +28,8 @@ struct ZipArchive {
   /// All entries, in the order of their bytes in the file.
   let entries: [Entry]
   private let positions: [Name: Int]
+  /// The memory that this value takes, in bytes, approximately.
+  let memoryByteCount: Int
 
   /// Reads and checks the directory of an archive.
   init(
@@ -42,11 +44,12 @@ struct ZipArchive {
     }
     // The names of entries share the directory's bytes. The number of entries is at most a 46th of
     // the directory's length.
-    try memory.take(
-      end.directory.count
-        + end.entryCount
-        * (MemoryLayout<ZipHeader>.stride + MemoryLayout<Entry>.stride
-          + 2 * (MemoryLayout<Name>.stride + MemoryLayout<Int>.stride)))
+    memoryByteCount =
+      end.directory.count + end.entryCount
+      * (MemoryLayout<Entry>.stride
+        + 2 * (MemoryLayout<Name>.stride + MemoryLayout<Int>.stride))
+    let headersByteCount = end.entryCount * MemoryLayout<ZipHeader>.stride
+    try memory.take(memoryByteCount + headersByteCount)
     var headers = try ZipArchive.headers(file, end)
     headers.sort { $0.localOffset < $1.localOffset }
     var steps = CheckedSteps(checkIn)
@@ -69,7 +72,7 @@ struct ZipArchive {
           name: header.name, range: range, checksum: UInt32(truncatingIfNeeded: header.checksum),
           method: header.method))
     }
-    memory.giveBack(headers.count * MemoryLayout<ZipHeader>.stride)
+    memory.giveBack(headersByteCount)
     self.entries = entries
     self.positions = positions
   }

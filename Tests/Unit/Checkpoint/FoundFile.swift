@@ -31,8 +31,10 @@ struct FoundFile {
     return (catalog.dtype(tensor).name, Array(catalog.shape(tensor).lengths))
   }
 
-  /// The bytes of a tensor in C order, and in this machine's byte order.
-  func bytes(_ name: String) throws -> [UInt8] { try opened.bytes(name) }
+  /// The bytes of a tensor, or of a slice of it, in C order and in this machine's byte order.
+  func bytes(
+    _ name: String, _ slice: TensorSlice? = nil, _ options: PlacementOptions = PlacementOptions()
+  ) throws -> [UInt8] { try opened.bytes(name, slice, options) }
 }
 
 /// Checks the errors for files of one kind.

@@ -1,4 +1,5 @@
 import Testing
+import WarmstartCheckpoint
 import WarmstartTensorModel
 import WarmstartTestSupport
 
@@ -137,6 +138,19 @@ import WarmstartTestSupport
     try refused.check(pickle.archive(), .unsupported, "share a place", tensor: "w")
   }
 
+  @Test func `slices of a transposed tensor have its elements, with and without strides`() throws {
+    let pickle = PickleWriter().code("}").text("w").tensor([3, 4], [1, 3], count: 12).code("s")
+    let file = try FoundFile(pickle.archive(["0": PickleWriter.numbers(12)]))
+    func numbers(_ numbers: [Int]) -> [UInt8] {
+      numbers.flatMap { Array(PickleWriter.numbers($0 + 1).suffix(4)) }
+    }
+    let slice = TensorSlice(starts: [1, 0], counts: [2, 3])
+    for options in [PlacementOptions(), PlacementOptions(strides: true)] {
+      #expect(try file.bytes("w", nil, options) == numbers([0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11]))
+      #expect(try file.bytes("w", slice, options) == numbers([1, 4, 7, 2, 5, 8]))
+    }
+  }
+
   @Test func `steps of axes with one element do not matter`() throws {
     let pickle = PickleWriter().code("}").text("w")
       .tensor([1, 4, 1], [0, 1, .max], count: 4).code("s")
@@ -185,9 +199,11 @@ import WarmstartTestSupport
 
   @Test func `no truncation and no change of a byte crashes the reader`() throws {
     let sound = try GoldenFile.bytes("Torch", "list.pt")
-    for count in 0..<sound.count { _ = try? FoundFile(Array(sound[..<count])) }
+    for count in stride(from: 0, to: sound.count, by: 13) {
+      _ = try? FoundFile(Array(sound[..<count]))
+    }
     var random = SeededRandom(seed: 16)
-    for _ in 0..<3000 {
+    for _ in 0..<500 {
       var bytes = sound
       for _ in 0...random.below(3) {
         bytes[random.below(bytes.count)] = UInt8(random.below(256))
