@@ -16,8 +16,9 @@ extension Checkpoint {
   /// Keeps the checkpoint resident, with everything that was read or made of it, after all leases
   /// have ended.
   ///
-  /// Only a client of the administrators' socket may pin. The pin ends with `Client.unpin`, with the
-  /// daemon, or when the checkpoint's index is deleted.
+  /// Only a client of the administrators' socket may pin. The pin ends with `Client.unpin`, when the
+  /// checkpoint's index is deleted, or when systemd stops the daemon; without systemd, also when the
+  /// daemon is restarted.
   ///
   /// - Parameters:
   ///   - publication: A name for clients that cannot open the files, and who may use it; nil for none.

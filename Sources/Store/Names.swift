@@ -58,6 +58,14 @@ final class Names: Sendable {
     }
   }
 
+  /// Adds a name that was restored, unless it has been given again meanwhile.
+  func restore(_ entry: Entry) {
+    entries.withLock { entries in
+      let isKnown = entries.contains { $0.publication.name == entry.publication.name }
+      if !isKnown, entries.count < Self.maximumCount { entries.append(entry) }
+    }
+  }
+
   /// Ends the names that are meant; returns their entries.
   func remove(_ isMeant: (Entry) -> Bool) -> [Entry] {
     entries.withLock { entries in
@@ -182,8 +190,9 @@ extension Store {
   }
 
   func unpinUnlessNamed(_ generation: Generation) {
-    guard !names.has(generation), let resident = residency.find(generation) else { return }
-    _ = residency.unpin(resident, lingers: lingerMilliseconds > 0)
+    if !names.has(generation), let resident = residency.find(generation) {
+      _ = residency.unpin(resident, lingers: lingerMilliseconds > 0)
+    }
     legacy.update(writingRecords: true)
   }
 
