@@ -239,7 +239,7 @@ uninstall:
 
 format: | $(PYTHON_VENV)
 	$(SWIFT) format --in-place --recursive --parallel Sources Tests Package.swift
-	$(PYTHON_VENV)/bin/python3 -m ruff format Sources/Python Tests/Python
+	$(PYTHON_VENV)/bin/python3 -m ruff format Sources/Python Tests/Python Tests/Benchmarks/python
 
 clean:
 	rm -rf .build .build-thread .build-address .build-fuzz

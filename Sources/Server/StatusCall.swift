@@ -81,6 +81,7 @@ extension Daemon {
       checkpoint.sha256 = resident.sha256 ?? []
       checkpoint.leaseCount = use.leaseCount
       checkpoint.isPinned = use.isPinned
+      checkpoint.endOfPin = store.endOfPin(resident)
       checkpoint.idleMilliseconds = use.unusedSince.map { Int((now - $0) / 1_000_000) } ?? 0
       report.checkpoints.append(checkpoint)
     }

@@ -211,7 +211,10 @@ extension Store {
       throw unknown(name) { $0.publication.allows(uid: uid, groups: groups) }
     }
     guard entry.publication.allows(uid: uid, groups: groups) else {
-      throw Problem(.notAllowed, "\(name) is not published for user \(uid)")
+      throw Problem(
+        .notAllowed,
+        "\(name) is not published for user \(userText(uid)) or one of their groups; ask user "
+          + "\(userText(entry.publisher)), who published it")
     }
     guard let files = entry.files else { throw PublishedFiles.changed(name, entry.fault) }
     if let fault = try caller.pausing({ () throws(Problem) in try files.fault() }) {
@@ -219,6 +222,11 @@ extension Store {
       throw PublishedFiles.changed(name, fault)
     }
     return (try open(files.set, label: entry.label, for: caller, by: uid), files)
+  }
+
+  /// A user's name, or the number of a user without one.
+  private func userText(_ uid: UInt32) -> String {
+    UserDatabase.userName(of: uid)?.printable ?? String(uid)
   }
 
   private func unknown(
