@@ -44,6 +44,11 @@ package struct Checkpoint: Sendable {
   let sliceIndexes: [Int: SliceIndex]
   /// The places of the stored runs in the tables of a V1 checkpoint; nil for a V2 checkpoint.
   let records: Records?
+  /// The bytes from one index to the next on each axis, for tensors that are not stored in C order
+  /// without gaps.
+  ///
+  /// Such a tensor has one run, from its first element to its last.
+  private let steps: [Int: [Int]]
 
   /// Which tensors have elements in the other byte order.
   enum BigEndian: Sendable {
@@ -53,9 +58,10 @@ package struct Checkpoint: Sendable {
 
   init(
     _ format: CheckpointFormat, catalog: Catalog, shardCount: Int, bigEndian: BigEndian = .none,
-    stored: [StoredBytes], storedEnds: [Int], records: Records? = nil
+    stored: [StoredBytes], storedEnds: [Int], records: Records? = nil, steps: [Int: [Int]] = [:]
   ) {
     self.format = format
+    self.steps = steps
     self.records = records
     self.catalog = catalog
     self.shardCount = shardCount
@@ -86,6 +92,19 @@ package struct Checkpoint: Sendable {
     }
   }
 
+  /// The bytes from one index to the next on each axis; nil for a tensor that is stored in C order
+  /// without gaps, or in slices.
+  func steps(of tensor: Int) -> [Int]? {
+    steps.isEmpty ? nil : steps[tensor]
+  }
+
+  /// The bytes from the first element to the end of the last one, for steps that are not negative;
+  /// the caller has checked that all offsets fit in an `Int`.
+  static func spannedByteCount(_ lengths: [Int], _ steps: [Int], width: Int) -> Int {
+    guard !lengths.contains(0) else { return 0 }
+    return zip(lengths, steps).reduce(width) { $0 + ($1.0 - 1) * $1.1 }
+  }
+
   /// The positions in `stored` of a tensor's runs: one, or one for each slice in catalog order.
   package func storedRange(_ tensor: Int) -> Range<Int> {
     (tensor == 0 ? 0 : storedEnds[tensor - 1])..<storedEnds[tensor]
@@ -104,5 +123,6 @@ package struct Checkpoint: Sendable {
     stored.count * MemoryLayout<StoredBytes>.stride + storedEnds.count * 8
       + catalog.memoryByteCount + (records?.memoryByteCount ?? 0)
       + sliceIndexes.values.reduce(0) { $0 + $1.memoryByteCount }
+      + steps.values.reduce(0) { $0 + 96 + 8 * $1.count }
   }
 }

@@ -15,12 +15,6 @@ enum ForeignFile {
       [0x89] + "HDF\r\n\u{1a}\n".utf8,
       "an HDF5 file, such as Keras writes (.h5), not a TensorFlow checkpoint: " + rewrite("Keras")
     ),
-    (
-      Array("PK\u{3}\u{4}".utf8),
-      "a zip archive, such as Keras (.keras), PyTorch (.pt) and NumPy (.npz) write, "
-        + "not a TensorFlow checkpoint: " + rewrite("the library that wrote it")
-    ),
-    ([0x93] + "NUMPY".utf8, "a NumPy array (.npy), not a TensorFlow checkpoint"),
     (Array("GGUF".utf8), "a GGUF file, as llama.cpp reads, not a TensorFlow checkpoint"),
     ([0x1f, 0x8b], packed("gzip")),
     ([0xfd] + "7zXZ\0".utf8, packed("xz")),

@@ -1,5 +1,23 @@
 import WarmstartTensorModel
 
+/// A tensor as a format's reader found it.
+struct FoundTensor {
+  var name: Name
+  var dtype: DataType
+  var shape: [Int]
+  /// Where the first element is in the file; 0 if the tensor has no elements.
+  var offset: Int
+  /// The length of all elements: the product of the shape times the width.
+  var byteCount: Int
+  /// The elements from one index to the next on each axis, if they are not in C order without gaps.
+  ///
+  /// No two elements share a place: each step exceeds what all shorter ones span together. The
+  /// reader has checked that all elements lie in the file.
+  var strides: [Int] = []
+  /// Whether the elements are in the byte order that is not this machine's.
+  var isBigEndian = false
+}
+
 /// The tensors that readers find in files without an index of TensorFlow's, as they find them.
 ///
 /// Flat, because 100,000 tensors are common. `checkpoint` puts them in order and checks their names.
@@ -15,7 +33,7 @@ struct FoundTensors {
   private var dtypes: [DataType] = []
   private var stored: [Checkpoint.StoredBytes] = []
   private var bigEndian: Set<Int> = []
-  private var strides: [Int: [Int]] = [:]
+  private var steps: [Int: [Int]] = [:]
   /// The number of the file whose tensors are added.
   var file: Int32 = 0
 
@@ -40,6 +58,21 @@ struct FoundTensors {
         shard: file, maskedChecksum: 0, offset: offset, byteCount: byteCount))
   }
 
+  /// Adds a tensor.
+  mutating func append(_ tensor: FoundTensor) {
+    let width = tensor.dtype.byteCount ?? 1
+    if tensor.isBigEndian { bigEndian.insert(count) }
+    var byteCount = tensor.byteCount
+    if !tensor.strides.isEmpty {
+      let steps = tensor.strides.map { $0 * width }
+      self.steps[count] = steps
+      byteCount = Checkpoint.spannedByteCount(tensor.shape, steps, width: width)
+    }
+    append(
+      tensor.name.bytes.span, tensor.dtype, tensor.shape.span, at: tensor.offset,
+      byteCount: byteCount)
+  }
+
   /// Puts the tensors in order.
   ///
   /// - Parameters:
@@ -61,9 +94,19 @@ struct FoundTensors {
       catalog.append(names.span(index), dtypes[index], shapes.span(index))
     }
     catalog.index()
+    var positions: [Int: Int] = [:]
+    if !bigEndian.isEmpty || !steps.isEmpty {
+      for (position, index) in order.indexes.enumerated()
+      where steps[index] != nil || bigEndian.contains(index) { positions[index] = position }
+    }
     return Checkpoint(
-      format, catalog: catalog, shardCount: fileCount, stored: order.indexes.map { stored[$0] },
-      storedEnds: Array(1...max(1, count)))
+      format, catalog: catalog, shardCount: fileCount,
+      bigEndian: .some(Set(bigEndian.compactMap { positions[$0] })),
+      stored: order.indexes.map { stored[$0] }, storedEnds: Array(1...max(1, count)),
+      steps: Dictionary(
+        uniqueKeysWithValues: steps.compactMap { index, steps in
+          positions[index].map { ($0, steps) }
+        }))
   }
 
   private func duplicate(_ order: [Int], _ fileName: (Int32) -> String) -> IndexError {

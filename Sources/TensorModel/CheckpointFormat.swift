@@ -9,13 +9,17 @@ public enum CheckpointFormat: String, Sendable, Hashable, CaseIterable {
   case v2
   /// Files of the library safetensors: one, or several that an index lists.
   case safetensors
+  /// Files that PyTorch's `torch.save` wrote: one, or several that an index lists.
+  case torch
+  /// An array that NumPy wrote (`.npy`), or an archive of arrays (`.npz`).
+  case numpy
 
   /// The character at the end of a scope's name: `model.layers.` in files that dots divide names
   /// in, `model/layers/` in all others.
   package var separator: UInt8 {
     switch self {
-    case .v1, .v2: UInt8(ascii: "/")
-    case .safetensors: UInt8(ascii: ".")
+    case .v1, .v2, .numpy: UInt8(ascii: "/")
+    case .safetensors, .torch: UInt8(ascii: ".")
     }
   }
 
@@ -23,7 +27,7 @@ public enum CheckpointFormat: String, Sendable, Hashable, CaseIterable {
   package var hasChecksums: Bool {
     switch self {
     case .v1, .v2: true
-    case .safetensors: false
+    case .safetensors, .torch, .numpy: false
     }
   }
 }
