@@ -38,9 +38,7 @@ def file_names(path: str) -> list[str]:
     names = set()
     for name in weights.values():
         if not isinstance(name, str) or not _is_plain(name):
-            raise _invalid(
-                path, f"it names the file {name!r}, expected names in its own directory"
-            )
+            raise _invalid(path, f"it names the file {name!r}, expected names in its own directory")
         names.add(name)
     if len(names) >= _files.MAXIMUM_FILE_COUNT:
         raise _files.TooManyFiles(path)
