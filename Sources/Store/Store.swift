@@ -59,7 +59,7 @@ package final class Store: Sendable {
 
   /// Observes other limits from now on.
   ///
-  /// What is beyond them stays until it is given back or evicted.
+  /// What exceeds them stays until it is given back or evicted.
   ///
   /// The number of loads at a time stays as it was.
   package func adopt(_ limits: Limits) {
