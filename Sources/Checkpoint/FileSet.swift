@@ -47,9 +47,9 @@ package struct FileSet: Sendable {
     var began: Int64?
     var shards: [(total: Int, shard: Int, position: Int)] = []
     var index: Int?
-    let tableCount = files.count { $0.role == .table }
+    let tableCount = files.count { $0.role == .whole }
     guard tableCount == 0 || tableCount == files.count else {
-      throw Problem(.invalidRequest, "the checkpoint has V1 tables and other files")
+      throw Problem(.invalidRequest, "the checkpoint has files with and without an index")
     }
     for (position, (role, file)) in files.enumerated() {
       let status = try FileSet.settled(
@@ -60,7 +60,7 @@ package struct FileSet: Sendable {
         guard index == nil else { throw Problem(.invalidRequest, "the checkpoint has two indexes") }
         index = position
       case .shard(let shard, of: let total): shards.append((total, shard, position))
-      case .table:
+      case .whole:
         // The first table takes the index's place.
         index = index ?? position
         shards.append((tableCount, position, position))
@@ -102,7 +102,7 @@ package struct FileSet: Sendable {
       members.append(Member(role: role, file: file, status: status))
     }
     guard files.count == positions.count, zip(positions, positions.dropFirst()).allSatisfy(<),
-      let index = members.firstIndex(where: { $0.role == .index || $0.role == .table }),
+      let index = members.firstIndex(where: { $0.role == .index || $0.role == .whole }),
       generation.isShared, try members.isOnTrustedFileSystems()
     else {
       throw Problem(state: "its files are not those of a shared checkpoint")
@@ -116,7 +116,7 @@ package struct FileSet: Sendable {
       switch member.role {
       case .index: continue
       case .shard(let shard, of: let total): shards.append((total, shard, position))
-      case .table: shards.append((1, 0, position))
+      case .whole: shards.append((1, 0, position))
       }
     }
     self.shards = shards.sorted { ($0.total, $0.shard) < ($1.total, $1.shard) }
@@ -140,16 +140,18 @@ package struct FileSet: Sendable {
 
   /// Why no later process can read the index again through the held files alone, as a clause; nil if
   /// one can.
-  package var obstacleToHandingOver: String? {
+  package func obstacleToHandingOver(_ format: CheckpointFormat) -> String? {
     guard generation.isShared else {
       return "one of its files is on another file system than ext4, xfs, btrfs and tmpfs"
     }
-    guard !isTables || members.count == 1 else { return "it is a V1 checkpoint of several tables" }
+    guard format == .v2 || members.count == 1 else {
+      return "it has several files, and each of them says what is in it"
+    }
     return nil
   }
 
   /// Whether the files are tables of a V1 checkpoint.
-  var isTables: Bool { index.role == .table }
+  var isTables: Bool { index.role == .whole }
 
   /// The position of a shard, or of a V1 table, among the members; nil if the client did not pass
   /// it.
@@ -238,7 +240,7 @@ extension FileSet.Member: CustomStringConvertible {
       switch role {
       case .index: "index file"
       case .shard: "data file"
-      case .table: "V1 table"
+      case .whole: "file"
       }
     return "\(kind) \(Name(name[...]))"
   }

@@ -32,6 +32,7 @@ extension Session {
       }
       if let lock { daemon.store.keep(lock, of: open.lease) }
     } catch { throw .status(CallStatus(error)) }
+    daemon.notePin(open.lease, as: request.publication?.name, by: client)
     try reply.send { frame, scratch in frame.begin(pinned, scratch) }
   }
 
@@ -40,9 +41,12 @@ extension Session {
     let request = try request(call, GenerationRequest.init(unpacking:_:))
     do throws(Problem) {
       if let name = request.name {
-        try daemon.store.unpublish(try PublishedName(name))
+        let name = try PublishedName(name)
+        try daemon.store.unpublish(name)
+        daemon.noteUnpin("", name, by: client)
       } else {
         try daemon.store.unpin(request.generation)
+        daemon.noteUnpin(request.generation, nil, by: client)
       }
     } catch { throw .status(CallStatus(error)) }
     try reply.send { frame, _ in frame.beginEmpty() }

@@ -69,7 +69,7 @@ package final class Resident: Sendable {
     label: String, key: String, _ tab: Tab, _ charge: consuming Charge, _ figures: Figures
   ) {
     self.key = key
-    obstacle = files.obstacleToHandingOver
+    obstacle = files.obstacleToHandingOver(checkpoint.format)
     openedBy = files.openedBy
     generation = files.generation
     self.checkpoint = checkpoint
