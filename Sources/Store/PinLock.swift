@@ -73,7 +73,8 @@ extension Store {
     guard files.generation.isShared else {
       throw Problem(
         .unsupported,
-        "the checkpoint cannot be locked into memory: \(files.obstacleToHandingOver ?? "")")
+        "the checkpoint cannot be locked into memory: one of its files is on another file system than "
+          + "ext4, xfs, btrfs and tmpfs")
     }
     var stretches: [(file: File, range: Range<Int>, isCharged: Bool)] = []
     // One stretch for each file: a checkpoint of very many tensors must not take all mappings.
