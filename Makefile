@@ -122,9 +122,10 @@ check: deps | $(PYTHON_VENV)
 
 # These suites run on one thread, or send one request at a time. They have no races to find, and are
 # the slowest under ThreadSanitizer.
-SINGLE_THREADED = ^Warmstart(Checkpoint|Ctl|Locate|Messages|Table|TensorModel)Tests\.|\.(CorpusTests|GoldenTests)/
-# The command itself has no memory that Swift does not check; other suites call the same client.
-CHECKED = ^WarmstartCtlTests\.
+SINGLE_THREADED = ^Warmstart(Checkpoint|Configuration|Ctl|Locate|Messages|Table|TensorModel)Tests\.|\.(CorpusTests|GoldenTests)/
+# These modules have no memory that Swift does not check. Other suites call them too, and AddressSanitizer
+# watches the readers while they are fuzzed.
+CHECKED = ^Warmstart(Checkpoint|Configuration|Ctl|Locate|TensorModel)Tests\.
 
 sanitize: deps
 	$(SWIFT) build --build-tests --sanitize thread --scratch-path .build-thread
