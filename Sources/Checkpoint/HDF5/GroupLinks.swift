@@ -20,10 +20,10 @@ struct GroupLinks {
     let target: Target
   }
 
-  /// The approximate memory of a link beside its name.
-  static let linkByteCount = MemoryLayout<Link>.stride
-
   private(set) var links: [Link] = []
+
+  /// The memory of the links, which is taken.
+  var memoryByteCount: Int { links.count * MemoryLayout<Link>.stride }
 
   /// Reads the links of a group; nil if the header is not a group's.
   init?(_ header: ObjectHeader, in file: inout HDF5File) throws(IndexError) {
@@ -61,7 +61,7 @@ struct GroupLinks {
         at: offset,
         "has the name \(Name(name).inMessage) in a group, expected one or more bytes without '/'")
     }
-    try file.takeUntilEnd(Self.linkByteCount)
+    try file.memory.take(MemoryLayout<Link>.stride)
     links.append(Link(name: name, target: target))
   }
 
@@ -70,11 +70,11 @@ struct GroupLinks {
   private mutating func readSymbols(
     _ tree: Int, _ heap: Int, in file: inout HDF5File
   ) throws(IndexError) {
-    let names = try Self.names(heap, in: &file)
+    var names = try Self.names(heap, in: &file)
     var nodes: [(address: Int, level: UInt8?)] = [(tree, nil)]
     while let node = nodes.popLast() {
       if node.level == .max {
-        try readSymbolNode(node.address, names, in: &file)
+        try readSymbolNode(node.address, &names, in: &file)
         continue
       }
       let part = "a B-tree node"
@@ -101,10 +101,31 @@ struct GroupLinks {
     }
   }
 
+  /// The names in a group's local heap.
+  private struct Heap {
+    let fields: HDF5Fields
+    /// The bytes that names may still have: names do not overlap.
+    var left: Int
+
+    /// Reads the name at an offset of the heap.
+    mutating func name(at offset: Int) throws(IndexError) -> ArraySlice<UInt8> {
+      var fields = fields
+      try fields.skip(offset)
+      let place = fields.offset
+      let name = fields.text(limit: left)
+      guard let name else {
+        throw .malformed(
+          at: place,
+          "has a name without an end in \(fields.part), or names that overlap, expected a NUL byte "
+            + "after each")
+      }
+      left -= name.count + 1
+      return name
+    }
+  }
+
   /// Reads the names in a group's local heap.
-  private static func names(
-    _ address: Int, in file: inout HDF5File
-  ) throws(IndexError) -> HDF5Fields {
+  private static func names(_ address: Int, in file: inout HDF5File) throws(IndexError) -> Heap {
     let part = "a local heap"
     try file.visit(address, part)
     var head = try file.fields(at: address, count: 32, part)
@@ -113,11 +134,12 @@ struct GroupLinks {
     try head.skip(3)
     let byteCount = try head.length()
     try head.skip(8)
-    return try file.fields(at: try head.definedAddress(), count: byteCount, part)
+    let fields = try file.fields(at: try head.definedAddress(), count: byteCount, part)
+    return Heap(fields: fields, left: byteCount)
   }
 
   private mutating func readSymbolNode(
-    _ address: Int, _ names: HDF5Fields, in file: inout HDF5File
+    _ address: Int, _ names: inout Heap, in file: inout HDF5File
   ) throws(IndexError) {
     let part = "a symbol table node"
     try file.visit(address, part)
@@ -129,8 +151,7 @@ struct GroupLinks {
     var entries = try file.fields(at: address + 8, count: 40 * count, part)
     for _ in 0..<count {
       let start = entries.offset
-      var name = names
-      try name.skip(try entries.length())
+      let name = try names.name(at: try entries.length())
       let header = try entries.address()
       let cache = try entries.uint32()
       try entries.skip(4 + 16)
@@ -142,7 +163,7 @@ struct GroupLinks {
       } else {
         throw .malformed(at: start, "has an undefined address in \(part), expected a defined one")
       }
-      try append(try name.text(), target, at: start, in: &file)
+      try append(name, target, at: start, in: &file)
     }
   }
 

@@ -1,21 +1,21 @@
-package import WarmstartTensorModel
+import WarmstartTensorModel
 
 /// Reads the tensors of an HDF5 file, such as Keras's `model.weights.h5`.
 ///
 /// A tensor is a dataset, and its name is the dataset's path without the slash in front:
 /// `layers/dense/vars/0`. The elements are not read. Datasets of text, and those that have no shape,
 /// are no tensors. See the HDF Group's "HDF5 File Format Specification" 3.0.
-package enum HDF5 {
+enum HDF5 {
   /// What is in a file.
-  package struct Contents {
+  struct Contents {
     /// The tensors, in no particular order.
-    package fileprivate(set) var tensors: [FoundTensor] = []
-    /// The names that Keras's layers had, by the paths of the groups with their variables.
-    package fileprivate(set) var layerNames: [Name: Name] = [:]
+    fileprivate(set) var tensors: [FoundTensor] = []
+    /// The names that Keras's layers had.
+    fileprivate(set) var layers = LayerNames()
   }
 
   /// Whether a file that begins with these bytes is HDF5.
-  package static func recognizes(_ head: Span<UInt8>) -> Bool {
+  static func recognizes(_ head: Span<UInt8>) -> Bool {
     let signature = Superblock.signature
     return head.count >= signature.count
       && signature.indices.allSatisfy { head[$0] == signature[$0] }
@@ -26,7 +26,7 @@ package enum HDF5 {
   /// - Parameters:
   ///   - memory: Pays for what is read, and keeps the payment for what is returned.
   ///   - checkIn: Throws if no client waits for the tensors any more.
-  package static func read(
+  static func read(
     _ file: IndexFile, _ memory: inout ReaderMemory, checkIn: () throws(Problem) -> Void
   ) throws(IndexError) -> [FoundTensor] {
     try readAll(file, 0..<file.byteCount, &memory, checkIn: checkIn).tensors
@@ -38,7 +38,7 @@ package enum HDF5 {
   ///   - range: The HDF5 file; the offsets of tensors are those in the whole file.
   ///   - memory: Pays for what is read, and keeps the payment for what is returned.
   ///   - checkIn: Throws if no client waits for the tensors any more.
-  package static func readAll(
+  static func readAll(
     _ file: IndexFile, _ range: Range<Int>, _ memory: inout ReaderMemory,
     checkIn: () throws(Problem) -> Void
   ) throws(IndexError) -> Contents {
@@ -56,12 +56,15 @@ private struct HDF5Walk {
   private static let stepCount = 16_384
   /// The longest path, in bytes; chosen, not tuned.
   private static let maximumPathByteCount = 16 << 10
-  /// The paths of a file have at most this many times its length, and `pathBase`; a link takes 40
-  /// bytes or more, so that paths of 1,280 bytes on average are read; chosen, not tuned.
-  private static let pathFactor = 32
+  /// The paths of a file have at most this many times its length, and `pathBase`. A dataset takes
+  /// 250 bytes or more, so that paths of 2,000 bytes on average are read; chosen, not tuned.
+  private static let pathFactor = 8
   private static let pathBase = 1 << 20
   /// The memory of a tensor beside its name, its shape, and its place in `datasets`, approximately.
   private static let tensorByteCount = 2 * MemoryLayout<FoundTensor>.stride + 64
+
+  /// The memory of a layer's name beside its bytes, approximately.
+  private static let layerByteCount = 96
 
   fileprivate var file: HDF5File
   fileprivate var contents = HDF5.Contents()
@@ -84,7 +87,8 @@ private struct HDF5Walk {
     let root = try Superblock(&file).root
     try visit(root, [])
     guard !groups.isEmpty else {
-      throw .malformed(at: file.offset(of: root), "has a root object that is no group, expected a group")
+      throw .malformed(
+        at: file.offset(of: root), "has a root object that is no group, expected a group")
     }
     var steps = 0
     while let group = groups.popLast() {
@@ -95,6 +99,7 @@ private struct HDF5Walk {
         }
         try follow(link, from: group.path)
       }
+      file.memory.giveBack(group.links.memoryByteCount)
     }
   }
 
@@ -127,6 +132,7 @@ private struct HDF5Walk {
       return
     }
     let header = try ObjectHeader(at: address, in: &file)
+    defer { file.memory.giveBack(header.memoryByteCount) }
     if let links = try GroupLinks(header, in: &file) {
       try file.takeUntilEnd(path.count + 64)
       groups.append((path, links))
@@ -151,10 +157,12 @@ private struct HDF5Walk {
   private mutating func keepLayerName(
     _ header: ObjectHeader, _ path: [UInt8]
   ) throws(IndexError) {
-    guard path == Array("vars".utf8) || path.suffix(5).elementsEqual("/vars".utf8),
-      let name = try HDF5Attribute.text("name", of: header, in: &file), !name.isEmpty
+    guard LayerNames.isGroup(path),
+      let name = try HDF5Attribute.text("name", of: header, in: &file)
     else { return }
-    try file.memory.take(path.count + name.count + 64)
-    contents.layerNames[Name(path[...])] = Name(Array(name)[...])
+    try file.memory.take(path.count + name.count + Self.layerByteCount)
+    if !contents.layers.add(name, ofGroup: path) {
+      file.memory.giveBack(path.count + name.count + Self.layerByteCount)
+    }
   }
 }

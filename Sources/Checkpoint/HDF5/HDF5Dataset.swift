@@ -81,7 +81,8 @@ struct HDF5Dataset {
         "has elements of \(byteCount) opaque bytes, expected numbers, or 2 bytes with Keras's "
           + "attribute dtype = bfloat16; save it as another type")
     case .other(let type):
-      throw unsupported("has \(type) as the type of its elements, expected numbers that tensors have")
+      throw unsupported(
+        "has \(type) as the type of its elements, expected numbers that tensors have")
     }
   }
 

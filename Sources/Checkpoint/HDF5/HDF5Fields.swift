@@ -111,6 +111,12 @@ struct HDF5Fields {
     return version
   }
 
+  /// Finds text that ends with a NUL byte within a number of bytes; nil if it does not.
+  func text(limit: Int) -> ArraySlice<UInt8>? {
+    let found = rest.prefix(limit)
+    return found.firstIndex(of: 0).map { found[..<$0] }
+  }
+
   /// Reads text that ends with a NUL byte, and skips to the next multiple of a number of bytes from
   /// the text's start on.
   mutating func text(paddedTo multiple: Int = 1) throws(IndexError) -> ArraySlice<UInt8> {

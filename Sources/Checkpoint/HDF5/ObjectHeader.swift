@@ -46,7 +46,10 @@ struct ObjectHeader {
     }
   }
 
-  /// The only message of a kind; nil if the header has none.
+  /// The memory of the messages, which is taken.
+  var memoryByteCount: Int { messages.count * MemoryLayout<Message>.stride }
+
+  /// The first message of a kind; nil if the header has none.
   func message(_ kind: Message.Kind) -> Message? { messages.first { $0.kind == kind } }
 
   // MARK: Version 1
@@ -88,7 +91,8 @@ struct ObjectHeader {
     let byteCount = try width.length(widthByteCount)
     guard file.has(byteCount, at: address) else {
       throw .malformed(
-        at: rest.offset, "has \(Self.part) of \(byteCount) bytes, expected no more than the HDF5 file has")
+        at: rest.offset,
+        "has \(Self.part) of \(byteCount) bytes, expected no more than the HDF5 file has")
     }
     let body = try file.fields(at: address + bytes.count, count: byteCount + 4, Self.part)
     bytes += body.rest
@@ -133,7 +137,7 @@ struct ObjectHeader {
       return
     }
     guard kind == .continuation else {
-      try file.takeUntilEnd(MemoryLayout<Message>.stride)
+      try file.memory.take(MemoryLayout<Message>.stride)
       messages.append(Message(kind: kind, isShared: flags & 2 != 0, fields: fields))
       return
     }
