@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,3 +43,47 @@ def test_shards_are_one_checkpoint(client: warmstart.Client) -> None:
         arrays = checkpoint.arrays()
     assert list(arrays) == sorted(wanted, key=str.encode)
     assert [n for n, array in arrays.items() if not is_same(array, wanted[n])] == []
+
+
+def test_a_map_may_use_the_names_of_layers(client: warmstart.Client) -> None:
+    wanted = EXPECTED["model.weights.h5"]
+    variables = {
+        "student/kernel": ("float32", [4, 3]),
+        "student/projection/0": ("float32", [3, 2]),
+        "student/projection/1": ("float32", [2]),
+        "student/state": ("float32", [2, 8]),
+    }
+    pairs = {
+        "encoder/0": "student/kernel",
+        "tower/projection/": "student/projection/",
+        "rnn/lstm_cell/1": "student/state",
+    }
+    resolved = client.resolve(
+        GOLDEN / "model.weights.h5", pairs, variables, object_names=True
+    )
+    assert resolved.report.assigned == {
+        "student/kernel": "layers/dense/vars/0",
+        "student/projection/0": "layers/sequential/layers/dense/vars/0",
+        "student/projection/1": "layers/sequential/layers/dense/vars/1",
+        "student/state": "layers/lstm/cell/vars/1",
+    }
+    for variable, tensor in resolved.report.assigned.items():
+        assert is_same(resolved[variable], wanted[tensor])
+
+
+def test_names_of_layers_are_gathered_from_all_shards(client: warmstart.Client) -> None:
+    # The name of this layer is in the first shard, and its variables are in the second.
+    resolved = client.resolve(
+        GOLDEN / "sharded.weights.json",
+        {"head/1": "bias"},
+        {"bias": ("bfloat16", [2])},
+        object_names=True,
+    )
+    assert resolved.report.assigned == {"bias": "layers/dense_1/vars/1"}
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("refused/*.h5")), ids=lambda path: path.stem)
+def test_what_cannot_be_shared_is_refused(path: Path, client: warmstart.Client) -> None:
+    with pytest.raises(warmstart.WarmstartError) as raised:
+        client.open(path).open()
+    assert raised.value.reason == "UNSUPPORTED"
