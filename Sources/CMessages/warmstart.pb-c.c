@@ -2594,7 +2594,7 @@ static const ProtobufCEnumValue warmstart__v1__checkpoint_file__role__enum_value
   { "ROLE_UNSPECIFIED", "WARMSTART__V1__CHECKPOINT_FILE__ROLE__ROLE_UNSPECIFIED", 0 },
   { "INDEX", "WARMSTART__V1__CHECKPOINT_FILE__ROLE__INDEX", 1 },
   { "SHARD", "WARMSTART__V1__CHECKPOINT_FILE__ROLE__SHARD", 2 },
-  { "TABLE", "WARMSTART__V1__CHECKPOINT_FILE__ROLE__TABLE", 3 },
+  { "WHOLE", "WARMSTART__V1__CHECKPOINT_FILE__ROLE__WHOLE", 3 },
 };
 static const ProtobufCIntRange warmstart__v1__checkpoint_file__role__value_ranges[] = {
 {0, 0},{0, 4}
@@ -2604,7 +2604,7 @@ static const ProtobufCEnumValueIndex warmstart__v1__checkpoint_file__role__enum_
   { "INDEX", 1 },
   { "ROLE_UNSPECIFIED", 0 },
   { "SHARD", 2 },
-  { "TABLE", 3 },
+  { "WHOLE", 3 },
 };
 const ProtobufCEnumDescriptor warmstart__v1__checkpoint_file__role__descriptor =
 {
@@ -3653,7 +3653,7 @@ const ProtobufCMessageDescriptor warmstart__v1__slot_variables__descriptor =
   (ProtobufCMessageInit) warmstart__v1__slot_variables__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_descriptors[16] =
+static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_descriptors[17] =
 {
   {
     "checkpoint",
@@ -3847,6 +3847,18 @@ static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "separator",
+    17,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ResolveRequest, separator),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = {
   3,   /* field[3] = alignment */
@@ -3861,6 +3873,7 @@ static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = 
   8,   /* field[8] = read_again */
   11,   /* field[11] = require_all */
   4,   /* field[4] = sealed */
+  16,   /* field[16] = separator */
   10,   /* field[10] = skip_mismatched */
   5,   /* field[5] = skip_missing */
   6,   /* field[6] = strides */
@@ -3869,7 +3882,7 @@ static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = 
 static const ProtobufCIntRange warmstart__v1__resolve_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 16 }
+  { 0, 17 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor =
 {
@@ -3879,7 +3892,7 @@ const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor =
   "Warmstart__V1__ResolveRequest",
   "warmstart.v1",
   sizeof(Warmstart__V1__ResolveRequest),
-  16,
+  17,
   warmstart__v1__resolve_request__field_descriptors,
   warmstart__v1__resolve_request__field_indices_by_name,
   1,  warmstart__v1__resolve_request__number_ranges,

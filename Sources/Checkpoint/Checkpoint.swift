@@ -14,7 +14,7 @@ package struct Checkpoint: Sendable {
     /// The number of the data file as stored, which may exceed those that the header announces, or
     /// the position of the V1 table.
     package let shard: Int32
-    /// Masked CRC-32C of the run.
+    /// Masked CRC-32C of the run; 0 in formats without checksums.
     package let maskedChecksum: UInt32
     /// The offset in the data file as stored, which may lie outside the file.
     ///
@@ -26,12 +26,15 @@ package struct Checkpoint: Sendable {
     package let byteCount: Int
   }
 
+  /// The format of the files.
+  package let format: CheckpointFormat
   /// Names, dtypes, shapes and slices.
   package let catalog: Catalog
-  /// The number of data files that the header announces, or the number of V1 tables.
+  /// The number of data files that the header announces, or the number of files that are
+  /// checkpoints on their own.
   package let shardCount: Int
-  /// Whether the elements are stored in the byte order that is not this machine's.
-  package let isBigEndian: Bool
+  /// The tensors whose elements are stored in the byte order that is not this machine's.
+  private let bigEndian: BigEndian
   /// The stored runs of all tensors, in catalog order.
   package let stored: [StoredBytes]
   /// The length of all tensors as stored, in bytes.
@@ -42,14 +45,21 @@ package struct Checkpoint: Sendable {
   /// The places of the stored runs in the tables of a V1 checkpoint; nil for a V2 checkpoint.
   let records: Records?
 
+  /// Which tensors have elements in the other byte order.
+  enum BigEndian: Sendable {
+    case none, all
+    case some(Set<Int>)
+  }
+
   init(
-    catalog: Catalog, shardCount: Int, isBigEndian: Bool, stored: [StoredBytes],
-    storedEnds: [Int], records: Records? = nil
+    _ format: CheckpointFormat, catalog: Catalog, shardCount: Int, bigEndian: BigEndian = .none,
+    stored: [StoredBytes], storedEnds: [Int], records: Records? = nil
   ) {
+    self.format = format
     self.records = records
     self.catalog = catalog
     self.shardCount = shardCount
-    self.isBigEndian = isBigEndian
+    self.bigEndian = bigEndian
     self.stored = stored
     self.storedEnds = storedEnds
     var indexes: [Int: SliceIndex] = [:]
@@ -67,8 +77,14 @@ package struct Checkpoint: Sendable {
   /// The fewest slices that get an index; chosen, not tuned.
   private static let indexedCount = 16
 
-  /// The format of the files.
-  package var format: CheckpointFormat { records == nil ? .v2 : .v1 }
+  /// Whether a tensor's elements are stored in the byte order that is not this machine's.
+  package func isBigEndian(_ tensor: Int) -> Bool {
+    switch bigEndian {
+    case .none: false
+    case .all: true
+    case .some(let tensors): tensors.contains(tensor)
+    }
+  }
 
   /// The positions in `stored` of a tensor's runs: one, or one for each slice in catalog order.
   package func storedRange(_ tensor: Int) -> Range<Int> {

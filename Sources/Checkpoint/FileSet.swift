@@ -47,9 +47,9 @@ package struct FileSet: Sendable {
     var began: Int64?
     var shards: [(total: Int, shard: Int, position: Int)] = []
     var index: Int?
-    let tableCount = files.count { $0.role == .table }
+    let tableCount = files.count { $0.role == .whole }
     guard tableCount == 0 || tableCount == files.count else {
-      throw Problem(.invalidRequest, "the checkpoint has V1 tables and other files")
+      throw Problem(.invalidRequest, "the checkpoint has files with and without an index")
     }
     for (position, (role, file)) in files.enumerated() {
       let status = try FileSet.settled(
@@ -60,7 +60,7 @@ package struct FileSet: Sendable {
         guard index == nil else { throw Problem(.invalidRequest, "the checkpoint has two indexes") }
         index = position
       case .shard(let shard, of: let total): shards.append((total, shard, position))
-      case .table:
+      case .whole:
         // The first table takes the index's place.
         index = index ?? position
         shards.append((tableCount, position, position))
@@ -102,7 +102,7 @@ package struct FileSet: Sendable {
       members.append(Member(role: role, file: file, status: status))
     }
     guard files.count == positions.count, let index = members.first,
-      index.role == .index || index.role == .table, try members.isOnTrustedFileSystems()
+      index.role == .index || index.role == .whole, try members.isOnTrustedFileSystems()
     else {
       throw Problem(state: "its files are not those of a shared checkpoint")
     }
@@ -110,7 +110,7 @@ package struct FileSet: Sendable {
     self.generation = generation
     openedBy = uid
     indexPosition = 0
-    shards = index.role == .table ? [(1, 0, 0)] : []
+    shards = index.role == .whole ? [(1, 0, 0)] : []
   }
 
   /// The index file, or the first V1 table.
@@ -135,7 +135,7 @@ package struct FileSet: Sendable {
   }
 
   /// Whether the files are tables of a V1 checkpoint.
-  var isTables: Bool { index.role == .table }
+  var isTables: Bool { index.role == .whole }
 
   /// The position of a shard, or of a V1 table, among the members; nil if the client did not pass
   /// it.
@@ -224,7 +224,7 @@ extension FileSet.Member: CustomStringConvertible {
       switch role {
       case .index: "index file"
       case .shard: "data file"
-      case .table: "V1 table"
+      case .whole: "file"
       }
     return "\(kind) \(Name(name[...]))"
   }

@@ -48,10 +48,10 @@ enum ForeignFile {
   /// fetched; nil for any other file.
   static func problem(with member: FileSet.Member) -> Problem? {
     if let pointer = pointer(member) { return pointer }
-    if member.role == .table, member.status.size == 0 {
+    if member.role == .whole, member.status.size == 0 {
       return Problem(.checkpointNotFound, "\(name(of: member)) is empty, expected a checkpoint")
     }
-    guard let head = head(of: member), let words = words(head, member.status.size) else {
+    guard let head = head(of: member), let words = words(head) else {
       return nil
     }
     return Problem(.unsupported, "\(name(of: member)) is \(words)")
@@ -67,7 +67,7 @@ enum ForeignFile {
       "\(name(of: member)) is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`")
   }
 
-  private static func words(_ head: [UInt8], _ byteCount: Int) -> String? {
+  private static func words(_ head: [UInt8]) -> String? {
     if let mark = marks.first(where: { head.starts(with: $0.bytes) }) { return mark.words }
     if head.count > 262, head[257..<262].elementsEqual("ustar".utf8) {
       return "a tar archive: unpack it, and name the checkpoint in it"
@@ -76,22 +76,12 @@ enum ForeignFile {
       return "a Python pickle, such as PyTorch writes (.pt, .pth), not a TensorFlow checkpoint: "
         + rewrite("the library that wrote it")
     }
-    if isSafetensors(head, byteCount) {
-      return "a safetensors file, not a TensorFlow checkpoint: " + rewrite("safetensors")
-    }
     return isText(head) ? "a text file, not a TensorFlow checkpoint" : nil
   }
 
   /// Pickles of protocols 2 to 5 begin with the protocol's number; 0 and 1 have no mark.
   private static func isPickle(_ head: [UInt8]) -> Bool {
     head.count > 1 && head[0] == 0x80 && (2...5).contains(head[1])
-  }
-
-  /// A safetensors file begins with the length of its JSON header in eight bytes, little-endian.
-  private static func isSafetensors(_ head: [UInt8], _ byteCount: Int) -> Bool {
-    guard head.count > 8, head[8] == UInt8(ascii: "{") else { return false }
-    let length = head[..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-    return length >= 2 && length <= UInt64(byteCount - 8)
   }
 
   /// Whether the bytes are UTF-8 without control characters but tabs and line ends.
@@ -112,7 +102,7 @@ enum ForeignFile {
   ///
   /// The client takes any file without an index for a V1 table, so that word is left out.
   private static func name(of member: FileSet.Member) -> String {
-    guard member.role == .table else { return "\(member)" }
+    guard member.role == .whole else { return "\(member)" }
     return member.file.name.map { "file \(Name($0[...]))" } ?? "the file"
   }
 }

@@ -119,14 +119,14 @@ extension Generation {
     switch role {
     case .index: (0, 0)
     case .shard(let shard, of: let total): (shard, total)
-    case .table: (0, -1)
+    case .whole: (0, -1)
     }
   }
 
   private static func role(_ first: Int, _ second: Int) throws(Problem) -> FileRole {
     switch (first, second) {
     case (0, 0): return .index
-    case (0, -1): return .table
+    case (0, -1): return .whole
     case (0..., 1...) where first < second: return .shard(first, of: second)
     default: throw Problem(state: "a file has the unknown role \(first) of \(second)")
     }

@@ -2,7 +2,7 @@ import SystemPackage
 import WarmstartTable
 import WarmstartTensorModel
 
-/// Why the index of a V2 checkpoint, or the lists of a V1 checkpoint's tables, cannot be read.
+/// Why what a checkpoint's files say of their tensors cannot be read.
 ///
 /// The readers throw it. Only `Problem(_:in:)` words it for the client, and adds the name of the
 /// file.
@@ -26,6 +26,17 @@ enum IndexError: Error {
   case tooLarge(limit: Int)
   /// The writer excluded readers of this version.
   case unsupportedVersion(WriterVersion.Fault)
+
+  // MARK: Files of other formats than TensorFlow's
+
+  /// The file breaks the rules of its format at an offset; the words are a predicate: `has …,
+  /// expected …`.
+  case malformed(at: Int, String)
+  /// The file is right, but has what cannot be shared; the words are a predicate that says what to do.
+  case unsupported(String)
+  /// The same of one tensor.
+  case tensorMalformed(String, Name)
+  case tensorUnsupported(String, Name)
 
   // MARK: The index of a V2 checkpoint
 
@@ -75,6 +86,9 @@ extension Problem {
         case .unreadable(let errno): return Problem(.system, "\(file) cannot be read: \(errno)")
         case .endsEarly(let end, let expected):
           return Problem(.truncated, "\(file) ended after \(end) bytes, expected \(expected)")
+        case .malformed(let offset, let words):
+          return Problem(.corrupt, "\(file) is damaged: at \(offset) it \(words)")
+        case .unsupported(let words): return Problem(.unsupported, "\(file) \(words)")
         case .beingWritten: return Problem(.checkpointChanged, "\(file) is being written")
         case .table(let error): return Problem(error, in: file)
         case .tooLong(let part, let byteCount, let limit):
@@ -136,13 +150,17 @@ extension IndexError {
         tensor: name)
     }
     switch self {
+    case .tensorMalformed(let words, let name):
+      return Problem(.corrupt, "tensor \(name.inMessage) of \(file) \(words)", tensor: name)
+    case .tensorUnsupported(let words, let name):
+      return Problem(.unsupported, "tensor \(name.inMessage) of \(file) \(words)", tensor: name)
     case .entryMalformed(let name):
       return Problem(
         .corrupt,
         "the entry of tensor \(name.inMessage) in \(file) is not parseable, "
           + "expected a BundleEntryProto", tensor: name)
     case .unknownDtype(let number, let name):
-      let last = DataType.allCases.map(\.rawValue).max() ?? 0
+      let last = DataType.allCases.filter(\.isTensorFlows).map(\.rawValue).max() ?? 0
       return problem(
         name, "the unknown dtype \(number)",
         "1 to \(last) and not \(DataType.resource.rawValue) (resource)")

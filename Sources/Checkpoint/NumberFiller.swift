@@ -39,7 +39,7 @@ struct NumberFiller {
     (takers[run] ?? []).compactMap { taker in
       let (piece, offset) = (targets[taker].piece, targets[taker].offset)
       let dtype = checkpoint.catalog.dtype(piece.tensor)
-      let swapped = checkpoint.isBigEndian ? dtype.swappedByteCount ?? 1 : 1
+      let swapped = checkpoint.isBigEndian(piece.tensor) ? dtype.swappedByteCount ?? 1 : 1
       return dtype.byteCount.flatMap { width in
         let box = checkpoint.box(ofRun: run, of: piece.tensor)
         if let order = orders[taker] {

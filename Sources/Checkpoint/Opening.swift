@@ -2,7 +2,8 @@ import WarmstartKernel
 package import WarmstartTensorModel
 
 extension Checkpoint {
-  /// Reads the index of a V2 checkpoint, or the lists in a V1 checkpoint's tables.
+  /// Reads what the files say of their tensors: the index of a V2 checkpoint, the lists in a V1
+  /// checkpoint's tables, or the headers of files of other formats.
   ///
   /// - Parameters:
   ///   - reserve: Gets the memory that reading takes in all, before it is taken; throws to refuse
@@ -16,6 +17,15 @@ extension Checkpoint {
     _ files: FileSet, reserving reserve: @escaping (Int) throws(Problem) -> Void = { _ in },
     checkIn: @escaping () throws(Problem) -> Void = {}
   ) throws(Problem) -> Checkpoint {
+    let (isMap, isWhole) = try reading(files.index, of: files) { file throws(IndexError) in
+      let head = try file.head()
+      guard files.index.role == .whole else { return (WeightMap.recognizes(head.span), false) }
+      return (false, WholeFormat(head.span, fileByteCount: file.byteCount) != nil)
+    } checkIn: { () throws(Problem) in
+      try checkIn()
+    }
+    if isMap { return try readWhole(files, files.index, reserve, checkIn) }
+    if isWhole { return try readWhole(files, nil, reserve, checkIn) }
     do {
       return try files.isTables
         ? readTables(files, reserve, checkIn) : readIndex(files, reserve, checkIn)
@@ -29,6 +39,76 @@ extension Checkpoint {
     }
   }
 
+  /// Reads files without an index of TensorFlow's: one or several that hold their own, and perhaps
+  /// the map that says which of them holds which tensor.
+  private static func readWhole(
+    _ files: FileSet, _ map: FileSet.Member?, _ reserve: @escaping (Int) throws(Problem) -> Void,
+    _ checkIn: @escaping () throws(Problem) -> Void
+  ) throws(Problem) -> Checkpoint {
+    var memory = ReaderMemory(reserve)
+    var tensors = FoundTensors()
+    var weights: WeightMap?
+    if let map {
+      weights = try reading(map, of: files) { file throws(IndexError) in
+        try WeightMap(file, &memory, checkIn: checkIn)
+      } checkIn: { () throws(Problem) in
+        try checkIn()
+      }
+    }
+    let count = weights?.fileNames.count ?? files.members.count
+    var format: WholeFormat?
+    for number in 0..<count {
+      if number > 0 { try checkIn() }
+      guard let position = files.position(ofShard: Int32(number), of: count) else {
+        let name = weights?.fileNames[number] ?? ""
+        throw Problem(
+          .checkpointNotFound, "file \(name), which \(files.index) names, is missing")
+      }
+      let member = files.members[position]
+      tensors.file = Int32(number)
+      if let pointer = ForeignFile.pointer(member) { throw pointer }
+      try reading(member, of: files) { file throws(IndexError) in
+        guard let own = try file.wholeFormat() else {
+          throw .malformed(at: 0, "is of no format that a file of such a checkpoint may have")
+        }
+        guard format == nil || format == own else {
+          throw .malformed(at: 0, "has another format than the files before it")
+        }
+        format = own
+        try own.read(file, to: &tensors, &memory, checkIn: checkIn)
+      } checkIn: { () throws(Problem) in
+        try checkIn()
+      }
+    }
+    guard let format else {
+      throw Problem(.corrupt, "\(files.index) names no files")
+    }
+    let checkpoint = try reading(map ?? files.index, of: files) { _ throws(IndexError) in
+      let checkpoint = try tensors.checkpoint(format.checkpointFormat, fileCount: count) { number in
+        files.name(ofShard: number, of: count)
+      }
+      try weights?.expect(checkpoint)
+      return checkpoint
+    } checkIn: { () throws(Problem) in
+      try checkIn()
+    }
+    for member in files.members { try files.expectUnchanged(member) }
+    return checkpoint
+  }
+
+  /// Runs the body with a file, and words its error for the client.
+  private static func reading<Result>(
+    _ member: FileSet.Member, of files: FileSet,
+    _ body: (IndexFile) throws(IndexError) -> Result,
+    checkIn: @escaping () throws(Problem) -> Void
+  ) throws(Problem) -> Result {
+    do throws(IndexError) {
+      return try body(IndexFile(member, checkIn: checkIn))
+    } catch {
+      throw try problem(error, with: member, of: files)
+    }
+  }
+
   private static func readIndex(
     _ files: FileSet, _ reserve: @escaping (Int) throws(Problem) -> Void,
     _ checkIn: @escaping () throws(Problem) -> Void
@@ -36,7 +116,7 @@ extension Checkpoint {
     let checkpoint: Checkpoint
     do throws(IndexError) {
       checkpoint = try BundleReader.read(
-        TableFile(files.index, checkIn: checkIn), reserving: reserve, checkIn: checkIn)
+        IndexFile(files.index, checkIn: checkIn), reserving: reserve, checkIn: checkIn)
     } catch {
       throw try problem(error, with: files.index, of: files)
     }
@@ -52,7 +132,7 @@ extension Checkpoint {
     for (position, member) in files.members.enumerated() {
       if position > 0 { try checkIn() }
       do throws(IndexError) {
-        try reader.read(TableFile(member, checkIn: checkIn), Int32(position))
+        try reader.read(IndexFile(member, checkIn: checkIn), Int32(position))
       } catch {
         throw try problem(error, with: member, of: files)
       }

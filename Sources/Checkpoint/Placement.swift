@@ -41,6 +41,12 @@ extension Checkpoint {
       throw problem(
         tensor, .unsupported, "has dtype variant in \(files.index), which cannot be shared")
     }
+    guard dtype != .packed else {
+      throw problem(
+        tensor, .unsupported,
+        "has elements in \(files.index) that are packed without regard to bytes, which no array "
+          + "library reads")
+    }
     guard records == nil || SavedRecord.canHold(dtype) else {
       throw problem(
         tensor, .unsupported,
@@ -63,7 +69,7 @@ extension Checkpoint {
       for run in runs(of: tensor, slice) { try expectReadable(run, of: tensor, in: files) }
     }
     guard records == nil, let width = dtype.byteCount, !options.sealed,
-      !isBigEndian || dtype.swappedByteCount == 1,
+      !isBigEndian(tensor) || dtype.swappedByteCount == 1,
       let (run, offset, strides) = storedPlace(of: tensor, slice, width: width),
       strides.isEmpty || options.strides
     else { return .piece(piece) }

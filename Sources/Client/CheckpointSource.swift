@@ -86,13 +86,13 @@ struct CheckpointSource {
 }
 
 extension CheckpointFiles {
-  /// The files that the daemon needs: the index and its shards, or the tables.
+  /// The files that the daemon needs: the index and its shards, or all files if there is no index.
   ///
   /// If there are shards of several totals, only the index says which total is right: all are
   /// opened.
   fileprivate func openParts(needsData: Bool) throws(LocateError) -> [Part] {
     var parts = opened
-    guard format == .v2 else { return parts }
+    guard hasIndex else { return parts }
     for total in totals.isEmpty ? [1] : totals {
       parts += try openShards(total: total, leavingOutUnusable: !needsData)
     }

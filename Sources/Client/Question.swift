@@ -19,6 +19,10 @@ struct Question {
     guard UInt32(exactly: options.alignment) != nil else {
       throw WarmstartError.invalid(alignment: options.alignment)
     }
+    if let separator = options.separator, separator.asciiValue == nil {
+      throw WarmstartError(
+        .invalidRequest, "the separator '\(separator)' is not an ASCII character")
+    }
     // Property by property: a copy of a variable would count references to all its buffers.
     let all = variables.span
     for index in all.indices {
@@ -50,6 +54,7 @@ struct Question {
     if options.objectNames { features.append("object_names") }
     if options.readAgain { features.append("read_again") }
     if options.requireAll { features.append("require_all") }
+    if options.separator != nil { features.append("separator") }
     if options.planOnly { features.append("plan_only") }
     return features
   }
@@ -68,6 +73,7 @@ struct Question {
     wanted.readAgain = options.readAgain
     wanted.namesUnusedTensors = options.namesUnusedTensors
     wanted.planOnly = options.planOnly
+    wanted.separator = options.separator?.asciiValue
     frame.begin(checkpoint, map, variables, wanted)
   }
 

@@ -47,6 +47,9 @@ public struct Resolved: Sendable {
     /// A problem that the index shows fails the call as usual. `Tensor.byteCount` is 0 for strings
     /// that would be copied into an arena.
     public var planOnly = false
+    /// The ASCII character that ends a scope's name, beside `/`: `.` in `model.layers.`; nil for the
+    /// one of the checkpoint's format.
+    public var separator: Character?
 
     /// Makes the default options: none is set.
     public init() {}

@@ -79,6 +79,7 @@ public struct WarmstartError: Error, Sendable, Hashable {
       switch error.kind {
       case .checkpointNotFound: .checkpointNotFound
       case .checkpointStateInvalid: .checkpointStateInvalid
+      case .corrupt: .corrupt
       case .notAllowed: .notAllowed
       case .system: .system
       }

@@ -4,7 +4,7 @@ package import WarmstartTensorModel
 
 /// The files to which a checkpoint's path leads, opened with the rights of this user.
 ///
-/// The client reads no file of a checkpoint, so it does not know how many shards a V2 checkpoint
+/// The client reads no index of TensorFlow's, so it does not know how many shards a V2 checkpoint
 /// has. The names of the shards usually state one total. A checkpoint that was saved again with
 /// another number of shards leaves names with several totals: the client passes them all, and the
 /// daemon follows the index.
@@ -25,10 +25,12 @@ package struct CheckpointFiles: Sendable {
     }
   }
 
-  package let format: CheckpointFormat
+  /// Whether the checkpoint has an index beside its data: not if its files hold tensors and what
+  /// they say of them.
+  package let hasIndex: Bool
 
   /// The path as TensorFlow reports it: the prefix of a V2 checkpoint, the file or pattern of a V1
-  /// checkpoint.
+  /// checkpoint; of other formats, the file that holds or lists the tensors.
   package let prefix: String
 
   /// A prefix for a reader in another working directory: absolute, unless this process has no
@@ -39,11 +41,15 @@ package struct CheckpointFiles: Sendable {
     return PathText(directory).joined(path).text
   }
 
-  /// The index of a V2 checkpoint, or the tables of a V1 checkpoint in the order of their names.
+  /// The index, or the files without one in the order of their names.
   package let opened: [Part]
 
   /// The shards beside the index; nil if this user may not list their directory.
   private let listed: [ShardName]?
+
+  /// The files that a weight map names, in ascending order of their names; nil for other
+  /// checkpoints.
+  private let mapped: [FilePath]?
 
   /// The totals in the names of the shards beside the index, ascending; empty if the shards are
   /// unknown.
@@ -56,6 +62,7 @@ package struct CheckpointFiles: Sendable {
   package func openShards(
     total: Int, leavingOutUnusable: Bool = false
   ) throws(LocateError) -> [Part] {
+    if let mapped { return try openMapped(mapped, leavingOutUnusable: leavingOutUnusable) }
     let there = listed.map { $0.filter { $0.total == total }.map(\.number).sorted() }
     // Open the listed shards; without a list, try all numbers.
     guard (there?.count ?? total) < maximumCheckpointFiles else {
@@ -79,9 +86,29 @@ package struct CheckpointFiles: Sendable {
     return parts
   }
 
+  /// Opens the files that a weight map names, as `openShards` opens shards.
+  private func openMapped(
+    _ paths: [FilePath], leavingOutUnusable: Bool
+  ) throws(LocateError) -> [Part] {
+    var parts: [Part] = []
+    for (number, path) in paths.enumerated() {
+      let file: OpenFile?
+      do throws(LocateError) {
+        file = try OpenFile.regular(path)
+      } catch {
+        guard leavingOutUnusable else { throw error }
+        continue
+      }
+      guard let file else { continue }
+      parts.append(Part(.shard(number, of: paths.count), at: path, file))
+    }
+    return parts
+  }
+
   /// Makes a V2 checkpoint from its open index, and lists its shards.
   init(prefix: PathText, index: OpenFile, at path: FilePath) throws(LocateError) {
-    format = .v2
+    hasIndex = true
+    mapped = nil
     self.prefix = prefix.text
     opened = [Part(.index, at: path, index)]
     do throws(LocateError) {
@@ -93,11 +120,24 @@ package struct CheckpointFiles: Sendable {
     totals = Set((listed ?? []).map(\.total)).sorted()
   }
 
-  /// Makes a V1 checkpoint from its open tables.
-  init(pattern: PathText, tables: [(path: FilePath, file: OpenFile)]) {
-    format = .v1
+  /// Makes a checkpoint from an open weight map, whose files lie beside it.
+  init(map: OpenFile, at path: PathText) throws(LocateError) {
+    hasIndex = true
+    listed = nil
+    prefix = path.text
+    opened = [Part(.index, at: FilePath(path.text), map)]
+    let directory = PathText(path.directory)
+    let names = try WeightMapFile(map, at: path).fileNames
+    mapped = names.map { FilePath(directory.joined(PathText($0)).text) }
+    totals = [names.count]
+  }
+
+  /// Makes a checkpoint from open files that hold tensors and what they say of them.
+  init(pattern: PathText, files: [(path: FilePath, file: OpenFile)]) {
+    hasIndex = false
+    mapped = nil
     prefix = pattern.text
-    opened = tables.map { Part(.table, at: $0.path, $0.file) }
+    opened = files.map { Part(.whole, at: $0.path, $0.file) }
     listed = []
     totals = []
   }

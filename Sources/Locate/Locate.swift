@@ -6,9 +6,11 @@ extension CheckpointFiles {
   ///
   /// Waits for nothing but the file system. The path is one of these:
   ///
-  /// - a directory with a state file
+  /// - a directory with a state file, or with a model of the library transformers
   /// - a V2 prefix, or its `.index` file
-  /// - a V1 file, or a pattern of V1 files
+  /// - a file that lists the tensors of others, such as `model.safetensors.index.json`
+  /// - a file that holds tensors and what it says of them, such as a V1 file or one of safetensors;
+  ///   or a pattern of them
   ///
   /// A relative path starts at the working directory; an absolute one may follow `file://`. A path
   /// that exists is never treated as a pattern.
@@ -25,9 +27,24 @@ extension CheckpointFiles {
     }
   }
 
-  /// Opens the checkpoint that a directory's state file names.
+  /// The names of a model in a directory without a state file, in the order of the library
+  /// transformers.
+  private static let modelNames = [
+    "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+  ]
+
+  /// Opens the checkpoint that a directory's state file names, or a model in it.
   private static func openLatest(of directory: PathText) throws(LocateError) -> CheckpointFiles {
-    let state = try StateFile(of: directory)
+    let state: StateFile
+    do throws(LocateError) {
+      state = try StateFile(of: directory)
+    } catch {
+      guard case .stateMissing = error, let model = try openModel(in: directory) else {
+        throw error
+      }
+      return model
+    }
     let path = directory.joined(state.modelCheckpointPath)
     do throws(LocateError) {
       return try open(path)
@@ -46,6 +63,14 @@ extension CheckpointFiles {
     }
   }
 
+  private static func openModel(in directory: PathText) throws(LocateError) -> CheckpointFiles? {
+    for name in modelNames {
+      let path = directory.joined(PathText(name))
+      if try OpenFile.regular(FilePath(path.text)) != nil { return try open(path) }
+    }
+    return nil
+  }
+
   /// Opens the checkpoint of a prefix, a file or a pattern.
   private static func open(_ path: PathText) throws(LocateError) -> CheckpointFiles {
     guard !path.isImpossible, !path.text.isEmpty else {
@@ -55,11 +80,14 @@ extension CheckpointFiles {
     if let prefix = path.dropping(".index"), let found = try openIndex(of: PathText(prefix)) {
       return found
     }
-    if !path.name.isEmpty, let table = try OpenFile.regular(FilePath(path.text)) {
+    if !path.name.isEmpty, let file = try OpenFile.regular(FilePath(path.text)) {
+      if path.dropping(WeightMapFile.suffix) != nil {
+        return try CheckpointFiles(map: file, at: path)
+      }
       if let hint = Hint.whole(of: path) { throw .notCheckpoint(path: path.text, hint: hint) }
-      return CheckpointFiles(pattern: path, tables: [(FilePath(path.text), table)])
+      return CheckpointFiles(pattern: path, files: [(FilePath(path.text), file)])
     }
-    return try openTables(matching: path)
+    return try openFiles(matching: path)
   }
 
   private static func openIndex(of prefix: PathText) throws(LocateError) -> CheckpointFiles? {
@@ -68,7 +96,7 @@ extension CheckpointFiles {
     return try CheckpointFiles(prefix: prefix, index: index, at: path)
   }
 
-  private static func openTables(matching path: PathText) throws(LocateError) -> CheckpointFiles {
+  private static func openFiles(matching path: PathText) throws(LocateError) -> CheckpointFiles {
     let pattern = Pattern(path)
     guard pattern.isSpecial else {
       throw .notFound(path: path.text, hint: Hint.nearby(path))
@@ -77,11 +105,11 @@ extension CheckpointFiles {
     if let index = try Pattern(path, suffix: ".index").matches().first {
       throw .notFound(path: path.text, hint: Hint.noPattern(index))
     }
-    var tables: [(path: FilePath, file: OpenFile)] = []
+    var files: [(path: FilePath, file: OpenFile)] = []
     for match in try pattern.matches() {
-      if let file = try OpenFile.regular(match) { tables.append((match, file)) }
+      if let file = try OpenFile.regular(match) { files.append((match, file)) }
     }
-    guard !tables.isEmpty else { throw .notFound(path: path.text, hint: Hint.nearby(path)) }
-    return CheckpointFiles(pattern: path, tables: tables)
+    guard !files.isEmpty else { throw .notFound(path: path.text, hint: Hint.nearby(path)) }
+    return CheckpointFiles(pattern: path, files: files)
   }
 }

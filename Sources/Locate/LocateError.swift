@@ -24,6 +24,9 @@ package enum LocateError: Error, Sendable, Hashable {
   case stateNotRegular(state: String, nearest: String? = nil)
   /// The state file is longer than the limit in bytes.
   case stateTooLong(state: String, limit: Int)
+  /// The file that says which files hold the tensors breaks its rules at an offset, or names files
+  /// of other directories; the words are a predicate.
+  case weightMapMalformed(path: String, offset: Int, String)
   /// The path names a file that is a part of a checkpoint or lies beside one.
   case notCheckpoint(path: String, hint: String)
   /// The path of a checkpoint's file leads to a directory, a FIFO or the like.
@@ -43,6 +46,8 @@ package enum LocateError: Error, Sendable, Hashable {
     case checkpointNotFound
     /// CHECKPOINT_STATE_INVALID
     case checkpointStateInvalid
+    /// CORRUPT
+    case corrupt
     /// NOT_ALLOWED
     case notAllowed
     /// SYSTEM
@@ -57,6 +62,7 @@ package enum LocateError: Error, Sendable, Hashable {
       .checkpointNotFound
     case .stateMalformed, .statePathEmpty, .stateNotRegular, .stateTooLong:
       .checkpointStateInvalid
+    case .weightMapMalformed: .corrupt
     case .notAllowed: .notAllowed
     case .tooManyFiles, .system: .system
     }
@@ -103,6 +109,8 @@ extension LocateError: CustomStringConvertible {
       "invalid checkpoint state: '\(state)' is not a regular file\(suffix(nearest: nearest))"
     case .stateTooLong(let state, let limit):
       "invalid checkpoint state: '\(state)' is longer than \(limit) bytes"
+    case .weightMapMalformed(let path, let offset, let words):
+      "'\(path)' is not valid: at \(offset) it \(words)"
     case .notCheckpoint(let path, let hint):
       "'\(path)' is not a checkpoint\(suffix(hint))"
     case .notRegular(let path):

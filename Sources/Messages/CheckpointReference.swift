@@ -114,7 +114,7 @@ extension CheckpointFile {
     switch unsafe message.role {
     case WARMSTART__V1__CHECKPOINT_FILE__ROLE__INDEX: role = .index
     case WARMSTART__V1__CHECKPOINT_FILE__ROLE__SHARD: role = .shard(shard, of: total)
-    case WARMSTART__V1__CHECKPOINT_FILE__ROLE__TABLE: role = .table
+    case WARMSTART__V1__CHECKPOINT_FILE__ROLE__WHOLE: role = .whole
     default: throw .malformed("a file without a role")
     }
     let attached = unsafe message.attached
@@ -143,7 +143,7 @@ extension FieldWriter {
     let role: Warmstart__V1__CheckpointFile__Role
     switch file.role {
     case .index: role = WARMSTART__V1__CHECKPOINT_FILE__ROLE__INDEX
-    case .table: role = WARMSTART__V1__CHECKPOINT_FILE__ROLE__TABLE
+    case .whole: role = WARMSTART__V1__CHECKPOINT_FILE__ROLE__WHOLE
     case .shard(let shard, let total):
       role = WARMSTART__V1__CHECKPOINT_FILE__ROLE__SHARD
       prepend(field: 3, UInt64(total))

@@ -16,6 +16,7 @@ extension FieldWriter {
     let all = variables.span
     let totals = Totals(all)
     begin(reserving: totals.wireByteCount(all.count))
+    if let separator = options.separator { prepend(field: 17, [separator].span) }
     prepend(field: 16, options.progress ? 1 : 0)
     prepend(field: 15, options.planOnly ? 1 : 0)
     if !gathers.isEmpty { prepend(field: 14) { frame in frame.prepend(gathers) } }

@@ -25,6 +25,8 @@ package struct ResolveRequest: Sendable {
     package var planOnly = false
     /// Replies say how far the call is while it waits.
     package var progress = false
+    /// The character that ends a scope's name beside `/`; nil for the one of the format.
+    package var separator: UInt8?
 
     package init() {}
   }
@@ -84,6 +86,11 @@ extension ResolveRequest {
     options.namesUnusedTensors = unsafe message.name_unused_tensors != 0
     options.planOnly = unsafe message.plan_only != 0
     options.progress = unsafe message.progress != 0
+    let separator = Array(unsafe text(message.separator).utf8)
+    guard separator.count <= 1, separator.allSatisfy({ $0 < 0x80 }) else {
+      throw .malformed("a separator that is not one ASCII character")
+    }
+    options.separator = separator.first
   }
 
   private static func variables(

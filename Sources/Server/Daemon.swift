@@ -13,7 +13,7 @@ package final class Daemon: Sendable {
   /// The features that calls may require.
   static let features = [
     "sealed", "strides", "object_names", "read_again", "require_all", "gather", "plan_only",
-    "progress", "names", "expect",
+    "progress", "names", "expect", "separator",
   ]
 
   /// How the daemon reports its state to the service manager, or to a test.

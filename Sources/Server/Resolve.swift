@@ -146,7 +146,8 @@ extension Session {
     do throws(Problems) {
       guard let objects else {
         return try Resolution.resolve(
-          request.map, variables: request.variables, in: open.checkpoint.catalog, options)
+          request.map, variables: request.variables, in: open.checkpoint.catalog, options,
+          separator: request.options.separator)
       }
       while true {
         let (resolution, uncompared) = try Resolution.resolve(

@@ -12,8 +12,19 @@ package struct Catalog: Sendable {
   private var dtypes: [DataType] = []
   private var slices: [Int: [TensorSlice]] = [:]
   private var table: NameTable?
+  /// The character at the end of a scope's name, beside `/`.
+  let separator: UInt8
 
-  package init() {}
+  package init(separator: UInt8 = UInt8(ascii: "/")) {
+    self.separator = separator
+  }
+
+  /// Makes room for tensors, so that appending them does not reallocate.
+  package mutating func reserveCapacity(_ count: Int, nameByteCount: Int, axisCount: Int) {
+    names.reserveCapacity(count, byteCount: nameByteCount)
+    shapes.reserveCapacity(count, axisCount: axisCount)
+    dtypes.reserveCapacity(count)
+  }
 
   /// Adds a tensor and returns its position; `slices` are those that the checkpoint stores it in.
   ///

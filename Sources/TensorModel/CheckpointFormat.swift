@@ -1,8 +1,29 @@
-/// The version of a checkpoint's file format.
-public enum CheckpointFormat: String, Sendable, Hashable {
+/// The format of a checkpoint's files.
+///
+/// The daemon tells it by the files' contents.
+public enum CheckpointFormat: String, Sendable, Hashable, CaseIterable {
   /// One table, or several: TensorFlow's first format, which holds tensors in the tables
   /// themselves.
   case v1
-  /// A "tensor bundle": an index, and shards of data.
+  /// A "tensor bundle" of TensorFlow: an index, and shards of data.
   case v2
+  /// Files of the library safetensors: one, or several that an index lists.
+  case safetensors
+
+  /// The character at the end of a scope's name: `model.layers.` in files that dots divide names
+  /// in, `model/layers/` in all others.
+  package var separator: UInt8 {
+    switch self {
+    case .v1, .v2: UInt8(ascii: "/")
+    case .safetensors: UInt8(ascii: ".")
+    }
+  }
+
+  /// Whether the files hold a checksum of each tensor.
+  package var hasChecksums: Bool {
+    switch self {
+    case .v1, .v2: true
+    case .safetensors: false
+    }
+  }
 }

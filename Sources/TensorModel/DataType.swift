@@ -1,5 +1,5 @@
 /// The type of a tensor's elements, with the numbers and names of TensorFlow (`DataType`,
-/// types.proto).
+/// types.proto), and those of other formats.
 public enum DataType: Int32, Sendable, Hashable, CaseIterable {
   /// A 32-bit IEEE 754 number: `Float`.
   case float32 = 1
@@ -68,14 +68,27 @@ public enum DataType: Int32, Sendable, Hashable, CaseIterable {
   /// A 4-bit number with 2 exponent bits in a byte of its own, without infinities.
   case float4E2M1FN = 33
 
+  // Types of other formats, which TensorFlow has not, have numbers from 1001 on.
+
+  /// An 8-bit power of two, without sign and zero.
+  case float8E8M0FNU = 1001
+  /// Two 4-bit numbers with 2 exponent bits in a byte, as PyTorch has them.
+  case float4E2M1FNx2 = 1002
+  /// Elements that do not begin at bytes, such as 6-bit numbers; Warmstart does not share them.
+  case packed = 1003
+
+  /// Whether TensorFlow has the type, with this number.
+  package var isTensorFlows: Bool { rawValue < DataType.float8E8M0FNU.rawValue }
+
   /// The number of bytes of one element, in a file and in memory; nil if elements vary in length.
   ///
   /// The 4-bit and 2-bit types take a whole byte each: checkpoints do not pack them.
   public var byteCount: Int? {
     switch self {
-    case .string, .resource, .variant: nil
+    case .string, .resource, .variant, .packed: nil
     case .uint8, .int8, .bool, .qint8, .quint8, .float8E5M2, .float8E4M3FN, .float8E4M3FNUZ,
-      .float8E4M3B11FNUZ, .float8E5M2FNUZ, .int4, .uint4, .int2, .uint2, .float4E2M1FN:
+      .float8E4M3B11FNUZ, .float8E5M2FNUZ, .int4, .uint4, .int2, .uint2, .float4E2M1FN,
+      .float8E8M0FNU, .float4E2M1FNx2:
       1
     case .int16, .uint16, .qint16, .quint16, .bfloat16, .float16: 2
     case .float32, .int32, .uint32, .qint32: 4
@@ -102,6 +115,8 @@ public enum DataType: Int32, Sendable, Hashable, CaseIterable {
     case .float8E4M3B11FNUZ: "float8_e4m3b11fnuz"
     case .float8E5M2FNUZ: "float8_e5m2fnuz"
     case .float4E2M1FN: "float4_e2m1fn"
+    case .float8E8M0FNU: "float8_e8m0fnu"
+    case .float4E2M1FNx2: "float4_e2m1fn_x2"
     default: "\(self)"
     }
   }

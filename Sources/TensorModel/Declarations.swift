@@ -7,10 +7,11 @@ struct Declarations {
 
   /// Checks the variables and the map's variable objects, and adds faults to `problems`.
   init(
-    _ variables: VariableList, assigning map: AssignmentMap, _ problems: inout ProblemCollector
+    _ variables: VariableList, assigning map: AssignmentMap, _ ends: ScopeEnds,
+    _ problems: inout ProblemCollector
   ) {
     self.variables = variables
-    names = VariableIndex(variables, for: map)
+    names = VariableIndex(variables, for: map, ends)
     for index in names.duplicates { refuse(index, "is declared twice", &problems) }
     if variables.hasNegativeLengths || !variables.hasNoPartitions || !variables.gathers.isEmpty {
       for index in 0..<variables.count {

@@ -4,8 +4,9 @@ package enum FileRole: Sendable, Hashable {
   case index
   /// A data file of a V2 checkpoint, by its number from 0, and how many there are.
   case shard(Int, of: Int)
-  /// A table of a V1 checkpoint.
-  case table
+  /// A file that is a checkpoint on its own, such as a V1 table; one of several if they are passed
+  /// together.
+  case whole
 }
 
 extension FileRole: CustomStringConvertible {
@@ -14,7 +15,7 @@ extension FileRole: CustomStringConvertible {
     switch self {
     case .index: "index file"
     case .shard(let shard, of: let total): "data file of shard \(shard) of \(total)"
-    case .table: "V1 table"
+    case .whole: "file"
     }
   }
 }

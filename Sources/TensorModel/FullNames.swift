@@ -138,7 +138,7 @@ extension Resolution {
     _ options: Options = []
   ) throws(Problems) -> (resolution: Resolution, uncompared: [Name]) {
     var resolution = try resolve(
-      map, variables: variables, in: names.catalog, names: names, options)
+      map, variables: variables, in: names.catalog, names: names, options, nil)
     let uncompared = names.uncompared(resolution.assignments.lazy.map(\.tensor))
     for index in resolution.assignments.indices {
       let position = resolution.assignments[index].tensor

@@ -7,10 +7,12 @@ struct Hints {
   private let store: VariableStore
   /// Whether the catalog's names are full names, not keys.
   private let areFullNames: Bool
-  private lazy var variables = KnownNames(store.variables)
+  private let ends: ScopeEnds
+  private lazy var variables = KnownNames(store.variables, ends)
 
-  init(_ catalog: Catalog, _ store: VariableStore, areFullNames: Bool) {
-    tensors = KnownNames(ascending: catalog.names)
+  init(_ catalog: Catalog, _ store: VariableStore, _ ends: ScopeEnds, areFullNames: Bool) {
+    tensors = KnownNames(ascending: catalog.names, ends)
+    self.ends = ends
     self.catalog = catalog
     self.store = store
     self.areFullNames = areFullNames
@@ -30,7 +32,7 @@ struct Hints {
 
   /// The cause that the tensor of a pair is not found; nil if none is known.
   func cause(of tensor: Name, _ pair: Int, _ target: AssignmentMap.Target, key: Name) -> Finding? {
-    if key.isScope, case .name(let name) = target, let cause = missingSlash(name, pair) {
+    if ends.isScope(key), case .name(let name) = target, let cause = missingSlash(name, pair) {
       return cause
     }
     return tensors.has(tensor) ? nil : tensors.cause(of: tensor).map(Finding.init)
@@ -45,13 +47,13 @@ struct Hints {
 
   /// The end of a message about a tensor that is not found, where no shared cause is known.
   func hint(_ tensor: Name, key: Name) -> String {
-    let scope = tensor.scope
-    if tensor.isScope, tensors.has(tensor) {
+    let scope = ends.scope(tensor)
+    if ends.isScope(tensor), tensors.has(tensor) {
       return "; \(tensor.inMessage) is a scope of the checkpoint, and its target is a variable"
     }
     let name = tensor.withoutOutput
     let objectHint = areFullNames ? "" : catalog.objectHint(for: name ?? tensor)
-    if !tensor.isScope, tensors.has(scope), objectHint.isEmpty {
+    if !ends.isScope(tensor), tensors.has(scope), objectHint.isEmpty {
       // A tensor that a mapping of scopes asks for was not written by the user.
       guard tensor == key else {
         return "; \(tensor.inMessage) is a scope of the checkpoint, not a tensor"
@@ -61,23 +63,25 @@ struct Hints {
     }
     return (name == nil ? "" : "; leave out TensorFlow's output suffix")
       + NearestNames.suggestion(for: name ?? tensor) {
-        tensors.offer(scopes: tensor.isScope, to: &$0)
+        tensors.offer(scopes: ends.isScope(tensor), to: &$0)
       }
       + objectHint
   }
 
   /// Whether a target is a scope, with its slash or without.
-  mutating func isScope(_ target: Name) -> Bool { target.isScope || variables.has(target.scope) }
+  mutating func isScope(_ target: Name) -> Bool {
+    ends.isScope(target) || variables.has(ends.scope(target))
+  }
 
   /// The end of a message about a target that is not found, where no shared cause is known.
   mutating func hint(target: Name, key: Name) -> String {
-    let (scope, keyScope) = (target.scope, key.scope)
-    if !target.isScope, variables.has(scope) {
+    let (scope, keyScope) = (ends.scope(target), ends.scope(key))
+    if !ends.isScope(target), variables.has(scope) {
       let keyHint =
-        !key.isScope && tensors.has(keyScope) ? ", and \(keyScope.inMessage) as its key" : ""
+        !ends.isScope(key) && tensors.has(keyScope) ? ", and \(keyScope.inMessage) as its key" : ""
       return "; write \(scope.inMessage)" + keyHint
     }
-    if target.isScope, !key.isScope {
+    if ends.isScope(target), !ends.isScope(key) {
       if tensors.has(keyScope) { return "; write \(keyScope.inMessage) as its key" }
       if variables.has(target) {
         // The target is right. The key may be misspelled, unless it is a tensor.
@@ -86,7 +90,7 @@ struct Hints {
       }
     }
     return NearestNames.suggestion(for: target) {
-      variables.offer(scopes: target.isScope, to: &$0)
+      variables.offer(scopes: ends.isScope(target), to: &$0)
     }
   }
 
@@ -96,7 +100,7 @@ struct Hints {
 
   /// Finds that a target is a scope that lacks its slash.
   private func missingSlash(_ target: Name, _ pair: Int) -> Finding? {
-    guard !target.isScope, !target.bytes.isEmpty, !store.members(in: target).isEmpty else {
+    guard !ends.isScope(target), !target.bytes.isEmpty, !store.members(in: target).isEmpty else {
       return nil
     }
     return Finding(.slash(pair: pair), target)
@@ -114,11 +118,6 @@ struct Finding {
   }
 
   var hint: String { cause.hint(name) }
-}
-
-extension Name {
-  /// The name with a slash at its end.
-  var scope: Name { isScope ? self : Name(bytes + [UInt8(ascii: "/")]) }
 }
 
 extension Catalog {

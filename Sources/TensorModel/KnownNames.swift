@@ -5,21 +5,23 @@ struct KnownNames {
   private let names: NameList
   /// The positions in ascending order of the names; nil if the list itself is in that order.
   private let order: [Int]?
+  private let ends: ScopeEnds
 
   /// The most bytes that one search looks at: some 10 ms; chosen, not tuned.
   private static let maximumByteCount = 1 << 24
   /// The most components that a name is searched by; chosen, not tuned.
   private static let maximumComponents = 16
-  private static let slash = UInt8(ascii: "/")
 
   /// Takes names that come in ascending order.
-  init(ascending names: NameList) {
+  init(ascending names: NameList, _ ends: ScopeEnds) {
+    self.ends = ends
     self.names = names
     order = nil
   }
 
   /// Takes the names of the variables in the store, partitions by the names of their variables.
-  init(_ variables: VariableList) {
+  init(_ variables: VariableList, _ ends: ScopeEnds) {
+    self.ends = ends
     var names = NameList()
     for index in 0..<variables.count where variables.isInStore(index) {
       let name = variables.names[index]
@@ -40,7 +42,7 @@ struct KnownNames {
     }
     guard place < names.count else { return false }
     let found = bytes(place)
-    return name.isScope ? found.starts(with: name.bytes) : Name(found) == name
+    return ends.isScope(name) ? found.starts(with: name.bytes) : Name(found) == name
   }
 
   /// The cause that a name, or a scope with its slash, is not found, and the known name that was
@@ -50,7 +52,7 @@ struct KnownNames {
     if let name = sought.withFirstOutput, has(name) { return (.outputMissing, name) }
     var start = sought.bytes.startIndex
     for _ in 0..<Self.maximumComponents {
-      guard let slash = sought.bytes[start...].firstIndex(of: Self.slash),
+      guard let slash = sought.bytes[start...].firstIndex(of: ends.separator),
         slash + 1 < sought.bytes.endIndex
       else { break }
       start = slash + 1
@@ -71,8 +73,10 @@ struct KnownNames {
       let name = bytes(place)
       left -= name.count
       guard left > 0 else { break }
-      let alike = sought.isScope ? name.prefix(sought.bytes.count) : name
-      if let cause = sought.prefixOfOtherCase(than: alike) { return (cause, Name(alike)) }
+      let alike = ends.isScope(sought) ? name.prefix(sought.bytes.count) : name
+      if let cause = sought.prefixOfOtherCase(than: alike, ends.separator) {
+        return (cause, Name(alike))
+      }
       guard let end = end(of: sought, behindScopeOf: name, &left) else { continue }
       let found = name[..<end]
       if let known = shortest, known.count <= found.count {
@@ -92,12 +96,12 @@ struct KnownNames {
   ) -> Int? {
     let count = sought.bytes.count
     guard name.count > count else { return nil }
-    if !sought.isScope {
-      guard name[name.endIndex - count - 1] == Self.slash, name.suffix(count) == sought.bytes
+    if !ends.isScope(sought) {
+      guard name[name.endIndex - count - 1] == ends.separator, name.suffix(count) == sought.bytes
       else { return nil }
       return name.endIndex
     }
-    var slash = name.firstIndex(of: Self.slash)
+    var slash = name.firstIndex(of: ends.separator)
     while let place = slash, name.endIndex - place > count {
       let rest = name[(place + 1)...]
       if rest.first == sought.bytes.first {
@@ -105,7 +109,7 @@ struct KnownNames {
         guard left > 0 else { return nil }
         if rest.starts(with: sought.bytes) { return place + 1 + count }
       }
-      slash = rest.firstIndex(of: Self.slash)
+      slash = rest.firstIndex(of: ends.separator)
     }
     return nil
   }
@@ -122,7 +126,7 @@ struct KnownNames {
       // Those that the name before has, too, were offered with it.
       var start = name.startIndex + zip(name, last).prefix { $0 == $1 }.count
       for _ in 0..<Self.maximumComponents {
-        guard let slash = name[start...].firstIndex(of: Self.slash) else { break }
+        guard let slash = name[start...].firstIndex(of: ends.separator) else { break }
         nearest.offer(Name(name[...slash]))
         start = slash + 1
       }
@@ -136,9 +140,6 @@ struct KnownNames {
 }
 
 extension Name {
-  /// Whether the name is a scope's, which ends in a slash.
-  var isScope: Bool { bytes.last == UInt8(ascii: "/") }
-
   /// The name without the suffix of an operation's output, as in `w:0`; nil if it has none.
   var withoutOutput: Name? {
     let digits = bytes.reversed().prefix { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }
@@ -148,11 +149,15 @@ extension Name {
   }
 
   /// The name with the suffix of an operation's first output, as in `w:0`; nil for a scope.
-  var withFirstOutput: Name? { isScope || bytes.isEmpty ? nil : Name(bytes + Array(":0".utf8)) }
+  var withFirstOutput: Name? {
+    bytes.last == ScopeEnds.slash || bytes.isEmpty ? nil : Name(bytes + Array(":0".utf8))
+  }
 
   /// The cause if another name differs only in the case of ASCII letters: the components up to the
   /// last that differs.
-  fileprivate func prefixOfOtherCase(than other: ArraySlice<UInt8>) -> Cause? {
+  fileprivate func prefixOfOtherCase(
+    than other: ArraySlice<UInt8>, _ separator: UInt8
+  ) -> Cause? {
     guard bytes.count == other.count else { return nil }
     var difference: Int?
     for (offset, (mine, others)) in zip(bytes, other).enumerated() where mine != others {
@@ -165,7 +170,7 @@ extension Name {
     let rest = bytes.dropFirst(difference)
     let count =
       difference
-      + (rest.firstIndex(of: UInt8(ascii: "/")).map { $0 + 1 - rest.startIndex }
+      + (rest.firstIndex(of: separator).map { $0 + 1 - rest.startIndex }
         ?? rest.count)
     return .prefix(from: Name(bytes.prefix(count)), to: Name(other.prefix(count)))
   }

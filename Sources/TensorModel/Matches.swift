@@ -24,6 +24,7 @@ struct Matches {
   /// The full names, if the catalog's names are full names and not the tensors' own.
   private let names: FullNames?
   private let options: Resolution.Options
+  private let ends: ScopeEnds
   private var hints: Hints
   /// The match of each declared variable.
   private(set) var matches: [Match]
@@ -34,14 +35,15 @@ struct Matches {
 
   init(
     of map: AssignmentMap, to store: VariableStore, in catalog: Catalog, names: FullNames? = nil,
-    _ options: Resolution.Options
+    _ options: Resolution.Options, _ ends: ScopeEnds
   ) {
+    self.ends = ends
     pairs = map.pairs
     self.store = store
     self.catalog = catalog
     self.names = names
     self.options = options
-    hints = Hints(catalog, store, areFullNames: names != nil)
+    hints = Hints(catalog, store, ends, areFullNames: names != nil)
     matches = Array(repeating: Match(), count: store.variables.count)
   }
 
@@ -82,7 +84,7 @@ struct Matches {
     case .name(let name):
       if let target = try target(named: name, &allowance) {
         try matchTensor(pair, to: target, &problems, &allowance)
-      } else if pairs[pair].key.bytes.last == UInt8(ascii: "/") {
+      } else if ends.isScope(pairs[pair].key) {
         try matchScope(pair, to: name, &problems, &allowance)
       } else {
         refuseScope(pair, named: name, &problems)
@@ -138,8 +140,8 @@ struct Matches {
   private mutating func matchScope(
     _ pair: Int, to name: Name, _ problems: inout ProblemCollector, _ allowance: inout Allowance
   ) throws(Problem) {
-    let mapping = ScopeMapping(from: pairs[pair].key, to: name)
-    let members = store.members(in: mapping.scope)
+    let mapping = ScopeMapping(from: pairs[pair].key, to: name, ends)
+    let members = store.members(in: mapping.scope, mapping.separator)
     if members.isEmpty { unused.append(pair) }
     let names = store.nameBytes
     var last = -1
@@ -244,11 +246,11 @@ struct Matches {
     }
     if problems.repeats(.scopeOnly, { hints.explains($0, target: name, key) }) { return }
     guard problems.takesHint() else {
-      return problems.add(.scopeOnly(name, isScope: name.isScope, "", key: key))
+      return problems.add(.scopeOnly(name, isScope: ends.isScope(name), ends, "", key: key))
     }
     guard let finding = hints.cause(ofTarget: name, key: key) else {
       let hint = hints.hint(target: name, key: key)
-      return problems.add(.scopeOnly(name, isScope: hints.isScope(name), hint, key: key))
+      return problems.add(.scopeOnly(name, isScope: hints.isScope(name), ends, hint, key: key))
     }
     problems.add(.noVariable(name, finding.hint, key: key), because: finding.cause)
   }
@@ -280,11 +282,12 @@ struct Matches {
         Problem(.pairUnused, "key \(key.inMessage): its list of variables is empty", key: key))
     }
     if problems.repeats(.pairUnused, { hints.explains($0, target: target, key) }) { return }
-    let scope = ScopeMapping(from: key, to: target).scope
+    let mapping = ScopeMapping(from: key, to: target, ends)
+    let scope = mapping.scope
     var hint = ""
     var cause: Cause?
     if problems.takesHint() {
-      if store.hasVariablesOutside(in: scope) {
+      if store.hasVariablesOutside(in: scope, mapping.separator) {
         hint = "; its variables are outside the variable store, and must be passed as objects"
       } else if let finding = hints.cause(ofTarget: target, key: key) {
         (hint, cause) = (finding.hint, finding.cause)
@@ -292,6 +295,6 @@ struct Matches {
         hint = hints.hint(target: target, key: key)
       }
     }
-    problems.add(.pairUnused(scope, hint, key: key), because: cause)
+    problems.add(.pairUnused(scope, mapping.separator, hint, key: key), because: cause)
   }
 }

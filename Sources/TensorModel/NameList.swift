@@ -74,7 +74,7 @@ package struct NameList: Sendable, Hashable {
   /// A name's bytes.
   @inline(__always)
   @_lifetime(borrow self)
-  func span(_ position: Int) -> Span<UInt8> { bytes.span.extracting(range(position)) }
+  package func span(_ position: Int) -> Span<UInt8> { bytes.span.extracting(range(position)) }
 }
 
 extension Span<UInt8> {

@@ -2,11 +2,11 @@
 ///
 /// A multikey quicksort on words of seven bytes. Variables of one model share long scopes, and a
 /// comparison sort would read them some seventeen times for each of 100,000 names.
-struct NameOrder {
+package struct NameOrder {
   /// The names' indexes in ascending order of the names.
-  let indexes: [Int]
+  package let indexes: [Int]
   /// Whether a name occurs twice.
-  let hasEqual: Bool
+  package let hasEqual: Bool
 
   private struct Entry {
     var word: UInt64
@@ -18,7 +18,7 @@ struct NameOrder {
   private static let width = 7
 
   /// Puts names in order.
-  init(_ names: NameList) {
+  package init(_ names: NameList) {
     if let hasEqual = Self.hasEqual(ascending: names) {
       indexes = Array(0..<names.count)
       self.hasEqual = hasEqual

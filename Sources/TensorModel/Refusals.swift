@@ -27,7 +27,9 @@ extension Problem {
   }
 
   /// A key that is no scope, with a target that is no variable.
-  static func scopeOnly(_ name: Name, isScope: Bool, _ hint: String, key: Name) -> Problem {
+  static func scopeOnly(
+    _ name: Name, isScope: Bool, _ ends: ScopeEnds, _ hint: String, key: Name
+  ) -> Problem {
     let cause =
       if isScope {
         "the target \(name.inMessage) is a scope"
@@ -36,7 +38,7 @@ extension Problem {
           + "(a variable outside the variable store must be passed as an object)"
       }
     return Problem(
-      .scopeOnly, "key \(key.inMessage): \(cause); a scope key must end in '/'\(hint)",
+      .scopeOnly, "key \(key.inMessage): \(cause); a scope key must end in \(ends)\(hint)",
       key: key, variable: name)
   }
 
@@ -56,13 +58,16 @@ extension Problem {
       key: key, variable: name)
   }
 
-  static func pairUnused(_ scope: Name, _ hint: String, key: Name) -> Problem {
+  static func pairUnused(
+    _ scope: Name, _ separator: UInt8, _ hint: String, key: Name
+  ) -> Problem {
+    let whole = Name(scope.bytes + [separator])
     let fault =
       scope.bytes.isEmpty
-      ? "no variable is in the variable store" : "no variable is in scope \(scope.inMessage)/"
+      ? "no variable is in the variable store" : "no variable is in scope \(whole.inMessage)"
     return Problem(
       .pairUnused, "key \(key.inMessage): \(fault)\(hint)", key: key,
-      variable: scope.bytes.isEmpty ? nil : scope.scope)
+      variable: scope.bytes.isEmpty ? nil : whole)
   }
 
   static func shapeMismatch(

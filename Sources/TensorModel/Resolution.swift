@@ -64,31 +64,36 @@ extension Resolution {
   /// it raises when the initializers run, variable by variable; omissions that TensorFlow accepts
   /// in silence, unless `options` accept them. Stricter than TensorFlow in one more point: scope
   /// mappings check shapes.
+  ///
+  /// - Parameter separator: The character that ends a scope's name beside `/`; nil for that of the
+  ///   catalog.
   package static func resolve(
     _ map: AssignmentMap, variables: [Variable], in catalog: Catalog,
-    _ options: Options = []
+    _ options: Options = [], separator: UInt8? = nil
   ) throws(Problems) -> Resolution {
-    try resolve(map, variables: VariableList(variables), in: catalog, options)
+    try resolve(
+      map, variables: VariableList(variables), in: catalog, options, separator: separator)
   }
 
   /// Resolves a map as above, for a list of variables.
   package static func resolve(
     _ map: AssignmentMap, variables: VariableList, in catalog: Catalog,
-    _ options: Options = []
+    _ options: Options = [], separator: UInt8? = nil
   ) throws(Problems) -> Resolution {
-    try resolve(map, variables: variables, in: catalog, names: nil, options)
+    try resolve(map, variables: variables, in: catalog, names: nil, options, separator)
   }
 
   /// Resolves a map; `names` is nil unless the catalog is that of full names.
   static func resolve(
     _ map: AssignmentMap, variables: VariableList, in catalog: Catalog, names: FullNames?,
-    _ options: Options
+    _ options: Options, _ separator: UInt8?
   ) throws(Problems) -> Resolution {
     var problems = ProblemCollector()
-    let declarations = Declarations(variables, assigning: map, &problems)
+    let ends = ScopeEnds(separator: separator ?? catalog.separator)
+    let declarations = Declarations(variables, assigning: map, ends, &problems)
     try problems.check()
     let store = VariableStore(declarations.names)
-    var matches = Matches(of: map, to: store, in: catalog, names: names, options)
+    var matches = Matches(of: map, to: store, in: catalog, names: names, options, ends)
     var reads = Reads(of: variables, in: catalog)
     var resolution = Resolution(assignments: [])
     resolution.assignments.reserveCapacity(variables.count)

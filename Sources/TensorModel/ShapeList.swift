@@ -30,7 +30,7 @@ package struct ShapeList: Sendable, Hashable {
   }
 
   /// Adds a shape.
-  mutating func append(_ lengths: Span<Int>) {
+  package mutating func append(_ lengths: Span<Int>) {
     for axis in lengths.indices { self.lengths.append(lengths[axis]) }
     ends.append(self.lengths.count)
   }
@@ -58,7 +58,7 @@ package struct ShapeList: Sendable, Hashable {
   /// A shape's lengths.
   @inline(__always)
   @_lifetime(borrow self)
-  func span(_ position: Int) -> Span<Int> { lengths.span.extracting(range(position)) }
+  package func span(_ position: Int) -> Span<Int> { lengths.span.extracting(range(position)) }
 
   /// Where a shape lies in `lengths`.
   package func range(_ position: Int) -> Range<Int> {

@@ -14,9 +14,9 @@ struct VariableIndex {
   private static let maximumSoughtInOrder = 1000
 
   /// Makes the index that suits a map.
-  init(_ variables: VariableList, for map: AssignmentMap) {
+  init(_ variables: VariableList, for map: AssignmentMap, _ ends: ScopeEnds) {
     self.variables = variables
-    let order = map.hasScopes ? NameOrder(variables.names) : nil
+    let order = map.hasScopes(ends) ? NameOrder(variables.names) : nil
     let isSmall = map.targetCount <= Self.maximumSoughtInOrder
     table = order != nil && isSmall ? nil : NameTable(variables.names)
     self.order = order
@@ -46,11 +46,11 @@ struct VariableIndex {
 }
 
 extension AssignmentMap {
-  /// Whether a pair may map a scope: its key ends in a slash and its target is a name.
-  fileprivate var hasScopes: Bool {
+  /// Whether a pair may map a scope: its key ends as scopes do and its target is a name.
+  fileprivate func hasScopes(_ ends: ScopeEnds) -> Bool {
     pairs.contains { pair in
       guard case .name = pair.target else { return false }
-      return pair.key.bytes.last == UInt8(ascii: "/")
+      return ends.end(of: pair.key) != nil
     }
   }
 

@@ -65,12 +65,16 @@ struct VariableStore {
 
   /// The members in a scope, ascending; all members if the scope is empty.
   ///
+  /// - Parameter separator: The character that divides the scope from what is in it.
+  ///
   /// The whole name decides whether a variable is in a scope: partitions of the variable `a` are in
   /// the scope `a`, as the member `a`.
-  func members(in scope: Name) -> ArraySlice<Member> {
+  func members(
+    in scope: Name, _ separator: UInt8 = ScopeEnds.slash
+  ) -> ArraySlice<Member> {
     guard !scope.bytes.isEmpty else { return members[...] }
     let names = variables.names
-    let prefix = Name(scope.bytes + [UInt8(ascii: "/")])
+    let prefix = Name(scope.bytes + [separator])
     if let cut = scope.partMark {
       let first = partNames.indices.firstPosition { names[partNames[$0]] >= prefix }
       guard first < partNames.count, names[partNames[first]].bytes.starts(with: prefix.bytes)
@@ -78,7 +82,7 @@ struct VariableStore {
       let owner = place(of: Name(scope.bytes[..<cut]))
       return members[owner...owner]
     }
-    let inside = place(of: prefix)..<place(of: Name(scope.bytes + [UInt8(ascii: "/") + 1]))
+    let inside = place(of: prefix)..<place(of: Name(scope.bytes + [separator &+ 1]))
     let owner = place(of: scope)
     guard owner < members.count, name(of: members[owner]) == scope, !members[owner].parts.isEmpty
     else { return members[inside] }
@@ -102,9 +106,9 @@ struct VariableStore {
   }
 
   /// Whether a scope, or the root if it is empty, has variables outside the store.
-  func hasVariablesOutside(in scope: Name) -> Bool {
+  func hasVariablesOutside(in scope: Name, _ separator: UInt8) -> Bool {
     guard variables.hasOutsideStore else { return false }
-    let prefix = scope.bytes.isEmpty ? [] : Name(scope.bytes + [UInt8(ascii: "/")]).bytes
+    let prefix = scope.bytes.isEmpty ? [] : Name(scope.bytes + [separator]).bytes
     return (0..<variables.count).contains {
       !variables.isInStore($0) && variables.names[$0].bytes.starts(with: prefix)
     }

@@ -162,7 +162,8 @@ extension DataType {
     case .int64: "<i8"
     case .uint64: "<u8"
     case .bfloat16, .float8E5M2, .float8E4M3FN, .float8E4M3FNUZ, .float8E4M3B11FNUZ,
-      .float8E5M2FNUZ, .int4, .uint4, .int2, .uint2, .float4E2M1FN, .string, .resource, .variant:
+      .float8E5M2FNUZ, .int4, .uint4, .int2, .uint2, .float4E2M1FN, .float8E8M0FNU, .float4E2M1FNx2,
+      .packed, .string, .resource, .variant:
       "|V\(byteCount ?? 0)"
     }
   }

@@ -60,6 +60,12 @@ struct Resolve: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "The character that ends a scope's name beside / (default: that of the checkpoint's format).",
+      valueName: "character"))
+  var separator: String?
+
+  @Option(
+    help: ArgumentHelp(
       "Write each variable as a .npy file to a new directory, or one without .npy files.",
       discussion: """
         Files are named by position and variable, 0-student_bias.npy, strings' offsets and bytes \
@@ -79,6 +85,9 @@ struct Resolve: ParsableCommand {
       throw ValidationError("expected either --map or --assign")
     }
     try LayoutOptions.check(align)
+    if let separator, separator.count != 1 || separator.first?.asciiValue == nil {
+      throw ValidationError("expected one ASCII character for --separator, got '\(separator)'")
+    }
     if dryRun, output != nil {
       throw ValidationError("expected --dry-run or --output, not both: a dry run reads no tensor")
     }
@@ -116,6 +125,7 @@ struct Resolve: ParsableCommand {
     options.objectNames = objectNames
     options.namesUnusedTensors = true
     options.planOnly = dryRun
+    options.separator = separator?.first
     return options
   }
 

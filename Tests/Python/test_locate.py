@@ -83,10 +83,11 @@ def check(case: Case, directory: str) -> None:
     if "error" not in case:
         found = _locate.locate(path)
         assert found.label == path
-        assert found.format == case["format"]
+        is_whole = case["format"] == "V1"
+        assert found.files[0].role == (_locate.WHOLE if is_whole else _locate.INDEX)
         assert found.prefix == spelled(case["prefix"])
         shards = [file for file in found.files if file.role == _locate.SHARD]
-        first = _locate.INDEX if found.format == "V2" else _locate.TABLE
+        first = found.files[0].role
         opens = [_locate.File(spelled(name), first, 0, 0) for name in case["opens"]]
         assert found.files == opens + shards
         assert sorted({file.shard_count for file in shards}) == case.get("totals", [])
@@ -155,8 +156,8 @@ def test_v1_files_are_found_by_name_and_by_pattern() -> None:
     pattern = GOLDEN / "v1_sharded" / "model-?????-of-00002"
     tables = [str(GOLDEN / "v1_sharded" / f"model-0000{n}-of-00002") for n in range(2)]
     found = _locate.locate(pattern)
-    assert (found.label, found.prefix, found.format) == (str(pattern), str(pattern), "V1")
-    assert found.files == [_locate.File(table, _locate.TABLE, 0, 0) for table in tables]
+    assert (found.label, found.prefix) == (str(pattern), str(pattern))
+    assert found.files == [_locate.File(table, _locate.WHOLE, 0, 0) for table in tables]
     assert [file.path for file in _locate.locate(tables[1]).files] == [tables[1]]
 
 
@@ -331,7 +332,7 @@ def test_a_state_file_has_a_maximum_length(tmp_path: Path) -> None:
 
 def test_a_v1_checkpoint_may_have_the_name_of_a_state_file(tmp_path: Path) -> None:
     write(tmp_path, "checkpoint", data=b"\0\0\5")
-    assert _locate.locate(tmp_path / "checkpoint").format == "V1"
+    assert _locate.locate(tmp_path / "checkpoint").files[0].role == _locate.WHOLE
 
 
 def test_opening_a_file_does_not_wait_and_reports_its_removal(tmp_path: Path) -> None:

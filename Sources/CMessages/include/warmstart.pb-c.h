@@ -73,9 +73,9 @@ typedef enum _Warmstart__V1__CheckpointFile__Role {
   WARMSTART__V1__CHECKPOINT_FILE__ROLE__INDEX = 1,
   WARMSTART__V1__CHECKPOINT_FILE__ROLE__SHARD = 2,
   /*
-   * A table of a V1 checkpoint.
+   * A file that is a checkpoint on its own, such as a V1 table; one of several if there are more.
    */
-  WARMSTART__V1__CHECKPOINT_FILE__ROLE__TABLE = 3
+  WARMSTART__V1__CHECKPOINT_FILE__ROLE__WHOLE = 3
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WARMSTART__V1__CHECKPOINT_FILE__ROLE)
 } Warmstart__V1__CheckpointFile__Role;
 typedef enum _Warmstart__V1__AssignmentMap__Target {
@@ -598,10 +598,15 @@ struct  Warmstart__V1__ResolveRequest
    * only. Also name the feature "progress".
    */
   protobuf_c_boolean progress;
+  /*
+   * The character at the end of a scope's name, beside `/`; empty for the one of the checkpoint's
+   * format: `.` for safetensors and PyTorch. Also name the feature "separator".
+   */
+  char *separator;
 };
 #define WARMSTART__V1__RESOLVE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__resolve_request__descriptor) \
-    , NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0 }
+    , NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, (char *)protobuf_c_empty_string }
 
 
 /*

@@ -1,4 +1,4 @@
-"""TensorFlow's element types, and the dtypes of numpy for them."""
+"""Element types by TensorFlow's numbers, and the dtypes of numpy for them."""
 
 from __future__ import annotations
 
@@ -43,16 +43,20 @@ NAMES: dict[int, str] = {
     31: "int2",
     32: "uint2",
     33: "float4_e2m1fn",
+    # Types of other formats, which TensorFlow has not.
+    1001: "float8_e8m0fnu",
+    1002: "float4_e2m1fn_x2",
+    1003: "packed",
 }
 NUMBERS: dict[str, int] = {name: number for number, name in NAMES.items()}
 STRING = NUMBERS["string"]
 # No array can be made of these types.
-WITHOUT_ARRAYS = ("variant", "resource")
+WITHOUT_ARRAYS = ("variant", "resource", "packed")
 
 # Bytes of an element in memory; types of 4 and 2 bits take a whole byte.
 _WIDTHS = {1: 4, 2: 8, 3: 4, 4: 1, 5: 2, 6: 1, 8: 8, 9: 8, 10: 1, 11: 1, 12: 1, 13: 4, 14: 2, 15: 2}
 _WIDTHS.update({16: 2, 17: 2, 18: 16, 19: 2, 22: 4, 23: 8})
-_WIDTHS.update({number: 1 for number in range(24, 34)})
+_WIDTHS.update({number: 1 for number in (*range(24, 34), 1001, 1002)})
 
 # By number; 0 where the length of elements varies, or the number is unknown.
 WIDTHS = [_WIDTHS.get(number, 0) for number in range(max(NAMES) + 1)]

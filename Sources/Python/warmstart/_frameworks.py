@@ -7,10 +7,13 @@ from typing import Any, Union
 
 import numpy.typing as npt
 
+from . import _dtypes
+from ._checkpoint import Checkpoint
 from ._client import Client, Path
 from ._deadline import Deadline
 from ._default_client import default_client
 from ._errors import Problem, WarmstartError
+from ._locate import locate
 from ._map import AssignmentMap
 from ._options import ResolveOptions
 from ._resolved import Resolved
@@ -23,7 +26,7 @@ Rename = Callable[[str], Union[str, None]]
 Refusal = Callable[[str], Union[str, None]]
 
 # No framework computes with these, yet every TF2 checkpoint contains some.
-_NEVER_LOADED = ("string", "variant", "resource")
+_NEVER_LOADED = ("string", *_dtypes.WITHOUT_ARRAYS)
 
 # The most missing tensors for which the nearest name is searched, which takes up to 100 ms each.
 _HINTED = 5
@@ -74,19 +77,23 @@ def load(
     return {keys[name]: (array, dtypes[name]) for name, array in resolved.arrays().items()}
 
 
+def unopened(path: Path, client: Client | None) -> Checkpoint:
+    """Returns a checkpoint that the first call opens."""
+    return Checkpoint(client or default_client(), locate(path))
+
+
 def resolve(
-    path: Path,
+    checkpoint: Checkpoint,
     assignment_map: AssignmentMap,
     variables: list[Variable],
     refusal: Refusal,
-    client: Client | None,
     options: ResolveOptions,
 ) -> tuple[Resolved, dict[str, tuple[npt.NDArray[Any], str]]]:
     """Returns arrays and their dtypes by variable; the lease lasts as long as the mappings.
 
     Raises UNSUPPORTED with a problem for each assigned variable that the framework cannot hold.
     """
-    resolved = (client or default_client()).resolve(path, assignment_map, variables, **options)
+    resolved = checkpoint.resolve(assignment_map, variables, **options)
     dtypes = {variable.name: variable.dtype for variable in variables if variable.name in resolved}
     refuse(dtypes, refusal)
     resolved.keep_lease()

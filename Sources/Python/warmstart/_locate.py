@@ -11,13 +11,13 @@ import os
 import re
 from typing import NamedTuple, Union
 
-from . import _files, _hint, _pattern, _state_file
+from . import _files, _hint, _pattern, _state_file, _weight_map
 from ._errors import WarmstartError, brief
 
 # The roles of files, as the wire numbers them.
 INDEX = 1
 SHARD = 2
-TABLE = 3
+WHOLE = 3
 
 StrPath = Union[str, "os.PathLike[str]"]
 
@@ -26,7 +26,7 @@ class File(NamedTuple):
     """One file of a checkpoint."""
 
     path: str
-    # INDEX, SHARD or TABLE.
+    # INDEX, SHARD or WHOLE.
     role: int
     # Both numbers are 0 for an index and for a table.
     shard: int = 0
@@ -38,11 +38,11 @@ class Location(NamedTuple):
 
     # The path as the user wrote it.
     label: str
-    # The path as TensorFlow reports it: the V2 prefix, or the V1 file or pattern.
+    # The path as TensorFlow reports it: the V2 prefix, or the V1 file or pattern; of other formats,
+    # the file that holds or lists the tensors.
     prefix: str
-    # "V1": one or more tables that hold everything. "V2": an index and data shards.
-    format: str
-    # The index and then every existing shard, by total and number; or the tables by name.
+    # The index and then every existing shard, by total and number; or files without an index, by
+    # name.
     files: list[File]
     # Instead of files: the name under which an administrator published the checkpoint.
     name: str = ""
@@ -51,8 +51,9 @@ class Location(NamedTuple):
 def locate(path: StrPath, *, needs_data: bool = True) -> Location:
     """Finds the files of a checkpoint.
 
-    The path is a directory with a state file, a V2 prefix or its ``.index``, or a V1 file or a
-    pattern of V1 files. A relative path starts at the working directory, and ``file://`` may
+    The path is a directory with a state file or a model of the library transformers, a V2 prefix or
+    its ``.index``, a file that lists the tensors of others (``model.safetensors.index.json``), or a
+    file that holds tensors and what it says of them (V1, safetensors), or a pattern of them. A relative path starts at the working directory, and ``file://`` may
     precede an absolute one. A path is tried literally before it is tried as a pattern. If only
     names and shapes are wanted (``needs_data`` is false), shards that cannot be opened are left
     out. ``name:bert`` stands for the checkpoint that an administrator published as ``bert``, which
@@ -66,7 +67,7 @@ def locate(path: StrPath, *, needs_data: bool = True) -> Location:
     except TypeError:
         raise TypeError(f"checkpoint: expected a path, got {brief(path)}") from None
     if label.startswith(_PREFIX):
-        return Location(label, label, "", [], _published_name(label))
+        return Location(label, label, [], _published_name(label))
     try:
         return _locate(label, needs_data)
     except _files.LocateError as error:
@@ -158,10 +159,26 @@ def _locate(label: str, needs_data: bool) -> Location:
         raise _files.LocateError("CHECKPOINT_NOT_FOUND", message) from None
 
 
+# A model in a directory without a state file, in the order of the library transformers.
+_MODELS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+
+
 def _locate_latest(label: str, directory: str, needs_data: bool) -> Location:
-    """Finds the checkpoint that a directory's state file names."""
+    """Finds the checkpoint that a directory's state file names, or a model in the directory."""
     state = os.path.join(directory, _state_file.NAME)
-    target = _state_file.target(directory)
+    try:
+        target = _state_file.target(directory)
+    except _state_file.StateMissing:
+        for name in _MODELS:
+            model = os.path.join(directory, name)
+            if _files.has_regular(model):
+                return _locate_path(label, model, needs_data)
+        raise
     path = os.path.join(directory, target)
     try:
         return _locate_path(label, path, needs_data)
@@ -188,13 +205,15 @@ def _locate_path(label: str, path: str, needs_data: bool) -> Location:
     for prefix in (path, path.removesuffix(".index")):
         if _files.has_regular(prefix + ".index"):
             files = [File(prefix + ".index", INDEX), *_shards(prefix, needs_data)]
-            return Location(label, prefix, "V2", files)
+            return Location(label, prefix, files)
     if not path.endswith("/") and _files.has_regular(path):
+        if path.endswith(_weight_map.SUFFIX):
+            return Location(label, path, [File(path, INDEX), *_mapped(path, needs_data)])
         hint = _hint.whole(path)
         if hint is not None:
             message = f"'{path}' is not a checkpoint"
             raise _files.LocateError("CHECKPOINT_NOT_FOUND", message, hint)
-        return Location(label, path, "V1", [File(path, TABLE)])
+        return Location(label, path, [File(path, WHOLE)])
     if not _pattern.is_special(path):
         raise _files.NotFound(path, _hint.nearby(path))
     # TensorFlow also takes the path for a prefix then, and fails to open it.
@@ -203,10 +222,26 @@ def _locate_path(label: str, path: str, needs_data: bool) -> Location:
         prefix = indexes[0].removesuffix(".index")
         hint = f"a V2 checkpoint is named by its prefix, not by a pattern: '{prefix}'"
         raise _files.NotFound(path, hint)
-    tables = [File(match, TABLE) for match in _pattern.matches(path) if _files.has_regular(match)]
-    if not tables:
+    files = [File(match, WHOLE) for match in _pattern.matches(path) if _files.has_regular(match)]
+    if not files:
         raise _files.NotFound(path, _hint.nearby(path))
-    return Location(label, path, "V1", tables)
+    return Location(label, path, files)
+
+
+def _mapped(path: str, needs_data: bool) -> list[File]:
+    """Finds the files that a weight map names, by the order of their names."""
+    directory = _files.split(path)[0]
+    names = _weight_map.file_names(path)
+    files: list[File] = []
+    for number, name in enumerate(names):
+        place = directory + name
+        try:
+            if _files.has_regular(place):
+                files.append(File(place, SHARD, number, len(names)))
+        except _files.LocateError:
+            if needs_data:
+                raise
+    return files
 
 
 def _shards(prefix: str, needs_data: bool) -> list[File]:

@@ -42,6 +42,8 @@ class ResolveOptions(TypedDict, total=False):
     - `gather`: the rows or columns of the tensor for some variables, by name: a mapping from axes
       to lists of indices. The index -1 stands for a row or column that the tensor lacks, and gives
       zeros.
+    - `separator`: the character that ends a scope's name in the map, beside `/`; None for the one of
+      the checkpoint's format, such as `.` of safetensors (`{"model.layers.": "student."}`).
     """
 
     writable: bool
@@ -58,6 +60,7 @@ class ResolveOptions(TypedDict, total=False):
     expect: str | None
     timeout: float | None
     gather: Mapping[str, Mapping[int, Any]]
+    separator: str | None
 
 
 def options_of(given: ResolveOptions) -> Options:
@@ -74,6 +77,15 @@ def checked_alignment(alignment: int) -> int:
     if alignment not in (0, *(1 << bit for bit in range(13))):
         raise ValueError(f"alignment: expected a power of two up to 4096, or 0, got {alignment!r}")
     return int(alignment)
+
+
+def checked_separator(separator: str | None) -> str:
+    """Returns a separator, empty for none; raises ValueError unless it is one ASCII character."""
+    if separator is None:
+        return ""
+    if not isinstance(separator, str) or len(separator) != 1 or not separator.isascii():
+        raise ValueError(f"separator: expected one ASCII character, got {separator!r}")
+    return separator
 
 
 _EXPECTED = re.compile("sha256:([0-9A-Fa-f]{64})")
@@ -107,3 +119,4 @@ class Options:
     expect: str | None = None
     timeout: float | None = None
     gather: Mapping[str, Mapping[int, Any]] = field(default_factory=dict)
+    separator: str | None = None

@@ -16,7 +16,7 @@ from ._connection import log
 from ._deadline import Deadline
 from ._handles import Handles
 from ._map import AssignmentMap, Pair, expand, needs_names, pairs_of, write_map
-from ._options import Options, checked_alignment, expected_digest
+from ._options import Options, checked_alignment, checked_separator, expected_digest
 from ._progress import showing
 from ._protocol import column, message, write_names
 from ._resolved import Resolved
@@ -149,6 +149,7 @@ _FEATURES = {
     "object_names": "object_names",
     "read_again": "verify",
     "require_all": "require_all",
+    "separator": "separator",
 }
 
 
@@ -165,6 +166,7 @@ def request_of(pairs: Sequence[Pair], variables: Sequence[Variable], options: Op
         object_names=options.object_names,
         read_again=options.verify,
         name_unused_tensors=True,
+        separator=checked_separator(options.separator),
     )
     write_map(request.map, pairs)
     _write_variables(request.variables, variables)

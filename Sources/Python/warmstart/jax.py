@@ -173,7 +173,11 @@ def _resolve(
 ) -> tuple[dict[str, jax.Array], Report]:
     options.setdefault("alignment", _ALIGNMENT)
     resolved, arrays = _frameworks.resolve(
-        path, assignment_map, variables_of(variables), _refusal(narrow), client, options
+        _frameworks.unopened(path, client),
+        assignment_map,
+        variables_of(variables),
+        _refusal(narrow),
+        options,
     )
     return _hand_over(arrays, device, 4), resolved.report
 

@@ -10,11 +10,13 @@ shared. On the CPU nothing else is copied. What torch itself copies is no longer
 `tensor.to("cuda")`, `share_memory_()`, and tensors in queues of `torch.multiprocessing`. Let each
 process resolve for itself instead.
 
-Names: a map's keys are the checkpoint's names, with slashes, but modules name their variables with
-dots. For the map, each dot in a variable's name is a slash: `encoder.layer.0.weight` is the
+Names: a map's keys are the checkpoint's names. TensorFlow's have slashes, but modules name their
+variables with dots. For the map, each dot in a variable's name is a slash: `encoder.layer.0.weight` is the
 variable `encoder/layer/0/weight`, in the scope `encoder/layer/`. Targets may be written either way
 (`"encoder."` or `"encoder/"`), and so may templates for regular expressions. The result uses the
-variables' own names. `separator` replaces the dot by another string; None changes no name.
+variables' own names. In a checkpoint of safetensors or torch, names have dots as well, and no name
+is changed: `{"bert.": "encoder."}`. `separator` replaces the dot by another string; None changes no
+name of any checkpoint.
 
 Layouts: TensorFlow stores the weights of a dense layer as [inputs, outputs], torch as [outputs,
 inputs], and for a square matrix the shape does not show which it is. `permute` names the variables
@@ -46,6 +48,7 @@ from ._options import ResolveOptions
 from ._variables import Variable, variables_of
 
 if TYPE_CHECKING:
+    from ._checkpoint import Checkpoint
     from typing_extensions import Unpack
 
 # A module; its `state_dict()`, or another mapping from names to tensors or `(dtype, shape)`; its
@@ -54,6 +57,11 @@ Variables = Union[
     "torch.nn.Module", Mapping[str, Any], Iterable[tuple[str, Any]], Iterable[Variable]
 ]
 Permute = Mapping[str, Sequence[int]]
+
+# A dot, unless the checkpoint's own names have dots.
+AUTOMATIC = "automatic"
+# The formats whose names have dots.
+_DOTTED = ("safetensors", "torch")
 
 # From TensorFlow's layouts of kernels to torch's: for `Linear`, `Conv1d` and `Conv2d`.
 _LAYOUTS = ((1, 0), (2, 1, 0), (3, 2, 0, 1))
@@ -70,7 +78,7 @@ def resolve(
     variables: Variables,
     *,
     client: Client | None = None,
-    separator: str | None = ".",
+    separator: str | None = AUTOMATIC,
     permute: Permute | None = None,
     **options: Unpack[ResolveOptions],
 ) -> dict[str, torch.Tensor]:
@@ -86,8 +94,9 @@ def resolve(
     Raises as `Checkpoint.resolve`, and UNSUPPORTED for variables whose elements torch lacks:
     strings, and types that this version of torch does not know.
     """
+    checkpoint, separator = _open(path, separator, client, options.get("timeout"))
     declared = _Declared(variables, separator, permute)
-    return _resolve(path, assignment_map, declared, client, options)[0]
+    return _resolve(checkpoint, assignment_map, declared, options)[0]
 
 
 def load(
@@ -110,13 +119,31 @@ def load(
     return {key: _tensor(array, dtype) for key, (array, dtype) in arrays.items()}
 
 
+def load_file(
+    filename: Path,
+    device: str | int | torch.device = "cpu",
+    *,
+    names: Names | None = None,
+    client: Client | None = None,
+) -> dict[str, torch.Tensor]:
+    """Loads the tensors of a file by name, as `safetensors.torch.load_file` does.
+
+    The file may be any checkpoint that `warmstart.open` takes. On the CPU nothing is copied; tensors
+    for another device are copied there. Raises as `load`.
+    """
+    tensors = load(filename, names, client=client)
+    if torch.device(device).type == "cpu":
+        return tensors
+    return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+
 def load_into(
     module: torch.nn.Module,
     path: Path,
     assignment_map: AssignmentMap,
     *,
     client: Client | None = None,
-    separator: str | None = ".",
+    separator: str | None = AUTOMATIC,
     permute: Permute | None = None,
     **options: Unpack[ResolveOptions],
 ) -> Report:
@@ -130,8 +157,9 @@ def load_into(
     The map and the options are those of `resolve`. Returns the report. Raises as `resolve`, and
     ValueError if tied weights, which are one parameter with two names, would get two tensors.
     """
+    checkpoint, separator = _open(path, separator, client, options.get("timeout"))
     declared = _Declared(module, separator, permute)
-    tensors, report = _resolve(path, assignment_map, declared, client, options)
+    tensors, report = _resolve(checkpoint, assignment_map, declared, options)
     sources: dict[int, str] = {}
     for name in tensors:
         tensor = report.assigned[name]
@@ -287,11 +315,21 @@ def _named(variables: Variables) -> dict[str, Any]:
     return named
 
 
+def _open(
+    path: Path, separator: str | None, client: Client | None, timeout: float | None
+) -> tuple[Checkpoint, str | None]:
+    """Opens a checkpoint, and returns what the variables' names have in place of slashes."""
+    checkpoint = _frameworks.unopened(path, client)
+    if separator == AUTOMATIC:
+        checkpoint.open(timeout)
+        separator = None if checkpoint.format in _DOTTED else "."
+    return checkpoint, separator
+
+
 def _resolve(
-    path: Path,
+    checkpoint: Checkpoint,
     assignment_map: AssignmentMap,
     declared: _Declared,
-    client: Client | None,
     options: ResolveOptions,
 ) -> tuple[dict[str, torch.Tensor], Report]:
     _want_writable(options)
@@ -301,7 +339,7 @@ def _resolve(
     pairs = declared.translated(assignment_map)
     try:
         resolved, arrays = _frameworks.resolve(
-            path, pairs, declared.variables, _refusal, client, options
+            checkpoint, pairs, declared.variables, _refusal, options
         )
     except WarmstartError as error:
         raise declared.explained(error) from None
@@ -323,7 +361,7 @@ def _type_of(dtype: str) -> Any:
 
 
 def _refusal(dtype: str) -> str | None:
-    if dtype in ("string", "variant", "resource"):
+    if dtype == "string" or dtype in _dtypes.WITHOUT_ARRAYS:
         return "torch has no such tensors"
     return f"torch {torch.__version__} has no such elements" if _type_of(dtype) is None else None
 

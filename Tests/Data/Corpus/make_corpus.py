@@ -778,18 +778,18 @@ def reading_v1(name, saved, tensor, reason, message, spares_others=True, **other
 
 def make_v1_lists():
     sound = SavedSlices().table().finish()
-    opening_v1("v1-short", sound[-47:], "CORRUPT", "V1 table model is damaged, or is not a checkpoint: file is too short")
+    opening_v1("v1-short", sound[-47:], "CORRUPT", "file model is damaged, or is not a checkpoint: file is too short")
     opening_v1("v1-magic-wrong", sound[:-1] + b"x", "CORRUPT", "not an sstable (bad magic number)")
     opening_v1("v1-index-checksum", SavedSlices().table().finish(damage=1), "CHECKSUM_MISMATCH",
-               "V1 table model is damaged: block checksum mismatch at")
+               "file model is damaged: block checksum mismatch at")
     opening_v1("v1-list-checksum", SavedSlices().table(damaged="list").finish(), "CHECKSUM_MISMATCH",
-               "V1 table model is damaged: block checksum mismatch at 0")
-    no_list = "V1 table model does not begin with a list of the tensors that it holds"
+               "file model is damaged: block checksum mismatch at 0")
+    no_list = "file model does not begin with a list of the tensors that it holds"
     opening_v1("v1-list-empty", SavedSlices().table(b"").finish(), "CORRUPT", no_list)
     opening_v1("v1-list-missing", table_of(sorted(SavedSlices().records.items())), "CORRUPT", no_list)
     opening_v1("v1-without-entries", Table().finish(), "CORRUPT", no_list)
     opening_v1("v1-list-unparseable", SavedSlices().table(b"\x0a\xff\x01x").finish(), "CORRUPT",
-               "the list of tensors of V1 table model is not parseable")
+               "the list of tensors of file model is not parseable")
     table = SavedSlices().table()
     table.index[0] = (b"", varint(2**40) + varint(8))
     opening_v1("v1-block-past-end", table.finish(), "TRUNCATED", f"data block of 8 bytes at {2**40}")
@@ -801,18 +801,18 @@ def make_v1_lists():
 
     tensor("v1-shape-negative", "CORRUPT", f"tensor f has the invalid shape [-7, 3]", shape=(-7, 3))
     tensor("v1-shape-overflow", "CORRUPT", f"tensor f has the invalid shape", shape=(2**40, 2**40))
-    tensor("v1-bytes-overflow", "CORRUPT", "tensor f has a slice of 2^63 bytes or more in V1 table model", dtype=18,
+    tensor("v1-bytes-overflow", "CORRUPT", "tensor f has a slice of 2^63 bytes or more in file model", dtype=18,
            shape=(2**60,), slices=[[None]])
     tensor("v1-shape-rank-255", "CORRUPT", f"tensor f has the invalid shape", shape=[1] * 255,
            slices=[[None] * 255])
     tensor("v1-dtype-invalid", "CORRUPT", f"tensor f has the unknown dtype 0", dtype=0)
     tensor("v1-dtype-99", "CORRUPT", f"tensor f has the unknown dtype 99", dtype=99)
     tensor("v1-dtype-resource", "CORRUPT", f"tensor f has the unknown dtype 20", dtype=20)
-    tensor("v1-slice-of-another-rank", "CORRUPT", "tensor f has a slice of 1 axes in V1 table model, expected 2",
+    tensor("v1-slice-of-another-rank", "CORRUPT", "tensor f has a slice of 1 axes in file model, expected 2",
            slices=[[None]])
-    tensor("v1-slice-length-zero", "CORRUPT", "tensor f has a slice of 0 elements from 0 in V1 table model",
+    tensor("v1-slice-length-zero", "CORRUPT", "tensor f has a slice of 0 elements from 0 in file model",
            slices=[[(0, 0), None]])
-    tensor("v1-slice-start-negative", "CORRUPT", "tensor f has a slice of 2 elements from -1 in V1 table model",
+    tensor("v1-slice-start-negative", "CORRUPT", "tensor f has a slice of 2 elements from -1 in file model",
            slices=[[(-1, 2), None]])
 
     def version(name, versions, message):
@@ -846,7 +846,7 @@ def make_v1_records():
             del saved.records[slice_key("f", whole)]
         else:
             saved.put("f", whole, values)
-        reading_v1(name, saved, "f", "CORRUPT", message.replace("TABLE", "V1 table model"))
+        reading_v1(name, saved, "f", "CORRUPT", message.replace("TABLE", "file model"))
 
     record("v1-record-missing", None, "tensor f lists slice 0,2:0,3, whose record is not in TABLE")
     record("v1-record-too-few", field(5, floats(5)))
@@ -856,14 +856,14 @@ def make_v1_records():
     record("v1-record-of-noise", b"\xff" * 24, "tensor f has a damaged record of slice 0,2:0,3 in TABLE")
     saved = SavedSlices()
     reading_v1("v1-record-checksum", saved, "f", "CHECKSUM_MISMATCH",
-               "tensor f: V1 table model is damaged: block checksum mismatch", False, damaged="records")
+               "tensor f: file model is damaged: block checksum mismatch", False, damaged="records")
     saved = SavedSlices()
     saved.put("s", [None], field(8, b"one") + field(8, b"two"))
     reading_v1("v1-strings-too-few", saved, "s", "CORRUPT", "expected 3 elements of dtype string")
     saved = SavedSlices()
     saved.tensors["f"] = (14, [2, 3], [whole])
     reading_v1("v1-dtype-bfloat16", saved, "f", "UNSUPPORTED",
-               "tensor f has dtype bfloat16 in V1 table model, which no V1 table can hold")
+               "tensor f has dtype bfloat16 in file model, which no V1 table can hold")
     saved = SavedSlices()
     saved.tensors["p"] = (1, [5, 4], [TOP])
     reading_v1("v1-slices-incomplete", saved, "p", "SLICES_INCOMPLETE", "sufficient slices")

@@ -31,7 +31,7 @@ private func files(of bytes: [UInt8]) -> FileSet {
   check(pwrite(number, bytes, bytes.count, 0) == bytes.count, "the input in it")
   do {
     let file = try File(opening: FilePath("/proc/self/fd/\(number)"))
-    return try FileSet([(.table, file)], openedBy: 0)
+    return try FileSet([(.whole, file)], openedBy: 0)
   } catch {
     fatalError("the file is refused: \(error)")
   }

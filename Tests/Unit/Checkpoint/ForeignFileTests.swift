@@ -35,7 +35,6 @@ import WarmstartTestSupport
     ("zip", "PK\u{3}\u{4}\u{14}\0\0\0"),
     ("NumPy", "\u{93}NUMPY\u{1}\0"),
     ("GGUF", "GGUF\u{3}\0\0\0"),
-    ("safetensors", "\u{2}\0\0\0\0\0\0\0{}"),
     ("pickle", "\u{80}\u{2}\u{8a}\nl\u{fc}\u{9c}F\u{f9}"),
     ("pickle", "\u{80}\u{4}\u{95}\0\0\0"),
     ("gzip", "\u{1f}\u{8b}\u{8}\0"),
@@ -58,7 +57,7 @@ import WarmstartTestSupport
   ) throws {
     for padding in [0, 4096] where padding == 0 || format != "text file" {
       let bytes = bytes(head) + [UInt8](repeating: 0, count: padding)
-      for role in [FileRole.table, .index] {
+      for role in [FileRole.whole, .index] {
         let problem = try problem(bytes, as: role)
         #expect(problem.reason == .unsupported)
         #expect(problem.message.contains(format), "\(problem.message)")
@@ -74,7 +73,7 @@ import WarmstartTestSupport
     "\u{80}", "\u{80}\u{6}", "\u{89}H", "\u{1f}", "text\0", "\0\0\u{5}",
   ])
   func `bytes of an unknown format are reported as damaged`(head: String) throws {
-    for role in [FileRole.table, .index] {
+    for role in [FileRole.whole, .index] {
       let problem = try problem(bytes(head), as: role)
       #expect(problem.reason == .corrupt)
       #expect(problem.message.contains("is damaged, or is not a checkpoint"))
@@ -82,7 +81,7 @@ import WarmstartTestSupport
   }
 
   @Test func `an empty file is reported as empty`() throws {
-    let table = try problem([], as: .table)
+    let table = try problem([], as: .whole)
     #expect(table.reason == .checkpointNotFound)
     #expect(table.message == "file model is empty, expected a checkpoint")
     // The beginning of an index was written with a checkpoint.
@@ -94,7 +93,7 @@ import WarmstartTestSupport
   // MARK: Git LFS
 
   @Test func `a table or index that Git LFS has not fetched is reported as missing`() throws {
-    for role in [FileRole.table, .index] {
+    for role in [FileRole.whole, .index] {
       let problem = try problem(Self.pointer, as: role)
       #expect(problem.reason == .checkpointNotFound)
       #expect(problem.message.contains("is a Git LFS pointer"))

@@ -92,7 +92,7 @@ import WarmstartTestSupport
     #expect(
       reason([(.index, index), (.shard(0, of: 1), shard), (.shard(0, of: 1), shard)])
         == .invalidRequest)
-    #expect(reason([(.table, shard), (.shard(0, of: 1), shard)]) == .invalidRequest)
+    #expect(reason([(.whole, shard), (.shard(0, of: 1), shard)]) == .invalidRequest)
     #expect(reason([(.index, try file(opened.directory.path))]) == .notAllowed)
     #expect(reason([(.index, try file("/dev/null"))]) == .notAllowed)
     let writable = try File(creating: FilePath(opened.directory.path + "/writable"))

@@ -71,7 +71,7 @@ import WarmstartTestSupport
   @Test func `the digits of a generation differ as soon as a file has another role`() throws {
     let members = opened.files.members
     let generation = try Generation(members, openedBy: 1000)
-    let roles: [FileRole] = [.index, .shard(0, of: 1), .shard(0, of: 2), .shard(1, of: 2), .table]
+    let roles: [FileRole] = [.index, .shard(0, of: 1), .shard(0, of: 2), .shard(1, of: 2), .whole]
     let all = try roles.map { role in
       let file = FileSet.Member(role: role, file: members[0].file, status: members[0].status)
       return try Generation([file, members[1]], openedBy: 1000).description

@@ -25,7 +25,9 @@ import WarmstartTestSupport
   private static func describe(_ bytes: [UInt8]) throws -> [String] {
     let checkpoint = try BundleReader.parse(bytes)
     let catalog = checkpoint.catalog
-    return ["\(checkpoint.shardCount) \(checkpoint.isBigEndian) \(checkpoint.stored)"]
+    return [
+      "\(checkpoint.shardCount) \((0..<checkpoint.catalog.count).map(checkpoint.isBigEndian)) \(checkpoint.stored)"
+    ]
       + (0..<catalog.count).map { tensor in
         "\(catalog.name(tensor)) \(catalog.dtype(tensor)) \(catalog.shape(tensor))"
           + " \(catalog.slices(tensor)) \(checkpoint.storedRange(tensor))"

@@ -49,7 +49,7 @@ struct Opened {
     self.directory = directory
     self.bundle = bundle
     files = try FileSet(
-      bundle.shards.map { (FileRole.table, try File(opening: FilePath($0))) }, openedBy: 1000)
+      bundle.shards.map { (FileRole.whole, try File(opening: FilePath($0))) }, openedBy: 1000)
     checkpoint = try Checkpoint.read(files) { _ in }
   }
 

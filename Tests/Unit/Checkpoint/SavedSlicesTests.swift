@@ -325,7 +325,7 @@ import WarmstartTestSupport
     let problem = refusal {
       _ = try Opened(writer(nil, extents: [Extent(0, 1), Extent(0, 1)]))
     }
-    #expect(problem?.message.contains("has a slice of 2 axes in V1 table ") == true)
+    #expect(problem?.message.contains("has a slice of 2 axes in file ") == true)
   }
 
   @Test func `tables that disagree about a tensor are refused`() {
@@ -358,7 +358,7 @@ import WarmstartTestSupport
     let problem = refusal { _ = try Opened(writer(65_537)) }
     #expect(problem?.reason == .unsupported)
     #expect(
-      problem?.message == "V1 table model-1 lists a tensor whose name has 65537 bytes, "
+      problem?.message == "file model-1 lists a tensor whose name has 65537 bytes, "
         + "expected at most 65536")
   }
 

@@ -22,7 +22,7 @@ import WarmstartTensorModel
   func `a prefix leads to its index and its shards`(prefix: String, total: Int) throws {
     let path = Golden.path(prefix)
     let files = try CheckpointFiles.locate(path)
-    #expect(files.format == .v2)
+    #expect(files.hasIndex)
     #expect(files.prefix == path)
     #expect(files.opened.map(\.role) == [.index])
     #expect(files.opened.map(\.path) == [FilePath("\(path).index")])
@@ -39,13 +39,13 @@ import WarmstartTensorModel
 
   @Test func `V1 files are found by name and by pattern`() throws {
     let plain = try CheckpointFiles.locate(Golden.path("v1_plain/model.ckpt-5"))
-    #expect(plain.format == .v1)
+    #expect(!plain.hasIndex)
     #expect(plain.opened.map(\.path.string) == [Golden.path("v1_plain/model.ckpt-5")])
     #expect(plain.totals.isEmpty)
     let pattern = Golden.path("v1_sharded/model-?????-of-00002")
     let sharded = try CheckpointFiles.locate(pattern)
     #expect(sharded.prefix == pattern)
-    #expect(sharded.opened.map(\.role) == [.table, .table])
+    #expect(sharded.opened.map(\.role) == [.whole, .whole])
     #expect(
       try CheckpointFiles.locate(Golden.path("v1_sharded/model-00001-of-00002")).opened.count == 1)
   }

@@ -54,10 +54,10 @@ struct PathCase: SharedCase {
     let path = try spelled(given.path)
     guard let wanted = given.error else {
       let files = try CheckpointFiles.locate(path)
-      #expect(files.format == (given.format == .v1 ? .v1 : .v2) && given.format != nil)
+      #expect(files.hasIndex == (given.format != .v1) && given.format != nil)
       #expect(try files.prefix.utf8.elementsEqual(spelled(#require(given.prefix)).utf8))
       #expect(try files.opened.map(\.path.string) == #require(given.opens).map(spelled))
-      #expect(files.opened.allSatisfy { $0.role == (given.format == .v1 ? .table : .index) })
+      #expect(files.opened.allSatisfy { $0.role == (given.format == .v1 ? .whole : .index) })
       #expect(files.totals == given.totals ?? [])
       return
     }

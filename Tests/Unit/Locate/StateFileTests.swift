@@ -18,7 +18,7 @@ import WarmstartTensorModel
       let files = try CheckpointFiles.locate(scratch(directory))
       let prefix = directory == "state_parent" ? "\(directory)/../\(latest)" : latest
       #expect(files.prefix == scratch(prefix))
-      #expect(files.format == .v2)
+      #expect(files.hasIndex)
       #expect(files.totals == [1])
       #expect(try files.openShards(total: 1).map(\.role) == [.shard(0, of: 1)])
       return
@@ -49,7 +49,7 @@ import WarmstartTensorModel
   @Test func `a V1 checkpoint may have the name of a state file`() throws {
     let scratch = try Scratch()
     try scratch.write("checkpoint", bytes: [0, 0, 5])
-    #expect(try CheckpointFiles.locate(scratch("checkpoint")).format == .v1)
+    #expect(try CheckpointFiles.locate(scratch("checkpoint")).hasIndex == false)
   }
 
   @Test func `a directory of Orbax is refused by name`() throws {
@@ -64,7 +64,7 @@ import WarmstartTensorModel
     let text = "model_checkpoint_path: 'm' #"
     let limit = 4 << 20
     try scratch.writeState(text + String(repeating: "x", count: limit - text.utf8.count))
-    #expect(try CheckpointFiles.locate(scratch.path).format == .v2)
+    #expect(try CheckpointFiles.locate(scratch.path).hasIndex)
     try scratch.writeState(text + String(repeating: "x", count: limit - text.utf8.count + 1))
     #expect(throws: LocateError.stateTooLong(state: scratch("checkpoint"), limit: limit)) {
       try CheckpointFiles.locate(scratch.path)

@@ -45,6 +45,7 @@ extension LocateError.Kind {
     switch self {
     case .checkpointNotFound: "CHECKPOINT_NOT_FOUND"
     case .checkpointStateInvalid: "CHECKPOINT_STATE_INVALID"
+    case .corrupt: "CORRUPT"
     case .notAllowed: "NOT_ALLOWED"
     case .system: "SYSTEM"
     }

@@ -89,7 +89,7 @@ struct Anything: RandomNumberGenerator {
   private mutating func id() -> UInt32 { UInt32(truncatingIfNeeded: number()) }
 
   private mutating func file() -> CheckpointFile {
-    let roles: [FileRole] = [.index, .table, .shard(count(), of: count())]
+    let roles: [FileRole] = [.index, .whole, .shard(count(), of: count())]
     return CheckpointFile(
       roles[count(below: 3)], flag() ? .descriptor(count()) : .attached(number()))
   }

@@ -62,7 +62,7 @@ import WarmstartTestSupport
     try BundleFile.write([(0, [0x89] + Array("HDF\r\n\u{1a}\n".utf8))], byteCount: 2048, to: path)
     let file = try File(opening: FilePath(path))
     let peer = try daemon.connect()
-    let table = [CheckpointFile(.table, .descriptor(0))]
+    let table = [CheckpointFile(.whole, .descriptor(0))]
     #expect(try peer.open([file], .files(table, label: "l")).reason == "UNSUPPORTED")
     #expect(daemon.warnings.isEmpty)
   }

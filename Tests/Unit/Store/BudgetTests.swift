@@ -148,7 +148,7 @@ import WarmstartTestSupport
     writer.add("x", dtype: 4, [.max], .varints(7, [1]))
     let tables = try writer.write(to: directory.path)
     let files = try FileSet(
-      tables.map { (FileRole.table, try File(opening: FilePath($0))) }, openedBy: 1000)
+      tables.map { (FileRole.whole, try File(opening: FilePath($0))) }, openedBy: 1000)
     let store = Store(share: 1 << 20, lingerMilliseconds: 60_000)
     let lease = try store.open(files, label: "test", for: .patient)
     let placed = try lease.resident.checkpoint.placement(

@@ -46,7 +46,7 @@ extension RunReader {
         while !isWhole, isLast || cursor.remainingCount >= 14 {
           guard offsets.count <= count else {
             let word = try cursor.fixed32()
-            let stored = checkpoint.isBigEndian ? word.byteSwapped : word
+            let stored = checkpoint.isBigEndian(tensor) ? word.byteSwapped : word
             guard stored == checksum.masked else {
               fault =
                 "their checksum does not match: stored \(stored), calculated \(checksum.masked)"
@@ -57,7 +57,7 @@ extension RunReader {
             break
           }
           let length = try cursor.varint64()
-          checksum.update(length: length, isBigEndian: checkpoint.isBigEndian)
+          checksum.update(length: length, isBigEndian: checkpoint.isBigEndian(tensor))
           let (sum, overflow) = end.addingReportingOverflow(Int(clamping: length))
           end = overflow ? .max : sum
           offsets.append(end)

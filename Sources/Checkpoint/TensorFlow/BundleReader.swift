@@ -67,7 +67,7 @@ package struct BundleReader {
   ///     it.
   ///   - checkIn: Throws if no client waits for the result any more; called between steps.
   static func read(
-    _ file: TableFile, reserving reserve: (Int) throws(Problem) -> Void,
+    _ file: IndexFile, reserving reserve: (Int) throws(Problem) -> Void,
     checkIn: @escaping () throws(Problem) -> Void
   ) throws(IndexError) -> Checkpoint {
     guard file.byteCount <= maximumIndexByteCount else {
@@ -188,7 +188,8 @@ package struct BundleReader {
     guard catalog.count < Catalog.maximumCount else {
       throw .tooManyTensors(limit: Catalog.maximumCount)
     }
-    guard let dtype = DataType(rawValue: entry.dtype), dtype != .resource else {
+    guard let dtype = DataType(rawValue: entry.dtype), dtype != .resource, dtype.isTensorFlows
+    else {
       throw .unknownDtype(entry.dtype, Name(copying: key))
     }
     let shape = Shape(entry.shape)
@@ -256,8 +257,8 @@ package struct BundleReader {
     catalog.index()
     guard let header else { throw .noEntries }
     return Checkpoint(
-      catalog: catalog, shardCount: header.shardCount, isBigEndian: header.isBigEndian,
-      stored: stored, storedEnds: storedEnds)
+      .v2, catalog: catalog, shardCount: header.shardCount,
+      bigEndian: header.isBigEndian ? .all : .none, stored: stored, storedEnds: storedEnds)
   }
 
   /// Adds the entries that no tensor lists as slices: tensors whose names begin with a zero byte,

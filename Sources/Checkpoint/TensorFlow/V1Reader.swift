@@ -51,7 +51,7 @@ struct V1Reader {
   // MARK: One table
 
   /// Reads the list of tensors of a table; `position` is the table's place among all tables.
-  mutating func read(_ file: TableFile, _ position: Int32) throws(IndexError) {
+  mutating func read(_ file: IndexFile, _ position: Int32) throws(IndexError) {
     let range = try file.indexRange()
     let index = try tableIndex(try read(range, of: file), at: range.lowerBound)
     guard let first = index.blocks.first else { throw .listMissing }
@@ -73,7 +73,7 @@ struct V1Reader {
   }
 
   /// Reads a block after reserving memory for it and for its expanded contents.
-  private func read(_ range: Range<Int>, of file: TableFile) throws(IndexError) -> [UInt8] {
+  private func read(_ range: Range<Int>, of file: IndexFile) throws(IndexError) -> [UInt8] {
     guard range.count <= V1Reader.maximumByteCount else {
       throw .tooLong(
         part: "an index or a list of tensors", byteCount: range.count,
@@ -161,7 +161,7 @@ struct V1Reader {
       throw .nameTooLong(byteCount: nameRange.count, limit: limit)
     }
     let name = Name(copying: bytes.extracting(nameRange))
-    guard let dtype = DataType(rawValue: type), dtype != .resource else {
+    guard let dtype = DataType(rawValue: type), dtype != .resource, dtype.isTensorFlows else {
       throw .unknownDtype(type, name)
     }
     let shape = Shape(lengths)
@@ -282,8 +282,8 @@ struct V1Reader {
     }
     catalog.index()
     return Checkpoint(
-      catalog: catalog, shardCount: tableCount, isBigEndian: false, stored: stored,
-      storedEnds: storedEnds, records: Records(keys, blocks, of: stored))
+      .v1, catalog: catalog, shardCount: tableCount, stored: stored, storedEnds: storedEnds,
+      records: Records(keys, blocks, of: stored))
   }
 }
 

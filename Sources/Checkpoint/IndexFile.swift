@@ -3,8 +3,8 @@ import WarmstartKernel
 import WarmstartTable
 import WarmstartTensorModel
 
-/// A file with a table, of which ranges are read: an index, or a table of a V1 checkpoint.
-struct TableFile {
+/// A file of a checkpoint, of which a reader reads ranges.
+struct IndexFile {
   /// The bytes that are read between two calls of `checkIn`; chosen, not tuned.
   private static let chunkByteCount = 4 << 20
 
@@ -28,7 +28,7 @@ struct TableFile {
       if done > 0 {
         do { try checkIn() } catch { throw .stopped(error) }
       }
-      let chunk = done..<min(bytes.count, done + TableFile.chunkByteCount)
+      let chunk = done..<min(bytes.count, done + IndexFile.chunkByteCount)
       let count: Int
       do throws(Errno) {
         count = try member.file.read(at: range.lowerBound + done, into: &bytes, range: chunk)
@@ -43,7 +43,19 @@ struct TableFile {
     return bytes
   }
 
-  /// Reads from the end of the file where the table's own index is, including its trailer.
+  /// Reads the first bytes, which tell the format.
+  func head() throws(IndexError) -> [UInt8] {
+    try read(0..<max(0, min(byteCount, WholeFormat.headByteCount)))
+  }
+
+  /// The format of a file that holds tensors and their index; nil for a table of TensorFlow, and for
+  /// all that is unknown.
+  func wholeFormat() throws(IndexError) -> WholeFormat? {
+    let head = try head()
+    return WholeFormat(head.span, fileByteCount: byteCount)
+  }
+
+  /// Reads from the end of a table where its own index is, including its trailer.
   func indexRange() throws(IndexError) -> Range<Int> {
     let footer = try read(max(0, byteCount - TableIndex.footerByteCount)..<byteCount)
     do throws(TableError) {

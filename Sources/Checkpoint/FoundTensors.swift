@@ -1,0 +1,101 @@
+import WarmstartTensorModel
+
+/// The tensors that readers find in files without an index of TensorFlow's, as they find them.
+///
+/// Flat, because 100,000 tensors are common. `checkpoint` puts them in order and checks their names.
+struct FoundTensors {
+  /// The most axes of a shape, as in TensorFlow.
+  static let maximumRank = BundleReader.maximumRank
+
+  /// The memory that a tensor takes here and in the checkpoint, beside its name and its axes.
+  private static let tensorByteCount = 160
+
+  private var names = NameList()
+  private var shapes = ShapeList()
+  private var dtypes: [DataType] = []
+  private var stored: [Checkpoint.StoredBytes] = []
+  private var bigEndian: Set<Int> = []
+  private var strides: [Int: [Int]] = [:]
+  /// The number of the file whose tensors are added.
+  var file: Int32 = 0
+
+  /// The number of tensors.
+  var count: Int { dtypes.count }
+
+  /// The memory that a tensor takes, in bytes, approximately.
+  static func memoryByteCount(ofName nameByteCount: Int, axes: Int) -> Int {
+    // A name is in the list, in the sorted one, and perhaps in a message.
+    tensorByteCount + 3 * nameByteCount + 16 * axes
+  }
+
+  /// Adds a tensor whose elements lie in C order at an offset of the file.
+  mutating func append(
+    _ name: Span<UInt8>, _ dtype: DataType, _ lengths: Span<Int>, at offset: Int, byteCount: Int
+  ) {
+    names.append(name)
+    shapes.append(lengths)
+    dtypes.append(dtype)
+    stored.append(
+      Checkpoint.StoredBytes(
+        shard: file, maskedChecksum: 0, offset: offset, byteCount: byteCount))
+  }
+
+  /// Puts the tensors in order.
+  ///
+  /// - Parameters:
+  ///   - fileCount: The number of files that hold tensors.
+  ///   - fileName: What messages call a file.
+  /// - Throws: `malformed` if two tensors have one name.
+  func checkpoint(
+    _ format: CheckpointFormat, fileCount: Int, _ fileName: (Int32) -> String
+  ) throws(IndexError) -> Checkpoint {
+    let order = NameOrder(names)
+    if order.hasEqual { throw duplicate(order.indexes, fileName) }
+    guard count <= Catalog.maximumCount else {
+      throw .tooManyTensors(limit: Catalog.maximumCount)
+    }
+    var catalog = Catalog(separator: format.separator)
+    catalog.reserveCapacity(
+      count, nameByteCount: names.bytes.count, axisCount: shapes.lengths.count)
+    for index in order.indexes {
+      catalog.append(names.span(index), dtypes[index], shapes.span(index))
+    }
+    catalog.index()
+    return Checkpoint(
+      format, catalog: catalog, shardCount: fileCount, stored: order.indexes.map { stored[$0] },
+      storedEnds: Array(1...max(1, count)))
+  }
+
+  private func duplicate(_ order: [Int], _ fileName: (Int32) -> String) -> IndexError {
+    for (before, after) in zip(order, order.dropFirst()) where names[before] == names[after] {
+      let (first, second) = (fileName(stored[before].shard), fileName(stored[after].shard))
+      return .tensorMalformed(
+        first == second ? "is in \(first) twice" : "is in \(first) and in \(second)", names[before])
+    }
+    preconditionFailure("a list with equal names has two that are equal")
+  }
+}
+
+/// Memory that a reader takes for what it keeps.
+struct ReaderMemory {
+  private let reserve: (Int) throws(Problem) -> Void
+  private var taken = 0
+
+  /// Begins without memory; `reserve` gets what is taken in all, and throws to refuse it.
+  init(_ reserve: @escaping (Int) throws(Problem) -> Void) {
+    self.reserve = reserve
+  }
+
+  /// Takes memory, before it is allocated.
+  mutating func take(_ byteCount: Int) throws(IndexError) {
+    let (sum, overflow) = taken.addingReportingOverflow(byteCount)
+    guard !overflow else { throw .tooLarge(limit: .max) }
+    do { try reserve(sum) } catch { throw .stopped(error) }
+    taken = sum
+  }
+
+  /// Gives back memory that is no longer used; the reservation shrinks with the next one.
+  mutating func giveBack(_ byteCount: Int) {
+    taken -= byteCount
+  }
+}

@@ -1,0 +1,55 @@
+"""The file beside a model in several files that says which of them holds which tensor.
+
+The library transformers writes it, as `model.safetensors.index.json`. The client reads only which
+files there are; the daemon reads the rest.
+"""
+
+from __future__ import annotations
+
+import json
+
+from . import _files
+
+SUFFIX = ".index.json"
+
+# As in the client of Swift: some 2 million tensors.
+_MAXIMUM_BYTE_COUNT = 256 << 20
+
+
+def file_names(path: str) -> list[str]:
+    """Returns the names of the files that a map names, in ascending order of their bytes.
+
+    Raises LocateError: CORRUPT if the file is no map or names files of other directories, SYSTEM.
+    """
+    try:
+        with open(path, "rb") as file:
+            text = file.read(_MAXIMUM_BYTE_COUNT + 1)
+    except OSError as error:
+        raise _files.system_error(error, path) from None
+    if len(text) > _MAXIMUM_BYTE_COUNT:
+        raise _invalid(path, f"it has more than {_MAXIMUM_BYTE_COUNT} bytes")
+    try:
+        index = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _invalid(path, f"it is not JSON: {error}") from None
+    weights = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(weights, dict) or not weights:
+        raise _invalid(path, "it has no weight_map that names a file")
+    names = set()
+    for name in weights.values():
+        if not isinstance(name, str) or not _is_plain(name):
+            raise _invalid(
+                path, f"it names the file {name!r}, expected names in its own directory"
+            )
+        names.add(name)
+    if len(names) >= _files.MAXIMUM_FILE_COUNT:
+        raise _files.TooManyFiles(path)
+    return sorted(names, key=lambda name: name.encode("utf-8", "surrogatepass"))
+
+
+def _is_plain(name: str) -> bool:
+    return name not in ("", ".", "..") and not any(mark in name for mark in "/\0")
+
+
+def _invalid(path: str, words: str) -> _files.LocateError:
+    return _files.LocateError("CORRUPT", f"'{path}' is not valid: {words}")
