@@ -44,6 +44,8 @@ package struct Checkpoint: Sendable {
   let sliceIndexes: [Int: SliceIndex]
   /// The places of the stored runs in the tables of a V1 checkpoint; nil for a V2 checkpoint.
   let records: Records?
+  /// The names of layers in Keras's files.
+  let layers: LayerNames
 
   /// Which tensors have elements in the other byte order.
   enum BigEndian: Sendable {
@@ -53,8 +55,10 @@ package struct Checkpoint: Sendable {
 
   init(
     _ format: CheckpointFormat, catalog: Catalog, shardCount: Int, bigEndian: BigEndian = .none,
-    stored: [StoredBytes], storedEnds: [Int], records: Records? = nil
+    layers: LayerNames = LayerNames(), stored: [StoredBytes], storedEnds: [Int],
+    records: Records? = nil
   ) {
+    self.layers = layers
     self.format = format
     self.records = records
     self.catalog = catalog
@@ -102,7 +106,7 @@ package struct Checkpoint: Sendable {
   /// The memory that this value takes, in bytes, approximately.
   package var memoryByteCount: Int {
     stored.count * MemoryLayout<StoredBytes>.stride + storedEnds.count * 8
-      + catalog.memoryByteCount + (records?.memoryByteCount ?? 0)
+      + catalog.memoryByteCount + (records?.memoryByteCount ?? 0) + layers.memoryByteCount
       + sliceIndexes.values.reduce(0) { $0 + $1.memoryByteCount }
   }
 }

@@ -16,6 +16,8 @@ struct FoundTensors {
   private var stored: [Checkpoint.StoredBytes] = []
   private var bigEndian: Set<Int> = []
   private var strides: [Int: [Int]] = [:]
+  /// The names of layers, if the files have them.
+  var layers = LayerNames()
   /// The number of the file whose tensors are added.
   var file: Int32 = 0
 
@@ -40,6 +42,15 @@ struct FoundTensors {
         shard: file, maskedChecksum: 0, offset: offset, byteCount: byteCount))
   }
 
+  /// Adds a tensor as its reader found it.
+  mutating func append(_ tensor: FoundTensor) {
+    if tensor.isBigEndian { bigEndian.insert(count) }
+    if !tensor.strides.isEmpty { strides[count] = tensor.strides }
+    append(
+      tensor.name.bytes.span, tensor.dtype, tensor.shape.span, at: tensor.offset,
+      byteCount: tensor.byteCount)
+  }
+
   /// Puts the tensors in order.
   ///
   /// - Parameters:
@@ -61,9 +72,11 @@ struct FoundTensors {
       catalog.append(names.span(index), dtypes[index], shapes.span(index))
     }
     catalog.index()
+    let swapped = Set(order.indexes.indices.filter { bigEndian.contains(order.indexes[$0]) })
     return Checkpoint(
-      format, catalog: catalog, shardCount: fileCount, stored: order.indexes.map { stored[$0] },
-      storedEnds: Array(1...max(1, count)))
+      format, catalog: catalog, shardCount: fileCount,
+      bigEndian: bigEndian.isEmpty ? .none : .some(swapped), layers: layers,
+      stored: order.indexes.map { stored[$0] }, storedEnds: count == 0 ? [] : Array(1...count))
   }
 
   private func duplicate(_ order: [Int], _ fileName: (Int32) -> String) -> IndexError {

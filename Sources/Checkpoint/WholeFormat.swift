@@ -3,6 +3,7 @@ import WarmstartTensorModel
 /// The formats of files that hold tensors and their own index, other than TensorFlow's.
 enum WholeFormat: Hashable {
   case safetensors
+  case hdf5
 
   /// The first bytes of a file that tell its format, in bytes.
   static let headByteCount = 64
@@ -10,16 +11,20 @@ enum WholeFormat: Hashable {
   /// Recognizes the format of a file by its first bytes; nil for a table of TensorFlow, and for all
   /// that is unknown.
   init?(_ head: Span<UInt8>, fileByteCount: Int) {
-    guard SafetensorsReader.recognizes(head, fileByteCount: fileByteCount) else {
+    if SafetensorsReader.recognizes(head, fileByteCount: fileByteCount) {
+      self = .safetensors
+    } else if HDF5.recognizes(head) {
+      self = .hdf5
+    } else {
       return nil
     }
-    self = .safetensors
   }
 
   /// The format of a checkpoint of such files.
   var checkpointFormat: CheckpointFormat {
     switch self {
     case .safetensors: .safetensors
+    case .hdf5: .hdf5
     }
   }
 
@@ -30,6 +35,7 @@ enum WholeFormat: Hashable {
   ) throws(IndexError) {
     switch self {
     case .safetensors: try SafetensorsReader.read(file, to: &tensors, &memory, checkIn: checkIn)
+    case .hdf5: try HDF5.read(file, 0..<file.byteCount, to: &tensors, &memory, checkIn: checkIn)
     }
   }
 }

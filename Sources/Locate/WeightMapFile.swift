@@ -3,12 +3,13 @@ import WarmstartKernel
 import WarmstartTensorModel
 
 /// The file beside a model in several files that says which of them holds which tensor, such as
-/// `model.safetensors.index.json` of the library transformers.
+/// `model.safetensors.index.json` of the library transformers, or `model.weights.json` of Keras, where
+/// a group of variables may be in several files.
 ///
 /// The client reads only which files there are. The daemon reads the rest.
 struct WeightMapFile {
-  /// The ending of the file's name.
-  static let suffix = ".index.json"
+  /// The endings of the file's name.
+  static let suffixes = [".index.json", ".weights.json"]
   /// The longest file that is read, in bytes: some 2 million tensors; chosen, not tuned.
   private static let maximumByteCount = 256 << 20
 
@@ -64,10 +65,16 @@ struct WeightMapFile {
       var isFirst = true
       var last: [UInt8] = []
       while try json.nextKey(&isFirst) != nil {
-        let name = json.content(try json.string())
-        // Most tensors follow others of the same file.
-        if name != last { names.insert(name) }
-        last = name
+        let isList = json.peek() == UInt8(ascii: "[")
+        if isList { try json.expect("[") }
+        var isFirst = true
+        while try !isList || json.takeNext(&isFirst, before: "]") {
+          let name = json.content(try json.string())
+          // Most tensors follow others of the same file.
+          if name != last { names.insert(name) }
+          last = name
+          if !isList { break }
+        }
       }
     }
     try json.finish()

@@ -9,12 +9,14 @@ public enum CheckpointFormat: String, Sendable, Hashable, CaseIterable {
   case v2
   /// Files of the library safetensors: one, or several that an index lists.
   case safetensors
+  /// HDF5 files, such as Keras's weights, or archives with one.
+  case hdf5
 
   /// The character at the end of a scope's name: `model.layers.` in files that dots divide names
   /// in, `model/layers/` in all others.
   package var separator: UInt8 {
     switch self {
-    case .v1, .v2: UInt8(ascii: "/")
+    case .v1, .v2, .hdf5: UInt8(ascii: "/")
     case .safetensors: UInt8(ascii: ".")
     }
   }
@@ -23,7 +25,7 @@ public enum CheckpointFormat: String, Sendable, Hashable, CaseIterable {
   package var hasChecksums: Bool {
     switch self {
     case .v1, .v2: true
-    case .safetensors: false
+    case .safetensors, .hdf5: false
     }
   }
 }

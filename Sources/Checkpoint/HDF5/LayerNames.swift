@@ -9,7 +9,7 @@ import WarmstartTensorModel
 ///
 /// A layer's full name begins with those of the layers around it: variable 1 of the layer `query`
 /// in the layer `attention` is `attention/query/1`. The model's own name is no part of it.
-struct LayerNames {
+struct LayerNames: Sendable {
   /// The longest path and name, in bytes, and the deepest layer that gets one; chosen, not tuned.
   private static let maximumByteCount = 1024
   private static let maximumDepth = 16
@@ -59,23 +59,39 @@ struct LayerNames {
   }
 }
 
-extension ObjectGraph {
-  /// Makes a graph of one object, which has the variables whose layers have names.
+extension LayerNames {
+  /// Whether no layer has a name.
+  var isEmpty: Bool { names.isEmpty }
+
+  /// The memory that the names take, in bytes, approximately.
+  var memoryByteCount: Int {
+    names.reduce(0) { $0 + 96 + $1.key.bytes.count + $1.value.bytes.count }
+  }
+
+  /// Makes a graph of one object, which has all variables whose layers have names.
   ///
   /// - Parameters:
-  ///   - paths: The names of the checkpoint's tensors.
-  /// - Returns: The graph; nil if no layer has a name.
-  init?(_ layers: LayerNames, of paths: NameList) {
-    self.init()
-    for index in 0..<paths.count {
-      let path = paths[index]
-      guard let name = layers.fullName(of: path.bytes) else { continue }
-      attributes.objects.append(0)
-      attributes.names.append(path)
-      attributes.fullNames.append(name)
-      attributes.keys.append(path)
+  ///   - catalog: The names of the checkpoint's tensors.
+  func graph(of catalog: Catalog) -> ObjectGraph {
+    var graph = ObjectGraph()
+    graph.count = 1
+    for index in 0..<catalog.count {
+      let path = catalog.name(index)
+      guard let name = fullName(of: path.bytes) else { continue }
+      graph.attributes.objects.append(0)
+      graph.attributes.names.append(path)
+      graph.attributes.fullNames.append(name)
+      graph.attributes.keys.append(path)
     }
-    guard !attributes.objects.isEmpty else { return nil }
-    count = 1
+    return graph
+  }
+
+  /// The memory that a graph takes while it is made, in bytes, approximately.
+  func graphByteCount(of catalog: Catalog) -> Int {
+    // Columns that grow take twice their bytes.
+    (0..<catalog.count).reduce(0) { sum, index in
+      let path = catalog.name(index).bytes
+      return sum + 2 * (40 + 2 * path.count + (fullName(of: path)?.bytes.count ?? 0))
+    }
   }
 }
