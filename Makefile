@@ -2,6 +2,8 @@
 
 PREFIX ?= /usr/local
 DESTDIR ?=
+# Where systemd has the daemon find its files, wherever the programs are.
+CONFIGURATION = /etc/warmstart
 SECONDS ?= 60
 TARGETS ?=
 SEED ?=
@@ -192,11 +194,11 @@ install:
 	install -Dm755 .build/release/warmstartctl $(DESTDIR)$(PREFIX)/bin/warmstartctl
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in $(SYSTEM_UNITS); do \
-	  sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' systemd/$$unit \
+	  sed 's|^\(Exec[A-Za-z]*\)=/usr/bin/|\1=$(PREFIX)/bin/|' systemd/$$unit \
 	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/user
 	for unit in $(UNITS); do \
-	  sed 's|^ExecStart=/usr/bin/|ExecStart=$(PREFIX)/bin/|' systemd/user/$$unit \
+	  sed 's|^\(Exec[A-Za-z]*\)=/usr/bin/|\1=$(PREFIX)/bin/|' systemd/user/$$unit \
 	    > $(DESTDIR)$(PREFIX)/lib/systemd/user/$$unit || exit 1; done
 	install -Dm644 Protos/warmstart.binpb $(DESTDIR)$(PREFIX)/share/warmstart/warmstart.binpb
 	install -Dm644 systemd/sysusers.d/warmstart.conf \
@@ -206,6 +208,9 @@ install:
 	  install -d $(DESTDIR)$(PREFIX)/share/$$(dirname $${shell#*:}) && \
 	  .build/release/warmstartctl --generate-completion-script $${shell%%:*} | sed '1{/^#!/d}' \
 	    > $(DESTDIR)$(PREFIX)/share/$${shell#*:} || exit 1; done
+	install -Dm644 systemd/warmstartd.conf $(DESTDIR)$(CONFIGURATION)/warmstartd.conf
+	install -Dm644 systemd/man/warmstartd.conf.5 \
+	  $(DESTDIR)$(PREFIX)/share/man/man5/warmstartd.conf.5
 	install -Dm644 systemd/man/warmstartd.8 $(DESTDIR)$(PREFIX)/share/man/man8/warmstartd.8
 	install -Dm644 systemd/man/warmstartctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/warmstartctl.1
 
@@ -225,6 +230,7 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/user/,$(UNITS))
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man8/warmstartd.8
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man5/warmstartd.conf.5
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/warmstartctl.1
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/warmstartctl
 	rm -f $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_warmstartctl
@@ -233,7 +239,7 @@ uninstall:
 
 format: | $(PYTHON_VENV)
 	$(SWIFT) format --in-place --recursive --parallel Sources Tests Package.swift
-	$(PYTHON_VENV)/bin/python3 -m ruff format Sources/Python Tests/Python
+	$(PYTHON_VENV)/bin/python3 -m ruff format Sources/Python Tests/Python Tests/Benchmarks/python
 
 clean:
 	rm -rf .build .build-thread .build-address .build-fuzz

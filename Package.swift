@@ -110,17 +110,20 @@ let package = Package(
     target("TensorModel", []),
     target("Protobuf", ["CProtobufC"]),
     target("Messages", ["CMessages", "CProtobufC", "Protobuf", "TensorModel"]),
+    target("Configuration", ["Kernel", "TensorModel"], [system]),
     target("Systemd", ["CSystemd", "Kernel"], [system]),
     target("Locate", ["Kernel", "TensorModel"], [system]),
     target("Checkpoint", ["Kernel", "Table", "TensorModel", "Protobuf"], [system]),
     target("Wire", ["Kernel", "Protobuf"], [system]),
-    target("Store", ["Checkpoint", "Kernel", "TensorModel"], [system]),
+    target("Store", ["Checkpoint", "Configuration", "Kernel", "TensorModel"], [system]),
     target(
       "Server",
       ["Store", "Checkpoint", "Wire", "Messages", "Protobuf", "Kernel", "TensorModel"], [system]),
     target(
       "Client", ["Wire", "Messages", "Protobuf", "Locate", "Kernel", "TensorModel"], [system]),
-    program("warmstartd", ["Server", "Store", "Systemd", "Kernel"], [system]),
+    program(
+      "warmstartd", ["Server", "Store", "Configuration", "Systemd", "Kernel"],
+      [system]),
     program("warmstartctl", ["Client", "TensorModel", "Kernel"], [system, arguments]),
 
     support("TestSupport", ["Kernel"], [system]),
@@ -154,6 +157,7 @@ let package = Package(
     unitTests("Kernel", ["Kernel"]),
     unitTests("Table", ["Table", "Kernel"]),
     unitTests("TensorModel", ["TensorModel"]),
+    unitTests("Configuration", ["Configuration", "Kernel"]),
     unitTests("Systemd", ["Harness", "Systemd", "Kernel"], ["warmstart-activated"]),
     unitTests("Locate", ["Locate", "Kernel", "TensorModel"]),
     unitTests("Messages", ["Harness", "Wire", "Messages", "Protobuf", "Kernel", "TensorModel"]),
@@ -166,7 +170,7 @@ let package = Package(
         "Harness", "Server", "Store", "Checkpoint", "Wire", "Messages", "Protobuf", "Kernel",
         "TensorModel",
       ]),
-    systemTests("Transcript", ["Harness", "Server", "Client", "Kernel", "TensorModel"]),
+    systemTests("Transcript", ["Harness", "Server", "Store", "Client", "Kernel", "TensorModel"]),
     systemTests(
       "Client", ["Client", "Messages", "TensorModel", "Digest"], ["warmstartd", "warmstartctl"]),
     systemTests(

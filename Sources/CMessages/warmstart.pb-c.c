@@ -5027,7 +5027,7 @@ const ProtobufCMessageDescriptor warmstart__v1__preload_reply__descriptor =
   (ProtobufCMessageInit) warmstart__v1__preload_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__pin_request__field_descriptors[2] =
+static const ProtobufCFieldDescriptor warmstart__v1__pin_request__field_descriptors[3] =
 {
   {
     "checkpoint",
@@ -5053,15 +5053,28 @@ static const ProtobufCFieldDescriptor warmstart__v1__pin_request__field_descript
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "lock",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__PinRequest, lock),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__pin_request__field_indices_by_name[] = {
   0,   /* field[0] = checkpoint */
+  2,   /* field[2] = lock */
   1,   /* field[1] = publication */
 };
 static const ProtobufCIntRange warmstart__v1__pin_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__pin_request__descriptor =
 {
@@ -5071,7 +5084,7 @@ const ProtobufCMessageDescriptor warmstart__v1__pin_request__descriptor =
   "Warmstart__V1__PinRequest",
   "warmstart.v1",
   sizeof(Warmstart__V1__PinRequest),
-  2,
+  3,
   warmstart__v1__pin_request__field_descriptors,
   warmstart__v1__pin_request__field_indices_by_name,
   1,  warmstart__v1__pin_request__number_ranges,
@@ -5313,7 +5326,7 @@ const ProtobufCMessageDescriptor warmstart__v1__evict_request__descriptor =
   (ProtobufCMessageInit) warmstart__v1__evict_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__evict_reply__field_descriptors[1] =
+static const ProtobufCFieldDescriptor warmstart__v1__evict_reply__field_descriptors[3] =
 {
   {
     "checkpoint_count",
@@ -5327,14 +5340,40 @@ static const ProtobufCFieldDescriptor warmstart__v1__evict_reply__field_descript
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "pinned_count",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__EvictReply, pinned_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "leased_count",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__EvictReply, leased_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__evict_reply__field_indices_by_name[] = {
   0,   /* field[0] = checkpoint_count */
+  2,   /* field[2] = leased_count */
+  1,   /* field[1] = pinned_count */
 };
 static const ProtobufCIntRange warmstart__v1__evict_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__evict_reply__descriptor =
 {
@@ -5344,7 +5383,7 @@ const ProtobufCMessageDescriptor warmstart__v1__evict_reply__descriptor =
   "Warmstart__V1__EvictReply",
   "warmstart.v1",
   sizeof(Warmstart__V1__EvictReply),
-  1,
+  3,
   warmstart__v1__evict_reply__field_descriptors,
   warmstart__v1__evict_reply__field_indices_by_name,
   1,  warmstart__v1__evict_reply__number_ranges,
@@ -5795,7 +5834,7 @@ const ProtobufCMessageDescriptor warmstart__v1__name_status__descriptor =
   (ProtobufCMessageInit) warmstart__v1__name_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_status__field_descriptors[14] =
+static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_status__field_descriptors[16] =
 {
   {
     "generation",
@@ -5965,18 +6004,44 @@ static const ProtobufCFieldDescriptor warmstart__v1__checkpoint_status__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "end_of_pin",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__CheckpointStatus, end_of_pin),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "locked_bytes",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__CheckpointStatus, locked_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__checkpoint_status__field_indices_by_name[] = {
   7,   /* field[7] = arena_bytes */
   6,   /* field[6] = arena_count */
   4,   /* field[4] = byte_count */
   13,   /* field[13] = cached_bytes */
+  14,   /* field[14] = end_of_pin */
   1,   /* field[1] = format */
   0,   /* field[0] = generation */
   11,   /* field[11] = huge_arena_bytes */
   10,   /* field[10] = idle_ms */
   2,   /* field[2] = label */
   8,   /* field[8] = lease_count */
+  15,   /* field[15] = locked_bytes */
   9,   /* field[9] = pinned */
   12,   /* field[12] = sha256 */
   3,   /* field[3] = tensor_count */
@@ -5985,7 +6050,7 @@ static const unsigned warmstart__v1__checkpoint_status__field_indices_by_name[] 
 static const ProtobufCIntRange warmstart__v1__checkpoint_status__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 14 }
+  { 0, 16 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__checkpoint_status__descriptor =
 {
@@ -5995,7 +6060,7 @@ const ProtobufCMessageDescriptor warmstart__v1__checkpoint_status__descriptor =
   "Warmstart__V1__CheckpointStatus",
   "warmstart.v1",
   sizeof(Warmstart__V1__CheckpointStatus),
-  14,
+  16,
   warmstart__v1__checkpoint_status__field_descriptors,
   warmstart__v1__checkpoint_status__field_indices_by_name,
   1,  warmstart__v1__checkpoint_status__number_ranges,

@@ -103,7 +103,7 @@ extension FileSet {
   ///
   /// Does nothing on file systems that a user can run.
   package func warmUp(_ part: FilePart) {
-    guard generation.isOnTrustedFileSystems else { return }
+    guard generation.isShared else { return }
     var warmUp = WarmUp(part.range)
     warmUp.reach(part.range.upperBound, of: members[part.position])
   }

@@ -82,10 +82,10 @@ package struct FileSet: Sendable {
 
   /// Takes over the held files of a checkpoint from an earlier process.
   ///
-  /// Only the index can be read through this set, and a V1 checkpoint must have one table.
+  /// Only these files can be read through this set, and a V1 checkpoint must have one table.
   ///
   /// - Parameters:
-  ///   - files: The files at `positions` among the generation's, the index first.
+  ///   - files: The files at `positions` among the generation's, in ascending order.
   /// - Throws: CORRUPT if a file is not the one that the generation has there, or has changed.
   package init(
     restoring files: [File], at positions: [Int], of generation: Generation, openedBy uid: UInt32
@@ -101,16 +101,25 @@ package struct FileSet: Sendable {
       }
       members.append(Member(role: role, file: file, status: status))
     }
-    guard files.count == positions.count, let index = members.first,
-      index.role == .index || index.role == .whole, try members.isOnTrustedFileSystems()
+    guard files.count == positions.count, zip(positions, positions.dropFirst()).allSatisfy(<),
+      let index = members.firstIndex(where: { $0.role == .index || $0.role == .whole }),
+      generation.isShared, try members.isOnTrustedFileSystems()
     else {
       throw Problem(state: "its files are not those of a shared checkpoint")
     }
     self.members = members
     self.generation = generation
     openedBy = uid
-    indexPosition = 0
-    shards = index.role == .whole ? [(1, 0, 0)] : []
+    indexPosition = index
+    var shards: [(total: Int, shard: Int, position: Int)] = []
+    for (position, member) in members.enumerated() {
+      switch member.role {
+      case .index: continue
+      case .shard(let shard, of: let total): shards.append((total, shard, position))
+      case .whole: shards.append((1, 0, position))
+      }
+    }
+    self.shards = shards.sorted { ($0.total, $0.shard) < ($1.total, $1.shard) }
   }
 
   /// The index file, or the first V1 table.
@@ -129,9 +138,16 @@ package struct FileSet: Sendable {
     return found
   }
 
-  /// Whether the index can be read again through the held files alone, by any later process.
-  package var canBeHandedOver: Bool {
-    generation.isShared && (!isTables || members.count == 1)
+  /// Why no later process can read the index again through the held files alone, as a clause; nil if
+  /// one can.
+  package func obstacleToHandingOver(_ format: CheckpointFormat) -> String? {
+    guard generation.isShared else {
+      return "one of its files is on another file system than ext4, xfs, btrfs and tmpfs"
+    }
+    guard format == .v2 || members.count == 1 else {
+      return "it has several files, and each of them says what is in it"
+    }
+    return nil
   }
 
   /// Whether the files are tables of a V1 checkpoint.

@@ -32,8 +32,8 @@ package struct Generation: Sendable, Hashable {
     owner = try members.isOnTrustedFileSystems() ? nil : uid
   }
 
-  /// Whether all files are on file systems that no user can run, so that they answer.
-  var isOnTrustedFileSystems: Bool { owner == nil }
+  /// The number of files.
+  package var fileCount: Int { members.count }
 
   /// Whether two states of one path are the same file with the same size and times.
   package static func isSameBytes(_ left: FileStatus, _ right: FileStatus) -> Bool {
@@ -67,11 +67,11 @@ extension Generation {
   package var isShared: Bool { owner == nil }
 
   /// The number of words that `append` adds.
-  var wordCount: Int { 1 + Generation.wordsEach * members.count }
+  var wordCount: Int { 2 + Generation.wordsEach * members.count }
   /// A role takes two words, and each of the other properties one.
   private static let wordsEach = 7
 
-  /// Adds the files of a shared generation to words.
+  /// Adds the files, and who they are shared with, to words.
   package func append(to words: inout StateWriter) {
     words.append(members.count)
     for member in members {
@@ -84,9 +84,10 @@ extension Generation {
       words.append(Int(member.modified))
       words.append(Int(member.changed))
     }
+    words.append(owner.map { Int($0) } ?? -1)
   }
 
-  /// Reads a shared generation from words.
+  /// Reads a generation from words.
   package init(reading words: inout StateReader) throws(Problem) {
     var members: [Member] = []
     for _ in 0..<(try words.count(wordsEach: Generation.wordsEach)) {
@@ -98,7 +99,8 @@ extension Generation {
     }
     self.members = members
     digits = Generation.digits(members)
-    owner = nil
+    let owner = try words.number(in: -1...Int(UInt32.max))
+    self.owner = owner < 0 ? nil : UInt32(owner)
   }
 
   /// The role of the file at a position; nil if there is none.

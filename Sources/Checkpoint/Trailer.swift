@@ -11,10 +11,12 @@ package enum Trailer {
     case arena = 0x616e_6572_612d_7377
     /// A resident's record, and nothing else.
     case record = 0x6472_6f63_6572_7377
+    /// The published names, and nothing else.
+    case names = 0x7365_6d61_6e2d_7377
   }
 
   /// The version of the words: another version's state is discarded, and made again.
-  package static let version = 1
+  package static let version = 2
   /// Magic number, version, byte count of the words before it, checksum.
   private static let footerByteCount = 32
   /// The most bytes of words; chosen, not tuned.

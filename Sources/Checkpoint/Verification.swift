@@ -26,7 +26,7 @@ package final class Verification: Sendable {
     /// While a page fault waits for a file, the process may be unable to change its mappings. So
     /// only files on file systems that no user runs are warmed up.
     func warmUp(of runs: ArraySlice<(run: Int, tensor: Int)>) -> WarmUp? {
-      guard keepsCached, checkpoint.records == nil, files.generation.isOnTrustedFileSystems else {
+      guard keepsCached, checkpoint.records == nil, files.generation.isShared else {
         return nil
       }
       guard let range = checkpoint.range(of: runs), range.count >= Mapping.hugePageByteCount else {

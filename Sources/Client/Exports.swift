@@ -2,4 +2,5 @@
 
 @_exported public import WarmstartTensorModel
 
+@_exported public import struct WarmstartMessages.Evicted
 @_exported public import struct WarmstartMessages.StatusReport

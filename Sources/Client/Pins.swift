@@ -16,8 +16,9 @@ extension Checkpoint {
   /// Keeps the checkpoint resident, with everything that was read or made of it, after all leases
   /// have ended.
   ///
-  /// Only a client of the administrators' socket may pin. The pin ends with `Client.unpin`, with the
-  /// daemon, or when the checkpoint's index is deleted.
+  /// Only a client of the administrators' socket may pin. The pin ends with `Client.unpin`, when the
+  /// checkpoint's index is deleted, or when systemd stops the daemon; without systemd, also when the
+  /// daemon is restarted.
   ///
   /// - Parameters:
   ///   - publication: A name for clients that cannot open the files, and who may use it; nil for none.
@@ -97,27 +98,27 @@ extension Client {
   /// - Parameters:
   ///   - generation: The checkpoint, as `StatusReport` names it; nil for all.
   ///   - timeout: How long to wait; nil for as long as it takes.
-  /// - Returns: How many checkpoints were evicted.
+  /// - Returns: How many checkpoints were evicted; for all, also how many stay, and why.
   /// - Throws: `WarmstartError` with the reason `checkpointNotFound` if no such checkpoint is
   ///   resident, `inUse` if it is leased or pinned; `unsupported` on another socket than the
   ///   administrators'; `connection` or `deadline`.
   @discardableResult
   public func evict(
     generation: String? = nil, timeout: Duration? = nil
-  ) throws(WarmstartError) -> Int {
+  ) throws(WarmstartError) -> Evicted {
     // The protocol has no text for all.
     guard generation != "" else {
       throw WarmstartError(.invalidRequest, "the generation to evict is empty, expected 16 digits")
     }
-    var count = 0
+    var evicted = Evicted(checkpointCount: 0, pinnedCount: 0, leasedCount: 0)
     try call(.evict, until: Deadline(timeout)) { session in
       session.connection.compose { frame, _ in
         frame.begin(GenerationRequest(generation: generation ?? ""))
       }
       return []
     } read: { bytes, scratch, _ throws(MessageError) in
-      count = try EvictReply(unpacking: bytes, scratch).checkpointCount
+      evicted = try Evicted(unpacking: bytes, scratch)
     }
-    return count
+    return evicted
   }
 }

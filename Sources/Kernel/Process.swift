@@ -9,7 +9,7 @@ package final class Signals: Sendable {
   ///
   /// See `signal(7)`.
   package enum Signal: CInt, Sendable, CaseIterable {
-    /// SIGHUP, which the daemon ignores.
+    /// SIGHUP, which has the daemon read its configuration again.
     case hangUp = 1
     /// SIGINT, which stops the daemon.
     case interrupt = 2

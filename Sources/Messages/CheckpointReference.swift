@@ -63,10 +63,10 @@ extension CheckpointReference {
       self = .handle(handle)
       return
     }
-    try unsafe self.init(
-      scratch.unpack(
-        bytes, limit: MessageLimit.request(bytes.byteCount),
-        { unsafe warmstart__v1__checkpoint_reference__unpack($0, $1, $2) }))
+    let message = unsafe try scratch.unpack(
+      bytes, limit: MessageLimit.request(bytes.byteCount),
+      { unsafe warmstart__v1__checkpoint_reference__unpack($0, $1, $2) })
+    try unsafe self.init(message, of: message.pointee.base, in: bytes)
   }
 
   /// The handle, if the message has nothing else.
@@ -78,10 +78,18 @@ extension CheckpointReference {
     return handle
   }
 
+  /// Reads the reference of a request.
+  ///
+  /// - Parameters:
+  ///   - request: The request, or the reference alone.
+  ///   - packed: The bytes of the request.
   init(
-    _ pointer: UnsafeMutablePointer<Warmstart__V1__CheckpointReference>?
+    _ pointer: UnsafeMutablePointer<Warmstart__V1__CheckpointReference>?,
+    of request: ProtobufCMessage, in packed: RawSpan
   ) throws(MessageError) {
     guard let message = unsafe pointer?.pointee else { throw .malformed("no checkpoint") }
+    // Most references are a handle; of their requests, only those that publish have another text.
+    if unsafe message.handle == 0 { try unsafe Scratch.expectWholeTexts(in: packed, of: request) }
     let name = unsafe text(message.name)
     let count = unsafe (message.handle != 0 ? 1 : 0) + (message.n_files > 0 ? 1 : 0)
     guard count + (name.isEmpty ? 0 : 1) == 1 else {

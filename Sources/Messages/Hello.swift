@@ -19,6 +19,7 @@ package struct HelloRequest: Sendable, Hashable {
     let message = unsafe try scratch.unpack(
       bytes, limit: MessageLimit.request(bytes.byteCount),
       { unsafe warmstart__v1__hello_request__unpack($0, $1, $2) })
+    try unsafe Scratch.expectWholeTexts(in: bytes, of: message.pointee.base)
     label = unsafe text(message.pointee.label)
     command = unsafe text(message.pointee.command)
   }

@@ -15,7 +15,8 @@ package struct OpenRequest: Sendable, Hashable {
     let message = unsafe try scratch.unpack(
       bytes, limit: MessageLimit.request(bytes.byteCount),
       { unsafe warmstart__v1__open_request__unpack($0, $1, $2) })
-    checkpoint = try unsafe CheckpointReference(message.pointee.checkpoint)
+    checkpoint = try unsafe CheckpointReference(
+      message.pointee.checkpoint, of: message.pointee.base, in: bytes)
   }
 }
 

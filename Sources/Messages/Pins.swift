@@ -18,9 +18,11 @@ package struct PinRequest: Sendable, Hashable {
     let message = unsafe try scratch.unpack(
       bytes, limit: MessageLimit.request(bytes.byteCount),
       { unsafe warmstart__v1__pin_request__unpack($0, $1, $2) })
-    checkpoint = try unsafe CheckpointReference(message.pointee.checkpoint)
+    checkpoint = try unsafe CheckpointReference(
+      message.pointee.checkpoint, of: message.pointee.base, in: bytes)
     publication = nil
     if let published = unsafe message.pointee.publication?.pointee {
+      try unsafe Scratch.expectWholeTexts(in: bytes, of: message.pointee.base)
       publication = try unsafe Publication(published)
     }
   }
@@ -109,18 +111,27 @@ package struct PinReply: Sendable, Hashable {
   }
 }
 
-/// The response of `Evict`: how many checkpoints were evicted.
-package struct EvictReply: Sendable, Hashable {
-  package var checkpointCount: Int
+/// What `Evict` did: how many checkpoints it evicted, and how many stay, and why.
+public struct Evicted: Sendable, Hashable {
+  /// The number of checkpoints that were evicted.
+  public let checkpointCount: Int
+  /// The number of checkpoints that stay because they are pinned.
+  public let pinnedCount: Int
+  /// The number of checkpoints that stay because clients lease them.
+  public let leasedCount: Int
 
-  package init(checkpointCount: Int) {
+  package init(checkpointCount: Int, pinnedCount: Int, leasedCount: Int) {
     self.checkpointCount = checkpointCount
+    self.pinnedCount = pinnedCount
+    self.leasedCount = leasedCount
   }
 
   package init(unpacking bytes: RawSpan, _ scratch: Scratch) throws(MessageError) {
     let message = unsafe try scratch.unpack(
       bytes, limit: MessageLimit.reply, { unsafe warmstart__v1__evict_reply__unpack($0, $1, $2) })
     checkpointCount = unsafe Int(message.pointee.checkpoint_count)
+    pinnedCount = unsafe Int(message.pointee.pinned_count)
+    leasedCount = unsafe Int(message.pointee.leased_count)
   }
 }
 
@@ -160,8 +171,10 @@ extension FieldWriter {
   }
 
   /// Begins a frame whose body is the response.
-  package mutating func begin(_ reply: EvictReply) {
+  package mutating func begin(_ reply: Evicted) {
     begin()
+    prepend(field: 3, UInt64(reply.leasedCount))
+    prepend(field: 2, UInt64(reply.pinnedCount))
     prepend(field: 1, UInt64(reply.checkpointCount))
   }
 }

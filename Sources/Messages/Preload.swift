@@ -20,7 +20,8 @@ package struct PreloadRequest: Sendable, Hashable {
     let message = unsafe try scratch.unpack(
       bytes, limit: MessageLimit.request(bytes.byteCount),
       { unsafe warmstart__v1__preload_request__unpack($0, $1, $2) })
-    checkpoint = try unsafe CheckpointReference(message.pointee.checkpoint)
+    checkpoint = try unsafe CheckpointReference(
+      message.pointee.checkpoint, of: message.pointee.base, in: bytes)
     alignment = unsafe Int(message.pointee.alignment)
     sealed = unsafe message.pointee.sealed != 0
     readAgain = unsafe message.pointee.read_again != 0

@@ -65,7 +65,7 @@ extension ResolveRequest {
       bytes, limit: MessageLimit.request(bytes.byteCount),
       { unsafe warmstart__v1__resolve_request__unpack($0, $1, $2) })
     let message = unsafe pointer.pointee
-    checkpoint = try unsafe CheckpointReference(message.checkpoint)
+    checkpoint = try unsafe CheckpointReference(message.checkpoint, of: message.base, in: bytes)
     map = AssignmentMap([])
     if let pairs = unsafe message.map?.pointee { map = try unsafe AssignmentMap(pairs) }
     variables = VariableList()

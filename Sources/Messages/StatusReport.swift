@@ -36,6 +36,11 @@ public struct StatusReport: Sendable, Hashable {
     public var leaseCount = 0
     /// Whether an administrator pinned the checkpoint, so that it stays.
     public var isPinned = false
+    /// Why the pin, or the use of the checkpoint's names, ends when this process of the daemon ends;
+    /// empty if it does not, or if nothing outlives the process.
+    public var endOfPin = ""
+    /// The bytes of files and arenas that are locked into memory.
+    public var lockedByteCount = 0
     /// The milliseconds since the last lease ended; 0 while there is a lease or a pin.
     public var idleMilliseconds = 0
     /// The SHA-256 of the checkpoint's files, 32 bytes; empty unless a call has asked for it.
@@ -237,6 +242,8 @@ extension StatusReport.Checkpoint {
     isPinned = unsafe message.pinned != 0
     idleMilliseconds = unsafe Int(clamping: message.idle_ms)
     sha256 = unsafe Array(bytes(message.sha256))
+    endOfPin = unsafe text(message.end_of_pin)
+    lockedByteCount = unsafe Int(clamping: message.locked_bytes)
   }
 
   fileprivate func fill(
@@ -257,6 +264,8 @@ extension StatusReport.Checkpoint {
     unsafe message.pointee.pinned = isPinned ? 1 : 0
     unsafe message.pointee.idle_ms = UInt64(idleMilliseconds)
     unsafe message.pointee.sha256 = scratch.bytes(sha256[...])
+    unsafe message.pointee.end_of_pin = scratch.text(endOfPin)
+    unsafe message.pointee.locked_bytes = UInt64(lockedByteCount)
   }
 }
 

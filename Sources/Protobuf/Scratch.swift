@@ -61,6 +61,47 @@ package final class Scratch {
     throw .malformed("not a \(Message.self)")
   }
 
+  /// Throws if a text of a message has a NUL, where protobuf-c's texts end.
+  ///
+  /// Otherwise a check of the text would pass for what comes before the NUL.
+  ///
+  /// - Parameters:
+  ///   - bytes: The packed message.
+  ///   - message: The unpacked message.
+  package static func expectWholeTexts(
+    in bytes: RawSpan, of message: ProtobufCMessage
+  ) throws(MessageError) {
+    if let descriptor = unsafe message.descriptor {
+      try unsafe expectWholeTexts(in: bytes, of: descriptor)
+    }
+  }
+
+  private static func expectWholeTexts(
+    in bytes: RawSpan, of descriptor: UnsafePointer<ProtobufCMessageDescriptor>
+  ) throws(MessageError) {
+    var reader = FieldReader(Span(_bytes: bytes))
+    while let field = try reader.next() {
+      guard case .bytes(let range) = field.value,
+        let known = unsafe protobuf_c_message_descriptor_get_field(
+          descriptor, UInt32(truncatingIfNeeded: field.number))
+      else { continue }
+      let contents = bytes.extracting(range)
+      switch unsafe known.pointee.type {
+      case PROTOBUF_C_TYPE_STRING:
+        if let offset = unsafe contents.withUnsafeBytes({ unsafe $0.firstIndex(of: 0) }) {
+          let name = unsafe String(cString: known.pointee.name)
+          throw .malformed("a text '\(name)' with a NUL at byte \(offset), expected none")
+        }
+      case PROTOBUF_C_TYPE_MESSAGE:
+        if let inner = unsafe known.pointee.descriptor {
+          try unsafe expectWholeTexts(
+            in: contents, of: inner.assumingMemoryBound(to: ProtobufCMessageDescriptor.self))
+        }
+      default: break
+      }
+    }
+  }
+
   /// Allocates uninitialized memory that lasts until `begin`; traps if the limit is reached.
   package func make<Value>(_ count: Int, of type: Value.Type = Value.self) -> UnsafeMutablePointer<
     Value

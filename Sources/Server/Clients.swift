@@ -38,10 +38,7 @@ package final class Clients: Sendable {
     }
   }
 
-  /// The bytes that a connection takes between calls, for its buffers and its thread.
-  static let connectionByteCount = 128 << 10
-
-  private let limits: Limits
+  private let limits: CurrentLimits
   private let accounts: Accounts
   /// Called when a connection has ended.
   private let changed: @Sendable () -> Void
@@ -50,21 +47,18 @@ package final class Clients: Sendable {
   let endedCalls = AtomicNumber()
 
   package init(
-    _ limits: Limits, _ accounts: Accounts, changed: @escaping @Sendable () -> Void
+    _ limits: CurrentLimits, _ accounts: Accounts, changed: @escaping @Sendable () -> Void
   ) {
     self.limits = limits
     self.accounts = accounts
     self.changed = changed
-    accounts.limit(.connections, to: limits.connections)
-    accounts.limit(.descriptors, to: limits.descriptors)
-    accounts.limit(.filesInFlight, to: limits.filesInFlight)
-    accounts.limit(.messages, to: limits.messageByteCount)
   }
 
   /// Gives a connection a place; throws if a limit is reached.
   func admit(_ peer: Socket.Peer, by endpoint: Endpoint) throws(Problem) -> Place {
     let account = Account(peer.uid, in: accounts)
     let counts = Counts()
+    let limits = limits.now
     let id = try state.withLock { state throws(Problem) in
       switch endpoint {
       case .administration:
@@ -73,7 +67,7 @@ package final class Clients: Sendable {
             .quota, "administrators have \(state.administrationCount) connections, their limit")
         }
         state.administrationCount += 1
-      case .clients: try takeConnection(for: account)
+      case .clients: try takeConnection(for: account, limits)
       }
       state.lastID += 1
       state.records.append(
@@ -83,7 +77,7 @@ package final class Clients: Sendable {
     return Place(id, peer, endpoint, account, counts, in: self)
   }
 
-  private func takeConnection(for account: Account) throws(Problem) {
+  private func takeConnection(for account: Account, _ limits: Limits) throws(Problem) {
     guard accounts.amount(of: .connections) < limits.connections else {
       throw Problem(.quota, "the daemon has \(limits.connections) connections, its limit")
     }
@@ -92,7 +86,7 @@ package final class Clients: Sendable {
       throw Problem(.quota, "user \(account.uid) has \(own) connections, the limit for one user")
     }
     try account.take(1, of: .connections)
-    do { try account.take(Clients.connectionByteCount, of: .messages) } catch {
+    do { try account.take(Limits.connectionByteCount, of: .messages) } catch {
       account.giveBack(1, of: .connections)
       throw error
     }
@@ -115,7 +109,7 @@ package final class Clients: Sendable {
       case .administration: state.administrationCount -= 1
       case .clients:
         account.giveBack(1, of: .connections)
-        account.giveBack(Clients.connectionByteCount, of: .messages)
+        account.giveBack(Limits.connectionByteCount, of: .messages)
       }
       account.giveBack(record.counts.files.value, of: .descriptors)
     }

@@ -16,6 +16,14 @@ package final class Daemon: Sendable {
     "progress", "names", "expect", "separator",
   ]
 
+  /// What came of reading the configuration again.
+  package enum ReloadOutcome: Sendable {
+    /// The limits that hold from now on.
+    case limits(Limits)
+    /// The sentence that says why everything stays as it was.
+    case refused(String)
+  }
+
   /// How the daemon reports its state to the service manager, or to a test.
   package struct Supervisor: Sendable {
     /// Called when the daemon is ready for clients.
@@ -30,11 +38,17 @@ package final class Daemon: Sendable {
     package var pingMilliseconds: Int?
     /// Writes a warning to the log.
     package var warn: @Sendable (String) -> Void
+    /// Called as soon as a signal asks for a reload; `ready` follows when it is done.
+    package var reloading: @Sendable () -> Void
+    /// Reads the configuration again, and logs what came of it.
+    package var reload: @Sendable () -> ReloadOutcome
 
     package init(
       ready: @escaping @Sendable () -> Void, status: @escaping @Sendable (String) -> Void,
       stopping: @escaping @Sendable () -> Void, ping: @escaping @Sendable () -> Void,
-      pingMilliseconds: Int?, warn: @escaping @Sendable (String) -> Void
+      pingMilliseconds: Int?, warn: @escaping @Sendable (String) -> Void,
+      reloading: @escaping @Sendable () -> Void = {},
+      reload: @escaping @Sendable () -> ReloadOutcome = { .refused("there is no configuration") }
     ) {
       self.ready = ready
       self.status = status
@@ -42,11 +56,13 @@ package final class Daemon: Sendable {
       self.ping = ping
       self.pingMilliseconds = pingMilliseconds
       self.warn = warn
+      self.reloading = reloading
+      self.reload = reload
     }
   }
 
   package let store: Store
-  let limits: Limits
+  let limits: CurrentLimits
   let clients: Clients
   /// The calls of one user that run at a time; a call that waits for something does not count.
   let callSlots = Slots(countPerUser: max(4, 2 * Process.processorCount))
@@ -61,9 +77,9 @@ package final class Daemon: Sendable {
   private let draining = Monitor(false)
   private let complaints = Monitor(Complaints())
 
-  package init(_ store: Store, _ limits: Limits, _ supervisor: Supervisor) throws(Errno) {
+  package init(_ store: Store, _ supervisor: Supervisor) throws(Errno) {
     self.store = store
-    self.limits = limits
+    limits = store.limits
     self.supervisor = supervisor
     let wakeUp = try Event()
     self.wakeUp = wakeUp
@@ -168,6 +184,7 @@ package final class Daemon: Sendable {
   /// used any more, since the last call.
   package func noteLostPins() {
     for name in store.takeLostNames() { supervisor.warn(Client.capped(name)) }
+    for pin in store.takeEndingPins() { supervisor.warn(Client.capped(pin)) }
     for name in store.takeLostPins() {
       supervisor.warn(
         "checkpoint \(Client.capped(name)) is no longer pinned, because its index file was deleted or "
@@ -196,6 +213,6 @@ package final class Daemon: Sendable {
   package func drain() -> Bool {
     draining.withLock { $0 = true }
     clients.hangUp()
-    return clients.waitUntilGone(until: .after(milliseconds: limits.drainMilliseconds))
+    return clients.waitUntilGone(until: .after(milliseconds: limits.now.drainMilliseconds))
   }
 }

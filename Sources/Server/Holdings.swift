@@ -172,9 +172,10 @@ final class Holdings {
   }
 
   private func expectRoom() throws(CallFailure) {
-    guard checkpoints.count < daemon.limits.handles else {
+    let most = daemon.limits.now.handles
+    guard checkpoints.count < most else {
       throw .status(
-        Holdings.full("a connection has at most \(daemon.limits.handles) checkpoints open"))
+        Holdings.full("a connection has at most \(most) checkpoints open"))
     }
   }
 

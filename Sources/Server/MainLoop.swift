@@ -23,7 +23,10 @@ package struct MainLoop {
   private var status = ""
   /// When the status line is due; not at once, because the first client waits already.
   private var statusDue: Deadline? = .after(milliseconds: Daemon.patienceMilliseconds)
-  private var pingDue = Deadline.after(milliseconds: 0)
+  private var heartbeat: Heartbeat
+  private let reloading: Reloading
+  /// Why the last reload was refused, for the status line.
+  private var refusal = ""
   private var restUntil = Deadline.after(milliseconds: 0)
   /// The footprint when freed memory was last given back.
   private var swept = Footprint()
@@ -33,10 +36,18 @@ package struct MainLoop {
   package init(_ daemon: Daemon, _ listeners: [(socket: Socket, endpoint: Endpoint)]) {
     self.daemon = daemon
     self.listeners = listeners
+    let heartbeat = Heartbeat(milliseconds: daemon.supervisor.pingMilliseconds)
+    self.heartbeat = heartbeat
     workers = Workers { handover, place, memory in
       guard let socket = handover.take() else { return }
       daemon.serve(Client(socket, at: place), memory)
+    } check: { [answer = heartbeat.answer] in
+      // Takes the locks of all connections and of the store.
+      _ = daemon.summary
+      answer.give()
+      daemon.wakeUp.signal()
     }
+    reloading = Reloading(wakeUp: daemon.wakeUp, daemon.supervisor.reload)
   }
 
   /// Serves until a signal says stop; returns whether everything ended in time.
@@ -48,7 +59,7 @@ package struct MainLoop {
   package mutating func run(
     _ signals: Signals, cleanUp: @escaping @Sendable () -> Void = {}
   ) throws(Errno) -> Bool {
-    let watch = SignalWatch(signals)
+    let watch = SignalWatch(signals, reloading: daemon.supervisor.reloading)
     var isWatching = false
     daemon.supervisor.ready()
     while !watch.mustStop {
@@ -70,7 +81,9 @@ package struct MainLoop {
       let deadline = nextDeadline(isResting: isResting)
       daemon.nextLook.withLock { $0 = deadline }
       _ = try poll.wait(until: deadline)
-      pingIfDue()
+      beat()
+      if watch.takeReloadOrder() { reloading.order() }
+      if let outcome = reloading.takeOutcome() { adopt(outcome) }
       if watch.takeReportOrder() { daemon.supervisor.warn("state: \(daemon.summary)") }
       if poll.seen(0).contains(.readable) {
         daemon.wakeUp.reset()
@@ -86,6 +99,7 @@ package struct MainLoop {
     }
     daemon.supervisor.stopping()
     daemon.store.leave()
+    daemon.noteLostPins()
     let endedInTime = daemon.drain()
     // Threads that hang in the kernel would keep this memory for as long as they do.
     _ = daemon.store.evictAll()
@@ -96,7 +110,7 @@ package struct MainLoop {
     _ watch: SignalWatch, _ cleanUp: @escaping @Sendable () -> Void
   ) throws(Errno) {
     try watch.start(
-      drainMilliseconds: daemon.limits.drainMilliseconds, wakeUp: daemon.wakeUp
+      drainMilliseconds: daemon.limits.now.drainMilliseconds, wakeUp: daemon.wakeUp
     ) {
       // Nothing is written: the main loop may hang where it writes.
       cleanUp()
@@ -107,7 +121,7 @@ package struct MainLoop {
   private func nextDeadline(isResting: Bool) -> Deadline {
     var next = Deadline.never
     if isResting { next = min(next, restUntil) }
-    if daemon.supervisor.pingMilliseconds != nil { next = min(next, pingDue) }
+    next = min(next, heartbeat.due)
     let footprint = footprint
     if footprint != swept || footprint.connections > 0 || footprint.residents > 0 {
       next = min(next, sweepDue)
@@ -136,11 +150,29 @@ package struct MainLoop {
     sweepDue = .after(milliseconds: MainLoop.sweepMilliseconds)
   }
 
-  /// Pings the service manager's watchdog when that is due, however busy the loop is.
-  private mutating func pingIfDue() {
-    guard let milliseconds = daemon.supervisor.pingMilliseconds, pingDue.hasPassed else { return }
-    daemon.supervisor.ping()
-    pingDue = .after(milliseconds: milliseconds)
+  /// Feeds the service manager's watchdog when that is due, however busy the loop is.
+  private mutating func beat() {
+    switch heartbeat.beat() {
+    case .nothing: break
+    case .ping: daemon.supervisor.ping()
+    // If no thread can be started, the others still serve: that is no reason to end them.
+    case .check: do { try workers.runCheck() } catch { heartbeat.answer.give() }
+    case .complaint:
+      daemon.supervisor.warn(
+        "no worker thread answers: the service manager will soon end the daemon, and start another")
+    }
+  }
+
+  /// Observes the limits of a reload, or keeps the old ones, and reports that the reload is done.
+  private mutating func adopt(_ outcome: Daemon.ReloadOutcome) {
+    switch outcome {
+    case .limits(let limits):
+      daemon.store.adopt(limits)
+      refusal = ""
+    case .refused(let reason): refusal = "; reload refused: \(reason)"
+    }
+    updateStatus()
+    daemon.supervisor.ready()
   }
 
   /// Has the status line updated soon, together with what else changes until then.
@@ -150,7 +182,7 @@ package struct MainLoop {
 
   private mutating func updateStatus() {
     statusDue = nil
-    let summary = daemon.summary
+    let summary = daemon.summary + refusal
     guard summary != status else { return }
     status = summary
     daemon.supervisor.status(summary)

@@ -49,6 +49,7 @@ extension Session {
   func evict(_ call: borrowing IncomingCall, _ reply: Responder) throws(CallFailure) {
     let request = try request(call, GenerationRequest.init(unpacking:_:))
     let count: Int
+    var (pinnedCount, leasedCount) = (0, 0)
     guard request.name == nil else {
       throw .status(
         CallStatus(
@@ -56,11 +57,17 @@ extension Session {
     }
     if request.generation.isEmpty {
       count = daemon.store.evictAll()
+      for use in daemon.store.residents {
+        if use.isPinned { pinnedCount += 1 } else if use.leaseCount > 0 { leasedCount += 1 }
+      }
     } else {
       do { count = try daemon.store.evict(request.generation) } catch {
         throw .status(CallStatus(error))
       }
     }
-    try reply.send { frame, _ in frame.begin(EvictReply(checkpointCount: count)) }
+    try reply.send { frame, _ in
+      frame.begin(
+        Evicted(checkpointCount: count, pinnedCount: pinnedCount, leasedCount: leasedCount))
+    }
   }
 }

@@ -7,16 +7,21 @@ final class SignalWatch: Sendable {
   private struct Orders {
     var mustStop = false
     var mustReport = false
+    var mustReload = false
   }
 
   /// How long the main loop may take to stop, beside draining, before the process ends without it.
   private static let patienceMilliseconds = 2000
 
   private let signals: Signals
+  /// Called at once when a signal asks for a reload: the service manager waits for its end only if it
+  /// knows of it before the command that sent the signal has ended.
+  private let reloading: @Sendable () -> Void
   private let orders = Monitor(Orders())
 
-  init(_ signals: Signals) {
+  init(_ signals: Signals, reloading: @escaping @Sendable () -> Void) {
     self.signals = signals
+    self.reloading = reloading
   }
 
   /// Starts the thread, which handles a signal that is already pending, too.
@@ -47,18 +52,27 @@ final class SignalWatch: Sendable {
     }
   }
 
+  /// Whether a signal has asked for a reload since this was last called.
+  func takeReloadOrder() -> Bool {
+    orders.withLock { orders in
+      defer { orders.mustReload = false }
+      return orders.mustReload
+    }
+  }
+
   /// Waits for a signal and records its order; returns whether the daemon must stop.
   private func takeSignal() -> Bool {
     var poll = Poll()
     poll.add(signals.descriptor, for: .readable)
     _ = try? poll.wait(until: .never)
     let signal = signals.next()
+    if signal == .hangUp { reloading() }
     return orders.withLock { orders in
       switch signal {
       case .terminate, .interrupt: orders.mustStop = true
       case .user1: orders.mustReport = true
-      // A hang-up means a closed terminal, or asks to read the configuration again: there is none.
-      case .hangUp, nil: break
+      case .hangUp: orders.mustReload = true
+      case nil: break
       }
       return orders.mustStop
     }

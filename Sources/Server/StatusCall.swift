@@ -52,7 +52,7 @@ extension Daemon {
     report.processID = Process.id
     report.uptimeMilliseconds = Int((MonotonicClock.nanoseconds() - started) / 1_000_000)
     report.clientCount = clients.count
-    report.clientLimit = limits.connections
+    report.clientLimit = limits.now.connections
     report.budgetByteCount = store.accounts.limit(of: .memory)
     report.chargedByteCount = store.accounts.amount(of: .memory)
     report.keptArenaByteCount = store.kept.byteCount()
@@ -81,6 +81,7 @@ extension Daemon {
       checkpoint.sha256 = resident.sha256 ?? []
       checkpoint.leaseCount = use.leaseCount
       checkpoint.isPinned = use.isPinned
+      checkpoint.endOfPin = store.endOfPin(resident)
       checkpoint.idleMilliseconds = use.unusedSince.map { Int((now - $0) / 1_000_000) } ?? 0
       report.checkpoints.append(checkpoint)
     }
@@ -117,8 +118,8 @@ extension Daemon {
     func counted(_ count: Int, _ noun: String) -> String {
       "\(count) \(noun)\(count == 1 ? "" : "s")"
     }
-    return counted(clients.count, "client") + ", " + counted(store.leaseCount, "lease")
-      + ", " + counted(store.residentCount, "checkpoint")
-      + ", \(warm / (1 << 20)) MiB warm"
+    return counted(store.residentCount, "checkpoint") + ", \(Resource.memory.text(warm)) warm, "
+      + counted(clients.count, "client") + ", " + counted(store.leaseCount, "lease") + ", "
+      + counted(store.pinCount, "pin")
   }
 }

@@ -73,6 +73,15 @@ package final class Accounts: Sendable {
     state.withLock { $0.limits[resource] = amount }
   }
 
+  /// Sets all limits.
+  func adopt(_ limits: Limits) {
+    limit(.memory, to: limits.memoryByteCount)
+    limit(.connections, to: limits.connections)
+    limit(.descriptors, to: limits.descriptors)
+    limit(.filesInFlight, to: limits.filesInFlight)
+    limit(.messages, to: limits.messageByteCount)
+  }
+
   package func limit(of resource: Resource) -> Int { state.withLock { $0.limits[resource] } }
 
   /// How much of a resource all users have, or one user has.

@@ -32,8 +32,10 @@ struct StoredName: Hashable {
   enum Kind: String {
     /// A sealed arena; the user who paid for it first comes before its number.
     case arena
-    /// A held file; the last part is its position among the held files.
+    /// A file of the checkpoint; the last part is its position among the generation's.
     case file
+    /// The published names, which belong to no resident.
+    case names
     /// The record of a resident.
     case record
   }

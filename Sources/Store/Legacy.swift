@@ -5,8 +5,9 @@ import WarmstartKernel
 /// What this process leaves to its successor in the service manager's descriptor store.
 ///
 /// For each resident that is worth it, the store has the files that the resident holds, a record, and
-/// its arenas. The store takes few descriptors: pinned residents come first, and then the largest
-/// arenas and the residents with most verified bytes. What does not fit is made again.
+/// its arenas; for a published one, it has all files. Another record has the published names. The store
+/// takes few descriptors: pinned residents come first, and then the largest arenas and the residents
+/// with most verified bytes. What does not fit is made again.
 ///
 /// Only checkpoints on trusted file systems are left: the service manager closes files on its main
 /// thread, where a file system of a user's own could make it hang.
@@ -16,30 +17,55 @@ final class Legacy: Sendable {
     var names: Set<String> = []
     /// For each resident's key, the name of its record and the digest of the record's words.
     var records: [String: (name: String, digest: Int)] = [:]
+    /// For each pinned resident's key that is not left whole, what ends with this process, and why.
+    var obstacles: [String: Obstacle] = [:]
+    /// The keys whose obstacle was reported.
+    var reported: Set<String> = []
+    /// What was not reported yet, as sentences.
+    var reports: [String] = []
     /// Whether the last process's descriptors are being sorted out; nothing else changes meanwhile.
     var isTakingOver = false
     var lastNumber = 0
     var isFrozen = false
   }
 
-  /// A resident that may be left, and the arenas of it that will be.
+  /// What a pinned resident loses when this process ends: its pin, or only the use of its names.
+  private struct Obstacle {
+    var isForPin = true
+    /// A clause.
+    let reason: String
+  }
+
+  /// A resident that may be left, with the files and the arenas of it that will be.
   private struct Choice {
     let use: Resident.Use
-    let files: [File]
+    /// The files in the order of their positions among the generation's.
+    var files: [(position: Int, file: File)]
+    /// Why its names cannot be used after a restart, as a clause; empty if they can.
+    var obstacleOfNames = ""
     var arenas: [ArenaHolder] = []
   }
 
+  /// The key of the record of all names, beside the keys of residents.
+  static let namesKey = "all"
+  /// The most files of a published checkpoint that are left; chosen, not tuned.
+  private static let maximumFileCount = 16
+  /// The most reports between two looks at them; chosen, not tuned.
+  private static let maximumReportCount = 20
+
   private let store: DescriptorStore?
   private let residency: Residency
+  private let names: Names
   /// When this process made its store: part of each new name, so that names differ from those of
   /// earlier processes.
   private let start = String(MonotonicClock.nanoseconds(), radix: 36)
-  // Lock order: this monitor, then the residency's and those behind it.
+  // Lock order: this monitor, then the names' and the residency's, and those behind them.
   private let state = Monitor(State())
 
-  init(_ store: DescriptorStore?, of residency: Residency) {
+  init(_ store: DescriptorStore?, of residency: Residency, _ names: Names) {
     self.store = store
     self.residency = residency
+    self.names = names
   }
 
   // MARK: Names
@@ -83,16 +109,19 @@ final class Legacy: Sendable {
   private func update(
     _ state: inout State, _ store: DescriptorStore, _ writesRecords: Bool
   ) -> Bool {
-    let choices = self.choices(store.capacity)
+    let published = names.all
+    let capacity = store.capacity - (published.isEmpty ? 0 : 1)
+    let choices = self.choices(capacity, published, &state)
     var wanted: [(name: String, file: File)] = []
     for choice in choices {
       let key = choice.use.resident.key
-      for (position, file) in choice.files.enumerated() {
+      for (position, file) in choice.files {
         wanted.append((StoredName(.file, of: key, "\(position)").text, file))
       }
       wanted += choice.arenas.map { ($0.name, $0.arena.file) }
     }
-    let keys = Set(choices.map { $0.use.resident.key })
+    var keys = Set(choices.map { $0.use.resident.key })
+    if !published.isEmpty { keys.insert(Self.namesKey) }
     let names = Set(
       wanted.map(\.name) + state.records.filter { keys.contains($0.key) }.map(\.value.name))
     var hasChanged = false
@@ -108,25 +137,30 @@ final class Legacy: Sendable {
       state.names.insert(name)
       hasChanged = true
     }
-    for choice in choices
-    where writesRecords || state.records[choice.use.resident.key] == nil {
-      if writeRecord(of: choice.use, &state, store) { hasChanged = true }
+    for choice in choices {
+      let key = choice.use.resident.key
+      guard writesRecords || state.records[key] == nil else { continue }
+      let record = ResidentRecord(choice.use, filePositions: choice.files.map(\.position))
+      if write(record.words, as: .record, of: key, &state, store) { hasChanged = true }
+    }
+    if !published.isEmpty, writesRecords || state.records[Self.namesKey] == nil {
+      let record = record(of: published, choices, state)
+      if write(record.words, as: .names, of: Self.namesKey, &state, store) { hasChanged = true }
     }
     return hasChanged
   }
 
-  /// Writes a resident's record if it has changed; the old one goes after the new one has come.
-  private func writeRecord(
-    of use: Resident.Use, _ state: inout State, _ store: DescriptorStore
+  /// Writes a record if it has changed; the old one goes after the new one has come.
+  private func write(
+    _ words: StateWriter, as kind: StoredName.Kind, of key: String, _ state: inout State,
+    _ store: DescriptorStore
   ) -> Bool {
-    let key = use.resident.key
-    let words = ResidentRecord(use).words
     let digest = words.rawSpan.digest
     guard state.records[key]?.digest != digest else { return false }
     state.lastNumber += 1
-    let name = StoredName(.record, of: key, "\(start)-\(state.lastNumber)").text
+    let name = StoredName(kind, of: key, "\(start)-\(state.lastNumber)").text
     // Without memory for a record the old one stays; a later update tries again.
-    guard let file = try? ResidentRecord.file(of: words), store.add(file, name) else {
+    guard let file = try? StateRecord.file(of: words), store.add(file, name) else {
       return false
     }
     state.names.insert(name)
@@ -137,13 +171,36 @@ final class Legacy: Sendable {
     return true
   }
 
-  /// Chooses what to leave, in at most a number of descriptors.
-  private func choices(_ capacity: Int) -> [Choice] {
+  private func record(
+    of published: [Names.Entry], _ choices: [Choice], _ state: State
+  ) -> NamesRecord {
+    NamesRecord(
+      published.map { entry in
+        let choice = choices.first { $0.use.resident.generation == entry.generation }
+        let obstacle =
+          choice?.obstacleOfNames ?? residency.find(entry.generation)
+          .flatMap { state.obstacles[$0.key]?.reason } ?? "its checkpoint was not kept"
+        return NamesRecord.Item(
+          publication: entry.publication, generation: entry.generation, label: entry.label,
+          publisher: entry.publisher, fault: entry.fault, obstacle: obstacle)
+      })
+  }
+
+  /// Chooses what to leave, in at most a number of descriptors; notes which pins are not left whole.
+  private func choices(
+    _ capacity: Int, _ published: [Names.Entry], _ state: inout State
+  ) -> [Choice] {
     var choices: [Choice] = []
     var candidates: [(choice: Int, arena: ArenaHolder?, byteCount: Int)] = []
-    for use in residency.all() where use.resident.canBeHandedOver {
-      let files = use.resident.files.all
-      guard !files.isEmpty else { continue }
+    var obstacles: [String: Obstacle] = [:]
+    defer { note(obstacles, &state) }
+    for use in residency.all() {
+      if let obstacle = use.resident.obstacle {
+        if use.isPinned { obstacles[use.resident.key] = Obstacle(reason: obstacle) }
+        continue
+      }
+      let choice = choice(use, published)
+      guard !choice.files.isEmpty else { continue }
       let holdings = use.resident.holdings
       // What was verified for arenas is worth nothing without them.
       let verified = holdings.verifiedByteCount - holdings.arenaByteCount
@@ -151,7 +208,7 @@ final class Legacy: Sendable {
       for arena in use.resident.pieces.arenas {
         candidates.append((choices.count, arena, arena.arena.byteCount))
       }
-      choices.append(Choice(use: use, files: files))
+      choices.append(choice)
     }
     // Every pin comes before the arenas of any.
     let rank = { (candidate: (choice: Int, arena: ArenaHolder?, byteCount: Int)) in
@@ -167,7 +224,63 @@ final class Legacy: Sendable {
       isChosen[choice] = true
       if let arena { choices[choice].arenas.append(arena) }
     }
+    for (choice, isChosen) in zip(choices, isChosen) where choice.use.isPinned {
+      let key = choice.use.resident.key
+      if !isChosen {
+        obstacles[key] = Obstacle(
+          reason: "the service manager keeps at most \(capacity) descriptors")
+      } else if !choice.obstacleOfNames.isEmpty {
+        obstacles[key] = Obstacle(isForPin: false, reason: choice.obstacleOfNames)
+      }
+    }
     return zip(choices, isChosen).filter { $0.1 }.map { $0.0 }
+  }
+
+  /// A resident with the files to leave: those that it holds, or all of a published checkpoint.
+  private func choice(_ use: Resident.Use, _ published: [Names.Entry]) -> Choice {
+    let held = use.resident.files
+    var choice = Choice(
+      use: use, files: zip(held.positions, held.all).sorted { $0.0 < $1.0 })
+    let name = published.first { $0.generation == use.resident.generation && $0.files != nil }
+    guard let files = name?.files?.held else { return choice }
+    if files.positions.count > Self.maximumFileCount {
+      choice.obstacleOfNames =
+        "it has \(files.positions.count) files, and those of published checkpoints are kept up to "
+        + "\(Self.maximumFileCount)"
+    } else {
+      choice.files = Array(zip(files.positions, files.all))
+    }
+    return choice
+  }
+
+  // MARK: What is not left
+
+  private func note(_ obstacles: [String: Obstacle], _ state: inout State) {
+    state.obstacles = obstacles
+    state.reported.formIntersection(obstacles.keys)
+    for use in residency.all() {
+      let resident = use.resident
+      guard let obstacle = obstacles[resident.key], state.reported.insert(resident.key).inserted,
+        state.reports.count < Self.maximumReportCount
+      else { continue }
+      state.reports.append(
+        "the \(obstacle.isForPin ? "pin" : "names") of checkpoint \(resident.nameForPeople) will end "
+          + "with this process of the daemon: \(obstacle.reason)")
+    }
+  }
+
+  /// Why a resident's pin, or the use of its names, ends with this process, as a clause; empty if
+  /// they do not, or if nothing outlives this process.
+  func obstacle(of resident: Resident) -> String {
+    state.withLock { $0.obstacles[resident.key]?.reason ?? "" }
+  }
+
+  /// The pinned checkpoints that were found not to be left whole since the last call, as sentences.
+  func takeReports() -> [String] {
+    state.withLock { state in
+      defer { state.reports = [] }
+      return state.reports
+    }
   }
 
   // MARK: Taking over
@@ -177,8 +290,8 @@ final class Legacy: Sendable {
     state.withLock { $0.isTakingOver = true }
   }
 
-  /// Notes that a resident was restored with some of the descriptors.
-  func takeOver(_ names: [String], record: String, of key: String) {
+  /// Notes that a resident, or the names, were restored with some of the descriptors.
+  func takeOver(_ names: [String] = [], record: String, of key: String = Legacy.namesKey) {
     state.withLock { state in
       state.names.formUnion(names)
       state.names.insert(record)
@@ -194,6 +307,6 @@ final class Legacy: Sendable {
       return names.filter { !state.names.contains($0) }
     }
     for name in left { store?.remove(name) }
-    update()
+    update(writingRecords: true)
   }
 }

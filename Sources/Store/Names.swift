@@ -58,6 +58,14 @@ final class Names: Sendable {
     }
   }
 
+  /// Adds a name that was restored, unless it has been given again meanwhile.
+  func restore(_ entry: Entry) {
+    entries.withLock { entries in
+      let isKnown = entries.contains { $0.publication.name == entry.publication.name }
+      if !isKnown, entries.count < Self.maximumCount { entries.append(entry) }
+    }
+  }
+
   /// Ends the names that are meant; returns their entries.
   func remove(_ isMeant: (Entry) -> Bool) -> [Entry] {
     entries.withLock { entries in
@@ -182,8 +190,9 @@ extension Store {
   }
 
   func unpinUnlessNamed(_ generation: Generation) {
-    guard !names.has(generation), let resident = residency.find(generation) else { return }
-    _ = residency.unpin(resident, lingers: lingerMilliseconds > 0)
+    if !names.has(generation), let resident = residency.find(generation) {
+      _ = residency.unpin(resident, lingers: lingerMilliseconds > 0)
+    }
     legacy.update(writingRecords: true)
   }
 
@@ -202,7 +211,10 @@ extension Store {
       throw unknown(name) { $0.publication.allows(uid: uid, groups: groups) }
     }
     guard entry.publication.allows(uid: uid, groups: groups) else {
-      throw Problem(.notAllowed, "\(name) is not published for user \(uid)")
+      throw Problem(
+        .notAllowed,
+        "\(name) is not published for user \(userText(uid)) or one of their groups; ask user "
+          + "\(userText(entry.publisher)), who published it")
     }
     guard let files = entry.files else { throw PublishedFiles.changed(name, entry.fault) }
     if let fault = try caller.pausing({ () throws(Problem) in try files.fault() }) {
@@ -210,6 +222,11 @@ extension Store {
       throw PublishedFiles.changed(name, fault)
     }
     return (try open(files.set, label: entry.label, for: caller, by: uid), files)
+  }
+
+  /// A user's name, or the number of a user without one.
+  private func userText(_ uid: UInt32) -> String {
+    UserDatabase.userName(of: uid)?.printable ?? String(uid)
   }
 
   private func unknown(

@@ -40,23 +40,29 @@ extension Store {
   @discardableResult
   package func evict(_ generation: String) throws(Problem) -> Int {
     // Without a reference to a resident, which would keep it in memory.
-    let (found, isPinned) = try self.found(generation)
+    let (found, isPinned, name) = try self.found(generation)
     let count = residency.idle().count { found.contains($0.generation) && evict($0) }
     legacy.update()
     guard count > 0 else {
       throw Problem(
         .inUse,
         isPinned
-          ? "checkpoint \(generation) is pinned; unpin it first"
-          : "checkpoint \(generation) has leases; it can be evicted after the last of them has ended"
+          ? "checkpoint \(name) is pinned; unpin it first"
+          : "checkpoint \(name) has leases; it can be evicted after the last of them has ended"
       )
     }
     return count
   }
 
-  private func found(_ generation: String) throws(Problem) -> (Set<Generation>, isPinned: Bool) {
+  /// The residents of a generation, and the path by which people know it, or else the generation.
+  private func found(
+    _ generation: String
+  ) throws(Problem) -> (Set<Generation>, isPinned: Bool, name: String) {
     let uses = try find(generation)
-    return (Set(uses.map { $0.resident.generation }), uses.contains { $0.isPinned })
+    let label = uses.first { !$0.resident.label.isEmpty }?.resident.label
+    return (
+      Set(uses.map { $0.resident.generation }), uses.contains { $0.isPinned }, label ?? generation
+    )
   }
 
   private func find(_ generation: String) throws(Problem) -> [Resident.Use] {

@@ -204,9 +204,7 @@ final class Residency: Sendable {
     for resident in unleased {
       resident.files.ifDeleted { [weak self, generation = resident.generation] in
         guard let held = self?.take(generation, if: { $0.leaseCount == 0 }) else { return }
-        let label = held.resident.label
-        let name = label.isEmpty ? generation.description : label
-        let lostPin = held.isPinned ? name : nil
+        let lostPin = held.isPinned ? held.resident.nameForPeople : nil
         _ = consume held
         dropped(lostPin)
       }
@@ -225,6 +223,15 @@ final class Residency: Sendable {
 
   var count: Int { state.withLock { $0.residentCount } }
   var leaseCount: Int { state.withLock { $0.leaseCount } }
+  /// How many residents are pinned.
+  var pinCount: Int {
+    state.withLock { state in
+      state.entries.values.count { entry in
+        guard case .held(let held) = entry else { return false }
+        return held.isPinned
+      }
+    }
+  }
 
   /// The residents and what keeps each, in no order.
   func all(heldBy uid: UInt32? = nil) -> [Resident.Use] {

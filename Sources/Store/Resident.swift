@@ -48,8 +48,8 @@ package final class Resident: Sendable {
   package let openedBy: UInt32
   /// Its part of names in the descriptor store, unique over restarts.
   let key: String
-  /// Whether a later process can take it over.
-  let canBeHandedOver: Bool
+  /// Why no later process can take it over, as a clause; nil if one can.
+  let obstacle: String?
   let files: HeldFiles
   let cached: CachedFiles
   let pieces: Pieces
@@ -67,7 +67,7 @@ package final class Resident: Sendable {
     label: String, key: String, _ tab: Tab, _ charge: consuming Charge, _ figures: Figures
   ) {
     self.key = key
-    canBeHandedOver = files.canBeHandedOver
+    obstacle = files.obstacleToHandingOver(checkpoint.format)
     openedBy = files.openedBy
     generation = files.generation
     self.checkpoint = checkpoint
@@ -78,6 +78,9 @@ package final class Resident: Sendable {
     tabs = Monitor([tab])
     pieces = Pieces(of: checkpoint, figures)
   }
+
+  /// What messages to administrators call it: its label, or its generation.
+  var nameForPeople: String { label.isEmpty ? generation.description : label }
 
   /// The bytes and arenas that the resident holds now.
   package var holdings: Figures.Holdings { pieces.holdings }

@@ -1,6 +1,4 @@
-import SystemPackage
 import WarmstartCheckpoint
-import WarmstartKernel
 import WarmstartTensorModel
 
 /// What the daemon's next process must know about a resident beside its files and arenas.
@@ -21,21 +19,23 @@ struct ResidentRecord {
   let payer: UInt32
   /// The users who pinned the resident.
   let pinnedBy: [UInt32]
-  /// The positions of the held files among the generation's, the index first.
-  let heldPositions: [Int]
+  /// The positions of the files that are left among the generation's.
+  let filePositions: [Int]
   /// For each stored run, whether it was verified.
   let isVerified: [Bool]
   let arenas: [ArenaUse]
 
   /// Describes a resident as it is now.
-  init(_ use: Resident.Use) {
+  ///
+  /// - Parameter filePositions: The positions of the files that are left, in ascending order.
+  init(_ use: Resident.Use, filePositions: [Int]) {
     let resident = use.resident
     generation = resident.generation
     label = resident.label
     openedBy = resident.openedBy
     payer = resident.payer
     pinnedBy = use.pinnedBy
-    heldPositions = resident.files.positions
+    self.filePositions = filePositions
     isVerified = resident.pieces.isVerified
     arenas = resident.pieces.arenas.map {
       ArenaUse(name: $0.name, payer: $0.payer, users: $0.grantedTo)
@@ -50,7 +50,7 @@ struct ResidentRecord {
     words.append(Int(openedBy))
     words.append(Int(payer))
     words.append(pinnedBy.map { Int($0) })
-    words.append(heldPositions)
+    words.append(filePositions)
     words.append(isVerified.count)
     for start in stride(from: 0, to: isVerified.count, by: 64) {
       var word: UInt64 = 0
@@ -71,19 +71,13 @@ struct ResidentRecord {
   /// Reads the record that an earlier process left.
   ///
   /// - Throws: CORRUPT if the file has no record of this version.
-  init(reading file: File) throws(Problem) {
-    let sealed: SealedArena
-    do { sealed = try SealedArena(restoring: file) } catch {
-      throw Problem(state: "it is not a sealed memfd of this user: \(error)")
-    }
-    var (words, start) = try Trailer.open(sealed, as: .record)
-    guard start == 0 else { throw Problem(state: "\(start) bytes come before its words") }
+  init(reading words: consuming StateReader) throws(Problem) {
     generation = try Generation(reading: &words)
     label = try words.text()
     openedBy = try words.user()
     payer = try words.user()
     pinnedBy = try words.users()
-    heldPositions = try words.numbers()
+    filePositions = try words.numbers()
     let runCount = try words.number(in: 0...1 << 40)
     var isVerified: [Bool] = []
     while isVerified.count < runCount {
@@ -100,29 +94,5 @@ struct ResidentRecord {
     }
     self.arenas = arenas
     guard words.isAtEnd else { throw Problem(state: "words follow its arenas") }
-  }
-
-  /// Makes a sealed memfd of a record's words.
-  static func file(of words: StateWriter) throws(Errno) -> File {
-    let byteCount = words.byteCount
-    var arena = try Arena(named: "warmstart:record", byteCount: byteCount, isHuge: false)
-    try arena.reserve(upTo: byteCount)
-    var bytes = arena.bytes
-    bytes.copy(words.rawSpan, from: 0, to: 0, count: byteCount)
-    return try arena.seal().file
-  }
-}
-
-extension StateReader {
-  /// Takes a user id.
-  fileprivate mutating func user() throws(Problem) -> UInt32 {
-    UInt32(try number(in: 0...Int(UInt32.max)))
-  }
-
-  /// Takes a count, and as many user ids.
-  fileprivate mutating func users() throws(Problem) -> [UInt32] {
-    var users: [UInt32] = []
-    for _ in 0..<(try count()) { users.append(try user()) }
-    return users
   }
 }

@@ -26,7 +26,7 @@ extension Resource: CustomStringConvertible {
   }
 
   /// An amount with its unit, for people.
-  func text(_ count: Int) -> String {
+  package func text(_ count: Int) -> String {
     switch self {
     case .memory: Resource.text(bytes: count)
     case .messages: "\(Resource.text(bytes: count)) of messages"

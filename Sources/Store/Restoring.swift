@@ -5,8 +5,9 @@ import WarmstartTensorModel
 
 // What an earlier process left is hostile until it is checked: another version of the daemon may have
 // left it, its files may have changed since, and the limits may be lower now. A descriptor that fails a
-// check is discarded and costs nothing but itself; without its record or its files, a resident's
-// arenas are discarded too, because nobody can tell what they are.
+// check is discarded and costs nothing but itself. Without its record or its files, a resident's
+// arenas are discarded too, because nothing says what they are. A published name outlasts its files:
+// without them it says why it cannot be used.
 
 extension Store {
   /// What became of the descriptors that an earlier process left.
@@ -33,6 +34,14 @@ extension Store {
     }
   }
 
+  /// What the residents that were restored, or not, mean for their names.
+  private struct Outcomes {
+    /// The files of each checkpoint all of whose files were left.
+    var complete: [Generation: FileSet] = [:]
+    /// Why each of the others was not restored.
+    var faults: [Generation: String] = [:]
+  }
+
   /// The descriptors of one resident.
   private struct Group {
     var record: (name: String, file: File)?
@@ -47,6 +56,7 @@ extension Store {
     legacy.beginTakingOver()
     var restored = Restored()
     var groups: [String: Group] = [:]
+    var stored: (name: String, file: File)?
     for (text, file) in descriptors {
       guard let name = StoredName(text) else {
         restored.discard(text, Problem(state: "its name is unknown"))
@@ -57,6 +67,7 @@ extension Store {
         // Two are left by a process that ended between writing the new one and removing the old one.
         groups[name.key, default: Group()].record = newer(
           groups[name.key]?.record, (text, file))
+      case .names: stored = newer(stored, (text, file))
       case .file: groups[name.key, default: Group()].files.append((name, file))
       case .arena: groups[name.key, default: Group()].arenas.append((name, file))
       }
@@ -67,18 +78,33 @@ extension Store {
         guard let record = group.record else {
           throw Problem(state: "the record of its resident is missing")
         }
-        known.append((key, group, try ResidentRecord(reading: record.file)))
+        let words = try StateRecord.words(of: record.file, as: .record)
+        known.append((key, group, try ResidentRecord(reading: words)))
       } catch {
         restored.discard(group.record?.name ?? "of resident \(key)", error)
       }
     }
     // Pinned ones first, while there is room.
     known.sort { !$0.record.pinnedBy.isEmpty && $1.record.pinnedBy.isEmpty }
+    var outcomes = Outcomes()
     for (key, group, record) in known {
       do {
-        try restore(key, group, record, &restored)
+        let files = try restore(key, group, record, &restored)
+        if files.members.count == record.generation.fileCount {
+          outcomes.complete[record.generation] = files
+        }
       } catch {
+        outcomes.faults[record.generation] = error.message
         restored.discard("\(group.record?.name ?? key)", error)
+      }
+    }
+    if let stored {
+      do throws(Problem) {
+        let words = try StateRecord.words(of: stored.file, as: .names)
+        for item in try NamesRecord(reading: words).items { publish(item, outcomes) }
+        legacy.takeOver(record: stored.name)
+      } catch {
+        restored.discard(stored.name, error)
       }
     }
     legacy.endTakingOver(of: descriptors.map(\.name))
@@ -95,10 +121,17 @@ extension Store {
 
   private func restore(
     _ key: String, _ group: Group, _ record: ResidentRecord, _ restored: inout Restored
-  ) throws(Problem) {
-    let held = group.files.sorted { (Int($0.name.last) ?? .max) < (Int($1.name.last) ?? .max) }
+  ) throws(Problem) -> FileSet {
+    // Others may lie there, from a process that ended before it wrote the record or removed them.
+    var held: [(name: StoredName, file: File)] = []
+    for position in record.filePositions {
+      guard let file = group.files.first(where: { $0.name.last == "\(position)" }) else {
+        throw Problem(state: "file \(position) of its checkpoint is missing")
+      }
+      held.append(file)
+    }
     let files = try FileSet(
-      restoring: held.map(\.file), at: record.heldPositions, of: record.generation,
+      restoring: held.map(\.file), at: record.filePositions, of: record.generation,
       openedBy: record.openedBy)
     let flight = Flight()
     guard residency.claim(record.generation, for: record.payer, flight) == nil else {
@@ -113,10 +146,36 @@ extension Store {
       residency.keep(resident, pinnedBy: record.pinnedBy)
       restored.checkpointCount += 1
       figures.count { $0.restoredCheckpoints += 1 }
+      return files
     } catch {
       residency.abandon(record.generation)
       throw error
     }
+  }
+
+  /// Publishes a checkpoint again, or notes why its name cannot be used.
+  private func publish(_ item: NamesRecord.Item, _ outcomes: Outcomes) {
+    var entry = Names.Entry(
+      publication: item.publication, generation: item.generation, label: item.label,
+      publisher: item.publisher, files: nil, fault: item.fault)
+    if item.fault.isEmpty {
+      do throws(Problem) {
+        guard let files = outcomes.complete[item.generation] else {
+          let reason = outcomes.faults[item.generation] ?? item.obstacle
+          throw Problem(state: reason.isEmpty ? "its files were not kept" : reason)
+        }
+        let count = files.members.count
+        let tab = Tab(Account(item.publisher, in: accounts))
+        let held = HeldFiles(
+          files.members.map(\.file), at: Array(0..<count), of: item.publisher,
+          try charge(Amounts(descriptors: count), to: tab), reaper)
+        entry.files = PublishedFiles(name: item.publication.name, set: files, held: held)
+      } catch {
+        entry.fault = "the daemon was restarted since it was published, and \(error.message)"
+        noteLost("\(item.publication.name) (\(item.label)) cannot be used any more: \(entry.fault)")
+      }
+    }
+    names.restore(entry)
   }
 
   /// Reads the index again, and makes a resident that is charged to the user who paid before.
@@ -137,10 +196,13 @@ extension Store {
     }
     let amounts = Amounts(memory: checkpoint.memoryByteCount + Store.residentByteCount)
     let charge = try self.charge(amounts, to: tab)
+    let positions = files.heldPositions
     let held = HeldFiles(
-      files.members.map(\.file), at: record.heldPositions, of: record.openedBy,
-      try self.charge(Amounts(descriptors: files.members.count), to: tab), reaper)
-    let cached = CachedFiles(files, try self.charge(Amounts(), to: tab), reaper)
+      positions.map { files.members[$0].file }, at: positions.map { record.filePositions[$0] },
+      of: record.openedBy, try self.charge(Amounts(descriptors: positions.count), to: tab), reaper)
+    let cached = CachedFiles(
+      files, try self.charge(Amounts(descriptors: files.members.count - positions.count), to: tab),
+      reaper)
     return Resident(
       checkpoint, files, held: held, cached: cached, label: record.label, key: key, tab, charge,
       figures)

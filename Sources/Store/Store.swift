@@ -12,19 +12,14 @@ package final class Store: Sendable {
   package let figures = Figures()
   /// The arenas that clients have but no resident has any more.
   package let kept = KeptArenas()
+  /// What the store, and the daemon around it, may take.
+  package let limits: CurrentLimits
   let loadSlots: Slots
-  /// How many bytes of files the store leaves in the page cache.
-  ///
-  /// It drops what it reads beyond that, so that a large file, or a sparse one that costs its owner
-  /// nothing, does not push everything else out of memory.
-  let warmFileLimit: Int
-  /// How long a checkpoint stays after its last lease, in milliseconds.
-  let lingerMilliseconds: Int
   let headroom: Headroom
   let residency: Residency
   let legacy: Legacy
   /// The published checkpoints.
-  let names = Names()
+  let names: Names
   /// Pinned checkpoints that went because their index was deleted, for the log.
   private let lostPins = Monitor<[String]>([])
   /// Names that cannot be used any more, for the log.
@@ -43,24 +38,37 @@ package final class Store: Sendable {
   /// Makes an empty store.
   ///
   /// - Parameters:
-  ///   - budget: The bytes of memory for all users; one user gets three quarters at most.
-  ///   - lingerMilliseconds: How long a checkpoint stays after its last lease.
-  ///   - warmFileLimit: The bytes of files that may be left in the page cache.
-  ///   - loadsPerUser: How many loads of one user run at a time.
+  ///   - limits: The most that the store may take.
   ///   - available: The bytes that can be allocated now before the kernel kills a process.
   ///   - descriptors: Where what is warm outlives this process; nil if nothing does.
   package init(
-    budget: Int, lingerMilliseconds: Int, warmFileLimit: Int = .max, loadsPerUser: Int = 2,
-    available: @escaping @Sendable () -> Int = { .max }, descriptors: DescriptorStore? = nil
+    _ limits: Limits, available: @escaping @Sendable () -> Int = { .max },
+    descriptors: DescriptorStore? = nil
   ) {
     residency = Residency()
-    legacy = Legacy(descriptors, of: residency)
-    self.warmFileLimit = warmFileLimit
-    accounts = Accounts(memory: budget)
-    loadSlots = Slots(countPerUser: loadsPerUser)
-    headroom = Headroom(beside: budget, available)
-    self.lingerMilliseconds = lingerMilliseconds
+    names = Names()
+    legacy = Legacy(descriptors, of: residency, names)
+    self.limits = CurrentLimits(limits)
+    accounts = Accounts()
+    loadSlots = Slots(countPerUser: limits.loadsPerUser)
+    headroom = Headroom(beside: limits.memoryByteCount, available)
+    accounts.adopt(limits)
   }
+
+  /// Observes other limits from now on. What is beyond them stays until it is given back or evicted.
+  ///
+  /// The number of loads at a time stays as it was.
+  package func adopt(_ limits: Limits) {
+    self.limits.replace(with: limits)
+    accounts.adopt(limits)
+    headroom.adopt(budget: limits.memoryByteCount)
+  }
+
+  /// How long a checkpoint stays after its last lease.
+  var lingerMilliseconds: Int { limits.now.lingerMilliseconds }
+
+  /// How many bytes of files the store leaves in the page cache.
+  var warmFileLimit: Int { limits.now.warmFileByteCount }
 
   /// Takes a lease on the checkpoint of the files; reads its index unless it is resident.
   ///
@@ -206,6 +214,14 @@ package final class Store: Sendable {
     }
   }
 
+  /// The pinned checkpoints whose pin, or whose names, will end with this process, as sentences: those
+  /// that were found since the last call.
+  package func takeEndingPins() -> [String] { legacy.takeReports() }
+
+  /// Why a resident's pin, or its names, will end with this process, as a clause; empty if they will
+  /// not, or if nothing outlives this process.
+  package func endOfPin(_ resident: Resident) -> String { legacy.obstacle(of: resident) }
+
   /// Evicts all checkpoints without a lease or a pin; returns how many.
   package func evictAll() -> Int {
     defer { legacy.update() }
@@ -289,6 +305,7 @@ package final class Store: Sendable {
   /// How many checkpoints are resident.
   package var residentCount: Int { residency.count }
   package var leaseCount: Int { residency.leaseCount }
+  package var pinCount: Int { residency.pinCount }
 
   /// The checkpoints that are resident, and what keeps each, in no order.
   package var residents: [Resident.Use] { residency.all() }

@@ -37,7 +37,7 @@ extension Store {
   package func warmUpPins() {
     for use in residents where use.isPinned {
       let resident = use.resident
-      let name = resident.label.isEmpty ? resident.generation.description : resident.label
+      let name = resident.nameForPeople
       let missed = Monitor(0)
       // Where memory is short, the kernel would only take other pages.
       resident.lookAtCache(ifOlderThan: 0, warmsUp: headroom.has) {

@@ -9,6 +9,13 @@ package enum ServiceManager {
   /// See `sd_notify(3)`, READY=1.
   package static func ready() { notify("READY=1") }
 
+  /// Reports that the service reads its configuration again, until it reports that it is ready.
+  ///
+  /// See `sd_notify(3)`, RELOADING=1, MONOTONIC_USEC=.
+  package static func reloading() {
+    notify("RELOADING=1\nMONOTONIC_USEC=\(MonotonicClock.nanoseconds() / 1000)")
+  }
+
   /// Reports that the service begins to stop.
   ///
   /// See `sd_notify(3)`, STOPPING=1.

@@ -30,7 +30,9 @@ package struct NearestNames {
   }
 
   /// The names nearest to one that was not found, worded to end a message, or nothing.
-  static func suggestion(for name: Name, offering offer: (inout NearestNames) -> Void) -> String {
+  package static func suggestion(for name: Name, offering offer: (inout NearestNames) -> Void)
+    -> String
+  {
     var nearest = NearestNames(to: name)
     offer(&nearest)
     guard !nearest.names.isEmpty else { return "" }

@@ -27,9 +27,11 @@ public struct PublishedName: Sendable, Hashable, CustomStringConvertible {
     guard allowed, (1...Self.maximumCount).contains(text.utf8.count), text.first != ".",
       text.first != "-"
     else {
+      // A name of megabytes is not escaped as a whole.
+      let shown = String(decoding: text.utf8.prefix(Self.maximumCount + 1), as: UTF8.self)
       throw Problem(
         .invalidRequest,
-        "the name '\(text.printable)' of a checkpoint is not valid, expected 1 to "
+        "the name '\(shown.printable)' of a checkpoint is not valid, expected 1 to "
           + "\(Self.maximumCount) letters, digits, '.', '_' or '-', not beginning with '.' or '-'")
     }
     self.text = text

@@ -1,3 +1,5 @@
+import WarmstartTensorModel
+
 /// Reads JSON as RFC 8259 defines it, and reports the place of a mistake.
 struct JSONReader {
   /// A mistake in a text, and its place.
@@ -22,7 +24,10 @@ struct JSONReader {
         "expected a value, not a byte order mark: save the file as UTF-8 without one")
     }
     let value = try reader.value(depth: 0)
-    guard reader.next() == nil else { throw reader.fault("expected nothing after the value") }
+    guard reader.next() == nil else {
+      throw reader.fault("expected nothing after the value, not \(reader.found)")
+    }
+
     return value
   }
 
@@ -73,13 +78,15 @@ struct JSONReader {
     var fields: [JSONValue.Field] = []
     guard !take("}") else { return .object(fields) }
     repeat {
-      guard next() == UInt8(ascii: "\"") else { throw fault("expected a key in double quotes") }
+      guard next() == UInt8(ascii: "\"") else {
+        throw fault("expected a key in double quotes, not \(found)")
+      }
       let keyOffset = position
       let key = try string()
-      guard take(":") else { throw fault("expected ':' after a key") }
+      guard take(":") else { throw fault("expected ':' after a key, not \(found)") }
       fields.append(JSONValue.Field(key: key, keyOffset: keyOffset, value: try value(depth: depth)))
     } while take(",")
-    guard take("}") else { throw fault("expected ',' or '}' in an object") }
+    guard take("}") else { throw fault("expected ',' or '}' in an object, not \(found)") }
     return .object(fields)
   }
 
@@ -88,7 +95,7 @@ struct JSONReader {
     var values: [JSONValue] = []
     guard !take("]") else { return .list(values) }
     repeat { values.append(try value(depth: depth)) } while take(",")
-    guard take("]") else { throw fault("expected ',' or ']' in a list") }
+    guard take("]") else { throw fault("expected ',' or ']' in a list, not \(found)") }
     return .list(values)
   }
 
@@ -110,7 +117,7 @@ struct JSONReader {
     guard JSONReader.isNumber(bytes[start..<position]) || ["true", "false", "null"].contains(text)
     else {
       position = start
-      throw fault(JSONReader.unexpected(text, next()))
+      throw fault(unexpected(text))
     }
     return text
   }
@@ -144,12 +151,26 @@ struct JSONReader {
   }
 
   /// Returns the message about a word, or about a byte that begins none, in place of a value.
-  private static func unexpected(_ word: String, _ next: UInt8?) -> String {
+  private func unexpected(_ word: String) -> String {
     let python = ["True": "true", "False": "false", "None": "null"]
     if let meant = python[word] { return "expected a value, not \(word); did you mean \(meant)?" }
-    if next == UInt8(ascii: "'") { return "expected a value; strings have double quotes" }
-    if next == nil { return "expected a value, not the end of the file" }
-    return word.isEmpty ? "expected a value" : "expected a value, not \(word)"
+    if position < bytes.count, bytes[position] == UInt8(ascii: "'") {
+      return "expected a value; strings have double quotes"
+    }
+    return "expected a value, not \(word.isEmpty ? found : word)"
+  }
+
+  /// The most characters of a word that a message shows; chosen, not tuned.
+  private static let shownCount = 40
+
+  /// What stands at the position, for a message: a word, a string, or another character.
+  private var found: String {
+    guard position < bytes.count else { return "the end of the file" }
+    if bytes[position] == UInt8(ascii: "\"") { return "a string" }
+    let rest = String(decoding: bytes[position...].prefix(4 * Self.shownCount), as: UTF8.self)
+    let word = rest.prefix { $0.isLetter || $0.isNumber || "+-._".contains($0) }
+    guard !word.isEmpty else { return "'\(String(rest.prefix(1)).printable)'" }
+    return String(word.prefix(Self.shownCount))
   }
 
   private mutating func string() throws(Fault) -> String {

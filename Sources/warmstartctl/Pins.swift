@@ -67,13 +67,31 @@ struct Evict: ParsableCommand {
       if let checkpoint {
         generation = try ResidentCheckpoint(checkpoint, in: daemon).generation
       }
-      let count = try daemon.call { [generation] client, timeout throws(WarmstartError) in
+      let evicted = try daemon.call { [generation] client, timeout throws(WarmstartError) in
         try client.evict(generation: generation, timeout: timeout)
       }
-      let noun = count == 1 ? "checkpoint" : "checkpoints"
-      let report = JSON.object([("checkpoint_count", .number(count))])
-      try Output.write(json ? report.line : "evicted \(count) \(noun)\n")
+      let report = JSON.object([
+        ("checkpoint_count", .number(evicted.checkpointCount)),
+        ("pinned_count", .number(evicted.pinnedCount)),
+        ("leased_count", .number(evicted.leasedCount)),
+      ])
+      try Output.write(json ? report.line : evicted.text + "\n")
     }
+  }
+}
+
+extension Evicted {
+  /// The result in one line: `evicted 0 checkpoints; 2 stay: 1 pinned, 1 leased`.
+  fileprivate var text: String {
+    let noun = checkpointCount == 1 ? "checkpoint" : "checkpoints"
+    let text = "evicted \(checkpointCount) \(noun)"
+    let reasons = [(pinnedCount, "pinned"), (leasedCount, "leased")].filter { $0.0 > 0 }
+    guard !reasons.isEmpty else {
+      return checkpointCount == 0 ? text + "; the daemon holds none" : text
+    }
+    let count = pinnedCount + leasedCount
+    return "\(text); \(count) \(count == 1 ? "stays" : "stay"): "
+      + reasons.map { "\($0) \($1)" }.joined(separator: ", ")
   }
 }
 

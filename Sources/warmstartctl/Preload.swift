@@ -62,8 +62,8 @@ struct Pin: ParsableCommand {
     commandName: "pin",
     abstract: "Preload a checkpoint and keep it until `unpin`; for administrators.",
     discussion: """
-      The pin ends with `unpin`, when the daemon ends, and when the checkpoint's index file is \
-      deleted or replaced.
+      The pin ends with `unpin`, when systemd stops the daemon, when a daemon without systemd ends, and \
+      when the checkpoint's index file is deleted or replaced.
 
       With --name, clients that cannot open the files ask for name:NAME instead of a path. Without \
       --allow-user and --allow-group, everyone who may connect can. If another checkpoint has the \

@@ -167,7 +167,9 @@ extension StatusReport.Named {
 extension StatusReport.Checkpoint {
   /// What keeps the checkpoint: a pin, leases, or how long nothing has.
   fileprivate var keptText: String {
-    if isPinned { return "pinned" }
+    if isPinned {
+      return endOfPin.isEmpty ? "pinned" : "pinned, not kept over restarts: \(endOfPin)"
+    }
     return leaseCount > 0 ? "leased" : "unused for \(durationText(idleMilliseconds))"
   }
 }
@@ -204,6 +206,7 @@ extension JSON {
       ("arena_bytes", .number(checkpoint.arenaByteCount)),
       ("huge_arena_bytes", .number(checkpoint.hugeArenaByteCount)),
       ("lease_count", .number(checkpoint.leaseCount)), ("pinned", .bool(checkpoint.isPinned)),
+      ("end_of_pin", .text(checkpoint.endOfPin)),
       ("idle_ms", .number(checkpoint.idleMilliseconds)),
       (
         "sha256",

@@ -1,37 +1,20 @@
+import WarmstartConfiguration
+
 /// The command line of the daemon.
 struct Options {
-  static let usage = """
-    usage: warmstartd [--socket PATH] [--admin-socket PATH] [--budget BYTES] [--linger SECONDS]
-                      [--max-connections N] [--max-connections-per-user N]
-
-    Keeps checkpoints warm for the training jobs of this machine. When its socket unit starts it,
-    it takes its sockets from the service manager; started by hand, it listens at --socket.
-
-      --socket PATH                  where clients connect (by hand only)
-      --admin-socket PATH            where administrators connect (by hand only)
-      --budget BYTES                 memory for arenas and indexes, e.g. 8G; one user gets at most
-                                     three quarters of it (default: half of the memory that the
-                                     daemon may use)
-      --linger SECONDS               how long unused checkpoints stay warm (default: 300)
-      --max-connections N            connections of all users (default: 2048); administrators
-                                     have some more
-      --max-connections-per-user N   connections of one user (default: 1024)
-      --version                      print the version and exit
-    """
-
   /// An error in the command line, for people.
   struct UsageError: Error {
     let message: String
   }
 
-  var socket: String?
-  var adminSocket: String?
-  var budget: Int?
-  var lingerSeconds = 300
-  var maxConnections: Int?
-  var maxConnectionsPerUser: Int?
-  var showsHelp = false
-  var showsVersion = false
+  /// The settings that options give, in their order.
+  private(set) var assignments: [Assignment] = []
+  /// The main configuration file; nil for those of the unit.
+  private(set) var file: String?
+  /// Whether to check the configuration and not to start.
+  private(set) var checks = false
+  private(set) var showsHelp = false
+  private(set) var showsVersion = false
 
   init(_ arguments: some Sequence<String>) throws(UsageError) {
     var rest = Array(arguments)[...]
@@ -40,33 +23,26 @@ struct Options {
       switch name {
       case "--help", "-h": showsHelp = true
       case "--version": showsVersion = true
+      case "--check": checks = true
+      case "--config": file = try Options.value(of: name, attached, &rest)
       default:
-        guard Options.valued.contains(name) else {
+        guard let setting = Setting(option: name) else {
           let kind = name.hasPrefix("-") ? "unknown option" : "unexpected argument"
-          throw UsageError(message: "\(kind) \(name)")
+          throw UsageError(message: "\(kind) \(name)\(Setting.suggestion(forOption: name))")
         }
-        guard let value = attached ?? rest.popFirst() else {
-          throw UsageError(message: "\(name) needs a value")
-        }
-        try set(name, value)
+        let value = try Options.value(of: name, attached, &rest)
+        assignments.append(Assignment(setting, value, at: name))
       }
     }
   }
 
-  private static let valued = [
-    "--socket", "--admin-socket", "--budget", "--linger", "--max-connections",
-    "--max-connections-per-user",
-  ]
-
-  private mutating func set(_ name: String, _ value: String) throws(UsageError) {
-    switch name {
-    case "--socket": socket = try Options.path(name, value)
-    case "--admin-socket": adminSocket = try Options.path(name, value)
-    case "--budget": budget = try Options.byteCount(name, value)
-    case "--linger": lingerSeconds = try Options.number(name, value, atLeast: 0)
-    case "--max-connections": maxConnections = try Options.number(name, value, atLeast: 1)
-    default: maxConnectionsPerUser = try Options.number(name, value, atLeast: 1)
+  private static func value(
+    of name: String, _ attached: String?, _ rest: inout ArraySlice<String>
+  ) throws(UsageError) -> String {
+    guard let value = attached ?? rest.popFirst(), !value.isEmpty else {
+      throw UsageError(message: "\(name) needs a value")
     }
+    return value
   }
 
   private static func split(_ argument: String) -> (name: String, value: String?) {
@@ -75,32 +51,54 @@ struct Options {
     }
     return (String(argument[..<equals]), String(argument[argument.index(after: equals)...]))
   }
+}
 
-  private static func path(_ name: String, _ text: String) throws(UsageError) -> String {
-    guard !text.isEmpty else {
-      throw UsageError(message: "\(name) needs a path, found an empty text")
+// MARK: Help
+
+extension Options {
+  /// The text of `--help`, with a line or two for each setting.
+  static var help: String {
+    var text = """
+      usage: warmstartd [OPTION ...]
+
+      Keeps checkpoints warm for the training jobs of this machine. When its socket unit starts it,
+      it takes its sockets from the service manager; started by hand, it listens at --socket.
+
+
+      """
+    for setting in Setting.allCases {
+      text += entry("\(setting.option) \(setting.placeholder)", setting.summary)
     }
+    text += entry(
+      "--config FILE",
+      "read settings from FILE, and then from FILE.d/*.conf; options win (default: the files of "
+        + "warmstartd.conf(5), if a unit starts the daemon)")
+    text += entry("--check", "read the settings, say what is wrong with them, and exit")
+    text += entry("--version", "print the version and exit")
     return text
   }
 
-  private static func number(
-    _ name: String, _ text: String, atLeast minimum: Int
-  ) throws(UsageError) -> Int {
-    guard let number = Int(text), number >= minimum, number <= 1 << 31 else {
-      throw UsageError(
-        message: "\(name) needs a whole number of at least \(minimum), found \(text)")
-    }
-    return number
-  }
+  /// The columns before the explanations, and those of a line.
+  private static let (indent, width) = (33, 100)
 
-  private static func byteCount(_ name: String, _ text: String) throws(UsageError) -> Int {
-    let units: [Character: Int] = ["K": 10, "M": 20, "G": 30, "T": 40]
-    let shift = text.last.flatMap { units[$0] }
-    guard let number = Int(shift == nil ? text : String(text.dropLast())), number > 0,
-      number <= Int.max >> (shift ?? 0)
-    else {
-      throw UsageError(message: "\(name) needs a number of bytes, e.g. 8G, found \(text)")
+  private static func entry(_ option: String, _ explanation: String) -> String {
+    var line = "  " + option
+    line += String(repeating: " ", count: max(1, indent - line.count))
+    var text = ""
+    for word in explanation.split(separator: " ") {
+      if line.count + word.count > width {
+        text += line.trimmingSpaces + "\n"
+        line = String(repeating: " ", count: indent)
+      }
+      line += word + " "
     }
-    return number << (shift ?? 0)
+    return text + line.trimmingSpaces + "\n"
+  }
+}
+
+extension String {
+  /// The text without the spaces at its end.
+  fileprivate var trimmingSpaces: Substring {
+    self[..<(lastIndex { $0 != " " }.map { index(after: $0) } ?? startIndex)]
   }
 }

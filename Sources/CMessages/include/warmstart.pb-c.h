@@ -971,10 +971,15 @@ struct  Warmstart__V1__PinRequest
    * Publishes the checkpoint under a name. Also name the feature "names".
    */
   Warmstart__V1__Publication *publication;
+  /*
+   * Locks what is warm of the checkpoint into memory, until the pin ends. Also name the feature
+   * "lock".
+   */
+  protobuf_c_boolean lock;
 };
 #define WARMSTART__V1__PIN_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__pin_request__descriptor) \
-    , NULL, NULL }
+    , NULL, NULL, 0 }
 
 
 /*
@@ -1064,10 +1069,15 @@ struct  Warmstart__V1__EvictReply
 {
   ProtobufCMessage base;
   uint32_t checkpoint_count;
+  /*
+   * The checkpoints that stay: those that are pinned, and others that are leased.
+   */
+  uint32_t pinned_count;
+  uint32_t leased_count;
 };
 #define WARMSTART__V1__EVICT_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__evict_reply__descriptor) \
-    , 0 }
+    , 0, 0, 0 }
 
 
 struct  Warmstart__V1__StatusRequest
@@ -1222,10 +1232,19 @@ struct  Warmstart__V1__CheckpointStatus
    * an earlier one if a file system does not answer in 0.1 s, or cannot say.
    */
   uint64_t cached_bytes;
+  /*
+   * Why the pin, or the use of the checkpoint's names, ends when this process of the daemon ends;
+   * empty if it does not, or if nothing outlives the process.
+   */
+  char *end_of_pin;
+  /*
+   * The bytes of files and arenas that are locked into memory.
+   */
+  uint64_t locked_bytes;
 };
 #define WARMSTART__V1__CHECKPOINT_STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__checkpoint_status__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0 }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, (char *)protobuf_c_empty_string, 0 }
 
 
 struct  Warmstart__V1__ClientStatus

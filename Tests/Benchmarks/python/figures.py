@@ -34,9 +34,9 @@ def arrays(found):
         numbers = "".join(f"{1000 * value:9.2f}" for value in row)
         copies = middle(memory for _, memory in runs) / CHECKPOINT
         lines.append(f"{peer:16}{count:>10}{numbers}{copies:9.2f}")
-    for peer, count in medians:
+    for (peer, count), median in medians.items():
         if peer.startswith("plasma") and ("swift", count) in medians:
-            ratio = medians["swift", count] / medians[peer, count]
+            ratio = medians["swift", count] / median
             lines.append(f"swift / {peer}, {count} at once: {ratio:.2f}")
     return "\n".join(lines) + "\n"
 

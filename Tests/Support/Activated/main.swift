@@ -6,10 +6,10 @@ import WarmstartKernel
 import WarmstartSystemd
 
 do throws(Errno) {
-  for passed in try Activation().inherited {
-    let number = passed.socket.descriptor.borrowedNumber()
+  try Activation.takeDescriptors { name, descriptor in
+    let number = descriptor.borrowedNumber()
     let isInherited = fcntl(number, F_GETFD) & FD_CLOEXEC == 0
-    print(number, "'\(passed.name)'", isInherited ? "inherited" : "close-on-exec")
+    print(number, "'\(name)'", isInherited ? "inherited" : "close-on-exec")
   }
 } catch {
   print(error == .invalidArgument ? "EINVAL" : error == .badFileDescriptor ? "EBADF" : "\(error)")

@@ -1,6 +1,6 @@
 internal import WarmstartKernel
 package import WarmstartServer
-internal import WarmstartStore
+package import WarmstartStore
 internal import WarmstartWire
 
 /// A daemon inside this process, whose connections are socket pairs.
@@ -22,8 +22,10 @@ package final class ServedDaemon: Sendable {
     let supervisor = Daemon.Supervisor(
       ready: {}, status: { _ in }, stopping: {}, ping: {}, pingMilliseconds: nil,
       warn: { warning in state.withLock { $0.warnings.append(warning) } })
-    daemon = try Daemon(
-      Store(budget: budget, lingerMilliseconds: lingerMilliseconds), limits, supervisor)
+    var limits = limits
+    limits.memoryByteCount = budget
+    limits.lingerMilliseconds = lingerMilliseconds
+    daemon = try Daemon(Store(limits), supervisor)
   }
 
   /// The lines of the daemon's log.

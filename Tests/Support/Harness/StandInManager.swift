@@ -15,14 +15,20 @@ public final class StandInManager: @unchecked Sendable {
     var files: [(name: String, file: File)] = []
     var isReady = false
     var statuses: [String] = []
+    /// How often the daemon reported that it reloads, and that it is ready.
+    var reloadCount = 0
+    var readyCount = 0
     var isEnding = false
   }
 
-  /// Where the daemon listens.
+  /// Where the daemon listens for clients.
   public let socketPath: String
+  /// Where the daemon listens for administrators.
+  public let administrationPath: String
   private let directory = FileManager.default.temporaryDirectory
     .appending(path: "warmstart-\(UUID().uuidString.prefix(8))")
   private let listener: Socket
+  private let administration: Socket
   private let notifications: Socket
   private let state = Monitor(State())
   private var process: pid_t = 0
@@ -32,6 +38,8 @@ public final class StandInManager: @unchecked Sendable {
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     socketPath = directory.appending(path: "s").path(percentEncoded: false)
     listener = try Socket(listeningAt: .init(socketPath), mode: 0o600)
+    administrationPath = directory.appending(path: "admin").path(percentEncoded: false)
+    administration = try Socket(listeningAt: .init(administrationPath), mode: 0o600)
     let path = directory.appending(path: "notify").path(percentEncoded: false)
     notifications = try StandInManager.datagrams(at: path)
     try Thread.detach { [state, notifications] in
@@ -79,7 +87,14 @@ public final class StandInManager: @unchecked Sendable {
     state.notifying { state in
       if lines.contains("FDSTORE=1") { state.files += files.map { (name, $0) } }
       if lines.contains("FDSTOREREMOVE=1") { state.files.removeAll { $0.name == name } }
-      if lines.contains("READY=1") { state.isReady = true }
+      if lines.contains("READY=1") {
+        state.isReady = true
+        state.readyCount += 1
+      }
+      if lines.contains("RELOADING=1"), lines.contains(where: { $0.hasPrefix("MONOTONIC_USEC=") }) {
+        state.reloadCount += 1
+        state.isReady = false
+      }
       state.statuses += lines.filter { $0.hasPrefix("STATUS=") }.map { String($0.dropFirst(7)) }
     }
   }
@@ -97,10 +112,43 @@ public final class StandInManager: @unchecked Sendable {
     } ?? false
   }
 
+  /// Sends SIGHUP, and waits until the daemon has reported that it reloads and then that it is ready;
+  /// returns whether it has.
+  public func reload() -> Bool {
+    let before = state.withLock { ($0.reloadCount, $0.readyCount) }
+    kill(process, SIGHUP)
+    return state.wait(until: .after(milliseconds: 20_000)) { state in
+      state.isReady && state.reloadCount > before.0 && state.readyCount > before.1 ? true : nil
+    } ?? false
+  }
+
+  /// The lines of the daemon's log since the manager was made.
+  public var log: [String] {
+    let text = (try? String(contentsOf: directory.appending(path: "log"), encoding: .utf8)) ?? ""
+    return text.split(separator: "\n").map { String($0) }
+  }
+
   // MARK: The process
 
   /// Starts the daemon, and waits until it is ready.
+  ///
+  /// - Parameters:
+  ///   - arguments: Options for the daemon.
+  ///   - extra: Files that the daemon finds in its descriptor store, beside what it stored itself.
+  /// - Throws: `Failure` if the daemon ends before it is ready.
   public func start(_ arguments: [String] = [], extra: [(name: String, path: String)] = []) throws {
+    try launch(arguments, extra)
+    let isReady = state.wait(until: .after(milliseconds: 60_000)) { $0.isReady ? true : nil }
+    guard isReady == true else { throw Failure() }
+  }
+
+  /// Starts the daemon and waits for its end; returns its exit status.
+  public func exitStatus(_ arguments: [String]) throws -> Int32 {
+    try launch(arguments, [])
+    return wait()
+  }
+
+  private func launch(_ arguments: [String], _ extra: [(name: String, path: String)]) throws {
     var passed: [(name: String, file: File)] = state.withLock { $0.files }
     for (name, path) in extra { passed.append((name, try File(opening: .init(path)))) }
     state.withLock { ($0.isReady, $0.statuses) = (false, []) }
@@ -109,7 +157,8 @@ public final class StandInManager: @unchecked Sendable {
     defer { posix_spawn_file_actions_destroy(&actions) }
     // Out of the way of the numbers that the daemon expects.
     let numbers =
-      ([listener.descriptor.borrowedNumber()] + passed.map { $0.file.descriptor.borrowedNumber() })
+      ([listener, administration].map { $0.descriptor.borrowedNumber() }
+      + passed.map { $0.file.descriptor.borrowedNumber() })
       .map { fcntl($0, F_DUPFD_CLOEXEC, 500) }
     defer { for number in numbers { close(number) } }
     for (position, number) in numbers.enumerated() {
@@ -119,13 +168,13 @@ public final class StandInManager: @unchecked Sendable {
     var environment = ProcessInfo.processInfo.environment
     environment["NOTIFY_SOCKET"] = directory.appending(path: "notify").path(percentEncoded: false)
     environment["LISTEN_FDS"] = "\(numbers.count)"
-    environment["LISTEN_FDNAMES"] = (["warmstart"] + passed.map(\.name)).joined(separator: ":")
+    environment["LISTEN_FDNAMES"] = (["warmstart", "admin"] + passed.map(\.name)).joined(
+      separator: ":")
+    let log = directory.appending(path: "log").path(percentEncoded: false)
     // The shell knows the process's id, which the daemon compares.
     let command =
-      ["sh", "-c", "LISTEN_PID=$$ exec \"$0\" \"$@\"", program] + arguments
+      ["sh", "-c", "LISTEN_PID=$$ exec \"$0\" \"$@\" 2>>'\(log)'", program] + arguments
     process = try StandInManager.spawn(command, environment, &actions)
-    let isReady = state.wait(until: .after(milliseconds: 60_000)) { $0.isReady ? true : nil }
-    guard isReady == true else { throw Failure() }
   }
 
   private static func spawn(
@@ -146,9 +195,15 @@ public final class StandInManager: @unchecked Sendable {
   public func end(_ signal: Int32 = SIGKILL) {
     guard process > 0 else { return }
     kill(process, signal)
+    _ = wait()
+  }
+
+  /// Waits for the end of the process; returns its exit status.
+  private func wait() -> Int32 {
     var status: Int32 = 0
     while waitpid(process, &status, 0) < 0, errno == EINTR {}
     process = 0
+    return status >> 8 & 0xff
   }
 
   /// The descriptors that the daemon has open.

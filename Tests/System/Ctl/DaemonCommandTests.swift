@@ -32,8 +32,21 @@ import WarmstartTestSupport
   @Test(arguments: [
     (["--bogus"], "unknown option --bogus"), (["x"], "unexpected argument x"),
     (["--socket"], "--socket needs a value"),
-    (["--socket="], "--socket needs a path, found an empty text"),
-    (["--budget", "x"], "--budget needs a number of bytes, e.g. 8G, found x"),
+    (["--socket="], "--socket needs a value"),
+    (["--bugdet=1G"], "unknown option --bugdet; nearest: --budget"),
+    (
+      ["--budget", "x"],
+      "--budget: expected a size of at least 1M such as 8G or 8GiB, or a share of the machine's "
+        + "memory from 1% to 100%, found x"
+    ),
+    (
+      ["--linger", "-1"],
+      "--linger: expected a time such as 90, 90s, 15min, 2h or 1d, of at most 2147483648 s, found -1"
+    ),
+    (
+      ["--max-connections", "0"],
+      "--max-connections: expected a whole number from 1 to 2147483648, found 0"
+    ),
   ])
   func `a wrong command line is reported in one line`(arguments: [String], message: String) throws {
     let command = try Command("warmstartd", arguments)

@@ -129,7 +129,7 @@ import WarmstartTensorModel
   }
 
   @Test(arguments: [
-    ("{'variables': []}", "1:2: expected a key in double quotes"),
+    ("{'variables': []}", "1:2: expected a key in double quotes, not '''"),
     ("{\"variables\": 'x'}", "1:15: expected a value; strings have double quotes"),
     ("[True]", "1:2: expected a value, not True; did you mean true?"),
     ("[1, None]", "1:5: expected a value, not None; did you mean null?"),

@@ -85,6 +85,26 @@ private func read(_ text: String) throws -> JSON {
     #expect(fault?.place.column == 2)
   }
 
+  @Test(arguments: [
+    ("{\"a\": 1 \"b\": 2}", "expected ',' or '}' in an object, not a string"),
+    ("{\"a\": 1; \"b\": 2}", "expected ',' or '}' in an object, not ';'"),
+    ("{\"a\": 1", "expected ',' or '}' in an object, not the end of the file"),
+    ("[1 2]", "expected ',' or ']' in a list, not 2"),
+    ("[1 \u{1b}]", "expected ',' or ']' in a list, not '\\u{1B}'"),
+    ("{\"a\" = 1}", "expected ':' after a key, not '='"),
+    ("{a: 1}", "expected a key in double quotes, not a"),
+    ("[1, ]", "expected a value, not ']'"),
+    ("[] []", "expected nothing after the value, not '['"),
+    (
+      "[" + String(repeating: "é", count: 99),
+      "expected a value, not " + String(repeating: "é", count: 40)
+    ),
+  ])
+  func `a mistake is reported with what was found`(text: String, message: String) {
+    let fault = #expect(throws: JSONReader.Fault.self) { try read(text) }
+    #expect(fault?.message == message)
+  }
+
   @Test(arguments: ["0", "-0", "10", "0.5", "-1.25", "1e5", "1E+05", "0e-0", "120.0e1"])
   func `a number of JSON's form is read as it is written`(text: String) throws {
     #expect(try read("[\(text)]").line == "[\(text)]\n")

@@ -62,10 +62,16 @@ import WarmstartTestSupport
     let evict = try administer("evict", bundle.prefix)
     #expect(evict.status == 1)
     #expect(evict.errors.contains("(IN_USE)"))
-    #expect(try administer("evict", "--all").output == "evicted 0 checkpoints\n")
+    #expect(
+      try administer("evict", "--all").output == "evicted 0 checkpoints; 1 stays: 1 pinned\n")
     #expect(try administer("unpin", bundle.prefix).status == 0)
     #expect(try administer("status").output.contains("  unused for 0 s\n"))
     #expect(try administer("evict", "--all").output == "evicted 1 checkpoint\n")
+    let none = "evicted 0 checkpoints; the daemon holds none\n"
+    #expect(try administer("evict", "--all").output == none)
+    #expect(
+      try administer("evict", "--all", "--json").output
+        == #"{"checkpoint_count":0,"pinned_count":0,"leased_count":0}"# + "\n")
   }
 
   @Test func `a pinned checkpoint whose file was replaced is unpinned by its path`() throws {

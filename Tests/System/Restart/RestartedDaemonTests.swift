@@ -69,6 +69,31 @@ import WarmstartTestSupport
     withExtendedLifetime(held) {}
   }
 
+  @Test(arguments: [SIGKILL, SIGTERM])
+  func `the next daemon serves published names from the same files`(signal: Int32) throws {
+    let directory = try TemporaryDirectory()
+    let bundle = try Self.writer.write(to: directory.path)
+    let manager = try StandInManager()
+    try manager.start()
+    let name = try PublishedName("bert")
+    try Client(socket: manager.administrationPath).open(bundle.prefix).pin(as: Publication(name))
+    // The index, the data file, the record of the checkpoint and the record of the names.
+    #expect(manager.waitForNames { $0.count == 4 })
+    let client = Client(socket: manager.socketPath)
+    let bytes = try sealed(client, "name:bert").tensors.map(\.array)
+    for _ in 0..<2 {
+      manager.end(signal)
+      try manager.start()
+      #expect(try sealed(client, "name:bert").tensors.map(\.array) == bytes)
+      #expect(try counter("indexes_parsed", client) == 0)
+    }
+    try Client(socket: manager.administrationPath).unpin(name)
+    manager.end(signal)
+    try manager.start()
+    let error = #expect(throws: WarmstartError.self) { try sealed(client, "name:bert") }
+    #expect(error?.reason == .checkpointNotFound)
+  }
+
   @Test func `the next daemon closes what it discards or evicts`() throws {
     let directory = try TemporaryDirectory()
     let bundle = try Self.writer.write(to: directory.path)

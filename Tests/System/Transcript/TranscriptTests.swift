@@ -3,6 +3,7 @@ import WarmstartClient
 import WarmstartHarness
 import WarmstartKernel
 import WarmstartServer
+import WarmstartStore
 import WarmstartTensorModel
 import WarmstartTestSupport
 

@@ -205,6 +205,7 @@ struct Anything: RandomNumberGenerator {
       checkpoint.isPinned = any.flag()
       checkpoint.idleMilliseconds = any.count()
       checkpoint.sha256 = any.list { UInt8($0.count(below: 256)) }
+      (checkpoint.endOfPin, checkpoint.lockedByteCount) = (any.text(), any.count())
       return checkpoint
     }
     report.names = list { any in

@@ -245,9 +245,11 @@ import WarmstartWire
     var pinned = PinReply(checkpoint: any.maybe { $0.openReply() })
     (pinned.replacedGeneration, pinned.replacedLabel) = (any.text(), any.text())
     #expect(try roundTrip(pinned, { $0.begin($1, $2) }, PinReply.init) == pinned)
-    let evicted = EvictReply(checkpointCount: any.count())
+    let evicted = Evicted(
+      checkpointCount: any.count(below: 1 << 31), pinnedCount: any.count(below: 1 << 31),
+      leasedCount: any.count(below: 1 << 31))
     #expect(
-      try roundTrip(evicted, { frame, reply, _ in frame.begin(reply) }, EvictReply.init) == evicted)
+      try roundTrip(evicted, { frame, reply, _ in frame.begin(reply) }, Evicted.init) == evicted)
   }
 
   @Test(arguments: seeds) func `a report survives a round trip`(seed: UInt64) throws {

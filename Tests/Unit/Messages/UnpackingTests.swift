@@ -50,6 +50,56 @@ import WarmstartTensorModel
     #expect(throws: MessageError.self) { try unpack(request, OpenRequest.init(unpacking:_:)) }
   }
 
+  @Test(arguments: [("label", 2), ("command", 3)] as [(String, UInt64)])
+  func `a greeting whose text has a NUL is malformed`(field: String, number: UInt64) {
+    #expect(
+      throws: MessageError.malformed("a text '\(field)' with a NUL at byte 3, expected none")
+    ) {
+      try unpack(RawMessage().adding(number, "job\0"), HelloRequest.init(unpacking:_:))
+    }
+    #expect(throws: Never.self) {
+      try unpack(RawMessage().adding(number, "job"), HelloRequest.init(unpacking:_:))
+    }
+  }
+
+  @Test(arguments: [
+    (RawMessage().adding(5, "bert\0"), false),
+    (RawMessage().adding(5, "\0"), false),
+    (RawMessage().adding(2, file).adding(4, "/a\0b"), false),
+    // A digest is no text.
+    (RawMessage().adding(5, "bert").adding(6, [0]), true),
+  ])
+  func `a reference whose text has a NUL is malformed in every request`(
+    _ reference: RawMessage, isSound: Bool
+  ) {
+    let request = RawMessage().adding(1, reference.bytes)
+    func expect<Message>(
+      _ message: RawMessage, _ unpacking: (RawSpan, Scratch) throws(MessageError) -> Message
+    ) {
+      do {
+        _ = try unpack(message, unpacking)
+        #expect(isSound)
+      } catch {
+        #expect("\(error)".contains("with a NUL at byte"))
+        #expect(!isSound)
+      }
+    }
+    expect(reference, CheckpointReference.init(unpacking:_:))
+    expect(request, OpenRequest.init(unpacking:_:))
+    expect(request, PreloadRequest.init(unpacking:_:))
+    expect(request, ResolveRequest.init(unpacking:_:))
+    expect(request, PinRequest.init(unpacking:_:))
+  }
+
+  @Test func `a published name with a NUL is malformed, beside a handle as well`() {
+    for (name, isSound) in [("bert", true), ("bert\0", false), ("bert\0/", false)] {
+      let request = RawMessage().adding(1, RawMessage().adding(1, 5).bytes)
+        .adding(2, RawMessage().adding(1, name).bytes)
+      let pin = try? unpack(request, PinRequest.init(unpacking:_:))
+      #expect(pin?.publication?.name.text == (isSound ? name : nil))
+    }
+  }
+
   @Test func `more files than a checkpoint may have are malformed`() {
     var reference = RawMessage()
     for _ in 0...maximumCheckpointFiles { reference = reference.adding(2, Self.file) }

@@ -33,8 +33,10 @@ import WarmstartWire
     return try peer.answer()
   }
 
-  private func evictAll(_ peer: Peer) throws -> Int {
-    try peer.unpack(try evict(peer), EvictReply.init(unpacking:_:)).checkpointCount
+  /// Evicts all that it can; returns how many that were, and how many stay: pinned, and leased.
+  private func evictAll(_ peer: Peer) throws -> [Int] {
+    let evicted = try peer.unpack(try evict(peer), Evicted.init(unpacking:_:))
+    return [evicted.checkpointCount, evicted.pinnedCount, evicted.leasedCount]
   }
 
   @Test func `other sockets do not have these calls`() throws {
@@ -84,12 +86,18 @@ import WarmstartWire
     do {
       let peer = try lingering.connect()
       let handle = try peer.handle(passed)
-      #expect(try evictAll(try lingering.connect(.administration)) == 0)
+      let administrator = try lingering.connect(.administration)
+      #expect(try evictAll(administrator) == [0, 0, 1])
+      _ = try pin(administrator)
+      #expect(try evictAll(administrator) == [0, 1, 0])
+      let generation = try #require(try administrator.status().checkpoints.first).generation
+      #expect(try unpin(administrator, generation).reason == nil)
       _ = try peer.close(handle)
     }
     let administrator = try lingering.connect(.administration)
     #expect(try administrator.status().checkpoints.count == 1)
-    #expect(try evictAll(administrator) == 1)
+    #expect(try evictAll(administrator) == [1, 0, 0])
+    #expect(try evictAll(administrator) == [0, 0, 0])
     #expect(try administrator.status().checkpoints.isEmpty)
   }
 

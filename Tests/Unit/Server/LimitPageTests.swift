@@ -4,6 +4,7 @@ import WarmstartCheckpoint
 import WarmstartKernel
 import WarmstartMessages
 import WarmstartServer
+import WarmstartStore
 import WarmstartTensorModel
 import WarmstartTestSupport
 import WarmstartWire

@@ -3,6 +3,7 @@ import WarmstartHarness
 import WarmstartKernel
 import WarmstartMessages
 import WarmstartServer
+import WarmstartStore
 import WarmstartTensorModel
 
 /// Requests beyond a limit are refused with a reply, and freed room can be used again.

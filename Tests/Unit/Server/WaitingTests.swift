@@ -3,6 +3,7 @@ import WarmstartHarness
 import WarmstartKernel
 import WarmstartMessages
 import WarmstartServer
+import WarmstartStore
 import WarmstartTensorModel
 
 /// Long calls: their deadlines, clients that hang up meanwhile, and the daemon's end.

@@ -284,6 +284,15 @@ import WarmstartTestSupport
     #expect(next.figures.counters.loads == 0)
   }
 
+  @Test func `files of a file system of a user's own are not given away`() throws {
+    let warm = try Warm(Self.writer)
+    #expect(try warm.files().obstacleToHandingOver(.v2) == nil)
+    // As little trusted as a file system of a user's own.
+    let files = try FileSet(
+      [(role: .index, file: try File(opening: "/proc/self/limits"))], openedBy: Self.alice)
+    #expect(files.obstacleToHandingOver(.v2)?.contains("another file system") == true)
+  }
+
   // MARK: What is discarded
 
   /// Leaves an arena, and another thing that the test chooses, and restores both.
@@ -389,7 +398,7 @@ import WarmstartTestSupport
   }
 
   /// The first word behind a generation of one index and one data file, which is the count of pieces.
-  private static let piecesAt = 1 + 1 + 2 * 7
+  private static let piecesAt = 1 + 1 + 2 * 7 + 1
 
   @Test(
     arguments: [
@@ -483,8 +492,8 @@ import WarmstartTestSupport
     }
   }
 
-  @Test(arguments: ["arena", "record"])
-  func `no sequence of words hurts anything else`(kind: String) throws {
+  @Test(arguments: [Trailer.Kind.arena, .record, .names])
+  func `no sequence of words hurts anything else`(kind: Trailer.Kind) throws {
     let (warm, shelf) = (try Warm(Self.writer), Shelf())
     let killed = store(shelf)
     do {
@@ -495,9 +504,11 @@ import WarmstartTestSupport
           lease.resident.piece("a", TensorSlice(starts: [0, 1], counts: [4, 2]), of: warm),
           lease.resident.piece("a", gather: rows, of: warm),
         ], warm)
+      let publication = Publication(try PublishedName("bert"), users: [1], groups: [2])
+      _ = try killed.publish(lease, warm.files(), as: publication)
       killed.sweep()
     }
-    let (name, file) = try shelf.only(kind)
+    let (name, file) = try shelf.only("\(kind)")
     let parts = try Parts(file)
     var random = SeededRandom(seed: 14)
     let odd: [UInt64] = [
@@ -514,10 +525,11 @@ import WarmstartTestSupport
         default: parts.words.insert(odd.randomElement(using: &random) ?? 0, at: position)
         }
       }
-      shelf.put(try parts.file(as: kind == "arena" ? .arena : .record), as: name)
+      shelf.put(try parts.file(as: kind), as: name)
       let next = store(shelf)
       let restored = try next.restore(shelf.passed())
       #expect(restored.checkpointCount <= 1)
+      #expect(next.names(for: nil, groups: { [] }).count <= 1)
       // Whatever was restored, a client gets the right bytes.
       let lease = try warm.open(next)
       let place = try lease.acquire([lease.resident.piece("a", of: warm)], warm)[0]

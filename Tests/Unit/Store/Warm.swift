@@ -53,6 +53,20 @@ extension Resident.Run {
 }
 
 extension Store {
+  /// Makes a store whose other limits are never reached.
+  convenience init(
+    budget: Int, lingerMilliseconds: Int, warmFileLimit: Int = .max, loadsPerUser: Int = 2,
+    available: @escaping @Sendable () -> Int = { .max }, descriptors: DescriptorStore? = nil
+  ) {
+    var limits = Limits()
+    limits.memoryByteCount = budget
+    limits.lingerMilliseconds = lingerMilliseconds
+    limits.warmFileByteCount = warmFileLimit
+    limits.loadsPerUser = loadsPerUser
+    limits.descriptors = .max
+    self.init(limits, available: available, descriptors: descriptors)
+  }
+
   /// Makes a store in which one user may have this many bytes.
   convenience init(share: Int, lingerMilliseconds: Int, warmFileLimit: Int = .max) {
     self.init(

@@ -1,0 +1,63 @@
+import WarmstartConfiguration
+import WarmstartKernel
+import WarmstartServer
+import WarmstartStore
+import WarmstartSystemd
+
+/// Where the daemon's configuration comes from, and what it is now.
+///
+/// A reload reads the files again. Options stay what they were and win over the files.
+final class Settings: Sendable {
+  private let options: [Assignment]
+  private let files: ConfigurationFiles
+  private let current = Monitor(Configuration())
+
+  /// Reads the files that the options name, or those of the unit.
+  ///
+  /// - Throws: All that is wrong with them, or with the options.
+  init(_ options: Options) throws(StartError) {
+    self.options = options.assignments
+    if let file = options.file {
+      files = ConfigurationFiles(file: file)
+    } else if let directory = Process.environment("CONFIGURATION_DIRECTORY") {
+      files = ConfigurationFiles(directory: directory)
+    } else {
+      files = .none
+    }
+    do { _ = try Configuration(self.options) } catch {
+      throw StartError(error.problems.map { "\($0) (see warmstartd --help)" }, status: .usage)
+    }
+    let configuration: Configuration
+    do { configuration = try read() } catch {
+      throw StartError(error.problems, status: .configuration)
+    }
+    current.withLock { $0 = configuration }
+  }
+
+  /// The configuration as it was last read without an error.
+  var configuration: Configuration { current.withLock { $0 } }
+
+  private func read() throws(ConfigurationError) -> Configuration {
+    try Configuration(files.read() + options)
+  }
+
+  /// Reads the files again, and logs what changes or what is wrong with them.
+  func reload(_ machine: Machine) -> Daemon.ReloadOutcome {
+    let (old, new) = (configuration, Result { () throws(ConfigurationError) in try read() })
+    switch new {
+    case .failure(let error):
+      for problem in error.problems { Log.write(.warning, "reload refused: \(problem)") }
+      return .refused(error.problems[0])
+    case .success(let configuration):
+      for setting in configuration.differences(from: old) where setting.isFixed {
+        Log.write(
+          .warning,
+          "\(setting.rawValue) was changed, but it is used only when the daemon starts: restart it")
+      }
+      current.withLock { $0 = configuration }
+      let limits = machine.limits(configuration)
+      Log.write(.information, "reloaded: \(limits.summary)")
+      return .limits(limits)
+    }
+  }
+}
