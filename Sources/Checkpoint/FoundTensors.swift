@@ -1,5 +1,23 @@
 import WarmstartTensorModel
 
+/// A tensor as a format's reader found it.
+struct FoundTensor {
+  var name: Name
+  var dtype: DataType
+  var shape: [Int]
+  /// Where the first element is in the file; 0 if the tensor has no elements.
+  var offset: Int
+  /// The length of all elements: the product of the shape times the width.
+  var byteCount: Int
+  /// The elements from one index to the next on each axis, if they are not in C order without gaps.
+  ///
+  /// No two elements share a place: each step exceeds what all shorter ones span together. The
+  /// reader has checked that all elements lie in the file.
+  var strides: [Int] = []
+  /// Whether the elements are in the byte order that is not this machine's.
+  var isBigEndian = false
+}
+
 /// The tensors that readers find in files without an index of TensorFlow's, as they find them.
 ///
 /// Flat, because 100,000 tensors are common. `checkpoint` puts them in order and checks their names.

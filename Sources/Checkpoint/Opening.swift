@@ -56,7 +56,7 @@ extension Checkpoint {
       }
     }
     let count = weights?.fileNames.count ?? files.members.count
-    var format: WholeFormat?
+    var format: CheckpointFormat?
     for number in 0..<count {
       if number > 0 { try checkIn() }
       guard let position = files.position(ofShard: Int32(number), of: count) else {
@@ -71,11 +71,11 @@ extension Checkpoint {
         guard let own = try file.wholeFormat() else {
           throw .malformed(at: 0, "is of no format that a file of such a checkpoint may have")
         }
-        guard format == nil || format == own else {
+        let found = try own.read(file, to: &tensors, &memory, checkIn: checkIn)
+        guard format == nil || format == found else {
           throw .malformed(at: 0, "has another format than the files before it")
         }
-        format = own
-        try own.read(file, to: &tensors, &memory, checkIn: checkIn)
+        format = found
       } checkIn: { () throws(Problem) in
         try checkIn()
       }
@@ -84,7 +84,7 @@ extension Checkpoint {
       throw Problem(.corrupt, "\(files.index) names no files")
     }
     let checkpoint = try reading(map ?? files.index, of: files) { _ throws(IndexError) in
-      let checkpoint = try tensors.checkpoint(format.checkpointFormat, fileCount: count) { number in
+      let checkpoint = try tensors.checkpoint(format, fileCount: count) { number in
         files.name(ofShard: number, of: count)
       }
       try weights?.expect(checkpoint)

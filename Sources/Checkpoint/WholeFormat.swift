@@ -20,22 +20,20 @@ enum WholeFormat: Hashable {
     }
   }
 
-  /// The format of a checkpoint of such files.
-  var checkpointFormat: CheckpointFormat {
-    switch self {
-    case .safetensors: .safetensors
-    case .hdf5: .hdf5
-    }
-  }
-
   /// Adds the tensors of a file.
+  ///
+  /// - Returns: The format of a checkpoint of such files.
   func read(
     _ file: IndexFile, to tensors: inout FoundTensors, _ memory: inout ReaderMemory,
     checkIn: @escaping () throws(Problem) -> Void
-  ) throws(IndexError) {
+  ) throws(IndexError) -> CheckpointFormat {
     switch self {
-    case .safetensors: try SafetensorsReader.read(file, to: &tensors, &memory, checkIn: checkIn)
-    case .hdf5: try HDF5.read(file, 0..<file.byteCount, to: &tensors, &memory, checkIn: checkIn)
+    case .safetensors:
+      try SafetensorsReader.read(file, to: &tensors, &memory, checkIn: checkIn)
+      return .safetensors
+    case .hdf5:
+      try HDF5.read(file, 0..<file.byteCount, to: &tensors, &memory, checkIn: checkIn)
+      return .hdf5
     }
   }
 }

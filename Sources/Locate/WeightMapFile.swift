@@ -65,19 +65,28 @@ struct WeightMapFile {
       var isFirst = true
       var last: [UInt8] = []
       while try json.nextKey(&isFirst) != nil {
-        let isList = json.peek() == UInt8(ascii: "[")
-        if isList { try json.expect("[") }
+        guard json.peek() == UInt8(ascii: "[") else {
+          add(try json.string(), of: json, &last, &names)
+          continue
+        }
+        try json.expect("[")
         var isFirst = true
-        while try !isList || json.takeNext(&isFirst, before: "]") {
-          let name = json.content(try json.string())
-          // Most tensors follow others of the same file.
-          if name != last { names.insert(name) }
-          last = name
-          if !isList { break }
+        while try json.takeNext(&isFirst, before: "]") {
+          add(try json.string(), of: json, &last, &names)
         }
       }
     }
     try json.finish()
+  }
+
+  /// Adds a file's name; most tensors follow others of the same file.
+  private static func add(
+    _ text: JSONScanner.Text, of json: JSONScanner, _ last: inout [UInt8],
+    _ names: inout Set<[UInt8]>
+  ) {
+    let name = json.content(text)
+    if name != last { names.insert(name) }
+    last = name
   }
 
   /// Whether a name is one of a file in the map's own directory.

@@ -58,7 +58,7 @@ import WarmstartTestSupport
 
   @Test func `a dataset of two names is a tensor under both`() throws {
     let opened = try Opened(file: Self.golden("types.h5"))
-    let numbers = (0..<3).flatMap { [UInt8($0), 0, 0, 0, 0, 0, 0, 0] }
+    let numbers: [UInt8] = [0, 1, 2].flatMap { [$0] + [UInt8](repeating: 0, count: 7) }
     #expect(try opened.bytes("other/name") == numbers)
     #expect(try opened.bytes("another name") == numbers)
   }
