@@ -32,8 +32,9 @@ RELEASE = -c release --static-swift-stdlib --disable-local-rpath -Xswiftc -use-l
   -Xlinker -L$(STATIC) -Xlinker -lgcc_eh \
   -Xlinker --no-export-dynamic -Xlinker -z -Xlinker pack-relative-relocs
 PRODUCTS = warmstartd warmstartctl warmstart-demo-trainer
-UNITS = warmstartd.service warmstartd.socket warmstart-admin.socket
-SYSTEM_UNITS = $(UNITS) warmstart-preload@.service warmstart-preload@.path
+UNITS = warmstartd.service warmstartd.socket warmstart-admin.socket warmstart-metrics.socket
+SYSTEM_UNITS = $(UNITS) warmstart-preload@.service warmstart-preload@.path \
+  warmstart-textfile.service warmstart-textfile.timer
 
 # The Debian packages that `make system-test` needs.
 SYSTEM_PACKAGES = debootstrap lintian systemd-container
@@ -201,6 +202,11 @@ install:
 	  sed 's|^\(Exec[A-Za-z]*\)=/usr/bin/|\1=$(PREFIX)/bin/|' systemd/user/$$unit \
 	    > $(DESTDIR)$(PREFIX)/lib/systemd/user/$$unit || exit 1; done
 	install -Dm644 Protos/warmstart.binpb $(DESTDIR)$(PREFIX)/share/warmstart/warmstart.binpb
+	install -Dm644 systemd/warmstart.catalog \
+	  $(DESTDIR)$(PREFIX)/lib/systemd/catalog/warmstart.catalog
+	@if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" -eq 0 ]; then journalctl --update-catalog || true; fi
+	install -d $(DESTDIR)$(PREFIX)/share/doc/warmstartd/examples
+	install -m644 systemd/examples/* $(DESTDIR)$(PREFIX)/share/doc/warmstartd/examples/
 	install -Dm644 systemd/sysusers.d/warmstart.conf \
 	  $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
 	for shell in bash:bash-completion/completions/warmstartctl \
@@ -229,13 +235,14 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/system/,$(SYSTEM_UNITS))
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/user/,$(UNITS))
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/warmstart.conf
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/catalog/warmstart.catalog
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man8/warmstartd.8
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man5/warmstartd.conf.5
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/warmstartctl.1
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/warmstartctl
 	rm -f $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_warmstartctl
 	rm -f $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/warmstartctl.fish
-	rm -rf $(DESTDIR)$(PREFIX)/share/warmstart
+	rm -rf $(DESTDIR)$(PREFIX)/share/warmstart $(DESTDIR)$(PREFIX)/share/doc/warmstartd/examples
 
 format: | $(PYTHON_VENV)
 	$(SWIFT) format --in-place --recursive --parallel Sources Tests Package.swift

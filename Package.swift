@@ -118,21 +118,25 @@ let package = Package(
     target("Store", ["Checkpoint", "Configuration", "Kernel", "TensorModel"], [system]),
     target(
       "Server",
-      ["Store", "Checkpoint", "Wire", "Messages", "Protobuf", "Kernel", "TensorModel"], [system]),
+      [
+        "Store", "Checkpoint", "Wire", "Messages", "Protobuf", "Systemd", "Kernel", "TensorModel",
+      ], [system]),
     target(
       "Client", ["Wire", "Messages", "Protobuf", "Locate", "Kernel", "TensorModel"], [system]),
     program(
       "warmstartd", ["Server", "Store", "Configuration", "Systemd", "Kernel"],
       [system]),
-    program("warmstartctl", ["Client", "TensorModel", "Kernel"], [system, arguments]),
+    program(
+      "warmstartctl", ["Client", "Messages", "Protobuf", "TensorModel", "Kernel"],
+      [system, arguments]),
 
     support("TestSupport", ["Kernel"], [system]),
     support("Digest", []),
     support(
       "Harness",
       [
-        "TestSupport", "Server", "Store", "Wire", "Messages", "Protobuf", "TensorModel", "Kernel",
-        "CLinux",
+        "TestSupport", "Server", "Store", "Systemd", "Wire", "Messages", "Protobuf", "TensorModel",
+        "Kernel", "CLinux",
       ],
       [system]),
     .executableTarget(
@@ -167,8 +171,8 @@ let package = Package(
     unitTests(
       "Server",
       [
-        "Harness", "Server", "Store", "Checkpoint", "Wire", "Messages", "Protobuf", "Kernel",
-        "TensorModel",
+        "Harness", "Server", "Store", "Checkpoint", "Systemd", "Wire", "Messages", "Protobuf",
+        "Kernel", "TensorModel",
       ]),
     systemTests("Transcript", ["Harness", "Server", "Store", "Client", "Kernel", "TensorModel"]),
     systemTests(

@@ -452,9 +452,19 @@ int64_t clinux_user_id(const char *name) {
   return found ? (int64_t)found->pw_uid : -1;
 }
 
-const char *clinux_user_name(uint32_t id) {
-  struct passwd *found = getpwuid(id);
-  return found ? found->pw_name : NULL;
+// The length of the name, which is cut if it does not fit; -ENOENT for an unknown id.
+static int copy_name(int failed, const void *found, const char *name, char *copy, size_t count) {
+  if (failed) return -failed;
+  if (!found || count == 0) return -ENOENT;
+  snprintf(copy, count, "%s", name);
+  return (int)strlen(copy);
+}
+
+int clinux_user_name(uint32_t id, char *name, size_t count) {
+  char room[4096];
+  struct passwd entry, *found = NULL;
+  int failed = getpwuid_r(id, &entry, room, sizeof room, &found);
+  return copy_name(failed, found, entry.pw_name, name, count);
 }
 
 int64_t clinux_group_id(const char *name) {
@@ -462,9 +472,12 @@ int64_t clinux_group_id(const char *name) {
   return found ? (int64_t)found->gr_gid : -1;
 }
 
-const char *clinux_group_name(uint32_t id) {
-  struct group *found = getgrgid(id);
-  return found ? found->gr_name : NULL;
+int clinux_group_name(uint32_t id, char *name, size_t count) {
+  // A group's entry lists all its members.
+  char room[65536];
+  struct group entry, *found = NULL;
+  int failed = getgrgid_r(id, &entry, room, sizeof room, &found);
+  return copy_name(failed, found, entry.gr_name, name, count);
 }
 
 // The number of groups, which may exceed the count; then none is written.
@@ -478,6 +491,19 @@ ssize_t clinux_peer_groups(int socket, uint32_t *groups, size_t count) {
 int clinux_unread(int socket) {
   int count = 0;
   return ioctl(socket, SIOCOUTQ, &count) < 0 ? -errno : count;
+}
+
+int clinux_datagram_socket(void) {
+  int number = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  return number < 0 ? -errno : number;
+}
+
+ssize_t clinux_send_datagram(int socket, const char *path, const void *bytes, size_t count) {
+  struct sockaddr_un address;
+  int failed = unix_address(path, &address);
+  if (failed < 0) return failed;
+  return RETRY(sendto(socket, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT,
+                      (struct sockaddr *)&address, sizeof address));
 }
 
 int clinux_shutdown(int socket, int reading, int writing) {

@@ -122,6 +122,10 @@ extension Problem {
       default: "is damaged"
       }
     self.init(reason, "\(table) \(fault): \(error)")
+    switch error {
+    case .tooShort, .badMagic: isPerhapsNoCheckpoint = true
+    default: break
+    }
   }
 }
 

@@ -66,18 +66,14 @@ public final class Client: Sendable {
   /// - Returns: The checkpoint, whose lease ends with its last reference.
   /// - Throws: `WarmstartError` with the reason `checkpointNotFound`, `checkpointStateInvalid` or
   ///   `notAllowed` if the files are not found or cannot be opened, or the name is unknown or not for
-  public func open(
-    _ path: String, expecting expectation: Expectation? = nil, timeout: Duration? = nil
-  ) throws(WarmstartError) -> Checkpoint {
-    try Checkpoint(path, self, expecting: expectation, until: Deadline(timeout))
-  }
+  ///   this user; `checksumMismatch` if the files are not those expected; `corrupt`,
   ///   `truncated`, `versionMismatch` or `unsupported` for a faulty index; `checkpointChanged` if
   ///   a file is being written; `quota`, `budget`, `system`, `draining`, `deadline` or
   ///   `connection`.
   public func open(
-    _ path: String, timeout: Duration? = nil
+    _ path: String, expecting expectation: Expectation? = nil, timeout: Duration? = nil
   ) throws(WarmstartError) -> Checkpoint {
-    try Checkpoint(path, self, until: Deadline(timeout))
+    try Checkpoint(path, self, expecting: expectation, until: Deadline(timeout))
   }
 
   /// Opens a checkpoint as `open` does, to list its tensors: its data files need not be readable.
@@ -102,6 +98,18 @@ public final class Client: Sendable {
       report = try StatusReport(unpacking: bytes, scratch)
     }
     return report
+  }
+
+  /// Asks the daemon for the protocol that it speaks, as a `google.protobuf.FileDescriptorSet`.
+  package func describe(timeout: Duration? = nil) throws(WarmstartError) -> [UInt8] {
+    var descriptorSet: [UInt8] = []
+    try call(.describe, until: Deadline(timeout)) { session in
+      session.connection.compose { frame, _ in frame.beginEmpty() }
+      return []
+    } read: { bytes, scratch, _ throws(MessageError) in
+      descriptorSet = try Description.descriptorSet(unpacking: bytes, scratch)
+    }
+    return descriptorSet
   }
 
   /// Asks whether the daemon serves, as gRPC's health protocol does.

@@ -7,6 +7,8 @@ package struct Configuration: Sendable, Hashable {
   package private(set) var socket: String?
   /// Where administrators connect, if the service manager passed no socket.
   package private(set) var adminSocket: String?
+  /// Where monitoring systems ask for metrics, if the service manager passed no socket.
+  package private(set) var metricsSocket: String?
   /// The memory for arenas and indexes; nil for half of what the daemon may use.
   package private(set) var budget: Size?
   /// How long a checkpoint stays warm after its last lease.
@@ -27,6 +29,7 @@ package struct Configuration: Sendable, Hashable {
     switch setting {
     case .socket: socket = text.isEmpty ? nil : text
     case .adminSocket: adminSocket = text.isEmpty ? nil : text
+    case .metricsSocket: metricsSocket = text.isEmpty ? nil : text
     case .budget: budget = text.isEmpty ? nil : try Size(text)
     case .linger: lingerSeconds = text.isEmpty ? defaults.lingerSeconds : try seconds(text)
     case .maxConnections:
@@ -42,6 +45,7 @@ package struct Configuration: Sendable, Hashable {
       switch setting {
       case .socket: socket != other.socket
       case .adminSocket: adminSocket != other.adminSocket
+      case .metricsSocket: metricsSocket != other.metricsSocket
       case .budget: budget != other.budget
       case .linger: lingerSeconds != other.lingerSeconds
       case .maxConnections: maxConnections != other.maxConnections

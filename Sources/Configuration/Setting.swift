@@ -7,6 +7,8 @@ package enum Setting: String, Sendable, CaseIterable {
   case socket = "Socket"
   /// The socket for administrators of a daemon that is started by hand.
   case adminSocket = "AdminSocket"
+  /// The socket for monitoring systems of a daemon that is started by hand.
+  case metricsSocket = "MetricsSocket"
   /// The memory for arenas and indexes.
   case budget = "Budget"
   /// How long unused checkpoints stay warm.
@@ -31,7 +33,7 @@ package enum Setting: String, Sendable, CaseIterable {
   /// What a value may be.
   package var kind: Kind {
     switch self {
-    case .socket, .adminSocket: .path
+    case .socket, .adminSocket, .metricsSocket: .path
     case .budget: .size
     case .linger: .seconds
     case .maxConnections, .maxConnectionsPerUser: .count
@@ -43,6 +45,7 @@ package enum Setting: String, Sendable, CaseIterable {
     switch self {
     case .socket: "--socket"
     case .adminSocket: "--admin-socket"
+    case .metricsSocket: "--metrics-socket"
     case .budget: "--budget"
     case .linger: "--linger"
     case .maxConnections: "--max-connections"
@@ -74,6 +77,7 @@ package enum Setting: String, Sendable, CaseIterable {
     switch self {
     case .socket: "where clients connect, if the service manager passed no socket"
     case .adminSocket: "where administrators connect, if it passed none"
+    case .metricsSocket: "where monitoring systems ask for metrics over HTTP, if it passed none"
     case .budget:
       "memory for arenas and indexes, such as 8G or 50%; one user gets at most three quarters of "
         + "it (default: half of the memory that the daemon may use)"

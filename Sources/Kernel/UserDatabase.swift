@@ -18,16 +18,26 @@ package enum UserDatabase {
 
   /// The name of a user; nil if the system knows none.
   ///
-  /// See `getpwuid(3)`.
+  /// It may ask a server, and wait for it. See `getpwuid(3)`.
   package static func userName(of id: UInt32) -> String? {
-    unsafe clinux_user_name(id).map { unsafe String(cString: $0) }
+    unsafe UserDatabase.name { name in unsafe clinux_user_name(id, name.baseAddress, name.count) }
   }
 
   /// The name of a group; nil if the system knows none.
   ///
-  /// See `getgrgid(3)`.
+  /// It may ask a server, and wait for it. See `getgrgid(3)`.
   package static func groupName(of id: UInt32) -> String? {
-    unsafe clinux_group_name(id).map { unsafe String(cString: $0) }
+    unsafe UserDatabase.name { name in unsafe clinux_group_name(id, name.baseAddress, name.count) }
+  }
+
+  /// The most bytes of a name, with the zero at its end: LOGIN_NAME_MAX.
+  private static let nameByteCount = 256
+
+  private static func name(_ find: (UnsafeMutableBufferPointer<CChar>) -> CInt) -> String? {
+    unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: nameByteCount) { name in
+      guard unsafe find(name) >= 0, let start = name.baseAddress else { return nil }
+      return unsafe String(cString: start)
+    }
   }
 
   private static func id(

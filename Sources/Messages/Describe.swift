@@ -9,6 +9,16 @@ package enum Description {
       UnsafeBufferPointer(
         start: cmessages_descriptor_set_bytes(), count: cmessages_descriptor_set_size))
   }
+
+  /// Reads the response.
+  package static func descriptorSet(
+    unpacking bytes: RawSpan, _ scratch: Scratch
+  ) throws(MessageError) -> [UInt8] {
+    let pointer = unsafe try scratch.unpack(
+      bytes, limit: MessageLimit.reply,
+      { unsafe warmstart__v1__describe_reply__unpack($0, $1, $2) })
+    return unsafe Array(WarmstartProtobuf.bytes(pointer.pointee.descriptor_set))
+  }
 }
 
 extension FieldWriter {

@@ -30,6 +30,7 @@ package final class Clients: Sendable {
     /// By ascending id.
     var records: [Record] = []
     var administrationCount = 0
+    var metricsCount = 0
     var lastID: UInt64 = 0
 
     func position(of id: UInt64) -> Int? {
@@ -67,6 +68,12 @@ package final class Clients: Sendable {
             .quota, "administrators have \(state.administrationCount) connections, their limit")
         }
         state.administrationCount += 1
+      case .metrics:
+        guard state.metricsCount < limits.metricsConnections else {
+          throw Problem(
+            .quota, "monitoring systems have \(state.metricsCount) connections, their limit")
+        }
+        state.metricsCount += 1
       case .clients: try takeConnection(for: account, limits)
       }
       state.lastID += 1
@@ -107,6 +114,7 @@ package final class Clients: Sendable {
       let account = Account(record.peer.uid, in: accounts)
       switch record.endpoint {
       case .administration: state.administrationCount -= 1
+      case .metrics: state.metricsCount -= 1
       case .clients:
         account.giveBack(1, of: .connections)
         account.giveBack(Limits.connectionByteCount, of: .messages)
@@ -116,15 +124,17 @@ package final class Clients: Sendable {
     changed()
   }
 
-  package var count: Int { state.withLock { $0.records.count } }
+  /// The number of connections, without those that ask for the metrics.
+  package var count: Int { state.withLock { $0.records.count - $0.metricsCount } }
 
   /// The number of calls that were answered since the daemon started.
   var endedCallCount: Int { endedCalls.value }
 
-  /// What is known about the connections of all users, or of one.
+  /// What is known about the connections of all users, or of one, without those that ask for the
+  /// metrics.
   func records(ofUser uid: UInt32? = nil) -> [Record] {
     state.withLock { state in
-      state.records.filter { uid == nil || $0.peer.uid == uid }
+      state.records.filter { $0.endpoint != .metrics && (uid == nil || $0.peer.uid == uid) }
     }
   }
 
@@ -133,7 +143,9 @@ package final class Clients: Sendable {
   /// On a thread of its own, which may for a moment hold the last reference to a socket.
   func hangUp() {
     let hangUp = { @Sendable [self] in
-      for record in records() { record.socket.socket?.shutDown(writingToo: false) }
+      for record in state.withLock({ $0.records }) {
+        record.socket.socket?.shutDown(writingToo: false)
+      }
     }
     do { try Thread.detach(hangUp) } catch { hangUp() }
   }

@@ -3,6 +3,7 @@ import WarmstartCheckpoint
 package import WarmstartKernel
 import WarmstartMessages
 package import WarmstartStore
+package import WarmstartSystemd
 import WarmstartTensorModel
 package import WarmstartWire
 
@@ -36,8 +37,8 @@ package final class Daemon: Sendable {
     package var ping: @Sendable () -> Void
     /// nil if no watchdog is set.
     package var pingMilliseconds: Int?
-    /// Writes a warning to the log.
-    package var warn: @Sendable (String) -> Void
+    /// Writes an event to the log.
+    package var log: @Sendable (LogEvent) -> Void
     /// Called as soon as a signal asks for a reload; `ready` follows when it is done.
     package var reloading: @Sendable () -> Void
     /// Reads the configuration again, and logs what came of it.
@@ -46,7 +47,7 @@ package final class Daemon: Sendable {
     package init(
       ready: @escaping @Sendable () -> Void, status: @escaping @Sendable (String) -> Void,
       stopping: @escaping @Sendable () -> Void, ping: @escaping @Sendable () -> Void,
-      pingMilliseconds: Int?, warn: @escaping @Sendable (String) -> Void,
+      pingMilliseconds: Int?, log: @escaping @Sendable (LogEvent) -> Void,
       reloading: @escaping @Sendable () -> Void = {},
       reload: @escaping @Sendable () -> ReloadOutcome = { .refused("there is no configuration") }
     ) {
@@ -55,7 +56,7 @@ package final class Daemon: Sendable {
       self.stopping = stopping
       self.ping = ping
       self.pingMilliseconds = pingMilliseconds
-      self.warn = warn
+      self.log = log
       self.reloading = reloading
       self.reload = reload
     }
@@ -75,7 +76,7 @@ package final class Daemon: Sendable {
   /// How late the main loop may notice a change: as late as the status line shows it.
   static let patienceMilliseconds = 250
   private let draining = Monitor(false)
-  private let complaints = Monitor(Complaints())
+  let complaints = Monitor(Complaints())
 
   package init(_ store: Store, _ supervisor: Supervisor) throws(Errno) {
     self.store = store
@@ -92,13 +93,17 @@ package final class Daemon: Sendable {
         look < .after(milliseconds: Daemon.patienceMilliseconds) && !look.hasPassed
       if !isSoon { wakeUp.signal() }
     }
+    store.observe { [weak self] change in self?.note(change) }
   }
 
   var isDraining: Bool { draining.withLock { $0 } }
 
   /// Serves one connection; blocks until it ends.
   package func serve(_ client: Client, _ memory: Connection.Memory) {
-    Session(client, of: self, memory).run()
+    switch client.endpoint {
+    case .clients, .administration: Session(client, of: self, memory).run()
+    case .metrics: Scrape(client, of: self).run()
+    }
   }
 
   /// Admits a connection, or refuses it with a reply that says why.
@@ -110,13 +115,14 @@ package final class Daemon: Sendable {
     let known: Socket.Peer
     do { known = if let peer { peer } else { try socket.peer() } } catch {
       refuse(
-        socket, nil, Problem(.system, "the client's credentials cannot be read: \(error)"))
+        socket, of: nil, by: endpoint,
+        Problem(.system, "the client's credentials cannot be read: \(error)"))
       return nil
     }
     do {
       return Client(socket, at: try place(known, by: endpoint))
     } catch {
-      refuse(socket, known, error)
+      refuse(socket, of: known, by: endpoint, error)
       return nil
     }
   }
@@ -129,82 +135,16 @@ package final class Daemon: Sendable {
 
   /// Sends a client the reason for which it is refused, and logs the refusal; the peer is nil if
   /// its credentials cannot be read.
-  func refuse(_ socket: Socket, _ peer: Socket.Peer?, _ problem: Problem) {
-    let refused = peer.map { "process \($0.pid) of user \($0.uid)" } ?? "a connection"
-    complain("refused \(refused): \(problem.message)")
+  ///
+  /// - Parameter isNamed: Whether there is time to ask the system for the user's name.
+  func refuse(
+    _ socket: Socket, of peer: Socket.Peer?, by endpoint: Endpoint, isNamed: Bool = true,
+    _ problem: Problem
+  ) {
+    noteRefusedConnection(of: peer, isNamed: isNamed, problem)
+    guard endpoint != .metrics else { return Scrape.refuse(socket) }
     // The frame fits a new socket's buffer; a client that is gone needs no answer.
     try? Responder(Connection(socket), 0).fail(CallStatus(problem))
-  }
-
-  /// Logs that no connection can be accepted now.
-  func noteRefusedConnection(_ complaint: String) {
-    complain(complaint)
-  }
-
-  func noteBrokenSession(_ client: Client, _ error: WireError) {
-    complain(
-      "ended the session of process \(client.peer.pid) of user \(client.peer.uid): \(error)")
-  }
-
-  /// Logs that a client speaks HTTP on the socket, once for each user.
-  func noteHTTP(_ client: Client) {
-    let uid = client.peer.uid
-    let text = complaints.withLock {
-      $0.add(
-        "process \(client.peer.pid) of user \(uid) speaks HTTP on Warmstart's socket",
-        about: "http \(uid)")
-    }
-    if let text { supervisor.warn(text) }
-  }
-
-  /// Logs that a checkpoint's files are damaged, once for each generation of them.
-  func noteDamage(_ status: CallStatus, to checkpoint: Holdings.Subject) {
-    let generation = checkpoint.generation.description
-    let label = checkpoint.label.isEmpty ? generation : checkpoint.label
-    let complaint =
-      "checkpoint \(label), opened by user \(checkpoint.openedBy): "
-      + "\(status.code.name) (\(status.reason)): \(Client.capped(status.message))"
-    let text = complaints.withLock { $0.add(complaint, about: generation) }
-    if let text { supervisor.warn(text) }
-  }
-
-  /// Logs that a user was refused memory or files, once for each user and reason.
-  func noteRefusal(_ status: CallStatus, to client: Client) {
-    let uid = client.peer.uid
-    let complaint =
-      "refused process \(client.peer.pid) of user \(uid): \(status.code.name) "
-      + "(\(status.reason)): \(status.message.printable)"
-    let text = complaints.withLock {
-      $0.add(complaint, about: "refusal \(uid) \(status.reason)")
-    }
-    if let text { supervisor.warn(text) }
-  }
-
-  /// Logs which checkpoints lost their pin because their index was deleted, and which names cannot be
-  /// used any more, since the last call.
-  package func noteLostPins() {
-    for name in store.takeLostNames() { supervisor.warn(Client.capped(name)) }
-    for pin in store.takeEndingPins() { supervisor.warn(Client.capped(pin)) }
-    for name in store.takeLostPins() {
-      supervisor.warn(
-        "checkpoint \(Client.capped(name)) is no longer pinned, because its index file was deleted or "
-          + "replaced; if a new checkpoint is there, pin that one")
-    }
-  }
-
-  /// Logs which pinned checkpoints were warmed up again since the last call.
-  package func noteRewarmed() {
-    for pin in store.takeRewarmed() {
-      supervisor.warn(
-        "warmed up pinned checkpoint \(Client.capped(pin.name)) again, because the kernel had taken "
-          + "about \(pin.byteCount >> 20) MiB of its files from the page cache")
-    }
-  }
-
-  /// Logs a complaint about a client, within the limits that `Complaints` sets.
-  private func complain(_ complaint: String) {
-    guard let text = complaints.withLock({ $0.add(complaint) }) else { return }
-    supervisor.warn(text)
   }
 
   /// Stops admitting connections, hangs up, and waits for the calls in flight.

@@ -209,6 +209,8 @@ final class Holdings {
       lease = try daemon.store.open(set, label: label, for: caller)
     } catch {
       client.dropFiles(fresh)
+      // The client's mistake: the operator need not hear of it.
+      if error.isPerhapsNoCheckpoint { opening = nil }
       throw error
     }
     for id in used { attached[id] = nil }

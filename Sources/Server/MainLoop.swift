@@ -1,6 +1,7 @@
 package import SystemPackage
 package import WarmstartKernel
 import WarmstartStore
+import WarmstartSystemd
 import WarmstartTensorModel
 
 /// The main thread: accepts connections, obeys signals, updates the status line, sweeps the store.
@@ -84,7 +85,9 @@ package struct MainLoop {
       beat()
       if watch.takeReloadOrder() { reloading.order() }
       if let outcome = reloading.takeOutcome() { adopt(outcome) }
-      if watch.takeReportOrder() { daemon.supervisor.warn("state: \(daemon.summary)") }
+      if watch.takeReportOrder() {
+        daemon.supervisor.log(LogEvent(.stateReport, "state: \(daemon.summary)"))
+      }
       if poll.seen(0).contains(.readable) {
         daemon.wakeUp.reset()
         noteChange()
@@ -96,13 +99,15 @@ package struct MainLoop {
         }
       }
       if sweepDue.hasPassed { sweep() }
+      if suppressedDue.hasPassed { daemon.noteSuppressed() }
     }
     daemon.supervisor.stopping()
     daemon.store.leave()
     daemon.noteLostPins()
     let endedInTime = daemon.drain()
+    daemon.noteSuppressed()
     // Threads that hang in the kernel would keep this memory for as long as they do.
-    _ = daemon.store.evictAll()
+    _ = daemon.store.evictAll(because: nil)
     return endedInTime
   }
 
@@ -127,8 +132,11 @@ package struct MainLoop {
       next = min(next, sweepDue)
     }
     if let statusDue { next = min(next, statusDue) }
-    return next
+    return min(next, suppressedDue)
   }
+
+  /// When the log must say what was left out of it.
+  private var suppressedDue: Deadline { daemon.complaints.withLock { $0.due } }
 
   private var footprint: Footprint {
     Footprint(
@@ -158,8 +166,11 @@ package struct MainLoop {
     // If no thread can be started, the others still serve: that is no reason to end them.
     case .check: do { try workers.runCheck() } catch { heartbeat.answer.give() }
     case .complaint:
-      daemon.supervisor.warn(
-        "no worker thread answers: the service manager will soon end the daemon, and start another")
+      daemon.supervisor.log(
+        LogEvent(
+          .stuck,
+          "no worker thread answers: the service manager will soon end the daemon, and start another"
+        ))
     }
   }
 
@@ -201,7 +212,7 @@ package struct MainLoop {
           throw Problem(.quota, "no thread can be started: \(error)")
         }
       } catch {
-        refuse(handover, peer, error)
+        refuse(handover, of: peer, by: endpoint, error)
       }
     } catch .wouldBlock {
       return
@@ -210,7 +221,7 @@ package struct MainLoop {
     } catch {
       // Out of descriptors: accepting again at once would spin.
       daemon.noteRefusedConnection("cannot accept a connection: \(error)")
-      if error == .tooManyOpenFiles { _ = daemon.store.evictAll() }
+      if error == .tooManyOpenFiles { _ = daemon.store.evictAll(because: .room) }
       restUntil = .after(milliseconds: MainLoop.restMilliseconds)
     }
   }
@@ -221,16 +232,18 @@ package struct MainLoop {
   private static let maximumRefusalCount = 1024
 
   /// Has a connection refused by the thread that touches its user's files, which it may bring.
-  private func refuse(_ handover: Handover, _ peer: Socket.Peer, _ problem: Problem) {
-    let refuse = { @Sendable [daemon] in
+  private func refuse(
+    _ handover: Handover, of peer: Socket.Peer, by endpoint: Endpoint, _ problem: Problem
+  ) {
+    let refuse = { @Sendable [daemon] (isNamed: Bool) in
       guard let socket = handover.take() else { return }
-      daemon.refuse(socket, peer, problem)
+      daemon.refuse(socket, of: peer, by: endpoint, isNamed: isNamed, problem)
     }
     let reaper = daemon.store.reaper
     if reaper.waitingCount(for: peer.uid) < MainLoop.maximumRefusalCount {
-      reaper.run(for: peer.uid, refuse)
+      reaper.run(for: peer.uid) { refuse(true) }
     } else {
-      refuse()
+      refuse(false)
     }
   }
 }

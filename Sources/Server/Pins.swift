@@ -29,6 +29,7 @@ extension Session {
     } else {
       daemon.store.pin(open.lease)
     }
+    daemon.notePin(open.lease, as: request.publication?.name, by: client)
     try reply.send { frame, scratch in frame.begin(pinned, scratch) }
   }
 
@@ -37,9 +38,12 @@ extension Session {
     let request = try request(call, GenerationRequest.init(unpacking:_:))
     do throws(Problem) {
       if let name = request.name {
-        try daemon.store.unpublish(try PublishedName(name))
+        let name = try PublishedName(name)
+        try daemon.store.unpublish(name)
+        daemon.noteUnpin("", name, by: client)
       } else {
         try daemon.store.unpin(request.generation)
+        daemon.noteUnpin(request.generation, nil, by: client)
       }
     } catch { throw .status(CallStatus(error)) }
     try reply.send { frame, _ in frame.beginEmpty() }

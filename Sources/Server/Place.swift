@@ -6,6 +6,8 @@ package enum Endpoint: Sendable, Hashable {
   case clients
   /// The socket that only administrators can open.
   case administration
+  /// The socket that monitoring systems ask for the metrics, over HTTP.
+  case metrics
 }
 
 /// What a connection has made or holds, which its thread counts without a lock.

@@ -130,10 +130,7 @@ final class Session {
       where daemon.isDraining && status.reason == .cancelled:
         return false
       case .status(let status):
-        if let subject = holdings.subject, status.code == .dataLoss || status.code == .outOfRange {
-          daemon.noteDamage(status, to: subject)
-        }
-        if status.code == .resourceExhausted { daemon.noteRefusal(status, to: client) }
+        daemon.noteFailure(status, to: client, holdings.subject)
         try reply.fail(status)
       case .wire(let error): throw error
       }

@@ -40,7 +40,12 @@ package enum StartRefusal {
     for (position, listener) in listeners.enumerated()
     where poll.seen(position).contains(.readable) {
       guard let descriptor = try? listener.socket.accept() else { continue }
-      let connection = Connection(Socket(descriptor))
+      let socket = Socket(descriptor)
+      guard listener.endpoint != .metrics else {
+        Scrape.refuse(socket)
+        continue
+      }
+      let connection = Connection(socket)
       // The frame fits a new socket's buffer; a client that is gone needs no answer.
       try? Responder(connection, 0).fail(
         CallStatus(Problem(.connection, message(for: listener.endpoint, reason))))
@@ -50,7 +55,7 @@ package enum StartRefusal {
   private static func message(for endpoint: Endpoint, _ reason: String) -> String {
     switch endpoint {
     case .administration: "the daemon cannot start: \(reason)"
-    case .clients:
+    case .clients, .metrics:
       "the daemon cannot start, because its settings are wrong: an administrator finds out why with "
         + "systemctl status warmstartd"
     }

@@ -70,7 +70,7 @@ enum Eviction {
   private static func drop(_ candidate: Candidate, in store: Store) -> Bool {
     switch candidate.kind {
     case .resident(let idle):
-      guard store.evict(idle) else { return false }
+      guard store.evict(idle, because: .room) else { return false }
     case .arena(let id, let generation):
       guard store.residency.find(generation)?.dropArena(id) == true else { return false }
     }

@@ -23,6 +23,10 @@ package struct Limits: Sendable, Hashable {
   ///
   /// Chosen, not tuned.
   package var administrationConnections = 16
+  /// Connections that ask for the metrics; each ends within seconds.
+  ///
+  /// Chosen, not tuned.
+  package var metricsConnections = 8
   /// Connections of one user, where three quarters of what other users leave would be more.
   package var connectionsPerUser: Int
   /// Files that are kept open for all users: those that clients passed, those that residents hold,

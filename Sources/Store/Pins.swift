@@ -41,7 +41,9 @@ extension Store {
   package func evict(_ generation: String) throws(Problem) -> Int {
     // Without a reference to a resident, which would keep it in memory.
     let (found, isPinned, name) = try self.found(generation)
-    let count = residency.idle().count { found.contains($0.generation) && evict($0) }
+    let count = residency.idle().count {
+      found.contains($0.generation) && evict($0, because: .request)
+    }
     legacy.update()
     guard count > 0 else {
       throw Problem(

@@ -174,12 +174,11 @@ final class Residency: Sendable {
   }
 
   /// Drops a resident that was not used since; its memory is freed before this returns.
-  func drop(_ idle: Idle) -> Bool {
-    drop(idle.generation) { $0.holders.isEmpty && $0.unusedSince == idle.since }
-  }
-
-  private func drop(_ generation: Generation, if isMeant: (Held) -> Bool) -> Bool {
-    take(generation, if: isMeant) != nil
+  ///
+  /// - Returns: What was dropped; nil if it was used or dropped meanwhile.
+  func drop(_ idle: Idle, because cause: Change.Cause?) -> Change? {
+    take(idle.generation) { $0.holders.isEmpty && $0.unusedSince == idle.since }
+      .map { Change($0.resident, evicted: cause ?? .request) }
   }
 
   private func take(_ generation: Generation, if isMeant: (Held) -> Bool) -> Held? {
@@ -194,7 +193,7 @@ final class Residency: Sendable {
   /// client can open them any more.
   ///
   /// - Parameter dropped: Called for each, with its name for people if it was pinned.
-  func dropDeleted(_ dropped: @escaping @Sendable (_ lostPin: String?) -> Void) {
+  func dropDeleted(_ dropped: @escaping @Sendable (Change, _ lostPin: String?) -> Void) {
     let unleased = state.withLock { state in
       state.entries.values.compactMap { entry -> Resident? in
         guard case .held(let held) = entry, held.leaseCount == 0 else { return nil }
@@ -205,8 +204,9 @@ final class Residency: Sendable {
       resident.files.ifDeleted { [weak self, generation = resident.generation] in
         guard let held = self?.take(generation, if: { $0.leaseCount == 0 }) else { return }
         let lostPin = held.isPinned ? held.resident.nameForPeople : nil
+        let change = Change(held.resident, evicted: .deletion)
         _ = consume held
-        dropped(lostPin)
+        dropped(change, lostPin)
       }
     }
   }

@@ -32,6 +32,8 @@ package final class Store: Sendable {
   private let pinsLookedAt = Monitor(MonotonicClock.nanoseconds())
   /// How often the pinned checkpoints are looked at, in milliseconds.
   private static let pinLookMilliseconds = 60_000
+  /// Called for each checkpoint that becomes resident or is evicted.
+  private let observer = Monitor<(@Sendable (Change) -> Void)?>(nil)
   /// Package, so that tests can keep a thread of it busy.
   package let reaper = Reaper()
 
@@ -64,6 +66,18 @@ package final class Store: Sendable {
     headroom.adopt(budget: limits.memoryByteCount)
   }
 
+  /// Has each checkpoint reported that becomes resident or is evicted, except at the end.
+  ///
+  /// - Parameter observe: It is called without a lock, on any thread, and must not wait.
+  package func observe(_ observe: @escaping @Sendable (Change) -> Void) {
+    observer.withLock { $0 = observe }
+  }
+
+  private func report(_ change: Change) {
+    guard let observe = observer.withLock({ $0 }) else { return }
+    observe(change)
+  }
+
   /// How long a checkpoint stays after its last lease.
   var lingerMilliseconds: Int { limits.now.lingerMilliseconds }
 
@@ -85,9 +99,12 @@ package final class Store: Sendable {
       if let resident = residency.lease(files.generation, for: account.uid) {
         return Lease(resident, account, from: self, calledBy: uid ?? account.uid)
       }
+      var isNew = false
       let found = try loadSlots.run(caller, of: uid ?? account.uid) { () throws(Problem) in
-        try claimAndRead(files, label: label, account, caller)
+        try claimAndRead(files, label: label, account, caller, &isNew)
       }
+      // Not while other calls wait for the resident.
+      if isNew, case .leased(let resident) = found { report(Change(resident)) }
       switch found {
       case .leased(let resident):
         return Lease(resident, account, from: self, calledBy: uid ?? account.uid)
@@ -97,7 +114,7 @@ package final class Store: Sendable {
   }
 
   private func claimAndRead(
-    _ files: FileSet, label: String, _ account: Account, _ caller: Caller
+    _ files: FileSet, label: String, _ account: Account, _ caller: Caller, _ isNew: inout Bool
   ) throws(Problem) -> Residency.Found {
     let flight = Flight()
     if let found = residency.claim(files.generation, for: account.uid, flight) { return found }
@@ -106,6 +123,7 @@ package final class Store: Sendable {
       let resident = try read(files, label: label, account, caller, flight)
       residency.keep(resident, for: account.uid)
       figures.count { $0.indexesParsed += 1 }
+      isNew = true
       return .leased(resident)
     } catch {
       residency.abandon(files.generation)
@@ -170,10 +188,11 @@ package final class Store: Sendable {
   /// Only the reaper touches clients' files.
   package func sweep() {
     let oldest = MonotonicClock.nanoseconds() - Int64(lingerMilliseconds) * 1_000_000
-    for idle in residency.idle() where idle.since < oldest { evict(idle) }
+    for idle in residency.idle() where idle.since < oldest { evict(idle, because: .unused) }
     loseDeletedNames()
-    residency.dropDeleted { [figures, lostPins] lostPin in
+    residency.dropDeleted { [weak self, figures, lostPins] change, lostPin in
       figures.count { $0.evictions += 1 }
+      self?.report(change)
       guard let lostPin else { return }
       lostPins.withLock { if $0.count < Store.lostPinLimit { $0.append(lostPin) } }
     }
@@ -223,16 +242,19 @@ package final class Store: Sendable {
   package func endOfPin(_ resident: Resident) -> String { legacy.obstacle(of: resident) }
 
   /// Evicts all checkpoints without a lease or a pin; returns how many.
-  package func evictAll() -> Int {
+  ///
+  /// - Parameter cause: Why; nil if nothing is to be reported.
+  package func evictAll(because cause: Change.Cause? = .request) -> Int {
     defer { legacy.update() }
-    return residency.idle().count { evict($0) }
+    return residency.idle().count { evict($0, because: cause) }
   }
 
   @discardableResult
-  func evict(_ idle: Residency.Idle) -> Bool {
-    guard residency.drop(idle) else { return false }
+  func evict(_ idle: Residency.Idle, because cause: Change.Cause?) -> Bool {
+    guard let change = residency.drop(idle, because: cause) else { return false }
     kept.sweep()
     figures.count { $0.evictions += 1 }
+    if cause != nil { report(change) }
     return true
   }
 

@@ -222,7 +222,7 @@ struct Work {
     do {
       arena = try Arena(named: "warmstart:\(resident.generation)", byteCount: byteCount)
     } catch .tooManyOpenFiles {
-      _ = store.evictAll()
+      _ = store.evictAll(because: .room)
       do {
         arena = try Arena(named: "warmstart:\(resident.generation)", byteCount: byteCount)
       } catch {

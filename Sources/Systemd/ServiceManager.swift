@@ -96,29 +96,3 @@ package enum ServiceManager {
     _ = unsafe state.withCString { unsafe sd_notify(0, $0) }
   }
 }
-
-/// Messages for the operator, on standard error; the journal reads the level from their prefix.
-///
-/// See `sd-daemon(3)`, SD_WARNING.
-package enum Log {
-  /// How much a message matters.
-  ///
-  /// See `syslog(3)`.
-  package enum Level: Int, Sendable {
-    case error = 3
-    case warning = 4
-    case information = 6
-  }
-
-  /// Writes a line, or drops it if the write would wait for the log's reader.
-  ///
-  /// The caller must have escaped any text from clients.
-  package static func write(_ level: Level, _ text: String) { sink.write(level, text) }
-
-  /// Standard error, which stays open.
-  ///
-  /// JOURNAL_STREAM is set if it leads to the journal, see `systemd.exec(5)`.
-  private static let sink = LogSink(
-    File(Descriptor(adopting: FileDescriptor.standardError.rawValue)),
-    isJournal: Process.environment("JOURNAL_STREAM") != nil)
-}

@@ -11,6 +11,9 @@ public struct Problem: Sendable, Hashable, Error {
   /// The tensor that the problem is about, if any.
   public package(set) var tensor: Name?
 
+  /// Whether the file may be no checkpoint at all, which is the client's mistake and no damage.
+  package var isPerhapsNoCheckpoint = false
+
   /// Describes a problem.
   package init(
     _ reason: Reason, _ message: String, key: Name? = nil, variable: Name? = nil,

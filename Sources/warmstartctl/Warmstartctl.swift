@@ -16,7 +16,7 @@ struct Warmstartctl: ParsableCommand {
     version: "warmstartctl 0.1.0",
     subcommands: [
       List.self, Resolve.self, Preload.self, Verify.self, Watch.self, Pin.self, Unpin.self,
-      Evict.self, Status.self, Metrics.self, Health.self,
+      Evict.self, Status.self, Metrics.self, Health.self, Describe.self,
     ])
 
   @OptionGroup var connection: ConnectionOptions
@@ -72,7 +72,7 @@ struct ConnectionOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       """
-      Give up if the command takes longer (default: never; 5 for status and metrics, 2 for health).
+      Give up if the command takes longer (default: never; 5 for status, metrics and describe, 2 for health).
       """, valueName: "seconds"))
   var timeout: Double?
 

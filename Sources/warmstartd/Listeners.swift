@@ -49,6 +49,7 @@ struct Listeners {
     switch name {
     case "warmstart": .clients
     case "admin": .administration
+    case "metrics": .metrics
     default: nil
     }
   }
@@ -63,7 +64,7 @@ struct Listeners {
     }
     guard let endpoint = Listeners.endpoint(named: name) else {
       throw StartError(
-        "a passed socket is named \(name), expected warmstart or admin "
+        "a passed socket is named \(name), expected warmstart, admin or metrics "
           + "(FileDescriptorName= in its unit)", status: .configuration)
     }
     sockets.append((socket, endpoint))
@@ -79,6 +80,7 @@ struct Listeners {
     }
     try listen(at: path, mode: 0o666, .clients)
     if let path = configuration.adminSocket { try listen(at: path, mode: 0o600, .administration) }
+    if let path = configuration.metricsSocket { try listen(at: path, mode: 0o600, .metrics) }
   }
 
   private mutating func listen(
@@ -113,7 +115,11 @@ struct Listeners {
     var (endpoints, places) = ("", "")
     for (_, endpoint) in sockets {
       endpoints += endpoints.isEmpty ? "" : " and "
-      endpoints += endpoint == .clients ? "clients" : "administrators"
+      switch endpoint {
+      case .clients: endpoints += "clients"
+      case .administration: endpoints += "administrators"
+      case .metrics: endpoints += "monitoring systems"
+      }
     }
     for path in paths { places += (places.isEmpty ? " at " : " and ") + path }
     return endpoints + places

@@ -26,9 +26,10 @@ struct Machine: Sendable {
     let limits = Limits(configuration, descriptors: descriptorCount, memory: limit)
     if limits.memoryByteCount > limit {
       Log.write(
-        .warning,
-        "the budget of \(limits.memoryByteCount >> 20) MiB is more than the \(limit >> 20) MiB of "
-          + "memory that the daemon may use: it may be killed before the budget is spent")
+        LogEvent(
+          .doubtfulSetting,
+          "the budget of \(limits.memoryByteCount >> 20) MiB is more than the \(limit >> 20) MiB of "
+            + "memory that the daemon may use: it may be killed before the budget is spent"))
     }
     return limits
   }

@@ -15,13 +15,17 @@ func restore(_ stored: [(name: String, file: File)], to store: Store) throws(Err
   let result = Monitor<Store.Restored?>(nil)
   try Thread.detach {
     let restored = store.restore(stored)
-    for complaint in restored.complaints { Log.write(.warning, complaint) }
-    Log.write(.information, restored.summary)
+    for complaint in restored.complaints { Log.write(LogEvent(.discarded, complaint)) }
+    Log.write(
+      LogEvent(
+        .restored, restored.summary,
+        [(.count, "\(restored.checkpointCount)"), (.byteCount, "\(restored.arenaByteCount)")]))
     result.notifying { $0 = restored }
   }
   guard let restored = result.wait(until: .after(milliseconds: restoringMilliseconds), for: { $0 })
   else {
-    return Log.write(.warning, "still restoring what an earlier process left; serves meanwhile")
+    return Log.write(
+      LogEvent(.slowRestore, "still restoring what an earlier process left; serves meanwhile"))
   }
   ServiceManager.status(restored.summary)
 }

@@ -46,17 +46,19 @@ final class Settings: Sendable {
     let (old, new) = (configuration, Result { () throws(ConfigurationError) in try read() })
     switch new {
     case .failure(let error):
-      for problem in error.problems { Log.write(.warning, "reload refused: \(problem)") }
+      for problem in error.problems {
+        Log.write(LogEvent(.reloadRefused, "reload refused: \(problem)"))
+      }
       return .refused(error.problems[0])
     case .success(let configuration):
       for setting in configuration.differences(from: old) where setting.isFixed {
-        Log.write(
-          .warning,
-          "\(setting.rawValue) was changed, but it is used only when the daemon starts: restart it")
+        let text =
+          "\(setting.rawValue) was changed, but it is used only when the daemon starts: restart it"
+        Log.write(LogEvent(.doubtfulSetting, text))
       }
       current.withLock { $0 = configuration }
       let limits = machine.limits(configuration)
-      Log.write(.information, "reloaded: \(limits.summary)")
+      Log.write(LogEvent(.reloaded, "reloaded: \(limits.summary)"))
       return .limits(limits)
     }
   }

@@ -35,7 +35,7 @@ func makeSupervisor(_ settings: Settings, _ machine: Machine) -> Daemon.Supervis
     ready: ServiceManager.ready, status: ServiceManager.status,
     stopping: ServiceManager.stopping, ping: ServiceManager.ping,
     pingMilliseconds: ServiceManager.watchdogMilliseconds,
-    warn: { Log.write(.warning, $0) }, reloading: ServiceManager.reloading,
+    log: Log.write, reloading: ServiceManager.reloading,
     reload: { settings.reload(machine) })
 }
 
@@ -58,8 +58,10 @@ func run(
   let store = makeStore(limits, machine)
   let daemon = try Daemon(store, makeSupervisor(settings, machine))
   Log.write(
-    .information,
-    "version \(Daemon.version) started: listens for \(listeners.summary); \(limits.summary)")
+    LogEvent(
+      .started,
+      "version \(Daemon.version) started: listens for \(listeners.summary); \(limits.summary)",
+      [(.version, Daemon.version), (.byteCount, "\(limits.memoryByteCount)")]))
   let stored = listeners.takeStored()
   // Consumed: what is discarded or dropped later would stay open as long as this function runs.
   if !stored.isEmpty { try restore(consume stored, to: store) }
@@ -94,8 +96,11 @@ func start(_ options: Options, _ listeners: inout Listeners, _ signals: Signals)
   try listeners.listen(settings.configuration)
   do throws(Errno) {
     let endedInTime = try run(settings, &listeners, signals)
-    if !endedInTime { Log.write(.warning, "cut off calls that did not end in time") }
-    Log.write(.information, "stopped")
+    if !endedInTime {
+      Log.write(LogEvent(.stoppedLate, "cut off calls that did not end in time"))
+    }
+    Log.write(LogEvent(.stopped, "stopped"))
+    Log.settle()
   } catch {
     throw StartError("the kernel refused a resource that the daemon needs: \(error)")
   }
@@ -103,11 +108,12 @@ func start(_ options: Options, _ listeners: inout Listeners, _ signals: Signals)
 
 /// Reports why the daemon cannot start, and ends the process.
 func fail(_ error: StartError, _ listeners: Listeners) -> Never {
-  for message in error.messages { Log.write(.error, message) }
+  for message in error.messages { Log.write(LogEvent(.startRefused, message)) }
   ServiceManager.status("cannot start: \(error.messages[0])")
   if error.status != .failure {
     StartRefusal.answer(at: listeners.sockets, reason: error.messages[0])
   }
+  Log.settle()
   Process.exitNow(error.status.rawValue)
 }
 

@@ -98,12 +98,15 @@ int clinux_is_listening_unix_stream(int descriptor);
 // The id that the system has for a name; -1 if it has none.
 int64_t clinux_user_id(const char *name);
 int64_t clinux_group_id(const char *name);
-// The name of a user, which lives until the next question about users; NULL for an unknown one.
-const char *clinux_user_name(uint32_t id);
-const char *clinux_group_name(uint32_t id);
+// Copies the name of a user and returns its length; -ENOENT for an unknown one.
+int clinux_user_name(uint32_t id, char *name, size_t count);
+int clinux_group_name(uint32_t id, char *name, size_t count);
 
 ssize_t clinux_peer_groups(int socket, uint32_t *groups, size_t count);
 int clinux_peer(int socket, uint32_t *uid, uint32_t *gid, int32_t *pid);
+int clinux_datagram_socket(void);
+// Sends a datagram to the socket at a path, and does not wait for room there.
+ssize_t clinux_send_datagram(int socket, const char *path, const void *bytes, size_t count);
 int clinux_shutdown(int socket, int reading, int writing);
 ssize_t clinux_send(int socket, const void *bytes, size_t count, const int *descriptors,
                     size_t descriptor_count, int wait);

@@ -24,8 +24,13 @@ public final class DatagramReceiver {
 
   /// Takes the next datagram without waiting; nil if none has come.
   public func next() -> String? {
-    var bytes = [UInt8](repeating: 0, count: 256)
+    nextBytes().map { String(decoding: $0, as: UTF8.self) }
+  }
+
+  /// Takes the bytes of the next datagram without waiting; nil if none has come.
+  public func nextBytes() -> [UInt8]? {
+    var bytes = [UInt8](repeating: 0, count: 16384)
     let count = recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT))
-    return count < 0 ? nil : String(decoding: bytes.prefix(count), as: UTF8.self)
+    return count < 0 ? nil : Array(bytes.prefix(count))
   }
 }

@@ -136,6 +136,15 @@ package final class Peer {
     return bytes
   }
 
+  /// Waits until the daemon closes; returns all bytes before that.
+  package func receiveToEnd(within milliseconds: Int = 120_000) throws -> [UInt8] {
+    let deadline = Deadline.after(milliseconds: milliseconds)
+    var all: [UInt8] = []
+    var files: [File] = []
+    while let byte = try receive(1, &files, deadline) { all += byte }
+    return all
+  }
+
   private func receiveSome(
     into bytes: inout [UInt8], _ range: Range<Int>, _ files: inout [File]
   ) throws -> Int {

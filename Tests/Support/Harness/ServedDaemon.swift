@@ -1,13 +1,14 @@
 internal import WarmstartKernel
 package import WarmstartServer
 package import WarmstartStore
+package import WarmstartSystemd
 internal import WarmstartWire
 
 /// A daemon inside this process, whose connections are socket pairs.
 package final class ServedDaemon: Sendable {
   private struct State {
     var sessionCount = 0
-    var warnings: [String] = []
+    var events: [LogEvent] = []
   }
 
   package let daemon: Daemon
@@ -21,15 +22,20 @@ package final class ServedDaemon: Sendable {
     self.state = state
     let supervisor = Daemon.Supervisor(
       ready: {}, status: { _ in }, stopping: {}, ping: {}, pingMilliseconds: nil,
-      warn: { warning in state.withLock { $0.warnings.append(warning) } })
+      log: { event in state.withLock { $0.events.append(event) } })
     var limits = limits
     limits.memoryByteCount = budget
     limits.lingerMilliseconds = lingerMilliseconds
     daemon = try Daemon(Store(limits), supervisor)
   }
 
-  /// The lines of the daemon's log.
-  package var warnings: [String] { state.withLock { $0.warnings } }
+  /// The events that the daemon logged.
+  package var events: [LogEvent] { state.withLock { $0.events } }
+
+  /// What the daemon logged beside what it reports of usual work.
+  package var warnings: [String] {
+    events.filter { $0.kind.level.rawValue <= Log.Level.notice.rawValue }.map(\.text)
+  }
 
   /// Connects.
   ///

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "libprotobuf-c1", "libsnappy1v5", "libisal2",
-            "libgcrypt20", "libstdc++6", "util-linux", "procps")
+            "libgcrypt20", "libstdc++6", "util-linux", "procps", "curl")
 
 
 def run(*command, check=True, **options):
@@ -32,13 +32,15 @@ def mirror():
 
 
 def make_root(root):
-    """Makes a minimal root, once: later runs find it."""
-    if os.path.exists(os.path.join(root, ".complete")):
+    """Makes a minimal root, once: later runs find it, unless they need other packages."""
+    wanted, complete = ",".join(PACKAGES), os.path.join(root, ".complete")
+    if os.path.exists(complete) and open(complete).read() == wanted:
         return
     shutil.rmtree(root, ignore_errors=True)
     address, suite = mirror()
-    run("debootstrap", "--variant=minbase", "--include=" + ",".join(PACKAGES), suite, root, address)
-    open(os.path.join(root, ".complete"), "w").close()
+    run("debootstrap", "--variant=minbase", "--include=" + wanted, suite, root, address)
+    with open(complete, "w") as file:
+        file.write(wanted)
 
 
 class Container:

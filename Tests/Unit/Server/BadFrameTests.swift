@@ -3,6 +3,7 @@ import Testing
 import WarmstartHarness
 import WarmstartKernel
 import WarmstartMessages
+import WarmstartSystemd
 import WarmstartTensorModel
 
 /// A malformed frame ends the session with the reason; a call that fails does not.
@@ -44,8 +45,13 @@ import WarmstartTensorModel
       #expect(try peer.next() == nil)
     }
     #expect(daemon.settles(atMost: 1))
-    #expect(daemon.warnings.count == 20)
-    #expect(daemon.warnings.last?.hasSuffix("suppressing similar messages for up to 10 s") == true)
+    #expect(daemon.events.map(\.kind) == Array(repeating: .sessionEnded, count: 10))
+    // Another kind of event is logged all the same.
+    let peer = try daemon.connect()
+    try peer.send(Array("GET / HTTP/1.1\r\n".utf8))
+    peer.finishWriting()
+    #expect(daemon.settles(atMost: 1))
+    #expect(daemon.events.last?.kind == .wrongProtocol)
   }
 
   @Test func `the end of the stream between frames is not logged`() throws {

@@ -1,3 +1,4 @@
+import Foundation
 import SystemPackage
 import Testing
 import WarmstartHarness
@@ -43,9 +44,15 @@ import WarmstartTestSupport
     let daemon = try ServedDaemon()
     let peer = try daemon.connect()
     let files = try PassedFiles.golden().files
-    let data = [CheckpointFile(.index, .descriptor(0))]
-    #expect(try peer.open([files[1]], .files(data, label: "l")).reason == "CORRUPT")
+    let index = [CheckpointFile(.index, .descriptor(0))]
+    let path = "Tests/Data/Corpus/checkpoints/index-checksum/model.index"
+    let damaged = try File(
+      opening: FilePath(Golden.repository.appending(path: path).path(percentEncoded: false)))
+    #expect(
+      try peer.open([damaged], .files(index, label: "l")).reason == "CHECKSUM_MISMATCH")
     #expect(daemon.warnings.count == 1)
+    // A data file, which may be no checkpoint at all.
+    #expect(try peer.open([files[1]], .files(index, label: "l")).reason == "CORRUPT")
     try peer.resolve(.handle(7), [:], [])
     #expect(try peer.answer().reason == "INVALID_REQUEST")
     let handle = try peer.handle(try PassedFiles.golden())

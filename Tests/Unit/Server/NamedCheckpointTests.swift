@@ -5,6 +5,7 @@ import WarmstartKernel
 import WarmstartMessages
 import WarmstartServer
 import WarmstartStore
+import WarmstartSystemd
 import WarmstartTensorModel
 import WarmstartTestSupport
 import WarmstartWire
@@ -193,8 +194,9 @@ import WarmstartWire
     }
     daemon.daemon.noteLostPins()
     daemon.daemon.noteLostPins()
-    #expect(daemon.warnings.count == 1)
-    #expect(
-      daemon.warnings.first?.contains("name:bert (/data/bert) cannot be used any more") == true)
+    #expect(daemon.events.count { $0.kind == .changedOnDisk } == 1)
+    let lost = daemon.events.filter { $0.kind == .nameLost }.map(\.text)
+    #expect(lost.count == 1)
+    #expect(lost.first?.contains("name:bert (/data/bert) cannot be used any more") == true)
   }
 }
