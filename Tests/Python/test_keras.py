@@ -22,7 +22,7 @@ def is_same(array: Any, expected: Any) -> bool:
     )
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", [name for name in EXPECTED if name.endswith(".h5")])
 def test_every_tensor_is_what_h5py_reads(name: str, client: warmstart.Client) -> None:
     wanted = EXPECTED[name]
     with client.open(GOLDEN / name) as checkpoint:
@@ -58,9 +58,7 @@ def test_a_map_may_use_the_names_of_layers(client: warmstart.Client) -> None:
         "tower/projection/": "student/projection/",
         "rnn/lstm_cell/1": "student/state",
     }
-    resolved = client.resolve(
-        GOLDEN / "model.weights.h5", pairs, variables, object_names=True
-    )
+    resolved = client.resolve(GOLDEN / "model.weights.h5", pairs, variables, object_names=True)
     assert resolved.report.assigned == {
         "student/kernel": "layers/dense/vars/0",
         "student/projection/0": "layers/sequential/layers/dense/vars/0",

@@ -41,9 +41,7 @@ def file_names(path: str) -> list[str]:
     names = set()
     for name in _each(weights.values()):
         if not isinstance(name, str) or not _is_plain(name):
-            raise _invalid(
-                path, f"it names the file {name!r}, expected names in its own directory"
-            )
+            raise _invalid(path, f"it names the file {name!r}, expected names in its own directory")
         names.add(name)
     if not names:
         raise _invalid(path, "it has no weight_map that names a file")

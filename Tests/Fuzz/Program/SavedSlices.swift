@@ -26,7 +26,8 @@ func fuzzSavedSlices(_ bytes: [UInt8]) {
   }
 }
 
-private func files(of bytes: [UInt8]) -> FileSet {
+/// The input as the only file of a checkpoint.
+func files(of bytes: [UInt8]) -> FileSet {
   check(ftruncate(number, 0) == 0, "a file")
   check(pwrite(number, bytes, bytes.count, 0) == bytes.count, "the input in it")
   do {
