@@ -46,6 +46,11 @@ package struct Checkpoint: Sendable {
   let records: Records?
   /// The names of layers in Keras's files.
   let layers: LayerNames
+  /// The bytes from one index to the next on each axis, for tensors that are not stored in C order
+  /// without gaps.
+  ///
+  /// Such a tensor has one run, from its first element to its last.
+  private let steps: [Int: [Int]]
 
   /// Which tensors have elements in the other byte order.
   enum BigEndian: Sendable {
@@ -56,10 +61,11 @@ package struct Checkpoint: Sendable {
   init(
     _ format: CheckpointFormat, catalog: Catalog, shardCount: Int, bigEndian: BigEndian = .none,
     layers: LayerNames = LayerNames(), stored: [StoredBytes], storedEnds: [Int],
-    records: Records? = nil
+    records: Records? = nil, steps: [Int: [Int]] = [:]
   ) {
     self.layers = layers
     self.format = format
+    self.steps = steps
     self.records = records
     self.catalog = catalog
     self.shardCount = shardCount
@@ -90,6 +96,19 @@ package struct Checkpoint: Sendable {
     }
   }
 
+  /// The bytes from one index to the next on each axis; nil for a tensor that is stored in C order
+  /// without gaps, or in slices.
+  func steps(of tensor: Int) -> [Int]? {
+    steps.isEmpty ? nil : steps[tensor]
+  }
+
+  /// The bytes from the first element to the end of the last one, for steps that are not negative;
+  /// the caller has checked that all offsets fit in an `Int`.
+  static func spannedByteCount(_ lengths: [Int], _ steps: [Int], width: Int) -> Int {
+    guard !lengths.contains(0) else { return 0 }
+    return zip(lengths, steps).reduce(width) { $0 + ($1.0 - 1) * $1.1 }
+  }
+
   /// The positions in `stored` of a tensor's runs: one, or one for each slice in catalog order.
   package func storedRange(_ tensor: Int) -> Range<Int> {
     (tensor == 0 ? 0 : storedEnds[tensor - 1])..<storedEnds[tensor]
@@ -108,5 +127,6 @@ package struct Checkpoint: Sendable {
     stored.count * MemoryLayout<StoredBytes>.stride + storedEnds.count * 8
       + catalog.memoryByteCount + (records?.memoryByteCount ?? 0) + layers.memoryByteCount
       + sliceIndexes.values.reduce(0) { $0 + $1.memoryByteCount }
+      + steps.values.reduce(0) { $0 + 96 + 8 * $1.count }
   }
 }

@@ -5,7 +5,8 @@ extension Checkpoint {
   /// Whether tensors of one dtype, shape and list of slices have the same stored bytes.
   ///
   /// Reads the bytes in chunks, and only if the stored lengths and checksums are equal. The lengths
-  /// of strings count as bytes. Tensors of a V1 checkpoint are not compared: the result is false.
+  /// of strings count as bytes. Tensors of a V1 checkpoint, and views with steps, are not compared: the
+  /// result is false.
   ///
   /// - Parameters:
   ///   - checkIn: Throws if no client waits for the result any more; called between chunks.
@@ -21,6 +22,8 @@ extension Checkpoint {
       guard runs.count == others.count, zip(runs, others).allSatisfy({ isAlike($0, $1) })
       else { return false }
     }
+    guard tensors.allSatisfy({ steps(of: $0) == nil && isBigEndian($0) == isBigEndian(first) })
+    else { return false }
     for tensor in tensors {
       for run in storedRange(tensor) { try expectReadable(run, of: tensor, in: files) }
     }

@@ -11,12 +11,6 @@ enum ForeignFile {
 
   /// The first bytes of each format, and the end of the sentence "file x is …".
   private static let marks: [(bytes: [UInt8], words: String)] = [
-    (
-      Array("PK\u{3}\u{4}".utf8),
-      "a zip archive, such as Keras (.keras), PyTorch (.pt) and NumPy (.npz) write, "
-        + "not a TensorFlow checkpoint: " + rewrite("the library that wrote it")
-    ),
-    ([0x93] + "NUMPY".utf8, "a NumPy array (.npy), not a TensorFlow checkpoint"),
     (Array("GGUF".utf8), "a GGUF file, as llama.cpp reads, not a TensorFlow checkpoint"),
     ([0x1f, 0x8b], packed("gzip")),
     ([0xfd] + "7zXZ\0".utf8, packed("xz")),

@@ -33,7 +33,7 @@ struct FoundTensors {
   private var dtypes: [DataType] = []
   private var stored: [Checkpoint.StoredBytes] = []
   private var bigEndian: Set<Int> = []
-  private var strides: [Int: [Int]] = [:]
+  private var steps: [Int: [Int]] = [:]
   /// The names of layers, if the files have them.
   var layers = LayerNames()
   /// The number of the file whose tensors are added.
@@ -60,13 +60,19 @@ struct FoundTensors {
         shard: file, maskedChecksum: 0, offset: offset, byteCount: byteCount))
   }
 
-  /// Adds a tensor as its reader found it.
+  /// Adds a tensor.
   mutating func append(_ tensor: FoundTensor) {
+    let width = tensor.dtype.byteCount ?? 1
     if tensor.isBigEndian { bigEndian.insert(count) }
-    if !tensor.strides.isEmpty { strides[count] = tensor.strides }
+    var byteCount = tensor.byteCount
+    if !tensor.strides.isEmpty {
+      let steps = tensor.strides.map { $0 * width }
+      self.steps[count] = steps
+      byteCount = Checkpoint.spannedByteCount(tensor.shape, steps, width: width)
+    }
     append(
       tensor.name.bytes.span, tensor.dtype, tensor.shape.span, at: tensor.offset,
-      byteCount: tensor.byteCount)
+      byteCount: byteCount)
   }
 
   /// Puts the tensors in order.
@@ -90,11 +96,19 @@ struct FoundTensors {
       catalog.append(names.span(index), dtypes[index], shapes.span(index))
     }
     catalog.index()
-    let swapped = Set(order.indexes.indices.filter { bigEndian.contains(order.indexes[$0]) })
+    var positions: [Int: Int] = [:]
+    if !bigEndian.isEmpty || !steps.isEmpty {
+      for (position, index) in order.indexes.enumerated()
+      where steps[index] != nil || bigEndian.contains(index) { positions[index] = position }
+    }
     return Checkpoint(
       format, catalog: catalog, shardCount: fileCount,
-      bigEndian: bigEndian.isEmpty ? .none : .some(swapped), layers: layers,
-      stored: order.indexes.map { stored[$0] }, storedEnds: count == 0 ? [] : Array(1...count))
+      bigEndian: .some(Set(bigEndian.compactMap { positions[$0] })), layers: layers,
+      stored: order.indexes.map { stored[$0] }, storedEnds: count == 0 ? [] : Array(1...count),
+      steps: Dictionary(
+        uniqueKeysWithValues: steps.compactMap { index, steps in
+          positions[index].map { ($0, steps) }
+        }))
   }
 
   private func duplicate(_ order: [Int], _ fileName: (Int32) -> String) -> IndexError {

@@ -47,6 +47,12 @@ struct NumberFiller {
           return GatheredRuns(from: box, order, to: shape, at: offset, width: width)
             .map { Copies($0, end: offset + targets[taker].byteCount, swapped: swapped) }
         }
+        if let steps = checkpoint.steps(of: piece.tensor) {
+          let shape = checkpoint.catalog.shape(piece.tensor)
+          return Runs(
+            withSteps: steps, to: piece.slice ?? TensorSlice(whole: shape), at: offset, width: width
+          ).map { Copies($0, swapped: swapped) }
+        }
         let wanted = piece.slice ?? TensorSlice(whole: checkpoint.catalog.shape(piece.tensor))
         return Runs(from: box, to: wanted, at: offset, width: width)
           .map { Copies($0, swapped: swapped) }

@@ -52,6 +52,12 @@ extension Checkpoint {
         tensor, .unsupported,
         "has dtype \(dtype.name) in \(files.index), which no V1 table can hold")
     }
+    if gather != nil, steps(of: tensor) != nil {
+      throw problem(
+        tensor, .unsupported,
+        "is stored as a view with steps in \(files.index), from which no rows are gathered: "
+          + "save it contiguous")
+    }
     let stored = storedRange(tensor)
     let piece = Piece(
       tensor: tensor, slice: slice, gather: gather,
@@ -77,7 +83,9 @@ extension Checkpoint {
     let bytes = self.stored[run]
     let place = bytes.byteCount == 0 ? 0 : bytes.offset + offset
     guard place & (max(options.alignment, width) - 1) == 0 else { return .piece(piece) }
-    let byteCount = slice.map { $0.counts.reduce(width, *) } ?? bytes.byteCount
+    let byteCount =
+      strides.isEmpty && slice == nil
+      ? bytes.byteCount : shape(of: tensor, slice).lengths.reduce(width, *)
     return .file(stored: run, offset: place, byteCount: byteCount, strides: strides)
   }
 
@@ -86,6 +94,12 @@ extension Checkpoint {
   private func storedPlace(
     of tensor: Int, _ slice: TensorSlice?, width: Int
   ) -> (run: Int, offset: Int, strides: [Int])? {
+    if let steps = steps(of: tensor) {
+      let starts = slice?.starts ?? []
+      return (
+        storedRange(tensor).lowerBound, zip(starts, steps).reduce(0) { $0 + $1.0 * $1.1 }, steps
+      )
+    }
     if slice == nil, !catalog.isSliced(tensor) { return (storedRange(tensor).lowerBound, 0, []) }
     let wanted = slice ?? TensorSlice(whole: catalog.shape(tensor))
     for run in runs(of: tensor, slice) {
@@ -129,7 +143,10 @@ extension Checkpoint {
       let shape =
         catalog.slices(tensor).isEmpty
         ? catalog.shape(tensor) : box(ofRun: index, of: tensor).shape
-      let expected = shape.byteCount(ofWidth: width)
+      let expected =
+        steps(of: tensor).map {
+          Checkpoint.spannedByteCount(Array(shape.lengths), $0, width: width)
+        } ?? shape.byteCount(ofWidth: width)
       guard run.byteCount == expected else {
         throw problem(
           tensor, .corrupt,

@@ -115,7 +115,7 @@ extension Checkpoint {
     _ tensor: Int, _ position: Int, _ options: PlacementOptions, fileByteCount: Int
   ) -> Bool {
     guard records == nil, let width = catalog.dtype(tensor).byteCount, !options.sealed,
-      !isBigEndian(tensor), !catalog.isSliced(tensor)
+      !isBigEndian(tensor), !catalog.isSliced(tensor), steps(of: tensor) == nil
     else { return false }
     let run = stored[position]
     guard run.offset >= 0, run.byteCount > 0, run.offset <= fileByteCount,

@@ -53,6 +53,36 @@ struct Runs {
     self.targetOffset = to
   }
 
+  /// Plans to copy a box of a tensor whose elements lie at steps of their own; nil if it is empty.
+  ///
+  /// No two elements share a place: each step exceeds what all shorter ones span together, as in
+  /// views that slices and permutations of dense arrays make. So the source ascends if the axis with
+  /// the longest step is walked outermost. The caller has checked that all offsets fit in an `Int`.
+  ///
+  /// - Parameters:
+  ///   - steps: The bytes from one index to the next on each axis of the source, whose first element
+  ///     is at 0.
+  ///   - targetOffset: Where the target begins in the bytes that are written.
+  ///   - width: The length of an element, in bytes.
+  init?(withSteps steps: [Int], to target: TensorSlice, at targetOffset: Int, width: Int) {
+    guard !target.counts.contains(0) else { return nil }
+    let targetSteps = Runs.steps(target.counts, width: width)
+    var walked = target.counts.indices.filter { target.counts[$0] > 1 }
+      .sorted { steps[$0] > steps[$1] }
+    var runByteCount = width
+    while let axis = walked.last, steps[axis] == runByteCount, targetSteps[axis] == runByteCount {
+      runByteCount *= target.counts[axis]
+      walked.removeLast()
+    }
+    self.runByteCount = runByteCount
+    counts = walked.map { target.counts[$0] }
+    sourceSteps = walked.map { steps[$0] }
+    self.targetSteps = walked.map { targetSteps[$0] }
+    indices = Array(repeating: 0, count: walked.count)
+    sourceOffset = zip(target.starts, steps).reduce(0) { $0 + $1.0 * $1.1 }
+    self.targetOffset = targetOffset
+  }
+
   /// The bytes from one index to the next on each axis of a dense array.
   static func steps(_ counts: [Int], width: Int) -> [Int] {
     var steps = counts

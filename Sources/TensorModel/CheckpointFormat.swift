@@ -9,6 +9,10 @@ public enum CheckpointFormat: String, Sendable, Hashable, CaseIterable {
   case v2
   /// Files of the library safetensors: one, or several that an index lists.
   case safetensors
+  /// Files that PyTorch's `torch.save` wrote: one, or several that an index lists.
+  case torch
+  /// An array that NumPy wrote (`.npy`), or an archive of arrays (`.npz`).
+  case numpy
   /// HDF5 files, such as Keras's weights, or archives with one.
   case hdf5
 
@@ -16,8 +20,8 @@ public enum CheckpointFormat: String, Sendable, Hashable, CaseIterable {
   /// in, `model/layers/` in all others.
   package var separator: UInt8 {
     switch self {
-    case .v1, .v2, .hdf5: UInt8(ascii: "/")
-    case .safetensors: UInt8(ascii: ".")
+    case .v1, .v2, .numpy, .hdf5: UInt8(ascii: "/")
+    case .safetensors, .torch: UInt8(ascii: ".")
     }
   }
 
@@ -25,7 +29,7 @@ public enum CheckpointFormat: String, Sendable, Hashable, CaseIterable {
   package var hasChecksums: Bool {
     switch self {
     case .v1, .v2: true
-    case .safetensors, .hdf5: false
+    case .safetensors, .torch, .numpy, .hdf5: false
     }
   }
 }

@@ -22,7 +22,7 @@ def is_same(array: Any, expected: Any) -> bool:
     )
 
 
-@pytest.mark.parametrize("name", [name for name in EXPECTED if name.endswith(".h5")])
+@pytest.mark.parametrize("name", EXPECTED)
 def test_every_tensor_is_what_h5py_reads(name: str, client: warmstart.Client) -> None:
     wanted = EXPECTED[name]
     with client.open(GOLDEN / name) as checkpoint:

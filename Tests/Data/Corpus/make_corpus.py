@@ -9,7 +9,8 @@ checkpoints/  NAME/model.index is a V2 checkpoint's index with one thing wrong. 
               what the daemon must answer: the reason, a part of the message, and the tensor that is
               to be read if the index itself can be opened. Where `sparesOthers` is true, the
               tensor `sound` can be read all the same.
-              NAME/model, without an index, is the table of a V1 checkpoint.
+              NAME/model, without an index, is the table of a V1 checkpoint, or a file of another
+              format: archives.py makes those.
 maps/         NAME.json is a map and the variables for it, as `warmstartctl resolve` takes them, with
               the checkpoint (`sound`) in which it must fail, the reason, and parts of the message.
 frames/       NAME.txt is what a client sends, in the format of Tests/Transcripts. Its first line is
@@ -26,6 +27,8 @@ import shutil
 import struct
 import sys
 import tempfile
+
+from archives import make_archives
 
 # MARK: Encoding
 
@@ -764,7 +767,7 @@ class SavedSlices:
 
 
 def opening_v1(name, file, reason, message):
-    """A table that is refused."""
+    """A table, or a file of another format, that is refused."""
     assert name not in checkpoints
     checkpoints[name] = (None, file, dict(reason=reason, message=message))
 
@@ -1193,6 +1196,8 @@ def write(folder):
     make_v1_lists()
     make_v1_records()
     make_v1_odd()
+    for archive in make_archives():
+        opening_v1(*archive)
     make_maps()
     make_frames()
     for part in ["checkpoints", "maps", "frames"]:

@@ -26,6 +26,13 @@ import WarmstartTestSupport
     #expect(try opened.described("layers/dense_1/vars/0") == "bfloat16 [2, 2]")
   }
 
+  @Test func `an archive of Keras has the same tensors as the weights in it`() throws {
+    let opened = try Opened(file: Self.golden("model.keras"))
+    #expect(opened.checkpoint.catalog.count == 4)
+    #expect(try opened.described("layers/dense/vars/0") == "float32 [4, 3]")
+    #expect(try opened.bytes("layers/dense_1/vars/1") == [0, 0, 0, 0])
+  }
+
   @Test(arguments: ["types.h5", "latest.h5"])
   func `numbers of all types and both byte orders are read`(file: String) throws {
     let opened = try Opened(file: Self.golden(file))
