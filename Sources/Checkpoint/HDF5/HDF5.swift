@@ -34,8 +34,10 @@ enum HDF5 {
 private struct HDF5Walk {
   /// The longest path, in bytes; chosen, not tuned.
   private static let maximumPathByteCount = 16 << 10
-  /// The paths of a file have at most this many times its length, and `pathBase`. A dataset takes
-  /// 250 bytes or more, so that paths of 2,000 bytes on average are read; chosen, not tuned.
+  /// How many times longer than the file all paths together may be, beside `pathBase`.
+  ///
+  /// A dataset takes 250 bytes or more, so that paths of 2,000 bytes on average are read; chosen, not
+  /// tuned.
   private static let pathFactor = 8
   private static let pathBase = 1 << 20
   /// The memory of a tensor's place in `datasets`, approximately.
