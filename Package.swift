@@ -167,7 +167,7 @@ let package = Package(
     unitTests("Messages", ["Harness", "Wire", "Messages", "Protobuf", "Kernel", "TensorModel"]),
     unitTests("Wire", ["Harness", "Wire", "Messages", "Protobuf", "Kernel"]),
     unitTests("Checkpoint", ["Checkpoint", "Table", "Kernel", "TensorModel", "Protobuf"]),
-    unitTests("Store", ["Store", "Checkpoint", "Kernel", "Table", "TensorModel"]),
+    unitTests("Store", ["Store", "Configuration", "Checkpoint", "Kernel", "Table", "TensorModel"]),
     unitTests(
       "Server",
       [

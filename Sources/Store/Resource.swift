@@ -1,3 +1,4 @@
+import WarmstartConfiguration
 import WarmstartTensorModel
 
 /// The things that users take from the daemon, each with a limit of its own.
@@ -51,13 +52,13 @@ extension Resource: CustomStringConvertible {
     return "\(tenths / 10).\(tenths % 10) \(units[unit])"
   }
 
-  /// The option or unit setting that changes the limit.
+  /// The key of the configuration, or the unit's setting, that changes the limit.
   var setting: String {
     switch self {
-    case .memory: "warmstartd's --budget"
+    case .memory: "\(Setting.budget.rawValue) in warmstartd.conf(5)"
     case .messages: "warmstartd's MemoryMax="
     case .descriptors, .filesInFlight: "warmstartd's LimitNOFILE="
-    case .connections: "warmstartd's --max-connections"
+    case .connections: "\(Setting.maxConnections.rawValue) in warmstartd.conf(5)"
     }
   }
 

@@ -134,7 +134,7 @@ import WarmstartWire
     let line = try #require(small.warnings.first)
     #expect(line.hasPrefix("refused process \(Process.id) of user "))
     #expect(line.contains(": RESOURCE_EXHAUSTED (BUDGET): "))
-    #expect(line.contains("see warmstartd's --budget"))
+    #expect(line.contains("see Budget in warmstartd.conf(5)"))
     let counters = try peer.status().counters
     #expect(counters.first { $0.name == "room_refused" }?.value == 2)
   }

@@ -45,7 +45,7 @@ import WarmstartTestSupport
     #expect(
       problem?.message
         == "no memory for 1.1 KiB: user 1000 has 0 B and may have 1.1 KiB, three quarters of what others "
-        + "leave of 1.5 KiB (they have 0 B); see warmstartd's --budget")
+        + "leave of 1.5 KiB (they have 0 B); see Budget in warmstartd.conf(5)")
   }
 
   @Test func `one user's arenas leave room for another's`() throws {
