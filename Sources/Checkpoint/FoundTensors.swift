@@ -122,9 +122,16 @@ struct FoundTensors {
 }
 
 /// Memory that a reader takes for what it keeps.
+///
+/// Readers take it in small steps, for each tensor. It is reserved in larger ones, because each
+/// reservation asks the store's accounts.
 struct ReaderMemory {
+  /// The least that is reserved at once; chosen, not tuned.
+  private static let step = 1 << 18
+
   private let reserve: (Int) throws(Problem) -> Void
   private var taken = 0
+  private var reserved = 0
 
   /// Begins without memory; `reserve` gets what is taken in all, and throws to refuse it.
   init(_ reserve: @escaping (Int) throws(Problem) -> Void) {
@@ -134,12 +141,18 @@ struct ReaderMemory {
   /// Takes memory, before it is allocated.
   mutating func take(_ byteCount: Int) throws(IndexError) {
     let (sum, overflow) = taken.addingReportingOverflow(byteCount)
-    guard !overflow else { throw .tooLarge(limit: .max) }
-    do { try reserve(sum) } catch { throw .stopped(error) }
+    guard !overflow, sum < .max - sum / 8 - ReaderMemory.step else {
+      throw .tooLarge(limit: .max)
+    }
+    if sum > reserved {
+      let all = sum + max(ReaderMemory.step, sum / 8)
+      do { try reserve(all) } catch { throw .stopped(error) }
+      reserved = all
+    }
     taken = sum
   }
 
-  /// Gives back memory that is no longer used; the reservation shrinks with the next one.
+  /// Gives back memory that is no longer used, for what is taken next.
   mutating func giveBack(_ byteCount: Int) {
     taken -= byteCount
   }

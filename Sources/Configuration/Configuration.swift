@@ -13,7 +13,7 @@ package struct Configuration: Sendable, Hashable {
   package private(set) var budget: Size?
   /// How long a checkpoint stays warm after its last lease.
   package private(set) var lingerSeconds = 300
-  /// The connections of all users together. Each has a thread while it lasts.
+  /// The connections of all users together, each of which has a thread while it lasts.
   package private(set) var maxConnections = 2048
   /// The connections of one user, where three quarters of what other users leave would be more.
   package private(set) var maxConnectionsPerUser = 1024

@@ -28,7 +28,9 @@ package enum Size: Sendable, Hashable {
   /// The least number of bytes: with less, no checkpoint's index can be read.
   package static let minimum = 1 << 20
 
-  /// Reads a size as systemd writes it: `8G`, `8GiB` or `50%`. Units are powers of 1024.
+  /// Reads a size as systemd writes it: `8G`, `8GiB` or `50%`.
+  ///
+  /// Units are powers of 1024.
   init(_ text: String) throws(UnexpectedValue) {
     let error = UnexpectedValue(
       "a size of at least 1M such as 8G or 8GiB, or a share of the machine's memory from 1% to 100%",

@@ -87,7 +87,7 @@ extension LocateError: CustomStringConvertible {
     case .notFound(let path, let hint) where PathText(path).dropping(".index") != nil:
       "no checkpoint at '\(path)'\(suffix(hint))"
     case .notFound(let path, let hint):
-      "no checkpoint at '\(path)': expected '\(path).index' (V2) or a V1 file\(suffix(hint))"
+      "no checkpoint at '\(path)': expected '\(path).index' (V2) or a file with tensors\(suffix(hint))"
     case .notLocal(let path):
       "'\(path)' is not on this machine: only local files can be shared"
     case .stateMissing(let directory, let nearest):

@@ -33,7 +33,7 @@ package struct Heartbeat {
   /// When the heartbeat needs a turn by itself.
   package private(set) var due: Deadline
 
-  /// Makes a heartbeat with a ping every so many milliseconds, or one that does nothing.
+  /// Makes a heartbeat that pings at this interval, or one that does nothing.
   package init(milliseconds: Int?) {
     self.milliseconds = milliseconds
     due = milliseconds.map { .after(milliseconds: $0) } ?? .never

@@ -95,8 +95,9 @@ struct Scrape {
     while left > 0, let bytes = receive(atMost: left) { left -= bytes.count }
   }
 
-  /// Waits for bytes; nil at the end of the connection and at the deadline. Closes files that come with
-  /// them.
+  /// Waits for bytes; nil at the end of the connection and at the deadline.
+  ///
+  /// Files that come with them are closed.
   private func receive(atMost count: Int) -> [UInt8]? {
     do throws(Errno) {
       guard try Poll.wait(for: .readable, of: socket.descriptor, until: end) != nil else {

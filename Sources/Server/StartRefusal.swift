@@ -5,15 +5,15 @@ import WarmstartWire
 
 /// Answers the clients that wait at the sockets of a daemon that cannot start.
 ///
-/// They would wait until their timeout otherwise, and the service manager would start the daemon again
-/// and again for them.
+/// Otherwise they would wait until their timeout, and the service manager would start the daemon for
+/// them again and again.
 package enum StartRefusal {
   /// How long later clients are answered, too: the service manager starts the daemon no more often.
   ///
   /// Chosen, not tuned.
   private static let milliseconds = 500
 
-  /// Answers those who wait now and those who come soon, and hangs up.
+  /// Answers the clients that wait now and those that connect soon, and hangs up.
   ///
   /// - Parameter reason: Why the daemon cannot start; only administrators get it.
   package static func answer(

@@ -87,7 +87,9 @@ package struct Limits: Sendable, Hashable {
   }
 }
 
-/// The limits that hold now. All who observe them ask each time, because a reload changes them.
+/// The limits that hold now.
+///
+/// Whatever observes a limit asks here each time, because a reload changes it.
 package final class CurrentLimits: Sendable {
   private let limits: Monitor<Limits>
 

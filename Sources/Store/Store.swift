@@ -57,7 +57,9 @@ package final class Store: Sendable {
     accounts.adopt(limits)
   }
 
-  /// Observes other limits from now on. What is beyond them stays until it is given back or evicted.
+  /// Observes other limits from now on.
+  ///
+  /// What exceeds them stays until it is given back or evicted.
   ///
   /// The number of loads at a time stays as it was.
   package func adopt(_ limits: Limits) {

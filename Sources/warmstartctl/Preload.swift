@@ -36,9 +36,15 @@ struct Preload: ParsableCommand {
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify",
-    abstract: "Read every stored byte and compare its checksum; exit with 1 if one is damaged.")
+    abstract: "Read every stored byte and compare its checksum; exit with 1 if one is damaged.",
+    discussion: """
+      Only TensorFlow's checkpoints have checksums. Other files are read, and only --expect finds \
+      bytes that have changed.
+      """)
 
   @OptionGroup var connection: ConnectionOptions
+
+  @OptionGroup var expectation: ExpectationOption
 
   @Argument(help: CheckpointArgument.help)
   var checkpoint: String
@@ -49,9 +55,15 @@ struct Verify: ParsableCommand {
   func run() throws {
     try Failure.reporting(asJSON: json) { () throws(Failure) in
       let daemon = connection.daemon
-      let reading = try Reading(
-        verifying: try daemon.open(checkpoint), daemon, isQuiet: json)
-      try Output.write(json ? reading.json.line : reading.text("sound"))
+      let opened = try daemon.open(checkpoint, expecting: expectation.expectation)
+      let reading = try Reading(verifying: opened, daemon, isQuiet: json)
+      let isCompared = opened.format.hasChecksums || expectation.expectation != nil
+      if !isCompared {
+        Output.complain(
+          "warmstartctl: files of format \(opened.format.rawValue) have no checksums: only "
+            + "--expect finds changed bytes\n")
+      }
+      try Output.write(json ? reading.json.line : reading.text(isCompared ? "sound" : "read"))
     }
   }
 }
@@ -115,10 +127,10 @@ struct Pin: ParsableCommand {
 
 enum CheckpointArgument {
   static let pathHelp: ArgumentHelp =
-    "A directory with a state file, a V2 prefix, or a V1 file or pattern (in quotes)."
+    "A directory with a state file or a model, a V2 prefix, or a file or pattern (in quotes)."
   static let help: ArgumentHelp = """
-    A directory with a state file, a V2 prefix, a V1 file or pattern (in quotes), or the name:NAME of \
-    a published checkpoint.
+    A directory with a state file or a model, a V2 prefix, a file or pattern (in quotes), or the \
+    name:NAME of a published checkpoint.
     """
 }
 
@@ -258,9 +270,11 @@ struct Reading {
 
 extension Daemon {
   /// Opens a checkpoint with this process's rights.
-  func open(_ path: String) throws(Failure) -> Checkpoint {
+  func open(
+    _ path: String, expecting expectation: Expectation? = nil
+  ) throws(Failure) -> Checkpoint {
     try call { client, timeout throws(WarmstartError) in
-      try client.open(path, timeout: timeout)
+      try client.open(path, expecting: expectation, timeout: timeout)
     }
   }
 }

@@ -141,7 +141,6 @@ def test_a_prefix_leads_to_its_index_and_its_shards(prefix: str, total: int) -> 
     assert found == _locate.Location(
         label=path,
         prefix=path,
-        format="V2",
         files=[
             _locate.File(f"{path}.index", _locate.INDEX, 0, 0),
             *(

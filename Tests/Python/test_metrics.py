@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import warmstart
-from daemons import REPOSITORY, Daemon, wait_until
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as older_text
+
+from daemons import REPOSITORY, Daemon, wait_until
 
 GOLDEN = REPOSITORY / "Tests/Data/Golden/v2_plain_resource/model.ckpt-1000"
 

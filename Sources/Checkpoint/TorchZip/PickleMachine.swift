@@ -15,8 +15,9 @@ struct PickleMachine {
 
   var bytes: PickleBytes
   let archive: TorchArchive
-  /// Pays for what the machine keeps.
-  private(set) var allowance: Allowance
+  private(set) var memory: ReaderMemory
+  /// The memory that the machine took for what it keeps.
+  private(set) var taken = 0
   var heap = PickleHeap()
   var storagesOfKeys: [Name: UInt32] = [:]
   private var stack: [PickleValue] = []
@@ -28,7 +29,7 @@ struct PickleMachine {
   init(_ bytes: PickleBytes, of archive: TorchArchive, _ memory: ReaderMemory) {
     self.bytes = bytes
     self.archive = archive
-    allowance = Allowance(memory)
+    self.memory = memory
   }
 
   /// Runs the pickle to its end.
@@ -54,7 +55,8 @@ struct PickleMachine {
 
   /// Pays for what the machine keeps.
   mutating func pay(_ byteCount: Int) throws(IndexError) {
-    try allowance.spend(byteCount)
+    try memory.take(byteCount)
+    taken += byteCount
   }
 
   private mutating func checkProtocol() throws(IndexError) {

@@ -32,11 +32,13 @@ enum TorchZip {
     var machine = PickleMachine(pickle, of: archive, memory)
     var steps = CheckedSteps(checkIn)
     let object = try machine.run(&steps)
-    memory = machine.allowance.memory
+    memory = machine.memory
     var names = TorchNames(machine, tensors, isBigEndian: isBigEndian)
+    // The tensors of earlier files are not copied.
+    tensors = FoundTensors()
     try names.walk(from: object, &memory, &steps)
     tensors = names.tensors
-    memory.giveBack(entry.range.count + machine.allowance.taken)
+    memory.giveBack(entry.range.count + machine.taken)
   }
 
   /// Whether a file starts as PyTorch wrote files before version 1.6: with a pickled number.

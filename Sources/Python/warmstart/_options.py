@@ -42,7 +42,7 @@ class ResolveOptions(TypedDict, total=False):
     - `gather`: the rows or columns of the tensor for some variables, by name: a mapping from axes
       to lists of indices. The index -1 stands for a row or column that the tensor lacks, and gives
       zeros.
-    - `separator`: the character that ends a scope's name in the map, beside `/`; None for the one of
+    - `scope_separator`: the character that ends a scope's name in the map, beside `/`; None for the one of
       the checkpoint's format, such as `.` of safetensors (`{"model.layers.": "student."}`).
     """
 
@@ -60,7 +60,7 @@ class ResolveOptions(TypedDict, total=False):
     expect: str | None
     timeout: float | None
     gather: Mapping[str, Mapping[int, Any]]
-    separator: str | None
+    scope_separator: str | None
 
 
 def options_of(given: ResolveOptions) -> Options:
@@ -84,7 +84,7 @@ def checked_separator(separator: str | None) -> str:
     if separator is None:
         return ""
     if not isinstance(separator, str) or len(separator) != 1 or not separator.isascii():
-        raise ValueError(f"separator: expected one ASCII character, got {separator!r}")
+        raise ValueError(f"scope_separator: expected one ASCII character, got {separator!r}")
     return separator
 
 
@@ -119,4 +119,4 @@ class Options:
     expect: str | None = None
     timeout: float | None = None
     gather: Mapping[str, Mapping[int, Any]] = field(default_factory=dict)
-    separator: str | None = None
+    scope_separator: str | None = None

@@ -149,7 +149,7 @@ _FEATURES = {
     "object_names": "object_names",
     "read_again": "verify",
     "require_all": "require_all",
-    "separator": "separator",
+    "separator": "scope_separator",
 }
 
 
@@ -166,7 +166,7 @@ def request_of(pairs: Sequence[Pair], variables: Sequence[Variable], options: Op
         object_names=options.object_names,
         read_again=options.verify,
         name_unused_tensors=True,
-        separator=checked_separator(options.separator),
+        separator=checked_separator(options.scope_separator),
     )
     write_map(request.map, pairs)
     _write_variables(request.variables, variables)

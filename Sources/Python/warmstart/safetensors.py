@@ -279,5 +279,5 @@ def _attempt(ours: Callable[[], Any], own: Callable[[], Any], fallback: bool) ->
     except WarmstartError as error:
         if not fallback or error.reason not in ("CONNECTION", "UNSUPPORTED", "BUDGET", "QUOTA"):
             raise
-        log.warning("%s; the library reads the file itself", error)
+        log.warning("%s; the library reads the file itself", str(error))
         return own()

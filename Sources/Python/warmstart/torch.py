@@ -48,8 +48,9 @@ from ._options import ResolveOptions
 from ._variables import Variable, variables_of
 
 if TYPE_CHECKING:
-    from ._checkpoint import Checkpoint
     from typing_extensions import Unpack
+
+    from ._checkpoint import Checkpoint
 
 # A module; its `state_dict()`, or another mapping from names to tensors or `(dtype, shape)`; its
 # `named_parameters()`; or objects of `warmstart.Variable`.

@@ -113,6 +113,33 @@ def with_safetensors(_, prefix, rows):
     return start
 
 
+def with_warmstart_safetensors(socket, prefix, rows):
+    """The file of safetensors, through the daemon."""
+    return with_warmstart(socket, f"{prefix}.safetensors", rows)
+
+
+def with_mmap_safetensors(_, prefix, rows):
+    """The file of safetensors without a library: the trainer reads the header itself."""
+    import mmap
+
+    shapes = {name: (shape, int(np.prod(shape))) for name, shape, _ in rows}
+
+    def start(watch):
+        with open(f"{prefix}.safetensors", "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length))
+            mapping = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
+        watch.step("connect")
+        arrays = {}
+        for name, (shape, count) in shapes.items():
+            offset = 8 + length + header[name]["data_offsets"][0]
+            arrays[name] = np.frombuffer(mapping, np.float32, count, offset).reshape(shape)
+        watch.step("arrays")
+        return arrays, None
+
+    return start
+
+
 def with_tensorflow(_, prefix, rows):
     """Reads, checks and copies everything."""
     import tensorflow as tf

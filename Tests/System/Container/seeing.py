@@ -27,13 +27,14 @@ class Journal:
         told = container.run("journalctl", "--quiet", "-n", "1", "-o", "json")
         self.cursor = json.loads(told)["__CURSOR"]
 
-    def entries(self, kind, *options):
+    def entries(self, kind):
         """The entries of a kind that the journal counts to the daemon's unit."""
         self.container.run("journalctl", "--sync")
-        told = self.container.run(
-            "journalctl", "--quiet", "--after-cursor", self.cursor, "-o", "json", *options,
-            "-u", UNIT, "MESSAGE_ID=" + self.kinds[kind], check=False)
-        return [json.loads(line) for line in told.splitlines()]
+        # With a match, journalctl of systemd 252 also skips the first entry after the cursor.
+        told = self.container.run("journalctl", "--quiet", "--after-cursor", self.cursor, "-o", "json")
+        entries = [json.loads(line) for line in told.splitlines()]
+        return [one for one in entries if one.get("_SYSTEMD_UNIT") == UNIT
+                and one.get("MESSAGE_ID") == self.kinds[kind]]
 
     def last(self, kind):
         entries = self.entries(kind)
@@ -70,8 +71,8 @@ def events(container, expect):
     told = container.run("journalctl", "--quiet", "-x", "-n", "1", "-o", "short",
                          "MESSAGE_ID=" + journal.kinds["refusedByPermission"])
     expect("journalctl -x says what happened and what to do",
-           "of user alice asked for something that the user is not allowed" in " ".join(told.split())
-           and "--allow-user" in told and "man:warmstartd(8)" in told, told)
+           "of user alice asked for something that the user is not allowed"
+           in " ".join(told.replace("░░", "").split()) and "--allow-user" in told and "man:warmstartd(8)" in told, told)
     container.run(*ADMIN, "unpin", "name:seen")
     expect("the end of a name is logged", journal.last("unpinned").get("WARMSTART_NAME") == "seen")
     container.run(*ADMIN, "evict", "--all")
@@ -146,9 +147,8 @@ def metrics(container, expect):
     expect("a member asks with curl", code == 0 and text.endswith("\n# EOF\n")
            and 'path="/golden/demo/model.ckpt' in text, text)
     head = container.run(*ASK, "--head", address)
-    expect("the answer is OpenMetrics", head.startswith("HTTP/1.1 200 OK\r\n") and
-           "\r\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n" in head
-           or "application/openmetrics-text; version=1.0.0; charset=utf-8" in head, head)
+    kind = "\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\n"
+    expect("the answer is OpenMetrics", head.startswith("HTTP/1.1 200 OK\n") and kind in head, head)
     told = container.run(*ASK, "--output", "/dev/null", "--write-out", "%{http_code}",
                          "http://warmstart/")
     expect("other paths are not found", told == "404", told)

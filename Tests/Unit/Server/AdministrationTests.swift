@@ -88,7 +88,8 @@ import WarmstartWire
       let handle = try peer.handle(passed)
       let administrator = try lingering.connect(.administration)
       #expect(try evictAll(administrator) == [0, 0, 1])
-      _ = try pin(administrator)
+      let pinned = try administrator.unpack(try pin(administrator), PinReply.init(unpacking:_:))
+      _ = try administrator.close(try #require(pinned.checkpoint).handle)
       #expect(try evictAll(administrator) == [0, 1, 0])
       let generation = try #require(try administrator.status().checkpoints.first).generation
       #expect(try unpin(administrator, generation).reason == nil)
