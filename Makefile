@@ -8,6 +8,7 @@ SECONDS ?= 60
 TARGETS ?=
 SEED ?=
 SCENARIOS ?= 500
+FILES ?= 500
 PATIENCE ?= 10
 BENCH ?=
 CACHE = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/warmstart
@@ -48,7 +49,7 @@ PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev libgcrypt2
 # Debian keeps the module ensurepip in a package of its own.
 PYTHON_PACKAGES = $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 
-.PHONY: help deps build system-deps deb-deps python-deps test test-tensorflow test-python-frameworks test-readme python-matrix attack system-test conformance conformance-seeded conformance-both bench bench-python bench-programs check demo fuzz sanitize install uninstall deb format clean
+.PHONY: help deps build system-deps deb-deps python-deps test test-tensorflow test-python-frameworks test-readme python-matrix attack system-test conformance conformance-seeded conformance-both conformance-formats bench bench-python bench-programs check demo fuzz sanitize install uninstall deb format clean
 
 help:
 	@echo 'make build      the release programs, in .build/release'
@@ -65,6 +66,7 @@ help:
 	@echo 'make attack     one user tries to stop another user'"'"'s jobs; needs root'
 	@echo 'make conformance  compare with real TensorFlow: SCENARIOS=$(SCENARIOS), SEED= to repeat a run'
 	@echo 'make conformance-both  the same with a random seed and with seed 1'
+	@echo 'make conformance-formats  compare with safetensors, NumPy and, if it is installed, torch: FILES=$(FILES)'
 	@echo 'make bench      measure calls beside C programs that do the same'
 	@echo 'make bench-python  measure the clients beside Plasma, safetensors, mmap and TensorFlow; minutes, 12 GiB'
 	@echo 'make install    to $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)): programs, units, users'
@@ -170,6 +172,15 @@ $(STATIC):
 	mkdir -p $@
 	for library in protobuf-c snappy stdc++; do \
 	  ln -s $$(clang -print-file-name=lib$$library.a) $@/ || exit 1; done
+
+# torch is compared only if the tests of frameworks have installed it: it is large.
+conformance-formats: build | $(PYTHON_VENV)
+	for format in safetensors numpy; do \
+	  $(PYTHON_VENV)/bin/python3 Tests/System/Conformance/formats .build/release \
+	    $${format}_files --files $(FILES) || exit 1; done
+	if test -e $(FRAMEWORKS_VENV); then \
+	  $(FRAMEWORKS_VENV)/bin/python3 Tests/System/Conformance/formats .build/release \
+	    torch_files --files $(FILES); fi
 
 bench: bench-programs
 	.build/release/warmstart-benchmarks

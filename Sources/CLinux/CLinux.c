@@ -298,6 +298,15 @@ int clinux_map(int descriptor, int64_t offset, size_t count, int writable, int s
 
 int clinux_unmap(void *address, size_t count) { return result(munmap(address, count)); }
 
+int clinux_lock(void *address, size_t count) { return (int)RETRY(mlock(address, count)); }
+
+int64_t clinux_lock_limit(void) {
+  struct rlimit limit;
+  // RLIM_INFINITY is larger than any.
+  if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0) return 0;
+  return limit.rlim_cur > (rlim_t)INT64_MAX ? INT64_MAX : (int64_t)limit.rlim_cur;
+}
+
 // With a constant length, memcpy of a short row is a few instructions, and no call.
 #define COPY_ROWS(bytes)                                    \
   for (size_t i = 0; i < count; i++) {                      \

@@ -23,21 +23,26 @@ extension Checkpoint {
   /// - Parameters:
   ///   - publication: A name for clients that cannot open the files, and who may use it; nil for none.
   ///     If another checkpoint has the name, the name moves to this one at once.
+  ///   - isLocked: Whether to lock what is warm of the checkpoint into memory until the pin ends, so
+  ///     that the kernel takes none of it. Preload the checkpoint before; what is made later is not
+  ///     locked until the checkpoint is pinned again.
   ///   - timeout: How long to wait; nil for as long as it takes.
   /// - Returns: The checkpoint that had the name, if it was another; it is no longer pinned, unless it
   ///   has another name.
   /// - Throws: `WarmstartError` with the reason `unsupported` on another socket;
-  ///   `checkpointChanged`, `quota`, `connection` or `deadline`.
+  ///   `checkpointChanged`, `quota`, `connection` or `deadline`. With `isLocked`, also `quota` if the
+  ///   daemon may not lock that much, `budget`, and `unsupported` for files on file systems that a user
+  ///   can run.
   @discardableResult
   public func pin(
-    as publication: Publication? = nil, timeout: Duration? = nil
+    as publication: Publication? = nil, isLocked: Bool = false, timeout: Duration? = nil
   ) throws(WarmstartError) -> Replaced? {
     var replaced: Replaced?
     try call(
       .pin, features: publication == nil ? [] : ["names"], until: Deadline(timeout),
       starting: { replaced = nil }
     ) { reference, frame, scratch in
-      frame.begin(PinRequest(reference, as: publication), scratch)
+      frame.begin(PinRequest(reference, as: publication, isLocked: isLocked), scratch)
     } read: { bytes, scratch, _ throws(MessageError) in
       let reply = try PinReply(unpacking: bytes, scratch)
       if !reply.replacedGeneration.isEmpty {

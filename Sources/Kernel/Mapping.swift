@@ -5,8 +5,8 @@ package import SystemPackage
 /// this value ends.
 ///
 /// The run may start at any offset and may be empty. If the file's owner truncates it, touching a
-/// page past the new end raises SIGBUS, so the daemon maps no file that its owner can truncate. See
-/// `mmap(2)`.
+/// page past the new end raises SIGBUS, so the daemon touches no mapping of a file that its owner can
+/// truncate. See `mmap(2)`.
 @safe
 package struct Mapping: Sendable {
   private let pages: Pages
@@ -44,6 +44,14 @@ package struct Mapping: Sendable {
     pages = unsafe Pages(address, byteCount: count)
     self.lead = lead
     self.byteCount = byteCount
+  }
+
+  /// Reads the run's pages, and keeps them in memory as long as the mapping; waits for the disk.
+  ///
+  /// This does not touch the mapping: where the file was truncated meanwhile, it throws. See `mlock(2)`.
+  package func lock() throws(Errno) {
+    guard let base = unsafe pages.base else { return }
+    _ = try checked(unsafe clinux_lock(base, lead + byteCount))
   }
 
   /// Bytes of the run, valid as long as the mapping.

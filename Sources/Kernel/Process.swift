@@ -115,6 +115,11 @@ package enum Process {
   /// See `getrlimit(2)`, RLIMIT_AS, RLIMIT_DATA.
   package static var memoryLimit: Int { Int(clinux_memory_limit()) }
 
+  /// The most bytes that this process may lock into memory; `Int.max` without a limit.
+  ///
+  /// See `getrlimit(2)`, RLIMIT_MEMLOCK.
+  package static var lockLimit: Int { Int(clinux_lock_limit()) }
+
   /// Whether a write changes a file's time even right after the time was read.
   ///
   /// That is so since Linux 6.13, on file systems that support it. Before, a file's times are as

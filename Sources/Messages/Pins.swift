@@ -8,10 +8,15 @@ package struct PinRequest: Sendable, Hashable {
   package var checkpoint: CheckpointReference
   /// The name to publish the checkpoint under, and who may use it.
   package var publication: Publication?
+  /// Whether to lock what is warm into memory.
+  package var isLocked: Bool
 
-  package init(_ checkpoint: CheckpointReference, as publication: Publication? = nil) {
+  package init(
+    _ checkpoint: CheckpointReference, as publication: Publication? = nil, isLocked: Bool = false
+  ) {
     self.checkpoint = checkpoint
     self.publication = publication
+    self.isLocked = isLocked
   }
 
   package init(unpacking bytes: RawSpan, _ scratch: Scratch) throws(MessageError) {
@@ -20,6 +25,7 @@ package struct PinRequest: Sendable, Hashable {
       { unsafe warmstart__v1__pin_request__unpack($0, $1, $2) })
     checkpoint = try unsafe CheckpointReference(
       message.pointee.checkpoint, of: message.pointee.base, in: bytes)
+    isLocked = unsafe message.pointee.lock != 0
     publication = nil
     if let published = unsafe message.pointee.publication?.pointee {
       try unsafe Scratch.expectWholeTexts(in: bytes, of: message.pointee.base)
@@ -139,6 +145,7 @@ extension FieldWriter {
   /// Begins a frame whose body is the request.
   package mutating func begin(_ request: PinRequest, _ scratch: Scratch) {
     begin()
+    if request.isLocked { prepend(field: 3, 1) }
     if let publication = request.publication {
       prepend(field: 2) { frame in
         frame.prepend(field: 3, count: publication.groups.count) { publication.groups[$0] }

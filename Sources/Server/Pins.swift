@@ -19,16 +19,19 @@ extension Session {
         CallStatus(.invalidRequest, "the call pins a checkpoint by its name, expected its files"))
     }
     var pinned = PinReply(checkpoint: holdings.isOpenedByCall ? open.reply : nil)
-    if let publication = request.publication {
-      do {
+    do throws(Problem) {
+      // First, because the pin must not stay without the lock.
+      let lock = request.isLocked ? try daemon.store.lock(open.lease, open.files, for: caller) : nil
+      if let publication = request.publication {
         if let replaced = try daemon.store.publish(open.lease, open.files, as: publication) {
           pinned.replacedGeneration = replaced.generation.description
           pinned.replacedLabel = replaced.label
         }
-      } catch { throw .status(CallStatus(error)) }
-    } else {
-      daemon.store.pin(open.lease)
-    }
+      } else {
+        daemon.store.pin(open.lease)
+      }
+      if let lock { daemon.store.keep(lock, of: open.lease) }
+    } catch { throw .status(CallStatus(error)) }
     daemon.notePin(open.lease, as: request.publication?.name, by: client)
     try reply.send { frame, scratch in frame.begin(pinned, scratch) }
   }

@@ -82,6 +82,7 @@ extension Daemon {
       checkpoint.leaseCount = use.leaseCount
       checkpoint.isPinned = use.isPinned
       checkpoint.endOfPin = store.endOfPin(resident)
+      checkpoint.lockedByteCount = resident.lockedByteCount
       checkpoint.idleMilliseconds = use.unusedSince.map { Int((now - $0) / 1_000_000) } ?? 0
       report.checkpoints.append(checkpoint)
     }

@@ -41,6 +41,8 @@ final class CachedFiles: Sendable {
       self.charge = charge
     }
 
+    var files: FileSet? { state.withLock { $0 } }
+
     func beginAsking() -> Bool { isAsking.exchange(1) == 0 }
     func endAsking() { _ = isAsking.exchange(0) }
 
@@ -77,6 +79,9 @@ final class CachedFiles: Sendable {
     self.reaper = reaper
     contents = Contents(files, charge)
   }
+
+  /// The files, as long as they are open.
+  var files: FileSet? { contents.files }
 
   deinit {
     reaper.run(for: uid) { [contents] in contents.end() }

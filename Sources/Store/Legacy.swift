@@ -29,9 +29,16 @@ final class Legacy: Sendable {
     var isFrozen = false
   }
 
-  /// What a pinned resident loses when this process ends: its pin, or only the use of its names.
+  /// What a pinned resident loses when this process ends.
   private struct Obstacle {
-    var isForPin = true
+    /// What ends.
+    enum Subject: String {
+      case pin = "the pin"
+      case names = "the use of the names"
+      case lock = "the lock"
+    }
+
+    var subject = Subject.pin
     /// A clause.
     let reason: String
   }
@@ -41,8 +48,8 @@ final class Legacy: Sendable {
     let use: Resident.Use
     /// The files in the order of their positions among the generation's.
     var files: [(position: Int, file: File)]
-    /// Why its names cannot be used after a restart, as a clause; empty if they can.
-    var obstacleOfNames = ""
+    /// Why its names cannot be used, or its lock cannot be taken, after a restart.
+    var obstacle: Obstacle?
     var arenas: [ArenaHolder] = []
   }
 
@@ -178,7 +185,7 @@ final class Legacy: Sendable {
       published.map { entry in
         let choice = choices.first { $0.use.resident.generation == entry.generation }
         let obstacle =
-          choice?.obstacleOfNames ?? residency.find(entry.generation)
+          choice.map { $0.obstacle?.reason ?? "" } ?? residency.find(entry.generation)
           .flatMap { state.obstacles[$0.key]?.reason } ?? "its checkpoint was not kept"
         return NamesRecord.Item(
           publication: entry.publication, generation: entry.generation, label: entry.label,
@@ -229,26 +236,32 @@ final class Legacy: Sendable {
       if !isChosen {
         obstacles[key] = Obstacle(
           reason: "the service manager keeps at most \(capacity) descriptors")
-      } else if !choice.obstacleOfNames.isEmpty {
-        obstacles[key] = Obstacle(isForPin: false, reason: choice.obstacleOfNames)
+      } else {
+        obstacles[key] = choice.obstacle
       }
     }
     return zip(choices, isChosen).filter { $0.1 }.map { $0.0 }
   }
 
-  /// A resident with the files to leave: those that it holds, or all of a published checkpoint.
+  /// A resident with the files to leave: those that it holds, or all of a published or locked
+  /// checkpoint.
   private func choice(_ use: Resident.Use, _ published: [Names.Entry]) -> Choice {
     let held = use.resident.files
     var choice = Choice(
       use: use, files: zip(held.positions, held.all).sorted { $0.0 < $1.0 })
     let name = published.first { $0.generation == use.resident.generation && $0.files != nil }
-    guard let files = name?.files?.held else { return choice }
-    if files.positions.count > Self.maximumFileCount {
-      choice.obstacleOfNames =
-        "it has \(files.positions.count) files, and those of published checkpoints are kept up to "
-        + "\(Self.maximumFileCount)"
-    } else {
-      choice.files = Array(zip(files.positions, files.all))
+    let isLocked = use.resident.lock.withLock { $0.isWanted }
+    guard name != nil || isLocked else { return choice }
+    let files = name?.files?.held.all ?? use.resident.cached.files?.members.map(\.file) ?? []
+    let count = use.resident.generation.fileCount
+    if count > Self.maximumFileCount {
+      choice.obstacle = Obstacle(
+        subject: name == nil ? .lock : .names,
+        reason:
+          "it has \(count) files, and at most \(Self.maximumFileCount) of a published or locked "
+          + "checkpoint are kept")
+    } else if files.count == count {
+      choice.files = Array(files.enumerated().map { (position: $0.offset, file: $0.element) })
     }
     return choice
   }
@@ -264,8 +277,8 @@ final class Legacy: Sendable {
         state.reports.count < Self.maximumReportCount
       else { continue }
       state.reports.append(
-        "the \(obstacle.isForPin ? "pin" : "names") of checkpoint \(resident.nameForPeople) will end "
-          + "with this process of the daemon: \(obstacle.reason)")
+        "\(obstacle.subject.rawValue) of checkpoint \(resident.nameForPeople) will end with this "
+          + "process of the daemon: \(obstacle.reason)")
     }
   }
 

@@ -191,6 +191,7 @@ extension Store {
 
   func unpinUnlessNamed(_ generation: Generation) {
     if !names.has(generation), let resident = residency.find(generation) {
+      resident.unlock()
       _ = residency.unpin(resident, lingers: lingerMilliseconds > 0)
     }
     legacy.update(writingRecords: true)

@@ -22,6 +22,7 @@ extension Store {
   package func unpin(_ generation: String) throws(Problem) {
     let count = try find(generation).count { use in
       _ = names.remove { $0.generation == use.resident.generation }
+      use.resident.unlock()
       return residency.unpin(use.resident, lingers: lingerMilliseconds > 0)
     }
     legacy.update(writingRecords: true)

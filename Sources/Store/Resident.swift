@@ -58,6 +58,8 @@ package final class Resident: Sendable {
   let objects = Monitor(Objects.State.unread)
   // Invariant: computing as long as the flight has not ended.
   let digest = Monitor(FilesDigest.unknown)
+  /// What is locked into memory while it is pinned.
+  let lock = Monitor(LockState())
   private let tabs: Monitor<[Tab]>
   private let charge: Charge
 

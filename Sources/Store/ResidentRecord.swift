@@ -1,4 +1,5 @@
 import WarmstartCheckpoint
+import WarmstartKernel
 import WarmstartTensorModel
 
 /// What the daemon's next process must know about a resident beside its files and arenas.
@@ -19,6 +20,8 @@ struct ResidentRecord {
   let payer: UInt32
   /// The users who pinned the resident.
   let pinnedBy: [UInt32]
+  /// Whether it is locked into memory.
+  let isLocked: Bool
   /// The positions of the files that are left among the generation's.
   let filePositions: [Int]
   /// For each stored run, whether it was verified.
@@ -35,6 +38,7 @@ struct ResidentRecord {
     openedBy = resident.openedBy
     payer = resident.payer
     pinnedBy = use.pinnedBy
+    isLocked = resident.lock.withLock { $0.isWanted }
     self.filePositions = filePositions
     isVerified = resident.pieces.isVerified
     arenas = resident.pieces.arenas.map {
@@ -50,6 +54,7 @@ struct ResidentRecord {
     words.append(Int(openedBy))
     words.append(Int(payer))
     words.append(pinnedBy.map { Int($0) })
+    words.append(isLocked ? 1 : 0)
     words.append(filePositions)
     words.append(isVerified.count)
     for start in stride(from: 0, to: isVerified.count, by: 64) {
@@ -77,6 +82,7 @@ struct ResidentRecord {
     openedBy = try words.user()
     payer = try words.user()
     pinnedBy = try words.users()
+    isLocked = try words.number(in: 0...1) == 1
     filePositions = try words.numbers()
     let runCount = try words.number(in: 0...1 << 40)
     var isVerified: [Bool] = []

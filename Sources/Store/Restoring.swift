@@ -144,6 +144,9 @@ extension Store {
       legacy.takeOver(
         held.map(\.name.text) + names, record: group.record?.name ?? "", of: key)
       residency.keep(resident, pinnedBy: record.pinnedBy)
+      if record.isLocked, let payer = record.pinnedBy.first {
+        lockAgain(resident, files, payer: payer)
+      }
       restored.checkpointCount += 1
       figures.count { $0.restoredCheckpoints += 1 }
       return files

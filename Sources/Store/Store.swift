@@ -32,6 +32,10 @@ package final class Store: Sendable {
   private let pinsLookedAt = Monitor(MonotonicClock.nanoseconds())
   /// How often the pinned checkpoints are looked at, in milliseconds.
   private static let pinLookMilliseconds = 60_000
+  /// The bytes that are locked into memory for pins.
+  let lockedByteCount = AtomicNumber()
+  /// The most bytes that may be locked.
+  let lockLimit: Int
   /// Called for each checkpoint that becomes resident or is evicted.
   private let observer = Monitor<(@Sendable (Change) -> Void)?>(nil)
   /// Package, so that tests can keep a thread of it busy.
@@ -43,10 +47,12 @@ package final class Store: Sendable {
   ///   - limits: The most that the store may take.
   ///   - available: The bytes that can be allocated now before the kernel kills a process.
   ///   - descriptors: Where what is warm outlives this process; nil if nothing does.
+  ///   - lockLimit: The most bytes that may be locked into memory.
   package init(
     _ limits: Limits, available: @escaping @Sendable () -> Int = { .max },
-    descriptors: DescriptorStore? = nil
+    descriptors: DescriptorStore? = nil, lockLimit: Int = Process.lockLimit
   ) {
+    self.lockLimit = lockLimit
     residency = Residency()
     names = Names()
     legacy = Legacy(descriptors, of: residency, names)

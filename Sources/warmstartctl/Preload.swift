@@ -81,6 +81,9 @@ struct Pin: ParsableCommand {
       --allow-user and --allow-group, everyone who may connect can. If another checkpoint has the \
       name, the name moves to this one at once.
 
+      With --lock, the kernel takes nothing of the checkpoint from memory until the pin ends. What is \
+      locked counts towards the daemon's --budget and its LimitMEMLOCK=.
+
       \(AdministrationOptions.discussion)
       """)
 
@@ -91,6 +94,9 @@ struct Pin: ParsableCommand {
 
   @Argument(help: CheckpointArgument.pathHelp)
   var checkpoint: String
+
+  @Flag(help: "Lock the checkpoint into memory.")
+  var lock = false
 
   @Flag(help: "Print one line of JSON.")
   var json = false
@@ -110,7 +116,7 @@ struct Pin: ParsableCommand {
       let reading = try layout.preload(
         try daemon.open(checkpoint), daemon, expecting: expectation.expectation, isQuiet: json)
       let replaced = try daemon.call { _, timeout throws(WarmstartError) in
-        try reading.checkpoint.pin(as: publication, timeout: timeout)
+        try reading.checkpoint.pin(as: publication, isLocked: lock, timeout: timeout)
       }
       if let publication, let replaced, !json {
         Output.complain(
@@ -120,7 +126,8 @@ struct Pin: ParsableCommand {
       let name = publication.map { " as \($0.name)" } ?? ""
       try Output.write(
         json
-          ? reading.json(publication, replaced).line : reading.text("pinned" + name))
+          ? reading.json(publication, replaced).line
+          : reading.text((lock ? "pinned and locked" : "pinned") + name))
     }
   }
 }

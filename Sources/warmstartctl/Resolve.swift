@@ -18,7 +18,8 @@ struct Resolve: ParsableCommand {
   @OptionGroup var expectation: ExpectationOption
 
   @Argument(
-    help: "A directory with a state file or a model, a V2 prefix, or a file or pattern (in quotes).")
+    help: "A directory with a state file or a model, a V2 prefix, or a file or pattern (in quotes)."
+  )
   var checkpoint: String
 
   @Option(help: ArgumentHelp("The assignment map, unless --assign gives it.", valueName: "file"))

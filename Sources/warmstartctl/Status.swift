@@ -168,7 +168,8 @@ extension StatusReport.Checkpoint {
   /// What keeps the checkpoint: a pin, leases, or how long nothing has.
   fileprivate var keptText: String {
     if isPinned {
-      return endOfPin.isEmpty ? "pinned" : "pinned, not kept over restarts: \(endOfPin)"
+      return "pinned" + (lockedByteCount > 0 ? ", \(bytesText(lockedByteCount)) locked" : "")
+        + (endOfPin.isEmpty ? "" : ", not kept over restarts: \(endOfPin)")
     }
     return leaseCount > 0 ? "leased" : "unused for \(durationText(idleMilliseconds))"
   }
@@ -207,6 +208,7 @@ extension JSON {
       ("huge_arena_bytes", .number(checkpoint.hugeArenaByteCount)),
       ("lease_count", .number(checkpoint.leaseCount)), ("pinned", .bool(checkpoint.isPinned)),
       ("end_of_pin", .text(checkpoint.endOfPin)),
+      ("locked_bytes", .number(checkpoint.lockedByteCount)),
       ("idle_ms", .number(checkpoint.idleMilliseconds)),
       (
         "sha256",

@@ -85,6 +85,10 @@ void clinux_copy_rows(void *to, size_t step, const void *from, size_t source_ste
 // Reverses the bytes of each of `count` elements of `width` bytes.
 void clinux_reverse_bytes(void *elements, size_t width, size_t count);
 int clinux_unmap(void *address, size_t count);
+// Reads all pages, and keeps them in memory until they are unmapped or the file ends before them.
+int clinux_lock(void *address, size_t count);
+// RLIMIT_MEMLOCK; INT64_MAX for none.
+int64_t clinux_lock_limit(void);
 
 int clinux_listen(const char *path, unsigned mode, int backlog);
 int clinux_accept(int listener);

@@ -972,8 +972,7 @@ struct  Warmstart__V1__PinRequest
    */
   Warmstart__V1__Publication *publication;
   /*
-   * Locks what is warm of the checkpoint into memory, until the pin ends. Also name the feature
-   * "lock".
+   * Locks what is warm of the checkpoint into memory, until the pin ends.
    */
   protobuf_c_boolean lock;
 };

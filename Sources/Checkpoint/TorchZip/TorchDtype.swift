@@ -50,7 +50,7 @@ enum TorchDtype: String, CaseIterable {
   /// Other types of the same name, such as TensorFlow's quantized ones, are different types.
   var dataType: DataType? {
     switch self {
-    case .complex32, .float4E2M1FNx2, .quint8, .qint8, .qint32, .quint4x2, .quint2x4: nil
+    case .complex32, .quint8, .qint8, .qint32, .quint4x2, .quint2x4: nil
     default: DataType(name: rawValue)
     }
   }

@@ -52,7 +52,9 @@ class NotFound(LocateError):
         elif path.endswith(".index"):
             message = f"no checkpoint at '{path}'"
         else:
-            message = f"no checkpoint at '{path}': expected '{path}.index' (V2) or a file with tensors"
+            message = (
+                f"no checkpoint at '{path}': expected '{path}.index' (V2) or a file with tensors"
+            )
         super().__init__("CHECKPOINT_NOT_FOUND", message, hint)
         self.hint = hint
 

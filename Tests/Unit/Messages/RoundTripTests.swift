@@ -233,7 +233,8 @@ import WarmstartWire
 
   @Test(arguments: seeds) func `Pin, Unpin and Evict survive a round trip`(seed: UInt64) throws {
     var any = Anything(seed: seed)
-    let pin = PinRequest(any.reference(), as: any.flag() ? any.publication() : nil)
+    let pin = PinRequest(
+      any.reference(), as: any.flag() ? any.publication() : nil, isLocked: any.flag())
     #expect(try roundTrip(pin, { $0.begin($1, $2) }, PinRequest.init) == pin)
     for request in [GenerationRequest(generation: any.text()), GenerationRequest(name: any.text())]
     {

@@ -146,10 +146,10 @@ import WarmstartTestSupport
     let warm = try Self.warm(shardCount: 16)
     let killed = store()
     try publish(warm.files(), in: killed)
-    let reason = "it has 17 files, and those of published checkpoints are kept up to 16"
+    let reason = "it has 17 files, and at most 16 of a published or locked checkpoint are kept"
     #expect(
       killed.takeEndingPins() == [
-        "the names of checkpoint /data/bert will end with this process of the daemon: \(reason)"
+        "the use of the names of checkpoint /data/bert will end with this process of the daemon: \(reason)"
       ])
     #expect(killed.takeEndingPins() == [])
     #expect(killed.residents.map { killed.endOfPin($0.resident) } == [reason])

@@ -56,7 +56,8 @@ extension Store {
   /// Makes a store whose other limits are never reached.
   convenience init(
     budget: Int, lingerMilliseconds: Int, warmFileLimit: Int = .max, loadsPerUser: Int = 2,
-    available: @escaping @Sendable () -> Int = { .max }, descriptors: DescriptorStore? = nil
+    available: @escaping @Sendable () -> Int = { .max }, descriptors: DescriptorStore? = nil,
+    lockLimit: Int = .max
   ) {
     var limits = Limits()
     limits.memoryByteCount = budget
@@ -64,7 +65,7 @@ extension Store {
     limits.warmFileByteCount = warmFileLimit
     limits.loadsPerUser = loadsPerUser
     limits.descriptors = .max
-    self.init(limits, available: available, descriptors: descriptors)
+    self.init(limits, available: available, descriptors: descriptors, lockLimit: lockLimit)
   }
 
   /// Makes a store in which one user may have this many bytes.
