@@ -44,6 +44,8 @@ package struct Checkpoint: Sendable {
   let sliceIndexes: [Int: SliceIndex]
   /// The places of the stored runs in the tables of a V1 checkpoint; nil for a V2 checkpoint.
   let records: Records?
+  /// The names of layers in Keras's files.
+  let layers: LayerNames
   /// The bytes from one index to the next on each axis, for tensors that are not stored in C order
   /// without gaps.
   ///
@@ -58,8 +60,10 @@ package struct Checkpoint: Sendable {
 
   init(
     _ format: CheckpointFormat, catalog: Catalog, shardCount: Int, bigEndian: BigEndian = .none,
-    stored: [StoredBytes], storedEnds: [Int], records: Records? = nil, steps: [Int: [Int]] = [:]
+    layers: LayerNames = LayerNames(), stored: [StoredBytes], storedEnds: [Int],
+    records: Records? = nil, steps: [Int: [Int]] = [:]
   ) {
+    self.layers = layers
     self.format = format
     self.steps = steps
     self.records = records
@@ -121,7 +125,7 @@ package struct Checkpoint: Sendable {
   /// The memory that this value takes, in bytes, approximately.
   package var memoryByteCount: Int {
     stored.count * MemoryLayout<StoredBytes>.stride + storedEnds.count * 8
-      + catalog.memoryByteCount + (records?.memoryByteCount ?? 0)
+      + catalog.memoryByteCount + (records?.memoryByteCount ?? 0) + layers.memoryByteCount
       + sliceIndexes.values.reduce(0) { $0 + $1.memoryByteCount }
       + steps.values.reduce(0) { $0 + 96 + 8 * $1.count }
   }

@@ -6,15 +6,11 @@ import WarmstartTensorModel
 /// Such files are not damaged: the client took them for a checkpoint. The daemon looks only after
 /// it refused a file, so that sound checkpoints cost no extra read.
 enum ForeignFile {
-  /// How many first bytes are compared; the mark of a tar archive ends at byte 262.
-  private static let headByteCount = 512
+  /// How many first bytes are compared; the mark of HDF5 behind a user block ends at byte 520.
+  private static let headByteCount = 520
 
   /// The first bytes of each format, and the end of the sentence "file x is …".
   private static let marks: [(bytes: [UInt8], words: String)] = [
-    (
-      [0x89] + "HDF\r\n\u{1a}\n".utf8,
-      "an HDF5 file, such as Keras writes (.h5), not a TensorFlow checkpoint: " + rewrite("Keras")
-    ),
     (Array("GGUF".utf8), "a GGUF file, as llama.cpp reads, not a TensorFlow checkpoint"),
     ([0x1f, 0x8b], packed("gzip")),
     ([0xfd] + "7zXZ\0".utf8, packed("xz")),
@@ -65,6 +61,9 @@ enum ForeignFile {
     if let mark = marks.first(where: { head.starts(with: $0.bytes) }) { return mark.words }
     if head.count > 262, head[257..<262].elementsEqual("ustar".utf8) {
       return "a tar archive: unpack it, and name the checkpoint in it"
+    }
+    if head.dropFirst(512).elementsEqual(Superblock.signature) {
+      return "an HDF5 file behind a user block of other bytes: remove the block with h5unjam"
     }
     if isPickle(head) {
       return "a Python pickle, such as PyTorch writes (.pt, .pth), not a TensorFlow checkpoint: "

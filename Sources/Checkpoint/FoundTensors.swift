@@ -34,6 +34,8 @@ struct FoundTensors {
   private var stored: [Checkpoint.StoredBytes] = []
   private var bigEndian: Set<Int> = []
   private var steps: [Int: [Int]] = [:]
+  /// The names of layers, if the files have them.
+  var layers = LayerNames()
   /// The number of the file whose tensors are added.
   var file: Int32 = 0
 
@@ -101,8 +103,8 @@ struct FoundTensors {
     }
     return Checkpoint(
       format, catalog: catalog, shardCount: fileCount,
-      bigEndian: .some(Set(bigEndian.compactMap { positions[$0] })),
-      stored: order.indexes.map { stored[$0] }, storedEnds: Array(1...max(1, count)),
+      bigEndian: .some(Set(bigEndian.compactMap { positions[$0] })), layers: layers,
+      stored: order.indexes.map { stored[$0] }, storedEnds: count == 0 ? [] : Array(1...count),
       steps: Dictionary(
         uniqueKeysWithValues: steps.compactMap { index, steps in
           positions[index].map { ($0, steps) }

@@ -3,11 +3,13 @@ import WarmstartTensorModel
 /// The formats of files that hold tensors and their own index, other than TensorFlow's.
 enum WholeFormat: Hashable {
   case safetensors
-  /// A zip archive, as PyTorch and NumPy write.
+  /// A zip archive, as PyTorch, Keras and NumPy write.
   case zip
   case npy
   /// What PyTorch wrote before its version 1.6.
   case legacyTorch
+  /// What h5py and Keras write.
+  case hdf5
 
   /// The first bytes of a file that tell its format, in bytes.
   static let headByteCount = 64
@@ -21,6 +23,8 @@ enum WholeFormat: Hashable {
       self = .npy
     } else if TorchZip.recognizesLegacy(head) {
       self = .legacyTorch
+    } else if HDF5.recognizes(head) {
+      self = .hdf5
     } else if SafetensorsReader.recognizes(head, fileByteCount: fileByteCount) {
       self = .safetensors
     } else {
@@ -39,6 +43,9 @@ enum WholeFormat: Hashable {
     case .safetensors:
       try SafetensorsReader.read(file, to: &tensors, &memory, checkIn: checkIn)
       return .safetensors
+    case .hdf5:
+      try HDF5.read(file, 0..<file.byteCount, to: &tensors, &memory, checkIn: checkIn)
+      return .hdf5
     case .zip: return try readZip(file, to: &tensors, &memory, checkIn: checkIn)
     case .npy:
       try Npy.read(file, to: &tensors, &memory)
@@ -58,8 +65,10 @@ enum WholeFormat: Hashable {
       try TorchZip.read(file, archive, to: &tensors, &memory, checkIn: checkIn)
       return .torch
     }
+    if try KerasArchive.read(file, zip, to: &tensors, &memory, checkIn: checkIn) { return .hdf5 }
     if try Npy.read(file, zip, to: &tensors, &memory, checkIn: checkIn) { return .numpy }
     throw .unsupported(
-      "is a zip archive without a data.pkl of PyTorch or an array of NumPy, expected either")
+      "is a zip archive without a data.pkl of PyTorch, a model.weights.h5 of Keras or an array of "
+        + "NumPy, expected one of them")
   }
 }

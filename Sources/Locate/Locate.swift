@@ -8,7 +8,8 @@ extension CheckpointFiles {
   ///
   /// - a directory with a state file, or with a model of the library transformers
   /// - a V2 prefix, or its `.index` file
-  /// - a file that lists the tensors of others, such as `model.safetensors.index.json`
+  /// - a file that lists the tensors of others, such as `model.safetensors.index.json` or
+  ///   `model.weights.json`
   /// - a file that holds tensors and what it says of them, such as a V1 file or one of safetensors;
   ///   or a pattern of them
   ///
@@ -81,7 +82,7 @@ extension CheckpointFiles {
       return found
     }
     if !path.name.isEmpty, let file = try OpenFile.regular(FilePath(path.text)) {
-      if path.dropping(WeightMapFile.suffix) != nil {
+      if WeightMapFile.suffixes.contains(where: { path.dropping($0) != nil }) {
         return try CheckpointFiles(map: file, at: path)
       }
       if let hint = Hint.whole(of: path) { throw .notCheckpoint(path: path.text, hint: hint) }

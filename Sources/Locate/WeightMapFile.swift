@@ -3,12 +3,13 @@ import WarmstartKernel
 import WarmstartTensorModel
 
 /// The file beside a model in several files that says which of them holds which tensor, such as
-/// `model.safetensors.index.json` of the library transformers.
+/// `model.safetensors.index.json` of the library transformers, or `model.weights.json` of Keras, where
+/// a group of variables may be in several files.
 ///
 /// The client reads only which files there are. The daemon reads the rest.
 struct WeightMapFile {
-  /// The ending of the file's name.
-  static let suffix = ".index.json"
+  /// The endings of the file's name.
+  static let suffixes = [".index.json", ".weights.json"]
   /// The longest file that is read, in bytes: some 2 million tensors; chosen, not tuned.
   private static let maximumByteCount = 256 << 20
 
@@ -64,13 +65,28 @@ struct WeightMapFile {
       var isFirst = true
       var last: [UInt8] = []
       while try json.nextKey(&isFirst) != nil {
-        let name = json.content(try json.string())
-        // Most tensors follow others of the same file.
-        if name != last { names.insert(name) }
-        last = name
+        guard json.peek() == UInt8(ascii: "[") else {
+          add(try json.string(), of: json, &last, &names)
+          continue
+        }
+        try json.expect("[")
+        var isFirst = true
+        while try json.takeNext(&isFirst, before: "]") {
+          add(try json.string(), of: json, &last, &names)
+        }
       }
     }
     try json.finish()
+  }
+
+  /// Adds a file's name; most tensors follow others of the same file.
+  private static func add(
+    _ text: JSONScanner.Text, of json: JSONScanner, _ last: inout [UInt8],
+    _ names: inout Set<[UInt8]>
+  ) {
+    let name = json.content(text)
+    if name != last { names.insert(name) }
+    last = name
   }
 
   /// Whether a name is one of a file in the map's own directory.

@@ -62,11 +62,11 @@ extension Lease {
   ///
   /// Throws TENSOR_NOT_FOUND for a checkpoint without one.
   package func objects(from files: FileSet, for caller: Caller) throws(Problem) -> Objects {
-    let run = try resident.checkpoint.objectGraphRun().run
+    try resident.checkpoint.expectObjectGraph()
     while true {
       if case .read(let objects) = resident.objects.withLock({ $0 }) { return objects }
       let found = try store.loadSlots.run(caller, of: self.caller) { () throws(Problem) in
-        try claimAndRead(run, from: files, for: caller)
+        try claimAndRead(from: files, for: caller)
       }
       switch found {
       case .read(let objects): return objects
@@ -77,7 +77,7 @@ extension Lease {
   }
 
   private func claimAndRead(
-    _ run: Int, from files: FileSet, for caller: Caller
+    from files: FileSet, for caller: Caller
   ) throws(Problem) -> Objects.State {
     let flight = Flight()
     let found = resident.objects.withLock { state in
@@ -88,7 +88,7 @@ extension Lease {
     guard case .unread = found else { return found }
     defer { flight.end() }
     do {
-      let read = Objects.State.read(try read(run, from: files, for: caller, flight))
+      let read = Objects.State.read(try read(from: files, for: caller, flight))
       resident.objects.withLock { $0 = read }
       return read
     } catch {
@@ -98,11 +98,11 @@ extension Lease {
   }
 
   private func read(
-    _ run: Int, from files: FileSet, for caller: Caller, _ flight: Flight
+    from files: FileSet, for caller: Caller, _ flight: Flight
   ) throws(Problem) -> Objects {
     let (checkpoint, tab) = (resident.checkpoint, tab)
     let reading = try store.charge(
-      Amounts(memory: checkpoint.objectGraphReadingByteCount(run)), to: tab,
+      Amounts(memory: try checkpoint.objectGraphReadingByteCount()), to: tab,
       for: "reading an object graph", passing: caller)
     var loading = Loading(checkpoint, files) { () throws(Problem) in
       // While other calls wait for the result, the work goes on even if its caller has gone.

@@ -13,12 +13,14 @@ public enum CheckpointFormat: String, Sendable, Hashable, CaseIterable {
   case torch
   /// An array that NumPy wrote (`.npy`), or an archive of arrays (`.npz`).
   case numpy
+  /// HDF5 files, such as Keras's weights, or archives with one.
+  case hdf5
 
   /// The character at the end of a scope's name: `model.layers.` in files that dots divide names
   /// in, `model/layers/` in all others.
   package var separator: UInt8 {
     switch self {
-    case .v1, .v2, .numpy: UInt8(ascii: "/")
+    case .v1, .v2, .numpy, .hdf5: UInt8(ascii: "/")
     case .safetensors, .torch: UInt8(ascii: ".")
     }
   }
@@ -27,7 +29,7 @@ public enum CheckpointFormat: String, Sendable, Hashable, CaseIterable {
   package var hasChecksums: Bool {
     switch self {
     case .v1, .v2: true
-    case .safetensors, .torch, .numpy: false
+    case .safetensors, .torch, .numpy, .hdf5: false
     }
   }
 }

@@ -4,8 +4,8 @@ import WarmstartTensorModel
 /// which tensor.
 ///
 /// The libraries transformers and huggingface_hub write it beside safetensors and PyTorch files, as
-/// `model.safetensors.index.json`. The files' numbers are their positions among their names in
-/// ascending order; clients pass them by these numbers.
+/// `model.safetensors.index.json`, and Keras as `model.weights.json`. The files' numbers are their
+/// positions among their names in ascending order; clients pass them by these numbers.
 struct WeightMap {
   /// The longest index, in bytes: some 2 million tensors; chosen, not tuned.
   private static let maximumByteCount = 256 << 20
@@ -53,17 +53,17 @@ struct WeightMap {
       var isFirst = true
       while let name = try json.nextKey(&isFirst) {
         try steps.step()
-        try memory.take(24)
-        names.append(json.content(name).span)
-        let file = Name(json.content(try json.string())[...])
-        if numbers[file] == nil {
-          guard numbers.count < maximumCheckpointFiles else {
-            throw .unsupported("names more than \(maximumCheckpointFiles) files")
-          }
-          try memory.take(256 + file.bytes.count)
-          numbers[file] = Int32(numbers.count)
+        let name = json.content(name)
+        if json.peek() != UInt8(ascii: "[") {
+          try add(name, json.content(try json.string()), &numbers, &memory)
+          continue
         }
-        files.append(numbers[file] ?? 0)
+        try json.expect("[")
+        var isFirst = true
+        while try json.takeNext(&isFirst, before: "]") {
+          try steps.step()
+          try add(name, json.content(try json.string()), &numbers, &memory)
+        }
       }
     }
     try json.finish()
@@ -76,8 +76,27 @@ struct WeightMap {
     for index in files.indices { files[index] = positions[Int(files[index])] }
   }
 
+  /// Adds that a file holds a tensor, or variables of a group.
+  private mutating func add(
+    _ name: [UInt8], _ fileName: [UInt8], _ numbers: inout [Name: Int32],
+    _ memory: inout ReaderMemory
+  ) throws(IndexError) {
+    try memory.take(96 + name.count)
+    names.append(name.span)
+    let file = Name(fileName[...])
+    if numbers[file] == nil {
+      guard numbers.count < maximumCheckpointFiles else {
+        throw .unsupported("names more than \(maximumCheckpointFiles) files")
+      }
+      try memory.take(256 + fileName.count)
+      numbers[file] = Int32(numbers.count)
+    }
+    files.append(numbers[file] ?? 0)
+  }
+
   /// Throws unless the files have exactly the tensors that the map says.
   func expect(_ checkpoint: Checkpoint) throws(IndexError) {
+    guard checkpoint.format != .hdf5 else { return try expectGroups(of: checkpoint) }
     let catalog = checkpoint.catalog
     var isListed = [Bool](repeating: false, count: catalog.count)
     for index in files.indices {
@@ -97,5 +116,35 @@ struct WeightMap {
     throw .tensorMalformed(
       "is in file \(fileNames[Int(checkpoint.stored[other].shard)]), and not in the index",
       catalog.name(other))
+  }
+
+  // MARK: Groups
+
+  /// Throws unless the files have variables of exactly the groups that the map says.
+  ///
+  /// Keras lists groups, as `/layers/dense/vars`, with one file or several.
+  private func expectGroups(of checkpoint: Checkpoint) throws(IndexError) {
+    var unused: [Row: Bool] = [:]
+    for index in files.indices { unused[Row(name: names[index], file: files[index])] = true }
+    for tensor in 0..<checkpoint.catalog.count {
+      let (name, file) = (checkpoint.catalog.name(tensor), checkpoint.stored[tensor].shard)
+      let path = [UInt8(ascii: "/")] + name.bytes
+      let row = Row(
+        name: Name(path[..<max(1, path.lastIndex(of: UInt8(ascii: "/")) ?? 0)]), file: file)
+      guard unused[row] != nil else {
+        throw .tensorMalformed(
+          "is in file \(fileNames[Int(file)]), but its group is not listed with that file", name)
+      }
+      unused[row] = false
+    }
+    guard let row = unused.first(where: \.value)?.key else { return }
+    throw .tensorMalformed(
+      "has no variables in file \(fileNames[Int(row.file)]), as the index says", row.name)
+  }
+
+  /// A group, and a file that has variables of it.
+  private struct Row: Hashable {
+    let name: Name
+    let file: Int32
   }
 }

@@ -5,10 +5,20 @@ extension Checkpoint {
   /// The longest stored graph that is read, in bytes; chosen, not tuned.
   package static let maximumObjectGraphByteCount = 64 << 20
 
-  /// The stored run with the object graph, and its tensor.
+  /// Checks that the checkpoint has an object graph, or names of layers that make one.
   ///
   /// - Throws: `tensorNotFound` for a checkpoint that was saved by names of variables.
-  package func objectGraphRun() throws(Problem) -> (run: Int, tensor: Int) {
+  package func expectObjectGraph() throws(Problem) {
+    if layers.isEmpty { _ = try objectGraphRun() }
+  }
+
+  /// The stored run with the object graph, and its tensor.
+  fileprivate func objectGraphRun() throws(Problem) -> (run: Int, tensor: Int) {
+    guard format == .v1 || format == .v2 else {
+      throw Problem(
+        .tensorNotFound,
+        "the checkpoint has no other names of its tensors than those that `list` shows")
+    }
     guard records == nil, let tensor = catalog.position(of: ObjectGraph.key) else {
       throw Problem(
         .tensorNotFound,
@@ -32,8 +42,10 @@ extension Checkpoint {
     return (run, tensor)
   }
 
-  /// The most memory that reading the object graph in a stored run takes, in bytes, approximately.
-  package func objectGraphReadingByteCount(_ run: Int) -> Int {
+  /// The most memory that reading the object graph takes, in bytes, approximately.
+  package func objectGraphReadingByteCount() throws(Problem) -> Int {
+    guard layers.isEmpty else { return layers.graphByteCount(of: catalog) }
+    let run = try objectGraphRun().run
     // The string, and a copy of its bytes; the graph; and the axes of its tensors.
     let byteCount = max(0, stored[run].byteCount)
     return 2 * byteCount + ObjectGraph.memoryByteCount(ofMessage: byteCount)
@@ -44,6 +56,9 @@ extension Checkpoint {
 extension Loading {
   /// Reads, verifies and parses the object graph.
   package mutating func readObjectGraph() throws(Problem) -> ObjectGraph {
+    guard checkpoint.layers.isEmpty else {
+      return checkpoint.layers.graph(of: checkpoint.catalog)
+    }
     let (run, tensor) = try checkpoint.objectGraphRun()
     let strings = try reader.readLengths(run, of: tensor)
     var bytes: [UInt8] = []

@@ -59,7 +59,7 @@ class Checkpoint:
         self.generation = ""
         """The identity of the checkpoint's bytes, which differs after any change to the files."""
         self.format = ""
-        """"v1" or "v2"."""
+        """The format of the files, such as "v2"."""
         self.tensor_count = 0
         self.byte_count = 0
         self.sha256 = ""

@@ -207,7 +207,7 @@ def _locate_path(label: str, path: str, needs_data: bool) -> Location:
             files = [File(prefix + ".index", INDEX), *_shards(prefix, needs_data)]
             return Location(label, prefix, files)
     if not path.endswith("/") and _files.has_regular(path):
-        if path.endswith(_weight_map.SUFFIX):
+        if path.endswith(_weight_map.SUFFIXES):
             return Location(label, path, [File(path, INDEX), *_mapped(path, needs_data)])
         hint = _hint.whole(path)
         if hint is not None:

@@ -1,16 +1,19 @@
 """The file beside a model in several files that says which of them holds which tensor.
 
-The library transformers writes it, as `model.safetensors.index.json`. The client reads only which
-files there are; the daemon reads the rest.
+The library transformers writes it, as `model.safetensors.index.json`, and Keras, as
+`model.weights.json`, where a group of variables may be in several files. The client reads only
+which files there are; the daemon reads the rest.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from . import _files
 
-SUFFIX = ".index.json"
+SUFFIXES = (".index.json", ".weights.json")
 
 # As in the client of Swift: some 2 million tensors.
 _MAXIMUM_BYTE_COUNT = 256 << 20
@@ -36,13 +39,24 @@ def file_names(path: str) -> list[str]:
     if not isinstance(weights, dict) or not weights:
         raise _invalid(path, "it has no weight_map that names a file")
     names = set()
-    for name in weights.values():
+    for name in _each(weights.values()):
         if not isinstance(name, str) or not _is_plain(name):
             raise _invalid(path, f"it names the file {name!r}, expected names in its own directory")
         names.add(name)
+    if not names:
+        raise _invalid(path, "it has no weight_map that names a file")
     if len(names) >= _files.MAXIMUM_FILE_COUNT:
         raise _files.TooManyFiles(path)
     return sorted(names, key=lambda name: name.encode("utf-8", "surrogatepass"))
+
+
+def _each(values: Iterable[Any]) -> Iterator[Any]:
+    """Returns the values, and the elements of those that are lists."""
+    for value in values:
+        if isinstance(value, list):
+            yield from value
+        else:
+            yield value
 
 
 def _is_plain(name: str) -> bool:

@@ -6,7 +6,7 @@ let targets: [String: ([UInt8]) -> Void] = [
   "table": fuzzTable, "bundle": fuzzBundle, "frame": fuzzFrame, "call": fuzzCall,
   "assignment-map": fuzzAssignmentMap, "objects": fuzzObjects, "v1": fuzzSavedSlices,
   "snappy": fuzzSnappy, "text-format": fuzzTextFormat,
-  "archive": fuzzArchive, "pickle": fuzzPickle,
+  "archive": fuzzArchive, "pickle": fuzzPickle, "hdf5": fuzzHDF5,
 ]
 
 /// Stops the program, as libFuzzer wants to see a fault.

@@ -31,7 +31,7 @@ import WarmstartTestSupport
 
   /// Formats and the first bytes of their files, each a character of the same number.
   private static let heads: [(format: String, head: String)] = [
-    ("HDF5", "\u{89}HDF\r\n\u{1a}\n"),
+    ("HDF5", String(repeating: "\0", count: 512) + "\u{89}HDF\r\n\u{1a}\n"),
     ("GGUF", "GGUF\u{3}\0\0\0"),
     ("pickle", "\u{80}\u{2}\u{8a}\nl\u{fc}\u{9c}F\u{f9}"),
     ("pickle", "\u{80}\u{4}\u{95}\0\0\0"),
