@@ -66,7 +66,7 @@ help:
 	@echo 'make attack     one user tries to stop another user'"'"'s jobs; needs root'
 	@echo 'make conformance  compare with real TensorFlow: SCENARIOS=$(SCENARIOS), SEED= to repeat a run'
 	@echo 'make conformance-both  the same with a random seed and with seed 1'
-	@echo 'make conformance-formats  compare with safetensors, NumPy and, if it is installed, torch: FILES=$(FILES)'
+	@echo 'make conformance-formats  compare with safetensors, NumPy, h5py and, if it is installed, torch: FILES=$(FILES)'
 	@echo 'make bench      measure calls beside C programs that do the same'
 	@echo 'make bench-python  measure the clients beside Plasma, safetensors, mmap and TensorFlow; minutes, 12 GiB'
 	@echo 'make install    to $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)): programs, units, users'
@@ -175,10 +175,11 @@ $(STATIC):
 	  ln -s $$(clang -print-file-name=lib$$library.a) $@/ || exit 1; done
 
 # torch is compared only if the tests of frameworks have installed it: it is large.
-conformance-formats: build | $(PYTHON_VENV)
+conformance-formats: build | $(PYTHON_VENV) $(TENSORFLOW_VENV)
 	for format in safetensors numpy; do \
 	  $(PYTHON_VENV)/bin/python3 Tests/System/Conformance/formats .build/release \
 	    $${format}_files --files $(FILES) || exit 1; done
+	$(TENSORFLOW_VENV)/bin/python3 Tests/System/Conformance/hdf5 .build/release --scenarios $(FILES)
 	if test -e $(FRAMEWORKS_VENV); then \
 	  $(FRAMEWORKS_VENV)/bin/python3 Tests/System/Conformance/formats .build/release \
 	    torch_files --files $(FILES); fi

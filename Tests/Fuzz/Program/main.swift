@@ -7,6 +7,7 @@ let targets: [String: ([UInt8]) -> Void] = [
   "assignment-map": fuzzAssignmentMap, "objects": fuzzObjects, "v1": fuzzSavedSlices,
   "snappy": fuzzSnappy, "text-format": fuzzTextFormat,
   "archive": fuzzArchive, "pickle": fuzzPickle, "hdf5": fuzzHDF5,
+  "safetensors": fuzzSafetensors,
 ]
 
 /// Stops the program, as libFuzzer wants to see a fault.
