@@ -111,15 +111,15 @@ import WarmstartTestSupport
   @Test(arguments: [
     (
       ["statu"],
-      "'statu', expected list, resolve, preload, verify, watch, pin, unpin, evict, status, metrics, health; did you mean status?"
+      "'statu', expected list, resolve, preload, verify, watch, pin, unpin, evict, status, metrics, health, describe; did you mean status?"
     ),
     (
       ["--socket", "list", "bogus"],
-      "'bogus', expected list, resolve, preload, verify, watch, pin, unpin, evict, status, metrics, health\n"
+      "'bogus', expected list, resolve, preload, verify, watch, pin, unpin, evict, status, metrics, health, describe\n"
     ),
     (
       ["lost", "a", "--json"],
-      "'lost', expected list, resolve, preload, verify, watch, pin, unpin, evict, status, metrics, health; did you mean list?"
+      "'lost', expected list, resolve, preload, verify, watch, pin, unpin, evict, status, metrics, health, describe; did you mean list?"
     ),
   ])
   func `an unknown subcommand is reported with the known ones`(
