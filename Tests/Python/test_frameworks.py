@@ -75,13 +75,9 @@ def test_a_variable_is_refused_only_if_it_gets_a_value(golden: Path) -> None:
     ]
 
     def resolve(assignment_map: dict[str, str]) -> list[str]:
+        checkpoint = _frameworks.unopened(golden / "demo", None)
         arrays = _frameworks.resolve(
-            golden / "demo",
-            assignment_map,
-            variables,
-            without_wide_integers,
-            None,
-            ResolveOptions(),
+            checkpoint, assignment_map, variables, without_wide_integers, ResolveOptions()
         )[1]
         return list(arrays)
 
