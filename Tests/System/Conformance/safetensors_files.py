@@ -1,4 +1,5 @@
 """Random files that the library safetensors writes, and what it reads in them."""
+import ctypes
 import json
 import pathlib
 
@@ -52,8 +53,17 @@ def write(rng, directory):
 
 
 def save(tensors, path, metadata):
-    # The library's own functions for arrays know fewer types than its format has.
-    safetensors.serialize_file(tensors, str(path), metadata)
+    # The library's own functions for arrays know fewer types than its format has. What is written
+    # must stay in memory until then.
+    kept = [ctypes.create_string_buffer(tensor["data"]) for tensor in tensors.values()]
+    specs = {
+        name: safetensors.TensorSpec(
+            dtype=TYPES[tensor["dtype"]][1], shape=tensor["shape"],
+            data_ptr=ctypes.addressof(data), data_len=len(tensor["data"]),
+        )
+        for (name, tensor), data in zip(tensors.items(), kept)
+    }  # fmt: skip
+    safetensors.serialize_file(specs, str(path), metadata)
 
 
 def read(path):
