@@ -33,7 +33,7 @@ enum HDF5 {
 /// A walk from the root group over all objects of an HDF5 file.
 private struct HDF5Walk {
   /// The longest path, in bytes; chosen, not tuned.
-  private static let maximumPathByteCount = 16 << 10
+  private static let longestPathByteCount = 16 << 10
   /// How many times longer than the file all paths together may be, beside `pathBase`.
   ///
   /// A dataset takes 250 bytes or more, so that paths of 2,000 bytes on average are read; chosen, not
@@ -83,10 +83,10 @@ private struct HDF5Walk {
     _ link: GroupLinks.Link, from group: [UInt8], _ tensors: inout FoundTensors
   ) throws(IndexError) {
     let path = group.isEmpty ? Array(link.name) : group + [UInt8(ascii: "/")] + link.name
-    guard path.count <= Self.maximumPathByteCount, path.count <= pathLimit - pathByteCount else {
+    guard path.count <= Self.longestPathByteCount, path.count <= pathLimit - pathByteCount else {
       throw .unsupported(
         "has a path of \(path.count) bytes, expected at most "
-          + "\(Self.maximumPathByteCount), and \(pathLimit) for all paths together")
+          + "\(Self.longestPathByteCount), and \(pathLimit) for all paths together")
     }
     pathByteCount += path.count
     switch link.target {

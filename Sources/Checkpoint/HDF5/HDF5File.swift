@@ -7,9 +7,9 @@ import WarmstartTensorModel
 /// to one structure at most: the reader reads each place once, and no more bytes of structures than
 /// the file has.
 struct HDF5File {
-  /// What is read at once; headers of neighbours are in one page.
-  private static let pageByteCount = 4096
-  private static let pageCount = 16
+  /// What is read at once; headers of neighbours are in one block.
+  private static let blockByteCount = 4096
+  private static let blockCount = 16
   /// The approximate memory of a number in a set.
   private static let visitByteCount = 32
 
@@ -33,8 +33,8 @@ struct HDF5File {
   init(_ file: IndexFile, _ range: Range<Int>, _ memory: ReaderMemory) throws(IndexError) {
     (self.file, self.memory) = (file, memory)
     (start, byteCount, left) = (range.lowerBound, range.count, range.count)
-    pages = Array(repeating: nil, count: Self.pageCount)
-    try takeUntilEnd(Self.pageCount * Self.pageByteCount)
+    pages = Array(repeating: nil, count: Self.blockCount)
+    try takeUntilEnd(Self.blockCount * Self.blockByteCount)
   }
 
   /// The offset in the file that messages name for an address.
@@ -89,18 +89,18 @@ struct HDF5File {
   private mutating func bytes(
     at address: Int, count: Int
   ) throws(IndexError) -> ArraySlice<UInt8> {
-    let number = address / Self.pageByteCount
-    let within = address % Self.pageByteCount
-    guard count <= Self.pageByteCount - within else {
-      if count > Self.pageByteCount { try takeUntilEnd(count) }
+    let number = address / Self.blockByteCount
+    let within = address % Self.blockByteCount
+    guard count <= Self.blockByteCount - within else {
+      if count > Self.blockByteCount { try takeUntilEnd(count) }
       return try file.read(start + address..<start + address + count)[...]
     }
-    let slot = number % Self.pageCount
+    let slot = number % Self.blockCount
     if let page = pages[slot], page.number == number {
       return page.bytes[within..<within + count]
     }
-    let page = number * Self.pageByteCount
-    let bytes = try file.read(start + page..<start + min(byteCount, page + Self.pageByteCount))
+    let page = number * Self.blockByteCount
+    let bytes = try file.read(start + page..<start + min(byteCount, page + Self.blockByteCount))
     pages[slot] = (number, bytes)
     return bytes[within..<within + count]
   }
