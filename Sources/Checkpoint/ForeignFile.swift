@@ -11,7 +11,7 @@ enum ForeignFile {
 
   /// The first bytes of each format, and the end of the sentence "file x is …".
   private static let marks: [(bytes: [UInt8], words: String)] = [
-    (Array("GGUF".utf8), "a GGUF file, as llama.cpp reads, not a TensorFlow checkpoint"),
+    (Array("GGUF".utf8), "a GGUF file, as llama.cpp reads, not a checkpoint"),
     ([0x1f, 0x8b], packed("gzip")),
     ([0xfd] + "7zXZ\0".utf8, packed("xz")),
     ([0x28, 0xb5, 0x2f, 0xfd], packed("zstd")),
@@ -24,7 +24,7 @@ enum ForeignFile {
     (Array("<html".utf8), webPage),
   ]
 
-  private static let webPage = "a web page, not a TensorFlow checkpoint: download the file again"
+  private static let webPage = "a web page, not a checkpoint: download the file again"
 
   private static func packed(_ program: String) -> String {
     "compressed by \(program): unpack it, and name the checkpoint in it"
@@ -66,10 +66,10 @@ enum ForeignFile {
       return "an HDF5 file behind a user block of other bytes: remove the block with h5unjam"
     }
     if isPickle(head) {
-      return "a Python pickle, such as PyTorch writes (.pt, .pth), not a TensorFlow checkpoint: "
+      return "a Python pickle, such as PyTorch writes (.pt, .pth), not a checkpoint: "
         + rewrite("the library that wrote it")
     }
-    return isText(head) ? "a text file, not a TensorFlow checkpoint" : nil
+    return isText(head) ? "a text file, not a checkpoint" : nil
   }
 
   /// Pickles of protocols 2 to 5 begin with the protocol's number; 0 and 1 have no mark.

@@ -63,7 +63,10 @@ package struct ConfigurationFiles: Sendable, Hashable {
       let path = folders[0].appending(name).string.printable
       problems.append("cannot read \(path): it does not exist")
     }
-    for dropIn in dropIns(&problems) { _ = read(dropIn) }
+    // A link that leads nowhere would be a setting that is silently missing.
+    for dropIn in dropIns(&problems) where !read(dropIn) {
+      problems.append("cannot read \(dropIn.string.printable): it does not exist")
+    }
     if !problems.isEmpty { throw ConfigurationError(problems) }
     return assignments
   }

@@ -186,14 +186,16 @@ extension Daemon {
   }
 
   /// Logs that an administrator ended the pin of a generation, or a name.
-  func noteUnpin(_ generation: String, _ name: PublishedName?, by client: Client) {
+  func noteUnpin(
+    _ generation: String, _ name: PublishedName?, label: String = "", by client: Client
+  ) {
     log(.unpinned) {
       let client = LoggedClient(client.peer)
       guard let name else {
         let generation = Client.capped(generation)
         return (
-          "\(client.text) unpinned checkpoint \(generation)",
-          [(.generation, generation)] + client.fields
+          "\(client.text) unpinned checkpoint \(label.printable)",
+          [(.checkpoint, label), (.generation, generation)] + client.fields
         )
       }
       return ("\(client.text) unpublished \(name)", [(.name, name.text)] + client.fields)

@@ -45,8 +45,8 @@ extension Session {
         try daemon.store.unpublish(name)
         daemon.noteUnpin("", name, by: client)
       } else {
-        try daemon.store.unpin(request.generation)
-        daemon.noteUnpin(request.generation, nil, by: client)
+        let label = try daemon.store.unpin(request.generation)
+        daemon.noteUnpin(request.generation, nil, label: label, by: client)
       }
     } catch { throw .status(CallStatus(error)) }
     try reply.send { frame, _ in frame.beginEmpty() }

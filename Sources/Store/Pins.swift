@@ -18,9 +18,12 @@ extension Store {
   /// share a file system's files have a resident each. The pins of all of them end.
   ///
   /// - Parameter generation: The generation as reports show it.
+  /// - Returns: The path of the checkpoint as the user wrote it.
   /// - Throws: CHECKPOINT_NOT_FOUND if no such checkpoint is pinned.
-  package func unpin(_ generation: String) throws(Problem) {
-    let count = try find(generation).count { use in
+  @discardableResult
+  package func unpin(_ generation: String) throws(Problem) -> String {
+    let uses = try find(generation)
+    let count = uses.count { use in
       _ = names.remove { $0.generation == use.resident.generation }
       use.resident.unlock()
       return residency.unpin(use.resident, lingers: lingerMilliseconds > 0)
@@ -30,6 +33,7 @@ extension Store {
     guard count > 0 else {
       throw Problem(.checkpointNotFound, "checkpoint \(generation) is not pinned")
     }
+    return uses.first?.resident.label ?? generation
   }
 
   /// Evicts the checkpoints of a generation that have no lease and no pin.

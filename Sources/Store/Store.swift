@@ -36,8 +36,15 @@ package final class Store: Sendable {
   let lockedByteCount = AtomicNumber()
   /// The most bytes that may be locked.
   let lockLimit: Int
-  /// Called for each checkpoint that becomes resident or is evicted.
-  private let observer = Monitor<(@Sendable (Change) -> Void)?>(nil)
+  /// What is called for each checkpoint that becomes resident or is evicted.
+  ///
+  /// In a value of its own: each copy of a bare closure out of a monitor would wrap the closure once
+  /// more.
+  private struct Observer: Sendable {
+    let call: @Sendable (Change) -> Void
+  }
+
+  private let observer = Monitor<Observer?>(nil)
   /// Package, so that tests can keep a thread of it busy.
   package let reaper = Reaper()
 
@@ -78,12 +85,12 @@ package final class Store: Sendable {
   ///
   /// - Parameter observe: It is called without a lock, on any thread, and must not wait.
   package func observe(_ observe: @escaping @Sendable (Change) -> Void) {
-    observer.withLock { $0 = observe }
+    observer.withLock { $0 = Observer(call: observe) }
   }
 
   private func report(_ change: Change) {
-    guard let observe = observer.withLock({ $0 }) else { return }
-    observe(change)
+    guard let observer = observer.withLock({ $0 }) else { return }
+    observer.call(change)
   }
 
   /// How long a checkpoint stays after its last lease.

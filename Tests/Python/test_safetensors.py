@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -93,6 +95,8 @@ def test_the_reader_has_the_methods_of_the_library(
                 assert np.array_equal(ours.get_tensor(name), theirs.get_tensor(name))
             mine = ours.get_slice("model.layers.0.weight")
             other = theirs.get_slice("model.layers.0.weight")
+            assert equal(ours.get_tensors(), tensors)
+            assert sorted(ours.offset_keys()) == sorted(tensors)
             assert mine.get_shape() == list(other.get_shape())
             assert mine.get_dtype() == other.get_dtype()
             assert np.array_equal(mine[1:, 2:4], other[1:, 2:4])
@@ -140,6 +144,38 @@ def test_the_library_reads_through_the_daemon_once_installed(
         warmstart.safetensors.uninstall()
     with safetensors.safe_open(str(path), framework="np") as file:
         assert not isinstance(file, safe_open)
+
+
+def imported_anew() -> ModuleType:
+    """The library's module for numpy, as a program gets it that imports it only now."""
+    spec = importlib.util.find_spec("safetensors.numpy")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_functions_that_load_a_file_ask_the_daemon_once_installed(
+    tmp_path: Path, client: warmstart.Client, path: Path, tensors: dict[str, Any]
+) -> None:
+    warmstart.safetensors.install(client=client)
+    try:
+        late = imported_anew()
+        assert equal(safetensors.numpy.load_file(str(path)), tensors)
+        assert equal(late.load_file(str(path)), tensors)
+    finally:
+        warmstart.safetensors.uninstall()
+    absent = warmstart.Client(str(tmp_path / "absent"))
+    warmstart.safetensors.install(client=absent, fallback=False)
+    try:
+        later = imported_anew()
+        for module in (safetensors.numpy, later):
+            with pytest.raises(warmstart.WarmstartError):
+                module.load_file(str(path))
+    finally:
+        warmstart.safetensors.uninstall()
+    for module in (safetensors.numpy, late, later):
+        assert equal(module.load_file(str(path)), tensors)
 
 
 def test_the_library_reads_itself_what_no_daemon_serves(tmp_path: Path, path: Path) -> None:

@@ -62,7 +62,9 @@ struct GroupLinks {
         "has the name \(Name(name).inMessage) in a group, expected one or more bytes without '/'")
     }
     try file.memory.take(MemoryLayout<Link>.stride)
-    links.append(Link(name: name, target: target))
+    try file.takeUntilEnd(name.count + 32)
+    // A copy: a slice would keep the block that it was read with in memory.
+    links.append(Link(name: Array(name)[...], target: target))
   }
 
   // MARK: Symbol tables

@@ -141,7 +141,10 @@ extension HDF5File {
       let byteCount = try body.length()
       if index == 0 { break }
       try takeUntilEnd(Self.heapObjectByteCount)
-      objects[index] = try body.take(byteCount).rest
+      // A copy: a slice would keep the block that it was read with in memory.
+      let object = try body.take(byteCount).rest
+      try takeUntilEnd(object.count)
+      objects[index] = Array(object)[...]
       try body.skip(min(body.remainingCount, (8 - byteCount % 8) % 8))
     }
     collections[address] = objects

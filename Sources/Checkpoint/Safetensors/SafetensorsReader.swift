@@ -12,11 +12,11 @@ struct SafetensorsReader {
   /// The length of the field before the header.
   private static let lengthByteCount = 8
 
-  /// Whether a file that begins with these bytes is a safetensors file.
+  /// Whether a file that begins with these bytes is a safetensors file, perhaps one that is cut off.
   static func recognizes(_ head: Span<UInt8>, fileByteCount: Int) -> Bool {
     guard head.count > lengthByteCount, fileByteCount > lengthByteCount else { return false }
     let length = headerByteCount(head)
-    guard length >= 2, length <= UInt64(fileByteCount - lengthByteCount) else { return false }
+    guard length >= 2, length <= UInt64(maximumHeaderByteCount) else { return false }
     for index in lengthByteCount..<head.count {
       switch head[index] {
       case 0x20, 0x09, 0x0a, 0x0d: continue
@@ -44,6 +44,9 @@ struct SafetensorsReader {
         part: "a header", byteCount: Int(clamping: length), limit: maximumHeaderByteCount)
     }
     let range = lengthByteCount..<lengthByteCount + Int(length)
+    guard range.upperBound <= file.byteCount else {
+      throw .endsEarly(at: file.byteCount, expected: range.upperBound)
+    }
     try memory.take(range.count)
     defer { memory.giveBack(range.count) }
     let json = try JSONText(file.read(range), at: range.lowerBound)

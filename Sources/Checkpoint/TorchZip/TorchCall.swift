@@ -2,6 +2,9 @@ import WarmstartTensorModel
 
 /// What the pickle's calls of classes and functions mean.
 extension PickleMachine {
+  /// The most arguments of a call; chosen, not tuned.
+  private static let maximumArgumentCount = 64
+
   /// Does what a call of a function would do: `function(*arguments)`.
   mutating func call(
     _ function: PickleValue, _ arguments: PickleValue
@@ -10,6 +13,11 @@ extension PickleMachine {
       throw bytes.malformed(
         "has a call of \(function.kind) with \(arguments.kind), "
           + "expected a function and a tuple")
+    }
+    // One instruction makes one call, so that a call must not take long.
+    guard items.count <= Self.maximumArgumentCount else {
+      throw bytes.malformed(
+        "has a call with \(items.count) arguments, expected at most \(Self.maximumArgumentCount)")
     }
     switch global {
     case .rebuildTensor(let version): return try view(version, Array(items))
@@ -56,6 +64,9 @@ extension PickleMachine {
     switch global {
     case .dictionaryClass:
       // defaultdict takes a class; contents would be another argument.
+      guard items.count <= 2 else {
+        throw bytes.malformed("has a dictionary that is made from \(items.count) arguments")
+      }
       for item in items {
         if case .global = item { continue }
         if case .opaque = item { continue }

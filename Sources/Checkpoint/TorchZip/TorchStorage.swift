@@ -11,18 +11,27 @@ struct TorchStorage {
 }
 
 extension PickleMachine {
+  /// The longest key of a storage; chosen, not tuned.
+  private static let longestKeyByteCount = 256
+
   /// Finds the storage that a persistent id names: `('storage', class, key, device, count)`.
   ///
   /// `torch.save` writes one id for each tensor, and one entry `data/KEY` for each storage.
   mutating func storage(persistentID: PickleValue) throws(IndexError) -> PickleValue {
-    guard let id = heap.items(of: persistentID).map(Array.init), id.count == 5,
-      text(id[0]).elementsEqual("storage".utf8),
+    guard let items = heap.items(of: persistentID), items.count == 5,
+      case let id = Array(items), text(id[0]).elementsEqual("storage".utf8),
       case .global(.storageClass(let dtype, let isTyped)) = id[1], case .text = id[2],
       case .text = id[3], case .integer(let count) = id[4], count >= 0
     else {
       throw bytes.malformed(
         "has \(persistentID.kind) as a persistent id, "
           + "expected ('storage', class, key, device, count)")
+    }
+    // Each use of a storage looks its key up. PyTorch counts storages, so that keys are short.
+    guard text(id[2]).count <= Self.longestKeyByteCount else {
+      throw bytes.malformed(
+        "has the key of a storage with \(text(id[2]).count) bytes, expected at most "
+          + "\(Self.longestKeyByteCount)")
     }
     let key = Name(text(id[2]))
     if let known = storagesOfKeys[key] {

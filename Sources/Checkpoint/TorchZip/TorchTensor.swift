@@ -27,8 +27,9 @@ struct TorchView {
     guard let rank = heap.items(of: shape)?.count, rank <= TorchView.maximumRank else {
       throw .tensorUnsupported("has more than \(TorchView.maximumRank) axes", name)
     }
-    guard let shape = heap.integers(of: shape), let strides = heap.integers(of: strides),
-      strides.count == rank, (shape + strides).allSatisfy({ $0 >= 0 }), offset >= 0
+    guard heap.items(of: strides)?.count == rank, let shape = heap.integers(of: shape),
+      let strides = heap.integers(of: strides), (shape + strides).allSatisfy({ $0 >= 0 }),
+      offset >= 0
     else {
       throw .tensorMalformed(
         "has a shape, strides or an offset that are not integers from 0 on, as many of each", name)
@@ -59,7 +60,8 @@ struct TorchView {
         "has elements that share a place, such as expand() makes (shape \(Shape(shape)), strides "
           + "\(Shape(strides))): save tensor.contiguous()", name)
     }
-    found.strides = strides
+    // The stride of an axis of one index means nothing, and may be any number.
+    found.strides = zip(shape, strides).map { $0 == 1 ? 1 : $1 }
     return found
   }
 

@@ -84,6 +84,7 @@ class safe_open:
 
     `framework` is `"np"` or `"pt"`; with the latter, tensors are copied to `device` if it is not
     the CPU. Arrays and tensors are writable; pages that the process writes become its own copies.
+    `backend`, which says how the library reads, changes nothing here.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class safe_open:
         framework: str = "np",
         device: Any = "cpu",
         *,
+        backend: str = "mmap",
         client: Client | None = None,
     ) -> None:
         if framework not in _TORCH + _NUMPY:
@@ -116,6 +118,10 @@ class safe_open:
         """Returns the tensors' names, ascending."""
         return list(self._tensors)
 
+    def offset_keys(self) -> list[str]:
+        """Returns what `keys` returns: no order of names is faster than another here."""
+        return self.keys()
+
     def metadata(self) -> dict[str, str] | None:
         """Returns the texts that were saved with the tensors; None if the file has none.
 
@@ -131,6 +137,10 @@ class safe_open:
         if self._loaded is None:
             self._loaded = self._load()
         return self._loaded[name] if name in self._loaded else self._load([name])[name]
+
+    def get_tensors(self) -> dict[str, Any]:
+        """Returns all tensors by name. Raises UNSUPPORTED for tensors that no array can hold."""
+        return self._load(self.keys())
 
     def get_slice(self, name: str) -> Slice:
         """Returns a tensor to take parts of. Raises TENSOR_NOT_FOUND, UNSUPPORTED."""
@@ -206,8 +216,8 @@ _replaced: list[tuple[Any, str, Any]] = []
 
 
 def install(*, client: Client | None = None, fallback: bool = True) -> None:
-    """Makes the library read through the daemon: `safetensors.safe_open`, and
-    `safetensors.torch.load_file` if torch is imported.
+    """Makes the library read through the daemon: `safetensors.safe_open`, and the functions
+    `load_file` of `safetensors.numpy` and `safetensors.torch`.
 
     With `fallback`, the library reads by its own means what Warmstart does not serve: if no daemon
     answers, which the log ("warmstart") says, and for files and types that are not supported.
@@ -218,13 +228,15 @@ def install(*, client: Client | None = None, fallback: bool = True) -> None:
     with _lock:
         if _replaced:
             return
-        _replace(safetensors, "safe_open", _Opening(safetensors.safe_open, client, fallback))
+        _install_numpy(client, fallback)
+        # If torch is imported later, the library's load_file takes the safe_open of the last line.
         if "torch" in sys.modules or "safetensors.torch" in sys.modules:
             _install_torch(client, fallback)
+        _replace(safetensors, "safe_open", _Opening(safetensors.safe_open, client, fallback))
 
 
 def uninstall() -> None:
-    """Undoes `install`."""
+    """Undoes `install`, also for modules that took the functions by name meanwhile."""
     with _lock:
         while _replaced:
             module, name, own = _replaced.pop()
@@ -245,13 +257,38 @@ class _Opening:
         self._fallback = fallback
 
     def __call__(self, filename: Any, framework: str, device: Any = "cpu", **other: Any) -> Any:
-        if other or framework not in _TORCH + _NUMPY:
+        if not _is_served(other) or framework not in _TORCH + _NUMPY:
             return self._own(filename, framework, device, **other)
         return _attempt(
             lambda: safe_open(filename, framework, device, client=self._client),
-            lambda: self._own(filename, framework, device),
+            lambda: self._own(filename, framework, device, **other),
             self._fallback,
         )
+
+
+def _is_served(other: dict[str, Any]) -> bool:
+    """Returns whether other arguments of the library's functions do not matter here.
+
+    `backend`, which version 0.8 added, only says how the library reads a file.
+    """
+    return set(other) <= {"backend"}
+
+
+def _install_numpy(client: Client | None, fallback: bool) -> None:
+    import safetensors.numpy
+
+    library = safetensors.numpy.load_file
+
+    def load(filename: Any, **other: Any) -> Any:
+        if not _is_served(other):
+            return library(filename, **other)
+        return _attempt(
+            lambda: load_file(filename, client=client),
+            lambda: library(filename, **other),
+            fallback,
+        )
+
+    _replace(safetensors.numpy, "load_file", load)
 
 
 def _install_torch(client: Client | None, fallback: bool) -> None:
@@ -262,11 +299,11 @@ def _install_torch(client: Client | None, fallback: bool) -> None:
     library = safetensors.torch.load_file
 
     def load_file(filename: Any, device: Any = "cpu", **other: Any) -> Any:
-        if other:
+        if not _is_served(other):
             return library(filename, device, **other)
         return _attempt(
             lambda: own.load_file(filename, device, client=client),
-            lambda: library(filename, device),
+            lambda: library(filename, device, **other),
             fallback,
         )
 
@@ -274,6 +311,8 @@ def _install_torch(client: Client | None, fallback: bool) -> None:
 
 
 def _attempt(ours: Callable[[], Any], own: Callable[[], Any], fallback: bool) -> Any:
+    if not _replaced:
+        return own()
     try:
         return ours()
     except WarmstartError as error:

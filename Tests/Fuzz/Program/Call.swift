@@ -33,7 +33,7 @@ func fuzzCall(_ bytes: [UInt8]) {
   case 17: again(body, scratch, PreloadReply.init) { $0.begin($1, scratch) }
   case 18: again(body, scratch, GenerationRequest.init) { $0.begin($1) }
   case 19: again(body, scratch, PinReply.init) { $0.begin($1, scratch) }
-  case 20: again(body, scratch, EvictReply.init) { $0.begin($1) }
+  case 20: again(body, scratch, Evicted.init) { $0.begin($1) }
   default: break
   }
 }

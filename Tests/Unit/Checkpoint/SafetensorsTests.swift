@@ -184,6 +184,17 @@ struct SafetensorsTests {
     #expect(problem.reason == .truncated)
   }
 
+  @Test func `a file that ends within its header is reported as truncated`() throws {
+    let bytes = file(#"{"a":\#(Self.two)}"#, [1, 2])
+    #expect {
+      _ = try open([(.whole, "model.safetensors", Array(bytes[..<20]))])
+    } throws: { error in
+      let problem = error as? Problem
+      return problem?.reason == .truncated
+        && problem?.message.hasSuffix("ended after 20 bytes, expected \(bytes.count - 2)") == true
+    }
+  }
+
   @Test func `every truncation of a file is refused`() throws {
     let bytes = file(#"{"a":\#(Self.two),"__metadata__":{"k":"v"}}"#, [1, 2])
     for count in 0..<bytes.count {

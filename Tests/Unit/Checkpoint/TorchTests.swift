@@ -95,6 +95,21 @@ import WarmstartTestSupport
         .code("R"), "_rebuild_tensor_v2 takes"
     ),
     (
+      "a dictionary of many arguments",
+      PickleWriter().global("collections", "OrderedDict").tuple([Int](repeating: 1, count: 3))
+        .code("R"), "is made from 3 arguments"
+    ),
+    (
+      "a call with many arguments",
+      PickleWriter().global("collections", "OrderedDict").tuple([Int](repeating: 1, count: 65))
+        .code("R"), "with 65 arguments, expected at most 64"
+    ),
+    (
+      "a long key of a storage",
+      PickleWriter().storage(key: String(repeating: "1", count: 257), count: 4),
+      "with 257 bytes, expected at most 256"
+    ),
+    (
       "a parameter of nothing",
       PickleWriter().global("torch._utils", "_rebuild_parameter").code(")R"), "from nothing"
     ),
@@ -156,6 +171,16 @@ import WarmstartTestSupport
       .tensor([1, 4, 1], [0, 1, .max], count: 4).code("s")
     let file = try FoundFile(pickle.archive())
     #expect(try file.bytes("w") == PickleWriter.numbers(4))
+  }
+
+  @Test func `a step of any size on an axis of one element is no fault of a transposed view`()
+    throws
+  {
+    let pickle = PickleWriter().code("}").text("w")
+      .tensor([1, 2, 2], [1 << 62, 1, 2], count: 4).code("s")
+    let numbers = (0..<4).map { Array(PickleWriter.numbers($0 + 1).suffix(4)) }
+    let file = try FoundFile(pickle.archive())
+    #expect(try file.bytes("w") == [0, 2, 1, 3].flatMap { numbers[$0] })
   }
 
   @Test func `a tensor of 65 axes is refused by its name`() throws {

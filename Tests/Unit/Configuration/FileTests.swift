@@ -100,6 +100,14 @@ import WarmstartTestSupport
     #expect(try read().lingerSeconds == 1)
   }
 
+  @Test func `a drop-in that leads nowhere is a problem`() throws {
+    try write("")
+    try write("", to: "d.conf.d/1.conf")
+    try FileManager.default.createSymbolicLink(
+      atPath: "\(directory.path)/d.conf.d/2.conf", withDestinationPath: "absent")
+    #expect(try problems() == ["cannot read d.conf.d/2.conf: it does not exist"])
+  }
+
   @Test func `a unit's folder may have no file`() throws {
     let files = ConfigurationFiles(directory: directory.path)
     #expect(try files.read().isEmpty)
