@@ -60,7 +60,8 @@ import WarmstartTestSupport
     try pin(in: store, sealed: sealed)
     let resident = try #require(store.residents.first?.resident)
     #expect(resident.lockedByteCount >= Self.byteCount)
-    #expect(try locked() - before >= Self.byteCount)
+    // Sanitizers replace mlock by a function that does nothing.
+    #expect(try locked() - before >= (ProcessMemory.isSanitized ? 0 : Self.byteCount))
     try unpin(in: store)
     #expect(resident.lockedByteCount == 0)
     #expect(try locked() == before)
