@@ -24,7 +24,7 @@ struct HDF5File {
   /// The bytes that structures may still have.
   private var left: Int
   private var visited: Set<Int> = []
-  private var pages: [(number: Int, bytes: [UInt8])?]
+  private var blocks: [(number: Int, bytes: [UInt8])?]
   private var collections: [Int: [Int: ArraySlice<UInt8>]] = [:]
   /// The memory that is taken until the file has been read.
   private var temporaryByteCount = 0
@@ -33,7 +33,7 @@ struct HDF5File {
   init(_ file: IndexFile, _ range: Range<Int>, _ memory: ReaderMemory) throws(IndexError) {
     (self.file, self.memory) = (file, memory)
     (start, byteCount, left) = (range.lowerBound, range.count, range.count)
-    pages = Array(repeating: nil, count: Self.blockCount)
+    blocks = Array(repeating: nil, count: Self.blockCount)
     try takeUntilEnd(Self.blockCount * Self.blockByteCount)
   }
 
@@ -96,12 +96,12 @@ struct HDF5File {
       return try file.read(start + address..<start + address + count)[...]
     }
     let slot = number % Self.blockCount
-    if let page = pages[slot], page.number == number {
-      return page.bytes[within..<within + count]
+    if let block = blocks[slot], block.number == number {
+      return block.bytes[within..<within + count]
     }
-    let page = number * Self.blockByteCount
-    let bytes = try file.read(start + page..<start + min(byteCount, page + Self.blockByteCount))
-    pages[slot] = (number, bytes)
+    let block = number * Self.blockByteCount
+    let bytes = try file.read(start + block..<start + min(byteCount, block + Self.blockByteCount))
+    blocks[slot] = (number, bytes)
     return bytes[within..<within + count]
   }
 }

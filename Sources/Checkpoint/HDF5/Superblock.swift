@@ -29,7 +29,9 @@ struct Superblock {
     default: throw .unsupported("has a superblock of version \(version), expected 0 to 3")
     }
     guard end <= file.byteCount else {
-      throw .endsEarly(at: file.offset(of: file.byteCount), expected: file.offset(of: 0) + end)
+      let (expected, overflow) = file.offset(of: 0).addingReportingOverflow(end)
+      throw .endsEarly(
+        at: file.offset(of: file.byteCount), expected: overflow ? .max : expected)
     }
   }
 

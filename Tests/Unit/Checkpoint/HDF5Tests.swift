@@ -33,6 +33,16 @@ import WarmstartTestSupport
     #expect(try opened.bytes("layers/dense_1/vars/1") == [0, 0, 0, 0])
   }
 
+  @Test func `an end of file beyond all numbers is refused, also in an archive`() throws {
+    var weights = try Self.golden("model.weights.h5")
+    // The end-of-file address of a superblock of version 0.
+    weights.replaceSubrange(40..<48, with: [UInt8](repeating: 0xff, count: 7) + [0x7f])
+    for bytes in [weights, ZipWriter([.init("model.weights.h5", weights)]).bytes()] {
+      let problem = try #require(throws: Problem.self) { try Opened(file: bytes) }
+      #expect(problem.reason == .truncated, "\(problem.message)")
+    }
+  }
+
   @Test(arguments: ["types.h5", "latest.h5"])
   func `numbers of all types and both byte orders are read`(file: String) throws {
     let opened = try Opened(file: Self.golden(file))
