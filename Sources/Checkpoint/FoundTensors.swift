@@ -117,7 +117,8 @@ struct FoundTensors {
       return .tensorMalformed(
         first == second ? "is in \(first) twice" : "is in \(first) and in \(second)", names[before])
     }
-    preconditionFailure("a list with equal names has two that are equal")
+    // Not reached: the list has two names that are equal.
+    return .malformed(at: 0, "has two tensors of one name")
   }
 }
 

@@ -17,12 +17,10 @@ extension Checkpoint {
     _ files: FileSet, reserving reserve: @escaping (Int) throws(Problem) -> Void = { _ in },
     checkIn: @escaping () throws(Problem) -> Void = {}
   ) throws(Problem) -> Checkpoint {
-    let (isMap, isWhole) = try reading(files.index, of: files) { file throws(IndexError) in
+    let (isMap, isWhole) = try reading(files.index, of: files, checkIn) { file throws(IndexError) in
       let head = try file.head()
       guard files.index.role == .whole else { return (WeightMap.recognizes(head.span), false) }
       return (false, WholeFormat(head.span, fileByteCount: file.byteCount) != nil)
-    } checkIn: { () throws(Problem) in
-      try checkIn()
     }
     if isMap { return try readWhole(files, files.index, reserve, checkIn) }
     if isWhole { return try readWhole(files, nil, reserve, checkIn) }
@@ -49,10 +47,8 @@ extension Checkpoint {
     var tensors = FoundTensors()
     var weights: WeightMap?
     if let map {
-      weights = try reading(map, of: files) { file throws(IndexError) in
+      weights = try reading(map, of: files, checkIn) { file throws(IndexError) in
         try WeightMap(file, &memory, checkIn: checkIn)
-      } checkIn: { () throws(Problem) in
-        try checkIn()
       }
     }
     let count = weights?.fileNames.count ?? files.members.count
@@ -67,7 +63,7 @@ extension Checkpoint {
       let member = files.members[position]
       tensors.file = Int32(number)
       if let pointer = ForeignFile.pointer(member) { throw pointer }
-      try reading(member, of: files) { file throws(IndexError) in
+      try reading(member, of: files, checkIn) { file throws(IndexError) in
         guard let own = try file.wholeFormat() else {
           throw .malformed(at: 0, "is of no format that a file of such a checkpoint may have")
         }
@@ -76,21 +72,17 @@ extension Checkpoint {
           throw .malformed(at: 0, "has another format than the files before it")
         }
         format = found
-      } checkIn: { () throws(Problem) in
-        try checkIn()
       }
     }
     guard let format else {
       throw Problem(.corrupt, "\(files.index) names no files")
     }
-    let checkpoint = try reading(map ?? files.index, of: files) { _ throws(IndexError) in
+    let checkpoint = try reading(map ?? files.index, of: files, checkIn) { _ throws(IndexError) in
       let checkpoint = try tensors.checkpoint(format, fileCount: count) { number in
         files.name(ofShard: number, of: count)
       }
       try weights?.expect(checkpoint)
       return checkpoint
-    } checkIn: { () throws(Problem) in
-      try checkIn()
     }
     for member in files.members { try files.expectUnchanged(member) }
     return checkpoint
@@ -98,9 +90,8 @@ extension Checkpoint {
 
   /// Runs the body with a file, and words its error for the client.
   private static func reading<Result>(
-    _ member: FileSet.Member, of files: FileSet,
-    _ body: (IndexFile) throws(IndexError) -> Result,
-    checkIn: @escaping () throws(Problem) -> Void
+    _ member: FileSet.Member, of files: FileSet, _ checkIn: @escaping () throws(Problem) -> Void,
+    _ body: (IndexFile) throws(IndexError) -> Result
   ) throws(Problem) -> Result {
     do throws(IndexError) {
       return try body(IndexFile(member, checkIn: checkIn))
@@ -148,6 +139,7 @@ extension Checkpoint {
     _ error: IndexError, with member: FileSet.Member, of files: FileSet
   ) throws(Problem) -> Problem {
     if case .stopped(let problem) = error { return problem }
+    try files.expectUnchanged(member)
     for member in files.members {
       if case .shard = member.role { continue }
       try files.expectUnchanged(member)

@@ -102,7 +102,10 @@ struct SafetensorsReader {
     }
     try json.expect("{")
     var isFirst = true
-    while try json.nextKey(&isFirst) != nil { _ = try json.string() }
+    while try json.nextKey(&isFirst) != nil {
+      try steps.step()
+      _ = try json.string()
+    }
   }
 
   private mutating func readTensor(_ key: JSONScanner.Text) throws(IndexError) {

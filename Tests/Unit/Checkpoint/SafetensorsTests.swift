@@ -294,6 +294,24 @@ struct SafetensorsTests {
     #expect(throws: Problem.self) { try sharded(map) }
   }
 
+  @Test func `a file of the index that is written to meanwhile has changed, and is not damaged`()
+    throws
+  {
+    let directory = try TemporaryDirectory()
+    let bytes = [Array(Self.map.utf8), file(#"{"a":\#(Self.two)}"#, [1, 2])]
+    let paths = ["model.safetensors.index.json", "m-1"].map { "\(directory.path)/\($0)" }
+    for (path, bytes) in zip(paths, bytes) {
+      try BundleFile.write([(0, bytes)], byteCount: bytes.count, to: path)
+    }
+    let roles: [FileRole] = [.index, .shard(0, of: 2)]
+    let files = try FileSet(
+      zip(roles, paths).map { ($0, try File(opening: FilePath($1))) }, openedBy: 1000)
+    try BundleFile.truncate(paths[1], to: 20)
+    let problem = try #require(throws: Problem.self) { try Checkpoint.read(files) }
+    #expect(problem.reason == .checkpointChanged, "\(problem.message)")
+    #expect(problem.message.contains("m-1"))
+  }
+
   @Test func `a missing file of the index is named`() throws {
     #expect {
       _ = try sharded(without: 1)
