@@ -19,11 +19,16 @@ package struct Assignment: Sendable, Hashable {
 
 /// What is wrong with a command line or with files: a sentence for each problem.
 package struct ConfigurationError: Error, Hashable {
-  /// The problems, in the order of the text.
+  /// The most problems that are kept: each goes into the log; chosen, not tuned.
+  private static let maximumCount = 20
+
+  /// The problems, in the order of the text; of very many, how many more there are.
   package let problems: [String]
 
   init(_ problems: [String]) {
-    self.problems = problems
+    let count = problems.count - Self.maximumCount
+    self.problems =
+      count > 0 ? problems.prefix(Self.maximumCount) + ["and \(count) more problems"] : problems
   }
 }
 

@@ -98,19 +98,36 @@ package struct ConfigurationFiles: Sendable, Hashable {
 
   /// Reads a file; nil if it does not exist.
   private static func read(_ path: FilePath) throws(ConfigurationError) -> ConfigurationText? {
+    let bytes: [UInt8]?
+    let isReadable: Bool
     do throws(Errno) {
-      guard let bytes = try File(opening: path).readToEnd(limit: maximumByteCount) else {
-        throw Errno.fileTooLarge
-      }
-      return ConfigurationText(bytes, from: path.string)
+      let file = try File(opening: path)
+      isReadable = try Self.isReadable(file)
+      bytes = isReadable ? try file.readToEnd(limit: maximumByteCount) : []
     } catch .noSuchFileOrDirectory {
       return nil
-    } catch .fileTooLarge {
-      throw ConfigurationError([
-        "cannot read \(path.string.printable): it is longer than \(maximumByteCount >> 10) KiB"
-      ])
     } catch {
       throw ConfigurationError(["cannot read \(path.string.printable): \(error)"])
     }
+    guard isReadable else {
+      throw ConfigurationError([
+        "cannot read \(path.string.printable): it is not a regular file, expected one or a link to "
+          + "/dev/null"
+      ])
+    }
+    guard let bytes else {
+      throw ConfigurationError([
+        "cannot read \(path.string.printable): it is longer than \(maximumByteCount >> 10) KiB"
+      ])
+    }
+    return ConfigurationText(bytes, from: path.string)
+  }
+
+  /// Whether a file is regular, or `/dev/null`, to which a link hides the drop-in of a package.
+  private static func isReadable(_ file: File) throws(Errno) -> Bool {
+    let status = try file.status()
+    if status.isRegular { return true }
+    let null = try File(opening: "/dev/null").status()
+    return (status.device, status.inode) == (null.device, null.inode)
   }
 }

@@ -87,17 +87,33 @@ import WarmstartTestSupport
     _ = try read()
     try FileManager.default.createDirectory(
       atPath: path + ".d/x.conf", withIntermediateDirectories: true)
-    #expect(try problems() == ["cannot read d.conf.d/x.conf: Is a directory"])
+    #expect(
+      try problems() == [
+        "cannot read d.conf.d/x.conf: it is not a regular file, expected one or a link to /dev/null"
+      ])
   }
 
-  @Test func `a link to /dev/null hides nothing else, and a FIFO does not hang`() throws {
+  @Test func `a link to /dev/null hides nothing else, and a FIFO is a problem and does not hang`()
+    throws
+  {
     try write("Linger = 1\n")
     try FileManager.default.createDirectory(atPath: path + ".d", withIntermediateDirectories: true)
     try FileManager.default.createSymbolicLink(
       atPath: path + ".d/a.conf", withDestinationPath: "/dev/null")
+    #expect(try read().lingerSeconds == 1)
     let made = unsafe mkfifo(path + ".d/b.conf", 0o600)
     #expect(made == 0)
-    #expect(try read().lingerSeconds == 1)
+    #expect(
+      try problems() == [
+        "cannot read d.conf.d/b.conf: it is not a regular file, expected one or a link to /dev/null"
+      ])
+  }
+
+  @Test func `of very many problems the first are reported, and how many more there are`() throws {
+    try write(String(repeating: "x\n", count: 30_000))
+    let problems = try problems()
+    #expect(problems.count == 21)
+    #expect(problems.last == "and 29980 more problems")
   }
 
   @Test func `a drop-in that leads nowhere is a problem`() throws {
