@@ -104,6 +104,17 @@ def test_the_reader_has_the_methods_of_the_library(
             ours.get_tensor("stepps")
 
 
+def test_an_open_file_stays_what_it_was_when_its_path_gets_another(
+    client: warmstart.Client, path: Path, tensors: dict[str, Any]
+) -> None:
+    with safe_open(path, client=client) as file:
+        other = path.with_name("other")
+        safetensors.numpy.save_file({"steps": np.zeros(1)}, str(other), metadata={"format": "x"})
+        other.replace(path)
+        assert np.array_equal(file.get_tensor("steps"), tensors["steps"])
+        assert file.metadata() == {"format": "np"}
+
+
 def test_a_framework_that_is_not_served_is_refused(client: warmstart.Client, path: Path) -> None:
     with pytest.raises(ValueError, match="expected 'np' or 'pt', got 'flax'"):
         safe_open(path, framework="flax", client=client)

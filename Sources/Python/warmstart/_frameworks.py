@@ -33,7 +33,7 @@ _HINTED = 5
 
 
 def load(
-    path: Path,
+    source: Path | Checkpoint,
     names: Names | None,
     rename: Rename | None,
     refusal: Refusal,
@@ -47,7 +47,11 @@ def load(
     if isinstance(names, str):
         raise TypeError(f"names: expected several names, got the string {names!r}")
     deadline = Deadline(options.get("timeout"))
-    checkpoint = (client or default_client()).open(path, timeout=deadline.remaining())
+    checkpoint = (
+        source
+        if isinstance(source, Checkpoint)
+        else (client or default_client()).open(source, timeout=deadline.remaining())
+    )
     tensors = checkpoint.known_tensors(deadline)
     if names is None:
         keys = {name: name for name in tensors if tensors[name].dtype not in _NEVER_LOADED}

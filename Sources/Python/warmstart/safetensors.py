@@ -20,6 +20,7 @@ the functions by name, such as transformers:
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -65,9 +66,6 @@ _NAMES = {
     "float4_e2m1fn_x2": "F4",
 }
 
-# The longest header, as in the library.
-_MAXIMUM_HEADER_BYTE_COUNT = 100_000_000
-
 
 def load_file(filename: Path, *, client: Client | None = None) -> dict[str, Any]:
     """Loads all tensors of a file as writable arrays, by name.
@@ -102,8 +100,7 @@ class safe_open:
             raise ValueError(f"device: numpy has only the CPU, got {brief(device)}")
         self._is_torch = framework in _TORCH
         self._device = device
-        self._client = client or default_client()
-        self._checkpoint: Checkpoint = self._client.open(filename)
+        self._checkpoint: Checkpoint = (client or default_client()).open(filename)
         self._tensors = self._checkpoint.tensors
         self._loaded: dict[str, Any] | None = None
 
@@ -127,8 +124,10 @@ class safe_open:
 
         A model in several files has none.
         """
-        path = self._checkpoint.path
-        return None if not path.endswith(".safetensors") else _metadata(path)
+        if not self._checkpoint.path.endswith(".safetensors"):
+            return None
+        with self._checkpoint.using() as files:
+            return _metadata(files[0]) if files else None
 
     def get_tensor(self, name: str) -> Any:
         """Returns a tensor. Raises TENSOR_NOT_FOUND, UNSUPPORTED."""
@@ -157,11 +156,9 @@ class safe_open:
         if self._is_torch:
             from . import torch
 
-            return torch.load_file(
-                self._checkpoint.label, self._device, names=names, client=self._client
-            )
+            return torch.load_file(self._checkpoint, self._device, names=names)
         options: Any = {"writable": True}
-        arrays = _load(self._checkpoint.label, names, None, _refusal, self._client, options)
+        arrays = _load(self._checkpoint, names, None, _refusal, None, options)
         return {name: array.view(np.ndarray) for name, (array, _) in arrays.items()}
 
 
@@ -199,13 +196,10 @@ def _torch_refusal() -> Callable[[str], str | None]:
     return torch._refusal
 
 
-def _metadata(path: str) -> dict[str, str] | None:
-    with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > _MAXIMUM_HEADER_BYTE_COUNT:
-            raise WarmstartError.of("CORRUPT", f"'{path}' has a header of {length} bytes")
-        header = json.loads(file.read(length))
-    found = header.get("__metadata__")
+def _metadata(file: int) -> dict[str, str] | None:
+    # The daemon has read the header, and refused one that is too long or no header.
+    length = int.from_bytes(os.pread(file, 8, 0), "little")
+    found = json.loads(os.pread(file, length, 8)).get("__metadata__")
     return found if found is None else dict(found)
 
 

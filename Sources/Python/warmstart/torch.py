@@ -101,7 +101,7 @@ def resolve(
 
 
 def load(
-    path: Path,
+    path: Path | Checkpoint,
     names: Names | None = None,
     *,
     rename: Rename | None = None,
@@ -110,7 +110,7 @@ def load(
 ) -> dict[str, torch.Tensor]:
     """Loads tensors by name, as a `state_dict`; `names` selects some.
 
-    The keys are the tensors' names. If `names` is a mapping, the keys are its values. The function
+    `path` may also be an open checkpoint. The keys are the tensors' names. If `names` is a mapping, the keys are its values. The function
     `rename` maps the keys further, and leaves out those for which it returns None. Without `names`,
     tensors that hold no numbers (strings, variants, resources) are left out. The tensors are on the
     CPU and always writable. Raises TENSOR_NOT_FOUND, UNSUPPORTED, and as `Client.open`.
@@ -121,7 +121,7 @@ def load(
 
 
 def load_file(
-    filename: Path,
+    filename: Path | Checkpoint,
     device: str | int | torch.device = "cpu",
     *,
     names: Names | None = None,
@@ -129,7 +129,7 @@ def load_file(
 ) -> dict[str, torch.Tensor]:
     """Loads the tensors of a file by name, as `safetensors.torch.load_file` does.
 
-    The file may be any checkpoint that `warmstart.open` takes. On the CPU nothing is copied; tensors
+    The file may be any checkpoint that `warmstart.open` takes, or an open one. On the CPU nothing is copied; tensors
     for another device are copied there. Raises as `load`.
     """
     tensors = load(filename, names, client=client)
