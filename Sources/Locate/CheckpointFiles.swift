@@ -62,45 +62,36 @@ package struct CheckpointFiles: Sendable {
   package func openShards(
     total: Int, leavingOutUnusable: Bool = false
   ) throws(LocateError) -> [Part] {
-    if let mapped { return try openMapped(mapped, leavingOutUnusable: leavingOutUnusable) }
+    if let mapped {
+      return try open(
+        mapped.enumerated().map { ($0.offset, $0.element) }, mapped.count, leavingOutUnusable)
+    }
     let there = listed.map { $0.filter { $0.total == total }.map(\.number).sorted() }
     // Open the listed shards; without a list, try all numbers.
     guard (there?.count ?? total) < maximumCheckpointFiles else {
       throw .tooManyFiles(path: prefix, limit: maximumCheckpointFiles)
     }
-    let numbers = there ?? Array(0..<max(0, total))
-    var parts: [Part] = []
-    for number in numbers {
+    let shards = (there ?? Array(0..<max(0, total))).map { number in
       let name = ShardName(number: number, total: total)
-      let path = FilePath("\(prefix).data-\(name.text)")
+      return (number, FilePath("\(prefix).data-\(name.text)"))
+    }
+    return try open(shards, total, leavingOutUnusable)
+  }
+
+  private func open(
+    _ shards: [(number: Int, path: FilePath)], _ total: Int, _ leavesOutUnusable: Bool
+  ) throws(LocateError) -> [Part] {
+    var parts: [Part] = []
+    for (number, path) in shards {
       let file: OpenFile?
       do throws(LocateError) {
         file = try OpenFile.regular(path)
       } catch {
-        guard leavingOutUnusable else { throw error }
+        guard leavesOutUnusable else { throw error }
         continue
       }
       guard let file else { continue }
       parts.append(Part(.shard(number, of: total), at: path, file))
-    }
-    return parts
-  }
-
-  /// Opens the files that a weight map names, as `openShards` opens shards.
-  private func openMapped(
-    _ paths: [FilePath], leavingOutUnusable: Bool
-  ) throws(LocateError) -> [Part] {
-    var parts: [Part] = []
-    for (number, path) in paths.enumerated() {
-      let file: OpenFile?
-      do throws(LocateError) {
-        file = try OpenFile.regular(path)
-      } catch {
-        guard leavingOutUnusable else { throw error }
-        continue
-      }
-      guard let file else { continue }
-      parts.append(Part(.shard(number, of: paths.count), at: path, file))
     }
     return parts
   }
