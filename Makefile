@@ -217,7 +217,8 @@ install:
 	install -Dm644 Protos/warmstart.binpb $(DESTDIR)$(PREFIX)/share/warmstart/warmstart.binpb
 	install -Dm644 systemd/warmstart.catalog \
 	  $(DESTDIR)$(PREFIX)/lib/systemd/catalog/warmstart.catalog
-	@if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" -eq 0 ]; then journalctl --update-catalog || true; fi
+	@if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" -eq 0 ] && command -v journalctl >/dev/null; then \
+	  journalctl --update-catalog; fi
 	install -d $(DESTDIR)$(PREFIX)/share/doc/warmstartd/examples
 	install -m644 systemd/examples/* $(DESTDIR)$(PREFIX)/share/doc/warmstartd/examples/
 	install -Dm644 systemd/sysusers.d/warmstart.conf \

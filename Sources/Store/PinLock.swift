@@ -128,7 +128,7 @@ extension Store {
         .quota,
         "\(wanted) of the checkpoint cannot be locked into memory: the daemon may lock "
           + "\(limit == .max ? "any number of bytes" : Resource.memory.text(limit)) in all "
-          + "(RLIMIT_MEMLOCK, LimitMEMLOCK= in its unit), and the kernel's answer is: \(error)")
+          + "(RLIMIT_MEMLOCK, LimitMEMLOCK= in its unit): \(error)")
     }
   }
 
