@@ -352,6 +352,111 @@ void clinux_reverse_bytes(void *elements, size_t width, size_t count) {
   }
 }
 
+// A loop over the bits of numbers without branches, which becomes vector instructions.
+#define EACH for (size_t i = 0; i < count; i++)
+
+static float float_of(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+static uint32_t bits_of(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+static float widened(uint16_t half) {
+  // The exponent's bias differs by 112. Scaling a number makes a subnormal one normal, too.
+  uint32_t magnitude = (uint32_t)(half & 0x7fff) << 13;
+  uint32_t finite = bits_of(float_of(magnitude) * 0x1p112f);
+  uint32_t bits = magnitude >= 0x0f800000 ? magnitude | 0x7f800000 : finite;
+  return float_of(bits | (uint32_t)(half & 0x8000) << 16);
+}
+
+static uint16_t narrowed(float value) {
+  uint32_t bits = bits_of(value), magnitude = bits & 0x7fffffff;
+  uint32_t normal = (magnitude - (112u << 23) + 0xfff + (magnitude >> 13 & 1)) >> 13;
+  // Adding a number whose last bit is that of a subnormal half rounds to it.
+  uint32_t small = bits_of(float_of(magnitude) + 0.5f) - bits_of(0.5f);
+  // 65520 and more round to infinity.
+  uint32_t half = magnitude > 0x7f800000    ? 0x7e00
+                  : magnitude >= 0x477ff000 ? 0x7c00
+                  : magnitude < 0x38800000  ? small
+                                            : normal;
+  return (uint16_t)(half | (bits >> 16 & 0x8000));
+}
+
+static uint16_t shortened(float value) {
+  uint32_t bits = bits_of(value);
+  uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+  return (bits & 0x7fffffff) > 0x7f800000 ? (bits >> 16 & 0x8000) | 0x7fc0 : rounded;
+}
+
+// The numbers that are converted at a time, on the stack.
+enum { CAST_COUNT = 256 };
+
+static void load_floats(float *to, const void *from, int format, size_t count) {
+  uint16_t halves[CAST_COUNT];
+  double doubles[CAST_COUNT];
+  switch (format) {
+    case CLINUX_FLOAT16:
+      memcpy(halves, from, count * sizeof *halves);
+      EACH to[i] = widened(halves[i]);
+      break;
+    case CLINUX_BFLOAT16:
+      memcpy(halves, from, count * sizeof *halves);
+      EACH to[i] = float_of((uint32_t)halves[i] << 16);
+      break;
+    case CLINUX_FLOAT64:
+      memcpy(doubles, from, count * sizeof *doubles);
+      EACH to[i] = (float)doubles[i];
+      break;
+    default: memcpy(to, from, count * sizeof *to);
+  }
+}
+
+static void store_floats(void *to, int format, const float *from, size_t count) {
+  uint16_t halves[CAST_COUNT];
+  double doubles[CAST_COUNT];
+  switch (format) {
+    case CLINUX_FLOAT16:
+      EACH halves[i] = narrowed(from[i]);
+      memcpy(to, halves, count * sizeof *halves);
+      break;
+    case CLINUX_BFLOAT16:
+      EACH halves[i] = shortened(from[i]);
+      memcpy(to, halves, count * sizeof *halves);
+      break;
+    case CLINUX_FLOAT64:
+      EACH doubles[i] = from[i];
+      memcpy(to, doubles, count * sizeof *doubles);
+      break;
+    default: memcpy(to, from, count * sizeof *from);
+  }
+}
+
+void clinux_cast(void *to, int to_format, const void *from, int from_format, int reversed,
+                 size_t count) {
+  static const size_t widths[] = {2, 2, 4, 8};
+  size_t width = widths[from_format];
+  unsigned char turned[CAST_COUNT * sizeof(double)];
+  float floats[CAST_COUNT];
+  for (size_t done = 0; done < count;) {
+    size_t step = count - done < CAST_COUNT ? count - done : CAST_COUNT;
+    const void *source = (const char *)from + done * width;
+    if (reversed) {
+      memcpy(turned, source, step * width);
+      clinux_reverse_bytes(turned, width, step);
+      source = turned;
+    }
+    load_floats(floats, source, from_format, step);
+    store_floats((char *)to + done * widths[to_format], to_format, floats, step);
+    done += step;
+  }
+}
+
 static int unix_address(const char *path, struct sockaddr_un *address) {
   *address = (struct sockaddr_un){.sun_family = AF_UNIX};
   if (strlen(path) >= sizeof address->sun_path) return -ENAMETOOLONG;

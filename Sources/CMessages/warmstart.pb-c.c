@@ -997,6 +997,51 @@ void   warmstart__v1__resolve_request__free_unpacked
   assert(message->base.descriptor == &warmstart__v1__resolve_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   warmstart__v1__transposes__init
+                     (Warmstart__V1__Transposes         *message)
+{
+  static const Warmstart__V1__Transposes init_value = WARMSTART__V1__TRANSPOSES__INIT;
+  *message = init_value;
+}
+size_t warmstart__v1__transposes__get_packed_size
+                     (const Warmstart__V1__Transposes *message)
+{
+  assert(message->base.descriptor == &warmstart__v1__transposes__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t warmstart__v1__transposes__pack
+                     (const Warmstart__V1__Transposes *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &warmstart__v1__transposes__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t warmstart__v1__transposes__pack_to_buffer
+                     (const Warmstart__V1__Transposes *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &warmstart__v1__transposes__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Warmstart__V1__Transposes *
+       warmstart__v1__transposes__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Warmstart__V1__Transposes *)
+     protobuf_c_message_unpack (&warmstart__v1__transposes__descriptor,
+                                allocator, len, data);
+}
+void   warmstart__v1__transposes__free_unpacked
+                     (Warmstart__V1__Transposes *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &warmstart__v1__transposes__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   warmstart__v1__gathers__init
                      (Warmstart__V1__Gathers         *message)
 {
@@ -3653,7 +3698,7 @@ const ProtobufCMessageDescriptor warmstart__v1__slot_variables__descriptor =
   (ProtobufCMessageInit) warmstart__v1__slot_variables__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_descriptors[17] =
+static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_descriptors[19] =
 {
   {
     "checkpoint",
@@ -3859,9 +3904,34 @@ static const ProtobufCFieldDescriptor warmstart__v1__resolve_request__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "cast",
+    18,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ResolveRequest, cast),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "transposes",
+    19,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__ResolveRequest, transposes),
+    &warmstart__v1__transposes__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = {
   3,   /* field[3] = alignment */
+  17,   /* field[17] = cast */
   0,   /* field[0] = checkpoint */
   13,   /* field[13] = gathers */
   9,   /* field[9] = lenient */
@@ -3877,12 +3947,13 @@ static const unsigned warmstart__v1__resolve_request__field_indices_by_name[] = 
   10,   /* field[10] = skip_mismatched */
   5,   /* field[5] = skip_missing */
   6,   /* field[6] = strides */
+  18,   /* field[18] = transposes */
   2,   /* field[2] = variables */
 };
 static const ProtobufCIntRange warmstart__v1__resolve_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 17 }
+  { 0, 19 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor =
 {
@@ -3892,11 +3963,75 @@ const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor =
   "Warmstart__V1__ResolveRequest",
   "warmstart.v1",
   sizeof(Warmstart__V1__ResolveRequest),
-  17,
+  19,
   warmstart__v1__resolve_request__field_descriptors,
   warmstart__v1__resolve_request__field_indices_by_name,
   1,  warmstart__v1__resolve_request__number_ranges,
   (ProtobufCMessageInit) warmstart__v1__resolve_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor warmstart__v1__transposes__field_descriptors[3] =
+{
+  {
+    "variables",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Transposes, n_variables),
+    offsetof(Warmstart__V1__Transposes, variables),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "ranks",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Transposes, n_ranks),
+    offsetof(Warmstart__V1__Transposes, ranks),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "axes",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Warmstart__V1__Transposes, n_axes),
+    offsetof(Warmstart__V1__Transposes, axes),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned warmstart__v1__transposes__field_indices_by_name[] = {
+  2,   /* field[2] = axes */
+  1,   /* field[1] = ranks */
+  0,   /* field[0] = variables */
+};
+static const ProtobufCIntRange warmstart__v1__transposes__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor warmstart__v1__transposes__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "warmstart.v1.Transposes",
+  "Transposes",
+  "Warmstart__V1__Transposes",
+  "warmstart.v1",
+  sizeof(Warmstart__V1__Transposes),
+  3,
+  warmstart__v1__transposes__field_descriptors,
+  warmstart__v1__transposes__field_indices_by_name,
+  1,  warmstart__v1__transposes__number_ranges,
+  (ProtobufCMessageInit) warmstart__v1__transposes__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor warmstart__v1__gathers__field_descriptors[4] =

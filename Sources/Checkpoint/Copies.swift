@@ -14,19 +14,18 @@ struct Copies {
   private static let directByteCount = 64 << 10
 
   private var way: Way
-  /// The bytes of a number, if they are stored in reverse.
-  private let swapped: Int
+  private let form: NumberForm
 
   /// Copies of a box.
-  init(_ runs: Runs, swapped: Int) {
+  init(_ runs: Runs, _ form: NumberForm) {
     way = .box(runs)
-    self.swapped = swapped
+    self.form = form
   }
 
   /// Copies of chosen rows, which go to places up to an offset in the arena.
-  init(_ runs: GatheredRuns, end: Int, swapped: Int) {
+  init(_ runs: GatheredRuns, end: Int, _ form: NumberForm) {
     way = .gathered(runs, end: end)
-    self.swapped = swapped
+    self.form = form
   }
 
   /// Copies the wanted bytes of a chunk.
@@ -39,7 +38,7 @@ struct Copies {
     switch way {
     case .box(var runs):
       do {
-        try runs.copy(chunk, at: offset, to: &arena, swapped: swapped)
+        try runs.copy(chunk, at: offset, to: &arena, form)
       } catch {
         throw Problem(lackOfMemory: error, arena.byteCount)
       }
@@ -47,7 +46,7 @@ struct Copies {
     case .gathered(var runs, let end):
       try arena.take(upTo: end)
       var bytes = arena.bytes
-      try runs.copy(chunk, at: offset, to: &bytes, swapped: swapped, checkIn)
+      try runs.copy(chunk, at: offset, to: &bytes, form, checkIn)
       way = .gathered(runs, end: end)
     }
   }
@@ -55,24 +54,26 @@ struct Copies {
   /// Where bytes from an offset of the run on go, if so many go to one place that reading them
   /// there is better than copying them.
   func directPlace(of offset: Int) -> (target: Int, count: Int)? {
-    guard case .box(let runs) = way, runs.byteCount >= Copies.directByteCount else { return nil }
+    guard case .box(let runs) = way, hasDirectPlaces(runs) else { return nil }
     return runs.place(of: offset)
   }
 
   /// The bytes from an offset of the run to the next ones that have a direct place; nil if none
   /// follow.
   func distanceToDirectPlace(from offset: Int) -> Int? {
-    guard case .box(let runs) = way, runs.byteCount >= Copies.directByteCount else { return nil }
+    guard case .box(let runs) = way, hasDirectPlaces(runs) else { return nil }
     return runs.distance(from: offset)
+  }
+
+  private func hasDirectPlaces(_ runs: Runs) -> Bool {
+    form.isInPlace && runs.byteCount >= Copies.directByteCount
   }
 
   /// Finishes bytes that were read into their direct place; the offset of the run is their end.
   mutating func finish(_ range: Range<Int>, to offset: Int, in arena: inout Arena) {
     guard case .box(var runs) = way else { return }
-    if swapped > 1 {
-      var bytes = arena.bytes
-      bytes.reverseBytes(in: range, width: swapped)
-    }
+    var bytes = arena.bytes
+    form.finish(range, in: &bytes)
     runs.skip(to: offset)
     way = .box(runs)
   }

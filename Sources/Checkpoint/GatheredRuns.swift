@@ -78,9 +78,10 @@ struct GatheredRuns {
   /// - Parameters:
   ///   - shape: The shape of the piece.
   ///   - targetOffset: Where the piece begins in the target.
-  ///   - width: The length of an element, in bytes.
+  ///   - form: How long elements are before and after.
   init?(
-    from box: TensorSlice, _ order: GatherOrder, to shape: Shape, at targetOffset: Int, width: Int
+    from box: TensorSlice, _ order: GatherOrder, to shape: Shape, at targetOffset: Int,
+    _ form: NumberForm
   ) {
     let rank = box.counts.count
     var chosen = [GatherOrder.Axis?](repeating: nil, count: rank)
@@ -92,11 +93,11 @@ struct GatheredRuns {
     }
     guard !ranges.contains(where: \.isEmpty) else { return nil }
     let lengths = Array(shape.lengths)
-    let sourceSteps = Runs.steps(box.counts, width: width)
-    let targetSteps = Runs.steps(lengths, width: width)
+    let sourceSteps = Runs.steps(box.counts, width: form.width)
+    let targetSteps = Runs.steps(lengths, width: form.targetWidth)
     // Axes that both arrays have whole merge into one run with the axis before them.
     var axis = rank
-    var runByteCount = width
+    var runByteCount = form.width
     while axis > 0, chosen[axis - 1] == nil {
       axis -= 1
       runByteCount = box.counts[axis] * sourceSteps[axis]
@@ -118,14 +119,14 @@ struct GatheredRuns {
     rowByteCount = (axes.last?.distance ?? 0) + runByteCount
   }
 
-  /// Copies the wanted bytes of a chunk, and reverses the bytes of each number of `swapped` bytes.
+  /// Puts the wanted bytes of a chunk into the target.
   ///
-  /// Chunks must come in order, without gaps.
+  /// Chunks must come in order, without gaps, and begin at whole elements.
   ///
   /// One chunk may go to many places, so `checkIn` is called from time to time; what it throws is
   /// thrown.
   mutating func copy(
-    _ chunk: RawSpan, at chunkOffset: Int, to target: inout MutableRawSpan, swapped: Int,
+    _ chunk: RawSpan, at chunkOffset: Int, to target: inout MutableRawSpan, _ form: NumberForm,
     _ checkIn: () throws(Problem) -> Void
   ) throws(Problem) {
     let chunkEnd = chunkOffset + chunk.byteCount
@@ -133,7 +134,7 @@ struct GatheredRuns {
       if let last = axes.last, last.group.lowerBound == last.range.lowerBound,
         chunkOffset <= sourceOffset, rowByteCount <= chunkEnd - sourceOffset
       {
-        try copyRow(last, chunk, sourceOffset - chunkOffset, to: &target, swapped, checkIn)
+        try copyRow(last, chunk, sourceOffset - chunkOffset, to: &target, form, checkIn)
         continue
       }
       // A run that began in an earlier chunk continues at the start of this one.
@@ -143,11 +144,9 @@ struct GatheredRuns {
       for axis in axes.indices { axes[axis].place = axes[axis].group.lowerBound }
       repeat {
         let offset = axes.reduce(targetStart) { $0 + $1.target }
-        target.copy(
-          chunk, from: sourceOffset + skipped - chunkOffset, to: offset + skipped, count: count)
-        if swapped > 1 {
-          target.reverseBytes(in: offset + skipped..<offset + skipped + count, width: swapped)
-        }
+        form.put(
+          chunk, from: sourceOffset + skipped - chunkOffset, to: &target,
+          at: offset + form.targetByteCount(skipped), count: count)
         uncheckedByteCount += count
         if uncheckedByteCount >= GatheredRuns.byteCountBetweenCheckIns {
           uncheckedByteCount = 0
@@ -163,7 +162,7 @@ struct GatheredRuns {
   /// runs.
   private mutating func copyRow(
     _ last: Axis, _ chunk: RawSpan, _ start: Int, to target: inout MutableRawSpan,
-    _ swapped: Int, _ checkIn: () throws(Problem) -> Void
+    _ form: NumberForm, _ checkIn: () throws(Problem) -> Void
   ) throws(Problem) {
     let outer = axes.count - 1
     for axis in 0..<outer { axes[axis].place = axes[axis].group.lowerBound }
@@ -175,13 +174,9 @@ struct GatheredRuns {
       for place in last.range {
         let index = order?[place] ?? place
         let source = indices?[index] ?? place
-        target.copy(
-          chunk, from: start + (source - first) * last.sourceStep,
-          to: base + index * last.targetStep, count: runByteCount)
-        if swapped > 1 {
-          let end = base + index * last.targetStep + runByteCount
-          target.reverseBytes(in: end - runByteCount..<end, width: swapped)
-        }
+        form.put(
+          chunk, from: start + (source - first) * last.sourceStep, to: &target,
+          at: base + index * last.targetStep, count: runByteCount)
         uncheckedByteCount += runByteCount
         if uncheckedByteCount >= GatheredRuns.byteCountBetweenCheckIns {
           uncheckedByteCount = 0

@@ -38,25 +38,24 @@ struct NumberFiller {
   private func copies(of run: Int) -> [Copies] {
     (takers[run] ?? []).compactMap { taker in
       let (piece, offset) = (targets[taker].piece, targets[taker].offset)
-      let dtype = checkpoint.catalog.dtype(piece.tensor)
-      let swapped = checkpoint.isBigEndian(piece.tensor) ? dtype.swappedByteCount ?? 1 : 1
-      return dtype.byteCount.flatMap { width in
+      guard let form = NumberForm(of: piece, in: checkpoint) else { return nil }
+      if let order = orders[taker] {
         let box = checkpoint.box(ofRun: run, of: piece.tensor)
-        if let order = orders[taker] {
-          let shape = checkpoint.shape(of: piece)
-          return GatheredRuns(from: box, order, to: shape, at: offset, width: width)
-            .map { Copies($0, end: offset + targets[taker].byteCount, swapped: swapped) }
-        }
-        if let steps = checkpoint.steps(of: piece.tensor) {
-          let shape = checkpoint.catalog.shape(piece.tensor)
-          return Runs(
-            withSteps: steps, to: piece.slice ?? TensorSlice(whole: shape), at: offset, width: width
-          ).map { Copies($0, swapped: swapped) }
-        }
-        let wanted = piece.slice ?? TensorSlice(whole: checkpoint.catalog.shape(piece.tensor))
-        return Runs(from: box, to: wanted, at: offset, width: width)
-          .map { Copies($0, swapped: swapped) }
+        return GatheredRuns(from: box, order, to: checkpoint.shape(of: piece), at: offset, form)
+          .map { Copies($0, end: offset + targets[taker].byteCount, form) }
       }
+      let wanted = piece.slice ?? TensorSlice(whole: checkpoint.catalog.shape(piece.tensor))
+      let runs =
+        if let steps = checkpoint.steps(of: piece.tensor) {
+          Runs(
+            withSteps: steps, to: wanted, piece.view, at: offset, width: form.width,
+            targetWidth: form.targetWidth)
+        } else {
+          Runs(
+            from: checkpoint.box(ofRun: run, of: piece.tensor), to: wanted, piece.view, at: offset,
+            width: form.width, targetWidth: form.targetWidth)
+        }
+      return runs.map { Copies($0, form) }
     }
   }
 

@@ -11,6 +11,8 @@ package struct Piece: Sendable, Hashable {
   package let slice: TensorSlice?
   /// The rows or columns that are gathered, from the whole tensor.
   package let gather: Gather?
+  /// How the elements of the piece differ from the stored ones.
+  package let view: View
   /// A power of two, at least `Piece.alignment`.
   package let alignment: Int
 
@@ -24,15 +26,18 @@ extension Checkpoint {
     slice?.shape ?? catalog.shape(tensor)
   }
 
-  /// The shape of a piece.
+  /// The shape of a piece, with its axes in the tensor's order.
   package func shape(of piece: Piece) -> Shape {
     guard let gather = piece.gather else { return shape(of: piece.tensor, piece.slice) }
     return Shape(gather.lengths(from: catalog.lengths(piece.tensor)))
   }
 
+  /// The type of a piece's elements.
+  func dtype(of piece: Piece) -> DataType { piece.view.dtype ?? catalog.dtype(piece.tensor) }
+
   /// The length of a piece in bytes; nil for strings, whose lengths must be read, and from 2^63 on.
   package func byteCount(of piece: Piece) -> Int? {
-    catalog.dtype(piece.tensor).byteCount.flatMap { shape(of: piece).byteCount(ofWidth: $0) }
+    dtype(of: piece).byteCount.flatMap { shape(of: piece).byteCount(ofWidth: $0) }
   }
 
   /// The stored runs that a piece takes bytes from, by position in `stored`.

@@ -26,15 +26,17 @@ package struct PlacementOptions: Sendable, Hashable {
 }
 
 extension Checkpoint {
-  /// Decides where a tensor is served from, or a slice or gather that fits it; reads nothing.
+  /// Decides where a tensor is served from, or a slice or gather that fits it, as a variable sees it;
+  /// reads nothing.
   ///
-  /// A data file serves bytes that are ready in it: in this machine's byte order, in one stored
-  /// run, aligned as required, and contiguous or described by strides. An arena serves all others.
+  /// A data file serves bytes that are ready in it: of the wanted type, in this machine's byte order,
+  /// in one stored run, aligned as required, and contiguous or described by strides. An arena serves
+  /// all others.
   ///
   /// - Throws: What is wrong if the files cannot hold what the index says.
   package func placement(
-    of tensor: Int, _ slice: TensorSlice?, gather: Gather? = nil, _ options: PlacementOptions,
-    in files: FileSet
+    of tensor: Int, _ slice: TensorSlice?, gather: Gather? = nil, view: View = View(),
+    _ options: PlacementOptions, in files: FileSet
   ) throws(Problem) -> Placement {
     let dtype = catalog.dtype(tensor)
     guard dtype != .variant else {
@@ -60,7 +62,7 @@ extension Checkpoint {
     }
     let stored = storedRange(tensor)
     let piece = Piece(
-      tensor: tensor, slice: slice, gather: gather,
+      tensor: tensor, slice: slice, gather: gather, view: view,
       alignment: max(Piece.alignment, options.alignment))
     if let gather {
       for run in runs(of: piece) { try expectReadable(run, of: tensor, in: files) }
@@ -74,26 +76,44 @@ extension Checkpoint {
     } else {
       for run in runs(of: tensor, slice) { try expectReadable(run, of: tensor, in: files) }
     }
-    guard records == nil, let width = dtype.byteCount, !options.sealed,
+    guard records == nil, let width = dtype.byteCount, !options.sealed, view.dtype == nil,
       !isBigEndian(tensor) || dtype.swappedByteCount == 1,
-      let (run, offset, strides) = storedPlace(of: tensor, slice, width: width),
-      strides.isEmpty || options.strides
+      let (run, offset, steps) = storedPlace(of: tensor, slice, width: width)
     else { return .piece(piece) }
+    let strides = strides(of: shape(of: tensor, slice), steps, view, width: width)
+    guard strides.isEmpty || options.strides else { return .piece(piece) }
     // An empty tensor may have any offset, which was not checked.
     let bytes = self.stored[run]
     let place = bytes.byteCount == 0 ? 0 : bytes.offset + offset
     guard place & (max(options.alignment, width) - 1) == 0 else { return .piece(piece) }
     let byteCount =
-      strides.isEmpty && slice == nil
+      strides.isEmpty && slice == nil && view.isPlain
       ? bytes.byteCount : shape(of: tensor, slice).lengths.reduce(width, *)
     return .file(stored: run, offset: place, byteCount: byteCount, strides: strides)
   }
 
-  /// Finds a stored run that contains all bytes, the offset of the first one in it, and strides if
-  /// they are needed.
+  /// The strides of an array as a view shows it; empty if it is dense.
+  ///
+  /// - Parameters:
+  ///   - shape: The lengths of the array's axes, in the tensor's order.
+  ///   - steps: The bytes from one index to the next on each of them; empty if the array is dense.
+  private func strides(of shape: Shape, _ steps: [Int], _ view: View, width: Int) -> [Int] {
+    guard !view.axes.isEmpty else { return steps }
+    let lengths = Array(shape.lengths)
+    let strides = view.variableOrder(steps.isEmpty ? Runs.steps(lengths, width: width) : steps)
+    let dense = Runs.steps(view.variableOrder(lengths), width: width)
+    // An axis of one index needs no steps.
+    let isDense = zip(view.axes.indices, view.axes).allSatisfy { position, axis in
+      lengths[axis] == 1 || strides[position] == dense[position]
+    }
+    return isDense || lengths.contains(0) ? [] : strides
+  }
+
+  /// Finds a stored run that contains all bytes, the offset of the first one in it, and the bytes from
+  /// one index to the next on each axis unless the bytes are contiguous.
   private func storedPlace(
     of tensor: Int, _ slice: TensorSlice?, width: Int
-  ) -> (run: Int, offset: Int, strides: [Int])? {
+  ) -> (run: Int, offset: Int, steps: [Int])? {
     if let steps = steps(of: tensor) {
       let starts = slice?.starts ?? []
       return (

@@ -53,14 +53,14 @@ extension Checkpoint {
   /// The result is valid only if `refuse` was not called.
   ///
   /// - Parameters:
-  ///   - gathers: The rows or columns that some variables choose, by the positions of the
-  ///     variables.
+  ///   - variables: The variables, some of which may see their tensors otherwise than they are
+  ///     stored; nil if all see them as they are.
   ///   - checkIn: Throws if no client waits for the result any more; called from time to time,
   ///     since many tensors may have many slices.
   ///   - refuse: Receives what is wrong with one assignment.
   /// - Throws: What is wrong with a whole data file.
   package func place(
-    _ assignments: [Resolution.Assignment], gathers: [Int: Gather] = [:],
+    _ assignments: [Resolution.Assignment], of variables: VariableList? = nil,
     _ options: PlacementOptions, in files: FileSet, checkIn: () throws(Problem) -> Void,
     refuse: (Problem) -> Void
   ) throws(Problem) -> Placements {
@@ -77,8 +77,13 @@ extension Checkpoint {
         member = Int32(found ?? -1)
         fileByteCount = found.map { files.members[$0].status.size } ?? 0
       }
-      let gather = gathers.isEmpty ? nil : gathers[assignments[index].variable]
-      if member >= 0, assignments[index].slice == nil, gather == nil,
+      var (gather, view): (Gather?, View) = (nil, View())
+      if let variables {
+        let variable = assignments[index].variable
+        if !variables.gathers.isEmpty { gather = variables.gathers[variable] }
+        view = variables.view(variable, of: catalog.dtype(tensor))
+      }
+      if member >= 0, assignments[index].slice == nil, gather == nil, view.isPlain,
         isReady(tensor, position, options, fileByteCount: fileByteCount)
       {
         placements.append(
@@ -89,7 +94,7 @@ extension Checkpoint {
       if index % Checkpoint.assignmentsBetweenCheckIns == 0 { try checkIn() }
       do {
         let placement = try placement(
-          of: tensor, assignments[index].slice, gather: gather, options, in: files)
+          of: tensor, assignments[index].slice, gather: gather, view: view, options, in: files)
         var member: Int32 = -1
         if case .file(let run, _, _, _) = placement,
           let found = files.position(ofShard: stored[run].shard, of: shardCount)

@@ -49,8 +49,10 @@ struct RunReader {
   }
 
   /// Makes the buffer as long as a number of bytes, but no longer than a chunk.
+  ///
+  /// Its length is a multiple of every element's, so that no element of a run is in two chunks.
   mutating func reserveBuffer(_ byteCount: Int) {
-    let count = min(RunReader.chunkByteCount, max(byteCount, 1))
+    let count = (min(RunReader.chunkByteCount, max(byteCount, 1)) + 15) & ~15
     guard buffer.count < count else { return }
     buffer = [UInt8](repeating: 0, count: count)
     ahead = 0..<0

@@ -2,10 +2,9 @@ import SystemPackage
 import WarmstartKernel
 import WarmstartTensorModel
 
-/// The contiguous runs of bytes that are copied from one box of a tensor into another.
+/// The contiguous runs of bytes that are copied from one box of a tensor to a part of a piece.
 ///
-/// Each box is a dense array in C order; the runs cover their intersection. They come in ascending
-/// order of the source, so that the source can stream past once.
+/// They come in ascending order of the source, so that the source can stream past once.
 struct Runs {
   private let runByteCount: Int
   private let counts: [Int]
@@ -16,71 +15,98 @@ struct Runs {
   private var targetOffset: Int
   private var isFinished = false
 
-  /// Plans to copy the intersection of two boxes; nil if it is empty.
+  /// Plans to copy the intersection of two boxes, each a dense array; nil if it is empty.
   ///
-  /// The caller has checked that all lengths in bytes fit in an `Int`.
+  /// The source is in C order, the target in that of a view. The caller has checked that all lengths
+  /// in bytes fit in an `Int`.
   ///
   /// - Parameters:
   ///   - targetOffset: Where the target begins in the bytes that are written.
   ///   - width: The length of an element, in bytes.
-  init?(from source: TensorSlice, to target: TensorSlice, at targetOffset: Int, width: Int) {
+  ///   - targetWidth: The length of an element in the target; nil if it is the same.
+  init?(
+    from source: TensorSlice, to target: TensorSlice, _ view: View = View(), at targetOffset: Int,
+    width: Int, targetWidth: Int? = nil
+  ) {
     guard let common = source.intersection(target) else { return nil }
-    let sourceSteps = Runs.steps(source.counts, width: width)
-    let targetSteps = Runs.steps(target.counts, width: width)
-    // Axes that both boxes and their intersection have whole merge into one run with the axis
-    // before.
-    var axis = common.counts.count - 1
-    while axis > 0, common.counts[axis] == source.counts[axis],
-      common.counts[axis] == target.counts[axis]
-    {
-      axis -= 1
-    }
-    let outer = max(0, axis)
-    runByteCount = axis < 0 ? width : common.counts[axis] * sourceSteps[axis]
-    // An axis of one index needs no steps.
-    let walked = (0..<outer).filter { common.counts[$0] > 1 }
-    counts = walked.map { common.counts[$0] }
-    self.sourceSteps = walked.map { sourceSteps[$0] }
-    self.targetSteps = walked.map { targetSteps[$0] }
-    indices = Array(repeating: 0, count: walked.count)
-    var from = 0
-    var to = targetOffset
-    for axis in common.counts.indices {
-      from += (common.starts[axis] - source.starts[axis]) * sourceSteps[axis]
-      to += (common.starts[axis] - target.starts[axis]) * targetSteps[axis]
-    }
-    sourceOffset = from
-    self.targetOffset = to
+    let steps = Runs.steps(target.counts, view, width: targetWidth ?? width)
+    self.init(
+      common.counts,
+      from: Walk(to: common, in: source, Runs.steps(source.counts, width: width)),
+      to: Walk(to: common, in: target, steps, at: targetOffset),
+      width: width, targetWidth: targetWidth ?? width)
   }
 
   /// Plans to copy a box of a tensor whose elements lie at steps of their own; nil if it is empty.
   ///
   /// No two elements share a place: each step exceeds what all shorter ones span together, as in
-  /// views that slices and permutations of dense arrays make. So the source ascends if the axis with
-  /// the longest step is walked outermost. The caller has checked that all offsets fit in an `Int`.
+  /// views that slices and permutations of dense arrays make. The target is dense, in the order of a
+  /// view. The caller has checked that all offsets fit in an `Int`.
   ///
   /// - Parameters:
   ///   - steps: The bytes from one index to the next on each axis of the source, whose first element
   ///     is at 0.
   ///   - targetOffset: Where the target begins in the bytes that are written.
   ///   - width: The length of an element, in bytes.
-  init?(withSteps steps: [Int], to target: TensorSlice, at targetOffset: Int, width: Int) {
+  ///   - targetWidth: The length of an element in the target.
+  init?(
+    withSteps steps: [Int], to target: TensorSlice, _ view: View, at targetOffset: Int, width: Int,
+    targetWidth: Int
+  ) {
     guard !target.counts.contains(0) else { return nil }
-    let targetSteps = Runs.steps(target.counts, width: width)
-    var walked = target.counts.indices.filter { target.counts[$0] > 1 }
-      .sorted { steps[$0] > steps[$1] }
-    var runByteCount = width
-    while let axis = walked.last, steps[axis] == runByteCount, targetSteps[axis] == runByteCount {
-      runByteCount *= target.counts[axis]
+    self.init(
+      target.counts,
+      from: Walk(steps, start: zip(target.starts, steps).reduce(0) { $0 + $1.0 * $1.1 }),
+      to: Walk(Runs.steps(target.counts, view, width: targetWidth), start: targetOffset),
+      width: width, targetWidth: targetWidth)
+  }
+
+  /// How an array lies in memory.
+  private struct Walk {
+    /// The bytes from one index to the next on each axis.
+    let steps: [Int]
+    /// The offset of the first element that is copied.
+    let start: Int
+
+    init(_ steps: [Int], start: Int) {
+      self.steps = steps
+      self.start = start
+    }
+
+    /// Begins at the first element of a box that lies in another.
+    init(to inner: TensorSlice, in outer: TensorSlice, _ steps: [Int], at offset: Int = 0) {
+      self.steps = steps
+      start = inner.starts.indices.reduce(offset) { sum, axis in
+        sum + (inner.starts[axis] - outer.starts[axis]) * steps[axis]
+      }
+    }
+  }
+
+  private init(_ lengths: [Int], from source: Walk, to target: Walk, width: Int, targetWidth: Int) {
+    // An axis of one index needs no steps. The source ascends if the axis with the longest step is
+    // walked outermost.
+    var walked = lengths.indices.filter { lengths[$0] > 1 }
+      .sorted { source.steps[$0] > source.steps[$1] }
+    // Axes that follow one another in both arrays without gaps are one run.
+    var elementCount = 1
+    while let axis = walked.last, source.steps[axis] == elementCount * width,
+      target.steps[axis] == elementCount * targetWidth
+    {
+      elementCount *= lengths[axis]
       walked.removeLast()
     }
-    self.runByteCount = runByteCount
-    counts = walked.map { target.counts[$0] }
-    sourceSteps = walked.map { steps[$0] }
-    self.targetSteps = walked.map { targetSteps[$0] }
+    runByteCount = elementCount * width
+    counts = walked.map { lengths[$0] }
+    sourceSteps = walked.map { source.steps[$0] }
+    targetSteps = walked.map { target.steps[$0] }
     indices = Array(repeating: 0, count: walked.count)
-    sourceOffset = zip(target.starts, steps).reduce(0) { $0 + $1.0 * $1.1 }
-    self.targetOffset = targetOffset
+    sourceOffset = source.start
+    targetOffset = target.start
+  }
+
+  /// The bytes from one index to the next on each axis of an array that is dense in a view's order.
+  static func steps(_ counts: [Int], _ view: View, width: Int) -> [Int] {
+    view.tensorOrder(steps(view.variableOrder(counts), width: width))
   }
 
   /// The bytes from one index to the next on each axis of a dense array.
@@ -94,11 +120,11 @@ struct Runs {
     return steps
   }
 
-  /// Copies the wanted bytes of a chunk, and reverses the bytes of each number of `swapped` bytes.
+  /// Puts the wanted bytes of a chunk into an arena.
   ///
-  /// Chunks must come in order, without gaps.
+  /// Chunks must come in order, without gaps, and begin at whole elements.
   mutating func copy(
-    _ chunk: RawSpan, at chunkOffset: Int, to arena: inout Arena, swapped: Int
+    _ chunk: RawSpan, at chunkOffset: Int, to arena: inout Arena, _ form: NumberForm
   ) throws(Errno) {
     let chunkEnd = chunkOffset + chunk.byteCount
     while !isFinished, sourceOffset < chunkEnd {
@@ -108,13 +134,13 @@ struct Runs {
         // All runs on the last axis that the chunk has whole: there may be millions.
         let room = chunkEnd - sourceOffset - runByteCount
         let count = min(counts[last] - indices[last], room / max(1, sourceSteps[last]) + 1)
-        let end = targetOffset + (count - 1) * targetSteps[last] + runByteCount
+        let end =
+          targetOffset + (count - 1) * targetSteps[last] + form.targetByteCount(runByteCount)
         try arena.reserve(upTo: end)
         var bytes = arena.bytes
-        bytes.copyRows(
-          chunk, from: sourceOffset - chunkOffset, step: sourceSteps[last], to: targetOffset,
-          step: targetSteps[last], byteCount: runByteCount, count: count)
-        reverse(count, targetSteps[last], in: &bytes, swapped)
+        form.putRows(
+          chunk, from: sourceOffset - chunkOffset, step: sourceSteps[last], to: &bytes,
+          at: targetOffset, step: targetSteps[last], byteCount: runByteCount, count: count)
         advance(by: count)
         continue
       }
@@ -122,27 +148,13 @@ struct Runs {
       let skipped = max(0, chunkOffset - sourceOffset)
       let end = min(sourceOffset + runByteCount, chunkEnd)
       let count = end - sourceOffset - skipped
-      try arena.reserve(upTo: targetOffset + skipped + count)
+      let offset = targetOffset + form.targetByteCount(skipped)
+      try arena.reserve(upTo: offset + form.targetByteCount(count))
       var bytes = arena.bytes
-      bytes.copy(
-        chunk, from: sourceOffset + skipped - chunkOffset, to: targetOffset + skipped,
-        count: count)
-      if swapped > 1 {
-        bytes.reverseBytes(
-          in: targetOffset + skipped..<targetOffset + skipped + count, width: swapped)
-      }
+      form.put(
+        chunk, from: sourceOffset + skipped - chunkOffset, to: &bytes, at: offset, count: count)
       guard end == sourceOffset + runByteCount else { return }
       advance()
-    }
-  }
-
-  private func reverse(
-    _ count: Int, _ step: Int, in bytes: inout MutableRawSpan, _ width: Int
-  ) {
-    guard width > 1 else { return }
-    for row in 0..<count {
-      let start = targetOffset + row * step
-      bytes.reverseBytes(in: start..<start + runByteCount, width: width)
     }
   }
 

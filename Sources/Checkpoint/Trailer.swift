@@ -16,7 +16,7 @@ package enum Trailer {
   }
 
   /// The version of the words: another version's state is discarded, and made again.
-  package static let version = 2
+  package static let version = 3
   /// Magic number, version, byte count of the words before it, checksum.
   private static let footerByteCount = 32
   /// The most bytes of words; chosen, not tuned.
@@ -159,17 +159,18 @@ package struct ArenaDescription: Sendable {
 
 extension ArenaDescription.Entry {
   /// The words of a piece without a slice and a gather.
-  fileprivate static let minimumWordCount = 7
+  fileprivate static let minimumWordCount = 9
   /// The largest alignment that a call may ask for is far below this.
   private static let maximumAlignment = 1 << 30
 
   fileprivate var wordCount: Int {
     Self.minimumWordCount + 2 * (piece.slice?.starts.count ?? 0)
-      + (piece.gather.map { $0.indexCount + 2 * $0.axes.count } ?? 0)
+      + (piece.gather.map { $0.indexCount + 2 * $0.axes.count } ?? 0) + piece.view.axes.count
   }
 
   /// Writes tensor, alignment, place and digest; then the slice's rank (-1 without a slice), starts
-  /// and counts; then the number of gathered axes, each with its number and indices.
+  /// and counts; then the number of gathered axes, each with its number and indices; then the view's
+  /// axes, and its type (0 for the stored one).
   fileprivate func append(to words: inout StateWriter) {
     words.append(piece.tensor)
     words.append(piece.alignment)
@@ -184,6 +185,8 @@ extension ArenaDescription.Entry {
       words.append(axis.axis)
       words.append(axis.indices)
     }
+    words.append(piece.view.axes)
+    words.append(Int(piece.view.dtype?.rawValue ?? 0))
   }
 
   /// Reads a piece, and throws unless it is one that the checkpoint can have.
@@ -197,12 +200,14 @@ extension ArenaDescription.Entry {
     verifiedAs = try words.word()
     let slice = try Self.slice(&words, of: shape)
     let gather = try Self.gather(&words, of: checkpoint.catalog.lengths(tensor))
-    guard slice == nil || gather == nil, alignment & (alignment - 1) == 0,
+    let view = try Self.view(&words, of: checkpoint.catalog.dtype(tensor), shape)
+    guard slice == nil || gather == nil, gather == nil || view.axes.isEmpty,
+      alignment & (alignment - 1) == 0,
       offset & (alignment - 1) == 0
     else {
       throw Problem(state: "a piece of tensor \(tensor) is malformed")
     }
-    piece = Piece(tensor: tensor, slice: slice, gather: gather, alignment: alignment)
+    piece = Piece(tensor: tensor, slice: slice, gather: gather, view: view, alignment: alignment)
     let isNumeric = checkpoint.catalog.dtype(tensor).byteCount != nil
     guard !isNumeric || checkpoint.byteCount(of: piece) == byteCount,
       checkpoint.checksumDigest(of: piece) == verifiedAs
@@ -221,6 +226,19 @@ extension ArenaDescription.Entry {
     let slice = TensorSlice(starts: Array(numbers[..<rank]), counts: Array(numbers[rank...]))
     guard slice.fits(shape) else { throw Problem(state: "a slice exceeds its tensor") }
     return slice
+  }
+
+  private static func view(
+    _ words: inout StateReader, of stored: DataType, _ shape: Shape
+  ) throws(Problem) -> View {
+    let axes = try words.numbers()
+    let number = try words.number()
+    let dtype = number == 0 ? nil : Int32(exactly: number).flatMap { DataType(rawValue: $0) }
+    guard axes.isEmpty || stored.byteCount != nil && View.isOrder(axes, ofRank: shape.rank),
+      number == 0 || dtype != nil,
+      dtype.map(stored.isCast) ?? true
+    else { throw Problem(state: "a piece is a view that its tensor cannot have") }
+    return View(axes: axes, dtype: dtype)
   }
 
   private static func gather(

@@ -7,9 +7,12 @@ struct Question {
   let map: AssignmentMap
   let variables: [Variable]
   let options: Resolved.Options
+  /// The variables whose axes are in another order than their tensor's, by position.
+  private var transposes: [Int: [Int]] = [:]
 
   /// Throws INVALID_REQUEST for a variable without a name, for a partition whose offset has another
-  /// rank than its variable, and for an alignment that no message can carry.
+  /// rank than its variable, for an order of axes that no variable can have, and for an alignment that
+  /// no message can carry.
   init(
     _ map: AssignmentMap, _ variables: [Variable], _ options: Resolved.Options
   ) throws(WarmstartError) {
@@ -34,6 +37,27 @@ struct Question {
       else { continue }
       throw Question.misplaced(variables[index])
     }
+    if !options.transpose.isEmpty { transposes = try Question.transposes(options, variables) }
+  }
+
+  private static func transposes(
+    _ options: Resolved.Options, _ variables: [Variable]
+  ) throws(WarmstartError) -> [Int: [Int]] {
+    var unknown = options.transpose
+    var transposes: [Int: [Int]] = [:]
+    for (position, variable) in variables.enumerated() {
+      guard let axes = unknown.removeValue(forKey: variable.name) else { continue }
+      guard View.isOrder(axes, ofRank: variable.shape?.rank ?? axes.count) else {
+        throw WarmstartError(
+          .invalidRequest,
+          "variable \(variable.name) is transposed to axes \(axes), expected each of its axes once")
+      }
+      transposes[position] = axes
+    }
+    if let name = unknown.keys.min(by: { $0.description < $1.description }) {
+      throw WarmstartError(.invalidRequest, "variable \(name) is transposed, but not declared")
+    }
+    return transposes
   }
 
   private static func misplaced(_ variable: Variable) -> WarmstartError {
@@ -56,6 +80,8 @@ struct Question {
     if options.requireAll { features.append("require_all") }
     if options.separator != nil { features.append("separator") }
     if options.planOnly { features.append("plan_only") }
+    if options.cast { features.append("cast") }
+    if !transposes.isEmpty { features.append("transpose") }
     return features
   }
 
@@ -67,14 +93,14 @@ struct Question {
     wanted.resolution = Resolution.Options(
       rawValue: bit(.skipMissing, options.skipMissing)
         | bit(.skipMismatched, options.skipMismatched) | bit(.lenient, options.lenient)
-        | bit(.requireAll, options.requireAll))
+        | bit(.requireAll, options.requireAll) | bit(.cast, options.cast))
     wanted.strides = options.strides
     wanted.objectNames = options.objectNames
     wanted.readAgain = options.readAgain
     wanted.namesUnusedTensors = options.namesUnusedTensors
     wanted.planOnly = options.planOnly
     wanted.separator = options.separator?.asciiValue
-    frame.begin(checkpoint, map, variables, wanted)
+    frame.begin(checkpoint, map, variables, wanted, transposes: transposes)
   }
 
   /// The bit of an option if it is set; a set's own methods are not specialized here.

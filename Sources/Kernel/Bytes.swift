@@ -132,11 +132,56 @@ extension MutableRawSpan {
     }
   }
 
+  /// Converts numbers from another span, as `clinux_cast` rounds them; traps if either run is out of
+  /// bounds.
+  ///
+  /// - Parameters:
+  ///   - source: The span to convert from.
+  ///   - sourceOffset: Where the first number begins in the source.
+  ///   - format: The numbers' format in the source.
+  ///   - isReversed: Whether the bytes of each number are in reverse in the source.
+  ///   - offset: Where the first number goes.
+  ///   - targetFormat: The numbers' format here.
+  ///   - count: The number of numbers.
+  package mutating func cast(
+    _ source: RawSpan, from sourceOffset: Int, _ format: FloatFormat, isReversed: Bool,
+    to offset: Int, _ targetFormat: FloatFormat, count: Int
+  ) {
+    precondition(count >= 0 && sourceOffset >= 0 && offset >= 0)
+    precondition(sourceOffset <= source.byteCount)
+    precondition(count <= (source.byteCount - sourceOffset) / format.byteCount)
+    precondition(offset <= byteCount && count <= (byteCount - offset) / targetFormat.byteCount)
+    guard count > 0 else { return }
+    // The preconditions checked both runs.
+    unsafe withUnsafeMutableBytes { target in
+      unsafe source.withUnsafeBytes { bytes in
+        unsafe clinux_cast(
+          target.baseAddress.unsafelyUnwrapped + offset, targetFormat.rawValue,
+          bytes.baseAddress.unsafelyUnwrapped + sourceOffset, format.rawValue,
+          isReversed ? 1 : 0, count)
+      }
+    }
+  }
+
   /// Writes a number as eight bytes, low byte first; traps if they exceed the span.
   package mutating func store(_ value: Int, at offset: Int) {
     precondition(offset >= 0 && offset <= byteCount - 8)
     unsafe withUnsafeMutableBytes { bytes in
       unsafe bytes.storeBytes(of: Int64(value).littleEndian, toByteOffset: offset, as: Int64.self)
+    }
+  }
+}
+
+/// A format of floating-point numbers.
+package enum FloatFormat: Int32, Sendable, CaseIterable {
+  case float16, bfloat16, float32, float64
+
+  /// The bytes of a number.
+  package var byteCount: Int {
+    switch self {
+    case .float16, .bfloat16: 2
+    case .float32: 4
+    case .float64: 8
     }
   }
 }

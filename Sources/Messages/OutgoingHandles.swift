@@ -17,8 +17,10 @@ package struct OutgoingHandles: Sendable {
   private var strides: [Int] = []
   private var sliced: [UInt32] = []
   private var slices: [TensorSlice] = []
-  /// The positions of those that are made of chosen rows or columns, and their shapes.
-  private var gathered: [(position: Int, lengths: [Int])] = []
+  /// The positions of those that are no slices, and have another shape than the tensor.
+  private var reshaped: [(position: Int, lengths: [Int])] = []
+  /// The types of those that are cast, by position.
+  private var casts: [Int: DataType] = [:]
   private var axisCount = 0
   private var textByteCount = 0
 
@@ -35,13 +37,13 @@ package struct OutgoingHandles: Sendable {
     textByteCount + 8 * (axisCount + strides.count) + 40 * count + 16 * sliced.count
   }
 
-  /// Adds a handle of a tensor, or of a slice or a gather of it; a tensor with its variable's name is
-  /// not named.
+  /// Adds a handle of a tensor, or of a slice, a gather or a view of it; a tensor with its variable's
+  /// name is not named.
   ///
-  /// The strides, if there are any, must be as many as the tensor's axes.
+  /// The strides, if there are any, are in the order of the variable's axes.
   package mutating func append(
     variable: Int, _ tensor: Int, isNamed: Bool, _ slice: TensorSlice?, gather: Gather? = nil,
-    region: Int, offset: Int, byteCount: Int, strides: [Int] = []
+    _ view: View = View(), region: Int, offset: Int, byteCount: Int, strides: [Int] = []
   ) {
     if !strides.isEmpty {
       strided.append(UInt32(count))
@@ -49,9 +51,13 @@ package struct OutgoingHandles: Sendable {
     }
     if let slice {
       sliced.append(UInt32(count))
-      slices.append(slice)
+      slices.append(view.variableOrder(slice))
+    } else if let gather {
+      reshaped.append((count, gather.lengths(from: catalog.lengths(tensor))))
+    } else if !view.axes.isEmpty {
+      reshaped.append((count, view.variableOrder(catalog.lengths(tensor))))
     }
-    if let gather { gathered.append((count, gather.lengths(from: catalog.lengths(tensor)))) }
+    if let dtype = view.dtype { casts[count] = dtype }
     axisCount += catalog.lengths(tensor).count
     if isNamed { textByteCount += catalog.nameBytes(tensor).count }
     self.isNamed.append(isNamed)
@@ -74,7 +80,8 @@ package struct OutgoingHandles: Sendable {
     strides.removeAll(keepingCapacity: true)
     sliced.removeAll(keepingCapacity: true)
     slices.removeAll(keepingCapacity: true)
-    gathered = []
+    reshaped = []
+    casts = [:]
     axisCount = 0
     textByteCount = 0
   }
@@ -94,7 +101,9 @@ package struct OutgoingHandles: Sendable {
     }
     frame.prepend(field: 5, column: lengths.span)
     frame.prepend(field: 4, count: count) { Int32(catalog.lengths(Int(tensors[$0])).count) }
-    frame.prepend(field: 3, count: count) { catalog.dtype(Int(tensors[$0])).rawValue }
+    frame.prepend(field: 3, count: count) {
+      (casts[$0] ?? catalog.dtype(Int(tensors[$0]))).rawValue
+    }
     frame.prepend(field: 2, names: count) { position, body in
       body(isNamed[position] ? catalog.nameBytes(Int(tensors[position])) : Span())
     }
@@ -104,14 +113,14 @@ package struct OutgoingHandles: Sendable {
   private func lengths() -> [Int] {
     var all: [Int] = []
     all.reserveCapacity(axisCount)
-    var (slice, gather) = (0, 0)
+    var (slice, other) = (0, 0)
     for position in tensors.indices {
       if slice < sliced.count, sliced[slice] == position {
         all += slices[slice].counts
         slice += 1
-      } else if gather < gathered.count, gathered[gather].position == position {
-        all += gathered[gather].lengths
-        gather += 1
+      } else if other < reshaped.count, reshaped[other].position == position {
+        all += reshaped[other].lengths
+        other += 1
       } else {
         let lengths = catalog.lengths(Int(tensors[position]))
         for axis in lengths.indices { all.append(lengths[axis]) }

@@ -8,14 +8,20 @@ extension FieldWriter {
   /// Begins a frame whose body is the request.
   ///
   /// The offset of each partition must have as many axes as the full shape. `gathers` says which rows
-  /// or columns of their tensors the variables at some positions are made of.
+  /// or columns of their tensors the variables at some positions are made of, and `transposes` in
+  /// which order they have the tensors' axes.
   package mutating func begin(
     _ checkpoint: CheckpointReference, _ map: AssignmentMap, _ variables: [Variable],
-    _ options: ResolveRequest.Options, gathers: [Int: Gather] = [:]
+    _ options: ResolveRequest.Options, gathers: [Int: Gather] = [:],
+    transposes: [Int: [Int]] = [:]
   ) {
     let all = variables.span
     let totals = Totals(all)
     begin(reserving: totals.wireByteCount(all.count))
+    if !transposes.isEmpty {
+      prepend(field: 19) { frame in frame.prepend(transposes: transposes) }
+    }
+    prepend(field: 18, options.has(.cast) ? 1 : 0)
     if let separator = options.separator { prepend(field: 17, [separator].span) }
     prepend(field: 16, options.progress ? 1 : 0)
     prepend(field: 15, options.planOnly ? 1 : 0)

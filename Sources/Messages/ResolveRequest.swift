@@ -73,6 +73,7 @@ extension ResolveRequest {
       variables = try unsafe ResolveRequest.variables(columns)
     }
     if let rows = unsafe message.gathers?.pointee { try unsafe variables.gather(rows) }
+    if let rows = unsafe message.transposes?.pointee { try unsafe variables.transpose(rows) }
     options = Options()
     options.alignment = unsafe Int(message.alignment)
     options.sealed = unsafe message.sealed != 0
@@ -80,6 +81,7 @@ extension ResolveRequest {
     if unsafe message.lenient != 0 { options.resolution.insert(.lenient) }
     if unsafe message.skip_mismatched != 0 { options.resolution.insert(.skipMismatched) }
     if unsafe message.require_all != 0 { options.resolution.insert(.requireAll) }
+    if unsafe message.cast != 0 { options.resolution.insert(.cast) }
     options.strides = unsafe message.strides != 0
     options.objectNames = unsafe message.object_names != 0
     options.readAgain = unsafe message.read_again != 0

@@ -14,7 +14,7 @@ package final class Daemon: Sendable {
   /// The features that calls may require.
   static let features = [
     "sealed", "strides", "object_names", "read_again", "require_all", "gather", "plan_only",
-    "progress", "names", "expect", "separator",
+    "progress", "names", "expect", "separator", "cast", "transpose",
   ]
 
   /// What came of reading the configuration again.

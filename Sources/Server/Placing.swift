@@ -26,8 +26,8 @@ extension PlacementOptions {
 extension OpenCheckpoint {
   /// Decides where each assignment is served from; throws all problems at once.
   func place(
-    _ assignments: [Resolution.Assignment], _ gathers: [Int: Gather], _ options: PlacementOptions,
-    for caller: Caller
+    _ assignments: [Resolution.Assignment], of variables: VariableList,
+    _ options: PlacementOptions, for caller: Caller
   ) throws(CallFailure) -> Placements {
     var problems: [Problem] = []
     var total = 0
@@ -36,7 +36,7 @@ extension OpenCheckpoint {
     if published != nil { options.sealed = true }
     do throws(Problem) {
       placements = try checkpoint.place(
-        assignments, gathers: gathers, options, in: files, checkIn: caller.checkIn
+        assignments, of: variables, options, in: files, checkIn: caller.checkIn
       ) {
         total += 1
         if problems.count < CallStatus.maximumProblems { problems.append($0) }

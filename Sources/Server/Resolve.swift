@@ -63,7 +63,7 @@ extension Session {
     let options = try PlacementOptions(request.options)
     let resolution = try resolve(request, open, caller)
     let placements = try open.place(
-      resolution.assignments, request.variables.gathers, options, for: caller)
+      resolution.assignments, of: request.variables, options, for: caller)
     let isPlan = request.options.planOnly
     var places: [PiecePlace] = []
     do {

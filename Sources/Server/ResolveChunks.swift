@@ -59,9 +59,11 @@ struct ResolveChunks {
       }
       let (variable, tensor) = (assignments[index].variable, assignments[index].tensor)
       let isNamed = !variables.isCalled(variable, open.checkpoint.catalog.nameBytes(tensor))
+      let view = variables.view(variable, of: open.checkpoint.catalog.dtype(tensor))
       handles.append(
         variable: variable, tensor, isNamed: isNamed, assignments[index].slice,
-        gather: variables.gathers.isEmpty ? nil : variables.gathers[variable], region: region,
+        gather: variables.gathers.isEmpty ? nil : variables.gathers[variable], view,
+        region: region,
         offset: offset, byteCount: byteCount,
         strides: placements.strides.isEmpty ? [] : placements.strides[index] ?? [])
       if handles.wireByteCount >= Responder.chunkByteCount { try flush() }

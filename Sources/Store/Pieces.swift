@@ -458,8 +458,10 @@ extension Checkpoint {
   /// The bytes that are read for a piece, or the bytes of the piece if these are more.
   fileprivate func byteCount(toMake piece: Piece) -> Int {
     let toRead = byteCount(toRead: [], [piece])
-    // One row may be copied to many places.
-    guard piece.gather != nil, let made = byteCount(of: piece) else { return toRead }
+    // One row may be copied to many places, and numbers may be cast to longer ones.
+    guard piece.gather != nil || piece.view.dtype != nil, let made = byteCount(of: piece) else {
+      return toRead
+    }
     let (sum, overflow) = made.addingReportingOverflow(piece.listByteCount)
     return max(toRead, overflow ? .max : sum)
   }

@@ -13,9 +13,12 @@ struct Declarations {
     self.variables = variables
     names = VariableIndex(variables, for: map, ends)
     for index in names.duplicates { refuse(index, "is declared twice", &problems) }
-    if variables.hasNegativeLengths || !variables.hasNoPartitions || !variables.gathers.isEmpty {
+    if variables.hasNegativeLengths || !variables.hasNoPartitions || !variables.gathers.isEmpty
+      || !variables.axes.isEmpty
+    {
       for index in 0..<variables.count {
-        if let fault = fault(of: variables[index], variables.gathers[index]) {
+        let (gather, axes) = (variables.gathers[index], variables.axes[index])
+        if let fault = fault(of: variables[index], gather, axes) {
           refuse(index, fault, &problems)
         }
       }
@@ -55,7 +58,7 @@ struct Declarations {
   }
 
   /// The contradiction in a variable's declaration, or nil.
-  private func fault(of variable: Variable, _ gather: Gather?) -> String? {
+  private func fault(of variable: Variable, _ gather: Gather?, _ axes: [Int]?) -> String? {
     if let shape = variable.shape,
       shape.lengths.contains(where: { $0 < 0 && $0 != Shape.unknownLength })
     {
@@ -67,6 +70,13 @@ struct Declarations {
       }
       if let shape = variable.shape, axis >= shape.rank {
         return "has indices on axis \(axis), which its shape \(shape.inMessage) lacks"
+      }
+    }
+    if let axes {
+      if gather != nil { return "has chosen rows or columns, which cannot be transposed, too" }
+      let rank = variable.shape?.rank ?? axes.count
+      if !View.isOrder(axes, ofRank: rank) {
+        return "is transposed to axes \(View.inMessage(axes)), expected each of \(rank) axes once"
       }
     }
     guard let partition = variable.partition else { return nil }

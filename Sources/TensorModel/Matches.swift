@@ -128,8 +128,7 @@ struct Matches {
         problems.add(
           .shapeMismatch(
             store.variables[variable], key, catalog.shape(tensor),
-            store.variables.gathers[variable],
-            key: key, options))
+            store.variables.choice(variable), key: key, options))
         return
       }
     }

@@ -14,6 +14,7 @@ struct Reads {
     case stored(StoredSlices.Fault, Shape)
     case exhausted(Problem)
     case notGathered(DataType)
+    case notTransposed(DataType)
     case chosen(Gather.Fault)
   }
 
@@ -24,11 +25,14 @@ struct Reads {
 
   private let variables: VariableList
   private let catalog: Catalog
+  /// Whether numbers are cast to the variable's type.
+  private let areCast: Bool
   private var stored: [Int: Stored] = [:]
 
-  init(of variables: VariableList, in catalog: Catalog) {
+  init(of variables: VariableList, in catalog: Catalog, areCast: Bool) {
     self.variables = variables
     self.catalog = catalog
+    self.areCast = areCast
   }
 
   /// Checks a match in TensorFlow's order; returns the slice to read, or nil for the whole tensor.
@@ -37,18 +41,28 @@ struct Reads {
   ) throws(Refusal) -> TensorSlice? {
     let tensor = Int(match.tensor)
     let dtype = catalog.dtype(tensor)
-    guard variables.dtype(variable) == dtype else { throw .dtype(stored: dtype) }
+    guard
+      variables.dtype(variable) == dtype || areCast && dtype.isCast(to: variables.dtype(variable))
+    else { throw .dtype(stored: dtype) }
     if !variables.gathers.isEmpty, let gather = variables.gathers[variable] {
       try check(gather, of: variable, tensor, &allowance)
       return nil
     }
+    let view = variables.view(variable, of: dtype)
+    guard view.axes.isEmpty || dtype.byteCount != nil else { throw .notTransposed(dtype) }
     var slice: TensorSlice?
     if !match.isPartition {
       guard variables.accepts(catalog.shapes.span(tensor), variable) else {
         throw .shape(stored: catalog.shape(tensor))
       }
     } else if let partition = variables.partition(variable), let part = variables.shape(variable) {
-      slice = try Self.slice(part, of: partition, stored: catalog.shape(tensor))
+      let stored = catalog.shape(tensor)
+      guard view.axes.isEmpty || view.axes.count == stored.rank else {
+        throw .fullShape(stored: stored)
+      }
+      let shape = view.axes.isEmpty ? stored : Shape(view.variableOrder(Array(stored.lengths)))
+      slice = try Self.slice(part, of: partition, in: shape, stored: stored)
+        .map { view.tensorOrder($0) }
     }
     let slices = catalog.slices(tensor)
     if !slices.isEmpty {
@@ -74,7 +88,7 @@ struct Reads {
   }
 
   private static func slice(
-    _ part: Shape, of partition: Partition, stored: Shape
+    _ part: Shape, of partition: Partition, in shape: Shape, stored: Shape
   ) throws(Refusal) -> TensorSlice? {
     let slice = TensorSlice(starts: partition.offset, counts: Array(part.lengths))
     // TensorFlow's slice specification has no empty slices.
@@ -82,8 +96,8 @@ struct Reads {
       throw .emptySlice(slice)
     }
     guard slice.fits(partition.fullShape) else { throw .sliceOutside(slice) }
-    guard partition.fullShape == stored else { throw .fullShape(stored: stored) }
-    return part == stored ? nil : slice
+    guard partition.fullShape == shape else { throw .fullShape(stored: stored) }
+    return part == shape ? nil : slice
   }
 
   private mutating func checkCover(
@@ -119,17 +133,18 @@ struct Reads {
 extension Reads.Refusal {
   /// The problem to report for a variable and a tensor.
   func problem(
-    _ variable: Variable, _ gather: Gather?, _ tensor: Name, key: Name,
+    _ variable: Variable, _ choice: String, _ tensor: Name, key: Name,
     _ options: Resolution.Options
   ) -> Problem {
     if case .shape(let stored) = self {
-      return .shapeMismatch(variable, tensor, stored, gather, key: key, options)
+      return .shapeMismatch(variable, tensor, stored, choice, key: key, options)
     }
     if case .exhausted(let problem) = self { return problem }
-    let hint = otherShape == nil ? "" : options.mismatchHint
+    var hint = otherShape == nil ? "" : options.mismatchHint
+    if case .dtype(let stored) = self { hint = options.hint(casting: stored, to: variable.dtype) }
     return Problem(
       reason,
-      "variable \(variable.name.inMessage), tensor \(tensor.inMessage): \(fault(variable))\(hint)",
+      "variable \(variable.name.inMessage), tensor \(tensor.inMessage): \(fault(variable, choice))\(hint)",
       key: key, variable: variable.name, tensor: tensor)
   }
 
@@ -148,19 +163,19 @@ extension Reads.Refusal {
     case .incomplete: .slicesIncomplete
     case .stored(let fault, _): fault.reason
     case .exhausted(let problem): problem.reason
-    case .notGathered: .unsupported
+    case .notGathered, .notTransposed: .unsupported
     case .chosen: .invalidRequest
     }
   }
 
-  private func fault(_ variable: Variable) -> String {
+  private func fault(_ variable: Variable, _ choice: String) -> String {
     let fullShape = variable.partition?.fullShape.inMessage ?? "?"
     switch self {
     case .dtype(let stored):
       return "expected dtype \(variable.dtype.name) does not equal original dtype \(stored.name)"
     case .shape(let stored), .fullShape(let stored):
       return "full shape \(fullShape) of the partition does not match the shape stored in the "
-        + "checkpoint: \(stored.inMessage)"
+        + "checkpoint: \(stored.inMessage)\(choice)"
     case .emptySlice(let slice):
       return "expected non-negative starts and positive lengths but got slice \(slice.inMessage)"
     case .sliceOutside(let slice):
@@ -172,6 +187,7 @@ extension Reads.Refusal {
     case .exhausted(let problem): return problem.message
     case .notGathered(let dtype):
       return "rows and columns of dtype \(dtype.name) cannot be chosen"
+    case .notTransposed(let dtype): return "axes of dtype \(dtype.name) cannot be transposed"
     case .chosen(.axis(let axis)): return "indices on axis \(axis), which the tensor lacks"
     case .chosen(.index(let index, let axis, let length)):
       return "index \(index) on axis \(axis) is out of range: the tensor's length is \(length)"

@@ -71,11 +71,10 @@ extension Problem {
   }
 
   static func shapeMismatch(
-    _ variable: Variable, _ tensor: Name, _ stored: Shape, _ gather: Gather?, key: Name,
+    _ variable: Variable, _ tensor: Name, _ stored: Shape, _ choice: String, key: Name,
     _ options: Resolution.Options
   ) -> Problem {
-    let choice = gather.map { " \($0.inMessage)" } ?? ""
-    return Problem(
+    Problem(
       .shapeMismatch,
       "key \(key.inMessage): shape \(variable.shape?.inMessage ?? "?") of variable "
         + "\(variable.name.inMessage) doesn't match shape \(stored.inMessage) of tensor "
@@ -123,5 +122,12 @@ extension Resolution.Options {
   /// probably has a new head.
   var mismatchHint: String {
     contains(.skipMissing) ? "; tensors of another shape are skipped with skip_mismatched" : ""
+  }
+
+  /// The end of a message about a type that differs.
+  func hint(casting stored: DataType, to dtype: DataType) -> String {
+    if stored.isCast(to: dtype) { return "; numbers are cast to the variable's dtype with cast" }
+    guard contains(.cast) else { return "" }
+    return "; cast is between " + DataType.castable.map(\.name).joined(separator: ", ")
   }
 }

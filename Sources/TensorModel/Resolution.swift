@@ -94,7 +94,7 @@ extension Resolution {
     try problems.check()
     let store = VariableStore(declarations.names)
     var matches = Matches(of: map, to: store, in: catalog, names: names, options, ends)
-    var reads = Reads(of: variables, in: catalog)
+    var reads = Reads(of: variables, in: catalog, areCast: options.contains(.cast))
     var resolution = Resolution(assignments: [])
     resolution.assignments.reserveCapacity(variables.count)
     do throws(Problem) {
@@ -120,7 +120,7 @@ extension Resolution {
           let key = map.pairs[Int(match.pair)].key
           problems.add(
             error.problem(
-              variables[index], variables.gathers[index], catalog.name(tensor), key: key, options))
+              variables[index], variables.choice(index), catalog.name(tensor), key: key, options))
         }
       }
     } catch {

@@ -22,5 +22,9 @@ extension Resolution {
     package static let lenient = Options(rawValue: 1 << 2)
     /// A variable that no pair matches is an error.
     package static let requireAll = Options(rawValue: 1 << 3)
+    /// A variable of another floating-point type than its tensor gets its numbers, rounded.
+    ///
+    /// Without the option that is DTYPE_MISMATCH, as in TensorFlow.
+    package static let cast = Options(rawValue: 1 << 4)
   }
 }

@@ -2,7 +2,7 @@
 public struct Variable: Sendable, Hashable {
   /// The name without `:0`; partitions of one variable are named `<variable>/part_<n>`.
   public var name: Name
-  /// The element type; checkpoints are never cast.
+  /// The element type, which must be the tensor's unless numbers are cast.
   public var dtype: DataType
   /// The shape, with `Shape.unknownLength` for unknown axes; nil if even the rank is unknown.
   public var shape: Shape?
@@ -15,7 +15,7 @@ public struct Variable: Sendable, Hashable {
   ///
   /// - Parameters:
   ///   - name: The name without `:0`.
-  ///   - dtype: The element type, which must be the tensor's.
+  ///   - dtype: The element type, which must be the tensor's unless numbers are cast.
   ///   - shape: The shape; nil if even the rank is unknown.
   ///   - partition: Where this partition lies in its variable; nil for a variable that is not
   ///     partitioned.

@@ -15,6 +15,8 @@ package struct VariableList: Sendable, Hashable {
   private var partitions: [Partition] = []
   /// The rows or columns that variables choose, by position; most variables take whole tensors.
   package private(set) var gathers: [Int: Gather] = [:]
+  /// For the axes of variables the tensor's axes, by position; most variables have them in order.
+  package private(set) var axes: [Int: [Int]] = [:]
   /// Whether a variable is not in the store.
   package private(set) var hasOutsideStore = false
   /// Whether a shape has a length that is unknown or wrong.
@@ -91,6 +93,25 @@ package struct VariableList: Sendable, Hashable {
     gathers[position] = gather
   }
 
+  /// Notes that a variable has its tensor's axes in another order.
+  package mutating func transpose(_ position: Int, _ axes: [Int]) {
+    self.axes[position] = axes
+  }
+
+  /// How a variable sees a tensor of a type.
+  package func view(_ position: Int, of stored: DataType) -> View {
+    let dtype = dtype(position)
+    return View(
+      axes: axes.isEmpty ? [] : axes[position] ?? [], dtype: dtype == stored ? nil : dtype)
+  }
+
+  /// What a variable takes of its tensor, for messages about its shape; empty for all as it is.
+  func choice(_ position: Int) -> String {
+    if let gather = gathers[position] { return " \(gather.inMessage)" }
+    if let axes = axes[position] { return " transposed to axes \(View.inMessage(axes))" }
+    return ""
+  }
+
   /// Makes room for variables, so that appending them does not reallocate.
   package mutating func reserveCapacity(_ count: Int, nameByteCount: Int) {
     names.reserveCapacity(count, byteCount: nameByteCount)
@@ -147,14 +168,20 @@ package struct VariableList: Sendable, Hashable {
 
   /// Whether a tensor of the given shape may initialize the variable, as `Shape.accepts` says.
   func accepts(_ stored: Span<Int>, _ position: Int) -> Bool {
-    guard traits[position].isRankKnown else { return true }
+    guard traits[position].isRankKnown || !axes.isEmpty else { return true }
     if !gathers.isEmpty, let gather = gathers[position] {
       return accepts(lengths: gather.lengths(from: stored).span, position)
+    }
+    if !axes.isEmpty, let axes = axes[position] {
+      guard axes.count == stored.count else { return false }
+      let lengths = View(axes: axes).variableOrder(stored)
+      return accepts(lengths: lengths.span, position)
     }
     return accepts(lengths: stored, position)
   }
 
   private func accepts(lengths stored: Span<Int>, _ position: Int) -> Bool {
+    guard traits[position].isRankKnown else { return true }
     let lengths = shapes.span(position)
     guard lengths.count == stored.count else { return false }
     for axis in lengths.indices

@@ -65,6 +65,15 @@ struct Resolve: ParsableCommand {
       valueName: "character"))
   var separator: String?
 
+  @Flag(help: "Cast floating-point numbers to their variable's dtype, rounded to nearest.")
+  var cast = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Give a variable its tensor's axes in another order (kernel=1,0); may be repeated.",
+      valueName: "variable=axes"))
+  var transpose: [Transpose] = []
+
   @Option(
     help: ArgumentHelp(
       "Write each variable as a .npy file to a new directory, or one without .npy files.",
@@ -127,6 +136,8 @@ struct Resolve: ParsableCommand {
     options.namesUnusedTensors = true
     options.planOnly = dryRun
     options.separator = separator?.first
+    options.cast = cast
+    for transpose in transpose { options.transpose[transpose.variable] = transpose.axes }
     return options
   }
 
@@ -140,6 +151,21 @@ struct Resolve: ParsableCommand {
       files.append(try directory.write(tensor, from: checkpoint, stem: stem))
     }
     return files
+  }
+
+  /// A variable and its axes from the command line: the last `=` ends the name.
+  struct Transpose: ExpressibleByArgument {
+    let variable: Name
+    let axes: [Int]
+
+    init?(argument: String) {
+      guard let equals = argument.lastIndex(of: "=") else { return nil }
+      variable = Name(argument[..<equals])
+      let words = argument[argument.index(after: equals)...].split(
+        separator: ",", omittingEmptySubsequences: false)
+      axes = words.compactMap { Int($0) }
+      guard axes.count == words.count else { return nil }
+    }
   }
 
   /// A pair from the command line: the first `=` ends the key.

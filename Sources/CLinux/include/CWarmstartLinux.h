@@ -84,6 +84,18 @@ void clinux_copy_rows(void *to, size_t step, const void *from, size_t source_ste
                       size_t count);
 // Reverses the bytes of each of `count` elements of `width` bytes.
 void clinux_reverse_bytes(void *elements, size_t width, size_t count);
+
+// Formats of floating-point numbers.
+enum {
+  CLINUX_FLOAT16,
+  CLINUX_BFLOAT16,
+  CLINUX_FLOAT32,
+  CLINUX_FLOAT64,
+};
+// Converts numbers, rounded to nearest, ties to even; from 64 bits to 16 by way of 32. Neither place
+// need be aligned. `reversed` says that the bytes of each number of the source are in reverse.
+void clinux_cast(void *to, int to_format, const void *from, int from_format, int reversed,
+                 size_t count);
 int clinux_unmap(void *address, size_t count);
 // Reads all pages, and keeps them in memory until they are unmapped or the file ends before them.
 int clinux_lock(void *address, size_t count);

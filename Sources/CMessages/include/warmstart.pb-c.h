@@ -37,6 +37,7 @@ typedef struct Warmstart__V1__ObjectChildren Warmstart__V1__ObjectChildren;
 typedef struct Warmstart__V1__ObjectAttributes Warmstart__V1__ObjectAttributes;
 typedef struct Warmstart__V1__SlotVariables Warmstart__V1__SlotVariables;
 typedef struct Warmstart__V1__ResolveRequest Warmstart__V1__ResolveRequest;
+typedef struct Warmstart__V1__Transposes Warmstart__V1__Transposes;
 typedef struct Warmstart__V1__Gathers Warmstart__V1__Gathers;
 typedef struct Warmstart__V1__AssignmentMap Warmstart__V1__AssignmentMap;
 typedef struct Warmstart__V1__Variables Warmstart__V1__Variables;
@@ -603,10 +604,49 @@ struct  Warmstart__V1__ResolveRequest
    * format: `.` for safetensors and PyTorch. Also name the feature "separator".
    */
   char *separator;
+  /*
+   * A variable of another type than its tensor gets the tensor's numbers, rounded to nearest, ties to
+   * even, if both types are among float16, bfloat16, float32 and float64 (from float64 to 16 bits by
+   * way of float32, as frameworks do). Such bytes are always in arenas. Also name the feature "cast".
+   */
+  protobuf_c_boolean cast;
+  /*
+   * Variables whose axes are those of their tensor in another order. Also name the feature
+   * "transpose".
+   */
+  Warmstart__V1__Transposes *transposes;
 };
 #define WARMSTART__V1__RESOLVE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__resolve_request__descriptor) \
-    , NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, (char *)protobuf_c_empty_string }
+    , NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, (char *)protobuf_c_empty_string, 0, NULL }
+
+
+/*
+ * Variables that have the axes of their tensor in another order, in columns. The shape and the place
+ * of a partition are in the variable's order, as is all that the answer says.
+ */
+struct  Warmstart__V1__Transposes
+{
+  ProtobufCMessage base;
+  /*
+   * The positions of the variables, ascending; none may have chosen rows or columns.
+   */
+  size_t n_variables;
+  uint32_t *variables;
+  /*
+   * The numbers of the variables' axes.
+   */
+  size_t n_ranks;
+  uint32_t *ranks;
+  /*
+   * For each axis of a variable the axis of its tensor, for one variable after the other.
+   */
+  size_t n_axes;
+  uint32_t *axes;
+};
+#define WARMSTART__V1__TRANSPOSES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__transposes__descriptor) \
+    , 0,NULL, 0,NULL, 0,NULL }
 
 
 /*
@@ -1721,6 +1761,25 @@ Warmstart__V1__ResolveRequest *
 void   warmstart__v1__resolve_request__free_unpacked
                      (Warmstart__V1__ResolveRequest *message,
                       ProtobufCAllocator *allocator);
+/* Warmstart__V1__Transposes methods */
+void   warmstart__v1__transposes__init
+                     (Warmstart__V1__Transposes         *message);
+size_t warmstart__v1__transposes__get_packed_size
+                     (const Warmstart__V1__Transposes   *message);
+size_t warmstart__v1__transposes__pack
+                     (const Warmstart__V1__Transposes   *message,
+                      uint8_t             *out);
+size_t warmstart__v1__transposes__pack_to_buffer
+                     (const Warmstart__V1__Transposes   *message,
+                      ProtobufCBuffer     *buffer);
+Warmstart__V1__Transposes *
+       warmstart__v1__transposes__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   warmstart__v1__transposes__free_unpacked
+                     (Warmstart__V1__Transposes *message,
+                      ProtobufCAllocator *allocator);
 /* Warmstart__V1__Gathers methods */
 void   warmstart__v1__gathers__init
                      (Warmstart__V1__Gathers         *message);
@@ -2302,6 +2361,9 @@ typedef void (*Warmstart__V1__SlotVariables_Closure)
 typedef void (*Warmstart__V1__ResolveRequest_Closure)
                  (const Warmstart__V1__ResolveRequest *message,
                   void *closure_data);
+typedef void (*Warmstart__V1__Transposes_Closure)
+                 (const Warmstart__V1__Transposes *message,
+                  void *closure_data);
 typedef void (*Warmstart__V1__Gathers_Closure)
                  (const Warmstart__V1__Gathers *message,
                   void *closure_data);
@@ -2541,6 +2603,7 @@ extern const ProtobufCMessageDescriptor warmstart__v1__object_children__descript
 extern const ProtobufCMessageDescriptor warmstart__v1__object_attributes__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__slot_variables__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__resolve_request__descriptor;
+extern const ProtobufCMessageDescriptor warmstart__v1__transposes__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__gathers__descriptor;
 extern const ProtobufCMessageDescriptor warmstart__v1__assignment_map__descriptor;
 extern const ProtobufCEnumDescriptor    warmstart__v1__assignment_map__target__descriptor;

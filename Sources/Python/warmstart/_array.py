@@ -16,6 +16,7 @@ class Origin(NamedTuple):
     generation: str
     alignment: int
     sealed: bool
+    cast: bool = False
 
 
 class Place(NamedTuple):

@@ -307,7 +307,13 @@ class Checkpoint:
         target: Any = variable if cut is None else [variable]
         origin = place.origin
         pairs = [(place.tensor, target)]
-        resolved = self.resolve(pairs, [variable], alignment=origin.alignment, sealed=origin.sealed)
+        resolved = self.resolve(
+            pairs,
+            [variable],
+            alignment=origin.alignment,
+            sealed=origin.sealed,
+            cast=origin.cast,
+        )
         return resolved[variable.name]
 
     def lacks(self, name: str, hint: bool = True) -> str:

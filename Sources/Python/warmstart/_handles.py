@@ -38,12 +38,12 @@ class Handles:
         variables: Sequence[Variable],
         origin: Origin,
         writable: bool,
-        gathered: Iterable[str] = (),
+        rearranged: Iterable[str] = (),
     ) -> None:
         self._variables = variables
         self._origin = origin
         self._writable = writable
-        self._gathered = frozenset(gathered)
+        self._rearranged = frozenset(rearranged)
         self._tensors = answer.tensors
         self._strides = answer.strides
         self._starts = answer.starts
@@ -171,11 +171,11 @@ class Handles:
     def place(self, at: int) -> Place | None:
         """Returns what another process needs to map the same bytes in the same order.
 
-        Returns None if it could not: for chosen rows, for bytes that are not contiguous, and for
-        writable memory, which may have changed.
+        Returns None if it could not: for chosen rows, for axes in another order, for bytes that are
+        not contiguous, and for writable memory, which may have changed.
         """
         variable = self._variables[self._positions[at]]
-        if self._writable or at in self._strides or variable.name in self._gathered:
+        if self._writable or at in self._strides or variable.name in self._rearranged:
             return None
         starts = self._starts.get(at)
         whole = variable.slice.full_shape if starts is not None and variable.slice else None

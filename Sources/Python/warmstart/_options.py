@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable, TypedDict, Union
 
@@ -42,6 +42,11 @@ class ResolveOptions(TypedDict, total=False):
     - `gather`: the rows or columns of the tensor for some variables, by name: a mapping from axes
       to lists of indices. The index -1 stands for a row or column that the tensor lacks, and gives
       zeros.
+    - `cast`: numbers of another floating-point type than their variable's are cast to it, rounded to
+      nearest, once for all jobs: between float16, bfloat16, float32 and float64.
+    - `transpose`: the variables that have their tensor's axes in another order, by name: for each the
+      axes that `numpy.transpose` needs to turn the tensor into the variable, such as (1, 0). With
+      `strides`, nothing is copied for it.
     - `scope_separator`: the character that ends a scope's name in the map, beside `/`; None for the one of
       the checkpoint's format, such as `.` of safetensors (`{"model.layers.": "student."}`).
     """
@@ -60,6 +65,8 @@ class ResolveOptions(TypedDict, total=False):
     expect: str | None
     timeout: float | None
     gather: Mapping[str, Mapping[int, Any]]
+    cast: bool
+    transpose: Mapping[str, Sequence[int]]
     scope_separator: str | None
 
 
@@ -119,4 +126,6 @@ class Options:
     expect: str | None = None
     timeout: float | None = None
     gather: Mapping[str, Mapping[int, Any]] = field(default_factory=dict)
+    cast: bool = False
+    transpose: Mapping[str, Sequence[int]] = field(default_factory=dict)
     scope_separator: str | None = None

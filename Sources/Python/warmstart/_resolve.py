@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from ._answer import Answer, Report, report_of
 from ._array import Origin
 from ._connection import log
 from ._deadline import Deadline
+from ._errors import brief
 from ._handles import Handles
 from ._map import AssignmentMap, Pair, expand, needs_names, pairs_of, write_map
 from ._options import Options, checked_alignment, checked_separator, expected_digest
@@ -47,8 +49,10 @@ def resolve(
                 checkpoint.generation,
                 options.alignment,
                 options.sealed,
+                options.cast,
             )
-            handles = Handles(answer, variables, origin, options.writable, options.gather or ())
+            rearranged = {*(options.gather or ()), *(options.transpose or ())}
+            handles = Handles(answer, variables, origin, options.writable, rearranged)
         finally:
             answer.close()
     report = report_of(answer, pairs, variables)
@@ -113,6 +117,9 @@ def _ask(
     if options.gather:
         _write_gather(request.gathers, options.gather, variables)
         features.append("gather")
+    if options.transpose:
+        _write_transposes(request.transposes, options.transpose, variables)
+        features.append("transpose")
     answer = Answer(variables, len(pairs), files, plan)
     total = 0
 
@@ -150,6 +157,7 @@ _FEATURES = {
     "read_again": "verify",
     "require_all": "require_all",
     "separator": "scope_separator",
+    "cast": "cast",
 }
 
 
@@ -167,6 +175,7 @@ def request_of(pairs: Sequence[Pair], variables: Sequence[Variable], options: Op
         read_again=options.verify,
         name_unused_tensors=True,
         separator=checked_separator(options.scope_separator),
+        cast=options.cast,
     )
     write_map(request.map, pairs)
     _write_variables(request.variables, variables)
@@ -217,6 +226,28 @@ def _write_gather(target: Any, gather: Any, variables: Sequence[Variable]) -> No
     target.axes = column([row[1] for row in rows], "<u4")
     target.counts = column([len(row[2]) for row in rows], "<u4")
     target.indices = b"".join(row[2].tobytes() for row in rows)
+
+
+def _write_transposes(target: Any, transpose: Any, variables: Sequence[Variable]) -> None:
+    positions = {variable.name: at for at, variable in enumerate(variables)}
+    if not isinstance(transpose, Mapping):
+        raise TypeError("transpose: expected a mapping from variables' names to axes")
+    rows: list[tuple[int, list[int]]] = []
+    for name, axes in transpose.items():
+        if name not in positions:
+            raise ValueError(f"transpose: there is no variable {name}")
+        try:
+            order = [operator.index(axis) for axis in axes]
+        except TypeError:
+            order = []
+        shape = variables[positions[name]].shape
+        if sorted(order) != list(range(len(order) if shape is None else len(shape))):
+            raise ValueError(f"transpose: expected each axis of {name} once, got {brief(axes)}")
+        rows.append((positions[name], order))
+    rows.sort()
+    target.variables = column([at for at, _ in rows], "<u4")
+    target.ranks = column([len(order) for _, order in rows], "<u4")
+    target.axes = column([axis for _, order in rows for axis in order], "<u4")
 
 
 def _axis(name: str, axis: Any) -> int:

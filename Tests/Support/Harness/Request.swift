@@ -8,6 +8,6 @@ extension FieldWriter {
     let variables = request.variables
     begin(
       request.checkpoint, request.map, (0..<variables.count).map { variables[$0] },
-      request.options, gathers: variables.gathers)
+      request.options, gathers: variables.gathers, transposes: variables.axes)
   }
 }

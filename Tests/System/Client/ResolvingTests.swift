@@ -78,6 +78,46 @@ import WarmstartTestSupport
     #expect(tensor.array == Fixture.floats(2048))
   }
 
+  @Test func `numbers are cast to the variable's type, once for all clients`() throws {
+    let doubles = try resolve("a", [64, 32], .float64) { $0.cast = true }
+    #expect(doubles.dtype == .float64 && doubles.region.kind == .arena)
+    let elements = try doubles.elements(as: Double.self)
+    for index in elements.indices { #expect(elements[index] == Double(index)) }
+    let again = try resolve("a", [64, 32], .float64) { $0.cast = true }
+    #expect(again.region.id == doubles.region.id && again.offset == doubles.offset)
+    let error = #expect(throws: WarmstartError.self) { try resolve("a", [64, 32], .float64) }
+    #expect(error?.reason == .dtypeMismatch)
+  }
+
+  @Test(arguments: [false, true])
+  func `axes come in the order that was asked for`(_ strides: Bool) throws {
+    let tensor = try resolve("a", [32, 64]) {
+      $0.transpose = ["v": [1, 0]]
+      $0.strides = strides
+    }
+    #expect(tensor.shape == [32, 64])
+    #expect(tensor.region.kind == (strides ? .file : .arena))
+    #expect(tensor.strides == (strides ? [4, 128] : []))
+    if !strides {
+      let elements = try tensor.elements(as: Float.self)
+      for index in elements.indices {
+        #expect(elements[index] == Float(index % 64 * 32 + index / 64))
+      }
+    }
+  }
+
+  @Test(arguments: [[0, 1], [1, 1], [1, 2], [0], []])
+  func `an order of axes that is none is refused`(_ axes: [Int]) throws {
+    let error = #expect(throws: WarmstartError.self) {
+      try resolve("a", [32, 64]) { $0.transpose = ["v": axes] }
+    }
+    #expect(error?.reason == (axes == [0, 1] ? .shapeMismatch : .invalidRequest))
+    let unknown = #expect(throws: WarmstartError.self) {
+      try resolve("a", [64, 32]) { $0.transpose = ["nowhere": [1, 0]] }
+    }
+    #expect(unknown?.message.contains("variable nowhere is transposed, but not declared") == true)
+  }
+
   @Test func `a client that accepts strides gets the file's bytes`() throws {
     let variables = try Partitioner.fixedSize(shards: 2, axis: 1)
       .partitions(of: "w", dtype: .float32, shape: [64, 32])

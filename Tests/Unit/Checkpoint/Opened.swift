@@ -58,10 +58,11 @@ struct Opened {
   }
 
   func placement(
-    _ name: String, _ slice: TensorSlice? = nil, gather: Gather? = nil,
+    _ name: String, _ slice: TensorSlice? = nil, gather: Gather? = nil, view: View = View(),
     _ options: PlacementOptions = PlacementOptions()
   ) throws -> Placement {
-    try checkpoint.placement(of: try tensor(name), slice, gather: gather, options, in: files)
+    try checkpoint.placement(
+      of: try tensor(name), slice, gather: gather, view: view, options, in: files)
   }
 
   /// The bytes that a client gets, dense and in C order, from a file or an arena.

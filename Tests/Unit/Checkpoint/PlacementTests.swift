@@ -24,10 +24,11 @@ import WarmstartTestSupport
     opened = try Opened(writer)
   }
 
-  private func file(_ name: String, _ slice: TensorSlice? = nil, strides: Bool = false) throws
-    -> (offset: Int, byteCount: Int, strides: [Int])?
-  {
-    let placed = try opened.placement(name, slice, PlacementOptions(strides: strides))
+  private func file(
+    _ name: String, _ slice: TensorSlice? = nil, view: View = View(), strides: Bool = false
+  ) throws -> (offset: Int, byteCount: Int, strides: [Int])? {
+    let placed = try opened.placement(
+      name, slice, view: view, PlacementOptions(strides: strides))
     guard case .file(_, let offset, let byteCount, let steps) = placed else { return nil }
     return (offset, byteCount, steps)
   }
@@ -65,6 +66,29 @@ import WarmstartTestSupport
     #expect(try file("aligned", slice) == nil)
     let place = try #require(try file("aligned", slice, strides: true))
     #expect(place == (8, 32, [24, 4]))
+  }
+
+  @Test func `axes in another order are strides, unless the bytes stay where they are`() throws {
+    let turned = View(axes: [1, 0])
+    let slice = TensorSlice(starts: [1, 2], counts: [3, 2])
+    #expect(try file("aligned", view: turned) == nil)
+    #expect(try #require(try file("aligned", view: turned, strides: true)) == (0, 96, [4, 24]))
+    let part = try #require(try file("aligned", slice, view: turned, strides: true))
+    #expect(part == (32, 24, [4, 24]))
+    // A row is a column with the same bytes, and an empty tensor has none.
+    let row = TensorSlice(starts: [1, 0], counts: [1, 6])
+    #expect(try #require(try file("aligned", row, view: turned)) == (24, 24, []))
+    #expect(try #require(try file("empty", view: turned)) == (0, 0, []))
+  }
+
+  @Test func `a cast tensor is a piece of the other type's length`() throws {
+    let placed = try opened.placement("aligned", view: View(dtype: .bfloat16))
+    guard case .piece(let piece) = placed else {
+      Issue.record("not a piece")
+      return
+    }
+    #expect(opened.checkpoint.byteCount(of: piece) == 48)
+    #expect(try file("aligned", view: View(dtype: .float64), strides: true) == nil)
   }
 
   @Test func `a misaligned tensor is a piece unless less alignment will do`() throws {

@@ -32,10 +32,11 @@ import WarmstartTensorModel
   }
 
   private func request(
-    map: [UInt8] = message(map), variables: [UInt8] = message(variables), gathers: [UInt8] = []
+    map: [UInt8] = message(map), variables: [UInt8] = message(variables), gathers: [UInt8] = [],
+    transposes: [UInt8] = []
   ) throws -> ResolveRequest {
     let bytes = RawMessage().adding(1, RawMessage().adding(1, 1).bytes).adding(2, map)
-      .adding(3, variables).adding(14, gathers).bytes
+      .adding(3, variables).adding(14, gathers).adding(19, transposes).bytes
     return try ResolveRequest(unpacking: bytes.rawSpan, scratch)
   }
 
@@ -261,6 +262,33 @@ import WarmstartTensorModel
     #expect(isMalformed { _ = try tensors([3: Self.words(2, -1)]) })
     let ranks: Columns = [4: Self.words(2, -1), 5: Self.numbers(2, 3)]
     #expect(isMalformed { _ = try resolveReply(3, Self.message(Self.handles, ranks)) })
+  }
+
+  // MARK: Transposes
+
+  /// The first variable has two axes, the second one none.
+  private static let transposes: Columns = [1: words(0, 1), 2: words(2, 0), 3: words(1, 0)]
+
+  @Test func `transposes in columns are read`() throws {
+    let variables = try request(transposes: Self.message(Self.transposes)).variables
+    #expect(variables.axes == [0: [1, 0], 1: []])
+    #expect(try request().variables.axes.isEmpty)
+  }
+
+  @Test(
+    arguments: [
+      (1, words(0)), (1, []), (1, words(0, 1, 1)), (2, words(2)), (2, []), (2, words(2, 0, 0)),
+      // Ranks that do not add up to the axes.
+      (2, words(1, 0)), (2, words(2, 1)), (2, words(0xffff_ffff, 3)), (3, words(1)), (3, []),
+      (3, words(1, 0, 2)),
+      // Unknown variables, and rows that do not ascend.
+      (1, words(0, 2)), (1, words(0, -1)), (1, words(1, 0)), (1, words(0, 0)),
+    ] as [(UInt64, [UInt8])])
+  func `transposes whose columns do not fit together are malformed`(
+    _ field: UInt64, _ column: [UInt8]
+  ) {
+    let transposes = Self.message(Self.transposes, [field: column])
+    #expect(isMalformed { _ = try request(transposes: transposes) })
   }
 
   // MARK: Gathers

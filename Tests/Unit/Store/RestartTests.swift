@@ -266,7 +266,7 @@ import WarmstartTestSupport
     #expect(next.residents.map(\.isPinned) == [true, true, true])
   }
 
-  @Test func `a gather, a slice and strings come back`() throws {
+  @Test func `a gather, a slice, views and strings come back`() throws {
     var writer = Self.writer
     writer.add("s", strings: [Array("one".utf8), Array("two".utf8)], [2])
     let (warm, shelf) = (try Warm(writer), Shelf())
@@ -274,6 +274,11 @@ import WarmstartTestSupport
     let pieces = [
       try first.resident.piece("a", TensorSlice(starts: [0, 1], counts: [4, 2]), of: warm),
       try first.resident.piece("a", gather: Gather([Gather.Axis(0, [3, -1, 1])]), of: warm),
+      try first.resident.piece("a", view: View(dtype: .bfloat16), of: warm),
+      try first.resident.piece(
+        "a", TensorSlice(starts: [0, 1], counts: [4, 2]),
+        view: View(axes: [1, 0], dtype: .float64),
+        of: warm),
       try first.resident.piece("s", of: warm),
     ]
     let before = try first.acquire(pieces, warm).map(bytes)
@@ -410,6 +415,9 @@ import WarmstartTestSupport
       (piecesAt + 3, .max - 63), (piecesAt + 4, 63), (piecesAt + 4, 128), (piecesAt + 4, .max),
       (piecesAt + 5, 1), (piecesAt + 6, 1), (piecesAt + 6, 2), (piecesAt + 6, .max - 1),
       (piecesAt + 7, 1), (piecesAt + 7, .max),
+      // Axes in another order, another type.
+      (piecesAt + 8, 1), (piecesAt + 8, .max), (piecesAt + 9, 1), (piecesAt + 9, 2),
+      (piecesAt + 9, 3), (piecesAt + 9, .max),
     ] as [(Int, UInt64)])
   func `a trailer with a wrong word costs its arena and nothing else`(
     position: Int, word: UInt64
@@ -417,7 +425,7 @@ import WarmstartTestSupport
     let (store, restored, shelf) = try restore { shelf, _ in
       let (name, file) = try shelf.only("arena")
       var parts = try Parts(file)
-      #expect(parts.words.count == Self.piecesAt + 8)
+      #expect(parts.words.count == Self.piecesAt + 10)
       #expect(parts.words[position] != word)
       parts.words[position] = word
       shelf.put(try parts.file(), as: name)
@@ -445,7 +453,7 @@ import WarmstartTestSupport
     }
     let (name, file) = try shelf.only("arena")
     let parts = try Parts(file)
-    let second = Self.piecesAt + 1 + 7
+    let second = Self.piecesAt + 1 + 9
     #expect(parts.words[second + 2] == 64)
     for offset in [0, 192 + 10_000] as [UInt64] {
       var parts = parts
@@ -503,6 +511,7 @@ import WarmstartTestSupport
         [
           lease.resident.piece("a", TensorSlice(starts: [0, 1], counts: [4, 2]), of: warm),
           lease.resident.piece("a", gather: rows, of: warm),
+          lease.resident.piece("a", view: View(axes: [1, 0], dtype: .float64), of: warm),
         ], warm)
       let publication = Publication(try PublishedName("bert"), users: [1], groups: [2])
       _ = try killed.publish(lease, warm.files(), as: publication)

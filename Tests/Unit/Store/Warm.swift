@@ -88,11 +88,13 @@ extension Lease {
 extension Resident {
   /// The piece of a tensor, or of a slice or chosen rows of it.
   func piece(
-    _ name: Name, _ slice: TensorSlice? = nil, gather: Gather? = nil, of warm: Warm
+    _ name: Name, _ slice: TensorSlice? = nil, gather: Gather? = nil, view: View = View(),
+    of warm: Warm
   ) throws -> Piece {
     let tensor = try #require(checkpoint.catalog.position(of: name))
     let placement = try checkpoint.placement(
-      of: tensor, slice, gather: gather, PlacementOptions(sealed: true), in: warm.files())
+      of: tensor, slice, gather: gather, view: view, PlacementOptions(sealed: true),
+      in: warm.files())
     guard case .piece(let piece) = placement else {
       throw Problem(.system, "sealed bytes of a file")
     }

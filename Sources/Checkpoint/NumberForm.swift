@@ -1,0 +1,93 @@
+import WarmstartKernel
+import WarmstartTensorModel
+
+/// How the stored numbers of a tensor become those of a piece: as they are, with their bytes reversed,
+/// or cast.
+struct NumberForm {
+  private enum Way {
+    case plain
+    /// The bytes of each number of so many bytes are reversed.
+    case reversed(Int)
+    case cast(from: FloatFormat, to: FloatFormat, isReversed: Bool)
+  }
+
+  /// The bytes of a stored element.
+  let width: Int
+  /// The bytes of an element of the piece.
+  let targetWidth: Int
+  private let way: Way
+
+  /// Makes the form of a piece of numbers; nil for strings.
+  init?(of piece: Piece, in checkpoint: Checkpoint) {
+    let stored = checkpoint.catalog.dtype(piece.tensor)
+    guard let width = stored.byteCount, let targetWidth = checkpoint.dtype(of: piece).byteCount
+    else { return nil }
+    self.width = width
+    self.targetWidth = targetWidth
+    let swapped = checkpoint.isBigEndian(piece.tensor) ? stored.swappedByteCount ?? 1 : 1
+    if let dtype = piece.view.dtype, let from = FloatFormat(stored), let to = FloatFormat(dtype) {
+      way = .cast(from: from, to: to, isReversed: swapped > 1)
+    } else {
+      way = swapped > 1 ? .reversed(swapped) : .plain
+    }
+  }
+
+  /// Whether numbers take as many bytes as before, so that they may be read into their place and
+  /// finished there.
+  var isInPlace: Bool { if case .cast = way { false } else { true } }
+
+  /// The bytes that stored bytes become, which must be whole elements if the form casts.
+  func targetByteCount(_ byteCount: Int) -> Int {
+    isInPlace ? byteCount : byteCount / width * targetWidth
+  }
+
+  /// Puts stored bytes into a piece, which must be whole elements if the form casts.
+  func put(
+    _ source: RawSpan, from sourceOffset: Int, to target: inout MutableRawSpan, at offset: Int,
+    count: Int
+  ) {
+    guard case .cast(let from, let to, let isReversed) = way else {
+      target.copy(source, from: sourceOffset, to: offset, count: count)
+      return finish(offset..<offset + count, in: &target)
+    }
+    target.cast(
+      source, from: sourceOffset, from, isReversed: isReversed, to: offset, to,
+      count: count / width)
+  }
+
+  /// Puts rows of one length into a piece, each a step behind the one before.
+  func putRows(
+    _ source: RawSpan, from sourceOffset: Int, step sourceStep: Int,
+    to target: inout MutableRawSpan, at offset: Int, step: Int, byteCount: Int, count: Int
+  ) {
+    if case .plain = way {
+      return target.copyRows(
+        source, from: sourceOffset, step: sourceStep, to: offset, step: step, byteCount: byteCount,
+        count: count)
+    }
+    for row in 0..<count {
+      put(
+        source, from: sourceOffset + row * sourceStep, to: &target, at: offset + row * step,
+        count: byteCount)
+    }
+  }
+
+  /// Finishes bytes that were read into their place.
+  func finish(_ range: Range<Int>, in target: inout MutableRawSpan) {
+    guard case .reversed(let width) = way else { return }
+    target.reverseBytes(in: range, width: width)
+  }
+}
+
+extension FloatFormat {
+  /// The format of a type's elements; nil for a type that is not cast.
+  fileprivate init?(_ dtype: DataType) {
+    switch dtype {
+    case .float16: self = .float16
+    case .bfloat16: self = .bfloat16
+    case .float32: self = .float32
+    case .float64: self = .float64
+    default: return nil
+    }
+  }
+}
