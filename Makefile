@@ -25,6 +25,10 @@ FRAMEWORK_TESTS = $(addprefix Tests/Python/test_,torch.py jax.py in_place.py imp
 PYTHONS ?= python3.9 python3.11 python3.13
 
 SWIFT = swift
+# Editors build indexes of their own.
+TESTS = $(SWIFT) build --build-tests --disable-index-store
+# With file names and lines in reports, but nothing for debuggers, which takes long to build.
+SANITIZED = $(TESTS) -Xswiftc -gline-tables-only
 # Each shared library and each relocation slows activation down, and libstdc++ most of all. So every
 # library that has an archive is linked statically: STATIC has links to the archives and to nothing
 # else, and the linker looks there first. No symbols are exported.
@@ -92,7 +96,7 @@ build: deps $(STATIC)
 	@for product in $(PRODUCTS); do $(SWIFT) build $(RELEASE) --product $$product || exit 1; done
 
 test: deps | $(PYTHON_VENV)
-	$(SWIFT) build --build-tests
+	$(TESTS)
 	Tests/run
 	WARMSTARTD=$$($(SWIFT) build --show-bin-path)/warmstartd \
 	  $(PYTHON_VENV)/bin/python3 -m pytest --quiet $(FRAMEWORK_TESTS:%=--ignore=%) Tests/Python
@@ -128,10 +132,10 @@ SINGLE_THREADED = ^Warmstart(Checkpoint|Configuration|Ctl|Locate|Messages|Table|
 CHECKED = ^Warmstart(Checkpoint|Configuration|Ctl|Locate|TensorModel)Tests\.
 
 sanitize: deps
-	$(SWIFT) build --build-tests --sanitize thread --scratch-path .build-thread
+	$(SANITIZED) --sanitize thread --scratch-path .build-thread
 	TSAN_OPTIONS=exitcode=66 \
 	  Tests/run --sanitize thread --scratch-path .build-thread --skip '$(SINGLE_THREADED)'
-	$(SWIFT) build --build-tests --sanitize address --scratch-path .build-address
+	$(SANITIZED) --sanitize address --scratch-path .build-address
 	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/leaks.supp:print_suppressions=0 \
 	  Tests/run --sanitize address --scratch-path .build-address --skip '$(CHECKED)'
 

@@ -5072,7 +5072,7 @@ const ProtobufCMessageDescriptor warmstart__v1__preload_request__descriptor =
   (ProtobufCMessageInit) warmstart__v1__preload_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__preload_reply__field_descriptors[5] =
+static const ProtobufCFieldDescriptor warmstart__v1__preload_reply__field_descriptors[6] =
 {
   {
     "checkpoint",
@@ -5134,18 +5134,31 @@ static const ProtobufCFieldDescriptor warmstart__v1__preload_reply__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "unchecked_byte_count",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__PreloadReply, unchecked_byte_count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__preload_reply__field_indices_by_name[] = {
   3,   /* field[3] = byte_count */
   0,   /* field[0] = checkpoint */
   1,   /* field[1] = progress */
   2,   /* field[2] = tensor_count */
+  5,   /* field[5] = unchecked_byte_count */
   4,   /* field[4] = unshared */
 };
 static const ProtobufCIntRange warmstart__v1__preload_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__preload_reply__descriptor =
 {
@@ -5155,7 +5168,7 @@ const ProtobufCMessageDescriptor warmstart__v1__preload_reply__descriptor =
   "Warmstart__V1__PreloadReply",
   "warmstart.v1",
   sizeof(Warmstart__V1__PreloadReply),
-  5,
+  6,
   warmstart__v1__preload_reply__field_descriptors,
   warmstart__v1__preload_reply__field_indices_by_name,
   1,  warmstart__v1__preload_reply__number_ranges,

@@ -4,7 +4,7 @@ package import WarmstartTensorModel
 ///
 /// Immutable, and shared by all clients that have the generation open. Holds no file.
 package struct Checkpoint: Sendable {
-  /// A run of a data file with its own checksum: a tensor, or one slice of a tensor.
+  /// A run of a data file: a tensor, or one slice of a tensor.
   ///
   /// In a V1 checkpoint it is one record of a table.
   package struct StoredBytes: Sendable, Hashable {
@@ -14,8 +14,8 @@ package struct Checkpoint: Sendable {
     /// The number of the data file as stored, which may exceed those that the header announces, or
     /// the position of the V1 table.
     package let shard: Int32
-    /// Masked CRC-32C of the run; 0 in formats without checksums.
-    package let maskedChecksum: UInt32
+    /// What the bytes are compared with; of a V1 record nothing, because its block has a checksum.
+    package let checksum: StoredChecksum
     /// The offset in the data file as stored, which may lie outside the file.
     ///
     /// For a V1 record, the offset of its block.

@@ -50,7 +50,7 @@ extension Checkpoint {
   /// Whether two runs may have the same bytes according to the index.
   private func isAlike(_ run: Int, _ other: Int) -> Bool {
     stored[run].byteCount == stored[other].byteCount
-      && stored[run].maskedChecksum == stored[other].maskedChecksum
+      && stored[run].checksum == stored[other].checksum
   }
 }
 

@@ -14,6 +14,8 @@ struct FoundTensor {
   /// No two elements share a place: each step exceeds what all shorter ones span together. The
   /// reader has checked that all elements lie in the file.
   var strides: [Int] = []
+  /// What all stored bytes of the tensor are compared with.
+  var checksum: StoredChecksum = .none
   /// Whether the elements are in the byte order that is not this machine's.
   var isBigEndian = false
 }
@@ -50,14 +52,15 @@ struct FoundTensors {
 
   /// Adds a tensor whose elements lie in C order at an offset of the file.
   mutating func append(
-    _ name: Span<UInt8>, _ dtype: DataType, _ lengths: Span<Int>, at offset: Int, byteCount: Int
+    _ name: Span<UInt8>, _ dtype: DataType, _ lengths: Span<Int>, at offset: Int, byteCount: Int,
+    checksum: StoredChecksum = .none
   ) {
     names.append(name)
     shapes.append(lengths)
     dtypes.append(dtype)
     stored.append(
       Checkpoint.StoredBytes(
-        shard: file, maskedChecksum: 0, offset: offset, byteCount: byteCount))
+        shard: file, checksum: checksum, offset: offset, byteCount: byteCount))
   }
 
   /// Adds a tensor.
@@ -72,7 +75,7 @@ struct FoundTensors {
     }
     append(
       tensor.name.bytes.span, tensor.dtype, tensor.shape.span, at: tensor.offset,
-      byteCount: byteCount)
+      byteCount: byteCount, checksum: tensor.checksum)
   }
 
   /// Puts the tensors in order.

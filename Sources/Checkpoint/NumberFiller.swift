@@ -74,7 +74,7 @@ struct NumberFiller {
     let run = checkpoint.stored[position]
     let checkIn = reader.checkIn
     var copies = copies(of: position)
-    var passed = RunReader.Passage()
+    var passed = RunReader.Passage(of: run)
     while passed.offset < run.byteCount {
       let only = copies.count == 1 ? copies[0] : nil
       if !reader.isAhead(run), let place = only?.directPlace(of: passed.offset) {

@@ -123,7 +123,12 @@ struct RunReader {
   /// How far a run was read, and the checksum of its bytes up to there.
   struct Passage {
     fileprivate(set) var offset = 0
-    fileprivate(set) var checksum = Checksum()
+    fileprivate(set) var checksum: RunChecksum
+
+    /// Begins at the start of a run.
+    init(of run: Checkpoint.StoredBytes) {
+      checksum = RunChecksum(run.checksum)
+    }
   }
 
   /// Passes the next bytes of a run to the body, with their offset.
@@ -142,7 +147,7 @@ struct RunReader {
       try read(run, of: tensor, from: passage.offset, count: count)
     }
     let chunk = buffer.rawSpan.extracting(start..<start + count)
-    if checkpoint.format.hasChecksums { passage.checksum.update(chunk) }
+    passage.checksum.update(chunk)
     try body(chunk, passage.offset)
     passage.offset += count
     didRead(count)
@@ -156,7 +161,7 @@ struct RunReader {
     try checkIn()
     try checkpoint.read(
       run, of: tensor, from: passage.offset, into: &bytes, files, keepsCached)
-    if checkpoint.format.hasChecksums { passage.checksum.update(bytes.bytes) }
+    passage.checksum.update(bytes.bytes)
     passage.offset += bytes.byteCount
     didRead(bytes.byteCount)
   }
@@ -198,9 +203,9 @@ struct RunReader {
   }
 
   func expect(
-    _ checksum: Checksum, _ run: Checkpoint.StoredBytes, of tensor: Int
+    _ checksum: RunChecksum, _ run: Checkpoint.StoredBytes, of tensor: Int
   ) throws(Problem) {
-    guard checkpoint.format.hasChecksums, checksum.masked != run.maskedChecksum else { return }
+    guard let mismatch = checksum.mismatch else { return }
     // A file that is being written looks damaged; that it changed is the better answer.
     if let position = files.position(ofShard: run.shard, of: checkpoint.shardCount) {
       try files.expectUnchanged(files.members[position])
@@ -210,7 +215,7 @@ struct RunReader {
       tensor, .checksumMismatch,
       "is damaged: the checksum of \(run.byteCount) bytes at \(run.offset) of "
         + "\(files.name(ofShard: run.shard, of: checkpoint.shardCount)) does not match: "
-        + "stored \(Checksum.unmask(run.maskedChecksum)), calculated \(checksum.value)")
+        + mismatch)
   }
 
   /// Throws `checkpointNotFound` if Git LFS has not fetched the file of a run.

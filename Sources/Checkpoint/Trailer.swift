@@ -262,7 +262,7 @@ extension Checkpoint {
   fileprivate func checksumDigest(of piece: Piece) -> UInt64 {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     func add(_ run: StoredBytes) {
-      for word in [UInt64(run.maskedChecksum), UInt64(bitPattern: Int64(run.byteCount))] {
+      for word in [run.checksum.digest, UInt64(bitPattern: Int64(run.byteCount))] {
         hash = (hash ^ word) &* 0x100_0000_01b3
       }
     }

@@ -18,6 +18,8 @@ extension Checkpoint {
     public let tensorCount: Int
     /// The stored bytes of these tensors.
     public let byteCount: Int
+    /// The stored bytes that the files have no checksum of: nothing shows that they have changed.
+    public let uncheckedByteCount: Int
     /// Tensors that the daemon does not share, such as variants, and therefore did not read; at most
     /// a thousand.
     public let unshared: [Problem]
@@ -96,6 +98,7 @@ extension Checkpoint {
       throw WarmstartError(.connection, "malformed reply: no counts, expected them at the end")
     }
     return Preloaded(
-      tensorCount: last.tensorCount, byteCount: last.byteCount, unshared: last.unshared)
+      tensorCount: last.tensorCount, byteCount: last.byteCount,
+      uncheckedByteCount: last.uncheckedByteCount, unshared: last.unshared)
   }
 }

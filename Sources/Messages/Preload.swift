@@ -37,6 +37,8 @@ package struct PreloadReply: Sendable, Hashable {
   /// The tensors that were read, and their stored bytes.
   package var tensorCount = 0
   package var byteCount = 0
+  /// The stored bytes that the files have no checksum of.
+  package var uncheckedByteCount = 0
   /// The tensors that cannot be shared, and were not read.
   package var unshared: [Problem] = []
 
@@ -58,6 +60,7 @@ package struct PreloadReply: Sendable, Hashable {
     }
     tensorCount = unsafe Int(clamping: message.tensor_count)
     byteCount = unsafe Int(clamping: message.byte_count)
+    uncheckedByteCount = unsafe Int(clamping: message.unchecked_byte_count)
     unshared = unsafe [Problem](message.unshared, message.n_unshared)
   }
 }
@@ -82,6 +85,7 @@ extension FieldWriter {
     }
     unsafe message.tensor_count = UInt64(reply.tensorCount)
     unsafe message.byte_count = UInt64(reply.byteCount)
+    unsafe message.unchecked_byte_count = UInt64(reply.uncheckedByteCount)
     let unshared = CallStatus.capped(reply.unshared)
     unsafe message.n_unshared = unshared.count
     unsafe message.unshared = scratch.messages(unshared) { unsafe $0.fill($1, scratch) }

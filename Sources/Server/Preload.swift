@@ -28,6 +28,7 @@ extension Session {
     var last = PreloadReply(checkpoint: holdings.isOpenedByCall ? open.reply : nil)
     last.tensorCount = preload.tensorCount
     last.byteCount = preload.byteCount
+    last.uncheckedByteCount = open.checkpoint.uncheckedByteCount
     last.unshared = preload.unshared
     try reply.send { frame, scratch in frame.begin(last, scratch) }
   }

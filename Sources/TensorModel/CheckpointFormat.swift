@@ -24,12 +24,4 @@ public enum CheckpointFormat: String, Sendable, Hashable, CaseIterable {
     case .safetensors, .torch: UInt8(ascii: ".")
     }
   }
-
-  /// Whether the files hold a checksum of each tensor.
-  package var hasChecksums: Bool {
-    switch self {
-    case .v1, .v2: true
-    case .safetensors, .torch, .numpy, .hdf5: false
-    }
-  }
 }

@@ -57,13 +57,13 @@ struct Verify: ParsableCommand {
       let daemon = connection.daemon
       let opened = try daemon.open(checkpoint, expecting: expectation.expectation)
       let reading = try Reading(verifying: opened, daemon, isQuiet: json)
-      let isCompared = opened.format.hasChecksums || expectation.expectation != nil
-      if !isCompared {
+      let unchecked = expectation.expectation == nil ? reading.uncheckedByteCount : 0
+      if unchecked > 0, !json {
         Output.complain(
-          "warmstartctl: files of format \(opened.format.rawValue) have no checksums: only "
-            + "--expect finds changed bytes\n")
+          "warmstartctl: the files have no checksum of \(bytesText(unchecked)): only --expect finds "
+            + "changes there\n")
       }
-      try Output.write(json ? reading.json.line : reading.text(isCompared ? "sound" : "read"))
+      try Output.write(json ? reading.json.line : reading.text(unchecked == 0 ? "sound" : "read"))
     }
   }
 }
@@ -246,6 +246,9 @@ struct Reading {
       + "(\(tenths / 10).\(tenths % 10) s, \(bytesText(rate))/s)\n"
   }
 
+  /// The stored bytes that the files have no checksum of.
+  var uncheckedByteCount: Int { preloaded.uncheckedByteCount }
+
   var json: JSON { .object(fields) }
 
   /// The result of `pin`, with the name and the checkpoint that had it.
@@ -269,6 +272,7 @@ struct Reading {
       ("checkpoint", .text(checkpoint.path)), ("generation", .text(checkpoint.generation)),
       ("tensor_count", .number(preloaded.tensorCount)),
       ("byte_count", .number(preloaded.byteCount)),
+      ("unchecked_byte_count", .number(preloaded.uncheckedByteCount)),
       ("elapsed_ms", .number(Int(seconds * 1000))),
       ("unshared", .list(unread.map(JSON.init))),
     ]

@@ -110,5 +110,5 @@ def test_the_example_of_preloading_in_the_documentation_runs(
     monkeypatch.chdir(REPOSITORY)
     exec(example("Preloading and verifying"), {})  # noqa: S102
     assert capsys.readouterr().out == (
-        "Preloaded(tensor_count=24, byte_count=28323848, unshared=())\n"
+        "Preloaded(tensor_count=24, byte_count=28323848, unshared=(), unchecked_byte_count=0)\n"
     )

@@ -33,7 +33,7 @@ def model(tmp_path: Path) -> Path:
 def test_everything_is_read_before_a_job_asks(client: warmstart.Client, model: Path) -> None:
     with client.open(model) as checkpoint:
         read = checkpoint.preload(alignment=64)
-        assert read == (2, 192, ())
+        assert read == (2, 192, (), 0)
         loads = counter(client, "loads_begun")
         assert checkpoint.array("a", alignment=64).shape == (4, 8)
         assert counter(client, "loads_begun") == loads

@@ -997,10 +997,14 @@ struct  Warmstart__V1__PreloadReply
    */
   size_t n_unshared;
   Warmstart__V1__Problem **unshared;
+  /*
+   * The stored bytes that the files have no checksum of: nothing shows that they have changed.
+   */
+  uint64_t unchecked_byte_count;
 };
 #define WARMSTART__V1__PRELOAD_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__preload_reply__descriptor) \
-    , NULL, NULL, 0, 0, 0,NULL }
+    , NULL, NULL, 0, 0, 0,NULL, 0 }
 
 
 struct  Warmstart__V1__PinRequest

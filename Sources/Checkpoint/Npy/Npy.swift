@@ -1,3 +1,5 @@
+import WarmstartKernel
+import WarmstartTable
 import WarmstartTensorModel
 
 /// Reads the array of an `.npy` file, and those of an `.npz` archive.
@@ -20,7 +22,7 @@ enum Npy {
   static func read(
     _ file: IndexFile, to tensors: inout FoundTensors, _ memory: inout ReaderMemory
   ) throws(IndexError) {
-    tensors.append(try array(name, in: file, 0..<file.byteCount, &memory))
+    tensors.append(try array(name, in: file, 0..<file.byteCount, checksum: 0, &memory))
   }
 
   /// Adds the arrays of an `.npz` archive.
@@ -49,15 +51,17 @@ enum Npy {
         continue
       }
       let name = Name(isNamedArray ? path.dropLast(suffix.count) : path)
-      tensors.append(try array(name, in: file, entry.range, &memory))
+      tensors.append(
+        try array(name, in: file, entry.range, checksum: entry.checksum, &memory))
       hasArrays = true
     }
     return hasArrays
   }
 
-  /// Reads the array in a range of a file.
+  /// Reads the array in a range of a file, whose CRC-32 is given; 0 for none.
   private static func array(
-    _ name: Name, in file: IndexFile, _ range: Range<Int>, _ memory: inout ReaderMemory
+    _ name: Name, in file: IndexFile, _ range: Range<Int>, checksum: UInt32,
+    _ memory: inout ReaderMemory
   ) throws(IndexError) -> FoundTensor {
     let header: NpyHeader
     do throws(IndexError) {
@@ -86,6 +90,12 @@ enum Npy {
       name: name, dtype: header.dtype.dataType, shape: header.shape,
       offset: byteCount == 0 ? 0 : range.lowerBound + header.byteCount, byteCount: byteCount)
     found.isBigEndian = header.dtype.isBigEndian
+    if checksum != 0 {
+      let bytes = try file.read(range.prefix(header.byteCount))
+      var head = CRC32()
+      head.update(bytes.rawSpan)
+      found.checksum = StoredChecksum(ofEntry: checksum, head: head.value)
+    }
     if header.isFortranOrder, byteCount > 0, header.shape.count(where: { $0 > 1 }) > 1 {
       var step = 1
       found.strides = header.shape.map { length in

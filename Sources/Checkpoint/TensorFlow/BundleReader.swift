@@ -232,7 +232,7 @@ package struct BundleReader {
       } else {
         stored.append(
           Checkpoint.StoredBytes(
-            shard: Checkpoint.StoredBytes.missing, maskedChecksum: 0, offset: 0, byteCount: 0))
+            shard: Checkpoint.StoredBytes.missing, checksum: .none, offset: 0, byteCount: 0))
       }
     }
     storedEnds.append(stored.count)
@@ -299,7 +299,7 @@ extension BundleEntry {
   fileprivate var storedBytes: Checkpoint.StoredBytes {
     Checkpoint.StoredBytes(
       shard: max(Checkpoint.StoredBytes.missing + 1, shard),
-      maskedChecksum: maskedChecksum,
+      checksum: .masked(maskedChecksum),
       offset: offset, byteCount: byteCount)
   }
 }

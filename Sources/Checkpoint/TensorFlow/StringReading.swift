@@ -92,8 +92,9 @@ extension RunReader {
   ) throws(Problem) {
     switch strings.place {
     case .memory(let bytes): try body(bytes.rawSpan, 0)
-    case .file(let start, var checksum):
+    case .file(let start, let lengths):
       let run = checkpoint.stored[position]
+      var checksum = RunChecksum(run.checksum, resuming: lengths)
       reserveBuffer(strings.byteCount)
       var done = 0
       while done < strings.byteCount {

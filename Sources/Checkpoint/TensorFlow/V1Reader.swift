@@ -217,7 +217,7 @@ struct V1Reader {
     return StoredSlice(
       slice: slice, key: key,
       stored: Checkpoint.StoredBytes(
-        shard: block == nil ? Checkpoint.StoredBytes.missing : table, maskedChecksum: 0,
+        shard: block == nil ? Checkpoint.StoredBytes.missing : table, checksum: .none,
         offset: block?.offset ?? 0, byteCount: byteCount),
       block: block ?? TableIndex.Block(offset: 0, byteCount: 0))
   }

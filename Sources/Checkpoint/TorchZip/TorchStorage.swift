@@ -8,6 +8,8 @@ struct TorchStorage {
   let range: Range<Int>?
   /// The number of elements.
   let count: Int
+  /// The CRC-32 of all bytes; 0 if there is none.
+  let checksum: UInt32
 }
 
 extension PickleMachine {
@@ -48,6 +50,7 @@ extension PickleMachine {
       throw bytes.malformed("has the storage \(key.inMessage) of \(count) elements, expected fewer")
     }
     var range: Range<Int>?
+    var checksum: UInt32 = 0
     if !text(id[3]).elementsEqual("meta".utf8) {
       guard let entry = archive.entry("data/\(key)") else {
         throw bytes.malformed(
@@ -59,7 +62,7 @@ extension PickleMachine {
           "has the zip entry \(entry.name.inMessage) of \(entry.range.count) bytes, expected "
             + "\(byteCount) as its storage has")
       }
-      range = entry.range
+      (range, checksum) = (entry.range, entry.checksum)
     }
     try pay(
       2
@@ -67,7 +70,7 @@ extension PickleMachine {
           + MemoryLayout<UInt32>.stride))
     let number = UInt32(heap.storages.count)
     heap.storages.append(
-      TorchStorage(dtype: dtype, isTyped: isTyped, range: range, count: count))
+      TorchStorage(dtype: dtype, isTyped: isTyped, range: range, count: count, checksum: checksum))
     storagesOfKeys[key] = number
     return .storage(number)
   }

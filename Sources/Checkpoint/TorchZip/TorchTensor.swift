@@ -53,6 +53,10 @@ struct TorchView {
       name: name, dtype: dataType, shape: shape,
       offset: byteCount == 0 ? 0 : range.lowerBound + offset * dtype.byteCount,
       byteCount: byteCount)
+    // An archive has a checksum of each storage, so it protects tensors that are all of theirs.
+    if offset == 0, last == stored - 1, stored * dtype.byteCount == range.count {
+      found.checksum = StoredChecksum(ofEntry: storage.checksum)
+    }
     found.isBigEndian = isBigEndian && dtype.byteCount > 1
     guard !TorchView.isContiguous(shape, strides) else { return found }
     guard !TorchView.mayOverlap(shape, strides) else {

@@ -24,6 +24,8 @@ class Preloaded(NamedTuple):
     """The stored bytes of these tensors."""
     unshared: tuple[Problem, ...]
     """Tensors that are not shared, such as variants, and were not read."""
+    unchecked_byte_count: int
+    """The stored bytes that the files have no checksum of: nothing shows that they have changed."""
 
 
 def read_all(
@@ -63,4 +65,4 @@ def read_all(
         Problem(problem.reason, problem.message, tensor=decode(problem.tensor))
         for problem in reply.unshared
     )
-    return Preloaded(reply.tensor_count, reply.byte_count, unshared)
+    return Preloaded(reply.tensor_count, reply.byte_count, unshared, reply.unchecked_byte_count)
