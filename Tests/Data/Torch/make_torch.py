@@ -77,6 +77,15 @@ def views():
     }
 
 
+def weights():
+    """The weights that Tests/Python/with_tensorflow/test_formats.py has in all formats."""
+    return {
+        "bert/layer_0/kernel": numbers(6, 8), "bert/layer_0/bias": numbers(8, dtype=torch.float64),
+        "bert/layer_0/scale": numbers(3, dtype=torch.bfloat16), "bert/table": numbers(10, 4),
+        "step": torch.tensor(7),
+    }
+
+
 DTYPES = [
     "float32", "float64", "float16", "bfloat16", "int8", "int16", "int32", "int64", "uint8", "bool",
     "complex64", "complex128", "uint16", "uint32", "uint64", "float8_e4m3fn", "float8_e4m3fnuz",
@@ -94,6 +103,7 @@ class Holder(torch.nn.Module):
 
 
 SOUND = {
+    "weights.pt": weights,
     "state_dict.bin": lambda: Tied().state_dict(),
     "trained.ckpt": trained,
     "views.pt": views,
