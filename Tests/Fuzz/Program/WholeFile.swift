@@ -49,12 +49,18 @@ private func read(
   let variable = Variable(
     "v", dtype: checkpoint.catalog.dtype(tensor), shape: shape, isInStore: false)
   var loading = Loading(checkpoint, files) {}
+  // Some as they are, some with their axes in the other order, some cast where they can be.
+  var view = View()
+  if tensor % 3 == 1, variable.dtype.byteCount != nil {
+    view.axes = (0..<shape.rank).reversed()
+  }
+  if tensor % 4 == 2, variable.dtype.isCast(to: .float32) { view.dtype = .float32 }
   guard
     (try? Resolution.resolve(
       AssignmentMap([.init(name, .variable("v"))]), variables: [variable],
       in: checkpoint.catalog)) != nil,
     let placement = try? checkpoint.placement(
-      of: tensor, nil, PlacementOptions(sealed: tensor % 2 == 1), in: files)
+      of: tensor, nil, view: view, PlacementOptions(sealed: tensor % 2 == 1), in: files)
   else { return nil }
   guard case .piece(let piece) = placement else {
     if case .file(_, let offset, let byteCount, _) = placement {
