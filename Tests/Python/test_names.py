@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import warmstart
-from warmstart._deadline import Deadline
-from warmstart._protocol import message
 
 import bundles
 from daemons import Daemon
@@ -37,12 +37,12 @@ def model(tmp_path: Path) -> Path:
 
 
 def publish(daemon: Daemon, model: Path, name: str = "bert") -> None:
-    """Makes the call of an administrator, which the package does not offer."""
-    socket = os.path.join(os.path.dirname(daemon.socket), "admin")
-    request = message("PinRequest")()
-    request.publication.name = name
-    with warmstart.Client(socket) as administrator, administrator.open(model) as checkpoint:
-        checkpoint.call("Pin", request, ("names",), Deadline(10), lambda: None, lambda *_: None)
+    with administration(daemon) as administrator, administrator.open(model) as checkpoint:
+        checkpoint.pin(name)
+
+
+def administration(daemon: Daemon) -> warmstart.Client:
+    return warmstart.Client(os.path.join(os.path.dirname(daemon.socket), "admin"))
 
 
 def test_a_client_gets_the_arrays_of_a_name_without_any_file(
@@ -68,6 +68,70 @@ def test_unknown_names_are_refused_with_the_nearest(
     with pytest.raises(warmstart.WarmstartError, match="nearest: name:bert") as caught:
         client.open("name:brt")
     assert caught.value.reason == "CHECKPOINT_NOT_FOUND"
+
+
+def test_a_pin_keeps_a_checkpoint_until_it_ends(daemon: Daemon, model: Path) -> None:
+    with administration(daemon) as administrator:
+        with administrator.open(model) as checkpoint:
+            assert checkpoint.pin() is None
+            generation = checkpoint.generation
+        pinned = [c.generation for c in administrator.status().checkpoints if c.pinned]
+        assert pinned == [generation]
+        administrator.unpin(generation)
+        with pytest.raises(warmstart.WarmstartError) as caught:
+            administrator.unpin(generation)
+        assert caught.value.reason == "CHECKPOINT_NOT_FOUND"
+
+
+def test_a_name_moves_to_the_next_checkpoint_that_gets_it(
+    daemon: Daemon, client: warmstart.Client, model: Path, tmp_path: Path
+) -> None:
+    publish(daemon, model)
+    other = bundles.write(tmp_path / "other", {"b": bundles.floats(0, (2,))})
+    with administration(daemon) as administrator, administrator.open(other) as checkpoint:
+        assert checkpoint.pin("bert", users=[os.getuid()], groups=[0], lock=False) == str(model)
+        with client.open("name:bert") as named:
+            assert list(named.tensors) == ["b"]
+        administrator.unpin("name:bert")
+    with pytest.raises(warmstart.WarmstartError) as caught:
+        client.open("name:bert")
+    assert caught.value.reason == "CHECKPOINT_NOT_FOUND"
+
+
+def test_the_daemon_knows_who_may_use_a_name(daemon: Daemon, model: Path) -> None:
+    with administration(daemon) as administrator, administrator.open(model) as checkpoint:
+        checkpoint.pin("bert", users=[7, "root"], groups=["root", 9])
+        (found,) = administrator.status().names
+    publication = found.publication
+    assert publication.name == "bert"
+    assert struct.unpack("<2I", publication.users) == (7, 0)
+    assert struct.unpack("<2I", publication.groups) == (0, 9)
+
+
+def test_pins_are_for_administrators(client: warmstart.Client, model: Path) -> None:
+    with client.open(model) as checkpoint, pytest.raises(warmstart.WarmstartError) as caught:
+        checkpoint.pin()
+    assert caught.value.reason == "UNSUPPORTED"
+    with pytest.raises(warmstart.WarmstartError) as caught:
+        client.unpin("name:bert")
+    assert caught.value.reason == "UNSUPPORTED"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"users": [1]}, "expected a name"),
+        ({"name": "a", "users": "root"}, "got the string"),
+        ({"name": "a", "users": ["no such user"]}, "no such user"),
+        ({"name": "a", "groups": [-1]}, "groups: expected numbers"),
+    ],
+    ids=repr,
+)
+def test_impossible_users_are_refused(
+    options: Any, words: str, client: warmstart.Client, model: Path
+) -> None:
+    with client.open(model) as checkpoint, pytest.raises((TypeError, ValueError), match=words):
+        checkpoint.pin(**options)
 
 
 @pytest.mark.parametrize("name", ["", ".a", "-a", "a/b", "a" * 65, "a\n"])

@@ -20,6 +20,7 @@ from ._map import AssignmentMap
 from ._neighbours import nearest_name
 from ._open_files import Lease, OpenFiles
 from ._options import Progress, ResolveOptions, expected_digest, options_of
+from ._pins import UserOrGroup, pin
 from ._preload import Preloaded, read_all
 from ._protocol import message, parse, printable
 from ._resolve import check, resolve
@@ -252,6 +253,28 @@ class Checkpoint:
         return read_all(
             self, alignment=0, sealed=False, read_again=True, progress=progress, timeout=timeout
         )
+
+    def pin(
+        self,
+        name: str | None = None,
+        *,
+        users: Iterable[UserOrGroup] = (),
+        groups: Iterable[UserOrGroup] = (),
+        lock: bool = False,
+        timeout: float | None = None,
+    ) -> str | None:
+        """Keeps the checkpoint resident, with all that was read or made of it, until `Client.unpin`.
+
+        Only for clients of the administrators' socket: `Client("/run/warmstart/admin.sock")`. With a
+        `name`, clients that cannot open the files ask for `name:NAME`: those of `users` and `groups`
+        (numbers, or names of this machine), or all if both are empty. Preload the checkpoint before,
+        with `sealed` if it gets a name. `lock` keeps what is warm in memory, whatever else needs it.
+        `warmstartctl pin` does the same.
+
+        Returns the path of the checkpoint that had the name until now; None if there was none. Raises
+        UNSUPPORTED on another socket, QUOTA and BUDGET.
+        """
+        return pin(self, name, users, groups, lock, timeout)
 
     def arrays(
         self, names: Iterable[str] | None = None, **options: Unpack[ResolveOptions]

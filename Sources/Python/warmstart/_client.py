@@ -21,6 +21,7 @@ from ._locate import locate
 from ._map import AssignmentMap
 from ._open_files import Lease
 from ._options import ResolveOptions
+from ._pins import unpin
 from ._protocol import message, parse
 from ._resolved import Resolved
 from ._tensors import Tensor
@@ -138,6 +139,14 @@ class Client:
         prepare = (request, ())
         self.call(SERVICE + "Status", lambda connection: prepare, receive, (), Deadline(timeout))
         return replies[-1]
+
+    def unpin(self, pinned: str, *, timeout: float | None = 5.0) -> None:
+        """Ends what `Checkpoint.pin` began: `name:NAME`, or a checkpoint's generation.
+
+        The checkpoint stays as long as jobs have it. Raises CHECKPOINT_NOT_FOUND if no such checkpoint
+        is pinned, and UNSUPPORTED on another socket than the administrators'.
+        """
+        unpin(self, pinned, timeout, SERVICE)
 
     def close(self) -> None:
         """Ends the connection and all its leases; arrays stay valid, and a later call connects

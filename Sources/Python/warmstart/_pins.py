@@ -1,0 +1,80 @@
+"""Keeping checkpoints resident, for administrators."""
+
+from __future__ import annotations
+
+import grp
+import pwd
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Union
+
+from ._deadline import Deadline
+from ._protocol import column, message, parse
+
+if TYPE_CHECKING:
+    from ._checkpoint import Checkpoint
+    from ._client import Client
+
+# A number, or a name of this machine.
+UserOrGroup = Union[int, str]
+
+
+def pin(
+    checkpoint: Checkpoint,
+    name: str | None,
+    users: Iterable[UserOrGroup],
+    groups: Iterable[UserOrGroup],
+    lock: bool,
+    timeout: float | None,
+) -> str | None:
+    """Does the work of `Checkpoint.pin`."""
+    request = message("PinRequest")(lock=lock)
+    user_ids = _numbers(users, "users", lambda word: pwd.getpwnam(word).pw_uid)
+    group_ids = _numbers(groups, "groups", lambda word: grp.getgrnam(word).gr_gid)
+    if name is not None:
+        request.publication.name = name
+        request.publication.users = column(user_ids, "<u4")
+        request.publication.groups = column(group_ids, "<u4")
+    elif user_ids or group_ids:
+        raise ValueError("users, groups: expected a name that they may use")
+    replaced: list[str] = []
+
+    def add(reply: Any, _: Any) -> None:
+        if reply.replaced_generation:
+            replaced[:] = [reply.replaced_label]
+
+    features = () if name is None else ("names",)
+    checkpoint.call("Pin", request, features, Deadline(timeout), replaced.clear, add)
+    return replaced[0] if replaced else None
+
+
+def unpin(client: Client, pinned: str, timeout: float | None, service: str) -> None:
+    """Does the work of `Client.unpin`."""
+    request = message("UnpinRequest")()
+    is_name = pinned.startswith("name:")
+    if is_name:
+        request.name = pinned.removeprefix("name:")
+    else:
+        request.generation = pinned
+    packed = request.SerializeToString()
+    client.call(
+        service + "Unpin",
+        lambda connection: (packed, ()),
+        lambda connection, response, received: parse("UnpinReply", response),
+        ("names",) if is_name else (),
+        Deadline(timeout),
+    )
+
+
+def _numbers(given: Iterable[UserOrGroup], what: str, find: Callable[[str], int]) -> list[int]:
+    if isinstance(given, str):
+        raise TypeError(f"{what}: expected several names or numbers, got the string {given!r}")
+    found = []
+    for word in given:
+        try:
+            found.append(find(word) if isinstance(word, str) else int(word))
+        except KeyError:
+            raise ValueError(f"{what}: this machine has no {word!r}") from None
+    for number in found:
+        if not 0 <= number < 1 << 32:
+            raise ValueError(f"{what}: expected numbers from 0 to 2^32 - 1, got {number}")
+    return found
