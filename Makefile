@@ -43,6 +43,8 @@ SYSTEM_UNITS = $(UNITS) warmstart-preload@.service warmstart-preload@.path \
 
 # The Debian packages that `make system-test` needs.
 SYSTEM_PACKAGES = debootstrap lintian systemd-container
+# The Debian packages that `make test-prometheus` needs.
+PROMETHEUS_PACKAGES = prometheus
 # The Debian packages that `make deb` needs.
 DEB_PACKAGES = debhelper dh-python go-md2man pybuild-plugin-pyproject python3-all python3-numpy \
   python3-protobuf python3-setuptools
@@ -53,7 +55,7 @@ PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev libgcrypt2
 # Debian keeps the module ensurepip in a package of its own.
 PYTHON_PACKAGES = $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 
-.PHONY: help deps build system-deps deb-deps python-deps test test-tensorflow test-python-frameworks test-readme python-matrix attack system-test conformance conformance-seeded conformance-both conformance-formats bench bench-python bench-programs check demo fuzz sanitize install uninstall deb format clean
+.PHONY: help deps build system-deps deb-deps prometheus-deps python-deps test test-prometheus test-tensorflow test-python-frameworks test-readme python-matrix attack system-test conformance conformance-seeded conformance-both conformance-formats bench bench-python bench-programs check demo fuzz sanitize install uninstall deb format clean
 
 help:
 	@echo 'make build      the release programs, in .build/release'
@@ -61,6 +63,7 @@ help:
 	@echo 'make python-matrix  Python'"'"'s tests with all supported versions; PYTHONS=$(PYTHONS)'
 	@echo 'make test-tensorflow  Python'"'"'s tests with TensorFlow'
 	@echo 'make test-python-frameworks  Python'"'"'s tests with JAX and torch'
+	@echo 'make test-prometheus  a real Prometheus reads the metrics, and each alert fires'
 	@echo 'make test-readme  README, followed to the letter on a fresh clone'
 	@echo 'make check      format, arrows, documentation, generated code, libraries, units, counts'
 	@echo 'make sanitize   the tests with ThreadSanitizer, then with AddressSanitizer'
@@ -83,8 +86,9 @@ help:
 deps: WANTED = $(PACKAGES)
 system-deps: WANTED = $(PACKAGES) $(SYSTEM_PACKAGES) $(DEB_PACKAGES)
 deb-deps: WANTED = $(PACKAGES) $(DEB_PACKAGES)
+prometheus-deps: WANTED = $(PACKAGES) $(PROMETHEUS_PACKAGES)
 python-deps: WANTED = $(PACKAGES) $(PYTHON_PACKAGES)
-deps system-deps deb-deps python-deps:
+deps system-deps deb-deps prometheus-deps python-deps:
 	@missing=''; for package in $(WANTED); do \
 	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' \
 	    || missing="$$missing $$package"; done; \
@@ -111,6 +115,9 @@ test-python-frameworks: build | $(FRAMEWORKS_VENV)
 test-tensorflow: build | $(TENSORFLOW_VENV)
 	WARMSTARTD=.build/release/warmstartd $(TENSORFLOW_VENV)/bin/python3 -m pytest --quiet \
 	  Tests/Python/with_tensorflow
+
+test-prometheus: prometheus-deps build
+	Tests/System/Prometheus/run .build/release
 
 # Follows README on a fresh clone of what is committed, which it builds.
 test-readme: deps
