@@ -5,8 +5,10 @@ import shutil
 import subprocess
 import time
 
+# With what our packages and their tests depend on, so that no test needs the network.
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "libprotobuf-c1", "libsnappy1v5", "libisal2",
-            "libgcrypt20", "libstdc++6", "util-linux", "procps", "curl")
+            "libgcrypt20", "libstdc++6", "util-linux", "procps", "curl", "autopkgtest", "dpkg-dev",
+            "python3-numpy", "python3-protobuf")
 
 
 def run(*command, check=True, **options):
