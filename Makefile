@@ -10,6 +10,7 @@ SEED ?=
 SCENARIOS ?= 500
 FILES ?= 500
 PATIENCE ?= 10
+SUITE ?=
 BENCH ?=
 CACHE = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/warmstart
 # TensorFlow is too large for the tree. All checkouts share one copy for each set of versions.
@@ -151,10 +152,11 @@ fuzz: deps
 	$(SWIFT) build -c release --package-path Tests/Fuzz --scratch-path .build-fuzz
 	Tests/Fuzz/run $(SECONDS) $(TARGETS)
 
-# Boots real systemd in a container of Debian packages, whose root directory is made once.
+# Boots real systemd in a container of Debian packages, whose root directory is made once. SUITE=trixie
+# has a newer systemd than this machine.
 system-test: system-deps deb
 	lintian --allow-root --fail-on error,warning .build/deb/*.changes
-	Tests/System/Container/run .build/deb .build/system
+	Tests/System/Container/run .build/deb .build/system$(SUITE:%=-%) 5 $(SUITE)
 
 # Runs processes of two users; skips everything without root. PATIENCE is how many times slower the
 # victim may become; on a quiet machine 3 is enough.

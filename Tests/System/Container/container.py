@@ -33,14 +33,18 @@ def mirror():
     raise RuntimeError("apt knows no repository of " + codename)
 
 
-def make_root(root):
-    """Makes a minimal root, once: later runs find it, unless they need other packages."""
-    wanted, complete = ",".join(PACKAGES), os.path.join(root, ".complete")
+def make_root(root, suite=None):
+    """Makes a minimal root, once: later runs find it, unless they need other packages.
+
+    The suite is by default that of this machine.
+    """
+    address, own_suite = mirror()
+    options = ["--variant=minbase", "--include=" + ",".join(PACKAGES), suite or own_suite]
+    wanted, complete = " ".join(options), os.path.join(root, ".complete")
     if os.path.exists(complete) and open(complete).read() == wanted:
         return
     shutil.rmtree(root, ignore_errors=True)
-    address, suite = mirror()
-    run("debootstrap", "--variant=minbase", "--include=" + wanted, suite, root, address)
+    run("debootstrap", *options, root, address)
     with open(complete, "w") as file:
         file.write(wanted)
 
