@@ -10,6 +10,10 @@
 # for it: without a warm checkpoint the job reads it itself. All workers of a node that come meanwhile
 # wait for the same read.
 
+# Slurm sets none, and then timeout(1) finds no runuser.
+PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
+
 comment=${SLURM_JOB_COMMENT:-}
 user=${SLURM_JOB_USER:-}
 case $comment in

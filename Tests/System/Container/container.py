@@ -8,7 +8,7 @@ import time
 # With what our packages and their tests depend on, so that no test needs the network.
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "libprotobuf-c1", "libsnappy1v5", "libisal2",
             "libgcrypt20", "libstdc++6", "util-linux", "procps", "curl", "autopkgtest", "dpkg-dev",
-            "python3-numpy", "python3-protobuf")
+            "python3-numpy", "python3-protobuf", "munge", "slurm-client", "slurmctld", "slurmd")
 
 
 def run(*command, check=True, **options):
@@ -45,6 +45,8 @@ def make_root(root, suite=None):
         return
     shutil.rmtree(root, ignore_errors=True)
     run("debootstrap", *options, root, address)
+    # Without a configuration, Slurm's services would keep the container from booting.
+    run("systemctl", "--root", root, "disable", "munge", "slurmctld", "slurmd")
     with open(complete, "w") as file:
         file.write(wanted)
 
