@@ -60,17 +60,20 @@ final class Pieces: Sendable {
 
   /// A claim has at least this many bytes, or a sixteenth of what is missing; chosen, not tuned.
   private static let claimByteCount = 64 << 20
-  /// Runs and pieces up to this size are claimed before larger ones.
+  /// Runs and pieces up to this size are claimed before larger ones if users share the files.
   private static let smallByteCount = 1 << 20
 
   private let checkpoint: Checkpoint
+  /// Whether users may share the checkpoint's files.
+  private let isShared: Bool
   private let figures: Figures
   // Invariant: a run that is verified is not being verified; a piece is absent, being made by one
   // flight that has not ended, or made; an arena has as many pieces as are made in it, at least one.
   private let state: Monitor<State>
 
-  init(of checkpoint: Checkpoint, _ figures: Figures) {
+  init(of checkpoint: Checkpoint, isShared: Bool, _ figures: Figures) {
     self.checkpoint = checkpoint
+    self.isShared = isShared
     self.figures = figures
     let count = checkpoint.stored.count
     state = Monitor(
@@ -149,7 +152,7 @@ final class Pieces: Sendable {
         case nil: missing.append((index, true, sizes[index]))
         }
       }
-      for next in Pieces.nextOf(missing) {
+      for next in nextOf(missing) {
         if next.isPiece {
           let piece = pieces[next.position]
           // A call may need one twice.
@@ -168,18 +171,20 @@ final class Pieces: Sendable {
     }
   }
 
-  private static func nextOf(
+  private func nextOf(
     _ missing: [(position: Int, isPiece: Bool, byteCount: Int)]
   ) -> [(position: Int, isPiece: Bool, byteCount: Int)] {
-    // Not in one arena with large ones: a user who is granted a small piece may have to pay for it all.
-    let small = missing.filter { $0.byteCount <= smallByteCount }
+    // Not in one arena with large ones: a user who is granted a small piece may have to pay for it
+    // all. Files that one user has are read from start to end instead: a mount of an object store may
+    // fetch what is skipped as well, and then fetches it again.
+    let small = isShared ? missing.filter { $0.byteCount <= Pieces.smallByteCount } : []
     let candidates = small.isEmpty ? missing : small
     let total = candidates.reduce(0) { sum, next in
       let (sum, overflow) = sum.addingReportingOverflow(max(0, next.byteCount))
       return overflow ? .max : sum
     }
-    guard total > claimByteCount else { return candidates }
-    let limit = max(claimByteCount, total / 16)
+    guard total > Pieces.claimByteCount else { return candidates }
+    let limit = max(Pieces.claimByteCount, total / 16)
     var sum = 0
     var count = 0
     for next in candidates {
