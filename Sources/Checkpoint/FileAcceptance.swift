@@ -1,3 +1,4 @@
+import SystemPackage
 package import WarmstartKernel
 package import WarmstartTensorModel
 
@@ -20,6 +21,12 @@ extension FileSet {
       return status
     } catch let problem as Problem {
       throw problem
+    } catch Errno.permissionDenied {
+      // Of a file that is open, only FUSE refuses this.
+      throw Problem(
+        .notAllowed,
+        "the daemon may not examine the \(role): mount its file system with allow_other, or ask a "
+          + "daemon of your own")
     } catch {
       throw Problem(.system, "the \(role) cannot be examined: \(error)")
     }
