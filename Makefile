@@ -20,6 +20,8 @@ REQUIREMENTS = Tests/Python/requirements.txt
 PYTHON_VENV ?= $(CACHE)/python-$(firstword $(shell cksum <$(REQUIREMENTS)))
 FRAMEWORKS = Tests/Python/frameworks.txt
 FRAMEWORKS_VENV ?= $(CACHE)/frameworks-$(firstword $(shell cat $(FRAMEWORKS) $(REQUIREMENTS) | cksum))
+HOSTS = Tests/System/ManyHosts/requirements.txt
+HOSTS_VENV ?= $(CACHE)/hosts-$(firstword $(shell cksum <$(HOSTS)))
 # These tests run in a process of their own, because JAX starts threads and other tests fork.
 FRAMEWORK_TESTS = $(addprefix Tests/Python/test_,torch.py jax.py in_place.py imports.py)
 # The interpreters that `make python-matrix` runs.
@@ -46,6 +48,8 @@ SYSTEM_UNITS = $(UNITS) warmstart-preload@.service warmstart-preload@.path \
 SYSTEM_PACKAGES = debootstrap lintian systemd-container
 # The Debian packages that `make test-prometheus` needs.
 PROMETHEUS_PACKAGES = prometheus
+# The Debian packages that `make many-hosts` needs.
+HOSTS_PACKAGES = fuse3 iproute2 rclone s3fs
 # The Debian packages that `make deb` needs.
 DEB_PACKAGES = debhelper dh-python go-md2man pybuild-plugin-pyproject python3-all python3-numpy \
   python3-protobuf python3-setuptools
@@ -56,7 +60,7 @@ PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev libgcrypt2
 # Debian keeps the module ensurepip in a package of its own.
 PYTHON_PACKAGES = $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 
-.PHONY: help deps build system-deps deb-deps prometheus-deps python-deps test test-prometheus test-tensorflow test-python-frameworks test-readme python-matrix attack system-test conformance conformance-seeded conformance-both conformance-formats bench bench-python bench-programs check demo fuzz sanitize install uninstall deb format clean
+.PHONY: help deps build system-deps hosts-deps deb-deps prometheus-deps python-deps test test-prometheus test-tensorflow test-python-frameworks test-readme python-matrix attack system-test many-hosts conformance conformance-seeded conformance-both conformance-formats bench bench-python bench-programs check demo fuzz sanitize install uninstall deb format clean
 
 help:
 	@echo 'make build      the release programs, in .build/release'
@@ -71,6 +75,7 @@ help:
 	@echo 'make fuzz       fuzz each of TARGETS, by default all, for SECONDS=$(SECONDS)'
 	@echo 'make demo       the main job: a daemon, four trainers, one copy'
 	@echo 'make system-test  the daemon under real systemd, in a container; needs root'
+	@echo 'make many-hosts  Ray on several hosts, with checkpoints from an object store; needs root'
 	@echo 'make attack     one user tries to stop another user'"'"'s jobs; needs root'
 	@echo 'make conformance  compare with real TensorFlow: SCENARIOS=$(SCENARIOS), SEED= to repeat a run'
 	@echo 'make conformance-both  the same with a random seed and with seed 1'
@@ -86,10 +91,11 @@ help:
 # Installs missing packages as root, and lists them for other users.
 deps: WANTED = $(PACKAGES)
 system-deps: WANTED = $(PACKAGES) $(SYSTEM_PACKAGES) $(DEB_PACKAGES)
+hosts-deps: WANTED = $(PACKAGES) $(HOSTS_PACKAGES)
 deb-deps: WANTED = $(PACKAGES) $(DEB_PACKAGES)
 prometheus-deps: WANTED = $(PACKAGES) $(PROMETHEUS_PACKAGES)
 python-deps: WANTED = $(PACKAGES) $(PYTHON_PACKAGES)
-deps system-deps deb-deps prometheus-deps python-deps:
+deps system-deps hosts-deps deb-deps prometheus-deps python-deps:
 	@missing=''; for package in $(WANTED); do \
 	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' \
 	    || missing="$$missing $$package"; done; \
@@ -158,6 +164,10 @@ system-test: system-deps deb
 	lintian --allow-root --fail-on error,warning .build/deb/*.changes
 	Tests/System/Container/run .build/deb .build/system$(SUITE:%=-%) 5 $(SUITE)
 
+# Makes hosts of namespaces, which have mounts of a bucket. Not part of CI, because Ray is large.
+many-hosts: build hosts-deps | $(HOSTS_VENV)
+	$(HOSTS_VENV)/bin/python3 Tests/System/ManyHosts/run .build/release
+
 # Runs processes of two users; skips everything without root. PATIENCE is how many times slower the
 # victim may become; on a quiet machine 3 is enough.
 attack: build
@@ -166,8 +176,9 @@ attack: build
 $(TENSORFLOW_VENV): INSTALLED = --requirement $(TENSORFLOW)
 $(PYTHON_VENV): INSTALLED = --requirement $(REQUIREMENTS)
 $(FRAMEWORKS_VENV): INSTALLED = --requirement $(FRAMEWORKS)
+$(HOSTS_VENV): INSTALLED = --requirement $(HOSTS)
 # A venv gets its name only when it is complete.
-$(TENSORFLOW_VENV) $(PYTHON_VENV) $(FRAMEWORKS_VENV): | python-deps
+$(TENSORFLOW_VENV) $(PYTHON_VENV) $(FRAMEWORKS_VENV) $(HOSTS_VENV): | python-deps
 	rm -rf $@.part
 	python3 -m venv $@.part
 	$@.part/bin/python3 -m pip install --quiet --disable-pip-version-check $(INSTALLED)

@@ -37,7 +37,8 @@ def open_origin(origin: Origin) -> Checkpoint:
     if checkpoint.generation != origin.generation:
         raise WarmstartError.of(
             "CHECKPOINT_CHANGED",
-            f"the files of {origin.path} have changed since the array was made",
+            f"the files of {origin.path} are not those that the array was made from: they have "
+            "changed, or it was made on another machine, which must send a copy (np.array)",
         )
     return checkpoint
 
