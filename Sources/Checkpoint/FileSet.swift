@@ -103,7 +103,8 @@ package struct FileSet: Sendable {
     }
     guard files.count == positions.count, zip(positions, positions.dropFirst()).allSatisfy(<),
       let index = members.firstIndex(where: { $0.role == .index || $0.role == .whole }),
-      generation.isShared, try members.isOnTrustedFileSystems()
+      generation.isShared,
+      try members.fileSystems().isSubset(of: Generation.trustedFileSystems)
     else {
       throw Problem(state: "its files are not those of a shared checkpoint")
     }

@@ -20,6 +20,9 @@ package struct Generation: Sendable, Hashable {
   private let digits: String
   /// The user, if users can forge identities on one of the file systems; nil if all users share.
   private let owner: UInt32?
+  /// Whether the files are best read from start to end by one thread: on FUSE, where a mount of an
+  /// object store fetches again what reads skip.
+  package let isReadInOrder: Bool
 
   package init(_ members: [FileSet.Member], openedBy uid: UInt32) throws(Problem) {
     let identities = members.map {
@@ -29,7 +32,9 @@ package struct Generation: Sendable, Hashable {
     }
     self.members = identities
     digits = Generation.digits(identities)
-    owner = try members.isOnTrustedFileSystems() ? nil : uid
+    let fileSystems = try members.fileSystems()
+    owner = fileSystems.isSubset(of: Generation.trustedFileSystems) ? nil : uid
+    isReadInOrder = fileSystems.contains(Generation.userSpaceFileSystem)
   }
 
   /// The number of files.
@@ -57,6 +62,8 @@ package struct Generation: Sendable, Hashable {
   package static let trustedFileSystems: Set<Int64> = [
     0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994,
   ]
+  /// The `statfs(2)` number of FUSE.
+  private static let userSpaceFileSystem: Int64 = 0x6573_5546
 }
 
 extension Generation {
@@ -101,6 +108,8 @@ extension Generation {
     digits = Generation.digits(members)
     let owner = try words.number(in: -1...Int(UInt32.max))
     self.owner = owner < 0 ? nil : UInt32(owner)
+    // Files on FUSE are not handed over.
+    isReadInOrder = false
   }
 
   /// The role of the file at a position; nil if there is none.
@@ -162,18 +171,17 @@ extension Generation: CustomStringConvertible {
 }
 
 extension [FileSet.Member] {
-  /// Whether users cannot forge the identity of any of the files.
-  func isOnTrustedFileSystems() throws(Problem) -> Bool {
+  /// The `statfs(2)` numbers of the file systems that the files are on.
+  func fileSystems() throws(Problem) -> Set<Int64> {
     // Asked once for each device: all files are mostly on one.
-    var trusted: [UInt64: Bool] = [:]
-    for member in self where trusted[member.status.device] == nil {
+    var found: [UInt64: Int64] = [:]
+    for member in self where found[member.status.device] == nil {
       do {
-        trusted[member.status.device] = Generation.trustedFileSystems.contains(
-          try member.file.fileSystem())
+        found[member.status.device] = try member.file.fileSystem()
       } catch {
         throw Problem(.system, "the file system of \(member) cannot be examined: \(error)")
       }
     }
-    return trusted.values.allSatisfy { $0 }
+    return Set(found.values)
   }
 }

@@ -67,11 +67,11 @@ package final class Verification: Sendable {
     let order = checkpoint.inOrderOfDisk(runs)
     let stretches = checkpoint.stretches(of: order)
     // Starting a thread takes as long as verifying some 100 KiB. Two threads would decode the
-    // blocks of a V1 table twice. They would read a file that is not warmed up at two places at
-    // once; a mount of an object store then fetches many times what is read.
+    // blocks of a V1 table twice. They would read a file at two places at once, for which a
+    // mount of an object store fetches many times what is read.
     isShareable =
-      stretches.count > 1 && checkpoint.records == nil && files.generation.isShared
-      && checkpoint.hasStretch(order)
+      stretches.count > 1 && checkpoint.records == nil && checkpoint.hasStretch(order)
+      && !files.generation.isReadInOrder
     let source = Source(
       checkpoint: checkpoint, files: files, keepsCached: keepsCached, runs: order,
       stretches: stretches)

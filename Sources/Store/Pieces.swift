@@ -60,20 +60,20 @@ final class Pieces: Sendable {
 
   /// A claim has at least this many bytes, or a sixteenth of what is missing; chosen, not tuned.
   private static let claimByteCount = 64 << 20
-  /// Runs and pieces up to this size are claimed before larger ones if users share the files.
+  /// Runs and pieces up to this size are claimed before larger ones, unless files are read in order.
   private static let smallByteCount = 1 << 20
 
   private let checkpoint: Checkpoint
-  /// Whether users may share the checkpoint's files.
-  private let isShared: Bool
+  /// Whether the checkpoint's files are read from start to end.
+  private let isReadInOrder: Bool
   private let figures: Figures
   // Invariant: a run that is verified is not being verified; a piece is absent, being made by one
   // flight that has not ended, or made; an arena has as many pieces as are made in it, at least one.
   private let state: Monitor<State>
 
-  init(of checkpoint: Checkpoint, isShared: Bool, _ figures: Figures) {
+  init(of checkpoint: Checkpoint, isReadInOrder: Bool, _ figures: Figures) {
     self.checkpoint = checkpoint
-    self.isShared = isShared
+    self.isReadInOrder = isReadInOrder
     self.figures = figures
     let count = checkpoint.stored.count
     state = Monitor(
@@ -175,9 +175,8 @@ final class Pieces: Sendable {
     _ missing: [(position: Int, isPiece: Bool, byteCount: Int)]
   ) -> [(position: Int, isPiece: Bool, byteCount: Int)] {
     // Not in one arena with large ones: a user who is granted a small piece may have to pay for it
-    // all. Files that one user has are read from start to end instead: a mount of an object store may
-    // fetch what is skipped as well, and then fetches it again.
-    let small = isShared ? missing.filter { $0.byteCount <= Pieces.smallByteCount } : []
+    // all. A mount of an object store may fetch what is skipped as well, and then fetches it again.
+    let small = isReadInOrder ? [] : missing.filter { $0.byteCount <= Pieces.smallByteCount }
     let candidates = small.isEmpty ? missing : small
     let total = candidates.reduce(0) { sum, next in
       let (sum, overflow) = sum.addingReportingOverflow(max(0, next.byteCount))

@@ -78,7 +78,7 @@ package final class Resident: Sendable {
     self.cached = cached
     self.charge = charge
     tabs = Monitor([tab])
-    pieces = Pieces(of: checkpoint, isShared: files.generation.isShared, figures)
+    pieces = Pieces(of: checkpoint, isReadInOrder: files.generation.isReadInOrder, figures)
   }
 
   /// What messages to administrators call it: its label, or its generation.
