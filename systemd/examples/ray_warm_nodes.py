@@ -29,8 +29,8 @@ VARIABLES = [
 @ray.remote(num_cpus=0)
 def warm(path):
     """Has the daemon of this task's node read and check the whole checkpoint."""
-    # Sealed copies, because FUSE drops what the page cache has of a file whenever the file is opened:
-    # what jobs use in place may then be fetched from the store again and again.
+    # Sealed copies, because FUSE drops what the page cache has of a file whenever the file is
+    # opened: what jobs use in place may then be fetched from the store again and again.
     with warmstart.open(path) as checkpoint:
         warmed = checkpoint.preload(sealed=True)
     return {"tensors": warmed.tensor_count, "bytes": warmed.byte_count}
@@ -49,9 +49,9 @@ class Worker:
     """A worker of the job, wherever Ray starts it."""
 
     def __init__(self, path):
-        # The daemon of the node has the checkpoint ready. Workers with the same options, `sealed` and
-        # `alignment`, share one copy of it. It is warm for five minutes after the last job gave it
-        # back (`Linger` of the daemon), so let the workers start soon after the warm-up.
+        # The daemon of the node has the checkpoint ready. Workers with the same options, `sealed`
+        # and `alignment`, share one copy of it. It is warm for five minutes after the last job gave
+        # it back (`Linger` of the daemon), so let the workers start soon after the warm-up.
         self.variables = warmstart.resolve(path, {"bert/": "student/"}, VARIABLES, sealed=True)
 
     def describe(self):

@@ -1,11 +1,11 @@
-"""Hosts of a small cluster on one machine: each has namespaces of its own, and its processes end with it."""
+"""Hosts of a small cluster on one machine, each with namespaces of its own."""
 
 import os
 import subprocess
 import time
 
-# The first process of a host. It ends when its input does, so at the latest with the test; the kernel
-# then ends all other processes of the host, and with them its mounts and its network.
+# The first process of a host. It ends when its input does, so at the latest with the test. The
+# kernel then ends all other processes of the host, and with them its mounts and its network.
 FIRST = "ip link set lo up && mount -t tmpfs -o mode=755 none /run && echo ready && read"
 
 
@@ -24,7 +24,7 @@ class Host:
             self.first = children.read().split()[0]
 
     def command(self, command, uid=0, **variables):
-        """The command line that runs a command on the host as a user, with these variables alone."""
+        """The command line that runs a command on the host, with these variables alone."""
         variables = {"PATH": os.environ["PATH"], "HOME": "/run", **variables}
         return [
             "nsenter", "--target", self.first, "--net", "--mount", "--uts", "--pid", "--",
@@ -44,7 +44,7 @@ class Host:
         return done.stdout
 
     def start(self, name, *command, uid=0, **variables):
-        """Starts a program that runs until the host ends; what it prints is in a log of this name."""
+        """Starts a program that runs until the host ends, with a log of this name."""
         with open(os.path.join(self.logs, f"{self.name}-{name}.log"), "w") as log:
             return subprocess.Popen(
                 self.command(command, uid, **variables), stdin=subprocess.DEVNULL, stdout=log,

@@ -2,8 +2,8 @@
 
     store.py ADDRESS PORT DIRECTORY LOG
 
-The bucket `models` has the files of DIRECTORY, below its name. For each answered GET, LOG gets a line
-of JSON: the client's address, the path, and the bytes of the body that the client took.
+The bucket `models` has the files of DIRECTORY, below its name. For each answered GET, LOG gets a
+line of JSON: the client's address, the path and range, and the bytes of the body that it took.
 """
 
 import json
