@@ -18,6 +18,11 @@ package struct ConfigurationFiles: Sendable, Hashable {
   /// No files, for a daemon that is started by hand.
   package static let none = ConfigurationFiles(folders: [], name: "", isRequired: false)
 
+  /// The files of the system's daemon, as its unit finds them.
+  package static let system = ConfigurationFiles(directory: systemDirectory)
+
+  private static let systemDirectory = "/etc/warmstart"
+
   private init(folders: [FilePath], name: String, isRequired: Bool) {
     self.folders = folders
     self.name = name
@@ -36,21 +41,33 @@ package struct ConfigurationFiles: Sendable, Hashable {
   ///
   /// See `systemd.exec(5)`, CONFIGURATION_DIRECTORY.
   package init(directory: String) {
-    let isSystem = directory == "/etc/warmstart"
+    let isSystem = directory == ConfigurationFiles.systemDirectory
     let others: [FilePath] = isSystem ? ["/usr/lib/warmstart", "/run/warmstart"] : []
     self.init(folders: others + [FilePath(directory)], name: "warmstartd.conf", isRequired: false)
   }
 
+  /// Where main files and drop-ins may be, the one that counts most first, for people.
+  package var places: String {
+    folders.reversed().map { folder in
+      let path = folder.appending(name).string.printable
+      return "\(path) or \(path).d/*.conf"
+    }.joined(separator: ", ")
+  }
+
   /// Reads all files.
   ///
+  /// - Parameter note: Called with the path of each file that is read.
   /// - Throws: All problems of their lines, or a file that cannot be read.
-  package func read() throws(ConfigurationError) -> [Assignment] {
+  package func read(
+    noting note: (String) -> Void = { _ in }
+  ) throws(ConfigurationError) -> [Assignment] {
     var assignments: [Assignment] = []
     var problems: [String] = []
     var isFound = false
     func read(_ path: FilePath) -> Bool {
       do throws(ConfigurationError) {
         guard let text = try ConfigurationFiles.read(path) else { return false }
+        note(path.string.printable)
         assignments += text.assignments
         problems += text.problems
       } catch {

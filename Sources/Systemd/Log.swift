@@ -26,6 +26,9 @@ package enum Log {
   /// Call it before the process ends.
   package static func settle() { sink.settle() }
 
+  /// Whether standard error leads to the journal.
+  package static var isJournal: Bool { sink.isJournal }
+
   /// Standard error, which stays open.
   private static let sink: LogSink = {
     let file = File(Descriptor(adopting: 2))

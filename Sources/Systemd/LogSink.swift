@@ -14,7 +14,7 @@ package final class LogSink: Sendable {
   package static let maximumByteCount = 4096
 
   private let file: File
-  private let isJournal: Bool
+  let isJournal: Bool
   private let journal: Journal?
   /// The number of lines dropped since the last one that was written.
   ///

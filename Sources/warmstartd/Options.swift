@@ -73,7 +73,10 @@ extension Options {
       "--config FILE",
       "read settings from FILE, and then from FILE.d/*.conf; options win (default: the files of "
         + "warmstartd.conf(5), if a unit starts the daemon)")
-    text += entry("--check", "read the settings, say what is wrong with them, and exit")
+    text += entry(
+      "--check",
+      "read the settings, those of the system's daemon without --config, say which files were read "
+        + "and what is wrong with them, and exit")
     text += entry("--version", "print the version and exit")
     return text
   }

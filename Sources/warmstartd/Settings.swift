@@ -12,26 +12,31 @@ final class Settings: Sendable {
   private let files: ConfigurationFiles
   private let current = Monitor(Configuration())
 
-  /// Reads the files that the options name, or those of the unit.
+  /// Reads the files that the options name, or those of the unit; a check without a unit reads those
+  /// of the system's daemon.
   ///
+  /// - Parameter note: Called with the path of each file that is read.
   /// - Throws: All that is wrong with them, or with the options.
-  init(_ options: Options) throws(StartError) {
+  init(_ options: Options, noting note: (String) -> Void = { _ in }) throws(StartError) {
     self.options = options.assignments
-    if let file = options.file {
-      files = ConfigurationFiles(file: file)
-    } else if let directory = Process.environment("CONFIGURATION_DIRECTORY") {
-      files = ConfigurationFiles(directory: directory)
-    } else {
-      files = .none
-    }
+    files = Settings.files(options)
     do { _ = try Configuration(self.options) } catch {
       throw StartError(error.problems.map { "\($0) (see warmstartd --help)" }, status: .usage)
     }
     let configuration: Configuration
-    do { configuration = try read() } catch {
+    do { configuration = try Configuration(files.read(noting: note) + self.options) } catch {
       throw StartError(error.problems, status: .configuration)
     }
     current.withLock { $0 = configuration }
+  }
+
+  /// The files that the options name, or those of the unit.
+  static func files(_ options: Options) -> ConfigurationFiles {
+    if let file = options.file { return ConfigurationFiles(file: file) }
+    if let directory = Process.environment("CONFIGURATION_DIRECTORY") {
+      return ConfigurationFiles(directory: directory)
+    }
+    return options.checks ? .system : .none
   }
 
   /// The configuration as it was last read without an error.

@@ -75,17 +75,24 @@ func run(
   return endedInTime
 }
 
-/// Reads the settings; throws if they are wrong.
+/// Reads the settings, and prints which files they come from; throws if they are wrong.
 ///
 /// The units run this after they have asked the daemon to reload, so that `systemctl reload` fails if
 /// the files are wrong. It is silent then, because the daemon itself logs what is wrong.
 func check(_ options: Options) throws(StartError) {
-  do { _ = try Settings(options) } catch {
-    guard Process.environment("JOURNAL_STREAM") == nil else {
-      Process.exitNow(error.status.rawValue)
-    }
-    throw error
+  let isSilent = Log.isJournal
+  var report = ""
+  var fault: StartError?
+  do { _ = try Settings(options) { report += "read \($0)\n" } } catch { fault = error }
+  if isSilent { Process.exitNow(fault?.status.rawValue ?? 0) }
+  if fault == nil, report.isEmpty {
+    report = "read no file: found no \(Settings.files(options).places)\n"
   }
+  // Not printed: the process ends without emptying buffers.
+  do { try FileDescriptor.standardOutput.writeAll(report.utf8) } catch {
+    throw StartError("cannot write to standard output: \(error)")
+  }
+  if let fault { throw fault }
 }
 
 /// Reads the settings and serves; throws if they are wrong, or if the daemon cannot serve.

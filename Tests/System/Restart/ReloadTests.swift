@@ -110,13 +110,39 @@ import WarmstartTestSupport
       ])
   }
 
-  @Test func `a check reads the same files and starts nothing`() throws {
+  @Test func `a check reads the same files, says which, and starts nothing`() throws {
     try write("Budget = 1G\n")
     let good = try Command("warmstartd", ["--config", path, "--check"])
-    #expect(good.status == 0 && good.output.isEmpty && good.errors.isEmpty)
+    #expect(good.status == 0 && good.output == "read \(path)\n" && good.errors.isEmpty)
     try write("Budget = 1K\nLinger = x\n")
     let bad = try Command("warmstartd", ["--config", path, "--check"])
     #expect(bad.status == 78)
+    #expect(bad.output == "read \(path)\n")
     #expect(bad.errors.split(separator: "\n").count == 2)
+  }
+
+  @Test func `a check by hand reads the files of the system's daemon`() throws {
+    let check = try Command("warmstartd", ["--check"])
+    // Whether this machine has such files or not.
+    #expect(
+      check.output.hasPrefix("read /etc/warmstart/warmstartd.conf")
+        || check.output.hasPrefix("read no file: found no /etc/warmstart/warmstartd.conf or"))
+  }
+
+  @Test func `a check in a unit reads the unit's files`() throws {
+    let file = "\(directory.path)/warmstartd.conf"
+    try "Lingr = 5\n".write(toFile: file, atomically: true, encoding: .utf8)
+    let program = RunningDaemon.products.appending(path: "warmstartd").path
+    let unit = ["CONFIGURATION_DIRECTORY=\(directory.path)", program, "--check"]
+    let check = try Command("/usr/bin/env", unit)
+    #expect(check.status == 78)
+    #expect(check.output == "read \(file)\n")
+    #expect(check.errors.contains("warmstartd.conf:1: unknown key Lingr"))
+    // A terminal may have inherited the variable.
+    let terminal = try Command("/usr/bin/env", ["JOURNAL_STREAM=1:2"] + unit)
+    #expect(terminal.status == 78 && !terminal.errors.isEmpty)
+    let script = "JOURNAL_STREAM=$(stat -Lc %d:%i /proc/$$/fd/2) exec env \"$@\""
+    let reload = try Command("/bin/sh", ["-c", script, "sh"] + unit)
+    #expect(reload.status == 78 && reload.output.isEmpty && reload.errors.isEmpty)
   }
 }

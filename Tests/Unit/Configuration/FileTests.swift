@@ -128,6 +128,8 @@ import WarmstartTestSupport
     let files = ConfigurationFiles(directory: directory.path)
     #expect(try files.read().isEmpty)
     try write("Linger = 5\n", to: "warmstartd.conf.d/a.conf")
-    #expect(try Configuration(files.read()).lingerSeconds == 5)
+    var paths: [String] = []
+    #expect(try Configuration(files.read { paths.append($0) }).lingerSeconds == 5)
+    #expect(paths == ["\(directory.path)/warmstartd.conf.d/a.conf"])
   }
 }
