@@ -33,6 +33,11 @@ struct ConfigurationText {
     }
     let key = String(decoding: trimmed(line[..<equals]), as: UTF8.self)
     let value = String(decoding: trimmed(line[(equals + 1)...]), as: UTF8.self)
+    guard !key.isEmpty else {
+      problems.append(
+        "\(path):\(number): no key before =, expected Key = value with one of \(Setting.keys)")
+      return
+    }
     guard let setting = Setting(rawValue: key) else {
       let suggestion = Setting.suggestion(forKey: key)
       problems.append(

@@ -22,10 +22,11 @@ package struct Problems: Error, Sendable, Hashable {
 }
 
 extension Name {
-  /// The name for a message: its description, but cut, so that a hostile name cannot bloat the
-  /// answer.
+  /// The name for a message: its description, or quotes if it is empty, but cut, so that a hostile
+  /// name cannot bloat the answer.
   package var inMessage: String {
     let maximumByteCount = 512
+    guard !bytes.isEmpty else { return "''" }
     guard bytes.count > maximumByteCount else { return description }
     return Name(bytes.prefix(maximumByteCount)).description + "…"
   }

@@ -122,6 +122,10 @@ struct ResidentCheckpoint {
   /// - Parameter isPinned: Whether only pinned checkpoints are meant.
   /// - Throws: CHECKPOINT_NOT_FOUND if the daemon holds none that matches.
   init(_ word: String, in daemon: Daemon, isPinned: Bool = false) throws(Failure) {
+    guard !word.isEmpty else {
+      throw Failure(
+        .invalidRequest, "the checkpoint's path is empty, expected a path or a generation")
+    }
     let report = try daemon.call { client, timeout throws(WarmstartError) in
       try client.status(timeout: timeout)
     }

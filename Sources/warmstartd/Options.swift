@@ -27,6 +27,7 @@ struct Options {
       case "--config": file = try Options.value(of: name, attached, &rest)
       default:
         guard let setting = Setting(option: name) else {
+          guard !name.isEmpty else { throw UsageError(message: "unexpected empty argument") }
           let kind = name.hasPrefix("-") ? "unknown option" : "unexpected argument"
           throw UsageError(message: "\(kind) \(name)\(Setting.suggestion(forOption: name))")
         }

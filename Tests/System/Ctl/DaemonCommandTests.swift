@@ -33,6 +33,7 @@ import WarmstartTestSupport
     (["--bogus"], "unknown option --bogus"), (["x"], "unexpected argument x"),
     (["--socket"], "--socket needs a value"),
     (["--socket="], "--socket needs a value"),
+    ([""], "unexpected empty argument"),
     (["--bugdet=1G"], "unknown option --bugdet; nearest: --budget"),
     (
       ["--budget", "x"],

@@ -109,6 +109,16 @@ import WarmstartTestSupport
     #expect(unpin.errors.contains("\(bundle.prefix) is not pinned; no checkpoint is pinned\n"))
   }
 
+  @Test func `an empty word is no checkpoint`() throws {
+    for verb in ["unpin", "evict"] {
+      let command = try administer(verb, "")
+      #expect(command.status == 1)
+      #expect(
+        command.errors.hasSuffix(
+          "the checkpoint's path is empty, expected a path or a generation\n"))
+    }
+  }
+
   @Test(arguments: ["preload", "pin", "watch"])
   func `an alignment that no job can have is a wrong command line`(_ verb: String) throws {
     let command = try run(verb, bundle.prefix, "--align", "48")

@@ -62,8 +62,8 @@ import WarmstartTestSupport
         "d.conf:2: unknown key Bugdet, expected one of warmstartd.conf(5); nearest: Budget",
         "d.conf:3: expected Key = value, found [Service]",
         "d.conf:4: Linger is already set on line 1, expected one line for it",
-        "d.conf:6: unknown key , expected Socket, AdminSocket, MetricsSocket, Budget, Linger, "
-          + "MaxConnections, MaxConnectionsPerUser",
+        "d.conf:6: no key before =, expected Key = value with one of Socket, AdminSocket, "
+          + "MetricsSocket, Budget, Linger, MaxConnections, MaxConnectionsPerUser",
         "d.conf.d/a.conf:1: unknown key linger, expected one of warmstartd.conf(5); nearest: Linger",
       ])
     try write("MaxConnections = many\n")

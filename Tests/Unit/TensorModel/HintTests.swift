@@ -61,6 +61,14 @@ import WarmstartTensorModel
     #expect(found?.first.message == "key \(key): \(words)")
   }
 
+  @Test func `an empty name is shown by its quotes`() {
+    #expect(
+      message(["": "s/"], ["s/a"], in: ["w"])
+        == "key '': the target s/ is a scope; a scope key must end in '/'")
+    #expect(
+      message(["w": ""], ["a"], in: ["w"])?.hasPrefix("key w: no variable is named ''") == true)
+  }
+
   @Test func `a variable object with an output suffix gets a hint`() {
     let message = message(["w": .variable("v:0")], ["v"], in: ["w"])
     #expect(
