@@ -19,10 +19,16 @@ package final class Daemon: Sendable {
 
   /// What came of reading the configuration again.
   package enum ReloadOutcome: Sendable {
-    /// The limits that hold from now on.
-    case limits(Limits)
+    /// The limits that hold from now on, and the changed settings that wait for a restart.
+    case limits(Limits, waiting: [String])
     /// The sentence that says why everything stays as it was.
     case refused(String)
+  }
+
+  /// Settings that wait for a restart, worded to end a line, or nothing.
+  package static func waitingText(_ settings: [String]) -> String {
+    settings.isEmpty
+      ? "" : "; \(settings.joined(separator: ", ")) must wait for a restart"
   }
 
   /// How the daemon reports its state to the service manager, or to a test.

@@ -28,6 +28,8 @@ package struct MainLoop {
   private let reloading: Reloading
   /// Why the last reload was refused, for the status line.
   private var refusal = ""
+  /// The settings that wait for a restart, for the status line.
+  private var waiting = ""
   private var restUntil = Deadline.after(milliseconds: 0)
   /// The footprint when freed memory was last given back.
   private var swept = Footprint()
@@ -177,9 +179,10 @@ package struct MainLoop {
   /// Observes the limits of a reload, or keeps the old ones, and reports that the reload is done.
   private mutating func adopt(_ outcome: Daemon.ReloadOutcome) {
     switch outcome {
-    case .limits(let limits):
+    case .limits(let limits, let settings):
       daemon.store.adopt(limits)
       refusal = ""
+      waiting = Daemon.waitingText(settings)
     case .refused(let reason): refusal = "; reload refused: \(reason)"
     }
     updateStatus()
@@ -193,7 +196,7 @@ package struct MainLoop {
 
   private mutating func updateStatus() {
     statusDue = nil
-    let summary = daemon.summary + refusal
+    let summary = daemon.summary + waiting + refusal
     guard summary != status else { return }
     status = summary
     daemon.supervisor.status(summary)

@@ -11,6 +11,8 @@ final class Settings: Sendable {
   private let options: [Assignment]
   private let files: ConfigurationFiles
   private let current = Monitor(Configuration())
+  /// The configuration with which the daemon started.
+  private let first: Configuration
 
   /// Reads the files that the options name, or those of the unit; a check without a unit reads those
   /// of the system's daemon.
@@ -27,6 +29,7 @@ final class Settings: Sendable {
     do { configuration = try Configuration(files.read(noting: note) + self.options) } catch {
       throw StartError(error.problems, status: .configuration)
     }
+    first = configuration
     current.withLock { $0 = configuration }
   }
 
@@ -48,23 +51,25 @@ final class Settings: Sendable {
 
   /// Reads the files again, and logs what changes or what is wrong with them.
   func reload(_ machine: Machine) -> Daemon.ReloadOutcome {
-    let (old, new) = (configuration, Result { () throws(ConfigurationError) in try read() })
-    switch new {
+    switch Result(catching: { () throws(ConfigurationError) in try read() }) {
     case .failure(let error):
       for problem in error.problems {
         Log.write(LogEvent(.reloadRefused, "reload refused: \(problem)"))
       }
       return .refused(error.problems[0])
     case .success(let configuration):
-      for setting in configuration.differences(from: old) where setting.isFixed {
-        let text =
-          "\(setting.rawValue) was changed, but it is used only when the daemon starts: restart it"
-        Log.write(LogEvent(.doubtfulSetting, text))
-      }
       current.withLock { $0 = configuration }
       let limits = machine.limits(configuration)
-      Log.write(LogEvent(.reloaded, "reloaded: \(limits.summary)"))
-      return .limits(limits)
+      // Compared with the start: a setting waits until a restart, however many reloads come before.
+      let waiting = configuration.differences(from: first).filter(\.isFixed).map(\.rawValue)
+      for setting in waiting {
+        let text =
+          "\(setting) was changed, but it is used only when the daemon starts: restart it"
+        Log.write(LogEvent(.doubtfulSetting, text))
+      }
+      let rest = Daemon.waitingText(waiting)
+      Log.write(LogEvent(.reloaded, "reloaded: \(limits.summary)\(rest)"))
+      return .limits(limits, waiting: waiting)
     }
   }
 }

@@ -67,10 +67,22 @@ import WarmstartTestSupport
   @Test func `what is used only at the start is named`() throws {
     try write("")
     try manager.start(["--config", path])
-    try write("Socket = /run/other\n")
-    #expect(manager.reload())
     let warning = "Socket was changed, but it is used only when the daemon starts: restart it"
-    #expect(manager.log.contains("warmstartd: \(warning)"))
+    let rest = "; Socket must wait for a restart"
+    // A second reload does not end the wait.
+    for linger in [7, 8] {
+      try write("Socket = /run/other\nLinger = \(linger)\n")
+      #expect(manager.reload())
+      #expect(manager.log.count { $0 == "warmstartd: \(warning)" } == linger - 6)
+      #expect(manager.log.last?.hasSuffix("for \(linger) s\(rest)") == true)
+      #expect(manager.statuses.last?.hasSuffix(rest) == true)
+    }
+    try write("Linger = x\n")
+    #expect(manager.reload())
+    #expect(manager.statuses.last?.contains("\(rest); reload refused: ") == true)
+    try write("")
+    #expect(manager.reload())
+    #expect(manager.statuses.last?.contains("restart") == false)
   }
 
   @Test func `a wrong file ends the daemon, and waiting clients hear of it`() throws {
