@@ -167,7 +167,9 @@ extension Daemon {
   }
 
   /// Logs that an administrator pinned a checkpoint, perhaps under a name.
-  func notePin(_ lease: Lease, as name: PublishedName?, by client: Client) {
+  func notePin(
+    _ lease: Lease, as name: PublishedName?, replacing replaced: NamedCheckpoint?, by client: Client
+  ) {
     let resident = lease.resident
     log(.pinned) {
       let client = LoggedClient(client.peer)
@@ -178,27 +180,48 @@ extension Daemon {
         (.byteCount, "\(resident.checkpoint.byteCount)"),
       ]
       let published = name.map { " as \($0)" } ?? ""
+      let before = replaced.map { replaced in
+        "; checkpoint \(Daemon.text(replaced)), which had the name before, is "
+          + (replaced.losesPin ? "no longer pinned" : "no longer published under it")
+      }
       return (
-        "\(client.text) pinned checkpoint \(label)\(published)",
+        "\(client.text) pinned checkpoint \(label)\(published)\(before ?? "")",
         fields + client.fields + (name.map { [(.name, $0.text)] } ?? [])
       )
     }
   }
 
-  /// Logs that an administrator ended the pin of a generation, or a name.
+  /// A published checkpoint in the text of an event: its path, or else its generation.
+  private static func text(_ checkpoint: NamedCheckpoint) -> String {
+    checkpoint.label.isEmpty ? "\(checkpoint.generation)" : Client.capped(checkpoint.label)
+  }
+
+  /// Logs that an administrator ended the pin of a generation, and with it the checkpoint's names.
   func noteUnpin(
-    _ generation: String, _ name: PublishedName?, label: String = "", by client: Client
+    _ generation: String, label: String, _ names: [PublishedName], by client: Client
   ) {
     log(.unpinned) {
       let client = LoggedClient(client.peer)
-      guard let name else {
-        let generation = Client.capped(generation)
-        return (
-          "\(client.text) unpinned checkpoint \(label.printable)",
-          [(.checkpoint, label), (.generation, generation)] + client.fields
-        )
-      }
-      return ("\(client.text) unpublished \(name)", [(.name, name.text)] + client.fields)
+      let ended = names.map(\.description).joined(separator: ", ")
+      return (
+        "\(client.text) unpinned checkpoint \(label.printable)"
+          + (ended.isEmpty ? "" : "; it is no longer published as \(ended)"),
+        [(.checkpoint, label), (.generation, Client.capped(generation))] + client.fields
+      )
+    }
+  }
+
+  /// Logs that an administrator ended a name.
+  func noteEnd(of name: PublishedName, _ checkpoint: NamedCheckpoint, by client: Client) {
+    log(.unpinned) {
+      let client = LoggedClient(client.peer)
+      let label = Daemon.text(checkpoint)
+      let pin = checkpoint.losesPin ? "; checkpoint \(label) is no longer pinned" : ""
+      return (
+        "\(client.text) unpublished \(name)\(pin)",
+        [(.name, name.text), (.checkpoint, label), (.generation, "\(checkpoint.generation)")]
+          + client.fields
+      )
     }
   }
 

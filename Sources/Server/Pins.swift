@@ -19,11 +19,13 @@ extension Session {
         CallStatus(.invalidRequest, "the call pins a checkpoint by its name, expected its files"))
     }
     var pinned = PinReply(checkpoint: holdings.isOpenedByCall ? open.reply : nil)
+    var replaced: NamedCheckpoint?
     do throws(Problem) {
       // First, because the pin must not stay without the lock.
       let lock = request.isLocked ? try daemon.store.lock(open.lease, open.files, for: caller) : nil
       if let publication = request.publication {
-        if let replaced = try daemon.store.publish(open.lease, open.files, as: publication) {
+        replaced = try daemon.store.publish(open.lease, open.files, as: publication)
+        if let replaced {
           pinned.replacedGeneration = replaced.generation.description
           pinned.replacedLabel = replaced.label
         }
@@ -32,7 +34,7 @@ extension Session {
       }
       if let lock { daemon.store.keep(lock, of: open.lease) }
     } catch { throw .status(CallStatus(error)) }
-    daemon.notePin(open.lease, as: request.publication?.name, by: client)
+    daemon.notePin(open.lease, as: request.publication?.name, replacing: replaced, by: client)
     try reply.send { frame, scratch in frame.begin(pinned, scratch) }
   }
 
@@ -42,11 +44,10 @@ extension Session {
     do throws(Problem) {
       if let name = request.name {
         let name = try PublishedName(name)
-        try daemon.store.unpublish(name)
-        daemon.noteUnpin("", name, by: client)
+        daemon.noteEnd(of: name, try daemon.store.unpublish(name), by: client)
       } else {
-        let label = try daemon.store.unpin(request.generation)
-        daemon.noteUnpin(request.generation, nil, label: label, by: client)
+        let (label, names) = try daemon.store.unpin(request.generation)
+        daemon.noteUnpin(request.generation, label: label, names, by: client)
       }
     } catch { throw .status(CallStatus(error)) }
     try reply.send { frame, _ in frame.beginEmpty() }

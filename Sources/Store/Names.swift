@@ -133,6 +133,8 @@ package struct NamedCheckpoint: Sendable {
   package let label: String
   /// Why the name cannot be used; empty if it can.
   package let fault: String
+  /// Whether the checkpoint's pin ended together with the name.
+  package fileprivate(set) var losesPin = false
 
   init(_ entry: Names.Entry) {
     publication = entry.publication
@@ -175,26 +177,36 @@ extension Store {
     // At once, as for every pin.
     legacy.update(writingRecords: true, settles: true)
     guard let replaced, replaced.generation != resident.generation else { return nil }
-    unpinUnlessNamed(replaced.generation)
-    return NamedCheckpoint(replaced)
+    return ended(replaced)
   }
 
   /// Ends a name, and the pin of its checkpoint unless that has another name.
   ///
+  /// - Returns: The checkpoint that had the name.
   /// - Throws: CHECKPOINT_NOT_FOUND if there is no such name.
-  package func unpublish(_ name: PublishedName) throws(Problem) {
+  @discardableResult
+  package func unpublish(_ name: PublishedName) throws(Problem) -> NamedCheckpoint {
     guard let entry = names.remove({ $0.publication.name == name }).first else {
       throw unknown(name) { _ in true }
     }
-    unpinUnlessNamed(entry.generation)
+    return ended(entry)
   }
 
-  func unpinUnlessNamed(_ generation: Generation) {
-    if !names.has(generation), let resident = residency.find(generation) {
-      resident.unlock()
-      _ = residency.unpin(resident, lingers: lingerMilliseconds > 0)
-    }
-    legacy.update(writingRecords: true)
+  /// The checkpoint of an entry that is no name any more, after its pin has ended unless it has another
+  /// name.
+  private func ended(_ entry: Names.Entry) -> NamedCheckpoint {
+    var checkpoint = NamedCheckpoint(entry)
+    checkpoint.losesPin = unpinUnlessNamed(entry.generation)
+    return checkpoint
+  }
+
+  /// Ends the pin of a checkpoint that has no name; returns whether it had both no name and a pin.
+  @discardableResult
+  func unpinUnlessNamed(_ generation: Generation) -> Bool {
+    defer { legacy.update(writingRecords: true) }
+    guard !names.has(generation), let resident = residency.find(generation) else { return false }
+    resident.unlock()
+    return residency.unpin(resident, lingers: lingerMilliseconds > 0)
   }
 
   /// Takes a lease on the checkpoint of a name, for a user whom the rules of the name allow.

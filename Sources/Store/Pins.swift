@@ -18,13 +18,15 @@ extension Store {
   /// share a file system's files have a resident each. The pins of all of them end.
   ///
   /// - Parameter generation: The generation as reports show it.
-  /// - Returns: The path of the checkpoint as the user wrote it.
+  /// - Returns: The path of the checkpoint as the user wrote it, and the names that it had.
   /// - Throws: CHECKPOINT_NOT_FOUND if no such checkpoint is pinned.
   @discardableResult
-  package func unpin(_ generation: String) throws(Problem) -> String {
+  package func unpin(_ generation: String) throws(Problem) -> (label: String, [PublishedName]) {
     let uses = try find(generation)
+    var ended: [PublishedName] = []
     let count = uses.count { use in
-      _ = names.remove { $0.generation == use.resident.generation }
+      ended += names.remove { $0.generation == use.resident.generation }
+        .map(\.publication.name)
       use.resident.unlock()
       return residency.unpin(use.resident, lingers: lingerMilliseconds > 0)
     }
@@ -33,7 +35,7 @@ extension Store {
     guard count > 0 else {
       throw Problem(.checkpointNotFound, "checkpoint \(generation) is not pinned")
     }
-    return uses.first?.resident.label ?? generation
+    return (uses.first?.resident.label ?? generation, ended)
   }
 
   /// Evicts the checkpoints of a generation that have no lease and no pin.

@@ -47,6 +47,10 @@ import WarmstartWire
     return try administrator.answer().reason
   }
 
+  private func logged(_ kind: LogEvent.Kind) -> [String] {
+    daemon.events.filter { $0.kind == kind }.map(\.text)
+  }
+
   private func open(_ name: String = "bert", as uid: UInt32? = 1001) throws -> Peer.Answer {
     try daemon.connect(as: uid).open([], .name(name))
   }
@@ -154,6 +158,39 @@ import WarmstartWire
       try administrator.answer(), PinReply.init(unpacking:_:))
     #expect(reply.replacedGeneration == first.checkpoint?.generation)
     #expect(reply.replacedLabel == "/data/bert")
+    #expect(
+      logged(.pinned).last?.hasSuffix(
+        " pinned checkpoint /data/other as name:bert; checkpoint /data/bert, which had the name "
+          + "before, is no longer pinned") == true)
+  }
+
+  @Test func `the log says which pins and names ended with others`() throws {
+    let pinned = try publish("one")
+    try publish("two")
+    var writer = BundleWriter()
+    writer.add("b", dtype: 1, [16], [UInt8](repeating: 0, count: 64))
+    let other = try PassedFiles(
+      try writer.write(to: directory.path, named: "other").prefix, label: "/data/other")
+    let administrator = try daemon.connect(.administration)
+    try administrator.call(.pin, files: other.files) {
+      let name = try? PublishedName("one")
+      $0.begin(PinRequest(other.reference, as: name.map { Publication($0) }), $1)
+    }
+    #expect(try administrator.answer().reason == nil)
+    // The other name keeps the pin.
+    #expect(logged(.pinned).last?.hasSuffix("before, is no longer published under it") == true)
+    #expect(try unpublish("one") == nil)
+    #expect(
+      logged(.unpinned).last?.hasSuffix(
+        " unpublished name:one; checkpoint /data/other is no longer pinned") == true)
+    let generation = try #require(pinned.checkpoint?.generation)
+    try administrator.call(.unpin) { frame, _ in
+      frame.begin(GenerationRequest(generation: generation))
+    }
+    #expect(try administrator.answer().reason == nil)
+    #expect(
+      logged(.unpinned).last?.hasSuffix(
+        " unpinned checkpoint /data/bert; it is no longer published as name:two") == true)
   }
 
   @Test func `status shows names to those who may use them, and rules to administrators`() throws {
