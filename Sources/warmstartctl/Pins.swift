@@ -159,17 +159,30 @@ struct ResidentCheckpoint {
 }
 
 extension Daemon {
-  /// Refuses another socket than the administrators' before any work for it is done.
+  /// Refuses another socket than the administrators' before any work for it is done, and says how to
+  /// name theirs if this one does not serve.
   func requireAdministration() throws(Failure) {
     do throws(Failure) {
       try call { client, timeout throws(WarmstartError) in
         try client.requireAdministration(timeout: timeout)
       }
-    } catch  where error.message.contains("administrators' socket") {
+    } catch {
+      let usual = Client.administrationSocketPath
+      if error.message.contains("administrators' socket") {
+        throw Failure(
+          .unsupported,
+          "pin, unpin and evict are only available at the administrators' socket, and "
+            + "\(client.socketPath) is another: leave out --socket for \(usual), or name the daemon's "
+            + "--admin-socket by --socket")
+      }
+      guard [.connection, .notAllowed].contains(error.reason) else { throw error }
+      let hint =
+        client.socketPath == usual
+        ? "another daemon's --admin-socket can be named by --socket"
+        : "leave out --socket for \(usual)"
       throw Failure(
-        .unsupported,
-        "pin, unpin and evict are only available at the administrators' socket: leave out --socket "
-          + "for \(Client.administrationSocketPath), or name the daemon's --admin-socket")
+        error.reason,
+        "\(error.message); pin, unpin and evict need the administrators' socket: \(hint)")
     }
   }
 }

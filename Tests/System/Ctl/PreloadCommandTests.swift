@@ -89,8 +89,28 @@ import WarmstartTestSupport
     #expect(pin.errors.contains("(UNSUPPORTED)"))
     #expect(
       pin.errors.contains(
-        "only available at the administrators' socket: leave out --socket for "
-          + "/run/warmstart/admin.sock, or name the daemon's --admin-socket\n"))
+        "only available at the administrators' socket, and \(daemon.socketPath) is another: leave out "
+          + "--socket for /run/warmstart/admin.sock, or name the daemon's --admin-socket by --socket\n"
+      ))
+  }
+
+  @Test func `a socket at which nobody may ask is named together with the administrators'`() throws
+  {
+    for verb in [["pin", bundle.prefix], ["unpin", "x"], ["evict", "--all"]] {
+      let absent = try Command("warmstartctl", ["--socket", "/absent/admin.sock"] + verb)
+      #expect(absent.status == 1)
+      #expect(
+        absent.errors.hasSuffix(
+          "no daemon listens at /absent/admin.sock (is warmstartd started?); pin, unpin and evict need "
+            + "the administrators' socket: leave out --socket for /run/warmstart/admin.sock\n"))
+    }
+    // Where this machine has no daemon of the system.
+    let usual = try Command("warmstartctl", ["unpin", "x"])
+    #expect(
+      usual.errors.contains("(CHECKPOINT_NOT_FOUND)")
+        || usual.errors.hasSuffix(
+          "administrators' socket: another daemon's --admin-socket can be named by --socket\n")
+    )
   }
 
   @Test func `the clients' socket does not read a checkpoint that it may not pin`() throws {
