@@ -8,13 +8,16 @@ struct JSONText {
   /// The offset of the text in its file.
   private let start: Int
 
-  /// Begins at the front of a text that lies at an offset of its file.
-  init(_ bytes: [UInt8], at start: Int) throws(IndexError) {
+  /// Begins at the front of a text that lies at an offset of its file; throws `stopped` from then on
+  /// if `checkIn` throws.
+  init(
+    _ bytes: [UInt8], at start: Int, checkIn: @escaping () throws(Problem) -> Void
+  ) throws(IndexError) {
     self.start = start
     do {
-      scanner = try JSONScanner(bytes)
+      scanner = try JSONScanner(bytes, checkIn: checkIn)
     } catch {
-      throw .malformed(at: start + error.offset, error.words)
+      throw IndexError(error, from: start)
     }
   }
 
@@ -37,7 +40,7 @@ struct JSONText {
     do throws(JSONError) {
       return try body(&scanner)
     } catch {
-      throw .malformed(at: start + error.offset, error.words)
+      throw IndexError(error, from: start)
     }
   }
 
@@ -73,9 +76,18 @@ struct JSONText {
     try scan { json throws(JSONError) in try json.finish() }
   }
 
-  func content(_ text: JSONScanner.Text) -> [UInt8] { scanner.content(text) }
+  func content(_ text: JSONScanner.Text) throws(IndexError) -> [UInt8] {
+    do { return try scanner.content(text) } catch { throw IndexError(error, from: start) }
+  }
 
-  func equals(_ text: JSONScanner.Text, _ other: StaticString) -> Bool {
-    scanner.equals(text, other)
+  func equals(_ text: JSONScanner.Text, _ other: StaticString) throws(IndexError) -> Bool {
+    do { return try scanner.equals(text, other) } catch { throw IndexError(error, from: start) }
+  }
+}
+
+extension IndexError {
+  /// Says what is wrong with a text that lies at an offset of its file, or why it is not read on.
+  fileprivate init(_ error: JSONError, from start: Int) {
+    self = error.stop.map { .stopped($0) } ?? .malformed(at: start + error.offset, error.words)
   }
 }

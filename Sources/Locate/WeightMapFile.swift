@@ -57,7 +57,7 @@ struct WeightMapFile {
     try json.expect("{")
     var isFirst = true
     while let key = try json.nextKey(&isFirst) {
-      guard json.equals(key, "weight_map") else {
+      guard try json.equals(key, "weight_map") else {
         try json.skipValue()
         continue
       }
@@ -66,13 +66,13 @@ struct WeightMapFile {
       var last: [UInt8] = []
       while try json.nextKey(&isFirst) != nil {
         guard json.peek() == UInt8(ascii: "[") else {
-          add(try json.string(), of: json, &last, &names)
+          try add(try json.string(), of: json, &last, &names)
           continue
         }
         try json.expect("[")
         var isFirst = true
         while try json.takeNext(&isFirst, before: "]") {
-          add(try json.string(), of: json, &last, &names)
+          try add(try json.string(), of: json, &last, &names)
         }
       }
     }
@@ -83,8 +83,8 @@ struct WeightMapFile {
   private static func add(
     _ text: JSONScanner.Text, of json: JSONScanner, _ last: inout [UInt8],
     _ names: inout Set<[UInt8]>
-  ) {
-    let name = json.content(text)
+  ) throws(JSONError) {
+    let name = try json.content(text)
     if name != last { names.insert(name) }
     last = name
   }

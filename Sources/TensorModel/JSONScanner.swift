@@ -1,13 +1,16 @@
-/// What is wrong with a JSON text, and where.
+/// What is wrong with a JSON text, and where; or why it is not read on.
 package struct JSONError: Error {
   /// The offset in the text.
   package let offset: Int
   /// What the text has there and what was expected, as the end of a sentence.
   package let words: String
+  /// The problem that `checkIn` threw; nil if something is wrong with the text.
+  package let stop: Problem?
 
-  init(offset: Int, _ words: String) {
+  init(offset: Int, _ words: String, stop: Problem? = nil) {
     self.offset = offset
     self.words = words
+    self.stop = stop
   }
 }
 
@@ -15,7 +18,7 @@ package struct JSONError: Error {
 ///
 /// The caller asks for what it expects, value by value, so that no tree of a large header is ever
 /// in memory.
-package struct JSONScanner: Sendable {
+package struct JSONScanner {
   /// A string of the text, between its quotation marks.
   package struct Text: Sendable {
     /// Where the string lies in the scanner's bytes.
@@ -26,17 +29,27 @@ package struct JSONScanner: Sendable {
 
   /// The deepest nesting of a value that is skipped, as in the parser of the library safetensors.
   private static let maximumDepth = 128
+  /// The bytes between two calls of `checkIn`: some milliseconds at most; chosen, not tuned.
+  package static let bytesBetweenCheckIns = 1 << 16
 
   /// The text; a range of it is what a `Text` refers to.
   package let bytes: [UInt8]
   /// Where the rest begins that is not read yet.
   package private(set) var offset = 0
+  private let checkIn: () throws(Problem) -> Void
+  /// The offset at which `checkIn` is called again.
+  private var checkInOffset = JSONScanner.bytesBetweenCheckIns
 
   /// Begins at the front of a text.
   ///
+  /// - Parameter checkIn: Called now and then, within long values, too; throws if the text need not be
+  ///   read on.
   /// - Throws: That the text is not UTF-8, and where.
-  package init(_ bytes: [UInt8]) throws(JSONError) {
+  package init(
+    _ bytes: [UInt8], checkIn: @escaping () throws(Problem) -> Void = {}
+  ) throws(JSONError) {
     self.bytes = bytes
+    self.checkIn = checkIn
     do throws(UTF8.ValidationError) {
       _ = try UTF8Span(validating: bytes.span)
     } catch {
@@ -55,6 +68,19 @@ package struct JSONScanner: Sendable {
   /// Describes a fault of the value that begins at an offset of the text.
   package func fault(at place: Int, _ words: String) -> JSONError {
     JSONError(offset: place, words)
+  }
+
+  /// Calls `checkIn` if that is due.
+  private mutating func checkInIfDue() throws(JSONError) {
+    guard offset >= checkInOffset else { return }
+    checkInOffset = offset + Self.bytesBetweenCheckIns
+    try checkIn(at: offset)
+  }
+
+  private func checkIn(at place: Int) throws(JSONError) {
+    do throws(Problem) { try checkIn() } catch {
+      throw JSONError(offset: place, "is not read on", stop: error)
+    }
   }
 
   // MARK: Structure
@@ -94,6 +120,7 @@ package struct JSONScanner: Sendable {
   package mutating func takeNext(_ isFirst: inout Bool, before end: Character) throws(JSONError)
     -> Bool
   {
+    try checkInIfDue()
     if take(end) { return false }
     if isFirst {
       isFirst = false
@@ -125,26 +152,37 @@ package struct JSONScanner: Sendable {
     let first = offset
     var hasEscapes = false
     while offset < bytes.count {
-      switch bytes[offset] {
-      case UInt8(ascii: "\""):
-        offset += 1
-        return Text(range: first..<offset - 1, hasEscapes: hasEscapes)
-      case UInt8(ascii: "\\"):
-        hasEscapes = true
-        try takeEscape()
-      case 0..<0x20: throw fault(expected: "no control character in a string")
-      default: offset += 1
+      try checkInIfDue()
+      let end = min(bytes.count, checkInOffset)
+      while offset < end {
+        switch bytes[offset] {
+        case UInt8(ascii: "\""):
+          offset += 1
+          return Text(range: first..<offset - 1, hasEscapes: hasEscapes)
+        case UInt8(ascii: "\\"):
+          hasEscapes = true
+          try takeEscape()
+        case 0..<0x20: throw fault(expected: "no control character in a string")
+        default: offset += 1
+        }
       }
     }
     throw fault(expected: "the end of a string")
   }
 
   /// The bytes of a string that has no `\`, or what its escapes stand for.
-  package func content(_ text: Text) -> [UInt8] {
+  ///
+  /// - Throws: What `checkIn` throws.
+  package func content(_ text: Text) throws(JSONError) -> [UInt8] {
     guard text.hasEscapes else { return Array(bytes[text.range]) }
     var result: [UInt8] = []
     var place = text.range.lowerBound
+    var checkInOffset = place + Self.bytesBetweenCheckIns
     while place < text.range.upperBound {
+      if place >= checkInOffset {
+        checkInOffset = place + Self.bytesBetweenCheckIns
+        try checkIn(at: place)
+      }
       guard bytes[place] == UInt8(ascii: "\\") else {
         result.append(bytes[place])
         place += 1
@@ -173,9 +211,11 @@ package struct JSONScanner: Sendable {
   }
 
   /// Whether a string is the given text.
-  package func equals(_ text: Text, _ other: StaticString) -> Bool {
+  package func equals(_ text: Text, _ other: StaticString) throws(JSONError) -> Bool {
     let wanted = Array("\(other)".utf8)
-    return text.hasEscapes ? content(text) == wanted : bytes[text.range].elementsEqual(wanted)
+    guard text.hasEscapes else { return bytes[text.range].elementsEqual(wanted) }
+    // An escape has at most six bytes for one of the text.
+    return text.range.count <= 6 * wanted.count ? try content(text) == wanted : false
   }
 
   /// Checks an escape and goes behind it.
@@ -202,7 +242,13 @@ package struct JSONScanner: Sendable {
     guard place <= bytes.count - 4 else { return nil }
     var value: UInt32 = 0
     for byte in bytes[place..<place + 4] {
-      guard let digit = Character(Unicode.Scalar(byte)).hexDigitValue else { return nil }
+      let digit: UInt8
+      switch byte {
+      case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = byte - UInt8(ascii: "0")
+      case UInt8(ascii: "a")...UInt8(ascii: "f"): digit = byte - UInt8(ascii: "a") + 10
+      case UInt8(ascii: "A")...UInt8(ascii: "F"): digit = byte - UInt8(ascii: "A") + 10
+      default: return nil
+      }
       value = value << 4 | UInt32(digit)
     }
     return value
@@ -280,7 +326,10 @@ package struct JSONScanner: Sendable {
   private mutating func skipNumber() throws(JSONError) {
     func digits() throws(JSONError) {
       guard offset < bytes.count, isDigit(bytes[offset]) else { throw fault(expected: "a value") }
-      while offset < bytes.count, isDigit(bytes[offset]) { offset += 1 }
+      while offset < bytes.count, isDigit(bytes[offset]) {
+        offset += 1
+        try checkInIfDue()
+      }
     }
     func takes(_ bytes: String) -> Bool {
       guard offset < self.bytes.count, bytes.utf8.contains(self.bytes[offset]) else { return false }

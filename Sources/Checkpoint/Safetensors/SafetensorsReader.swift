@@ -49,7 +49,7 @@ struct SafetensorsReader {
     }
     try memory.take(range.count)
     defer { memory.giveBack(range.count) }
-    let json = try JSONText(file.read(range), at: range.lowerBound)
+    let json = try JSONText(file.read(range), at: range.lowerBound, checkIn: checkIn)
     var reader = SafetensorsReader(json, memory, checkIn)
     try reader.readHeader()
     memory = reader.memory
@@ -81,7 +81,7 @@ struct SafetensorsReader {
     var (isFirst, hasMetadata) = (true, false)
     while let key = try json.nextKey(&isFirst) {
       try steps.step()
-      if json.equals(key, "__metadata__") {
+      if try json.equals(key, "__metadata__") {
         guard !hasMetadata else {
           throw json.fault(at: key.range.lowerBound, "has \"__metadata__\" twice")
         }
@@ -116,16 +116,16 @@ struct SafetensorsReader {
     var isFirst = true
     while let field = try json.nextKey(&isFirst) {
       try steps.step()
-      if json.equals(field, "dtype") {
+      if try json.equals(field, "dtype") {
         guard dtype == nil else { throw twice("dtype", field) }
         dtype = try readType(key)
-      } else if json.equals(field, "shape") {
+      } else if try json.equals(field, "shape") {
         guard !hasShape else { throw twice("shape", field) }
         hasShape = true
         try readNumbers(limit: FoundTensors.maximumRank, of: "axes")
         let lengths = lengths
         shapes.append(lengths.span)
-      } else if json.equals(field, "data_offsets") {
+      } else if try json.equals(field, "data_offsets") {
         guard range == nil else { throw twice("data_offsets", field) }
         try readNumbers(limit: 2, of: "offsets")
         guard lengths.count == 2, lengths[0] <= lengths[1] else {
@@ -140,19 +140,19 @@ struct SafetensorsReader {
     }
     guard let dtype, let range, hasShape else {
       let missing = dtype == nil ? "dtype" : hasShape ? "data_offsets" : "shape"
-      throw .tensorMalformed("has no \(missing)", Name(json.content(key)[...]))
+      throw .tensorMalformed("has no \(missing)", Name(try json.content(key)[...]))
     }
     try memory.take(
       FoundTensors.memoryByteCount(ofName: key.range.count, axes: shapes.range(dtypes.count).count)
         * 2)
-    append(key)
+    try append(key)
     dtypes.append(dtype)
     ranges.append(range)
   }
 
-  private mutating func append(_ name: JSONScanner.Text) {
+  private mutating func append(_ name: JSONScanner.Text) throws(IndexError) {
     guard !name.hasEscapes else {
-      let content = json.content(name)
+      let content = try json.content(name)
       return names.append(content.span)
     }
     let text = json.bytes
@@ -165,12 +165,12 @@ struct SafetensorsReader {
 
   private mutating func readType(_ key: JSONScanner.Text) throws(IndexError) -> SafetensorsType {
     let text = try json.string()
-    let name = Name(json.content(text)[...])
-    guard let dtype = SafetensorsType(rawValue: "\(name)") else {
+    let name = Name(try json.content(text)[...])
+    guard name.bytes.count < 64, let dtype = SafetensorsType(rawValue: "\(name)") else {
       throw .tensorMalformed(
         "has the unknown dtype \(name.inMessage), expected one of "
           + SafetensorsType.allCases.map(\.rawValue).joined(separator: ", "),
-        Name(json.content(key)[...]))
+        Name(try json.content(key)[...]))
     }
     return dtype
   }

@@ -37,13 +37,13 @@ struct WeightMap {
     // The text, the names, and what finds the names of files.
     try memory.take(file.byteCount * 2)
     defer { memory.giveBack(file.byteCount) }
-    var json = try JSONText(file.read(0..<file.byteCount), at: 0)
+    var json = try JSONText(file.read(0..<file.byteCount), at: 0, checkIn: checkIn)
     var steps = CheckedSteps(checkIn)
     var numbers: [Name: Int32] = [:]
     try json.expect("{")
     var (isFirst, hasMap) = (true, false)
     while let key = try json.nextKey(&isFirst) {
-      guard json.equals(key, "weight_map") else {
+      guard try json.equals(key, "weight_map") else {
         try json.skipValue()
         continue
       }
@@ -53,16 +53,16 @@ struct WeightMap {
       var isFirst = true
       while let name = try json.nextKey(&isFirst) {
         try steps.step()
-        let name = json.content(name)
+        let name = try json.content(name)
         if json.peek() != UInt8(ascii: "[") {
-          try add(name, json.content(try json.string()), &numbers, &memory)
+          try add(name, try json.content(try json.string()), &numbers, &memory)
           continue
         }
         try json.expect("[")
         var isFirst = true
         while try json.takeNext(&isFirst, before: "]") {
           try steps.step()
-          try add(name, json.content(try json.string()), &numbers, &memory)
+          try add(name, try json.content(try json.string()), &numbers, &memory)
         }
       }
     }

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 import WarmstartCheckpoint
 import WarmstartTensorModel
@@ -62,6 +63,40 @@ import WarmstartTestSupport
         .init("t\(number)"), dtype: 4, [1], [([.whole], .varints(7, [number]))], in: number)
     }
     try expectCheckIns(4, reading: Opened(writer))
+  }
+
+  /// A long value of each kind, which is skipped.
+  @Test(arguments: [
+    ("\"", "x", "\""), ("\"", #"\u0041"#, "\""), ("[0", ",1", "]"), ("1", "0", ""),
+    ("{\"a\":0", ",\"a\":0", "}"),
+  ])
+  func `reading a header asks within a long value whether to go on`(
+    _ start: String, _ part: String, _ end: String
+  ) throws {
+    let byteCount = 1 << 20
+    let long = start + String(repeating: part, count: byteCount / part.utf8.count) + end
+    let header = Array(
+      #"{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0],"note":\#(long)}}"#.utf8)
+    let file = (0..<8).map { UInt8(truncatingIfNeeded: header.count >> (8 * $0)) } + header
+    let directory = try TemporaryDirectory()
+    let path = "\(directory.path)/model.safetensors"
+    try Data(file).write(to: URL(filePath: path))
+    let opened = try Opened(
+      tables: BundleWriter.Bundle(prefix: path, index: path, shards: [path], entries: [:]),
+      in: directory)
+    try expectCheckIns(byteCount / JSONScanner.bytesBetweenCheckIns - 1, reading: opened)
+  }
+
+  @Test func `what the escapes of a long string stand for is found step by step`() throws {
+    let stopped = Asked(last: 40)
+    var json = try JSONScanner(
+      Array("\"\(String(repeating: #"\u0041"#, count: 300_000))\"".utf8),
+      checkIn: stopped.checkIn)
+    let text = try json.string()
+    #expect(stopped.count < 40)
+    let error = #expect(throws: JSONError.self) { _ = try json.content(text) }
+    #expect(error?.stop?.reason == .cancelled)
+    #expect(try !json.equals(text, "weight_map"))
   }
 
   @Test func `reading the list of one V1 table asks between batches whether to go on`() throws {

@@ -59,7 +59,7 @@ struct JSONScannerTests {
   @Test func `escapes stand for their characters`() throws {
     var json = try JSONScanner(Array(#""\"\\\/\b\f\n\r\tA\u00e9\ud83d\ude00""#.utf8))
     let text = try json.string()
-    #expect(json.content(text) == Array("\"\\/\u{8}\u{c}\n\r\tAé😀".utf8))
-    #expect(!json.equals(text, "x"))
+    #expect(try json.content(text) == Array("\"\\/\u{8}\u{c}\n\r\tAé😀".utf8))
+    #expect(try !json.equals(text, "x"))
   }
 }
