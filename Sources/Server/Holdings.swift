@@ -102,6 +102,17 @@ final class Holdings {
     }
   }
 
+  /// Gives all attached files back after a call failed: its client attaches them again before it repeats
+  /// the call.
+  func giveBackAttached() {
+    guard !attached.isEmpty else { return }
+    // Closing a file may hang, and must not keep the turn meanwhile.
+    turn.giveUp()
+    let count = attached.count
+    attached = [:]
+    client.dropFiles(count)
+  }
+
   // MARK: Open checkpoints
 
   /// Finds the checkpoint that a request names by its handle, or opens it from the files that the

@@ -124,6 +124,7 @@ final class Session {
       try serve(call, reply, caller)
     } catch {
       holdings.closeOpened()
+      holdings.giveBackAttached()
       switch error {
       // The daemon hung up, not the client, which can make the call again with the next daemon.
       case .status(let status)

@@ -80,6 +80,23 @@ import WarmstartTensorModel
     #expect(try peer.open(passed.files, passed.reference).status == nil)
   }
 
+  @Test func `files that were attached for a failed call are closed`() throws {
+    let daemon = try daemon(filesOfAUser: 4)
+    let peer = try daemon.connect()
+    let passed = try PassedFiles.golden()
+    for _ in 0..<5 {
+      let ids = try peer.attach(passed.files)
+      let files = [CheckpointFile(.shard(0, of: 1), .attached(ids[0]))]
+      #expect(try peer.open([], .files(files, label: "")).reason == "INVALID_REQUEST")
+    }
+    // A call that fails before its files are looked at.
+    for _ in 0..<5 {
+      #expect(try peer.attach(passed.files).count == 2)
+      #expect(try peer.close(999).reason == "INVALID_REQUEST")
+    }
+    #expect(try peer.open(passed.files, passed.reference).status == nil)
+  }
+
   @Test func `an attached file has one role`() throws {
     let daemon = try daemon { $0.descriptors = 2 }
     let peer = try daemon.connect()
