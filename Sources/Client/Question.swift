@@ -22,9 +22,10 @@ struct Question {
     guard UInt32(exactly: options.alignment) != nil else {
       throw WarmstartError.invalid(alignment: options.alignment)
     }
-    if let separator = options.separator, separator.asciiValue == nil {
+    if let separator = options.separator, (separator.asciiValue ?? 0) == 0 {
       throw WarmstartError(
-        .invalidRequest, "the separator '\(separator)' is not an ASCII character")
+        .invalidRequest,
+        "the separator '\(String(separator).printable)' is not an ASCII character other than NUL")
     }
     // Property by property: a copy of a variable would count references to all its buffers.
     let all = variables.span

@@ -58,7 +58,11 @@ package struct OpenMetrics {
     }
     let families: [(String, String, (StatusReport.Checkpoint) -> Int)] = [
       ("bytes", "Stored bytes of a checkpoint.", { $0.byteCount }),
-      ("verified_bytes", "Bytes whose checksums matched.", { $0.verifiedByteCount }),
+      (
+        "verified_bytes",
+        "Bytes that were read, and whose checksums matched if the format has any.",
+        { $0.verifiedByteCount }
+      ),
       ("cached_bytes", "Bytes of files in the page cache, an estimate.", { $0.cachedByteCount }),
       ("arena_bytes", "Bytes in a checkpoint's arenas.", { $0.arenaByteCount }),
       ("huge_arena_bytes", "The part of arena_bytes in huge pages.", { $0.hugeArenaByteCount }),
@@ -81,7 +85,8 @@ package struct OpenMetrics {
     case "indexes_parsed": "Indexes of checkpoints that were read."
     case "loads_begun": "Parts of checkpoints that were read for a client."
     case "loads_awaited": "Times that a client waited for what another client loads."
-    case "runs_verified": "Stored tensors or slices whose checksums matched."
+    case "runs_verified":
+      "Stored tensors or slices that were read, and whose checksums matched if the format has any."
     case "arenas_made": "Arenas that were made."
     case "pieces_made": "Tensors or slices that were put into arenas."
     case "repeated_answers": "Calls that were answered with a remembered answer."

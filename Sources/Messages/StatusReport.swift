@@ -17,7 +17,7 @@ public struct StatusReport: Sendable, Hashable {
     public var tensorCount = 0
     /// The number of bytes of all tensors.
     public var byteCount = 0
-    /// The number of bytes that the daemon read and whose checksums matched.
+    /// The number of bytes that the daemon read, and whose checksums matched if the format has any.
     public var verifiedByteCount = 0
     /// The number of bytes of the files that the page cache has now, among those that the daemon
     /// read and left there.

@@ -155,12 +155,12 @@ extension Daemon {
         let user = Daemon.userName(change.openedBy)
         fields += [(.user, user), (.userID, "\(change.openedBy)")]
         return (
-          "loaded checkpoint \(label) of \(change.byteCount >> 20) MiB for user \(user)", fields
+          "loaded checkpoint \(label) of \(bytesText(change.byteCount)) for user \(user)", fields
         )
       }
       fields += [(.userID, "\(change.openedBy)"), (.reason, "\(cause)")]
       return (
-        "evicted checkpoint \(label), \(change.byteCount >> 20) MiB warm, because \(cause.rawValue)",
+        "evicted checkpoint \(label), \(bytesText(change.byteCount)) warm, because \(cause.rawValue)",
         fields
       )
     }
@@ -253,7 +253,7 @@ extension Daemon {
         LogEvent(
           .rewarmed,
           "warmed up pinned checkpoint \(name) again, because the kernel had taken "
-            + "about \(pin.byteCount >> 20) MiB of its files from the page cache",
+            + "about \(bytesText(pin.byteCount)) of its files from the page cache",
           [(.checkpoint, name), (.byteCount, "\(pin.byteCount)")]))
     }
   }

@@ -1,6 +1,7 @@
 import SystemPackage
 import WarmstartKernel
 import WarmstartMessages
+import WarmstartTensorModel
 import WarmstartWire
 
 /// One connection of a monitoring system, which asks for the metrics over HTTP/1.1.
@@ -12,6 +13,9 @@ struct Scrape {
   private static let milliseconds = 5000
   /// The most bytes that a client may send after its request; chosen, not tuned.
   private static let ignoredByteCount = 64 << 10
+
+  /// What a client sends first that takes this socket for the clients'; no HTTP request begins with it.
+  private static let firstByteOfFrame: UInt8 = 0
 
   private let socket: Socket
   private let daemon: Daemon
@@ -26,6 +30,7 @@ struct Scrape {
   func run() {
     do throws(HTTPStatus) {
       guard let head = try receiveHead() else { return }
+      guard head.first != Scrape.firstByteOfFrame else { return refuseCalls() }
       let request = try HTTPRequest(head)
       let response = try answer(request)
       Scrape.send(response.bytes(withBody: request.method != "HEAD"), to: socket, until: end)
@@ -47,6 +52,17 @@ struct Scrape {
     else { throw .notAcceptable }
     let text = OpenMetrics(daemon.report(for: nil), as: format).text
     return HTTPResponse(.ok, type: format.contentType, text)
+  }
+
+  /// Says to a client of Warmstart's protocol, in that protocol, that this socket speaks HTTP.
+  private func refuseCalls() {
+    let problem = Problem(
+      .unsupported,
+      "this is the metrics socket, which speaks HTTP: connect to the clients' socket instead")
+    // A client that is gone needs no answer.
+    try? Responder(Connection(socket), 0).fail(CallStatus(problem))
+    socket.finishWriting()
+    ignoreRest()
   }
 
   /// Refuses a connection at once, without waiting for its request.
@@ -78,6 +94,7 @@ struct Scrape {
     var bytes: [UInt8] = []
     while true {
       if let count = HTTPRequest.byteCount(in: bytes) { return bytes[..<count] }
+      if bytes.first == Scrape.firstByteOfFrame { return bytes[...] }
       let room = HTTPRequest.maximumByteCount - bytes.count
       guard room > 0 else { throw .headTooLarge }
       guard let next = receive(atMost: room) else {

@@ -25,7 +25,7 @@ package final class Figures: Sendable {
 
   /// What one resident holds, or all together.
   package struct Holdings: Sendable {
-    /// Bytes whose checksums matched.
+    /// Bytes that were read, and whose checksums matched if the format has any.
     package var verifiedByteCount = 0
     /// The part of `verifiedByteCount` that the page cache has, as far as the store knows: what it
     /// left there, without what the last look missed.

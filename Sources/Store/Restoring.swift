@@ -24,7 +24,7 @@ extension Store {
     /// What was restored, for the log.
     package var summary: String {
       "restored from the descriptor store: checkpoints \(checkpointCount), arenas \(arenaCount) of "
-        + "\(arenaByteCount >> 20) MiB, descriptors discarded \(discardedCount)"
+        + "\(bytesText(arenaByteCount)), descriptors discarded \(discardedCount)"
     }
 
     mutating func discard(_ name: String, _ problem: Problem) {

@@ -1,5 +1,6 @@
 import WarmstartClient
 import WarmstartKernel
+import WarmstartTensorModel
 
 /// A line on the terminal that shows how far a command is, at which rate, and the time left.
 ///

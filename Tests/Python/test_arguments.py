@@ -254,3 +254,11 @@ def test_an_error_names_the_checkpoint_that_it_is_about(
     for error in (raised.value, pickle.loads(pickle.dumps(raised.value))):
         assert error.checkpoint == str(model)
         assert str(error).startswith(f"NOT_FOUND (TENSOR_NOT_FOUND): {model}: key other: ")
+
+
+@pytest.mark.parametrize("separator", ["", "::", "é", "\0", 5])
+def test_a_separator_is_one_ascii_character(
+    client: warmstart.Client, model: Path, separator: Any
+) -> None:
+    with pytest.raises(ValueError, match="expected one ASCII character other than NUL, got"):
+        client.resolve(model, {"/": "/"}, {"w": SHAPE}, scope_separator=separator)

@@ -90,8 +90,10 @@ def checked_separator(separator: str | None) -> str:
     """Returns a separator, empty for none; raises ValueError unless it is one ASCII character."""
     if separator is None:
         return ""
-    if not isinstance(separator, str) or len(separator) != 1 or not separator.isascii():
-        raise ValueError(f"scope_separator: expected one ASCII character, got {separator!r}")
+    if not isinstance(separator, str) or len(separator) != 1 or not "\0" < separator <= "\x7f":
+        raise ValueError(
+            f"scope_separator: expected one ASCII character other than NUL, got {separator!r}"
+        )
     return separator
 
 

@@ -21,6 +21,26 @@ import WarmstartTestSupport
     #expect(File.exists(file))
   }
 
+  @Test func `the demo's trainer says how to call it`() throws {
+    let usage = "usage: warmstart-demo-trainer CHECKPOINT\n"
+    let help = try Command("warmstart-demo-trainer", ["--help"])
+    #expect(help.status == 0 && help.output == usage && help.errors.isEmpty)
+    for arguments in [[], ["a", "b"], ["--bogus"]] {
+      let wrong = try Command("warmstart-demo-trainer", arguments)
+      #expect(wrong.status == 64 && wrong.errors == usage)
+    }
+  }
+
+  @Test func `a command at the metrics socket says that it is that`() throws {
+    let directory = try TemporaryDirectory()
+    let path = "\(directory.path)/metrics.sock"
+    let daemon = try RunningDaemon(["--metrics-socket", path])
+    let status = try Command("warmstartctl", ["--socket", path, "status"])
+    #expect(status.status == 1)
+    #expect(status.errors.contains("(UNSUPPORTED): this is the metrics socket, which speaks HTTP:"))
+    withExtendedLifetime(daemon) {}
+  }
+
   @Test func `both programs have one version`() throws {
     let daemon = try Command("warmstartd", ["--version"])
     let command = try Command("warmstartctl", ["--version"])

@@ -107,7 +107,7 @@ import WarmstartWire
     ("GET /metrics HTTP/1.1\r\nHost: x\r\n: y\r\n\r\n", "400 Bad Request"),
     ("GET /metrics HTTP/1.1\r\nHost: x\nA: y\r\n\r\n", "400 Bad Request"),
     ("GET /metrics HTTP/1.1\r\nHost: \u{e9}\r\n\r\n", "400 Bad Request"),
-    ("\0\0\0\0\r\n\r\n", "400 Bad Request"), ("\r\n\r\n", "400 Bad Request"),
+    ("\u{1}\0\0\0\r\n\r\n", "400 Bad Request"), ("\r\n\r\n", "400 Bad Request"),
   ])
   func `other requests are refused`(_ request: String, _ status: String) throws {
     let answer = try ask(request)
@@ -145,6 +145,18 @@ import WarmstartWire
     gone.finishWriting()
     #expect(daemon.settles(atMost: 1))
     #expect(try answer(silent).status == "HTTP/1.1 408 Request Timeout")
+  }
+
+  @Test func `a client that takes the socket for the clients' is answered in its own protocol`()
+    throws
+  {
+    let peer = try daemon.connect(.metrics)
+    try peer.call(.status)
+    let answer = try peer.answer(within: 2000)
+    #expect(answer.id == 0 && answer.reason == "UNSUPPORTED")
+    #expect(answer.status?.message.contains("metrics socket, which speaks HTTP") == true)
+    peer.finishWriting()
+    #expect(daemon.settles())
   }
 
   @Test func `files that come with a request are closed`() throws {

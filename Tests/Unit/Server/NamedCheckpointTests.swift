@@ -145,6 +145,8 @@ import WarmstartWire
   @Test func `a name moves at once, and the reply says what lost it`() throws {
     let first = try publish()
     #expect(first.replacedGeneration == "")
+    #expect(
+      logged(.loaded).first?.contains("loaded checkpoint /data/bert of 64 B for user ") == true)
     var writer = BundleWriter()
     writer.add("b", dtype: 1, [16], [UInt8](repeating: 0, count: 64))
     let other = try PassedFiles(

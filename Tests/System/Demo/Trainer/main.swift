@@ -51,11 +51,18 @@ func train(_ path: String) throws {
   withExtendedLifetime(resolved) {}
 }
 
-guard CommandLine.arguments.count == 2 else {
-  fatalError("usage: warmstart-demo-trainer CHECKPOINT")
+let usage = "usage: warmstart-demo-trainer CHECKPOINT\n"
+let arguments = CommandLine.arguments.dropFirst()
+if arguments.contains("--help") || arguments.contains("-h") {
+  try FileDescriptor.standardOutput.writeAll(usage.utf8)
+  exit(0)
+}
+guard arguments.count == 1, let path = arguments.first, !path.hasPrefix("-") else {
+  try FileDescriptor.standardError.writeAll(usage.utf8)
+  exit(64)
 }
 do {
-  try train(CommandLine.arguments[1])
+  try train(path)
 } catch {
   try FileDescriptor.standardError.writeAll("warmstart-demo-trainer: \(error)\n".utf8)
   exit(1)
