@@ -6,6 +6,8 @@ enum Cause: Hashable {
   /// The names end in the suffix that TensorFlow gives an operation's output, `w:0`, and should
   /// not.
   case output
+  /// The names have `from` where the known ones have `to`, between their components.
+  case separator(from: UInt8, to: UInt8)
   /// The names lack the suffix `:0` of an operation's first output.
   case outputMissing
   /// Keys name variables or scopes of variables, and targets name tensors or scopes of tensors.
@@ -21,6 +23,9 @@ extension Cause {
     case .prefix(let from, let to):
       guard name.bytes.starts(with: from.bytes) else { return nil }
       return Name(to.bytes + name.bytes.dropFirst(from.bytes.count))
+    case .separator(let from, let to):
+      guard name.bytes.contains(from) else { return nil }
+      return Name(name.bytes.map { $0 == from ? to : $0 }[...])
     case .output: return name.withoutOutput
     case .outputMissing: return name.withFirstOutput
     case .swapped, .slash: return nil
@@ -35,6 +40,8 @@ extension Cause {
     case .prefix(let from, let to) where from.bytes.isEmpty:
       "; there is \(found.inMessage), with \(to.inMessage) in front"
     case .prefix: "; there is \(found.inMessage), which differs only in upper and lower case"
+    case .separator(let from, let to):
+      "; there is \(found.inMessage), with '\(Name([to]))' in place of '\(Name([from]))'"
     case .output: "; leave out TensorFlow's output suffix: the name is \(found.inMessage)"
     case .outputMissing: "; there is \(found.inMessage), with TensorFlow's output suffix"
     case .swapped: "; key and target are swapped: \(found.inMessage) is in the checkpoint"

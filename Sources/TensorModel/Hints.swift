@@ -61,11 +61,40 @@ struct Hints {
       return "; \(tensor.inMessage) is a scope of the checkpoint: write \(scope.inMessage), and a "
         + "scope as its target"
     }
+    if let hint = numberHint(tensor) { return hint }
     return (name == nil ? "" : "; leave out TensorFlow's output suffix")
-      + NearestNames.suggestion(for: name ?? tensor) {
-        tensors.offer(scopes: ends.isScope(tensor), to: &$0)
+      + nearest(to: name ?? tensor) + objectHint
+  }
+
+  /// The tensors nearest to a name, or else to the name with the suffix of an output, which Keras 2
+  /// writes; worded to end a message, or nothing.
+  private func nearest(to name: Name) -> String {
+    for name in [name, name.withFirstOutput].compactMap(\.self) {
+      let suggestion = NearestNames.suggestion(for: name, separator: ends.separator) {
+        tensors.offer(scopes: ends.isScope(name), to: &$0)
       }
-      + objectHint
+      if !suggestion.isEmpty { return suggestion }
+    }
+    return ""
+  }
+
+  /// The end of a message about a variable of a layer that Keras wrote; nil for other names.
+  ///
+  /// Keras 3 numbers the variables of a layer, and writes their names nowhere.
+  private func numberHint(_ tensor: Name) -> String? {
+    guard let slash = tensor.bytes.lastIndex(of: ScopeEnds.slash),
+      tensor.bytes.last.map({ !(0x30...0x39).contains($0) }) == true
+    else { return nil }
+    let layer = tensor.bytes[...slash]
+    let places = areFullNames ? [("", "0")] : [("", "vars/0"), ("layers/", "vars/0")]
+    for (before, after) in places {
+      let first = Name((Array(before.utf8) + layer + Array(after.utf8))[...])
+      guard tensors.has(first) else { continue }
+      return
+        "; there is \(first.inMessage): Keras's files number the variables of a layer in the order "
+        + "in which the layer makes them"
+    }
+    return nil
   }
 
   /// Whether a target is a scope, with its slash or without.
@@ -86,10 +115,12 @@ struct Hints {
       if variables.has(target) {
         // The target is right. The key may be misspelled, unless it is a tensor.
         guard !tensors.has(key) else { return "" }
-        return NearestNames.suggestion(for: keyScope) { tensors.offer(scopes: true, to: &$0) }
+        return NearestNames.suggestion(for: keyScope, separator: ends.separator) {
+          tensors.offer(scopes: true, to: &$0)
+        }
       }
     }
-    return NearestNames.suggestion(for: target) {
+    return NearestNames.suggestion(for: target, separator: ends.separator) {
       variables.offer(scopes: ends.isScope(target), to: &$0)
     }
   }

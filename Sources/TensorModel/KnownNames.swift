@@ -50,6 +50,11 @@ struct KnownNames {
   func cause(of sought: Name) -> (cause: Cause, found: Name)? {
     if let name = sought.withoutOutput, has(name) { return (.output, name) }
     if let name = sought.withFirstOutput, has(name) { return (.outputMissing, name) }
+    let dot = UInt8(ascii: ".")
+    for (from, to) in [(ScopeEnds.slash, dot), (dot, ScopeEnds.slash)] {
+      let cause = Cause.separator(from: from, to: to)
+      if let name = cause.correction(of: sought), has(name) { return (cause, name) }
+    }
     var start = sought.bytes.startIndex
     for _ in 0..<Self.maximumComponents {
       guard let slash = sought.bytes[start...].firstIndex(of: ends.separator),

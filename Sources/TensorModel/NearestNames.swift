@@ -17,23 +17,31 @@ package struct NearestNames {
 
   private let sought: [UInt8]
   private let lastComponentCount: Int
+  /// What divides components, beside the slash.
+  private let separator: UInt8
   private var best: [(rank: Int, name: Name)] = []
   private var stepsLeft = NearestNames.maximumSteps
   /// Three rows of the table of edit distances, in turn.
   private var cells = [Int](repeating: 0, count: 3 * NearestNames.width)
 
-  /// Begins a search.
-  package init(to name: Name) {
+  /// Begins a search among names whose components are divided by slashes, or by another character.
+  package init(to name: Name, separator: UInt8 = UInt8(ascii: "/")) {
     sought = Array(name.bytes)
-    let slash = name.bytes.lastIndex(of: UInt8(ascii: "/"))
+    self.separator = separator
+    let slash = name.bytes.lastIndex { $0 == ScopeEnds.slash || $0 == separator }
     lastComponentCount = name.bytes.endIndex - (slash.map { $0 + 1 } ?? name.bytes.startIndex)
   }
 
+  private func isSeparator(_ byte: UInt8?) -> Bool {
+    byte == ScopeEnds.slash || byte == separator
+  }
+
   /// The names nearest to one that was not found, worded to end a message, or nothing.
-  package static func suggestion(for name: Name, offering offer: (inout NearestNames) -> Void)
-    -> String
-  {
-    var nearest = NearestNames(to: name)
+  package static func suggestion(
+    for name: Name, separator: UInt8 = UInt8(ascii: "/"),
+    offering offer: (inout NearestNames) -> Void
+  ) -> String {
+    var nearest = NearestNames(to: name, separator: separator)
     offer(&nearest)
     guard !nearest.names.isEmpty else { return "" }
     return "; nearest: " + nearest.names.map(\.inMessage).joined(separator: ", ")
@@ -90,13 +98,13 @@ package struct NearestNames {
       return false
     }
     let suffix = bytes.dropFirst(sought.count)
-    return suffix.first == UInt8(ascii: "_") && !suffix.contains(UInt8(ascii: "/"))
+    return suffix.first == UInt8(ascii: "_") && !suffix.contains(where: isSeparator)
   }
 
   private func sharesLastComponent(_ bytes: ArraySlice<UInt8>, suffix: Int) -> Bool {
     guard lastComponentCount > 0, suffix >= lastComponentCount else { return false }
     return suffix > lastComponentCount || bytes.count == suffix
-      || bytes[bytes.endIndex - 1 - suffix] == UInt8(ascii: "/")
+      || isSeparator(bytes[bytes.endIndex - 1 - suffix])
   }
 
   /// The number of insertions, deletions, changes and swaps of neighbours, or more than `limit`.

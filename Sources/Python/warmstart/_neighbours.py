@@ -16,18 +16,31 @@ from . import _files, _pattern
 # The most checkpoints that are kept, those with the greatest steps; chosen, not tuned.
 _MAXIMUM_COUNT = 4096
 
+# A file of another format than TensorFlow's that mostly holds a model; one of several has a number.
+_MODEL = re.compile(
+    r"(?P<base>.+?)(-[0-9]{5}-of-(?P<total>[0-9]{5}))?"
+    r"(?P<suffix>\.(safetensors|pt|pth|ckpt|h5|hdf5|keras|npz))",
+    re.DOTALL,
+)
+
 
 class _Neighbour(NamedTuple):
-    # The name to use: a V2 prefix, or the pattern of a V1 checkpoint's shards.
+    # The name to use: a V2 prefix, the pattern of a V1 checkpoint's shards, or a file of another
+    # format, or the pattern of such files.
     name: str
-    # The name without the pattern of the shards.
+    # The name without the pattern and the suffix.
     base: str
+    # Whether TensorFlow wrote it: these come first.
+    is_tensorflows: bool = True
 
     @property
-    def order(self) -> tuple[int, bytes]:
-        """The number at the end of the base, which TensorFlow counts as the step, then the name."""
+    def order(self) -> tuple[bool, int, bytes]:
+        """Whether TensorFlow wrote it, the number at the end of the base, which TensorFlow counts as
+        the step, and the name.
+        """
         digits = re.search("[0-9]*$", self.base)
-        return (int(digits[0]) if digits and digits[0] else -1, os.fsencode(self.name))
+        step = int(digits[0]) if digits and digits[0] else -1
+        return (self.is_tensorflows, step, os.fsencode(self.name))
 
 
 class Neighbours:
@@ -59,7 +72,7 @@ class Neighbours:
     def shards(self, name: str) -> str | None:
         """Returns the V1 checkpoint whose shards have a name before their numbers."""
         for neighbour in self._latest_first:
-            if neighbour.base == name != neighbour.name:
+            if neighbour.is_tensorflows and neighbour.base == name != neighbour.name:
                 return self._directory + neighbour.name
         return None
 
@@ -123,9 +136,19 @@ def _neighbour(name: str) -> _Neighbour | None:
         return _Neighbour(prefix, prefix) if prefix else None
     table = _files.split_table(name)
     if table is None or not table[0] or _files.data_file_prefix(name) is not None:
-        return None
+        return _model_file(name)
     base, shard = table
     return _Neighbour(f"{base}-{shard.pattern}", base)
+
+
+def _model_file(name: str) -> _Neighbour | None:
+    """Returns a file of another format, or the pattern of several that hold a model together."""
+    match = _MODEL.fullmatch(name)
+    if match is None:
+        return None
+    base, total = match["base"], match["total"]
+    shown = name if total is None else f"{base}-?????-of-{total}{match['suffix']}"
+    return _Neighbour(shown, base, is_tensorflows=False)
 
 
 # The nearest of some names to one that was not found.

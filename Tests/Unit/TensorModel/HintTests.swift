@@ -23,6 +23,21 @@ import WarmstartTensorModel
     ),
     ("bert/", "s", "bert/a", "; s is a scope: write s/"),
     ("brt/", "s/", "bert/a", "; nearest: bert/a"),
+    ("bert.a", "s/a", "bert/a", "; there is bert/a, with '/' in place of '.'"),
+    ("bert/enc.0/", "s/", "bert/enc/0/a", "; there is bert/enc/0/a, with '/' in place of '.'"),
+    ("bert.x.y/a", "s/a", "bert/x.y/a", "; nearest: bert/x.y/a"),
+    (
+      "layers/dense/kernel", "s/a", "layers/dense/vars/0",
+      "; there is layers/dense/vars/0: Keras's files number the variables of a layer in the order in "
+        + "which the layer makes them"
+    ),
+    (
+      "dense/bias", "s/a", "layers/dense/vars/0",
+      "; there is layers/dense/vars/0: Keras's files number the variables of a layer in the order in "
+        + "which the layer makes them"
+    ),
+    ("dense/kernel", "s/a", "dense/dense/kernel:0", "; nearest: dense/dense/kernel:0"),
+    ("kernel", "s/a", "d/kernel:0", "; nearest: d/kernel:0"),
     ("q", "s/a", "q:0", "; there is q:0, with TensorFlow's output suffix"),
     ("z", "s/a", "z_ref", "; nearest: z_ref"),
     ("m/", "s/", "m/a/kernel", "; m/a is a scope of the checkpoint, not a tensor"),

@@ -42,6 +42,29 @@ struct SeparatorTests {
       ])
   }
 
+  @Test(arguments: [
+    ("model/layers/0/w", "; there is model.layers.0.w, with '.' in place of '/'"),
+    ("model/layers.0/w", "; there is model.layers.0.w, with '.' in place of '/'"),
+    ("layers.0.w", "; there is model.layers.0.w, with model. in front"),
+    ("modl.layers.0.w", "; nearest: model.layers.0.w, model.layers.0.b, model.layers.10.w"),
+    ("decoder.block.7.w", "; nearest: model.layers.10.w, model.layers.0.w, model.norm.w"),
+  ])
+  func `a misspelled tensor gets a hint`(key: String, hint: String) throws {
+    let map = AssignmentMap([.init(Name(key), .name("head.w"))])
+    let message = problems(map, variables, catalog(dotted), [])?.first.message ?? ""
+    #expect(message.hasSuffix("is not found in the checkpoint" + hint), "\(message)")
+  }
+
+  @Test func `names with slashes in a scope whose tensors have dots are one problem`() throws {
+    let variables = ["w", "b"].map { Variable("s/0/\($0)", dtype: .float32, shape: [2]) }
+    let found = problems(["model.layers.": "s/"], variables, catalog(dotted), [])
+    #expect(found?.all.count == 1 && found?.total == 2)
+    #expect(
+      found?.first.message.hasSuffix("with '.' in place of '/'; the same holds for another name")
+        == true,
+      "\(found?.first.message ?? "")")
+  }
+
   @Test func `a scope has no variables whose names only begin alike`() throws {
     #expect(
       try assigned(["model.layers.10.": "student.layers.10."]) == [
