@@ -18,6 +18,13 @@ struct FoundTensor {
   var checksum: StoredChecksum = .none
   /// Whether the elements are in the byte order that is not this machine's.
   var isBigEndian = false
+  /// Why the tensor is only listed, as a predicate; nil if it can be served.
+  var refusal: String?
+
+  /// The tensor as one that is only listed, without its bytes.
+  func listed(_ words: String) -> FoundTensor {
+    FoundTensor(name: name, dtype: dtype, shape: shape, offset: 0, byteCount: 0, refusal: words)
+  }
 }
 
 /// The tensors that readers find in files without an index of TensorFlow's, as they find them.
@@ -36,6 +43,7 @@ struct FoundTensors {
   private var stored: [Checkpoint.StoredBytes] = []
   private var bigEndian: Set<Int> = []
   private var steps: [Int: [Int]] = [:]
+  private var refusals: [Int: String] = [:]
   /// The names of layers, if the files have them.
   var layers = LayerNames()
   /// The number of the file whose tensors are added.
@@ -67,6 +75,7 @@ struct FoundTensors {
   mutating func append(_ tensor: FoundTensor) {
     let width = tensor.dtype.byteCount ?? 1
     if tensor.isBigEndian { bigEndian.insert(count) }
+    if let words = tensor.refusal { refusals[count] = words }
     var byteCount = tensor.byteCount
     if !tensor.strides.isEmpty {
       let steps = tensor.strides.map { $0 * width }
@@ -99,6 +108,11 @@ struct FoundTensors {
       catalog.append(names.span(index), dtypes[index], shapes.span(index))
     }
     catalog.index()
+    if !refusals.isEmpty {
+      for (position, index) in order.indexes.enumerated() {
+        if let words = refusals[index] { catalog.refuse(position, words) }
+      }
+    }
     var positions: [Int: Int] = [:]
     if !bigEndian.isEmpty || !steps.isEmpty {
       for (position, index) in order.indexes.enumerated()

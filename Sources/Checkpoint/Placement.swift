@@ -38,6 +38,7 @@ extension Checkpoint {
     of tensor: Int, _ slice: TensorSlice?, gather: Gather? = nil, view: View = View(),
     _ options: PlacementOptions, in files: FileSet
   ) throws(Problem) -> Placement {
+    if let problem = catalog.problem(ofListed: tensor) { throw problem }
     let dtype = catalog.dtype(tensor)
     guard dtype != .variant else {
       throw problem(

@@ -104,7 +104,9 @@ package struct Preload {
     for tensor in 0..<checkpoint.catalog.count {
       let slices = checkpoint.catalog.slices(tensor)
       if !slices.isEmpty || tensor % Preload.batchCount == 0 { try caller.checkIn() }
-      if let problem = checkpoint.catalog.problem(ofSlices: tensor) {
+      if let problem = checkpoint.catalog.problem(ofSlices: tensor)
+        ?? checkpoint.catalog.problem(ofListed: tensor)
+      {
         note(problem, of: tensor)
         continue
       }

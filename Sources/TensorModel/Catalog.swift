@@ -11,6 +11,8 @@ package struct Catalog: Sendable {
   private(set) var shapes = ShapeList()
   private var dtypes: [DataType] = []
   private var slices: [Int: [TensorSlice]] = [:]
+  /// Why tensors cannot be served, as predicates: `is a sparse tensor: save …`.
+  private var refusals: [Int: String] = [:]
   private var table: NameTable?
   /// The character at the end of a scope's name, beside `/`.
   let separator: UInt8
@@ -45,6 +47,11 @@ package struct Catalog: Sendable {
     dtypes.append(dtype)
   }
 
+  /// Notes that a tensor is only listed, and why: a predicate that says what to do.
+  package mutating func refuse(_ position: Int, _ words: String) {
+    refusals[position] = words
+  }
+
   /// Makes names findable; until then `position(of:)` finds nothing.
   package mutating func index() {
     table = NameTable(names)
@@ -53,10 +60,14 @@ package struct Catalog: Sendable {
   /// The number of tensors.
   package var count: Int { dtypes.count }
 
+  /// The approximate number of bytes of memory that a refusal takes.
+  package static let refusalByteCount = 256
+
   /// The approximate number of bytes of memory that the catalog takes.
   package var memoryByteCount: Int {
     names.memoryByteCount + shapes.memoryByteCount + dtypes.count + (table?.memoryByteCount ?? 0)
       + slices.values.reduce(0) { $0 + $1.count * (128 + 16 * ($1.first?.starts.count ?? 0)) }
+      + refusals.count * Self.refusalByteCount
   }
 
   package func name(_ position: Int) -> Name { names[position] }
@@ -80,6 +91,17 @@ package struct Catalog: Sendable {
   package func slices(_ position: Int) -> [TensorSlice] {
     // Most checkpoints have none at all.
     slices.isEmpty ? [] : slices[position] ?? []
+  }
+
+  /// Why a tensor cannot be served, as a predicate; nil if the catalog knows no reason.
+  func refusal(_ position: Int) -> String? { refusals.isEmpty ? nil : refusals[position] }
+
+  /// The problem of a tensor that is only listed; nil for others.
+  package func problem(ofListed position: Int) -> Problem? {
+    refusal(position).map { words in
+      let name = name(position)
+      return Problem(.unsupported, "tensor \(name.inMessage) \(words)", tensor: name)
+    }
   }
 
   /// Finds a tensor by name.

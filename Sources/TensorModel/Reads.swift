@@ -5,6 +5,8 @@
 struct Reads {
   /// Why a variable cannot be read.
   enum Refusal: Error {
+    /// The tensor is only listed; the words are a predicate.
+    case listed(String)
     case dtype(stored: DataType)
     case shape(stored: Shape)
     case fullShape(stored: Shape)
@@ -40,6 +42,7 @@ struct Reads {
     of variable: Int, _ match: Matches.Match, _ allowance: inout Allowance
   ) throws(Refusal) -> TensorSlice? {
     let tensor = Int(match.tensor)
+    if let words = catalog.refusal(tensor) { throw .listed(words) }
     let dtype = catalog.dtype(tensor)
     guard
       variables.dtype(variable) == dtype || areCast && dtype.isCast(to: variables.dtype(variable))
@@ -163,7 +166,7 @@ extension Reads.Refusal {
     case .incomplete: .slicesIncomplete
     case .stored(let fault, _): fault.reason
     case .exhausted(let problem): problem.reason
-    case .notGathered, .notTransposed: .unsupported
+    case .listed, .notGathered, .notTransposed: .unsupported
     case .chosen: .invalidRequest
     }
   }
@@ -171,6 +174,7 @@ extension Reads.Refusal {
   private func fault(_ variable: Variable, _ choice: String) -> String {
     let fullShape = variable.partition?.fullShape.inMessage ?? "?"
     switch self {
+    case .listed(let words): return "the tensor \(words)"
     case .dtype(let stored):
       return "expected dtype \(variable.dtype.name) does not equal original dtype \(stored.name)"
     case .shape(let stored), .fullShape(let stored):

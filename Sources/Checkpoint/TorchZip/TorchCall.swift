@@ -38,7 +38,7 @@ extension PickleMachine {
             + "that makes tensors, the class of tensors or parameters, and a tuple")
       }
       return try call(items[0], items[2])
-    case .rebuildOther(let kind): return try tensor(.other(kind))
+    case .rebuildOther(let kind): return try other(kind, Array(items))
     case .size:
       guard items.count == 1, let lengths = items.first, heap.items(of: lengths) != nil else {
         throw bytes.malformed("has a call of torch.Size with other arguments, expected a tuple")
@@ -113,14 +113,45 @@ extension PickleMachine {
       }
       dtype = given
     }
+    let view = TorchView(
+      storage: number, dtype: dtype, offset: offset, shape: arguments[2], strides: arguments[3])
     if arguments.count > metadata, try hasMetadata(arguments[metadata]) {
-      return try tensor(.conjugated)
+      return try tensor(.conjugated(view))
     }
-    return try tensor(
-      .view(
-        TorchView(
-          storage: number, dtype: dtype, offset: offset, shape: arguments[2],
-          strides: arguments[3])))
+    return try tensor(.view(view))
+  }
+
+  /// Makes a tensor that is no view of one storage, with the shape and the dtype that its arguments say:
+  /// those of the functions in `torch._utils`.
+  private mutating func other(
+    _ kind: TorchGlobal.OtherTensor, _ arguments: [PickleValue]
+  ) throws(IndexError) -> PickleValue {
+    var shape = PickleValue.opaque
+    var dtype: TorchDtype?
+    switch kind {
+    case .sparse:
+      // The layout, and a tuple of indices, values, shape, and perhaps more.
+      let parts = arguments.count > 1 ? heap.items(of: arguments[1]) ?? [] : []
+      for part in parts {
+        switch part {
+        case .tuple: shape = part
+        // The values are the last of the tensors.
+        case .tensor(let number):
+          if case .view(let values) = heap.tensors[Int(number)] { dtype = values.dtype }
+        default: break
+        }
+      }
+    case .quantized:
+      // The storage, the offset in it, the shape, and more.
+      if arguments.count > 2 { shape = arguments[2] }
+    case .meta:
+      // The dtype, the shape, and more.
+      if arguments.count > 1 { shape = arguments[1] }
+      if case .global(.dtype(let given))? = arguments.first { dtype = given }
+    // Its parts have a shape each.
+    case .nested: break
+    }
+    return try tensor(.other(kind, shape, dtype))
   }
 
   /// Whether the metadata of a tensor says that its elements are not what its storage has.

@@ -183,15 +183,17 @@ struct TorchNames {
     let tensor: FoundTensor
     switch machine.heap.tensors[Int(number)] {
     case .view(let view): tensor = try view.find(name, in: machine.heap, isBigEndian: isBigEndian)
-    case .conjugated:
-      throw .tensorUnsupported(
-        "is a conjugated or negated view: save tensor.resolve_conj().resolve_neg()", name)
-    case .other(let kind): throw .tensorUnsupported("is \(kind.rawValue)", name)
+    case .conjugated(let view):
+      tensor = try view.find(name, in: machine.heap, isBigEndian: isBigEndian)
+        .listed("is a conjugated or negated view: save tensor.resolve_conj().resolve_neg()")
+    case .other(let kind, let shape, let dtype):
+      tensor = try TorchTensor.list(kind, shape, dtype, name, in: machine.heap)
     }
     let axisCount = tensor.shape.count + tensor.strides.count
     try memory.take(
       FoundTensors.memoryByteCount(ofName: 0, axes: axisCount)
-        - FoundTensors.memoryByteCount(ofName: 0, axes: 0) + (tensor.strides.isEmpty ? 0 : 96))
+        - FoundTensors.memoryByteCount(ofName: 0, axes: 0) + (tensor.strides.isEmpty ? 0 : 96)
+        + (tensor.refusal == nil ? 0 : 2 * Catalog.refusalByteCount))
     tensors.append(tensor)
   }
 }

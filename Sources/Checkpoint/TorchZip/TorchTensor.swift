@@ -4,14 +4,34 @@ import WarmstartTensorModel
 enum TorchTensor {
   case view(TorchView)
   /// A view whose elements are the conjugated or negated ones of its storage.
-  case conjugated
-  case other(TorchGlobal.OtherTensor)
+  case conjugated(TorchView)
+  /// A tensor that is no view of one storage; its shape is a tuple, and its dtype nil, if the pickle
+  /// does not say them.
+  case other(TorchGlobal.OtherTensor, PickleValue, TorchDtype?)
+}
+
+extension TorchTensor {
+  /// Lists a tensor that is no view of one storage.
+  ///
+  /// - Throws: `tensorUnsupported` if its shape is unknown.
+  static func list(
+    _ kind: TorchGlobal.OtherTensor, _ shape: PickleValue, _ dtype: TorchDtype?, _ name: Name,
+    in heap: PickleHeap
+  ) throws(IndexError) -> FoundTensor {
+    guard let count = heap.items(of: shape)?.count, count <= TorchView.maximumRank,
+      let shape = heap.integers(of: shape), shape.allSatisfy({ $0 >= 0 }),
+      Shape(shape).byteCount(ofWidth: dtype?.byteCount ?? 1) != nil
+    else { throw .tensorUnsupported("is \(kind.rawValue)", name) }
+    return FoundTensor(
+      name: name, dtype: dtype?.dataType ?? .packed, shape: shape, offset: 0, byteCount: 0,
+      refusal: "is \(kind.rawValue)")
+  }
 }
 
 /// Some elements of a storage: a shape, and a step in elements for each axis.
 struct TorchView {
   /// The most axes that PyTorch's operations take (`at::kMaxTensorDims`).
-  private static let maximumRank = 64
+  fileprivate static let maximumRank = 64
 
   let storage: UInt32
   let dtype: TorchDtype
@@ -19,7 +39,8 @@ struct TorchView {
   let shape: PickleValue
   let strides: PickleValue
 
-  /// Checks that the view lies in its storage, and finds it in the file.
+  /// Checks that the view lies in its storage, and finds it in the file; a view that cannot be served is
+  /// only listed.
   func find(
     _ name: Name, in heap: PickleHeap, isBigEndian: Bool
   ) throws(IndexError) -> FoundTensor {
@@ -34,14 +55,13 @@ struct TorchView {
       throw .tensorMalformed(
         "has a shape, strides or an offset that are not integers from 0 on, as many of each", name)
     }
-    guard let range = storage.range else {
-      throw .tensorUnsupported("is \(TorchGlobal.OtherTensor.meta.rawValue)", name)
-    }
-    guard let dataType = dtype.dataType else {
-      throw .tensorUnsupported("has the dtype torch.\(dtype.rawValue), which has no handles", name)
-    }
     guard let byteCount = Shape(shape).byteCount(ofWidth: dtype.byteCount) else {
       throw .tensorMalformed("has the shape \(Shape(shape)), expected less than 2^63 bytes", name)
+    }
+    var found = FoundTensor(
+      name: name, dtype: dtype.dataType ?? .packed, shape: shape, offset: 0, byteCount: byteCount)
+    guard let range = storage.range else {
+      return found.listed("is \(TorchGlobal.OtherTensor.meta.rawValue)")
     }
     let stored = range.count / dtype.byteCount
     guard let last = TorchView.lastElement(shape, strides, from: offset), last < stored else {
@@ -49,10 +69,10 @@ struct TorchView {
         "has the shape \(Shape(shape)), strides \(Shape(strides)) and offset \(offset), expected "
           + "them within the \(stored) elements of its storage", name)
     }
-    var found = FoundTensor(
-      name: name, dtype: dataType, shape: shape,
-      offset: byteCount == 0 ? 0 : range.lowerBound + offset * dtype.byteCount,
-      byteCount: byteCount)
+    guard dtype.dataType != nil else {
+      return found.listed("has the dtype torch.\(dtype.rawValue), which has no handles")
+    }
+    if byteCount > 0 { found.offset = range.lowerBound + offset * dtype.byteCount }
     // An archive has a checksum of each storage, so it protects tensors that are all of theirs.
     if offset == 0, last == stored - 1, stored * dtype.byteCount == range.count {
       found.checksum = StoredChecksum(ofEntry: storage.checksum)
@@ -60,9 +80,8 @@ struct TorchView {
     found.isBigEndian = isBigEndian && dtype.byteCount > 1
     guard !TorchView.isContiguous(shape, strides) else { return found }
     guard !TorchView.mayOverlap(shape, strides) else {
-      throw .tensorUnsupported(
-        "has elements that share a place, such as expand() makes (shape \(Shape(shape)), strides "
-          + "\(Shape(strides))): save tensor.contiguous()", name)
+      return found.listed(
+        "has elements that share a place, such as expand() makes: save tensor.contiguous()")
     }
     // The stride of an axis of one index means nothing, and may be any number.
     found.strides = zip(shape, strides).map { $0 == 1 ? 1 : $1 }

@@ -5,7 +5,8 @@
 
 expected.txt has a line for each tensor: the file, the tensor's name, dtype and shape, and its bytes
 in C order as PyTorch reads them, in hexadecimal, separated by tabs. For a file that must be refused
-it has the word `refused` in place of the name, and a part of the message after it.
+it has the word `refused` in place of the name, and a part of the message after it. A tensor that is
+only listed has `refused: ` and a part of the message in place of its bytes.
 """
 import argparse
 import collections
@@ -111,13 +112,18 @@ SOUND = {
     "tensor.pt": lambda: numbers(2, 2),
     "list.pt": lambda: [numbers(2), (numbers(1), {"a": {7: numbers(3)}})],
 }
-REFUSED = {
-    "expanded.pt": (lambda: {"a": numbers(3).expand(2, 3)}, "share a place"),
-    "conjugated.pt": (lambda: {"a": numbers(2, dtype=torch.complex64).conj()}, "conjugated"),
-    "sparse.pt": (lambda: {"a": torch.eye(2).to_sparse()}, "a sparse tensor"),
+# A tensor `a` each, with its dtype and shape.
+LISTED = {
+    "expanded.pt": (lambda: numbers(3).expand(2, 3), "float32", "2,3", "share a place"),
+    "conjugated.pt": (
+        lambda: numbers(2, dtype=torch.complex64).conj(), "complex64", "2", "conjugated"),
+    "sparse.pt": (lambda: torch.eye(2).to_sparse(), "float32", "2,2", "a sparse tensor"),
     "quantized.pt": (
-        lambda: {"a": torch.quantize_per_tensor(numbers(2), 0.1, 0, torch.qint8)}, "quantized"),
-    "meta.pt": (lambda: {"a": torch.empty(2, device="meta")}, "on the device meta"),
+        lambda: torch.quantize_per_tensor(numbers(2), 0.1, 0, torch.qint8), "packed", "2",
+        "quantized"),
+    "meta.pt": (lambda: torch.empty(2, device="meta"), "float32", "2", "on the device meta"),
+}
+REFUSED = {
     "module.pt": (lambda: torch.nn.Linear(1, 1), "torch.nn.modules.linear.Linear"),
     "deque.pt": (lambda: {"a": collections.deque([numbers(2)])}, "collections.deque"),
     "same_names.pt": (lambda: {"a": {"b": numbers(1)}, "a.b": numbers(2)}, "both named a.b"),
@@ -155,8 +161,11 @@ def main():
         HERE / "list.pt", HERE / "big_endian.pt",
         {"byteorder": b"big", "data/0": words, "data/1": others[1], "data/2": others[2].tobytes()})
     for path in sorted(HERE.iterdir()):
-        if path.suffix in (".pt", ".bin", ".ckpt") and path.name not in REFUSED | OTHERS:
+        if path.suffix in (".pt", ".bin", ".ckpt") and path.name not in LISTED | REFUSED | OTHERS:
             expected += lines(path)
+    for name, (make, dtype, shape, part) in LISTED.items():
+        torch.save({"a": make()}, HERE / name)
+        expected.append([name, "a", dtype, shape, f"refused: {part}"])
     for name, (make, part) in REFUSED.items():
         torch.save(make(), HERE / name)
         expected.append([name, "refused", part])

@@ -37,6 +37,18 @@ struct FoundFile {
   ) throws -> [UInt8] { try opened.bytes(name, slice, options) }
 }
 
+extension FoundFile {
+  /// Checks that a tensor is listed with a dtype and a shape, and refused with a part of the message.
+  func expectListed(_ name: String, _ dtype: String, _ shape: [Int], _ part: String) throws {
+    let found = try type(name)
+    #expect(found.dtype == dtype && found.shape == shape)
+    let problem = try #require(throws: Problem.self) { try bytes(name) }
+    #expect(
+      problem.reason == .unsupported && problem.message.contains(part)
+        && problem.tensor == Name(name), "\(problem.message)")
+  }
+}
+
 /// Checks the errors for files of one kind.
 struct RefusedFile {
   private let name: String
@@ -80,6 +92,9 @@ struct GoldenFile: CustomTestStringConvertible {
       .map { GoldenFile(folder: folder, name: $0.key, lines: $0.value) }
   }
 
+  /// What precedes a part of the message in place of bytes, for a tensor that is only listed.
+  private static let refusal = "refused: "
+
   /// Checks that the file has the tensors that are expected, or that it is refused as expected.
   func check() throws {
     let bytes = try GoldenFile.bytes(folder, name)
@@ -93,6 +108,12 @@ struct GoldenFile: CustomTestStringConvertible {
     let file = try FoundFile(bytes, as: name)
     #expect(file.names.sorted() == lines.map { $0[0] }.sorted())
     for line in lines {
+      if line[3].hasPrefix(Self.refusal) {
+        let shape = line[2].split(separator: ",").compactMap { Int($0) }
+        try file.expectListed(
+          line[0], line[1], shape, String(line[3].dropFirst(Self.refusal.count)))
+        continue
+      }
       let found = try file.type(line[0])
       #expect(found.dtype == line[1])
       #expect(found.shape.map(String.init).joined(separator: ",") == line[2])

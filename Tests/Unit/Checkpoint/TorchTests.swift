@@ -146,11 +146,40 @@ import WarmstartTestSupport
   @Test(arguments: [
     ([2, 2], [0, 1]), ([2], [0]), ([2, 2], [1, 1]), ([3, 2], [1, 1]), ([2, 2, 2], [1, 1, 1]),
   ])
-  func `a view whose elements share places is refused by its name`(
+  func `a view whose elements share places is listed, and others are served`(
     shape: [Int], strides: [Int]
   ) throws {
-    let pickle = PickleWriter().code("}").text("w").tensor(shape, strides, count: 4).code("s")
-    try refused.check(pickle.archive(), .unsupported, "share a place", tensor: "w")
+    let pickle = PickleWriter().code("}(").text("w").tensor(shape, strides, count: 4)
+      .text("v").tensor([4], [1], count: 4).code("u")
+    let file = try FoundFile(pickle.archive())
+    #expect(file.names == ["v", "w"])
+    try file.expectListed("w", "float32", shape, "share a place")
+    #expect(try file.bytes("v") == PickleWriter.numbers(4))
+  }
+
+  @Test func `a tensor of a dtype without handles is listed, and must lie in its storage`() throws {
+    func pickle(_ length: Int) -> [UInt8] {
+      PickleWriter().code("}(").text("q")
+        .tensor([length], [1], count: 16, type: "QInt8Storage")
+        .text("v").tensor([4], [1], count: 4, key: "1").code("u")
+        .archive(["0": PickleWriter.numbers(4), "1": PickleWriter.numbers(4)])
+    }
+    let file = try FoundFile(pickle(16))
+    try file.expectListed("q", "packed", [16], "the dtype torch.qint8, which has no handles")
+    #expect(try file.bytes("v") == PickleWriter.numbers(4))
+    try refused.check(pickle(17), .corrupt, "within the 16 elements", tensor: "q")
+  }
+
+  @Test func `a tensor without a shape that the pickle says is refused by its name`() throws {
+    for function in ["_rebuild_nested_tensor", "_rebuild_sparse_tensor", "_rebuild_qtensor"] {
+      let pickle = PickleWriter().code("}").text("w")
+        .global("torch._utils", function).tuple([1, -1]).code("Rs")
+      try refused.check(pickle.archive(), .unsupported, "tensor: save", tensor: "w")
+    }
+    let meta = PickleWriter().code("}").text("w")
+      .global("torch._utils", "_rebuild_meta_tensor_no_storage").code("(")
+      .global("torch", "float32").tuple([.max, .max]).code("tRs")
+    try refused.check(meta.archive(), .unsupported, "on the device meta", tensor: "w")
   }
 
   @Test func `slices of a transposed tensor have its elements, with and without strides`() throws {
