@@ -165,6 +165,8 @@ def metrics(container, expect):
     container.run("systemctl", "start", "warmstart-textfile.service")
     state = container.run("systemctl", "is-active", UNIT, check=False).strip()
     expect("the timer does not start the daemon", state == "inactive", state)
+    left = container.run("ls", DIRECTORY)
+    expect("and removes the file, whose values are old", left == "", left)
     container.run("systemctl", "stop", "warmstart-textfile.timer")
     container.run("rm", "-r", "/var/lib/prometheus", "/srv/seen")
 
