@@ -76,7 +76,7 @@ help:
 	@echo 'make sanitize   the tests with ThreadSanitizer, then with AddressSanitizer'
 	@echo 'make fuzz       fuzz each of TARGETS, by default all, for SECONDS=$(SECONDS)'
 	@echo 'make demo       the main job: a daemon, four trainers, one copy'
-	@echo 'make system-test  the daemon under real systemd, in a container; needs root'
+	@echo 'make system-test  the daemon under real systemd, in a container, with SUITE=trixie systemd 257; needs root'
 	@echo 'make many-hosts  Ray on several hosts, with checkpoints from an object store; needs root'
 	@echo 'make reproducible  the packages, built twice in two places, are the same; some 15 minutes'
 	@echo 'make attack     one user tries to stop another user'"'"'s jobs; needs root'
