@@ -62,8 +62,13 @@ class Container:
         command += [f"--bind-ro={source}:{target}" for source, target in binds]
         self.nspawn = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log,
                                        stderr=self.log)
-        self.leader = self._find_leader()
-        self._wait_until_booted()
+        try:
+            self.leader = self._find_leader()
+            self._wait_until_booted()
+        except BaseException:
+            self.nspawn.kill()
+            self.nspawn.wait()
+            raise
 
     def _find_leader(self):
         path = f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children"
