@@ -175,8 +175,9 @@ many-hosts: build hosts-deps | $(HOSTS_VENV)
 reproducible: deb-deps
 	rm -rf .build/reproducible
 	for place in one another/place; do \
-	  git clone --quiet . .build/reproducible/$$place/warmstart \
-	    && $(MAKE) -C .build/reproducible/$$place/warmstart deb || exit 1; done
+	  git clone --quiet . .build/reproducible/$$place/warmstart || exit 1; done
+	for place in one another/place; do \
+	  $(MAKE) -C .build/reproducible/$$place/warmstart deb || exit 1; done
 	cd .build/reproducible/one/warmstart/.build/deb && for package in *.deb; do \
 	  cmp $$package $(CURDIR)/.build/reproducible/another/place/warmstart/.build/deb/$$package \
 	    || exit 1; sha256sum $$package; done

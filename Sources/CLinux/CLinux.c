@@ -457,6 +457,49 @@ void clinux_cast(void *to, int to_format, const void *from, int from_format, int
   }
 }
 
+void clinux_cast_rows(void *to, size_t step, int to_format, const void *from, size_t source_step,
+                      int from_format, int reversed, size_t row_count, size_t count) {
+  static const size_t widths[] = {2, 2, 4, 8};
+  size_t row = row_count * widths[from_format], target_row = row_count * widths[to_format];
+  unsigned char taken[CAST_COUNT * sizeof(double)], cast[CAST_COUNT * sizeof(double)];
+  if (row_count > CAST_COUNT) {
+    for (size_t i = 0; i < count; i++) {
+      clinux_cast((char *)to + i * step, to_format, (const char *)from + i * source_step, from_format,
+                  reversed, row_count);
+    }
+    return;
+  }
+  // Short rows are gathered, cast together, and spread again.
+  size_t most = CAST_COUNT / row_count;
+  for (size_t done = 0; done < count;) {
+    size_t rows = count - done < most ? count - done : most;
+    clinux_copy_rows(taken, row, (const char *)from + done * source_step, source_step, row, rows);
+    clinux_cast(cast, to_format, taken, from_format, reversed, rows * row_count);
+    clinux_copy_rows((char *)to + done * step, step, cast, target_row, target_row, rows);
+    done += rows;
+  }
+}
+
+void clinux_reverse_rows(void *to, size_t step, const void *from, size_t source_step, size_t bytes,
+                         size_t width, size_t count) {
+  unsigned char taken[4096];
+  if (bytes > sizeof taken) {
+    for (size_t i = 0; i < count; i++) {
+      memcpy((char *)to + i * step, (const char *)from + i * source_step, bytes);
+      clinux_reverse_bytes((char *)to + i * step, width, bytes / width);
+    }
+    return;
+  }
+  size_t most = sizeof taken / bytes;
+  for (size_t done = 0; done < count;) {
+    size_t rows = count - done < most ? count - done : most;
+    clinux_copy_rows(taken, bytes, (const char *)from + done * source_step, source_step, bytes, rows);
+    clinux_reverse_bytes(taken, width, rows * bytes / width);
+    clinux_copy_rows((char *)to + done * step, step, taken, bytes, bytes, rows);
+    done += rows;
+  }
+}
+
 static int unix_address(const char *path, struct sockaddr_un *address) {
   *address = (struct sockaddr_un){.sun_family = AF_UNIX};
   if (strlen(path) >= sizeof address->sun_path) return -ENAMETOOLONG;

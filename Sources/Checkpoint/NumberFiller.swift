@@ -64,7 +64,14 @@ struct NumberFiller {
     _ numbers: [UInt8], of run: Int, to arena: inout Arena,
     _ checkIn: () throws(Problem) -> Void
   ) throws(Problem) {
-    for var copy in copies(of: run) { try copy.copy(numbers.rawSpan, at: 0, to: &arena, checkIn) }
+    let bytes = numbers.rawSpan
+    for var copy in copies(of: run) {
+      for start in stride(from: 0, to: numbers.count, by: RunReader.chunkByteCount) {
+        try checkIn()
+        let count = min(RunReader.chunkByteCount, numbers.count - start)
+        try copy.copy(bytes.extracting(start..<start + count), at: start, to: &arena, checkIn)
+      }
+    }
   }
 
   /// Reads and verifies a run, and copies what the targets take from it.

@@ -46,13 +46,9 @@ struct NumberForm {
     _ source: RawSpan, from sourceOffset: Int, to target: inout MutableRawSpan, at offset: Int,
     count: Int
   ) {
-    guard case .cast(let from, let to, let isReversed) = way else {
-      target.copy(source, from: sourceOffset, to: offset, count: count)
-      return finish(offset..<offset + count, in: &target)
-    }
-    target.cast(
-      source, from: sourceOffset, from, isReversed: isReversed, to: offset, to,
-      count: count / width)
+    putRows(
+      source, from: sourceOffset, step: 0, to: &target, at: offset, step: 0, byteCount: count,
+      count: 1)
   }
 
   /// Puts rows of one length into a piece, each a step behind the one before.
@@ -60,15 +56,19 @@ struct NumberForm {
     _ source: RawSpan, from sourceOffset: Int, step sourceStep: Int,
     to target: inout MutableRawSpan, at offset: Int, step: Int, byteCount: Int, count: Int
   ) {
-    if case .plain = way {
-      return target.copyRows(
+    switch way {
+    case .plain:
+      target.copyRows(
         source, from: sourceOffset, step: sourceStep, to: offset, step: step, byteCount: byteCount,
         count: count)
-    }
-    for row in 0..<count {
-      put(
-        source, from: sourceOffset + row * sourceStep, to: &target, at: offset + row * step,
-        count: byteCount)
+    case .reversed(let width):
+      target.reverseRows(
+        source, from: sourceOffset, step: sourceStep, to: offset, step: step, byteCount: byteCount,
+        width: width, count: count)
+    case .cast(let from, let to, let isReversed):
+      target.castRows(
+        source, from: sourceOffset, step: sourceStep, from, isReversed: isReversed, to: offset,
+        step: step, to, rowCount: byteCount / width, count: count)
     }
   }
 

@@ -44,10 +44,15 @@ struct Question {
   private static func transposes(
     _ options: Resolved.Options, _ variables: [Variable]
   ) throws(WarmstartError) -> [Int: [Int]] {
-    var unknown = options.transpose
+    var unknown = Set(options.transpose.keys)
     var transposes: [Int: [Int]] = [:]
     for (position, variable) in variables.enumerated() {
-      guard let axes = unknown.removeValue(forKey: variable.name) else { continue }
+      // The name of a partitioned variable stands for all of its parts.
+      let names = [variable.name, variable.partition?.fullName].compactMap { $0 }
+      guard let name = names.first(where: { options.transpose[$0] != nil }),
+        let axes = options.transpose[name]
+      else { continue }
+      unknown.remove(name)
       guard View.isOrder(axes, ofRank: variable.shape?.rank ?? axes.count) else {
         throw WarmstartError(
           .invalidRequest,
@@ -55,7 +60,7 @@ struct Question {
       }
       transposes[position] = axes
     }
-    if let name = unknown.keys.min(by: { $0.description < $1.description }) {
+    if let name = unknown.min(by: { $0.description < $1.description }) {
       throw WarmstartError(.invalidRequest, "variable \(name) is transposed, but not declared")
     }
     return transposes

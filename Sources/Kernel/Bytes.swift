@@ -132,33 +132,59 @@ extension MutableRawSpan {
     }
   }
 
-  /// Converts numbers from another span, as `clinux_cast` rounds them; traps if either run is out of
+  /// Copies rows as `copyRows` does, and reverses the bytes of each number of `width` bytes.
+  package mutating func reverseRows(
+    _ source: RawSpan, from sourceOffset: Int, step sourceStep: Int, to offset: Int, step: Int,
+    byteCount rowByteCount: Int, width: Int, count: Int
+  ) {
+    precondition(width > 0 && rowByteCount % width == 0)
+    guard rowByteCount > 0, count > 0 else { return }
+    let sourceEnd = sourceOffset + (count - 1) * sourceStep + rowByteCount
+    let end = offset + (count - 1) * step + rowByteCount
+    precondition(sourceOffset >= 0 && sourceStep >= 0 && sourceEnd <= source.byteCount)
+    precondition(offset >= 0 && step >= 0 && end <= byteCount)
+    // The preconditions checked all rows.
+    unsafe withUnsafeMutableBytes { target in
+      unsafe source.withUnsafeBytes { bytes in
+        unsafe clinux_reverse_rows(
+          target.baseAddress.unsafelyUnwrapped + offset, step,
+          bytes.baseAddress.unsafelyUnwrapped + sourceOffset, sourceStep, rowByteCount, width,
+          count)
+      }
+    }
+  }
+
+  /// Converts rows of numbers from another span, as `clinux_cast` rounds them; traps if any is out of
   /// bounds.
   ///
   /// - Parameters:
   ///   - source: The span to convert from.
-  ///   - sourceOffset: Where the first number begins in the source.
+  ///   - sourceOffset: Where the first row begins in the source.
+  ///   - sourceStep: The bytes from one row to the next in the source.
   ///   - format: The numbers' format in the source.
   ///   - isReversed: Whether the bytes of each number are in reverse in the source.
-  ///   - offset: Where the first number goes.
+  ///   - offset: Where the first row goes.
+  ///   - step: The bytes from one row to the next here.
   ///   - targetFormat: The numbers' format here.
-  ///   - count: The number of numbers.
-  package mutating func cast(
-    _ source: RawSpan, from sourceOffset: Int, _ format: FloatFormat, isReversed: Bool,
-    to offset: Int, _ targetFormat: FloatFormat, count: Int
+  ///   - rowCount: The number of numbers in a row.
+  ///   - count: The number of rows.
+  package mutating func castRows(
+    _ source: RawSpan, from sourceOffset: Int, step sourceStep: Int, _ format: FloatFormat,
+    isReversed: Bool, to offset: Int, step: Int, _ targetFormat: FloatFormat, rowCount: Int,
+    count: Int
   ) {
-    precondition(count >= 0 && sourceOffset >= 0 && offset >= 0)
-    precondition(sourceOffset <= source.byteCount)
-    precondition(count <= (source.byteCount - sourceOffset) / format.byteCount)
-    precondition(offset <= byteCount && count <= (byteCount - offset) / targetFormat.byteCount)
-    guard count > 0 else { return }
-    // The preconditions checked both runs.
+    guard rowCount > 0, count > 0 else { return }
+    let sourceEnd = sourceOffset + (count - 1) * sourceStep + rowCount * format.byteCount
+    let end = offset + (count - 1) * step + rowCount * targetFormat.byteCount
+    precondition(sourceOffset >= 0 && sourceStep >= 0 && sourceEnd <= source.byteCount)
+    precondition(offset >= 0 && step >= 0 && end <= byteCount)
+    // The preconditions checked all rows.
     unsafe withUnsafeMutableBytes { target in
       unsafe source.withUnsafeBytes { bytes in
-        unsafe clinux_cast(
-          target.baseAddress.unsafelyUnwrapped + offset, targetFormat.rawValue,
-          bytes.baseAddress.unsafelyUnwrapped + sourceOffset, format.rawValue,
-          isReversed ? 1 : 0, count)
+        unsafe clinux_cast_rows(
+          target.baseAddress.unsafelyUnwrapped + offset, step, targetFormat.rawValue,
+          bytes.baseAddress.unsafelyUnwrapped + sourceOffset, sourceStep, format.rawValue,
+          isReversed ? 1 : 0, rowCount, count)
       }
     }
   }

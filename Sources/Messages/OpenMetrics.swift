@@ -93,6 +93,7 @@ package struct OpenMetrics {
     case "checkpoints_evicted": "Checkpoints that were dropped."
     case "pins_rewarmed": "Times that a pinned checkpoint was read again."
     case "room_refused": "Requests for memory or files that were refused."
+    case "checksum_failures": "Calls that failed because bytes did not match their checksum."
     case "checkpoints_restored": "Checkpoints taken over from the last process."
     case "arenas_restored": "Arenas taken over from the last process."
     default: "Events since the daemon started."

@@ -103,7 +103,10 @@ extension Daemon {
     case .quota: noteRefusal(.refusedByQuota, status, to: client)
     case .notAllowed: noteRefusal(.refusedByPermission, status, to: client)
     case .checkpointChanged: noteDamage(.changedOnDisk, status, to: checkpoint)
-    case .checksumMismatch: noteDamage(.checksumFailed, status, to: checkpoint)
+    case .checksumMismatch:
+      // Without a checkpoint it is not damage: the client expected another digest.
+      if checkpoint != nil { store.countChecksumFailure() }
+      noteDamage(.checksumFailed, status, to: checkpoint)
     case .corrupt, .truncated: noteDamage(.damaged, status, to: checkpoint)
     default: break
     }

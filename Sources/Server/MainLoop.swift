@@ -68,7 +68,7 @@ package struct MainLoop {
     while !watch.mustStop {
       daemon.nextLook.withLock { $0 = .never }
       if let due = statusDue, due.hasPassed {
-        // Not before: the client that activated the daemon waits, and a signal can wait a little.
+        // Not before, unless there is one: the client that activated the daemon waits.
         if !isWatching {
           try start(watch, cleanUp)
           isWatching = true
@@ -81,10 +81,16 @@ package struct MainLoop {
       if !isResting {
         for listener in listeners { poll.add(listener.socket.descriptor, for: .readable) }
       }
+      if !isWatching { poll.add(signals.descriptor, for: .readable) }
       let deadline = nextDeadline(isResting: isResting)
       daemon.nextLook.withLock { $0 = deadline }
       _ = try poll.wait(until: deadline)
       beat()
+      // At once: a reload whose end the service manager shall wait for must be reported soon.
+      if !isWatching, poll.seen(isResting ? 1 : listeners.count + 1).contains(.readable) {
+        try start(watch, cleanUp)
+        isWatching = true
+      }
       if watch.takeReloadOrder() { reloading.order() }
       if let outcome = reloading.takeOutcome() { adopt(outcome) }
       if watch.takeReportOrder() {

@@ -99,6 +99,7 @@ extension Daemon {
       StatusReport.Counter("checkpoints_evicted", counters.evictions),
       StatusReport.Counter("pins_rewarmed", counters.rewarmedPins),
       StatusReport.Counter("room_refused", counters.refusals),
+      StatusReport.Counter("checksum_failures", counters.checksumFailures),
       StatusReport.Counter("checkpoints_restored", counters.restoredCheckpoints),
       StatusReport.Counter("arenas_restored", counters.restoredArenas),
     ]

@@ -18,6 +18,8 @@ package final class Figures: Sendable {
     /// How often a pinned checkpoint was warmed up again.
     package var rewarmedPins = 0
     package var refusals = 0
+    /// Calls that found bytes without their checksum.
+    package var checksumFailures = 0
     /// Checkpoints and arenas that an earlier process left.
     package var restoredCheckpoints = 0
     package var restoredArenas = 0
@@ -106,4 +108,9 @@ package final class Figures: Sendable {
     return counters
   }
   package var holdings: Holdings { state.withLock { $0.holdings } }
+}
+
+extension Store {
+  /// Counts a call that found bytes without their checksum.
+  package func countChecksumFailure() { figures.count { $0.checksumFailures += 1 } }
 }

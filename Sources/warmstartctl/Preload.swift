@@ -38,8 +38,8 @@ struct Verify: ParsableCommand {
     commandName: "verify",
     abstract: "Read every stored byte and compare its checksum; exit with 1 if one is damaged.",
     discussion: """
-      Only TensorFlow's checkpoints have checksums. Other files are read, and only --expect finds \
-      bytes that have changed.
+      TensorFlow's checkpoints have checksums, and so have archives of PyTorch and NumPy. Other bytes are \
+      read, and only --expect finds changes there.
       """)
 
   @OptionGroup var connection: ConnectionOptions
@@ -60,8 +60,8 @@ struct Verify: ParsableCommand {
       let unchecked = expectation.expectation == nil ? reading.uncheckedByteCount : 0
       if unchecked > 0, !json {
         Output.complain(
-          "warmstartctl: the files have no checksum of \(bytesText(unchecked)): only --expect finds "
-            + "changes there\n")
+          "warmstartctl: \(bytesText(unchecked)) of tensors have no checksum of their own: --expect "
+            + "compares the whole files\n")
       }
       try Output.write(json ? reading.json.line : reading.text(unchecked == 0 ? "sound" : "read"))
     }

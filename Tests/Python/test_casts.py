@@ -180,11 +180,12 @@ def test_a_partition_lies_in_the_transposed_tensor(
         )
         for n in range(2)
     ]
-    order = {part.name: (1, 0) for part in parts}
-    for strides in (False, True):
-        resolved = client.resolve(model, {"w": "w"}, parts, transpose=order, strides=strides)
-        for n, part in enumerate(parts):
-            assert_equal(resolved[part.name], values.T[30 * n : 30 * n + 30])
+    # The name of the whole stands for all parts.
+    for order in ({part.name: (1, 0) for part in parts}, {"w": (1, 0)}):
+        for strides in (False, True):
+            resolved = client.resolve(model, {"w": "w"}, parts, transpose=order, strides=strides)
+            for n, part in enumerate(parts):
+                assert_equal(resolved[part.name], values.T[30 * n : 30 * n + 30])
     # The shape of the whole variable is in the order of its own axes.
     wrong = warmstart.Variable(
         "w", "float32", (20, 60), slice=warmstart.Slice("w", (40, 60), (0, 0))

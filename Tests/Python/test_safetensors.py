@@ -216,6 +216,9 @@ MAPS = {
     '{"weight_map": {"\u00e9": "x"}}': ["x"],
     '{"metadata": "weight_map", "weight_map": {"a": "x"}}': ["x"],
     '{"metadata": {"weight_map": {"a": "y"}}, "weight_map": {"a": "x"}}': ["x"],
+    json.dumps({"weight_map": {f"{n}": "x" * n for n in range(1, 30)}}): [
+        "x" * n for n in range(1, 30)
+    ],
     '{"metadata": {"weight_map": {"a": "y"}}}': None,
     '{"weight_map": {"a": "x"}, }': None,
     '{"weight_map": {"a": "x",}}': None,
@@ -225,6 +228,7 @@ MAPS = {
     '["weight_map", {"a": "x"}]': None,
     '{"weight_map": {"a": "x", b}}': None,
     '{"weight_map": {"a": "x\n"}}': None,
+    '{"weight_map": {"a\x01": "x"}}': None,
     '{"weight_map": {}}': None,
     '{"weight_map": {"a": "x"': None,
 }

@@ -96,6 +96,12 @@ enum {
 // need be aligned. `reversed` says that the bytes of each number of the source are in reverse.
 void clinux_cast(void *to, int to_format, const void *from, int from_format, int reversed,
                  size_t count);
+// Converts `count` rows of `row_count` numbers each; row_count is not 0.
+void clinux_cast_rows(void *to, size_t step, int to_format, const void *from, size_t source_step,
+                      int from_format, int reversed, size_t row_count, size_t count);
+// Copies `count` rows of `bytes` each, and reverses the bytes of each `width`; bytes is not 0.
+void clinux_reverse_rows(void *to, size_t step, const void *from, size_t source_step, size_t bytes,
+                         size_t width, size_t count);
 int clinux_unmap(void *address, size_t count);
 // Reads all pages, and keeps them in memory until they are unmapped or the file ends before them.
 int clinux_lock(void *address, size_t count);

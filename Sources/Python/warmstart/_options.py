@@ -45,8 +45,8 @@ class ResolveOptions(TypedDict, total=False):
     - `cast`: numbers of another floating-point type than their variable's are cast to it, rounded to
       nearest, once for all jobs: between float16, bfloat16, float32 and float64.
     - `transpose`: the variables that have their tensor's axes in another order, by name: for each the
-      axes that `numpy.transpose` needs to turn the tensor into the variable, such as (1, 0). With
-      `strides`, nothing is copied for it.
+      axes that `numpy.transpose` needs to turn the tensor into the variable, such as (1, 0). The
+      name of a partitioned variable stands for all of its parts. With `strides`, nothing is copied for it.
     - `scope_separator`: the character that ends a scope's name in the map, beside `/`; None for the one of
       the checkpoint's format, such as `.` of safetensors (`{"model.layers.": "student."}`).
     """

@@ -229,10 +229,15 @@ def _write_gather(target: Any, gather: Any, variables: Sequence[Variable]) -> No
 
 
 def _write_transposes(target: Any, transpose: Any, variables: Sequence[Variable]) -> None:
-    positions = {variable.name: at for at, variable in enumerate(variables)}
+    positions: dict[str, list[int]] = {}
+    for at, variable in enumerate(variables):
+        positions.setdefault(variable.name, []).append(at)
+        # The name of a partitioned variable stands for all of its parts.
+        if variable.slice is not None and variable.slice.full_name != variable.name:
+            positions.setdefault(variable.slice.full_name, []).append(at)
     if not isinstance(transpose, Mapping):
         raise TypeError("transpose: expected a mapping from variables' names to axes")
-    rows: list[tuple[int, list[int]]] = []
+    rows: dict[int, list[int]] = {}
     for name, axes in transpose.items():
         if name not in positions:
             raise ValueError(f"transpose: there is no variable {name}")
@@ -240,14 +245,16 @@ def _write_transposes(target: Any, transpose: Any, variables: Sequence[Variable]
             order = [operator.index(axis) for axis in axes]
         except TypeError:
             order = []
-        shape = variables[positions[name]].shape
-        if sorted(order) != list(range(len(order) if shape is None else len(shape))):
-            raise ValueError(f"transpose: expected each axis of {name} once, got {brief(axes)}")
-        rows.append((positions[name], order))
-    rows.sort()
-    target.variables = column([at for at, _ in rows], "<u4")
-    target.ranks = column([len(order) for _, order in rows], "<u4")
-    target.axes = column([axis for _, order in rows for axis in order], "<u4")
+        for at in positions[name]:
+            shape = variables[at].shape
+            if sorted(order) != list(range(len(order) if shape is None else len(shape))):
+                raise ValueError(f"transpose: expected each axis of {name} once, got {brief(axes)}")
+            # A part's own name counts more than that of the whole.
+            if name == variables[at].name or at not in rows:
+                rows[at] = order
+    target.variables = column(sorted(rows), "<u4")
+    target.ranks = column([len(rows[at]) for at in sorted(rows)], "<u4")
+    target.axes = column([axis for at in sorted(rows) for axis in rows[at]], "<u4")
 
 
 def _axis(name: str, axis: Any) -> int:

@@ -86,9 +86,16 @@ def _plain_values(text: bytes) -> set[str] | None:
     quotes = np.flatnonzero(body == _QUOTE)
     if quotes.size == 0 or quotes.size % 4:
         return None
+    # JSON has none of these in strings, which lie between an odd quote and the next.
+    controls = np.flatnonzero(body < ord(" "))
+    if np.any(np.searchsorted(quotes, controls) % 2):
+        return None
     around = {text[head.end() : head.end() + quotes[0]], text[head.end() + quotes[-1] + 1 : end]}
     inside = _distinct(body, quotes[1::4], quotes[2::4])
     between = _distinct(body, quotes[3:-1:4], quotes[4::4])
+    values = _distinct(body, quotes[2::4], quotes[3::4])
+    if inside is None or between is None or values is None:
+        return None
     separators = [{part.strip(_BLANK) for part in parts} for parts in (around, inside, between)]
     if separators[0] != {b""} or separators[1] != {b":"} or not separators[2] <= {b","}:
         return None
@@ -98,15 +105,24 @@ def _plain_values(text: bytes) -> set[str] | None:
         return None
     if not isinstance(rest, dict) or rest.get("weight_map") != {}:
         return None
-    names = {part.decode() for part in _distinct(body, quotes[2::4], quotes[3::4])}
-    return names if all(name.isprintable() for name in names) else None
+    return {part.decode() for part in values}
 
 
-def _distinct(text: Any, before: Any, after: Any) -> set[bytes]:
-    """Returns the different runs between two positions each, which are not in the runs."""
+# The most different lengths of runs, each of which takes a look at all of them; chosen, not tuned.
+_MAXIMUM_LENGTHS = 16
+
+
+def _distinct(text: Any, before: Any, after: Any) -> set[bytes] | None:
+    """Returns the different runs between two positions each, which are not in the runs.
+
+    Returns None if the runs have many different lengths.
+    """
     starts, lengths = before + 1, after - before - 1
     found: set[bytes] = set()
-    for length in np.flatnonzero(np.bincount(lengths)).tolist():
+    different = np.flatnonzero(np.bincount(lengths)).tolist()
+    if len(different) > _MAXIMUM_LENGTHS:
+        return None
+    for length in different:
         if length == 0:
             found.add(b"")
             continue

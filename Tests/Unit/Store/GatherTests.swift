@@ -54,6 +54,14 @@ import WarmstartTestSupport
     #expect(store.evictAll() == 0)
   }
 
+  @Test func `a view's axes are charged with its piece`() throws {
+    let warm = try Self.warm()
+    let lease = try warm.open(Store(budget: 1 << 30, lingerMilliseconds: 60_000))
+    let plain = try lease.resident.piece("a", of: warm)
+    let turned = try lease.resident.piece("a", view: View(axes: [1, 0]), of: warm)
+    #expect(plain.listByteCount == 0 && turned.listByteCount >= 2 * 8)
+  }
+
   @Test func `one row in very many places exceeds the budget before the tensor is read`()
     throws
   {
