@@ -81,7 +81,8 @@ import WarmstartTensorModel
       message(["": "s/"], ["s/a"], in: ["w"])
         == "key '': the target s/ is a scope; a scope key must end in '/'")
     #expect(
-      message(["w": ""], ["a"], in: ["w"])?.hasPrefix("key w: no variable is named ''") == true)
+      message(["w": ""], ["a"], in: ["w"])?.hasPrefix("key w: no variable or scope is named ''")
+        == true)
   }
 
   @Test func `a variable object with an output suffix gets a hint`() {
