@@ -110,7 +110,9 @@ struct FoundTensors {
     catalog.index()
     if !refusals.isEmpty {
       for (position, index) in order.indexes.enumerated() {
-        if let words = refusals[index] { catalog.refuse(position, words) }
+        if let words = refusals[index] {
+          catalog.refuse(position, "of \(fileName(stored[index].shard)) \(words)")
+        }
       }
     }
     var positions: [Int: Int] = [:]

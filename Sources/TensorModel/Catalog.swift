@@ -11,7 +11,7 @@ package struct Catalog: Sendable {
   private(set) var shapes = ShapeList()
   private var dtypes: [DataType] = []
   private var slices: [Int: [TensorSlice]] = [:]
-  /// Why tensors cannot be served, as predicates: `is a sparse tensor: save …`.
+  /// Why tensors cannot be served, with their files: `of file model.pt is a sparse tensor: save …`.
   private var refusals: [Int: String] = [:]
   private var table: NameTable?
   /// The character at the end of a scope's name, beside `/`.
@@ -47,7 +47,7 @@ package struct Catalog: Sendable {
     dtypes.append(dtype)
   }
 
-  /// Notes that a tensor is only listed, and why: a predicate that says what to do.
+  /// Notes that a tensor is only listed, of which file, and why: a predicate that says what to do.
   package mutating func refuse(_ position: Int, _ words: String) {
     refusals[position] = words
   }
@@ -61,7 +61,7 @@ package struct Catalog: Sendable {
   package var count: Int { dtypes.count }
 
   /// The approximate number of bytes of memory that a refusal takes.
-  package static let refusalByteCount = 256
+  package static let refusalByteCount = 512
 
   /// The approximate number of bytes of memory that the catalog takes.
   package var memoryByteCount: Int {
@@ -93,7 +93,7 @@ package struct Catalog: Sendable {
     slices.isEmpty ? [] : slices[position] ?? []
   }
 
-  /// Why a tensor cannot be served, as a predicate; nil if the catalog knows no reason.
+  /// Why a tensor cannot be served, behind its file; nil if the catalog knows no reason.
   func refusal(_ position: Int) -> String? { refusals.isEmpty ? nil : refusals[position] }
 
   /// The problem of a tensor that is only listed; nil for others.

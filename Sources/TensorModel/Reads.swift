@@ -5,7 +5,7 @@
 struct Reads {
   /// Why a variable cannot be read.
   enum Refusal: Error {
-    /// The tensor is only listed; the words are a predicate.
+    /// The tensor is only listed; the words are its file and a predicate.
     case listed(String)
     case dtype(stored: DataType)
     case shape(stored: Shape)

@@ -144,7 +144,7 @@ def make_torch():
     yield "torch-offset", named(tensor((1,), (1,), 2**63 - 1)), "CORRUPT", "within the 4 elements"
     huge = (2**62, 2**62)
     yield "torch-huge", named(tensor(huge, (0, 0))), "CORRUPT", "less than 2^63 bytes"
-    yield "torch-expanded", named(tensor((1000,), (0,))), "UNSUPPORTED", "share a place"
+    yield "torch-expanded", named(tensor((1000,), (0,))), "UNSUPPORTED", "share a place", "w"
     yield (
         "torch-longer-storage", named(tensor(found=storage(2**62))), "CORRUPT",
         "the storage 0 of 4611686018427387904 elements")
@@ -157,7 +157,7 @@ def make_torch():
 
 
 def make_archives():
-    """All of them: (name, file, reason, part of the message)."""
+    """All of them: (name, file, reason, part of the message), and the tensor if only that is refused."""
     yield from make_numpy()
     yield from make_zips()
     yield from make_torch()

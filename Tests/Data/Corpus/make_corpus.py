@@ -766,10 +766,11 @@ class SavedSlices:
         return table
 
 
-def opening_v1(name, file, reason, message):
-    """A table, or a file of another format, that is refused."""
+def opening_v1(name, file, reason, message, tensor=None):
+    """A table, or a file of another format, that is refused, or only its tensor."""
     assert name not in checkpoints
-    checkpoints[name] = (None, file, dict(reason=reason, message=message))
+    expected = dict(reason=reason, message=message)
+    checkpoints[name] = (None, file, expected if tensor is None else expected | dict(tensor=tensor))
 
 
 def reading_v1(name, saved, tensor, reason, message, spares_others=True, **other):
