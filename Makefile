@@ -62,7 +62,7 @@ PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev libgcrypt2
 # Debian keeps the module ensurepip in a package of its own.
 PYTHON_PACKAGES = $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 
-.PHONY: help deps build system-deps hosts-deps deb-deps prometheus-deps python-deps test test-prometheus test-tensorflow test-python-frameworks test-readme python-matrix attack system-test reproducible many-hosts conformance conformance-seeded conformance-both conformance-formats bench bench-python bench-programs check demo fuzz sanitize install uninstall deb format clean
+.PHONY: help deps build system-deps hosts-deps deb-deps prometheus-deps python-deps test test-prometheus test-tensorflow test-python-frameworks test-readme python-matrix attack system-test many-hosts conformance conformance-seeded conformance-both conformance-formats bench bench-python bench-programs check demo fuzz sanitize install uninstall deb format clean
 
 help:
 	@echo 'make build      the release programs, in .build/release'
@@ -78,7 +78,6 @@ help:
 	@echo 'make demo       the main job: a daemon, four trainers, one copy'
 	@echo 'make system-test  the daemon under real systemd, in a container, with SUITE=trixie systemd 257; needs root'
 	@echo 'make many-hosts  Ray on several hosts, with checkpoints from an object store; needs root'
-	@echo 'make reproducible  the packages, built twice in two places, are the same; some 15 minutes'
 	@echo 'make attack     one user tries to stop another user'"'"'s jobs; needs root'
 	@echo 'make conformance  compare with real TensorFlow: SCENARIOS=$(SCENARIOS), SEED= to repeat a run'
 	@echo 'make conformance-both  the same with a random seed and with seed 1'
@@ -170,17 +169,6 @@ system-test: system-deps deb
 # Makes hosts of namespaces, which have mounts of a bucket. Not part of CI, because Ray is large.
 many-hosts: build hosts-deps | $(HOSTS_VENV)
 	$(HOSTS_VENV)/bin/python3 Tests/System/ManyHosts/run .build/release
-
-# Builds the packages twice, from clones of what is committed in two places, and compares them.
-reproducible: deb-deps
-	rm -rf .build/reproducible
-	for place in one another/place; do \
-	  git clone --quiet . .build/reproducible/$$place/warmstart || exit 1; done
-	for place in one another/place; do \
-	  $(MAKE) -C .build/reproducible/$$place/warmstart deb || exit 1; done
-	cd .build/reproducible/one/warmstart/.build/deb && for package in *.deb; do \
-	  cmp $$package $(CURDIR)/.build/reproducible/another/place/warmstart/.build/deb/$$package \
-	    || exit 1; sha256sum $$package; done
 
 # Runs processes of two users; skips everything without root. PATIENCE is how many times slower the
 # victim may become; on a quiet machine 3 is enough.
