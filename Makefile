@@ -28,10 +28,8 @@ FRAMEWORK_TESTS = $(addprefix Tests/Python/test_,torch.py jax.py in_place.py imp
 PYTHONS ?= python3.9 python3.11 python3.13
 
 SWIFT = swift
-# Editors build indexes of their own.
-TESTS = $(SWIFT) build --build-tests --disable-index-store
 # With file names and lines in reports, but nothing for debuggers, which takes long to build.
-SANITIZED = $(TESTS) -Xswiftc -gline-tables-only
+SANITIZED = $(SWIFT) build --build-tests -Xswiftc -gline-tables-only
 # Each shared library and each relocation slows activation down, and libstdc++ most of all. So every
 # library that has an archive is linked statically: STATIC has links to the archives and to nothing
 # else, and the linker looks there first. No symbols are exported.
@@ -109,7 +107,7 @@ build: deps $(STATIC)
 	@for product in $(PRODUCTS); do $(SWIFT) build $(RELEASE) --product $$product || exit 1; done
 
 test: deps | $(PYTHON_VENV)
-	$(TESTS)
+	$(SWIFT) build --build-tests
 	Tests/run
 	WARMSTARTD=$$($(SWIFT) build --show-bin-path)/warmstartd \
 	  $(PYTHON_VENV)/bin/python3 -m pytest --quiet $(FRAMEWORK_TESTS:%=--ignore=%) Tests/Python
