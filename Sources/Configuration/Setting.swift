@@ -80,7 +80,7 @@ package enum Setting: String, Sendable, CaseIterable {
     case .metricsSocket: "where monitoring systems ask for metrics over HTTP, if it passed none"
     case .budget:
       "memory for arenas and indexes, such as 8G or 50%; one user gets at most three quarters of "
-        + "it (default: half of the memory that the daemon may use)"
+        + "what the others leave (default: half of the memory that the daemon may use)"
     case .linger:
       "how long unused checkpoints stay warm, such as 90 or 15min "
         + "(default: \(Configuration().lingerSeconds) s)"

@@ -8,7 +8,8 @@ struct ExpectationOption: ParsableArguments {
     help: ArgumentHelp(
       """
       Refuse the checkpoint unless its files have this digest, as \
-      `cat model.index model.data-* | sha256sum` prints it: sha256:DIGITS.
+      `cat model.index model.data-* | sha256sum` prints it, or `sha256sum` of the only file: \
+      sha256:DIGITS.
       """, valueName: "digest"))
   var expect: String?
 

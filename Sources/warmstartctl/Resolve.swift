@@ -17,9 +17,7 @@ struct Resolve: ParsableCommand {
   @OptionGroup var connection: ConnectionOptions
   @OptionGroup var expectation: ExpectationOption
 
-  @Argument(
-    help: "A directory with a state file or a model, a V2 prefix, or a file or pattern (in quotes)."
-  )
+  @Argument(help: CheckpointArgument.help)
   var checkpoint: String
 
   @Option(help: ArgumentHelp("The assignment map, unless --assign gives it.", valueName: "file"))

@@ -77,6 +77,8 @@ def test_a_pin_keeps_a_checkpoint_until_it_ends(daemon: Daemon, model: Path) -> 
             generation = checkpoint.generation
         pinned = [c.generation for c in administrator.status().checkpoints if c.pinned]
         assert pinned == [generation]
+        with pytest.raises(ValueError, match="expected name:NAME or a generation"):
+            administrator.unpin(str(model))
         administrator.unpin(generation)
         with pytest.raises(warmstart.WarmstartError) as caught:
             administrator.unpin(generation)

@@ -36,7 +36,7 @@ class ResolveOptions(TypedDict, total=False):
       tqdm, if it is installed), or a function, which is called with the bytes that are ready and
       all bytes. The function runs during the call, so it cannot call the same client.
     - `expect`: `"sha256:"` and the digest of the checkpoint's files, as
-      `cat model.index model.data-* | sha256sum` prints it. The daemon computes it once, and
+      `cat model.index model.data-* | sha256sum` prints it, or `sha256sum` of the only file. The daemon computes it once, and
       refuses other files (CHECKSUM_MISMATCH).
     - `timeout`: seconds for the whole call; None waits as long as the call takes.
     - `gather`: the rows or columns of the tensor for some variables, by name: a mapping from axes

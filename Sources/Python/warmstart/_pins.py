@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grp
 import pwd
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Union
 
@@ -13,6 +14,8 @@ from ._protocol import column, message, parse
 if TYPE_CHECKING:
     from ._checkpoint import Checkpoint
     from ._client import Client
+
+_GENERATION = re.compile("[0-9a-f]{16}")
 
 # A number, or a name of this machine.
 UserOrGroup = Union[int, str]
@@ -51,6 +54,10 @@ def unpin(client: Client, pinned: str, timeout: float | None, service: str) -> N
     """Does the work of `Client.unpin`."""
     request = message("UnpinRequest")()
     is_name = pinned.startswith("name:")
+    if not is_name and not _GENERATION.fullmatch(pinned):
+        raise ValueError(
+            f"unpin: expected name:NAME or a generation of 16 hexadecimal digits, got {pinned!r}"
+        )
     if is_name:
         request.name = pinned.removeprefix("name:")
     else:
