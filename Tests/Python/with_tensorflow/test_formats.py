@@ -6,14 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import pytest
-import safetensors.numpy
-import tensorflow as tf
 import warmstart
 
 from daemons import REPOSITORY
+
+tf = pytest.importorskip("tensorflow")
+ml_dtypes = pytest.importorskip("ml_dtypes")
+safetensors = pytest.importorskip("safetensors.numpy")
 
 VALUES: dict[str, Any] = {
     "bert/layer_0/kernel": np.arange(48, dtype=np.float32).reshape(6, 8),
@@ -37,7 +38,7 @@ def by_tensorflow(directory: Path) -> Path:
 
 
 def by_safetensors(directory: Path) -> Path:
-    safetensors.numpy.save_file(VALUES, str(directory / "model.safetensors"))
+    safetensors.save_file(VALUES, str(directory / "model.safetensors"))
     return directory / "model.safetensors"
 
 
