@@ -201,11 +201,12 @@ $(STATIC):
 conformance-formats: build | $(PYTHON_VENV) $(TENSORFLOW_VENV)
 	for format in safetensors numpy; do \
 	  $(PYTHON_VENV)/bin/python3 Tests/System/Conformance/formats .build/release \
-	    $${format}_files --files $(FILES) || exit 1; done
-	$(TENSORFLOW_VENV)/bin/python3 Tests/System/Conformance/hdf5 .build/release --scenarios $(FILES)
+	    $${format}_files --files $(FILES) $(if $(SEED),--seed $(SEED)) || exit 1; done
+	$(TENSORFLOW_VENV)/bin/python3 Tests/System/Conformance/hdf5 .build/release --scenarios $(FILES) \
+	  $(if $(SEED),--seed $(SEED))
 	if test -e $(FRAMEWORKS_VENV); then \
 	  $(FRAMEWORKS_VENV)/bin/python3 Tests/System/Conformance/formats .build/release \
-	    torch_files --files $(FILES); fi
+	    torch_files --files $(FILES) $(if $(SEED),--seed $(SEED)); fi
 
 bench: bench-programs
 	.build/release/warmstart-benchmarks
