@@ -387,6 +387,18 @@ def test_rows_can_be_gathered_for_dotted_names(demo: str) -> None:
     assert np.array_equal(tensor.numpy(), expected)
 
 
+def test_axes_are_transposed_for_dotted_names(demo: str) -> None:
+    tensors = warmstart.torch.resolve(
+        demo,
+        {EMBEDDINGS + "word_embeddings": "words.weight"},
+        {"words.weight": ("float64", [256, 8192])},
+        transpose={"words.weight": (1, 0)},
+        cast=True,
+    )
+    stored = stored_in(demo)[EMBEDDINGS + "word_embeddings"]
+    assert np.array_equal(tensors["words.weight"].numpy(), stored.T.astype(np.float64))
+
+
 def test_nothing_is_copied_before_it_is_written(demo: str) -> None:
     measured = in_fresh_process(
         """

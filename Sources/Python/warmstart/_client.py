@@ -146,7 +146,7 @@ class Client:
         The checkpoint stays as long as jobs have it. Raises CHECKPOINT_NOT_FOUND if no such checkpoint
         is pinned, and UNSUPPORTED on another socket than the administrators'.
         """
-        unpin(self, pinned, timeout, SERVICE)
+        unpin(self, pinned, timeout)
 
     def close(self) -> None:
         """Ends the connection and all its leases; arrays stay valid, and a later call connects

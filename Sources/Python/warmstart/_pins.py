@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Union
 
+from ._connection import SERVICE
 from ._deadline import Deadline
 from ._protocol import column, message, parse
 
@@ -50,7 +51,7 @@ def pin(
     return replaced[0] if replaced else None
 
 
-def unpin(client: Client, pinned: str, timeout: float | None, service: str) -> None:
+def unpin(client: Client, pinned: str, timeout: float | None) -> None:
     """Does the work of `Client.unpin`."""
     request = message("UnpinRequest")()
     is_name = pinned.startswith("name:")
@@ -64,7 +65,7 @@ def unpin(client: Client, pinned: str, timeout: float | None, service: str) -> N
         request.generation = pinned
     packed = request.SerializeToString()
     client.call(
-        service + "Unpin",
+        SERVICE + "Unpin",
         lambda connection: (packed, ()),
         lambda connection, response, received: parse("UnpinReply", response),
         ("names",) if is_name else (),

@@ -108,17 +108,21 @@ def _plain_values(text: bytes) -> set[str] | None:
     return {part.decode() for part in values}
 
 
-# The most different lengths of runs, each of which takes a look at all of them; chosen, not tuned.
+# The most different lengths of runs, each of which takes a look at all of them, and the longest run,
+# because the lengths are counted in a table; chosen, not tuned.
 _MAXIMUM_LENGTHS = 16
+_MAXIMUM_LENGTH = 4096
 
 
 def _distinct(text: Any, before: Any, after: Any) -> set[bytes] | None:
     """Returns the different runs between two positions each, which are not in the runs.
 
-    Returns None if the runs have many different lengths.
+    Returns None if the runs have many different lengths, or one is long.
     """
     starts, lengths = before + 1, after - before - 1
     found: set[bytes] = set()
+    if lengths.max(initial=0) > _MAXIMUM_LENGTH:
+        return None
     different = np.flatnonzero(np.bincount(lengths)).tolist()
     if len(different) > _MAXIMUM_LENGTHS:
         return None

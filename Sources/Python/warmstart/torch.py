@@ -337,6 +337,9 @@ def _resolve(
     if "gather" in options:
         gather = options["gather"]
         options["gather"] = {declared.translate(name): axes for name, axes in gather.items()}
+    if "transpose" in options:
+        transpose = options["transpose"]
+        options["transpose"] = {declared.translate(name): axes for name, axes in transpose.items()}
     pairs = declared.translated(assignment_map)
     try:
         resolved, arrays = _frameworks.resolve(
