@@ -6,7 +6,7 @@ import WarmstartTensorModel
 struct NumberForm {
   private enum Way {
     case plain
-    /// The bytes of each number of so many bytes are reversed.
+    /// The bytes of each number are reversed; a number has this many bytes.
     case reversed(Int)
     case cast(from: FloatFormat, to: FloatFormat, isReversed: Bool)
   }

@@ -143,8 +143,8 @@ class Client:
     def unpin(self, pinned: str, *, timeout: float | None = 5.0) -> None:
         """Ends what `Checkpoint.pin` began: `name:NAME`, or a checkpoint's generation.
 
-        The checkpoint stays as long as jobs have it. Raises CHECKPOINT_NOT_FOUND if no such checkpoint
-        is pinned, and UNSUPPORTED on another socket than the administrators'.
+        The checkpoint stays as long as jobs have it. Raises CHECKPOINT_NOT_FOUND if that checkpoint is
+        not pinned, and UNSUPPORTED on another socket than the administrators'.
         """
         unpin(self, pinned, timeout)
 

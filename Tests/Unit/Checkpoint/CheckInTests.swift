@@ -99,6 +99,16 @@ import WarmstartTestSupport
     #expect(try !json.equals(text, "weight_map"))
   }
 
+  @Test func `a V1 record that goes to a piece is copied in steps`() throws {
+    var writer = SavedSlicesWriter()
+    writer.add("x", dtype: 4, [4 << 20], .varints(7, Array(repeating: 1, count: 4 << 20)))
+    let opened = try Opened(writer)
+    let asked = Asked()
+    #expect(try opened.bytes("x", checkIn: asked.checkIn).count == 4 << 20)
+    // Once for each 512 KiB that are read, and once for each that are copied.
+    #expect(asked.count >= 16)
+  }
+
   @Test func `reading the list of one V1 table asks between batches whether to go on`() throws {
     var tensors = SavedSlicesWriter()
     for number in 0..<40_000 { tensors.add(.init("t\(number)"), dtype: 4, [1], []) }

@@ -31,9 +31,12 @@ import WarmstartTestSupport
         }
       }
     }
-    let told = daemon.warnings
-    #expect(told.count == 2)
-    for (warning, name) in zip(told, ["one", "two"]) {
+    // Each call is counted, and each checkpoint is logged once.
+    let counters = try daemon.connect().status().counters
+    #expect(counters.first { $0.name == "checksum_failures" }?.value == 8)
+    let warnings = daemon.warnings
+    #expect(warnings.count == 2)
+    for (warning, name) in zip(warnings, ["one", "two"]) {
       #expect(
         warning.hasPrefix("checkpoint a\\u{1B}/\(name), opened by user "), "\(warning)")
       #expect(warning.contains("DATA_LOSS (CHECKSUM_MISMATCH): "))
