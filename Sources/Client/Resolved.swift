@@ -58,7 +58,8 @@ public struct Resolved: Sendable {
     /// The axes of variables that have those of their tensor in another order: for each axis of the
     /// variable the tensor's axis.
     ///
-    /// The name of a partitioned variable stands for all of its parts. `[1, 0]` transposes a matrix. With `strides`, bytes in files are not copied for it.
+    /// `[1, 0]` transposes a matrix. The name of a partitioned variable stands for all of its parts.
+    /// With `strides`, bytes in files are not copied for it.
     public var transpose: [Name: [Int]] = [:]
 
     /// Makes the default options: none is set.
