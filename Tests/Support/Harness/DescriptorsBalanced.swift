@@ -4,7 +4,8 @@ public import Testing
 /// Records an issue if a test leaves more descriptors open than it found.
 ///
 /// A process has one table of descriptors and runs its suites in parallel. So tests with this trait
-/// take turns, across suites, and every test that opens a descriptor must have the trait.
+/// take turns, across suites, and `Tests/run` runs the suites that have it in a process of their
+/// own: there no test without the trait opens a descriptor.
 public struct DescriptorsBalanced: TestTrait, SuiteTrait, TestScoping {
   /// A suite passes the trait on to its tests, so that the issue names the test.
   public var isRecursive: Bool { true }
