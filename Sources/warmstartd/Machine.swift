@@ -7,11 +7,16 @@ import WarmstartSystemd
 /// What this process may use of the machine, from which limits follow.
 struct Machine: Sendable {
   let memory = MemoryLimit()
-  let descriptorCount: Int
+  /// The memory that the daemon might use when it started.
+  ///
+  /// Read once, because the first client waits for it.
+  private let startMemory: Int
+  private let descriptorCount: Int
 
   /// Raises the limit of descriptors, and keeps little freed memory.
   init() throws(Errno) {
-    Process.keepFreedMemory(upTo: Machine.keptByteCount(limit: memory.smallest()))
+    startMemory = memory.smallest()
+    Process.keepFreedMemory(upTo: Machine.keptByteCount(limit: startMemory))
     descriptorCount = try Process.raiseDescriptorLimit()
   }
 
@@ -20,9 +25,17 @@ struct Machine: Sendable {
   /// At most a sixteenth of the memory that the daemon may use; chosen, not tuned.
   private static func keptByteCount(limit: Int) -> Int { min(32 << 20, limit / 16) }
 
+  /// The limits with which the daemon starts; warns of a budget that does not fit.
+  func startLimits(_ configuration: Configuration) -> Limits {
+    limits(configuration, memory: startMemory)
+  }
+
   /// The limits that follow from a configuration now; warns of a budget that does not fit.
   func limits(_ configuration: Configuration) -> Limits {
-    let limit = memory.smallest()
+    limits(configuration, memory: memory.smallest())
+  }
+
+  private func limits(_ configuration: Configuration, memory limit: Int) -> Limits {
     let limits = Limits(configuration, descriptors: descriptorCount, memory: limit)
     if limits.memoryByteCount > limit {
       Log.write(

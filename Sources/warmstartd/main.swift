@@ -54,7 +54,7 @@ func run(
   _ settings: Settings, _ listeners: inout Listeners, _ signals: Signals
 ) throws(Errno) -> Bool {
   let machine = try Machine()
-  let limits = machine.limits(settings.configuration)
+  let limits = machine.startLimits(settings.configuration)
   let store = makeStore(limits, machine)
   let daemon = try Daemon(store, makeSupervisor(settings, machine))
   Log.write(
