@@ -103,6 +103,12 @@ deps system-deps hosts-deps deb-deps prometheus-deps python-deps:
 	if [ "$$(id -u)" -ne 0 ]; then echo "please install:$$missing" >&2; exit 1; fi; \
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null
 
+# The versions of Swift packages that everything is built and tested with. To change them, run
+# `swift package update` and copy the file back.
+deps: Package.resolved
+Package.resolved: .Package.resolved
+	cp $< $@
+
 build: deps $(STATIC)
 	@for product in $(PRODUCTS); do $(SWIFT) build $(RELEASE) --product $$product || exit 1; done
 
