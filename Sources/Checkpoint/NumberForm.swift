@@ -72,6 +72,41 @@ struct NumberForm {
     }
   }
 
+  /// Puts rows of elements into a piece that has their columns as rows.
+  ///
+  /// They go in tiles that fit the fastest cache: each write of a single element to a place far from
+  /// the one before would wait for memory.
+  ///
+  /// - Parameters:
+  ///   - sourceRowStep: The bytes from one row to the next; the elements of a row are dense.
+  ///   - rowStep: The bytes from an element of the target to that of the next row.
+  ///   - columnStep: The bytes from an element of the target to that of the next column.
+  func putTransposed(
+    _ source: RawSpan, from sourceOffset: Int, rowStep sourceRowStep: Int,
+    to target: inout MutableRawSpan, at offset: Int, rowStep: Int, columnStep: Int, rowCount: Int,
+    columnCount: Int
+  ) {
+    let (tileRows, tileColumns) = (min(rowCount, 64), min(columnCount, max(1, 128 / width)))
+    var tile: [UInt8] = Array(repeating: 0, count: tileRows * tileColumns * targetWidth)
+    for row in stride(from: 0, to: rowCount, by: tileRows) {
+      let rows = min(tileRows, rowCount - row)
+      for column in stride(from: 0, to: columnCount, by: tileColumns) {
+        let columns = min(tileColumns, columnCount - column)
+        tile.write(0..<rows * columns * targetWidth) { bytes in
+          putRows(
+            source, from: sourceOffset + row * sourceRowStep + column * width, step: sourceRowStep,
+            to: &bytes, at: 0, step: columns * targetWidth, byteCount: columns * width, count: rows)
+        }
+        for next in 0..<columns {
+          target.copyRows(
+            tile.rawSpan, from: next * targetWidth, step: columns * targetWidth,
+            to: offset + row * rowStep + (column + next) * columnStep, step: rowStep,
+            byteCount: targetWidth, count: rows)
+        }
+      }
+    }
+  }
+
   /// Finishes bytes that were read into their place.
   func finish(_ range: Range<Int>, in target: inout MutableRawSpan) {
     guard case .reversed(let width) = way else { return }

@@ -128,6 +128,22 @@ struct Runs {
   ) throws(Errno) {
     let chunkEnd = chunkOffset + chunk.byteCount
     while !isFinished, sourceOffset < chunkEnd {
+      if runByteCount == form.width,
+        let rowCount = transposedRowCount(in: chunkOffset..<chunkEnd)
+      {
+        let last = counts.count - 1
+        let end =
+          targetOffset + (rowCount - 1) * targetSteps[last - 1]
+          + (counts[last] - 1) * targetSteps[last] + form.targetByteCount(runByteCount)
+        try arena.reserve(upTo: end)
+        var bytes = arena.bytes
+        form.putTransposed(
+          chunk, from: sourceOffset - chunkOffset, rowStep: sourceSteps[last - 1], to: &bytes,
+          at: targetOffset, rowStep: targetSteps[last - 1], columnStep: targetSteps[last],
+          rowCount: rowCount, columnCount: counts[last])
+        advance(by: rowCount, on: last - 1)
+        continue
+      }
       if let last = counts.indices.last, sourceOffset >= chunkOffset,
         runByteCount <= chunkEnd - sourceOffset
       {
@@ -156,6 +172,19 @@ struct Runs {
       guard end == sourceOffset + runByteCount else { return }
       advance()
     }
+  }
+
+  /// The rows from the current one on that a range of the source has whole, if the target has their
+  /// columns as rows; nil if it has not, or if the range has less than two of them.
+  private func transposedRowCount(in range: Range<Int>) -> Int? {
+    let last = counts.count - 1
+    guard last > 0, sourceSteps[last] == runByteCount, targetSteps[last] > targetSteps[last - 1],
+      indices[last] == 0, sourceOffset >= range.lowerBound
+    else { return nil }
+    let room = range.upperBound - sourceOffset - counts[last] * runByteCount
+    guard room >= sourceSteps[last - 1] else { return nil }
+    let count = min(counts[last - 1] - indices[last - 1], room / sourceSteps[last - 1] + 1)
+    return count > 1 ? count : nil
   }
 
   /// Where the byte at an offset of the source goes, and the bytes that follow it there.
@@ -189,10 +218,11 @@ struct Runs {
     return (sourceOffset, targetOffset, runByteCount)
   }
 
-  /// Goes on by a number of runs on the last axis, which must have them.
-  private mutating func advance(by count: Int = 1) {
+  /// Goes on by a number of indices on an axis, which must have them; by default by runs on the last
+  /// axis.
+  private mutating func advance(by count: Int = 1, on axis: Int? = nil) {
     var count = count
-    for axis in indices.indices.reversed() {
+    for axis in (0..<(axis.map { $0 + 1 } ?? indices.count)).reversed() {
       indices[axis] += count
       sourceOffset += count * sourceSteps[axis]
       targetOffset += count * targetSteps[axis]

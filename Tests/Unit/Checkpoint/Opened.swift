@@ -67,13 +67,15 @@ struct Opened {
 
   /// The bytes that a client gets, dense and in C order, from a file or an arena.
   func bytes(
-    _ name: String, _ slice: TensorSlice? = nil, gather: Gather? = nil,
+    _ name: String, _ slice: TensorSlice? = nil, gather: Gather? = nil, view: View = View(),
     _ options: PlacementOptions = PlacementOptions(), isHuge: Bool = true,
     checkIn: @escaping () throws(Problem) -> Void = {}
   ) throws -> [UInt8] {
     let tensor = try tensor(name)
     var loading = Loading(checkpoint, files, checkIn: checkIn)
-    switch try checkpoint.placement(of: tensor, slice, gather: gather, options, in: files) {
+    switch try checkpoint.placement(
+      of: tensor, slice, gather: gather, view: view, options, in: files)
+    {
     case .file(let stored, let offset, let byteCount, let strides):
       var none = Arena()
       try loading.load(verifying: [(stored, tensor)], filling: [], of: &none)
