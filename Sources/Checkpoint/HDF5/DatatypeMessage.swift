@@ -111,6 +111,9 @@ enum HDF5Datatype {
     guard memberCount == 2, case .numbers(.int8, _) = base.type else { return base.type }
     let multiple = version < 3 ? 8 : 1
     let names = [try fields.text(paddedTo: multiple), try fields.text(paddedTo: multiple)]
+    guard !names.contains(where: \.isEmpty) else {
+      return .other("an enumeration with an empty name")
+    }
     let values = try fields.take(2).rest
     let isBool =
       names[0].elementsEqual("FALSE".utf8) && names[1].elementsEqual("TRUE".utf8)

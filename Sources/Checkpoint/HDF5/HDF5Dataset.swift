@@ -12,8 +12,13 @@ struct HDF5Dataset {
   private let header: ObjectHeader
 
   /// Takes the header of an object; nil if it is not a dataset's.
+  ///
+  /// A datatype that stands for itself has neither a layout nor a dataspace. A dataset that lacks one
+  /// of them is damaged, and not left out.
   init?(_ header: ObjectHeader, _ name: Name) {
-    guard header.message(.dataLayout) != nil else { return nil }
+    guard header.message(.dataLayout) != nil || header.message(.dataspace) != nil else {
+      return nil
+    }
     (self.header, self.name) = (header, name)
   }
 

@@ -203,6 +203,33 @@ import WarmstartTestSupport
     #expect(problem.message.contains("has 2^63 bytes or more"))
   }
 
+  @Test(arguments: [(0x08, "dataLayout"), (0x01, "dataspace")])
+  func `a dataset that has lost a message is refused, not left out`(kind: UInt8, name: String)
+    throws
+  {
+    var bytes = try Self.golden("types.h5")
+    // The shape of `bool`, from whose dataspace its header can be found.
+    let axes: [UInt8] = [1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]
+    let dataspace = try #require(bytes.firstOffset(of: axes)) - 16
+    #expect(bytes[dataspace] == 0x01)
+    let place = try #require(
+      stride(from: dataspace, to: dataspace + 400, by: 8).first { bytes[$0] == kind })
+    // The second byte of the message's type: no such type exists.
+    bytes[place + 1] = 0x70
+    let problem = try Self.problem(with: bytes)
+    #expect(problem.tensor == Name("bool"))
+    #expect(problem.message.contains("has no \(name) message"), "\(problem.message)")
+  }
+
+  @Test func `a bool whose names are damaged is refused, not taken for a number`() throws {
+    var bytes = try Self.golden("types.h5")
+    let place = try #require(bytes.firstOffset(of: Array("FALSE\0".utf8)))
+    bytes.replaceSubrange(place..<place + 5, with: [0, 0, 0, 0, 0])
+    let problem = try Self.problem(with: bytes)
+    #expect(problem.tensor == Name("bool"))
+    #expect(problem.message.contains("an enumeration with an empty name"), "\(problem.message)")
+  }
+
   @Test func `a checksum that is wrong is refused`() throws {
     var bytes = try Self.golden("latest.h5")
     let header = try #require(bytes.firstOffset(of: Array("OHDR".utf8)))
