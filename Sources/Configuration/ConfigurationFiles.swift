@@ -56,18 +56,18 @@ package struct ConfigurationFiles: Sendable, Hashable {
 
   /// Reads all files.
   ///
-  /// - Parameter note: Called with the path of each file that is read.
-  /// - Throws: All problems of their lines, or a file that cannot be read.
+  /// - Parameter note: Called with the path of each file that is read, and whether the file is
+  ///   masked: a link to `/dev/null`.
+  /// - Throws: All problems of their lines and values, and all files that cannot be read.
   package func read(
-    noting note: (String) -> Void = { _ in }
+    noting note: (_ path: String, _ isMasked: Bool) -> Void = { _, _ in }
   ) throws(ConfigurationError) -> [Assignment] {
     var assignments: [Assignment] = []
     var problems: [String] = []
     var isFound = false
     func read(_ path: FilePath) -> Bool {
       do throws(ConfigurationError) {
-        guard let text = try ConfigurationFiles.read(path) else { return false }
-        note(path.string.printable)
+        guard let text = try ConfigurationFiles.read(path, noting: note) else { return false }
         assignments += text.assignments
         problems += text.problems
       } catch {
@@ -113,13 +113,18 @@ package struct ConfigurationFiles: Sendable, Hashable {
   /// The most bytes of a file; chosen, not tuned.
   private static let maximumByteCount = 64 << 10
 
-  /// Reads a file; nil if it does not exist.
-  private static func read(_ path: FilePath) throws(ConfigurationError) -> ConfigurationText? {
+  /// Reads a file, and notes it; nil if it does not exist.
+  private static func read(
+    _ path: FilePath, noting note: (String, Bool) -> Void
+  ) throws(ConfigurationError) -> ConfigurationText? {
     let bytes: [UInt8]?
     let isReadable: Bool
+    let isMasked: Bool
     do throws(Errno) {
       let file = try File(opening: path)
-      isReadable = try Self.isReadable(file)
+      let status = try file.status()
+      isMasked = status.isRegular ? false : try isNull(status)
+      isReadable = status.isRegular || isMasked
       bytes = isReadable ? try file.readToEnd(limit: maximumByteCount) : []
     } catch .noSuchFileOrDirectory {
       return nil
@@ -137,13 +142,12 @@ package struct ConfigurationFiles: Sendable, Hashable {
         "cannot read \(path.string.printable): it is longer than \(maximumByteCount >> 10) KiB"
       ])
     }
+    note(path.string.printable, isMasked)
     return ConfigurationText(bytes, from: path.string)
   }
 
-  /// Whether a file is regular, or `/dev/null`, to which a link hides the drop-in of a package.
-  private static func isReadable(_ file: File) throws(Errno) -> Bool {
-    let status = try file.status()
-    if status.isRegular { return true }
+  /// Whether a file is `/dev/null`, to which a link hides the drop-in of a package.
+  private static func isNull(_ status: FileStatus) throws(Errno) -> Bool {
     let null = try File(opening: "/dev/null").status()
     return (status.device, status.inode) == (null.device, null.inode)
   }

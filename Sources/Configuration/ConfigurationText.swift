@@ -4,7 +4,8 @@ import WarmstartTensorModel
 ///
 /// A comment is a line of its own that starts with `#`. Blanks around keys and values do not count,
 /// and a value extends to the end of its line. A key stands at most once in a file, so that a file
-/// cannot be read in two ways.
+/// cannot be read in two ways. Values are checked as they are read, so that all that is wrong is
+/// reported in the order of the lines.
 struct ConfigurationText {
   /// The values, in the order of the text.
   private(set) var assignments: [Assignment] = []
@@ -13,6 +14,8 @@ struct ConfigurationText {
   private let path: String
   /// The line on which each key stands.
   private var lines: [(setting: Setting, number: Int)] = []
+  /// What the values so far make: only to check them.
+  private var configuration = Configuration()
 
   /// Reads a text; the path is for messages.
   init(_ bytes: [UInt8], from path: String) {
@@ -52,7 +55,13 @@ struct ConfigurationText {
       return
     }
     lines.append((setting, number))
-    assignments.append(Assignment(setting, value, at: "\(path):\(number): \(key)"))
+    let place = "\(path):\(number): \(key)"
+    do throws(UnexpectedValue) {
+      try configuration.set(setting, to: value)
+      assignments.append(Assignment(setting, value, at: place))
+    } catch {
+      problems.append("\(place): \(error)")
+    }
   }
 
   /// A line or a part of it without the blanks around it.

@@ -17,9 +17,11 @@ final class Settings: Sendable {
   /// Reads the files that the options name, or those of the unit; a check without a unit reads those
   /// of the system's daemon.
   ///
-  /// - Parameter note: Called with the path of each file that is read.
+  /// - Parameter note: Called with the path of each file that is read, and whether it is masked.
   /// - Throws: All that is wrong with them, or with the options.
-  init(_ options: Options, noting note: (String) -> Void = { _ in }) throws(StartError) {
+  init(
+    _ options: Options, noting note: (String, Bool) -> Void = { _, _ in }
+  ) throws(StartError) {
     self.options = options.assignments
     files = Settings.files(options)
     do { _ = try Configuration(self.options) } catch {
@@ -50,7 +52,10 @@ final class Settings: Sendable {
   }
 
   /// Reads the files again, and logs what changes or what is wrong with them.
-  func reload(_ machine: Machine) -> Daemon.ReloadOutcome {
+  ///
+  /// - Parameter hasPassedSockets: Whether the service manager passed the sockets, so that the
+  ///   settings of sockets have no effect.
+  func reload(_ machine: Machine, hasPassedSockets: Bool) -> Daemon.ReloadOutcome {
     switch Result(catching: { () throws(ConfigurationError) in try read() }) {
     case .failure(let error):
       for problem in error.problems {
@@ -61,12 +66,15 @@ final class Settings: Sendable {
       current.withLock { $0 = configuration }
       let limits = machine.limits(configuration)
       // Compared with the start: a setting waits until a restart, however many reloads come before.
-      let waiting = configuration.differences(from: first).filter(\.isFixed).map(\.rawValue)
-      for setting in waiting {
-        let text =
-          "\(setting) was changed, but it is used only when the daemon starts: restart it"
-        Log.write(LogEvent(.doubtfulSetting, text))
+      let fixed = configuration.differences(from: first).filter(\.isFixed).map(\.rawValue)
+      let fault =
+        hasPassedSockets
+        ? "it has no effect, because the service manager passed the sockets"
+        : "it is used only when the daemon starts: restart it"
+      for setting in fixed {
+        Log.write(LogEvent(.doubtfulSetting, "\(setting) was changed, but \(fault)"))
       }
+      let waiting = hasPassedSockets ? [] : fixed
       let rest = Daemon.waitingText(waiting)
       Log.write(LogEvent(.reloaded, "reloaded: \(limits.summary)\(rest)"))
       return .limits(limits, waiting: waiting)

@@ -30,13 +30,15 @@ func makeStore(_ limits: Limits, _ machine: Machine) -> Store {
     limits, available: machine.memory.available, descriptors: capacity > 0 ? descriptors : nil)
 }
 
-func makeSupervisor(_ settings: Settings, _ machine: Machine) -> Daemon.Supervisor {
+func makeSupervisor(
+  _ settings: Settings, _ machine: Machine, hasPassedSockets: Bool
+) -> Daemon.Supervisor {
   Daemon.Supervisor(
     ready: ServiceManager.ready, status: ServiceManager.status,
     stopping: ServiceManager.stopping, ping: ServiceManager.ping,
     pingMilliseconds: ServiceManager.watchdogMilliseconds,
     log: Log.write, reloading: ServiceManager.reloading,
-    reload: { settings.reload(machine) })
+    reload: { settings.reload(machine, hasPassedSockets: hasPassedSockets) })
 }
 
 /// Blocks the signals that the main loop takes; first of all, because threads inherit that.
@@ -56,7 +58,9 @@ func run(
   let machine = try Machine()
   let limits = machine.startLimits(settings.configuration)
   let store = makeStore(limits, machine)
-  let daemon = try Daemon(store, makeSupervisor(settings, machine))
+  let paths = listeners.paths
+  let supervisor = makeSupervisor(settings, machine, hasPassedSockets: paths.isEmpty)
+  let daemon = try Daemon(store, supervisor)
   Log.write(
     LogEvent(
       .started,
@@ -66,7 +70,6 @@ func run(
   // Consumed: what is discarded or dropped later would stay open as long as this function runs.
   if !stored.isEmpty { try restore(consume stored, to: store) }
   var loop = MainLoop(daemon, listeners.sockets)
-  let paths = listeners.paths
   let removePaths = { @Sendable in
     for path in paths { File.remove(FilePath(path)) }
   }
@@ -83,7 +86,13 @@ func check(_ options: Options) throws(StartError) {
   let isSilent = Log.isJournal
   var report = ""
   var fault: StartError?
-  do { _ = try Settings(options) { report += "read \($0)\n" } } catch { fault = error }
+  do {
+    _ = try Settings(options) { path, isMasked in
+      report += isMasked ? "masked \(path)\n" : "read \(path)\n"
+    }
+  } catch {
+    fault = error
+  }
   if isSilent { Process.exitNow(fault?.status.rawValue ?? 0) }
   if fault == nil, report.isEmpty {
     report = "read no file: found no \(Settings.files(options).places)\n"

@@ -135,20 +135,27 @@ public final class StandInManager: @unchecked Sendable {
   /// - Parameters:
   ///   - arguments: Options for the daemon.
   ///   - extra: Files that the daemon finds in its descriptor store, beside what it stored itself.
+  ///   - passesSockets: Whether the daemon gets the manager's sockets; else it makes its own.
   /// - Throws: `Failure` if the daemon ends before it is ready.
-  public func start(_ arguments: [String] = [], extra: [(name: String, path: String)] = []) throws {
-    try launch(arguments, extra)
+  public func start(
+    _ arguments: [String] = [], extra: [(name: String, path: String)] = [],
+    passesSockets: Bool = true
+  ) throws {
+    try launch(arguments, extra, passesSockets: passesSockets)
     let isReady = state.wait(until: .after(milliseconds: 60_000)) { $0.isReady ? true : nil }
     guard isReady == true else { throw Failure() }
   }
 
   /// Starts the daemon and waits for its end; returns its exit status.
   public func exitStatus(_ arguments: [String]) throws -> Int32 {
-    try launch(arguments, [])
+    try launch(arguments, [], passesSockets: true)
     return wait()
   }
 
-  private func launch(_ arguments: [String], _ extra: [(name: String, path: String)]) throws {
+  private func launch(
+    _ arguments: [String], _ extra: [(name: String, path: String)], passesSockets: Bool
+  ) throws {
+    let sockets = passesSockets ? [("warmstart", listener), ("admin", administration)] : []
     var passed: [(name: String, file: File)] = state.withLock { $0.files }
     for (name, path) in extra { passed.append((name, try File(opening: .init(path)))) }
     state.withLock { ($0.isReady, $0.statuses) = (false, []) }
@@ -157,7 +164,7 @@ public final class StandInManager: @unchecked Sendable {
     defer { posix_spawn_file_actions_destroy(&actions) }
     // Out of the way of the numbers that the daemon expects.
     let numbers =
-      ([listener, administration].map { $0.descriptor.borrowedNumber() }
+      (sockets.map { $0.1.descriptor.borrowedNumber() }
       + passed.map { $0.file.descriptor.borrowedNumber() })
       .map { fcntl($0, F_DUPFD_CLOEXEC, 500) }
     defer { for number in numbers { close(number) } }
@@ -167,9 +174,10 @@ public final class StandInManager: @unchecked Sendable {
     let program = RunningDaemon.products.appending(path: "warmstartd").path(percentEncoded: false)
     var environment = ProcessInfo.processInfo.environment
     environment["NOTIFY_SOCKET"] = directory.appending(path: "notify").path(percentEncoded: false)
-    environment["LISTEN_FDS"] = "\(numbers.count)"
-    environment["LISTEN_FDNAMES"] = (["warmstart", "admin"] + passed.map(\.name)).joined(
-      separator: ":")
+    if !numbers.isEmpty {
+      environment["LISTEN_FDS"] = "\(numbers.count)"
+      environment["LISTEN_FDNAMES"] = (sockets.map(\.0) + passed.map(\.name)).joined(separator: ":")
+    }
     let log = directory.appending(path: "log").path(percentEncoded: false)
     // The shell knows the process's id, which the daemon compares.
     let command =

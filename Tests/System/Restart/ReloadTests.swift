@@ -66,12 +66,13 @@ import WarmstartTestSupport
 
   @Test func `what is used only at the start is named`() throws {
     try write("")
-    try manager.start(["--config", path])
-    let warning = "Socket was changed, but it is used only when the daemon starts: restart it"
-    let rest = "; Socket must wait for a restart"
+    try manager.start(
+      ["--config", path, "--socket", "\(directory.path)/own"], passesSockets: false)
+    let warning = "AdminSocket was changed, but it is used only when the daemon starts: restart it"
+    let rest = "; AdminSocket must wait for a restart"
     // A second reload does not end the wait.
     for linger in [7, 8] {
-      try write("Socket = /run/other\nLinger = \(linger)\n")
+      try write("AdminSocket = /run/other\nLinger = \(linger)\n")
       #expect(manager.reload())
       #expect(manager.log.count { $0 == "warmstartd: \(warning)" } == linger - 6)
       #expect(manager.log.last?.hasSuffix("for \(linger) s\(rest)") == true)
@@ -82,6 +83,20 @@ import WarmstartTestSupport
     #expect(manager.statuses.last?.contains("\(rest); reload refused: ") == true)
     try write("")
     #expect(manager.reload())
+    #expect(manager.statuses.last?.contains("restart") == false)
+  }
+
+  @Test func `a socket's path has no effect, and waits for nothing, where sockets are passed`()
+    throws
+  {
+    try write("")
+    try manager.start(["--config", path])
+    try write("Socket = /run/other\n")
+    #expect(manager.reload())
+    let warning =
+      "Socket was changed, but it has no effect, because the service manager passed the sockets"
+    #expect(manager.log.dropLast().last == "warmstartd: \(warning)")
+    #expect(manager.log.last?.contains("restart") == false)
     #expect(manager.statuses.last?.contains("restart") == false)
   }
 
@@ -131,6 +146,16 @@ import WarmstartTestSupport
     #expect(bad.status == 78)
     #expect(bad.output == "read \(path)\n")
     #expect(bad.errors.split(separator: "\n").count == 2)
+  }
+
+  @Test func `a check says which files are masked`() throws {
+    try write("Budget = 1G\n")
+    try FileManager.default.createDirectory(atPath: path + ".d", withIntermediateDirectories: true)
+    try FileManager.default.createSymbolicLink(
+      atPath: path + ".d/a.conf", withDestinationPath: "/dev/null")
+    let check = try Command("warmstartd", ["--config", path, "--check"])
+    #expect(check.status == 0)
+    #expect(check.output == "read \(path)\nmasked \(path).d/a.conf\n")
   }
 
   @Test func `a check by hand reads the files of the system's daemon`() throws {

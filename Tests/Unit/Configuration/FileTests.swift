@@ -56,15 +56,19 @@ import WarmstartTestSupport
     throws
   {
     try write("Linger = 1\nBugdet = 8G\n[Service]\nLinger = 2\nMaxConnections = many\n= 7\n")
-    try write("linger = 1\n", to: "d.conf.d/a.conf")
+    try write("linger = 1\nBudget = 1K\n", to: "d.conf.d/a.conf")
+    let size =
+      "a size of at least 1M such as 8G or 8GiB, or a share of the machine's memory from 1% to 100%"
     #expect(
       try problems() == [
         "d.conf:2: unknown key Bugdet, expected one of warmstartd.conf(5); nearest: Budget",
         "d.conf:3: expected Key = value, found [Service]",
         "d.conf:4: Linger is already set on line 1, expected one line for it",
+        "d.conf:5: MaxConnections: expected a whole number from 1 to 2147483648, found many",
         "d.conf:6: no key before =, expected Key = value with one of Socket, AdminSocket, "
           + "MetricsSocket, Budget, Linger, MaxConnections, MaxConnectionsPerUser",
         "d.conf.d/a.conf:1: unknown key linger, expected one of warmstartd.conf(5); nearest: Linger",
+        "d.conf.d/a.conf:2: Budget: expected \(size), found 1K",
       ])
     try write("MaxConnections = many\n")
     try write("", to: "d.conf.d/a.conf")
@@ -129,7 +133,7 @@ import WarmstartTestSupport
     #expect(try files.read().isEmpty)
     try write("Linger = 5\n", to: "warmstartd.conf.d/a.conf")
     var paths: [String] = []
-    #expect(try Configuration(files.read { paths.append($0) }).lingerSeconds == 5)
+    #expect(try Configuration(files.read { path, _ in paths.append(path) }).lingerSeconds == 5)
     #expect(paths == ["\(directory.path)/warmstartd.conf.d/a.conf"])
   }
 }
