@@ -16,7 +16,11 @@ struct ExpectationOption: ParsableArguments {
   private static let prefix = "sha256:"
 
   func validate() throws {
-    guard let expect, !expect.hasPrefix(Self.prefix) else { return }
+    guard let expect else { return }
+    let digits = String(expect.dropFirst(Self.prefix.count))
+    if expect.hasPrefix(Self.prefix), digits.utf8.count == 64, [UInt8](hexadecimal: digits) != nil {
+      return
+    }
     throw ValidationError("--expect: expected sha256: and 64 hexadecimal digits, not '\(expect)'")
   }
 

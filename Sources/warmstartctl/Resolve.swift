@@ -96,6 +96,10 @@ struct Resolve: ParsableCommand {
     if let separator, separator.count != 1 || separator.first?.asciiValue == nil {
       throw ValidationError("expected one ASCII character for --separator, got '\(separator)'")
     }
+    var transposed: Set<Name> = []
+    for variable in transpose.map(\.variable) where !transposed.insert(variable).inserted {
+      throw ValidationError("expected one --transpose for variable \(variable), got several")
+    }
     if dryRun, output != nil {
       throw ValidationError("expected --dry-run or --output, not both: a dry run reads no tensor")
     }

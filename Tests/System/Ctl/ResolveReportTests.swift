@@ -105,6 +105,15 @@ import WarmstartTestSupport
     #expect(try resolve(["bert/=student/"], options + ["--output", "new"]).status == 64)
   }
 
+  @Test func `axes given twice for one variable are a wrong command line`() throws {
+    let once = ["--transpose", "student/w=0", "--transpose", "other=0"]
+    let twice = try resolve(["bert/w=student/w"], once + ["--transpose", "student/w=1,0"])
+    #expect(twice.status == 64)
+    #expect(twice.errors.contains("expected one --transpose for variable student/w, got several"))
+    let command = try resolve(["bert/w=student/w"], once)
+    #expect(command.status == 0, "\(command.errors)")
+  }
+
   @Test func `uncovered variables are refused with --require-all`() throws {
     let options = ["--skip-missing", "--skip-mismatched", "--require-all"]
     let command = try resolve(["bert/=student/"], options)
