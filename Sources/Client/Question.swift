@@ -61,7 +61,14 @@ struct Question {
       transposes[position] = axes
     }
     if let name = unknown.min(by: { $0.description < $1.description }) {
-      throw WarmstartError(.invalidRequest, "variable \(name) is transposed, but not declared")
+      let nearest = NearestNames.suggestion(for: name, separator: UInt8(ascii: "/")) { nearest in
+        for variable in variables {
+          nearest.offer(variable.name)
+          if let whole = variable.partition?.fullName { nearest.offer(whole) }
+        }
+      }
+      throw WarmstartError(
+        .invalidRequest, "variable \(name) is transposed, but not declared\(nearest)")
     }
     return transposes
   }

@@ -14,6 +14,8 @@ enum Cause: Hashable {
   case swapped
   /// The target of the pair is a scope, written without its slash.
   case slash(pair: Int)
+  /// The key of the pair is a scope that no tensor is in.
+  case scope(pair: Int)
 }
 
 extension Cause {
@@ -28,7 +30,7 @@ extension Cause {
       return Name(name.bytes.map { $0 == from ? to : $0 }[...])
     case .output: return name.withoutOutput
     case .outputMissing: return name.withFirstOutput
-    case .swapped, .slash: return nil
+    case .swapped, .slash, .scope: return nil
     }
   }
 
@@ -46,6 +48,7 @@ extension Cause {
     case .outputMissing: "; there is \(found.inMessage), with TensorFlow's output suffix"
     case .swapped: "; key and target are swapped: \(found.inMessage) is in the checkpoint"
     case .slash: "; \(found.inMessage) is a scope: write \(found.inMessage)/"
+    case .scope: "; no tensor is in scope \(found.inMessage)"
     }
   }
 }

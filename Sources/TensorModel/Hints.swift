@@ -20,7 +20,7 @@ struct Hints {
 
   /// Whether a cause that was reported before also explains that a tensor is not found.
   func explains(_ cause: Cause, _ tensor: Name, _ pair: Int) -> Bool {
-    if case .slash(pair) = cause { return true }
+    if cause == .slash(pair: pair) || cause == .scope(pair: pair) { return true }
     return cause.correction(of: tensor).map(tensors.has) ?? false
   }
 
@@ -35,7 +35,8 @@ struct Hints {
     if ends.isScope(key), case .name(let name) = target, let cause = missingSlash(name, pair) {
       return cause
     }
-    return tensors.has(tensor) ? nil : tensors.cause(of: tensor).map(Finding.init)
+    guard !tensors.has(tensor) else { return nil }
+    return tensors.cause(of: tensor).map(Finding.init) ?? missingScope(of: tensor, pair, key)
   }
 
   /// The cause that a target, a variable or a scope, is not found; nil if none is known.
@@ -52,7 +53,7 @@ struct Hints {
       return "; \(tensor.inMessage) is a scope of the checkpoint, and its target is a variable"
     }
     let name = tensor.withoutOutput
-    let objectHint = areFullNames ? "" : catalog.objectHint(for: name ?? tensor)
+    let objectHint = objectHint(for: name ?? tensor)
     if !ends.isScope(tensor), tensors.has(scope), objectHint.isEmpty {
       // A tensor that a mapping of scopes asks for was not written by the user.
       guard tensor == key else {
@@ -66,8 +67,12 @@ struct Hints {
       + nearest(to: name ?? tensor) + objectHint
   }
 
+  private func objectHint(for name: Name) -> String {
+    areFullNames ? "" : catalog.objectHint(for: name)
+  }
+
   /// The tensors nearest to a name, or else to the name with the suffix of an output, which Keras 2
-  /// writes; worded to end a message, or nothing.
+  /// writes, or else the checkpoint's only tensor; worded to end a message, or nothing.
   private func nearest(to name: Name) -> String {
     for name in [name, name.withFirstOutput].compactMap(\.self) {
       let suggestion = NearestNames.suggestion(for: name, separator: ends.separator) {
@@ -75,7 +80,8 @@ struct Hints {
       }
       if !suggestion.isEmpty { return suggestion }
     }
-    return ""
+    guard catalog.count == 1 else { return "" }
+    return "; the checkpoint's only tensor is \(catalog.name(0).inMessage)"
   }
 
   /// The end of a message about a variable of a layer that Keras wrote; nil for other names.
@@ -96,6 +102,24 @@ struct Hints {
     }
     return nil
   }
+
+  /// Finds that no tensor is in the scope that a key names, which is one mistake for all its tensors.
+  ///
+  /// If the scope is known by another cause, so are most of its tensors.
+  private func missingScope(of tensor: Name, _ pair: Int, _ key: Name) -> Finding? {
+    guard ends.isScope(key), !ends.isRoot(key), !tensors.has(key), tensors.cause(of: key) == nil
+    else { return nil }
+    var finding = Finding(.scope(pair: pair), key)
+    let nearest = NearestNames.suggestion(for: key, separator: ends.separator) {
+      tensors.offer(scopes: true, to: &$0)
+    }
+    finding.hint +=
+      nearest.isEmpty ? hint(tensor, key: key) : nearest + objectHint(for: tensor)
+    return finding
+  }
+
+  /// Whether a key is no tensor, but a scope that lacks its slash.
+  func isScope(key: Name) -> Bool { !tensors.has(key) && tensors.has(ends.scope(key)) }
 
   /// Whether a target is a scope, with its slash or without.
   mutating func isScope(_ target: Name) -> Bool {
@@ -138,17 +162,16 @@ struct Hints {
   }
 }
 
-/// A cause, and the name for its hint: mostly the one that was probably meant.
+/// A cause, and the end of the message about it.
 struct Finding {
-  var cause: Cause
-  var name: Name
+  let cause: Cause
+  var hint: String
 
+  /// Makes the hint of a name, which is mostly the one that was probably meant.
   init(_ cause: Cause, _ name: Name) {
     self.cause = cause
-    self.name = name
+    hint = cause.hint(name)
   }
-
-  var hint: String { cause.hint(name) }
 }
 
 extension Catalog {

@@ -125,14 +125,27 @@ struct Matches {
         options.contains(.skipMismatched)
         || store.variables.accepts(catalog.shapes.span(tensor), variable)
       guard isAccepted else {
-        problems.add(
-          .shapeMismatch(
-            store.variables[variable], key, catalog.shape(tensor),
-            store.variables.choice(variable), key: key, options))
+        refuseShape(of: variable, tensor, key: key, &problems)
         return
       }
     }
     try assign(tensor, pair, to: target, &problems, &allowance)
+  }
+
+  /// Refuses a tensor of another shape, and its dtype as well if that differs, too.
+  private func refuseShape(
+    of variable: Int, _ tensor: Int, key: Name, _ problems: inout ProblemCollector
+  ) {
+    let (declared, name) = (store.variables[variable], catalog.name(tensor))
+    let (stored, dtype) = (catalog.shape(tensor), catalog.dtype(tensor))
+    let choice = store.variables.choice(variable)
+    let hint =
+      store.variables.transposeHint(variable, stored, dtype) ?? problems.once(options.mismatchHint)
+    problems.add(.shapeMismatch(declared, name, stored, choice, hint, key: key))
+    guard !store.variables.takes(dtype, variable, areCast: options.contains(.cast)) else { return }
+    let castHint = problems.once(options.hint(casting: dtype, to: declared.dtype))
+    problems.add(
+      Reads.Refusal.dtype(stored: dtype).problem(declared, choice, name, castHint, key: key))
   }
 
   /// Matches tensors of the key's scope to the variables of the scope that `name` names.
@@ -244,14 +257,19 @@ struct Matches {
       return problems.add(.outsideStore(name, key: key))
     }
     if problems.repeats(.scopeOnly, { hints.explains($0, target: name, key) }) { return }
-    guard problems.takesHint() else {
-      return problems.add(.scopeOnly(name, isScope: ends.isScope(name), ends, "", key: key))
+    let takesHint = problems.takesHint()
+    if takesHint, let finding = hints.cause(ofTarget: name, key: key) {
+      return problems.add(.noVariable(name, finding.hint, key: key), because: finding.cause)
     }
-    guard let finding = hints.cause(ofTarget: name, key: key) else {
-      let hint = hints.hint(target: name, key: key)
-      return problems.add(.scopeOnly(name, isScope: hints.isScope(name), ends, hint, key: key))
+    let hint = takesHint ? hints.hint(target: name, key: key) : ""
+    if takesHint ? hints.isScope(name) : ends.isScope(name) {
+      problems.add(.scopeOnly(name, ends, hint, key: key))
+    } else {
+      problems.add(
+        .noVariable(
+          name, hint, scopeKey: takesHint && hints.isScope(key: key) ? ends : nil,
+          mayBeOutside: store.variables.hasOutsideStore, key: key))
     }
-    problems.add(.noVariable(name, finding.hint, key: key), because: finding.cause)
   }
 
   private func refuseParts(

@@ -3,7 +3,8 @@
 /// A candidate is near if few edits make it the sought name (a typing error), else if it has a
 /// suffix more (`kernel_ref` for `kernel`), else if it ends in the same component
 /// (`model/dense/kernel` for `dense/kernel`: the wrong scope). Bytes are compared, and a named
-/// bound ends the search early rather than let it take long.
+/// bound ends the search early rather than let it take long. Among names of tensors and variables a
+/// dot is as good as a slash, so `a.b.kernl` is near `a/b/kernel`.
 package struct NearestNames {
   /// The most names that are kept.
   package static let maximumCount = 3
@@ -17,29 +18,39 @@ package struct NearestNames {
 
   private let sought: [UInt8]
   private let lastComponentCount: Int
-  /// What divides components, beside the slash.
-  private let separator: UInt8
+  /// What divides components, beside the slash; nil for names in which only slashes do.
+  private let separator: UInt8?
   private var best: [(rank: Int, name: Name)] = []
   private var stepsLeft = NearestNames.maximumSteps
   /// Three rows of the table of edit distances, in turn.
   private var cells = [Int](repeating: 0, count: 3 * NearestNames.width)
 
-  /// Begins a search among names whose components are divided by slashes, or by another character.
-  package init(to name: Name, separator: UInt8 = UInt8(ascii: "/")) {
-    sought = Array(name.bytes)
+  /// Begins a search.
+  ///
+  /// - Parameter separator: For names of tensors and variables, what divides their components beside
+  ///   the slash; nil for other names, in which a dot is a byte like any other.
+  package init(to name: Name, separator: UInt8? = nil) {
+    sought = name.bytes.map { Self.folded($0, separator) }
     self.separator = separator
     let slash = name.bytes.lastIndex { $0 == ScopeEnds.slash || $0 == separator }
     lastComponentCount = name.bytes.endIndex - (slash.map { $0 + 1 } ?? name.bytes.startIndex)
   }
 
   private func isSeparator(_ byte: UInt8?) -> Bool {
-    byte == ScopeEnds.slash || byte == separator
+    byte == ScopeEnds.slash || byte != nil && byte == separator
   }
+
+  /// A byte for comparisons, in which all that may divide components is alike.
+  private static func folded(_ byte: UInt8, _ separator: UInt8?) -> UInt8 {
+    guard let separator, byte == separator || byte == UInt8(ascii: ".") else { return byte }
+    return ScopeEnds.slash
+  }
+
+  private func folded(_ byte: UInt8) -> UInt8 { Self.folded(byte, separator) }
 
   /// The names nearest to one that was not found, worded to end a message, or nothing.
   package static func suggestion(
-    for name: Name, separator: UInt8 = UInt8(ascii: "/"),
-    offering offer: (inout NearestNames) -> Void
+    for name: Name, separator: UInt8? = nil, offering offer: (inout NearestNames) -> Void
   ) -> String {
     var nearest = NearestNames(to: name, separator: separator)
     offer(&nearest)
@@ -71,7 +82,7 @@ package struct NearestNames {
     let shorter = min(sought.count, bytes.count)
     var suffix = 0
     while suffix < shorter,
-      sought[sought.count - 1 - suffix] == bytes[bytes.endIndex - 1 - suffix]
+      sought[sought.count - 1 - suffix] == folded(bytes[bytes.endIndex - 1 - suffix])
     {
       suffix += 1
     }
@@ -79,7 +90,9 @@ package struct NearestNames {
       Self.maximumEdits, max(1, sought.count / 3), sought.count - 1, worstRank - 1)
     if limit > 0, abs(sought.count - bytes.count) <= limit, shorter <= Self.maximumByteCount {
       var prefix = 0
-      while prefix < shorter - suffix, sought[prefix] == bytes[bytes.startIndex + prefix] {
+      while prefix < shorter - suffix,
+        sought[prefix] == folded(bytes[bytes.startIndex + prefix])
+      {
         prefix += 1
       }
       let edits = edits(
@@ -94,9 +107,9 @@ package struct NearestNames {
 
   /// Whether a candidate is the sought name and, behind `_`, a suffix of the same component.
   private func hasSuffix(_ bytes: ArraySlice<UInt8>) -> Bool {
-    guard !sought.isEmpty, bytes.count > sought.count, bytes.starts(with: sought) else {
-      return false
-    }
+    guard !sought.isEmpty, bytes.count > sought.count,
+      bytes.starts(with: sought, by: { folded($0) == $1 })
+    else { return false }
     let suffix = bytes.dropFirst(sought.count)
     return suffix.first == UInt8(ascii: "_") && !suffix.contains(where: isSeparator)
   }
@@ -108,6 +121,8 @@ package struct NearestNames {
   }
 
   /// The number of insertions, deletions, changes and swaps of neighbours, or more than `limit`.
+  ///
+  /// What divides components is folded on the left.
   private mutating func edits(
     _ left: ArraySlice<UInt8>, _ right: ArraySlice<UInt8>, _ limit: Int
   ) -> Int {
@@ -119,11 +134,11 @@ package struct NearestNames {
       var least = row
       let from = left[left.startIndex + row - 1]
       for column in 1...right.count {
-        let to = right[right.startIndex + column - 1]
+        let to = folded(right[right.startIndex + column - 1])
         var edits = min(
           cells[previous + column - 1] + (from == to ? 0 : 1), cells[previous + column] + 1,
           cells[current + column - 1] + 1)
-        if row > 1, column > 1, from == right[right.startIndex + column - 2],
+        if row > 1, column > 1, from == folded(right[right.startIndex + column - 2]),
           to == left[left.startIndex + row - 2]
         {
           edits = min(edits, cells[before + column - 2] + 1)

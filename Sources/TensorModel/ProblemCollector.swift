@@ -22,6 +22,8 @@ struct ProblemCollector {
   private(set) var total = 0
   private var hintCount = 0
   private var said: [Said] = []
+  /// The ends of messages that are the same for many variables.
+  private var saidOnce: Set<String> = []
 
   mutating func add(_ problem: @autoclosure () -> Problem, because cause: Cause? = nil) {
     if all.count < Problems.maximumCount {
@@ -50,11 +52,18 @@ struct ProblemCollector {
     return true
   }
 
+  /// The end of a message that is said only of the first problem for which it holds; empty for later
+  /// ones.
+  mutating func once(_ end: String) -> String {
+    all.count < Problems.maximumCount && saidOnce.insert(end).inserted ? end : ""
+  }
+
   /// The end of a message with the names nearest to one that was not found; empty if none is near.
   mutating func suggestion(
     for name: Name, offering candidates: (inout NearestNames) -> Void
   ) -> String {
-    takesHint() ? NearestNames.suggestion(for: name, offering: candidates) : ""
+    takesHint()
+      ? NearestNames.suggestion(for: name, separator: ScopeEnds.slash, offering: candidates) : ""
   }
 
   /// The problems that are described.

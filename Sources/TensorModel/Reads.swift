@@ -44,35 +44,53 @@ struct Reads {
     let tensor = Int(match.tensor)
     if let words = catalog.refusal(tensor) { throw .listed(words) }
     let dtype = catalog.dtype(tensor)
-    guard
-      variables.dtype(variable) == dtype || areCast && dtype.isCast(to: variables.dtype(variable))
-    else { throw .dtype(stored: dtype) }
+    guard variables.takes(dtype, variable, areCast: areCast) else { throw .dtype(stored: dtype) }
     if !variables.gathers.isEmpty, let gather = variables.gathers[variable] {
       try check(gather, of: variable, tensor, &allowance)
       return nil
     }
-    let view = variables.view(variable, of: dtype)
-    guard view.axes.isEmpty || dtype.byteCount != nil else { throw .notTransposed(dtype) }
-    var slice: TensorSlice?
-    if !match.isPartition {
-      guard variables.accepts(catalog.shapes.span(tensor), variable) else {
-        throw .shape(stored: catalog.shape(tensor))
-      }
-    } else if let partition = variables.partition(variable), let part = variables.shape(variable) {
-      let stored = catalog.shape(tensor)
-      guard view.axes.isEmpty || view.axes.count == stored.rank else {
-        throw .fullShape(stored: stored)
-      }
-      let shape = view.axes.isEmpty ? stored : Shape(view.variableOrder(Array(stored.lengths)))
-      slice = try Self.slice(part, of: partition, in: shape, stored: stored)
-        .map { view.tensorOrder($0) }
+    if !variables.view(variable, of: dtype).axes.isEmpty, dtype.byteCount == nil {
+      throw .notTransposed(dtype)
     }
+    let slice = try slice(of: variable, match)
     let slices = catalog.slices(tensor)
     if !slices.isEmpty {
       try checkCover(
         of: slice ?? TensorSlice(whole: catalog.shape(tensor)), tensor, slices, &allowance)
     }
     return slice
+  }
+
+  /// Why the shape of a match's tensor is not the variable's; nil if it is.
+  func mismatch(of variable: Int, _ match: Matches.Match) -> Refusal? {
+    do throws(Refusal) {
+      _ = try slice(of: variable, match)
+      return nil
+    } catch {
+      return error.otherShape == nil ? nil : error
+    }
+  }
+
+  /// Compares shapes; returns the slice to read, or nil for the whole tensor.
+  private func slice(of variable: Int, _ match: Matches.Match) throws(Refusal) -> TensorSlice? {
+    let tensor = Int(match.tensor)
+    guard match.isPartition else {
+      guard variables.accepts(catalog.shapes.span(tensor), variable) else {
+        throw .shape(stored: catalog.shape(tensor))
+      }
+      return nil
+    }
+    guard let partition = variables.partition(variable), let part = variables.shape(variable) else {
+      return nil
+    }
+    let view = variables.view(variable, of: catalog.dtype(tensor))
+    let stored = catalog.shape(tensor)
+    guard view.axes.isEmpty || view.axes.count == stored.rank else {
+      throw .fullShape(stored: stored)
+    }
+    let shape = view.axes.isEmpty ? stored : Shape(view.variableOrder(Array(stored.lengths)))
+    return try Self.slice(part, of: partition, in: shape, stored: stored)
+      .map { view.tensorOrder($0) }
   }
 
   /// Checks the rows or columns that a variable chooses from a tensor.
@@ -136,19 +154,29 @@ struct Reads {
 extension Reads.Refusal {
   /// The problem to report for a variable and a tensor.
   func problem(
-    _ variable: Variable, _ choice: String, _ tensor: Name, key: Name,
-    _ options: Resolution.Options
+    _ variable: Variable, _ choice: String, _ tensor: Name, _ hint: String, key: Name
   ) -> Problem {
     if case .shape(let stored) = self {
-      return .shapeMismatch(variable, tensor, stored, choice, key: key, options)
+      return .shapeMismatch(variable, tensor, stored, choice, hint, key: key)
     }
     if case .exhausted(let problem) = self { return problem }
-    var hint = otherShape == nil ? "" : options.mismatchHint
-    if case .dtype(let stored) = self { hint = options.hint(casting: stored, to: variable.dtype) }
     return Problem(
       reason,
       "variable \(variable.name.inMessage), tensor \(tensor.inMessage): \(fault(variable, choice))\(hint)",
       key: key, variable: variable.name, tensor: tensor)
+  }
+
+  /// The end of the message about a variable and a tensor of a type; an option is named only once.
+  func hint(
+    _ variables: VariableList, _ variable: Int, _ dtype: DataType, _ options: Resolution.Options,
+    _ problems: inout ProblemCollector
+  ) -> String {
+    if case .dtype(let stored) = self {
+      return problems.once(options.hint(casting: stored, to: variables.dtype(variable)))
+    }
+    guard let otherShape else { return "" }
+    return variables.transposeHint(variable, otherShape, dtype)
+      ?? problems.once(options.mismatchHint)
   }
 
   /// The stored shape, if the refusal is that the variable has another.

@@ -26,27 +26,31 @@ extension Problem {
       key: key, variable: variable, tensor: name)
   }
 
-  /// A key that is no scope, with a target that is no variable.
-  static func scopeOnly(
-    _ name: Name, isScope: Bool, _ ends: ScopeEnds, _ hint: String, key: Name
-  ) -> Problem {
-    let cause =
-      if isScope {
-        "the target \(name.inMessage) is a scope"
-      } else {
-        "no variable or scope is named \(name.inMessage) "
-          + "(a variable outside the variable store must be passed as an object)"
-      }
-    return Problem(
-      .scopeOnly, "key \(key.inMessage): \(cause); a scope key must end in \(ends)\(hint)",
+  /// A key that is no scope, with a target that is one.
+  static func scopeOnly(_ name: Name, _ ends: ScopeEnds, _ hint: String, key: Name) -> Problem {
+    Problem(
+      .scopeOnly,
+      "key \(key.inMessage): the target \(name.inMessage) is a scope; a scope key must end in "
+        + "\(ends)\(hint)",
       key: key, variable: name)
   }
 
-  /// The same, where the hint explains the cause.
-  static func noVariable(_ name: Name, _ hint: String, key: Name) -> Problem {
-    Problem(
-      .scopeOnly, "key \(key.inMessage): no variable is named \(name.inMessage)\(hint)", key: key,
-      variable: name)
+  /// A key that is no scope, with a target that is neither a variable nor a scope.
+  ///
+  /// - Parameters:
+  ///   - scopeKey: What ends a scope, if the key is one that lacks its end.
+  ///   - mayBeOutside: Whether there are variables that only an object can name.
+  static func noVariable(
+    _ name: Name, _ hint: String, scopeKey: ScopeEnds? = nil, mayBeOutside: Bool = false, key: Name
+  ) -> Problem {
+    let kind = scopeKey == nil ? "variable" : "variable or scope"
+    let outside =
+      mayBeOutside ? " (a variable outside the variable store must be passed as an object)" : ""
+    let rule = scopeKey.map { "; a scope key must end in \($0)" } ?? ""
+    return Problem(
+      .scopeOnly,
+      "key \(key.inMessage): no \(kind) is named \(name.inMessage)\(outside)\(rule)\(hint)",
+      key: key, variable: name)
   }
 
   /// The same, where the variable exists outside the store.
@@ -71,14 +75,14 @@ extension Problem {
   }
 
   static func shapeMismatch(
-    _ variable: Variable, _ tensor: Name, _ stored: Shape, _ choice: String, key: Name,
-    _ options: Resolution.Options
+    _ variable: Variable, _ tensor: Name, _ stored: Shape, _ choice: String, _ hint: String,
+    key: Name
   ) -> Problem {
     Problem(
       .shapeMismatch,
       "key \(key.inMessage): shape \(variable.shape?.inMessage ?? "?") of variable "
         + "\(variable.name.inMessage) doesn't match shape \(stored.inMessage) of tensor "
-        + tensor.inMessage + choice + options.mismatchHint,
+        + tensor.inMessage + choice + hint,
       key: key, variable: variable.name, tensor: tensor)
   }
 
@@ -120,14 +124,32 @@ extension Problem {
 extension Resolution.Options {
   /// The end of a message about a shape that differs, where missing tensors are skipped: the model
   /// probably has a new head.
+  ///
+  /// Options are named by their words, which each client spells in its own way.
   var mismatchHint: String {
-    contains(.skipMissing) ? "; tensors of another shape are skipped with skip_mismatched" : ""
+    contains(.skipMissing)
+      ? "; tensors of another shape are skipped with the option 'skip mismatched'" : ""
   }
 
   /// The end of a message about a type that differs.
   func hint(casting stored: DataType, to dtype: DataType) -> String {
-    if stored.isCast(to: dtype) { return "; numbers are cast to the variable's dtype with cast" }
+    if stored.isCast(to: dtype) {
+      return "; numbers are cast to their variable's dtype with the option 'cast'"
+    }
     guard contains(.cast) else { return "" }
-    return "; cast is between " + DataType.castable.map(\.name).joined(separator: ", ")
+    return "; numbers are cast only between "
+      + DataType.castable.map(\.name).joined(separator: ", ")
+  }
+}
+
+extension VariableList {
+  /// The end of a message about a tensor whose shape is the variable's but for the order of the
+  /// axes; nil for another tensor, and if there are several such orders.
+  func transposeHint(_ position: Int, _ stored: Shape, _ dtype: DataType) -> String? {
+    guard gathers[position] == nil, axes[position] == nil, dtype.byteCount != nil,
+      let wanted = partition(position)?.fullShape ?? shape(position),
+      let order = View.order(from: stored, to: wanted)
+    else { return nil }
+    return "; transposed to axes \(View.inMessage(order)), it fits"
   }
 }

@@ -118,9 +118,19 @@ extension Resolution {
             continue
           }
           let key = map.pairs[Int(match.pair)].key
-          problems.add(
-            error.problem(
-              variables[index], variables.choice(index), catalog.name(tensor), key: key, options))
+          func refuse(_ refusal: Reads.Refusal) {
+            let hint = refusal.hint(variables, index, catalog.dtype(tensor), options, &problems)
+            problems.add(
+              refusal.problem(
+                variables[index], variables.choice(index), catalog.name(tensor), hint, key: key))
+          }
+          refuse(error)
+          // TensorFlow stops at the dtype, but a map is mended faster if both are known.
+          if case .dtype = error, !options.contains(.skipMismatched),
+            let other = reads.mismatch(of: index, match)
+          {
+            refuse(other)
+          }
         }
       }
     } catch {

@@ -166,6 +166,12 @@ package struct VariableList: Sendable, Hashable {
     return partition < 0 ? nil : partitions[Int(partition)]
   }
 
+  /// Whether the variable takes elements of a type: its own, or one that is cast to it.
+  func takes(_ stored: DataType, _ position: Int, areCast: Bool) -> Bool {
+    let dtype = dtype(position)
+    return dtype == stored || areCast && stored.isCast(to: dtype)
+  }
+
   /// Whether a tensor of the given shape may initialize the variable, as `Shape.accepts` says.
   func accepts(_ stored: Span<Int>, _ position: Int) -> Bool {
     guard traits[position].isRankKnown || !axes.isEmpty else { return true }

@@ -26,6 +26,15 @@ package struct View: Sendable, Hashable {
     return true
   }
 
+  /// The order of a tensor's axes that gives it a shape; nil if there is none, or several.
+  static func order(from stored: Shape, to wanted: Shape) -> [Int]? {
+    let maximumRank = 16
+    let lengths = Array(stored.lengths)
+    guard wanted.rank == stored.rank, stored.rank <= maximumRank else { return nil }
+    let order = wanted.lengths.compactMap { lengths.firstIndex(of: $0) }
+    return isOrder(order, ofRank: stored.rank) ? order : nil
+  }
+
   /// Axes for messages, which show the first ones.
   static func inMessage(_ axes: [Int]) -> String {
     let shown = 16

@@ -115,7 +115,15 @@ import WarmstartTestSupport
     let unknown = #expect(throws: WarmstartError.self) {
       try resolve("a", [64, 32]) { $0.transpose = ["nowhere": [1, 0]] }
     }
-    #expect(unknown?.message.contains("variable nowhere is transposed, but not declared") == true)
+    #expect(unknown?.message == "variable nowhere is transposed, but not declared")
+    let parts = try Partitioner.fixedSize(shards: 2)
+      .partitions(of: "weights", dtype: .float32, shape: [64, 32])
+    var options = Resolved.Options()
+    options.transpose = ["wieghts": [1, 0]]
+    let misspelled = #expect(throws: WarmstartError.self) {
+      try checkpoint.resolve(assigning: ["a": "weights"], to: parts, options: options)
+    }
+    #expect(misspelled?.message.hasSuffix("but not declared; nearest: weights") == true)
   }
 
   @Test func `a client that accepts strides gets the file's bytes`() throws {

@@ -22,7 +22,10 @@ import WarmstartTensorModel
       "bert/", "s/a", "bert/a", "; bert/ is a scope of the checkpoint, and its target is a variable"
     ),
     ("bert/", "s", "bert/a", "; s is a scope: write s/"),
-    ("brt/", "s/", "bert/a", "; nearest: bert/a"),
+    ("brt/", "s/", "bert/a", "; no tensor is in scope brt/; nearest: bert/"),
+    ("none/", "s/", "bert/xa", "; no tensor is in scope none/"),
+    ("m/layer/0/attn/kernel", "s/a", "m.layer.0.attn.weight", "; nearest: m.layer.0.attn.weight"),
+    ("m.layer.0.attn.kernel", "s/a", "m/layer/0/attn/weight", "; nearest: m/layer/0/attn/weight"),
     ("bert.a", "s/a", "bert/a", "; there is bert/a, with '/' in place of '.'"),
     ("bert/enc.0/", "s/", "bert/enc/0/a", "; there is bert/enc/0/a, with '/' in place of '.'"),
     ("bert.x.y/a", "s/a", "bert/x.y/a", "; nearest: bert/x.y/a"),
@@ -76,12 +79,33 @@ import WarmstartTensorModel
     #expect(found?.first.message == "key \(key): \(words)")
   }
 
+  @Test(arguments: ["w", "bert/w", "bert/"])
+  func `if a checkpoint has one tensor, its name is the hint`(key: Name) {
+    let map = AssignmentMap([.init(key, key == "bert/" ? "s/" : "s/a")])
+    let hint = "; the checkpoint's only tensor is arr_0"
+    #expect(message(map, ["s/a"], in: ["arr_0"])?.hasSuffix(hint) == true)
+    #expect(message(map, ["s/a"], in: ["arr_0", "arr_1"])?.hasSuffix(hint) == false)
+  }
+
+  @Test func `a misspelled scope is one problem, and all its tensors are counted`() {
+    let names = (0..<100).map { Name("s/v\($0)") }
+    let tensors = (0..<100).map { Name("bert/v\($0)") }
+    let found = problems(
+      ["brt/": "s/", "w": "x"], Model.variables(names + ["x"]), Model.catalog(tensors + ["b"]), [])
+    #expect(found?.all.map(\.key) == ["brt/", "w"])
+    #expect(found?.total == 101)
+    #expect(
+      found?.first.message
+        == "key brt/: tensor brt/v0 for variable s/v0 is not found in the checkpoint; no tensor is in "
+        + "scope brt/; nearest: bert/; the same holds for 99 more names")
+  }
+
   @Test func `an empty name is shown by its quotes`() {
     #expect(
       message(["": "s/"], ["s/a"], in: ["w"])
         == "key '': the target s/ is a scope; a scope key must end in '/'")
     #expect(
-      message(["w": ""], ["a"], in: ["w"])?.hasPrefix("key w: no variable or scope is named ''")
+      message(["w": ""], ["a"], in: ["w"])?.hasPrefix("key w: no variable is named ''")
         == true)
   }
 

@@ -32,6 +32,17 @@ import WarmstartTensorModel
     #expect(nearest(Name(name), ["weights/one", "completely/else"]) == [])
   }
 
+  @Test func `between tensors' names dots and slashes are alike, and cost nothing`() {
+    func nearest(separator: UInt8?) -> [Name] {
+      var nearest = NearestNames(to: "a.b.c.d.e.f.kernl", separator: separator)
+      nearest.offer("a/b/c/d/e/f/kernel")
+      return nearest.names
+    }
+    #expect(nearest(separator: UInt8(ascii: "/")) == ["a/b/c/d/e/f/kernel"])
+    #expect(nearest(separator: UInt8(ascii: ".")) == ["a/b/c/d/e/f/kernel"])
+    #expect(nearest(separator: nil) == [])
+  }
+
   @Test func `a name is suggested once`() {
     #expect(nearest("abcd", ["abce", "abce", "abce"]) == ["abce"])
   }

@@ -71,11 +71,85 @@ import WarmstartTensorModel
       + [Variable("w", dtype: .float32, shape: [5], isInStore: false)]
     let typo = problems(["v": "dense/kernle"], variables, catalog)
     #expect(typo?.first.reason == .scopeOnly)
-    #expect(typo?.first.message.contains("no variable or scope is named dense/kernle") == true)
-    #expect(typo?.first.message.hasSuffix("nearest: dense/kernel") == true)
+    #expect(
+      typo?.first.message
+        == "key v: no variable is named dense/kernle (a variable outside the variable store must be "
+        + "passed as an object); nearest: dense/kernel")
     let outside = problems(["v": "w"], variables, catalog)
     #expect(outside?.first.reason == .scopeOnly)
     #expect(outside?.first.message.contains("variable w is outside the variable store") == true)
+  }
+
+  @Test func `a target that is missing is told apart by what the map and the variables have`() {
+    let variables = Model.variables(["dense/kernel"], [5])
+    let typo = problems(["v": "dense/kernle"], variables, catalog)
+    #expect(
+      typo?.first.message == "key v: no variable is named dense/kernle; nearest: dense/kernel")
+    let scope = problems(["n": "student"], variables, catalog)
+    #expect(
+      scope?.first.message
+        == "key n: no variable or scope is named student; a scope key must end in '/'")
+  }
+
+  @Test func `a tensor that differs in dtype and shape is refused for both`() throws {
+    let reasons: Set<Reason> = [.dtypeMismatch, .shapeMismatch]
+    let parts = try Model.partitions("w", [4])
+    let maps: [(AssignmentMap, [Variable])] = [
+      (["t": "w"], Model.variables(["w"], [3])), (["/": "/"], Model.variables(["t"], [3])),
+      (["t": "w"], parts),
+    ]
+    for (map, variables) in maps {
+      let found = problems(map, variables, catalog)
+      #expect(found.map { Set($0.all.map(\.reason)) } == reasons)
+      #expect(found?.total == 2 * variables.count)
+      let cast = problems(map, variables, catalog, [.cast])
+      #expect(cast?.all.map(\.reason) == variables.map { _ in .shapeMismatch })
+      let skipped = problems(map, variables, catalog, [.skipMismatched])
+      #expect(skipped?.all.map(\.reason) == variables.map { _ in .dtypeMismatch })
+    }
+  }
+
+  @Test func `a shape that fits when it is transposed is reported with the axes`() throws {
+    let hint = "; transposed to axes (1, 0), it fits"
+    let conv = Model.catalog([
+      ("c", .float32, [8, 4, 3, 2], []), ("s", .float32, [8, 3, 3], []),
+      ("z", .float32, [], []),
+    ])
+    let cases: [(AssignmentMap, [Variable], Catalog, String?)] = [
+      (["m": "v"], Model.variables(["v"], [2, 3]), catalog, hint),
+      (["/": "/"], Model.variables(["m"], [2, 3]), catalog, hint),
+      (["m": "p"], try Model.partitions("p", [2, 3]), catalog, hint),
+      (
+        ["c": "v"], Model.variables(["v"], [3, 2, 4, 8]), conv,
+        "transposed to axes (2, 3, 1, 0), it fits"
+      ),
+      // Two orders fit, and only one can be right.
+      (["s": "v"], Model.variables(["v"], [3, 3, 8]), conv, nil),
+      (["m": "v"], Model.variables(["v"], [-1, 3]), catalog, nil),
+      (["m": "v"], Model.variables(["v"], [2, 4]), catalog, nil),
+      (["m": "v"], Model.variables(["v"], [6]), catalog, nil),
+      (["v": "w"], Model.variables(["w"], []), catalog, nil),
+      (["z": "w"], Model.variables(["w"], [5]), conv, nil),
+    ]
+    for (map, variables, catalog, hint) in cases {
+      let message = problems(map, variables, catalog)?.first.message
+      #expect(message?.contains("it fits") == (hint != nil))
+      if let hint { #expect(message?.hasSuffix(hint) == true) }
+    }
+  }
+
+  @Test func `an option is named once, in words that each client spells in its own way`() {
+    let variables = Model.variables(["t", "v", "m"], [7])
+    var catalog = Model.catalog([
+      ("m", .float32, [3, 2], []), ("t", .float64, [7], []), ("u", .float64, [7], []),
+      ("v", .float32, [5], []),
+    ])
+    catalog.index()
+    let found = problems(["/": "/"], variables + Model.variables(["u"], [7]), catalog, .skipMissing)
+    let cast = "; numbers are cast to their variable's dtype with the option 'cast'"
+    let skip = "; tensors of another shape are skipped with the option 'skip mismatched'"
+    #expect(
+      found?.all.map { [cast, skip].filter($0.message.hasSuffix) } == [[cast], [skip], [], []])
   }
 
   @Test func `a hostile name does not swell the answer`() {

@@ -81,7 +81,7 @@ import WarmstartTensorModel
   }
 
   @Test func `where missing tensors are skipped, another shape points to its own option`() throws {
-    let hint = "; tensors of another shape are skipped with skip_mismatched"
+    let hint = "; tensors of another shape are skipped with the option 'skip mismatched'"
     let head = [Variable("w", dtype: .float32, shape: [3])]
     let parts = try Model.partitions("w", [4])
     let cases: [(AssignmentMap, [Variable])] = [
