@@ -4,25 +4,34 @@ import WarmstartTensorModel
 /// The checkpoints in a directory, as the names of its files show them.
 struct Neighbours {
   private struct Neighbour: Hashable {
-    /// The path to name: a V2 prefix, the pattern of a V1 checkpoint's tables, or a file of another
-    /// format, or the pattern of such files.
+    /// What wrote it: the last kind is the best guess.
+    enum Kind: Int {
+      /// A file of another format, or a pattern of such files.
+      case model
+      /// A file that lists the tensors of such files.
+      case weightMap
+      /// A checkpoint of TensorFlow.
+      case tensorFlow
+    }
+
+    /// The path to name: a V2 prefix, the pattern of a V1 checkpoint's tables, a weight map, a file of
+    /// another format, or the pattern of such files.
     let name: String
     /// The name without the pattern and the suffix.
     let base: String
-    /// Whether TensorFlow wrote it: these come first.
-    let isTensorFlows: Bool
+    let kind: Kind
     /// The number at the end of the base, as TensorFlow counts steps; -1 for a base without one.
     let step: Int
 
-    init(name: String, base: String, isTensorFlows: Bool = true) {
-      (self.name, self.base, self.isTensorFlows) = (name, base, isTensorFlows)
+    init(_ kind: Kind, name: String, base: String) {
+      (self.kind, self.name, self.base) = (kind, name, base)
       let digits = base.reversed().prefix { $0.isASCII && $0.isWholeNumber }
       step = Int(String(digits.reversed())) ?? -1
     }
 
     /// Whether this is a better guess than another.
     func precedes(_ other: Neighbour) -> Bool {
-      guard isTensorFlows == other.isTensorFlows else { return isTensorFlows }
+      guard kind == other.kind else { return kind.rawValue > other.kind.rawValue }
       return (step, name) > (other.step, other.name)
     }
   }
@@ -32,8 +41,14 @@ struct Neighbours {
 
   /// How the names of other formats' files end that mostly hold a model.
   private static let suffixes = [
-    ".safetensors", ".pt", ".pth", ".ckpt", ".h5", ".hdf5", ".keras", ".npz",
+    ".safetensors", ".pt", ".pth", ".ckpt", ".h5", ".hdf5", ".keras", ".npz", binSuffix,
   ]
+
+  /// Of files that end so, only those that are called models count.
+  private static let binSuffix = ".bin"
+
+  /// How the names of files end that list the tensors of others.
+  private static let mapSuffixes = [".safetensors.index.json", ".bin.index.json", ".weights.json"]
 
   /// The directory, ending in a slash; empty for the working directory.
   private let directory: String
@@ -73,7 +88,7 @@ struct Neighbours {
 
   /// The V1 checkpoint whose tables' names begin with a name; nil if there is none.
   func shards(of name: String) -> String? {
-    latestFirst.first { $0.isTensorFlows && $0.base == name && $0.name != name }.map {
+    latestFirst.first { $0.kind == .tensorFlow && $0.base == name && $0.name != name }.map {
       directory + $0.name
     }
   }
@@ -100,30 +115,43 @@ struct Neighbours {
 
   private static func neighbour(_ name: String) -> Neighbour? {
     if let prefix = PathText(name).dropping(".index") {
-      return prefix.isEmpty ? nil : Neighbour(name: prefix, base: prefix)
+      return prefix.isEmpty ? nil : Neighbour(.tensorFlow, name: prefix, base: prefix)
     }
     guard ShardName.prefix(ofDataFile: PathText(name)) == nil,
       let (base, shard) = ShardName.split(table: name), !base.isEmpty
-    else { return modelFile(name) }
-    return Neighbour(name: "\(base)-\(shard.pattern)", base: base)
+    else { return weightMap(name) ?? modelFile(name) }
+    return Neighbour(.tensorFlow, name: "\(base)-\(shard.pattern)", base: base)
+  }
+
+  /// The first of some suffixes that a name has, and the rest of the name.
+  private static func split(_ name: String, _ suffixes: [String]) -> (base: String, suffix: String)?
+  {
+    for suffix in suffixes {
+      if let base = PathText(name).dropping(suffix), !base.isEmpty { return (base, suffix) }
+    }
+    return nil
+  }
+
+  private static func weightMap(_ name: String) -> Neighbour? {
+    split(name, mapSuffixes).map { Neighbour(.weightMap, name: name, base: $0.base) }
   }
 
   /// A file of another format, or one of several that hold a model together.
   private static func modelFile(_ name: String) -> Neighbour? {
-    guard
-      let (suffix, base) = suffixes.lazy.compactMap({ suffix in
-        PathText(name).dropping(suffix).map { (suffix, $0) }
-      }).first, !base.isEmpty
-    else { return nil }
+    guard let (base, suffix) = split(name, suffixes) else { return nil }
     let parts = base.split(separator: "-", omittingEmptySubsequences: false)
     func isNumber(_ part: Substring) -> Bool {
       part.utf8.count == 5 && part.utf8.allSatisfy { (0x30...0x39).contains($0) }
     }
     let stem = parts.dropLast(3).joined(separator: "-")
-    guard !stem.isEmpty, parts[parts.count - 2] == "of", isNumber(parts[parts.count - 3]),
-      isNumber(parts[parts.count - 1])
-    else { return Neighbour(name: name, base: base, isTensorFlows: false) }
+    let isOneOfSeveral =
+      !stem.isEmpty && parts[parts.count - 2] == "of" && isNumber(parts[parts.count - 3])
+      && isNumber(parts[parts.count - 1])
+    guard suffix != binSuffix || (isOneOfSeveral ? stem : base).hasSuffix("model") else {
+      return nil
+    }
+    guard isOneOfSeveral else { return Neighbour(.model, name: name, base: base) }
     return Neighbour(
-      name: "\(stem)-?????-of-\(parts[parts.count - 1])\(suffix)", base: stem, isTensorFlows: false)
+      .model, name: "\(stem)-?????-of-\(parts[parts.count - 1])\(suffix)", base: stem)
   }
 }

@@ -19,28 +19,32 @@ _MAXIMUM_COUNT = 4096
 # A file of another format than TensorFlow's that mostly holds a model; one of several has a number.
 _MODEL = re.compile(
     r"(?P<base>.+?)(-[0-9]{5}-of-(?P<total>[0-9]{5}))?"
-    r"(?P<suffix>\.(safetensors|pt|pth|ckpt|h5|hdf5|keras|npz))",
+    r"(?P<suffix>\.(safetensors|pt|pth|ckpt|h5|hdf5|keras|npz|bin))",
     re.DOTALL,
 )
+# A file that lists the tensors of such files.
+_WEIGHT_MAP = re.compile(r"(?P<base>.+)\.((safetensors|bin)\.index|weights)\.json", re.DOTALL)
+
+# What wrote a checkpoint: the greatest is the best guess.
+_MODEL_KIND, _WEIGHT_MAP_KIND, _TENSORFLOW_KIND = range(3)
 
 
 class _Neighbour(NamedTuple):
-    # The name to use: a V2 prefix, the pattern of a V1 checkpoint's shards, or a file of another
-    # format, or the pattern of such files.
+    # The name to use: a V2 prefix, the pattern of a V1 checkpoint's shards, a weight map, a file of
+    # another format, or the pattern of such files.
     name: str
     # The name without the pattern and the suffix.
     base: str
-    # Whether TensorFlow wrote it: these come first.
-    is_tensorflows: bool = True
+    kind: int = _TENSORFLOW_KIND
 
     @property
-    def order(self) -> tuple[bool, int, bytes]:
-        """Whether TensorFlow wrote it, the number at the end of the base, which TensorFlow counts as
-        the step, and the name.
+    def order(self) -> tuple[int, int, bytes]:
+        """The kind, the number at the end of the base, which TensorFlow counts as the step, and the
+        name.
         """
         digits = re.search("[0-9]*$", self.base)
         step = int(digits[0]) if digits and digits[0] else -1
-        return (self.is_tensorflows, step, os.fsencode(self.name))
+        return (self.kind, step, os.fsencode(self.name))
 
 
 class Neighbours:
@@ -72,7 +76,7 @@ class Neighbours:
     def shards(self, name: str) -> str | None:
         """Returns the V1 checkpoint whose shards have a name before their numbers."""
         for neighbour in self._latest_first:
-            if neighbour.is_tensorflows and neighbour.base == name != neighbour.name:
+            if neighbour.kind == _TENSORFLOW_KIND and neighbour.base == name != neighbour.name:
                 return self._directory + neighbour.name
         return None
 
@@ -142,13 +146,18 @@ def _neighbour(name: str) -> _Neighbour | None:
 
 
 def _model_file(name: str) -> _Neighbour | None:
-    """Returns a file of another format, or the pattern of several that hold a model together."""
+    """Returns a weight map, a file of another format, or the pattern of several such files."""
+    match = _WEIGHT_MAP.fullmatch(name)
+    if match is not None:
+        return _Neighbour(name, match["base"], _WEIGHT_MAP_KIND)
     match = _MODEL.fullmatch(name)
     if match is None:
         return None
     base, total = match["base"], match["total"]
+    if match["suffix"] == ".bin" and not base.endswith("model"):
+        return None
     shown = name if total is None else f"{base}-?????-of-{total}{match['suffix']}"
-    return _Neighbour(shown, base, is_tensorflows=False)
+    return _Neighbour(shown, base, _MODEL_KIND)
 
 
 # The nearest of some names to one that was not found.
