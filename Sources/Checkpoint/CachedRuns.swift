@@ -4,8 +4,8 @@ import WarmstartTensorModel
 extension Checkpoint {
   /// The stored bytes of a run that a piece has; 0 if that is not known.
   ///
-  /// It is not known of chosen rows, of slices of strings, and of records in V1 tables, which may be
-  /// compressed.
+  /// It is not known of chosen rows, of slices of strings, and of records in V1 tables, which may
+  /// be compressed.
   package func byteCount(of piece: Piece, fromRun run: Int) -> Int {
     guard records == nil, piece.gather == nil else { return 0 }
     guard let slice = piece.slice else { return max(0, stored[run].byteCount) }
@@ -39,7 +39,8 @@ extension Checkpoint {
     drop()
   }
 
-  /// Advises the kernel to drop the bytes of stored runs, and what lies between them in their files.
+  /// Advises the kernel to drop the bytes of stored runs, and what lies between them in their
+  /// files.
   package func dropCached(from runs: [Int], in files: FileSet) {
     var ranges: [Int32: Range<Int>] = [:]
     for run in runs.map({ stored[$0] }) where run.byteCount > 0 {

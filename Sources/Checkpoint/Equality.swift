@@ -5,8 +5,8 @@ extension Checkpoint {
   /// Whether tensors of one dtype, shape and list of slices have the same stored bytes.
   ///
   /// Reads the bytes in chunks, and only if the stored lengths and checksums are equal. The lengths
-  /// of strings count as bytes. Tensors of a V1 checkpoint, and views with steps, are not compared: the
-  /// result is false.
+  /// of strings count as bytes. Tensors of a V1 checkpoint, and views with steps, are not compared:
+  /// the result is false.
   ///
   /// - Parameters:
   ///   - checkIn: Throws if no client waits for the result any more; called between chunks.

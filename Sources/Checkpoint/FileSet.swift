@@ -139,8 +139,8 @@ package struct FileSet: Sendable {
     return found
   }
 
-  /// Why no later process can read the index again through the held files alone, as a clause; nil if
-  /// one can.
+  /// Why no later process can read the index again through the held files alone, as a clause; nil
+  /// if one can.
   package func obstacleToHandingOver(_ format: CheckpointFormat) -> String? {
     guard generation.isShared else {
       return "one of its files is on another file system than ext4, xfs, btrfs and tmpfs"

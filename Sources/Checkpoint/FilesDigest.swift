@@ -4,8 +4,8 @@ import WarmstartTable
 package import WarmstartTensorModel
 
 extension FileSet {
-  /// The files of a checkpoint whose bytes, one after the other, its SHA-256 is of: the index and the
-  /// data files, or the tables, in order.
+  /// The files of a checkpoint whose bytes, one after the other, its SHA-256 is of: the index and
+  /// the data files, or the tables, in order.
   ///
   /// Data files of another total, which an earlier save left, do not count.
   ///
@@ -35,8 +35,8 @@ extension FileSet {
   ///   - keepsCached: Whether the files stay in the page cache.
   ///   - checkIn: Throws if no client waits for the result any more.
   ///   - didRead: Receives the number of bytes after each read.
-  /// - Throws: CHECKPOINT_CHANGED if a file has changed since the client passed it; TRUNCATED or SYSTEM
-  ///   if a file cannot be read.
+  /// - Throws: CHECKPOINT_CHANGED if a file has changed since the client passed it; TRUNCATED or
+  ///   SYSTEM if a file cannot be read.
   package func sha256(
     of digested: [Member], keepsCached: Bool, checkIn: () throws(Problem) -> Void,
     didRead: (Int) -> Void

@@ -29,7 +29,8 @@ struct FoundTensor {
 
 /// The tensors that readers find in files without an index of TensorFlow's, as they find them.
 ///
-/// Flat, because 100,000 tensors are common. `checkpoint` puts them in order and checks their names.
+/// Flat, because 100,000 tensors are common. `checkpoint` puts them in order and checks their
+/// names.
 struct FoundTensors {
   /// The most axes of a shape, as in TensorFlow.
   static let maximumRank = BundleReader.maximumRank

@@ -69,8 +69,8 @@ package struct Generation: Sendable, Hashable {
 extension Generation {
   /// Whether users cannot forge it, because all files are on trusted file systems.
   ///
-  /// Only these files may be given to the service manager: it closes files on its main thread, and a
-  /// user's own file system can make that hang.
+  /// Only these files may be given to the service manager: it closes files on its main thread, and
+  /// a user's own file system can make that hang.
   package var isShared: Bool { owner == nil }
 
   /// The number of words that `append` adds.
@@ -147,8 +147,8 @@ extension Generation {
 extension Generation: CustomStringConvertible {
   /// Sixteen hexadecimal digits (FNV-1a) for people, logs and calls of administrators.
   ///
-  /// Equality compares everything. Different generations may have the same digits: a user can choose
-  /// files for that, and the digits leave out the owner.
+  /// Equality compares everything. Different generations may have the same digits: a user can
+  /// choose files for that, and the digits leave out the owner.
   package var description: String { digits }
 
   private static func digits(_ members: [Member]) -> String {

@@ -32,7 +32,8 @@ enum IndexError: Error {
   /// The file breaks the rules of its format at an offset; the words are a predicate: `has …,
   /// expected …`.
   case malformed(at: Int, String)
-  /// The file is right, but has what cannot be shared; the words are a predicate that says what to do.
+  /// The file is right, but has what cannot be shared; the words are a predicate that says what to
+  /// do.
   case unsupported(String)
   /// The same of one tensor.
   case tensorMalformed(String, Name)

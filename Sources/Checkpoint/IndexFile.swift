@@ -48,8 +48,8 @@ struct IndexFile {
     try read(0..<max(0, min(byteCount, WholeFormat.headByteCount)))
   }
 
-  /// The format of a file that holds tensors and their index; nil for a table of TensorFlow, and for
-  /// all that is unknown.
+  /// The format of a file that holds tensors and their index; nil for a table of TensorFlow, and
+  /// for all that is unknown.
   func wholeFormat() throws(IndexError) -> WholeFormat? {
     let head = try head()
     return WholeFormat(head.span, fileByteCount: byteCount)

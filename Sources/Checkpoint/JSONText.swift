@@ -8,8 +8,8 @@ struct JSONText {
   /// The offset of the text in its file.
   private let start: Int
 
-  /// Begins at the front of a text that lies at an offset of its file; throws `stopped` from then on
-  /// if `checkIn` throws.
+  /// Begins at the front of a text that lies at an offset of its file; throws `stopped` from then
+  /// on if `checkIn` throws.
   init(
     _ bytes: [UInt8], at start: Int, checkIn: @escaping () throws(Problem) -> Void
   ) throws(IndexError) {

@@ -1,8 +1,8 @@
 import WarmstartKernel
 import WarmstartTensorModel
 
-/// How the stored numbers of a tensor become those of a piece: as they are, with their bytes reversed,
-/// or cast.
+/// How the stored numbers of a tensor become those of a piece: as they are, with their bytes
+/// reversed, or cast.
 struct NumberForm {
   private enum Way {
     case plain

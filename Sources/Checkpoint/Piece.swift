@@ -16,8 +16,8 @@ package struct Piece: Sendable, Hashable {
   /// A power of two, at least `Piece.alignment`.
   package let alignment: Int
 
-  /// The memory of the gathered indices and of the view's axes, in bytes, which lasts as long as the
-  /// piece.
+  /// The memory of the gathered indices and of the view's axes, in bytes, which lasts as long as
+  /// the piece.
   package var listByteCount: Int {
     let axes = view.axes.isEmpty ? 0 : 48 + 8 * view.axes.count
     return axes + (gather.map { 8 * $0.indexCount + 100 * $0.axes.count } ?? 0)

@@ -26,12 +26,12 @@ package struct PlacementOptions: Sendable, Hashable {
 }
 
 extension Checkpoint {
-  /// Decides where a tensor is served from, or a slice or gather that fits it, as a variable sees it;
-  /// reads nothing.
+  /// Decides where a tensor is served from, or a slice or gather that fits it, as a variable sees
+  /// it; reads nothing.
   ///
-  /// A data file serves bytes that are ready in it: of the wanted type, in this machine's byte order,
-  /// in one stored run, aligned as required, and contiguous or described by strides. An arena serves
-  /// all others.
+  /// A data file serves bytes that are ready in it: of the wanted type, in this machine's byte
+  /// order, in one stored run, aligned as required, and contiguous or described by strides. An
+  /// arena serves all others.
   ///
   /// - Throws: What is wrong if the files cannot hold what the index says.
   package func placement(
@@ -110,8 +110,8 @@ extension Checkpoint {
     return isDense || lengths.contains(0) ? [] : strides
   }
 
-  /// Finds a stored run that contains all bytes, the offset of the first one in it, and the bytes from
-  /// one index to the next on each axis unless the bytes are contiguous.
+  /// Finds a stored run that contains all bytes, the offset of the first one in it, and the bytes
+  /// from one index to the next on each axis unless the bytes are contiguous.
   private func storedPlace(
     of tensor: Int, _ slice: TensorSlice?, width: Int
   ) -> (run: Int, offset: Int, steps: [Int])? {

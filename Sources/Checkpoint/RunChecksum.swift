@@ -6,11 +6,12 @@ package enum StoredChecksum: Sendable, Hashable {
   case none
   /// The masked CRC-32C of the run.
   case masked(UInt32)
-  /// The CRC-32 of a zip entry that ends with the run; `head` is that of the entry's bytes before it.
+  /// The CRC-32 of a zip entry that ends with the run; `head` is that of the entry's bytes before
+  /// it.
   case zip(UInt32, head: UInt32)
 
-  /// The checksum that the archive has for an entry that ends with the run; PyTorch stores 0 for those
-  /// that it did not compute.
+  /// The checksum that the archive has for an entry that ends with the run; PyTorch stores 0 for
+  /// those that it did not compute.
   init(ofEntry checksum: UInt32, head: UInt32 = 0) {
     self = checksum == 0 ? .none : .zip(checksum, head: head)
   }
@@ -58,7 +59,8 @@ struct RunChecksum {
     }
   }
 
-  /// Why the bytes are not those that were stored: the stored and the calculated checksum; else nil.
+  /// Why the bytes are not those that were stored: the stored and the calculated checksum; else
+  /// nil.
   var mismatch: String? {
     switch state {
     case .none: nil

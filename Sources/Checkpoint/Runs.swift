@@ -17,8 +17,8 @@ struct Runs {
 
   /// Plans to copy the intersection of two boxes, each a dense array; nil if it is empty.
   ///
-  /// The source is in C order, the target in that of a view. The caller has checked that all lengths
-  /// in bytes fit in an `Int`.
+  /// The source is in C order, the target in that of a view. The caller has checked that all
+  /// lengths in bytes fit in an `Int`.
   ///
   /// - Parameters:
   ///   - targetOffset: Where the target begins in the bytes that are written.
@@ -40,12 +40,12 @@ struct Runs {
   /// Plans to copy a box of a tensor whose elements lie at steps of their own; nil if it is empty.
   ///
   /// No two elements share a place: each step exceeds what all shorter ones span together, as in
-  /// views that slices and permutations of dense arrays make. The target is dense, in the order of a
-  /// view. The caller has checked that all offsets fit in an `Int`.
+  /// views that slices and permutations of dense arrays make. The target is dense, in the order of
+  /// a view. The caller has checked that all offsets fit in an `Int`.
   ///
   /// - Parameters:
-  ///   - steps: The bytes from one index to the next on each axis of the source, whose first element
-  ///     is at 0.
+  ///   - steps: The bytes from one index to the next on each axis of the source, whose first
+  ///     element is at 0.
   ///   - targetOffset: Where the target begins in the bytes that are written.
   ///   - width: The length of an element, in bytes.
   ///   - targetWidth: The length of an element in the target.

@@ -169,8 +169,8 @@ extension ArenaDescription.Entry {
   }
 
   /// Writes tensor, alignment, place and digest; then the slice's rank (-1 without a slice), starts
-  /// and counts; then the number of gathered axes, each with its number and indices; then the view's
-  /// axes, and its type (0 for the stored one).
+  /// and counts; then the number of gathered axes, each with its number and indices; then the
+  /// view's axes, and its type (0 for the stored one).
   fileprivate func append(to words: inout StateWriter) {
     words.append(piece.tensor)
     words.append(piece.alignment)

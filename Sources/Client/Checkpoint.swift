@@ -112,7 +112,8 @@ public final class Checkpoint: Sendable {
     client.giveBack(lease.handle, session: lease.session)
   }
 
-  /// The name under which an administrator published the checkpoint; nil if it was opened by a path.
+  /// The name under which an administrator published the checkpoint; nil if it was opened by a
+  /// path.
   package static func name(in word: String) throws(WarmstartError) -> PublishedName? {
     do throws(Problem) { return try PublishedName(word: word) } catch {
       throw WarmstartError(error)
@@ -180,8 +181,8 @@ public final class Checkpoint: Sendable {
     }
   }
 
-  /// The region of the last answer that was in one file only, if it is the same that the daemon names
-  /// now; else nil.
+  /// The region of the last answer that was in one file only, if it is the same that the daemon
+  /// names now; else nil.
   func knownRegion(_ region: ResolveReply.Region, _ extent: Range<Int>) -> [Region]? {
     guard case .file(let position) = region.place else { return nil }
     let last = state.withLock { $0.lastRegion }

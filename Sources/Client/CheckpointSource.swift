@@ -5,8 +5,8 @@ import WarmstartProtobuf
 import WarmstartTensorModel
 import WarmstartWire
 
-/// What a user calls a checkpoint: the files that a path leads to, found and opened with this process's
-/// rights, or the name under which an administrator published it.
+/// What a user calls a checkpoint: the files that a path leads to, found and opened with this
+/// process's rights, or the name under which an administrator published it.
 struct CheckpointSource {
   /// The path as TensorFlow reports it, or the name as the user writes it.
   let path: String
@@ -45,8 +45,8 @@ struct CheckpointSource {
     (name == nil ? [] : ["names"]) + (expectedSHA256 == nil ? [] : [Expectation.feature])
   }
 
-  /// Refers to the checkpoint by its name, or by its files: they travel with the call if one frame can
-  /// carry them, else they are attached before the call.
+  /// Refers to the checkpoint by its name, or by its files: they travel with the call if one frame
+  /// can carry them, else they are attached before the call.
   func reference(
     on session: Session, until deadline: Deadline
   ) throws(SessionError) -> (CheckpointReference, [File]) {

@@ -33,8 +33,8 @@ public final class Client: Sendable {
   ///
   /// - Parameters:
   ///   - path: The path of the daemon's socket; by default `$WARMSTART_SOCKET`, else
-  ///     `/run/warmstart/warmstart.sock` if this user may connect there, else the socket of the user's
-  ///     own daemon, `$XDG_RUNTIME_DIR/warmstart/warmstart.sock`.
+  ///     `/run/warmstart/warmstart.sock` if this user may connect there, else the socket of the
+  ///     user's own daemon, `$XDG_RUNTIME_DIR/warmstart/warmstart.sock`.
   ///   - label: The name of this client in the daemon's status, which shows at most 256 bytes.
   public convenience init(socket path: String? = nil, label: String = "") {
     self.init(socket: path, label: label, whileWaiting: nil)
@@ -59,17 +59,16 @@ public final class Client: Sendable {
   ///
   /// - Parameters:
   ///   - path: A directory with a `checkpoint` file, a prefix, the file or pattern of a V1
-  ///     checkpoint, or `name:` and the name under which an administrator published it: then no file
-  ///     is opened, and all bytes come in arenas.
+  ///     checkpoint, or `name:` and the name under which an administrator published it: then no
+  ///     file is opened, and all bytes come in arenas.
   ///   - expectation: What the files must be; nil for anything.
   ///   - timeout: How long to wait; nil for as long as it takes.
   /// - Returns: The checkpoint, whose lease ends with its last reference.
   /// - Throws: `WarmstartError` with the reason `checkpointNotFound`, `checkpointStateInvalid` or
-  ///   `notAllowed` if the files are not found or cannot be opened, or the name is unknown or not for
-  ///   this user; `checksumMismatch` if the files are not those expected; `corrupt`,
-  ///   `truncated`, `versionMismatch` or `unsupported` for a faulty index; `checkpointChanged` if
-  ///   a file is being written; `quota`, `budget`, `system`, `draining`, `deadline` or
-  ///   `connection`.
+  ///   `notAllowed` if the files are not found or cannot be opened, or the name is unknown or not
+  ///   for this user; `checksumMismatch` if the files are not those expected; `corrupt`,
+  ///   `truncated`, `versionMismatch` or `unsupported` for a faulty index; `checkpointChanged` if a
+  ///   file is being written; `quota`, `budget`, `system`, `draining`, `deadline` or `connection`.
   public func open(
     _ path: String, expecting expectation: Expectation? = nil, timeout: Duration? = nil
   ) throws(WarmstartError) -> Checkpoint {

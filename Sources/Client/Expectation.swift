@@ -4,11 +4,11 @@ import WarmstartTensorModel
 public struct Expectation: Sendable, Hashable {
   private let text: String
 
-  /// Expects files with a SHA-256: the digest of the index and the data files, or of the tables, one after
-  /// the other in order.
+  /// Expects files with a SHA-256: the digest of the index and the data files, or of the tables,
+  /// one after the other in order.
   ///
-  /// `cat model.index model.data-* | sha256sum` prints it, and `sha256sum model` for a checkpoint of one
-  /// file. The daemon computes it once for each generation.
+  /// `cat model.index model.data-* | sha256sum` prints it, and `sha256sum model` for a checkpoint
+  /// of one file. The daemon computes it once for each generation.
   ///
   /// - Parameter digits: 64 hexadecimal digits.
   /// - Returns: The expectation.

@@ -16,23 +16,23 @@ extension Checkpoint {
   /// Keeps the checkpoint resident, with everything that was read or made of it, after all leases
   /// have ended.
   ///
-  /// Only a client of the administrators' socket may pin. The pin ends with `Client.unpin`, when the
-  /// checkpoint's index is deleted, or when systemd stops the daemon; without systemd, also when the
-  /// daemon is restarted.
+  /// Only a client of the administrators' socket may pin. The pin ends with `Client.unpin`, when
+  /// the checkpoint's index is deleted, or when systemd stops the daemon; without systemd, also
+  /// when the daemon is restarted.
   ///
   /// - Parameters:
-  ///   - publication: A name for clients that cannot open the files, and who may use it; nil for none.
-  ///     If another checkpoint has the name, the name moves to this one at once.
-  ///   - isLocked: Whether to lock what is warm of the checkpoint into memory until the pin ends, so
-  ///     that the kernel takes none of it. Preload the checkpoint before; what is made later is not
-  ///     locked until the checkpoint is pinned again.
+  ///   - publication: A name for clients that cannot open the files, and who may use it; nil for
+  ///     none. If another checkpoint has the name, the name moves to this one at once.
+  ///   - isLocked: Whether to lock what is warm of the checkpoint into memory until the pin ends,
+  ///     so that the kernel takes none of it. Preload the checkpoint before; what is made later is
+  ///     not locked until the checkpoint is pinned again.
   ///   - timeout: How long to wait; nil for as long as it takes.
-  /// - Returns: The checkpoint that had the name, if it was another; it is no longer pinned, unless it
-  ///   has another name.
+  /// - Returns: The checkpoint that had the name, if it was another; it is no longer pinned, unless
+  ///   it has another name.
   /// - Throws: `WarmstartError` with the reason `unsupported` on another socket;
-  ///   `checkpointChanged`, `quota`, `connection` or `deadline`. With `isLocked`, also `quota` if the
-  ///   daemon may not lock that much, `budget`, and `unsupported` for files on file systems that a user
-  ///   can run.
+  ///   `checkpointChanged`, `quota`, `connection` or `deadline`. With `isLocked`, also `quota` if
+  ///   the daemon may not lock that much, `budget`, and `unsupported` for files on file systems
+  ///   that a user can run.
   @discardableResult
   public func pin(
     as publication: Publication? = nil, isLocked: Bool = false, timeout: Duration? = nil
@@ -71,8 +71,9 @@ extension Client {
   /// - Parameters:
   ///   - generation: The checkpoint, as `Checkpoint.generation` and `StatusReport` name it.
   ///   - timeout: How long to wait; nil for as long as it takes.
-  /// - Throws: `WarmstartError` with the reason `checkpointNotFound` if no such checkpoint is pinned;
-  ///   `unsupported` on another socket than the administrators'; `connection` or `deadline`.
+  /// - Throws: `WarmstartError` with the reason `checkpointNotFound` if no such checkpoint is
+  ///   pinned; `unsupported` on another socket than the administrators'; `connection` or
+  ///   `deadline`.
   public func unpin(generation: String, timeout: Duration? = nil) throws(WarmstartError) {
     try call(.unpin, until: Deadline(timeout)) { session in
       session.connection.compose { frame, _ in

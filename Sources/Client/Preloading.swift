@@ -20,8 +20,8 @@ extension Checkpoint {
     public let byteCount: Int
     /// The stored bytes that the files have no checksum of: nothing shows that they have changed.
     public let uncheckedByteCount: Int
-    /// Tensors that the daemon does not share, such as variants, and therefore did not read; at most
-    /// a thousand.
+    /// Tensors that the daemon does not share, such as variants, and therefore did not read; at
+    /// most a thousand.
     public let unshared: [Problem]
   }
 

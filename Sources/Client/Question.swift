@@ -11,8 +11,8 @@ struct Question {
   private var transposes: [Int: [Int]] = [:]
 
   /// Throws INVALID_REQUEST for a variable without a name, for a partition whose offset has another
-  /// rank than its variable, for an order of axes that no variable can have, and for an alignment that
-  /// no message can carry.
+  /// rank than its variable, for an order of axes that no variable can have, and for an alignment
+  /// that no message can carry.
   init(
     _ map: AssignmentMap, _ variables: [Variable], _ options: Resolved.Options
   ) throws(WarmstartError) {

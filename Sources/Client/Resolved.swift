@@ -47,19 +47,20 @@ public struct Resolved: Sendable {
     /// A problem that the index shows fails the call as usual. `Tensor.byteCount` is 0 for strings
     /// that would be copied into an arena.
     public var planOnly = false
-    /// The ASCII character that ends a scope's name, beside `/`: `.` in `model.layers.`; nil for the
-    /// one of the checkpoint's format.
+    /// The ASCII character that ends a scope's name, beside `/`: `.` in `model.layers.`; nil for
+    /// the one of the checkpoint's format.
     public var separator: Character?
-    /// Numbers of another floating-point type than their variable's are cast to it, rounded to nearest.
+    /// Numbers of another floating-point type than their variable's are cast to it, rounded to
+    /// nearest.
     ///
-    /// Once for all jobs, into an arena; between `float16`, `bfloat16`, `float32` and `float64`. Without
-    /// this option another type is DTYPE_MISMATCH.
+    /// Once for all jobs, into an arena; between `float16`, `bfloat16`, `float32` and `float64`.
+    /// Without this option another type is DTYPE_MISMATCH.
     public var cast = false
     /// The axes of variables that have those of their tensor in another order: for each axis of the
     /// variable the tensor's axis.
     ///
-    /// `[1, 0]` transposes a matrix. The name of a partitioned variable stands for all of its parts.
-    /// With `strides`, bytes in files are not copied for it.
+    /// `[1, 0]` transposes a matrix. The name of a partitioned variable stands for all of its
+    /// parts. With `strides`, bytes in files are not copied for it.
     public var transpose: [Name: [Int]] = [:]
 
     /// Makes the default options: none is set.

@@ -17,8 +17,8 @@ enum SocketPath {
     }
   }
 
-  /// `$WARMSTART_SOCKET`, else the socket of the system's daemon if this user may connect, else that of
-  /// the user's own daemon if it exists, else the system's.
+  /// `$WARMSTART_SOCKET`, else the socket of the system's daemon if this user may connect, else
+  /// that of the user's own daemon if it exists, else the system's.
   static var standard: String {
     if let path = Process.environment("WARMSTART_SOCKET"), !path.isEmpty { return path }
     return usable(system, else: "warmstart.sock")

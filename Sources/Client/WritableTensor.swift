@@ -5,9 +5,10 @@ import WarmstartTensorModel
 /// A variable's bytes as this process's own copy, which its one owner may write.
 ///
 /// The copy starts with the bytes that all jobs share, and takes memory page by page as it is
-/// written. A page of a file that was not written yet still is the file's, as `Region` says. The value cannot be copied, so Swift rejects a program in which one thread reads it
-/// while another writes it. Threads that train different variables have a writable tensor each.
-/// `Tensor` still shows the shared bytes.
+/// written. A page of a file that was not written yet still is the file's, as `Region` says. The
+/// value cannot be copied, so Swift rejects a program in which one thread reads it while another
+/// writes it. Threads that train different variables have a writable tensor each. `Tensor` still
+/// shows the shared bytes.
 ///
 /// Each writable tensor is a mapping of its own; Linux allows a process some 65,000
 /// (`vm.max_map_count`).

@@ -7,11 +7,11 @@ package import SystemPackage
 /// so code that writes after sealing does not compile. See `memfd_create(2)`.
 ///
 /// An arena takes its memory from the start to the end, as it is filled: in huge pages of 2 MiB
-/// where the kernel has them, which are twice as fast to fill, and 15 times as fast to touch for the
-/// first time. `madvise(2)`, MADV_COLLAPSE, makes them whatever the host's settings are. Otherwise
-/// it takes small pages, little by little, so that each is still in the processor's cache when it is
-/// filled. Bytes without reserved memory can be written too, but if the system has no memory left,
-/// the kernel then ends the process with SIGBUS instead of returning an error.
+/// where the kernel has them, which are twice as fast to fill, and 15 times as fast to touch for
+/// the first time. `madvise(2)`, MADV_COLLAPSE, makes them whatever the host's settings are.
+/// Otherwise it takes small pages, little by little, so that each is still in the processor's cache
+/// when it is filled. Bytes without reserved memory can be written too, but if the system has no
+/// memory left, the kernel then ends the process with SIGBUS instead of returning an error.
 @safe
 package struct Arena: ~Copyable, Sendable {
   /// The memory that huge pages are asked for at a time.
@@ -173,8 +173,8 @@ package final class SealedArena: Sendable {
 
   /// Takes over an arena that an earlier process of the daemon sealed, with all bytes of its file.
   ///
-  /// - Throws: EINVAL if the file is not a memfd of this user, read-only, with exactly the seals that
-  ///   `Arena.seal` sets.
+  /// - Throws: EINVAL if the file is not a memfd of this user, read-only, with exactly the seals
+  ///   that `Arena.seal` sets.
   package convenience init(restoring file: File) throws(Errno) {
     guard clinux_is_own_arena(file.descriptor.number) == 1 else { throw .invalidArgument }
     self.init(file, byteCount: try file.status().size, hugeByteCount: 0)

@@ -2,7 +2,8 @@ package import CWarmstartLinux
 
 /// A number that any thread may read and change without a lock.
 ///
-/// For counters and flags that no other state depends on: changes are atomic, but order nothing else.
+/// For counters and flags that no other state depends on: changes are atomic, but order nothing
+/// else.
 @safe
 package final class AtomicNumber: @unchecked Sendable {
   // Only touched by atomic instructions, which is what makes the class Sendable.

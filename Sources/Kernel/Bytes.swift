@@ -79,7 +79,8 @@ extension RawSpan {
 }
 
 extension Array<UInt8> {
-  /// Makes bytes that have any values, to be received into: nobody may read one before it is written.
+  /// Makes bytes that have any values, to be received into: nobody may read one before it is
+  /// written.
   package init(unwritten count: Int) {
     self = unsafe Array(unsafeUninitializedCapacity: count) { $1 = count }
   }
@@ -154,8 +155,8 @@ extension MutableRawSpan {
     }
   }
 
-  /// Converts rows of numbers from another span, as `clinux_cast` rounds them; traps if any is out of
-  /// bounds.
+  /// Converts rows of numbers from another span, as `clinux_cast` rounds them; traps if any is out
+  /// of bounds.
   ///
   /// - Parameters:
   ///   - source: The span to convert from.

@@ -215,7 +215,8 @@ package final class File: Sendable {
     (try? isDirectory(path)) != nil
   }
 
-  /// Whether the path names something that this process may write to, or connect to if it is a socket.
+  /// Whether the path names something that this process may write to, or connect to if it is a
+  /// socket.
   ///
   /// See `eaccess(3)`.
   package static func mayWrite(_ path: FilePath) -> Bool {

@@ -5,8 +5,8 @@ package import SystemPackage
 /// this value ends.
 ///
 /// The run may start at any offset and may be empty. If the file's owner truncates it, touching a
-/// page past the new end raises SIGBUS, so the daemon touches no mapping of a file that its owner can
-/// truncate. See `mmap(2)`.
+/// page past the new end raises SIGBUS, so the daemon touches no mapping of a file that its owner
+/// can truncate. See `mmap(2)`.
 @safe
 package struct Mapping: Sendable {
   private let pages: Pages
@@ -48,7 +48,8 @@ package struct Mapping: Sendable {
 
   /// Reads the run's pages, and keeps them in memory as long as the mapping; waits for the disk.
   ///
-  /// This does not touch the mapping: where the file was truncated meanwhile, it throws. See `mlock(2)`.
+  /// This does not touch the mapping: where the file was truncated meanwhile, it throws. See
+  /// `mlock(2)`.
   package func lock() throws(Errno) {
     guard let base = unsafe pages.base else { return }
     _ = try checked(unsafe clinux_lock(base, lead + byteCount))
@@ -66,8 +67,8 @@ package struct Mapping: Sendable {
 
   /// Bytes of the run; they live as long as `owner`.
   ///
-  /// The owner must keep this mapping as long as it lives: a constant of it refers to an object, which
-  /// has the mapping in a constant. Traps if the range is out of bounds.
+  /// The owner must keep this mapping as long as it lives: a constant of it refers to an object,
+  /// which has the mapping in a constant. Traps if the range is out of bounds.
   @_lifetime(borrow owner)
   package func bytes<Owner: ~Copyable>(_ range: Range<Int>, keptBy owner: borrowing Owner)
     -> RawSpan
@@ -130,9 +131,9 @@ package struct Mapping: Sendable {
 
   /// Bytes of the region; they live as long as `owner`.
   ///
-  /// The owner must keep the mapping as long as it lives: a constant of it refers to an object, which
-  /// has the mapping in a constant. An empty range may lie anywhere; traps if another one is not
-  /// mapped.
+  /// The owner must keep the mapping as long as it lives: a constant of it refers to an object,
+  /// which has the mapping in a constant. An empty range may lie anywhere; traps if another one is
+  /// not mapped.
   @inlinable
   @_lifetime(borrow owner)
   package func bytes<Owner: ~Copyable>(
@@ -186,7 +187,8 @@ package struct WritableMapping: ~Copyable, Sendable {
     mapping.elements(0..<mapping.byteCount, as: type, keptBy: self)
   }
 
-  /// The elements of the run, to be written; traps unless they are whole and aligned for their type.
+  /// The elements of the run, to be written; traps unless they are whole and aligned for their
+  /// type.
   @_lifetime(&self)
   package mutating func mutableElements<Element: BitwiseCopyable>(
     as type: Element.Type

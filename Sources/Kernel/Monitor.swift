@@ -2,9 +2,10 @@ import CWarmstartLinux
 
 /// State that one thread at a time may see, and a condition to wait on.
 ///
-/// The one lock of the project: `Synchronization.Mutex` has no condition, and ThreadSanitizer reports
-/// false races on what it guards. Its functions are inlined, since a generic call into another module
-/// costs more than an uncontended lock. See `pthread_mutex_lock(3p)`, `pthread_cond_timedwait(3p)`.
+/// The one lock of the project: `Synchronization.Mutex` has no condition, and ThreadSanitizer
+/// reports false races on what it guards. Its functions are inlined, since a generic call into
+/// another module costs more than an uncontended lock. See `pthread_mutex_lock(3p)`,
+/// `pthread_cond_timedwait(3p)`.
 @safe
 @usableFromInline package final class Monitor<State>: @unchecked Sendable {
   // Only touched while the lock is held, which is what makes the class Sendable. Behind a pointer,
@@ -55,7 +56,8 @@ import CWarmstartLinux
     return try withLock(body)
   }
 
-  /// Waits until the body gives a result, asking it again after each notification; nil at the deadline.
+  /// Waits until the body gives a result, asking it again after each notification; nil at the
+  /// deadline.
   @inlinable
   package func wait<Result>(
     until deadline: Deadline = .never, for body: (inout State) -> Result?

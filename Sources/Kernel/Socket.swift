@@ -98,8 +98,8 @@ package final class Socket: Sendable {
     return Peer(uid: uid, gid: gid, pid: pid)
   }
 
-  /// The groups of the process at the other end beside its first one, as they were when the connection
-  /// was made.
+  /// The groups of the process at the other end beside its first one, as they were when the
+  /// connection was made.
   ///
   /// See `socket(7)`, SO_PEERGROUPS (Linux 4.13).
   package func peerGroups() throws(Errno) -> [UInt32] {
@@ -149,8 +149,8 @@ package final class Socket: Sendable {
 
   /// Receives at most the range's bytes, and descriptors with them; 0 is the end.
   ///
-  /// Throws EAGAIN if nothing has arrived and `waiting` is false. Throws EMFILE, and closes all that
-  /// arrived, if the kernel dropped descriptors. See `recvmsg(2)`, `unix(7)`, SCM_RIGHTS.
+  /// Throws EAGAIN if nothing has arrived and `waiting` is false. Throws EMFILE, and closes all
+  /// that arrived, if the kernel dropped descriptors. See `recvmsg(2)`, `unix(7)`, SCM_RIGHTS.
   package func receive(
     into buffer: inout [UInt8], range: Range<Int>, descriptors: inout [File], waiting: Bool
   ) throws(Errno) -> Int {
@@ -176,7 +176,8 @@ package final class Socket: Sendable {
 
   /// Sends bytes, with descriptors on the first byte; returns how many bytes were sent.
   ///
-  /// When it returns, all descriptors were sent, even if some bytes were not: never send them again. Throws EAGAIN if the peer does not read and `waiting` is false. See `sendmsg(2)`.
+  /// When it returns, all descriptors were sent, even if some bytes were not: never send them
+  /// again. Throws EAGAIN if the peer does not read and `waiting` is false. See `sendmsg(2)`.
   package func send(
     _ bytes: RawSpan, descriptors: [File] = [], waiting: Bool
   ) throws(Errno) -> Int {

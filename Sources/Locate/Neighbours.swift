@@ -14,8 +14,8 @@ struct Neighbours {
       case tensorFlow
     }
 
-    /// The path to name: a V2 prefix, the pattern of a V1 checkpoint's tables, a weight map, a file of
-    /// another format, or the pattern of such files.
+    /// The path to name: a V2 prefix, the pattern of a V1 checkpoint's tables, a weight map, a file
+    /// of another format, or the pattern of such files.
     let name: String
     /// The name without the pattern and the suffix.
     let base: String

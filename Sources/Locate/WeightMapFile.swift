@@ -3,8 +3,8 @@ import WarmstartKernel
 import WarmstartTensorModel
 
 /// The file beside a model in several files that says which of them holds which tensor, such as
-/// `model.safetensors.index.json` of the library transformers, or `model.weights.json` of Keras, where
-/// a group of variables may be in several files.
+/// `model.safetensors.index.json` of the library transformers, or `model.weights.json` of Keras,
+/// where a group of variables may be in several files.
 ///
 /// The client reads only which files there are. The daemon reads the rest.
 struct WeightMapFile {

@@ -17,8 +17,8 @@ package struct CallStatus: Error, Sendable, Hashable {
   package var message: String
   /// The problems that were found, with the one that decided `reason` first.
   package var problems: [Problem]
-  /// The number of problems that were found; `problems` has the first, and one of them may stand for
-  /// several that have the same cause.
+  /// The number of problems that were found; `problems` has the first, and one of them may stand
+  /// for several that have the same cause.
   package var problemCount: Int
   /// How long to wait before the same call may succeed; nil if waiting does not help.
   package var retryMilliseconds: Int?

@@ -24,7 +24,8 @@ extension Scratch {
 
   /// The message of a list of names.
   ///
-  /// A length of 4 GiB or more becomes the largest one; a frame with that name is too long to be sent.
+  /// A length of 4 GiB or more becomes the largest one; a frame with that name is too long to be
+  /// sent.
   func message(_ names: NameList) -> UnsafeMutablePointer<Warmstart__V1__Names> {
     let lengths = unsafe make(names.count, of: UInt32.self)
     for position in 0..<names.count {
@@ -76,7 +77,8 @@ extension FieldWriter {
     }
   }
 
-  /// Puts names in front as the message `Names`; `withName` lets its body see the one at a position.
+  /// Puts names in front as the message `Names`; `withName` lets its body see the one at a
+  /// position.
   @inline(__always)
   mutating func prepend(
     field: UInt64, names count: Int, _ withName: (Int, (Span<UInt8>) -> Void) -> Void

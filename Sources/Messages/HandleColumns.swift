@@ -5,9 +5,9 @@ import WarmstartTensorModel
 ///
 /// A column is a packed field with one element for each handle; the columns of lengths, strides and
 /// starts have one for each axis of each handle that has them. Where a handle's name and axes begin
-/// is the sum of all lengths and ranks before it. Landmarks keep these sums for every 32nd handle, so
-/// that reading one handle adds up 31 numbers at most, and positions of strides and starts, which
-/// ascend, are found by halving.
+/// is the sum of all lengths and ranks before it. Landmarks keep these sums for every 32nd handle,
+/// so that reading one handle adds up 31 numbers at most, and positions of strides and starts,
+/// which ascend, are found by halving.
 struct HandleColumns: Sendable {
   /// How many handles there are from one landmark to the next; chosen, not tuned.
   private static let landmarkDistance = 32

@@ -17,7 +17,8 @@ package enum Method: String, Sendable, CaseIterable {
   case watchHealth = "/grpc.health.v1.Health/Watch"
 
   private static let all = allCases
-  /// The path of each method as bytes: comparing strings would cost more than the rest of an envelope.
+  /// The path of each method as bytes: comparing strings would cost more than the rest of an
+  /// envelope.
   private static let paths = all.map { Array($0.rawValue.utf8) }
 
   /// The path as it is sent.

@@ -32,8 +32,8 @@ package struct OpenMetrics {
   /// Makes the text of a report.
   package init(_ report: StatusReport, as format: Format) {
     self.format = format
-    // A gauge, not OpenMetrics' info: node_exporter refuses a file with a type that Prometheus' older
-    // text format lacks.
+    // A gauge, not OpenMetrics' info: node_exporter refuses a file with a type that Prometheus'
+    // older text format lacks.
     add("build_info", .gauge, "The daemon's version.", [([("version", report.daemonVersion)], 1)])
     add(
       "uptime_seconds", .gauge, "The time since the daemon started.",

@@ -37,8 +37,8 @@ package struct OutgoingHandles: Sendable {
     textByteCount + 8 * (axisCount + strides.count) + 40 * count + 16 * sliced.count
   }
 
-  /// Adds a handle of a tensor, or of a slice, a gather or a view of it; a tensor with its variable's
-  /// name is not named.
+  /// Adds a handle of a tensor, or of a slice, a gather or a view of it; a tensor with its
+  /// variable's name is not named.
   ///
   /// The strides, if there are any, are in the order of the variable's axes.
   package mutating func append(

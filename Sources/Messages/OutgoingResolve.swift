@@ -1,15 +1,15 @@
 package import WarmstartProtobuf
 package import WarmstartTensorModel
 
-// The request of `Resolve` as a client writes it: from the trainer's own variables, column by column,
-// without a list of them between.
+// The request of `Resolve` as a client writes it: from the trainer's own variables, column by
+// column, without a list of them between.
 
 extension FieldWriter {
   /// Begins a frame whose body is the request.
   ///
-  /// The offset of each partition must have as many axes as the full shape. `gathers` says which rows
-  /// or columns of their tensors the variables at some positions are made of, and `transposes` in
-  /// which order they have the tensors' axes.
+  /// The offset of each partition must have as many axes as the full shape. `gathers` says which
+  /// rows or columns of their tensors the variables at some positions are made of, and `transposes`
+  /// in which order they have the tensors' axes.
   package mutating func begin(
     _ checkpoint: CheckpointReference, _ map: AssignmentMap, _ variables: [Variable],
     _ options: ResolveRequest.Options, gathers: [Int: Gather] = [:],

@@ -36,8 +36,8 @@ public struct StatusReport: Sendable, Hashable {
     public var leaseCount = 0
     /// Whether an administrator pinned the checkpoint, so that it stays.
     public var isPinned = false
-    /// Why the pin, or the use of the checkpoint's names, ends when this process of the daemon ends;
-    /// empty if it does not, or if nothing outlives the process.
+    /// Why the pin, or the use of the checkpoint's names, ends when this process of the daemon
+    /// ends; empty if it does not, or if nothing outlives the process.
     public var endOfPin = ""
     /// The bytes of files and arenas that are locked into memory.
     public var lockedByteCount = 0

@@ -43,7 +43,8 @@ package final class Clients: Sendable {
   private let accounts: Accounts
   /// Called when a connection has ended.
   private let changed: @Sendable () -> Void
-  // Invariant: a record exists as long as its `Place`. Lock order: this monitor, then the accounts'.
+  // Invariant: a record exists as long as its `Place`. Lock order: this monitor, then the
+  // accounts'.
   private let state = Monitor(State())
   let endedCalls = AtomicNumber()
 

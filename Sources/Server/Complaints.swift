@@ -1,8 +1,8 @@
 import WarmstartKernel
 import WarmstartSystemd
 
-/// Limits what clients can make the daemon log: a few events of each kind in a period, and one about
-/// the same subject in a longer one.
+/// Limits what clients can make the daemon log: a few events of each kind in a period, and one
+/// about the same subject in a longer one.
 ///
 /// So a client that floods the log with one kind of event hides no other kind. Left out events are
 /// counted, and the count is logged at the end of the period.
@@ -63,8 +63,8 @@ struct Complaints {
     return true
   }
 
-  /// Forgets the oldest subject if there are too many; what was left out about it counts for another
-  /// tally of its kind.
+  /// Forgets the oldest subject if there are too many; what was left out about it counts for
+  /// another tally of its kind.
   private mutating func forgetSubjects() {
     let subjects = tallies.indices.filter { tallies[$0].subject != nil }
     guard subjects.count > Complaints.maximumSubjectCount else { return }

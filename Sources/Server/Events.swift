@@ -95,8 +95,8 @@ extension Daemon {
     }
   }
 
-  /// Logs a failed call if it concerns the operator: something was refused, or a checkpoint is damaged
-  /// or changes.
+  /// Logs a failed call if it concerns the operator: something was refused, or a checkpoint is
+  /// damaged or changes.
   func noteFailure(_ status: CallStatus, to client: Client, _ checkpoint: Holdings.Subject?) {
     switch status.reason {
     case .budget: noteRefusal(.refusedByBudget, status, to: client)
@@ -228,8 +228,8 @@ extension Daemon {
     }
   }
 
-  /// Logs what happened to checkpoints since the last call: pins and names that were lost, and pinned
-  /// checkpoints that were read again.
+  /// Logs what happened to checkpoints since the last call: pins and names that were lost, and
+  /// pinned checkpoints that were read again.
   package func noteLostPins() {
     for name in store.takeLostNames() {
       supervisor.log(LogEvent(.nameLost, Client.capped(name)))

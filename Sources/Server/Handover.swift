@@ -2,8 +2,8 @@ import WarmstartKernel
 
 /// A connection on its way from the main loop to the thread that will close it.
 ///
-/// Closing a socket closes the files that lie unread in it, and closing a client's file may hang. So
-/// the thread that takes the socket owns it alone: the main loop never holds the last reference.
+/// Closing a socket closes the files that lie unread in it, and closing a client's file may hang.
+/// So the thread that takes the socket owns it alone: the main loop never holds the last reference.
 final class Handover: Sendable {
   private let number: Monitor<CInt?>
 

@@ -3,8 +3,8 @@ package import WarmstartKernel
 /// Feeds the service manager's watchdog, as long as the main loop and the workers are alive.
 ///
 /// The main loop beats in each of its turns. When a ping is due it has a worker run a check, which
-/// takes the locks that calls take. The ping follows only when the check has ended, so a daemon whose
-/// locks or threads hang gets no more pings, and the service manager starts another.
+/// takes the locks that calls take. The ping follows only when the check has ended, so a daemon
+/// whose locks or threads hang gets no more pings, and the service manager starts another.
 package struct Heartbeat {
   /// What the main loop must do after a beat.
   package enum Beat: Sendable, Hashable {

@@ -8,9 +8,9 @@ import WarmstartWire
 /// What one connection holds: the checkpoints that it has open, and the files that it attached for
 /// later calls.
 ///
-/// It also remembers what the current call opened or named: what a failed call opened is closed again,
-/// since its client never learns the handle. Belongs to the session's thread; what is held is given
-/// back when the session ends.
+/// It also remembers what the current call opened or named: what a failed call opened is closed
+/// again, since its client never learns the handle. Belongs to the session's thread; what is held
+/// is given back when the session ends.
 final class Holdings {
   /// A checkpoint, as the daemon's log describes it.
   struct Subject {
@@ -102,8 +102,8 @@ final class Holdings {
     }
   }
 
-  /// Gives all attached files back after a call failed: its client attaches them again before it repeats
-  /// the call.
+  /// Gives all attached files back after a call failed: its client attaches them again before it
+  /// repeats the call.
   func giveBackAttached() {
     guard !attached.isEmpty else { return }
     // Closing a file may hang, and must not keep the turn meanwhile.
@@ -120,8 +120,8 @@ final class Holdings {
   ///
   /// If the request expects a SHA-256, it is compared.
   ///
-  /// - Parameter note: Called while the files are read for the comparison, with the bytes that were read
-  ///   and those of all files.
+  /// - Parameter note: Called while the files are read for the comparison, with the bytes that were
+  ///   read and those of all files.
   func open(
     _ reference: CheckpointReference, _ caller: Caller, note: ((Int, Int) -> Void)? = nil
   ) throws(CallFailure) -> OpenCheckpoint {

@@ -13,7 +13,8 @@ package struct MainLoop {
     var residents = 0
   }
 
-  /// How often the store is swept, and freed memory given back, while there are connections or residents.
+  /// How often the store is swept, and freed memory given back, while there are connections or
+  /// residents.
   private static let sweepMilliseconds = 2000
   /// How long accepting rests when the process has run out of descriptors.
   private static let restMilliseconds = 100
@@ -55,8 +56,8 @@ package struct MainLoop {
 
   /// Serves until a signal says stop; returns whether everything ended in time.
   ///
-  /// The loop touches no client's file and owns no connection that may bring one: a file that does not
-  /// answer can only hang other threads.
+  /// The loop touches no client's file and owns no connection that may bring one: a file that does
+  /// not answer can only hang other threads.
   ///
   /// - Parameter cleanUp: Called before the process ends because the loop hangs after a signal.
   package mutating func run(

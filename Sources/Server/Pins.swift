@@ -7,8 +7,8 @@ import WarmstartWire
 // The calls of administrators: which checkpoints stay, and which go.
 
 extension Session {
-  /// Answers `Pin`: the checkpoint stays although this connection ends, under a name if the request has
-  /// one.
+  /// Answers `Pin`: the checkpoint stays although this connection ends, under a name if the request
+  /// has one.
   func pin(_ call: borrowing IncomingCall, _ reply: Responder, _ caller: Caller)
     throws(CallFailure)
   {

@@ -1,8 +1,8 @@
 import WarmstartKernel
 import WarmstartMessages
 
-/// Sends notes about a call's progress to a client that asked for them: at most ten a second, and only
-/// when there is progress.
+/// Sends notes about a call's progress to a client that asked for them: at most ten a second, and
+/// only when there is progress.
 final class ProgressNotes {
   /// How long a call takes before its first note, and between two notes; chosen, not tuned.
   private static let intervalMilliseconds = 100

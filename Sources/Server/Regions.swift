@@ -5,7 +5,8 @@ import WarmstartStore
 import WarmstartTensorModel
 import WarmstartWire
 
-/// The regions that the replies to one call name, and the arenas' files that the next reply carries.
+/// The regions that the replies to one call name, and the arenas' files that the next reply
+/// carries.
 struct Regions {
   private let open: OpenCheckpoint
   private(set) var all: [Answer.Region] = []

@@ -1,7 +1,7 @@
 import WarmstartKernel
 
-/// Reads the configuration again when a signal asks for it, on a thread of its own: a file that does
-/// not answer must not stop the main loop.
+/// Reads the configuration again when a signal asks for it, on a thread of its own: a file that
+/// does not answer must not stop the main loop.
 final class Reloading: Sendable {
   typealias Outcome = Daemon.ReloadOutcome
 

@@ -8,8 +8,8 @@ import WarmstartWire
 ///
 /// Belongs to the session's thread.
 final class RequestShare {
-  /// What a request takes for each of its bytes: the byte itself, up to sixteen unpacked, and what is
-  /// made of them.
+  /// What a request takes for each of its bytes: the byte itself, up to sixteen unpacked, and what
+  /// is made of them.
   private static let requestFactor = 20
   /// What a reply takes for each of its bytes while it waits to be read: the frame, and a buffer's
   /// spare room.

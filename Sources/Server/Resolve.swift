@@ -13,7 +13,8 @@ extension Session {
   func resolve(_ call: borrowing IncomingCall, _ reply: Responder, _ caller: Caller)
     throws(CallFailure)
   {
-    // Most jobs ask what another job asked before: that answer is found without unpacking the request.
+    // Most jobs ask what another job asked before: that answer is found without unpacking the
+    // request.
     guard let parts = ResolveRequest.parts(of: call.request) else {
       let request = try request(call, ResolveRequest.init(unpacking:_:))
       let open = try holdings.open(request.checkpoint, caller)
@@ -38,7 +39,8 @@ extension Session {
     try resolve(request, open, question: question, reply, caller)
   }
 
-  /// Answers a request that expects a SHA-256, with notes about the reading if the client wants them.
+  /// Answers a request that expects a SHA-256, with notes about the reading if the client wants
+  /// them.
   private func resolveExpecting(
     _ reference: CheckpointReference, _ call: borrowing IncomingCall, _ reply: Responder,
     _ caller: Caller

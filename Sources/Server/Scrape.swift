@@ -14,7 +14,8 @@ struct Scrape {
   /// The most bytes that a client may send after its request; chosen, not tuned.
   private static let ignoredByteCount = 64 << 10
 
-  /// What a client sends first that takes this socket for the clients'; no HTTP request begins with it.
+  /// What a client sends first that takes this socket for the clients'; no HTTP request begins with
+  /// it.
   private static let firstByteOfFrame: UInt8 = 0
 
   private let socket: Socket

@@ -9,8 +9,9 @@ import WarmstartWire
 
 /// One connection's conversation: the session receives calls and answers each, in order.
 ///
-/// A call is parsed, waits for its turn among its user's calls, and runs the handler that `ServedCall`
-/// lists for it. The session belongs to the thread that runs it; what its connection holds ends with it.
+/// A call is parsed, waits for its turn among its user's calls, and runs the handler that
+/// `ServedCall` lists for it. The session belongs to the thread that runs it; what its connection
+/// holds ends with it.
 final class Session {
   let daemon: Daemon
   let client: Client
@@ -141,7 +142,8 @@ final class Session {
 
   /// Answers a call; tries once more if it failed because open files got or lost names.
   ///
-  /// The files are opened anew for that: their times changed, so what was verified before may be stale.
+  /// The files are opened anew for that: their times changed, so what was verified before may be
+  /// stale.
   private func serve(
     _ call: borrowing IncomingCall, _ reply: Responder, _ caller: Caller
   ) throws(CallFailure) {

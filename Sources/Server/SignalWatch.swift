@@ -14,8 +14,8 @@ final class SignalWatch: Sendable {
   private static let patienceMilliseconds = 2000
 
   private let signals: Signals
-  /// Called at once when a signal asks for a reload: the service manager waits for its end only if it
-  /// knows of it before the command that sent the signal has ended.
+  /// Called at once when a signal asks for a reload: the service manager waits for its end only if
+  /// it knows of it before the command that sent the signal has ended.
   private let reloading: @Sendable () -> Void
   private let orders = Monitor(Orders())
 

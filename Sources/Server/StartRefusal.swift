@@ -5,8 +5,8 @@ import WarmstartWire
 
 /// Answers the clients that wait at the sockets of a daemon that cannot start.
 ///
-/// Otherwise they would wait until their timeout, and the service manager would start the daemon for
-/// them again and again.
+/// Otherwise they would wait until their timeout, and the service manager would start the daemon
+/// for them again and again.
 package enum StartRefusal {
   /// How long later clients are answered, too: the service manager starts the daemon no more often.
   ///

@@ -26,7 +26,8 @@ final class Workers: Sendable {
 
   private let serve: @Sendable (Handover, Place, Connection.Memory) -> Void
   private let check: @Sendable () -> Void
-  // Invariant: a job waits only if each idle thread was notified of one, or a thread is being started.
+  // Invariant: a job waits only if each idle thread was notified of one, or a thread is being
+  // started.
   private let state = Monitor(State())
 
   init(

@@ -4,13 +4,14 @@ package import WarmstartTensorModel
 /// What each user has taken, and the limits for all users together.
 ///
 /// Three rules hold for every resource:
-/// - A user is charged before anything is allocated or kept, and refunded after it is freed or closed.
+/// - A user is charged before anything is allocated or kept, and refunded after it is freed or
+///   closed.
 /// - One user may have three quarters of what the other users leave, so that no user can take
 ///   everything. What a user already has is not taken back when other users come later.
 /// - The user who has something made pays for it as long as that user leases the checkpoint. After
-///   that, another user who leases it pays for the index, and for the arenas that this other user was
-///   granted. What no other user has stays with the last payer: an index until it is evicted, an arena
-///   until no client has it.
+///   that, another user who leases it pays for the index, and for the arenas that this other user
+///   was granted. What no other user has stays with the last payer: an index until it is evicted,
+///   an arena until no client has it.
 package final class Accounts: Sendable {
   private struct Usage: Sendable {
     let uid: UInt32
@@ -113,8 +114,8 @@ package final class Accounts: Sendable {
 
   /// Charges a user.
   ///
-  /// - Parameter passing: Whether the amounts will be refunded within milliseconds, so that other calls
-  ///   had better wait for them.
+  /// - Parameter passing: Whether the amounts will be refunded within milliseconds, so that other
+  ///   calls had better wait for them.
   /// - Returns: The resource that is short, or nil if the amounts were charged.
   func take(_ amounts: Amounts, for uid: UInt32, passing: Bool = false) -> Resource? {
     state.withLock { state in

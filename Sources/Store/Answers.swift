@@ -2,8 +2,8 @@ import WarmstartKernel
 
 /// The answer to one job's question about a checkpoint, remembered for jobs that ask the same.
 ///
-/// Jobs that start from one checkpoint mostly send the same map and the same variables, byte for byte.
-/// Their answer depends only on these bytes and on the checkpoint's generation.
+/// Jobs that start from one checkpoint mostly send the same map and the same variables, byte for
+/// byte. Their answer depends only on these bytes and on the checkpoint's generation.
 package final class Answer: Sendable {
   /// A run of memory that the answer names.
   package enum Region: Sendable {
@@ -12,7 +12,8 @@ package final class Answer: Sendable {
     case arena(ArenaHolder)
   }
 
-  /// The longest answer that is remembered, in bytes: an answer for 100,000 partitions along two axes.
+  /// The longest answer that is remembered, in bytes: an answer for 100,000 partitions along two
+  /// axes.
   package static let maximumByteCount = 12 << 20
 
   /// The longest reply of a short answer: most sockets take it at once.
@@ -154,7 +155,8 @@ final class Answers: Sendable {
     forget { $0.names(arenas) }
   }
 
-  /// Forgets the answers that name a file, after bytes of the checkpoint's files were found damaged.
+  /// Forgets the answers that name a file, after bytes of the checkpoint's files were found
+  /// damaged.
   func forgetFiles() {
     forget { $0.namesFile }
   }

@@ -72,8 +72,8 @@ extension Figures.Holdings {
 }
 
 extension ArenaDescription {
-  /// The bytes to charge for an arena of some bytes: whole pages, with the trailer, and what it takes
-  /// to remember the pieces, whose slices may have many axes.
+  /// The bytes to charge for an arena of some bytes: whole pages, with the trailer, and what it
+  /// takes to remember the pieces, whose slices may have many axes.
   func chargedByteCount(beside byteCount: Int) -> Int {
     let keys = entries.reduce(trailerByteCount) {
       $0 + 200 + 16 * ($1.piece.slice?.starts.count ?? 0) + $1.piece.listByteCount

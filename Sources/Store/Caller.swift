@@ -3,8 +3,8 @@ package import WarmstartTensorModel
 
 /// The client that waits for an answer, and its deadline.
 ///
-/// A waiting thread polls the client's socket beside the event that it waits for: a client that hangs
-/// up wakes its own thread, and no list of waiting calls is needed.
+/// A waiting thread polls the client's socket beside the event that it waits for: a client that
+/// hangs up wakes its own thread, and no list of waiting calls is needed.
 package struct Caller: Sendable {
   private let socket: Socket?
   private let deadline: Deadline

@@ -5,9 +5,9 @@ import WarmstartTensorModel
 /// What may be dropped to make room: a checkpoint without a lease or a pin, or an arena of a leased
 /// checkpoint that no call and no client has.
 ///
-/// The user's own go before those of other users, and of each the least recently used first. Only users
-/// who have more of the short resource give way: a user at the limit cannot empty the store for
-/// everyone.
+/// The user's own go before those of other users, and of each the least recently used first. Only
+/// users who have more of the short resource give way: a user at the limit cannot empty the store
+/// for everyone.
 enum Eviction {
   /// Something that may be dropped, as it was when it was looked at.
   ///

@@ -23,8 +23,8 @@ extension Lease {
   ///
   /// Reads all files, unless a call has done so for this generation; waits if one is doing so.
   ///
-  /// - Parameter note: Called repeatedly while files are read, with the bytes that were read and those of
-  ///   all files.
+  /// - Parameter note: Called repeatedly while files are read, with the bytes that were read and
+  ///   those of all files.
   /// - Throws: CHECKSUM_MISMATCH if they differ; CHECKPOINT_NOT_FOUND if a file is missing, and the
   ///   problems of reading.
   package func expect(

@@ -1,11 +1,11 @@
 import WarmstartCheckpoint
 import WarmstartKernel
 
-/// Files of one client that a resident keeps open, so that no other file gets their inode numbers, or
-/// that a published name keeps open to read through them.
+/// Files of one client that a resident keeps open, so that no other file gets their inode numbers,
+/// or that a published name keeps open to read through them.
 ///
-/// The daemon's next process reads the index through them, once. The reaper closes them when the last
-/// reference ends.
+/// The daemon's next process reads the index through them, once. The reaper closes them when the
+/// last reference ends.
 final class HeldFiles: Sendable {
   private struct State {
     /// The index, and one file on each other device, or all files.

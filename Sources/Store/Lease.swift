@@ -53,8 +53,8 @@ package final class Lease: Sendable {
   ///
   /// This call loads what no other call loads, and waits for the rest.
   ///
-  /// - Parameter note: Called repeatedly, unless nothing is missing, with the bytes that are ready and
-  ///   the bytes that are needed.
+  /// - Parameter note: Called repeatedly, unless nothing is missing, with the bytes that are ready
+  ///   and the bytes that are needed.
   /// - Returns: The places of the pieces, in their order.
   /// - Throws: The first problem.
   package func acquire(
@@ -82,7 +82,8 @@ package final class Lease: Sendable {
         progress = Progress(resident.pieces, needed, note)
       }
       let work = Work(self, files, caller, progress)
-      // The slot comes before the claim: a claim that waited in a queue would keep other calls waiting.
+      // The slot comes before the claim: a claim that waited in a queue would keep other calls
+      // waiting.
       let others = try store.loadSlots.run(caller, of: self.caller) { () throws(Problem) in
         try claimAndLoad(runs: runs, pieces: pieces, work, &made)
       }

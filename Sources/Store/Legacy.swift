@@ -4,10 +4,10 @@ import WarmstartKernel
 
 /// What this process leaves to its successor in the service manager's descriptor store.
 ///
-/// For each resident that is worth it, the store has the files that the resident holds, a record, and
-/// its arenas; for a published one, it has all files. Another record has the published names. The store
-/// takes few descriptors: pinned residents come first, and then the largest arenas and the residents
-/// with most verified bytes. What does not fit is made again.
+/// For each resident that is worth it, the store has the files that the resident holds, a record,
+/// and its arenas; for a published one, it has all files. Another record has the published names.
+/// The store takes few descriptors: pinned residents come first, and then the largest arenas and
+/// the residents with most verified bytes. What does not fit is made again.
 ///
 /// Only checkpoints on trusted file systems are left: the service manager closes files on its main
 /// thread, where a file system of a user's own could make it hang.
@@ -97,7 +97,8 @@ final class Legacy: Sendable {
   ///
   /// - Parameters:
   ///   - writesRecords: Whether records that have changed are written anew, which costs more.
-  ///   - settles: Whether to wait until the store has what was added, and has closed what was removed.
+  ///   - settles: Whether to wait until the store has what was added, and has closed what was
+  ///     removed.
   func update(writingRecords writesRecords: Bool = false, settles: Bool = false) {
     guard let store else { return }
     let hasChanged = state.withLock { state in
@@ -193,7 +194,8 @@ final class Legacy: Sendable {
       })
   }
 
-  /// Chooses what to leave, in at most a number of descriptors; notes which pins are not left whole.
+  /// Chooses what to leave, in at most a number of descriptors; notes which pins are not left
+  /// whole.
   private func choices(
     _ capacity: Int, _ published: [Names.Entry], _ state: inout State
   ) -> [Choice] {

@@ -18,8 +18,8 @@ package struct Limits: Sendable, Hashable {
   package var loadsPerUser = 2
   /// Connections of all clients together; each has a thread while it lasts.
   package var connections: Int
-  /// Connections to the administrators' socket, beside those of clients: a full daemon still answers
-  /// administrators.
+  /// Connections to the administrators' socket, beside those of clients: a full daemon still
+  /// answers administrators.
   ///
   /// Chosen, not tuned.
   package var administrationConnections = 16

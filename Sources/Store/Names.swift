@@ -4,10 +4,10 @@ package import WarmstartTensorModel
 
 /// The checkpoints that administrators published under names, for clients that can open no file.
 ///
-/// A name keeps its checkpoint pinned and all files of the checkpoint open. Calls that ask by name are
-/// loaded through these files, and what they make is charged to the administrator who published the
-/// checkpoint. When a file changes or is deleted, the name is lost: it gives back the files and the pin,
-/// and only says why, until it is published again or ended.
+/// A name keeps its checkpoint pinned and all files of the checkpoint open. Calls that ask by name
+/// are loaded through these files, and what they make is charged to the administrator who published
+/// the checkpoint. When a file changes or is deleted, the name is lost: it gives back the files and
+/// the pin, and only says why, until it is published again or ended.
 final class Names: Sendable {
   /// What a name stands for.
   struct Entry: Sendable {
@@ -29,8 +29,8 @@ final class Names: Sendable {
   /// chosen, not tuned.
   static let maximumRuleCount = 256
 
-  // Invariant: no name occurs twice, and an entry has either files or a fault. Lock order: this monitor,
-  // then the residency's.
+  // Invariant: no name occurs twice, and an entry has either files or a fault. Lock order: this
+  // monitor, then the residency's.
   private let entries = Monitor<[Entry]>([])
 
   /// All names, in no order.
@@ -192,8 +192,8 @@ extension Store {
     return ended(entry)
   }
 
-  /// The checkpoint of an entry that is no name any more, after its pin has ended unless it has another
-  /// name.
+  /// The checkpoint of an entry that is no name any more, after its pin has ended unless it has
+  /// another name.
   private func ended(_ entry: Names.Entry) -> NamedCheckpoint {
     var checkpoint = NamedCheckpoint(entry)
     checkpoint.losesPin = unpinUnlessNamed(entry.generation)
@@ -215,8 +215,8 @@ extension Store {
   ///
   /// - Parameter groups: Returns the user's groups.
   /// - Returns: The lease, and the files to load through.
-  /// - Throws: CHECKPOINT_NOT_FOUND for an unknown name, NOT_ALLOWED if the rules exclude the user, and
-  ///   CHECKPOINT_CHANGED if a file has changed or was deleted since it was published.
+  /// - Throws: CHECKPOINT_NOT_FOUND for an unknown name, NOT_ALLOWED if the rules exclude the user,
+  ///   and CHECKPOINT_CHANGED if a file has changed or was deleted since it was published.
   package func open(
     _ name: PublishedName, for caller: Caller, by uid: UInt32, groups: () -> [UInt32]
   ) throws(Problem) -> (Lease, PublishedFiles) {

@@ -3,8 +3,8 @@ import WarmstartTensorModel
 
 /// What the daemon's next process must know about published names.
 ///
-/// A name outlasts its files: if they cannot be left, or cannot be restored, the next process still has
-/// the name, which says why it cannot be used.
+/// A name outlasts its files: if they cannot be left, or cannot be restored, the next process still
+/// has the name, which says why it cannot be used.
 struct NamesRecord {
   /// A name, and what it stands for.
   struct Item {

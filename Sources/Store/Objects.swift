@@ -58,7 +58,8 @@ package final class Objects: Sendable {
 }
 
 extension Lease {
-  /// The object graph, read through these files unless it was read; waits if another call is reading it.
+  /// The object graph, read through these files unless it was read; waits if another call is
+  /// reading it.
   ///
   /// Throws TENSOR_NOT_FOUND for a checkpoint without one.
   package func objects(from files: FileSet, for caller: Caller) throws(Problem) -> Objects {
@@ -123,9 +124,9 @@ extension Lease {
   /// Compares the tensors of uncompared names through these files, small ones first; waits for the
   /// names that another thread compares.
   ///
-  /// Ends when the caller hangs up or its deadline passes, even if other calls wait: they compare what
-  /// is left. Results are remembered with the objects, even if a later comparison fails. After a wait
-  /// some names may still be uncompared.
+  /// Ends when the caller hangs up or its deadline passes, even if other calls wait: they compare
+  /// what is left. Results are remembered with the objects, even if a later comparison fails. After
+  /// a wait some names may still be uncompared.
   package func compare(
     _ names: [Name], of objects: Objects, from files: FileSet, for caller: Caller
   ) throws(Problem) {

@@ -11,10 +11,11 @@ package struct PiecePlace: Sendable {
 
 /// The verified runs of a checkpoint, and the pieces that were made from it.
 ///
-/// The first call that needs a missing run or piece claims it, and loads it on its own thread; later
-/// calls wait.
+/// The first call that needs a missing run or piece claims it, and loads it on its own thread;
+/// later calls wait.
 final class Pieces: Sendable {
-  /// What one call loads at once: a part of what it needs, so that other calls need not wait for all.
+  /// What one call loads at once: a part of what it needs, so that other calls need not wait for
+  /// all.
   struct Claim {
     let flight = Flight()
     var runs: [Resident.Run] = []
@@ -60,7 +61,8 @@ final class Pieces: Sendable {
 
   /// A claim has at least this many bytes, or a sixteenth of what is missing; chosen, not tuned.
   private static let claimByteCount = 64 << 20
-  /// Runs and pieces up to this size are claimed before larger ones, unless files are read in order.
+  /// Runs and pieces up to this size are claimed before larger ones, unless files are read in
+  /// order.
   private static let smallByteCount = 1 << 20
 
   private let checkpoint: Checkpoint
@@ -68,7 +70,8 @@ final class Pieces: Sendable {
   private let isReadInOrder: Bool
   private let figures: Figures
   // Invariant: a run that is verified is not being verified; a piece is absent, being made by one
-  // flight that has not ended, or made; an arena has as many pieces as are made in it, at least one.
+  // flight that has not ended, or made; an arena has as many pieces as are made in it, at least
+  // one.
   private let state: Monitor<State>
 
   init(of checkpoint: Checkpoint, isReadInOrder: Bool, _ figures: Figures) {
@@ -245,8 +248,8 @@ final class Pieces: Sendable {
     return Set(left.map { $0.id })
   }
 
-  /// Returns the runs that are in arenas as a whole now that a claim is complete, and that no client
-  /// reads in the page cache.
+  /// Returns the runs that are in arenas as a whole now that a claim is complete, and that no
+  /// client reads in the page cache.
   func takeCopied(_ claim: Claim) -> [Int] {
     // Before the lock, as above.
     let copies = claim.pieces.flatMap { piece in

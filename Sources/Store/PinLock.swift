@@ -3,12 +3,12 @@ package import WarmstartCheckpoint
 import WarmstartKernel
 package import WarmstartTensorModel
 
-// An administrator may have what is warm of a pinned checkpoint locked into memory, so that the kernel
-// takes no page of it however short memory is. The daemon maps the files and arenas for that, and never
-// touches the mappings: truncating a file takes its pages out of the lock, and harms nothing else. The
-// pages of files are charged to the administrator as if they were arenas, so that locks and arenas
-// together stay within the budget. What is made later is not locked until the checkpoint is pinned
-// again.
+// An administrator may have what is warm of a pinned checkpoint locked into memory, so that the
+// kernel takes no page of it however short memory is. The daemon maps the files and arenas for
+// that, and never touches the mappings: truncating a file takes its pages out of the lock, and
+// harms nothing else. The pages of files are charged to the administrator as if they were arenas,
+// so that locks and arenas together stay within the budget. What is made later is not locked until
+// the checkpoint is pinned again.
 
 /// What is locked of one checkpoint; ends with the last reference.
 package final class PinLock: Sendable {

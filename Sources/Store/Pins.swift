@@ -42,8 +42,8 @@ extension Store {
   ///
   /// - Parameter generation: The generation as reports show it.
   /// - Returns: How many checkpoints were evicted, mostly one.
-  /// - Throws: CHECKPOINT_NOT_FOUND if no such checkpoint is resident, and IN_USE if it is leased or
-  ///   pinned.
+  /// - Throws: CHECKPOINT_NOT_FOUND if no such checkpoint is resident, and IN_USE if it is leased
+  ///   or pinned.
   @discardableResult
   package func evict(_ generation: String) throws(Problem) -> Int {
     // Without a reference to a resident, which would keep it in memory.

@@ -62,8 +62,8 @@ package struct Preload {
 
   /// Reads everything.
   ///
-  /// - Throws: A problem that is no tensor's own, such as a lack of memory or a deadline. What was read
-  ///   until then stays.
+  /// - Throws: A problem that is no tensor's own, such as a lack of memory or a deadline. What was
+  ///   read until then stays.
   package mutating func run() throws(Problem) {
     // Many calls can wait at once, each with its lists.
     let charge = try lease.store.charge(

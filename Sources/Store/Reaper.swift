@@ -3,9 +3,9 @@ import WarmstartKernel
 
 /// Touches clients' files for threads that must not.
 ///
-/// Even closing a file may hang, if its file system is a user's own or its server is gone. Each user
-/// has at most one reaping thread, which ends when it has no jobs left. If it hangs, the jobs behind it
-/// wait, and their files stay charged to the same user.
+/// Even closing a file may hang, if its file system is a user's own or its server is gone. Each
+/// user has at most one reaping thread, which ends when it has no jobs left. If it hangs, the jobs
+/// behind it wait, and their files stay charged to the same user.
 package final class Reaper: Sendable {
   private struct Queue: Sendable {
     let uid: UInt32

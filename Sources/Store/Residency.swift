@@ -49,9 +49,9 @@ final class Residency: Sendable {
     let payer: UInt32
   }
 
-  // Invariant: an entry is opening as long as its flight has not ended; a resident's holders have one
-  // lease for each `Lease` of it, and each holder a lease or a pin; the counts are those of the entries. Lock order: this monitor, then a
-  // resident's, then a tab's.
+  // Invariant: an entry is opening as long as its flight has not ended; a resident's holders have
+  // one lease for each `Lease` of it, and each holder a lease or a pin; the counts are those of the
+  // entries. Lock order: this monitor, then a resident's, then a tab's.
   private let state = Monitor(State())
 
   // MARK: Leasing

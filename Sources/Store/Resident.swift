@@ -2,8 +2,8 @@ package import WarmstartCheckpoint
 import WarmstartKernel
 import WarmstartTensorModel
 
-/// A checkpoint that the store holds: its parsed index, the runs that were verified, the pieces that
-/// were made from it, and the answers that are remembered.
+/// A checkpoint that the store holds: its parsed index, the runs that were verified, the pieces
+/// that were made from it, and the answers that are remembered.
 ///
 /// All leases of one generation share it.
 package final class Resident: Sendable {
@@ -24,7 +24,8 @@ package final class Resident: Sendable {
     package let leaseCount: Int
     /// The users who pinned it.
     let pinnedBy: [UInt32]
-    /// When the last lease or pin ended, by the monotonic clock in nanoseconds; nil while there is one.
+    /// When the last lease or pin ended, by the monotonic clock in nanoseconds; nil while there is
+    /// one.
     package let unusedSince: Int64?
     /// Whether the user whom the question was about has a lease or a pin.
     let isHeld: Bool
@@ -112,8 +113,8 @@ package final class Resident: Sendable {
 
   /// Moves the charges of a user whose last lease has ended to users who still lease the resident.
   ///
-  /// One of them pays for the index, and each for arenas that this user was granted. An arena that none
-  /// of them was granted stays with its payer.
+  /// One of them pays for the index, and each for arenas that this user was granted. An arena that
+  /// none of them was granted stays with its payer.
   func moveCharges(from uid: UInt32, toOneOf others: [UInt32]) {
     guard let other = others.first else { return }
     tabs.withLock { tabs in

@@ -3,11 +3,11 @@ import WarmstartCheckpoint
 package import WarmstartKernel
 import WarmstartTensorModel
 
-// What an earlier process left is hostile until it is checked: another version of the daemon may have
-// left it, its files may have changed since, and the limits may be lower now. A descriptor that fails a
-// check is discarded and costs nothing but itself. Without its record or its files, a resident's
-// arenas are discarded too, because nothing says what they are. A published name outlasts its files:
-// without them it says why it cannot be used.
+// What an earlier process left is hostile until it is checked: another version of the daemon may
+// have left it, its files may have changed since, and the limits may be lower now. A descriptor
+// that fails a check is discarded and costs nothing but itself. Without its record or its files, a
+// resident's arenas are discarded too, because nothing says what they are. A published name
+// outlasts its files: without them it says why it cannot be used.
 
 extension Store {
   /// What became of the descriptors that an earlier process left.
@@ -64,7 +64,8 @@ extension Store {
       }
       switch name.kind {
       case .record:
-        // Two are left by a process that ended between writing the new one and removing the old one.
+        // Two are left by a process that ended between writing the new one and removing the old
+        // one.
         groups[name.key, default: Group()].record = newer(
           groups[name.key]?.record, (text, file))
       case .names: stored = newer(stored, (text, file))

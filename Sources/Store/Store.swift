@@ -38,8 +38,8 @@ package final class Store: Sendable {
   let lockLimit: Int
   /// What is called for each checkpoint that becomes resident or is evicted.
   ///
-  /// In a value of its own: each copy of a bare closure out of a monitor would wrap the closure once
-  /// more.
+  /// In a value of its own: each copy of a bare closure out of a monitor would wrap the closure
+  /// once more.
   private struct Observer: Sendable {
     let call: @Sendable (Change) -> Void
   }
@@ -197,8 +197,8 @@ package final class Store: Sendable {
     kept.sweep()
   }
 
-  /// Evicts checkpoints that have lingered long enough or whose index was deleted, and refunds arenas
-  /// that no client has any more.
+  /// Evicts checkpoints that have lingered long enough or whose index was deleted, and refunds
+  /// arenas that no client has any more.
   ///
   /// Only the reaper touches clients' files.
   package func sweep() {
@@ -248,12 +248,12 @@ package final class Store: Sendable {
     }
   }
 
-  /// The pinned checkpoints whose pin, or whose names, will end with this process, as sentences: those
-  /// that were found since the last call.
+  /// The pinned checkpoints whose pin, or whose names, will end with this process, as sentences:
+  /// those that were found since the last call.
   package func takeEndingPins() -> [String] { legacy.takeReports() }
 
-  /// Why a resident's pin, or its names, will end with this process, as a clause; empty if they will
-  /// not, or if nothing outlives this process.
+  /// Why a resident's pin, or its names, will end with this process, as a clause; empty if they
+  /// will not, or if nothing outlives this process.
   package func endOfPin(_ resident: Resident) -> String { legacy.obstacle(of: resident) }
 
   /// Evicts all checkpoints without a lease or a pin; returns how many.
@@ -279,8 +279,8 @@ package final class Store: Sendable {
   ///
   /// - Parameters:
   ///   - purpose: What the charge is for, for the message of a refusal.
-  ///   - caller: The caller, if the charge is passing: refunded within milliseconds. Other calls wait a
-  ///     little for passing charges before they are refused.
+  ///   - caller: The caller, if the charge is passing: refunded within milliseconds. Other calls
+  ///     wait a little for passing charges before they are refused.
   ///   - holding: The passing memory of the call itself, which it does not wait for.
   func charge(
     _ amounts: Amounts, to tab: Tab, for purpose: String, passing caller: Caller? = nil,
@@ -322,7 +322,8 @@ package final class Store: Sendable {
     return "; most of that is for " + names.joined(separator: ", ")
   }
 
-  /// Charges files that a connection keeps, after making room if needed; throws `quota` if that fails.
+  /// Charges files that a connection keeps, after making room if needed; throws `quota` if that
+  /// fails.
   package func takeFiles(_ count: Int, for account: Account, _ caller: Caller) throws(Problem) {
     let amounts = Amounts(descriptors: count)
     if accounts.take(amounts, for: account.uid) == nil { return }

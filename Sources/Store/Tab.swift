@@ -3,8 +3,8 @@ import WarmstartTensorModel
 
 /// The charges for things that one user had made, and the account that they are on.
 ///
-/// The things may outlive that user's leases: then a user who still uses them pays, and the tab moves
-/// to that user's account.
+/// The things may outlive that user's leases: then a user who still uses them pays, and the tab
+/// moves to that user's account.
 final class Tab: Sendable {
   private struct State {
     var uid: UInt32

@@ -7,12 +7,12 @@ package import WarmstartKernel
 package enum Activation {
   /// Takes over the descriptors that were passed, and removes them from the environment.
   ///
-  /// Call it once, before anything opens descriptors. The order of descriptors changes from start to
-  /// start: find them by name. A process that was started by hand gets none. See
+  /// Call it once, before anything opens descriptors. The order of descriptors changes from start
+  /// to start: find them by name. A process that was started by hand gets none. See
   /// `sd_listen_fds_with_names(3)`.
   ///
-  /// - Parameter take: Gets each descriptor, with the name from its unit (`FileDescriptorName=`), or
-  ///   from the earlier process that stored it.
+  /// - Parameter take: Gets each descriptor, with the name from its unit (`FileDescriptorName=`),
+  ///   or from the earlier process that stored it.
   /// - Throws: EINVAL if the environment contradicts itself, and EBADF if a descriptor is not open.
   package static func takeDescriptors(
     _ take: (_ name: String, _ descriptor: consuming Descriptor) -> Void

@@ -32,7 +32,8 @@ package enum TableError: Error, Hashable {
   case badHandle(BlockRole)
   /// A handle does not fit in the file, or into the footer.
   case truncated(BlockRole, offset: Int, byteCount: Int)
-  /// A data block shares bytes with an earlier one or with the index, or comes before an earlier one.
+  /// A data block shares bytes with an earlier one or with the index, or comes before an earlier
+  /// one.
   case overlappingBlocks(block: Int)
   /// The checksum of a block does not match; both checksums are masked.
   case checksumMismatch(block: Int, stored: UInt32, computed: UInt32)

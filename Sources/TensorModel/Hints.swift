@@ -103,7 +103,8 @@ struct Hints {
     return nil
   }
 
-  /// Finds that no tensor is in the scope that a key names, which is one mistake for all its tensors.
+  /// Finds that no tensor is in the scope that a key names, which is one mistake for all its
+  /// tensors.
   ///
   /// If the scope is known by another cause, so are most of its tensors.
   private func missingScope(of tensor: Name, _ pair: Int, _ key: Name) -> Finding? {

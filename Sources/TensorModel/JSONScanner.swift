@@ -42,8 +42,8 @@ package struct JSONScanner {
 
   /// Begins at the front of a text.
   ///
-  /// - Parameter checkIn: Called now and then, within long values, too; throws if the text need not be
-  ///   read on.
+  /// - Parameter checkIn: Called now and then, within long values, too; throws if the text need not
+  ///   be read on.
   /// - Throws: That the text is not UTF-8, and where.
   package init(
     _ bytes: [UInt8], checkIn: @escaping () throws(Problem) -> Void = {}
@@ -256,7 +256,7 @@ package struct JSONScanner {
 
   // MARK: Numbers and other values
 
-  /// Takes a number without sign, fraction and exponent; throws for other values and above 2^63 - 1.
+  /// Takes a number without sign, fraction and exponent; throws for others and above 2^63 - 1.
   package mutating func number() throws(JSONError) -> Int {
     guard let first = peek(), isDigit(first) else {
       throw fault(expected: "a whole number that is not negative")

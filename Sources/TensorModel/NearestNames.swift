@@ -27,8 +27,8 @@ package struct NearestNames {
 
   /// Begins a search.
   ///
-  /// - Parameter separator: For names of tensors and variables, what divides their components beside
-  ///   the slash; nil for other names, in which a dot is a byte like any other.
+  /// - Parameter separator: For names of tensors and variables, what divides their components
+  ///   beside the slash; nil for other names, in which a dot is a byte like any other.
   package init(to name: Name, separator: UInt8? = nil) {
     sought = name.bytes.map { Self.folded($0, separator) }
     self.separator = separator

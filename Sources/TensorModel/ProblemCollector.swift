@@ -52,8 +52,8 @@ struct ProblemCollector {
     return true
   }
 
-  /// The end of a message that is said only of the first problem for which it holds; empty for later
-  /// ones.
+  /// The end of a message that is said only of the first problem for which it holds; empty for
+  /// later ones.
   mutating func once(_ end: String) -> String {
     all.count < Problems.maximumCount && saidOnce.insert(end).inserted ? end : ""
   }

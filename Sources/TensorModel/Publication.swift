@@ -1,5 +1,5 @@
-/// The name of a checkpoint that an administrator published: clients ask for `name:bert` instead of a
-/// path.
+/// The name of a checkpoint that an administrator published: clients ask for `name:bert` instead of
+/// a path.
 public struct PublishedName: Sendable, Hashable, CustomStringConvertible {
   /// What a user writes in front of a name, to tell it from a path.
   package static let prefix = "name:"
@@ -39,8 +39,8 @@ public struct PublishedName: Sendable, Hashable, CustomStringConvertible {
 
   /// Reads what a user calls a checkpoint; returns nil if that is a path.
   ///
-  /// - Throws: `invalidRequest` if a word begins with `name:` and no valid name follows; the message
-  ///   says how to write the path of that name.
+  /// - Throws: `invalidRequest` if a word begins with `name:` and no valid name follows; the
+  ///   message says how to write the path of that name.
   package init?(word: String) throws(Problem) {
     guard word.utf8.starts(with: Self.prefix.utf8) else { return nil }
     do {

@@ -85,8 +85,8 @@ extension StoredSlices.Fault {
 }
 
 extension Catalog {
-  /// What is wrong with the stored slices of a tensor, whichever of them is read; nil if they fit it
-  /// and do not overlap.
+  /// What is wrong with the stored slices of a tensor, whichever of them is read; nil if they fit
+  /// it and do not overlap.
   package func problem(ofSlices tensor: Int) -> Problem? {
     guard isSliced(tensor) else { return nil }
     var allowance = Allowance()

@@ -1,5 +1,5 @@
-/// How a variable's elements differ from those of its tensor: in the order of their axes, or in their
-/// type.
+/// How a variable's elements differ from those of its tensor: in the order of their axes, or in
+/// their type.
 package struct View: Sendable, Hashable {
   /// For each axis of the variable, the axis of the tensor; empty if they are the same.
   package var axes: [Int]
@@ -78,8 +78,8 @@ package struct View: Sendable, Hashable {
 }
 
 extension DataType {
-  /// Whether numbers are cast from one type to the other: both are floating-point numbers of 16 to 64
-  /// bits, and they differ.
+  /// Whether numbers are cast from one type to the other: both are floating-point numbers of 16 to
+  /// 64 bits, and they differ.
   package func isCast(to other: DataType) -> Bool {
     self != other && DataType.castable.contains(self) && DataType.castable.contains(other)
   }

@@ -4,8 +4,9 @@ package import WarmstartProtobuf
 
 /// One end of a connection: frames in both directions, and the descriptors that they carry.
 ///
-/// A reader receives exactly the five bytes of the prefix, then exactly the message. Descriptors come
-/// with the first byte of their frame, so reading past a frame would take those of the next frame.
+/// A reader receives exactly the five bytes of the prefix, then exactly the message. Descriptors
+/// come with the first byte of their frame, so reading past a frame would take those of the next
+/// frame.
 ///
 /// A writer that waits for its peer reads meanwhile: the peer may be writing, too, and wait for us.
 /// The frames that it reads ahead wait in a backlog, which is bounded in frames and bytes.
@@ -331,7 +332,8 @@ package final class Connection {
     return count
   }
 
-  /// Waits until the socket has room, and reads meanwhile: the peer may have to write before it reads.
+  /// Waits until the socket has room, and reads meanwhile: the peer may have to write before it
+  /// reads.
   private func waitToSend(until deadline: Deadline) throws(WireError) {
     // A union, for a literal would be an array in memory.
     let events = backlog.room == nil ? Poll.Events.writable : .writable.union(.readable)

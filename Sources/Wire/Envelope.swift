@@ -103,8 +103,8 @@ extension FieldWriter {
 
   /// Writes the prefix, which finishes the frame.
   ///
-  /// A prefix cannot express 4 GiB or more; senders compare a frame's length with what the peer takes
-  /// before they send it.
+  /// A prefix cannot express 4 GiB or more; senders compare a frame's length with what the peer
+  /// takes before they send it.
   private mutating func prependPrefix() {
     let count = UInt32(clamping: byteCount)
     prepend(bigEndian: count)

@@ -27,7 +27,8 @@ private enum HTTP {
   /// A server's first frame: empty SETTINGS.
   static let settings: [UInt8] = [0, 0, 0, 4, 0, 0, 0, 0, 0]
 
-  /// The answer to a request of gRPC, UNIMPLEMENTED with the message, and the end of the connection.
+  /// The answer to a request of gRPC, UNIMPLEMENTED with the message, and the end of the
+  /// connection.
   static func refusal(ofStream stream: [UInt8]) -> [UInt8] {
     // ":status: 200" is entry 8 of HPACK's static table; see RFC 7541.
     let fields: [UInt8] =
@@ -61,7 +62,8 @@ extension Connection {
 
   /// Answers a client that speaks HTTP, and reads the rest of what it sends.
   ///
-  /// A client that finds the connection closed with bytes unread reports that instead of the answer.
+  /// A client that finds the connection closed with bytes unread reports that instead of the
+  /// answer.
   package func answerHTTP(version: Int) {
     var request = Rest(socket: socket, left: Connection.lingerByteCount)
     if version == 2 {

@@ -33,7 +33,8 @@ struct IncomingFrame {
   /// The message; empty until the frame is whole.
   var message: ArraySlice<UInt8> { buffer[0..<(isWhole ? messageByteCount : 0)] }
 
-  /// Makes room for the rest of the part that is arriving; returns an empty range if nothing is left.
+  /// Makes room for the rest of the part that is arriving; returns an empty range if nothing is
+  /// left.
   mutating func room() -> Range<Int> {
     let goal = isInMessage ? messageByteCount : Connection.prefixByteCount
     if receivedByteCount == buffer.count, goal > buffer.count {
@@ -47,7 +48,8 @@ struct IncomingFrame {
     receivedByteCount += byteCount
   }
 
-  /// Ends the part that was arriving: after the prefix comes the message, and then the frame is whole.
+  /// Ends the part that was arriving: after the prefix comes the message, and then the frame is
+  /// whole.
   mutating func finishPart(limit: Int) throws(WireError) {
     guard !isInMessage else {
       isWhole = true

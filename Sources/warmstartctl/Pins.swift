@@ -116,8 +116,8 @@ struct ResidentCheckpoint {
 
   let generation: String
 
-  /// Finds the checkpoint by its generation, by the files at the path, or by the path under which it
-  /// was first opened: the files may be gone.
+  /// Finds the checkpoint by its generation, by the files at the path, or by the path under which
+  /// it was first opened: the files may be gone.
   ///
   /// - Parameter isPinned: Whether only pinned checkpoints are meant.
   /// - Throws: CHECKPOINT_NOT_FOUND if the daemon holds none that matches.
@@ -159,8 +159,8 @@ struct ResidentCheckpoint {
 }
 
 extension Daemon {
-  /// Refuses another socket than the administrators' before any work for it is done, and says how to
-  /// name theirs if this one does not serve.
+  /// Refuses another socket than the administrators' before any work for it is done, and says how
+  /// to name theirs if this one does not serve.
   func requireAdministration() throws(Failure) {
     do throws(Failure) {
       try call { client, timeout throws(WarmstartError) in

@@ -214,7 +214,8 @@ struct Reading {
 
   /// Has all of a checkpoint read, with a progress bar on a terminal.
   ///
-  /// Complains about tensors that cannot be shared, and about missing V1 tables: they were not read.
+  /// Complains about tensors that cannot be shared, and about missing V1 tables: they were not
+  /// read.
   init(
     _ opened: Checkpoint, _ daemon: Daemon, isQuiet: Bool, notingMissing: Bool = true,
     _ read: (Checkpoint, Duration?, (Checkpoint.Progress) -> Void) throws(WarmstartError)

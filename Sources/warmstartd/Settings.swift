@@ -14,8 +14,8 @@ final class Settings: Sendable {
   /// The configuration with which the daemon started.
   private let first: Configuration
 
-  /// Reads the files that the options name, or those of the unit; a check without a unit reads those
-  /// of the system's daemon.
+  /// Reads the files that the options name, or those of the unit; a check without a unit reads
+  /// those of the system's daemon.
   ///
   /// - Parameter note: Called with the path of each file that is read, and whether it is masked.
   /// - Throws: All that is wrong with them, or with the options.

@@ -80,8 +80,8 @@ func run(
 
 /// Reads the settings, and prints which files they come from; throws if they are wrong.
 ///
-/// The units run this after they have asked the daemon to reload, so that `systemctl reload` fails if
-/// the files are wrong. It is silent then, because the daemon itself logs what is wrong.
+/// The units run this after they have asked the daemon to reload, so that `systemctl reload` fails
+/// if the files are wrong. It is silent then, because the daemon itself logs what is wrong.
 func check(_ options: Options) throws(StartError) {
   let isSilent = Log.isJournal
   var report = ""

@@ -4,8 +4,8 @@ import PackageDescription
 
 // A package of its own, so that nothing else is built with these flags: all code here counts the
 // branches it takes, for libFuzzer, and checks each access to memory, optimised all the same.
-// `Sources` is a link to the repository's: a package that depended on that one would not see what is
-// `package` there.
+// `Sources` is a link to the repository's: a package that depended on that one would not see what
+// is `package` there.
 let swift: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
   .enableUpcomingFeature("InternalImportsByDefault"),

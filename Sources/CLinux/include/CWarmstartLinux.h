@@ -92,8 +92,9 @@ enum {
   CLINUX_FLOAT32,
   CLINUX_FLOAT64,
 };
-// Converts numbers, rounded to nearest, ties to even; from 64 bits to 16 by way of 32. Neither place
-// need be aligned. `reversed` says that the bytes of each number of the source are in reverse.
+// Converts numbers, rounded to nearest, ties to even; from 64 bits to 16 by way of 32. Neither
+// place need be aligned. `reversed` says that the bytes of each number of the source are in
+// reverse.
 void clinux_cast(void *to, int to_format, const void *from, int from_format, int reversed,
                  size_t count);
 // Converts `count` rows of `row_count` numbers each; row_count is not 0.
@@ -156,7 +157,8 @@ int64_t clinux_free_bytes(void);
 // The smaller of RLIMIT_AS and RLIMIT_DATA; INT64_MAX for none.
 int64_t clinux_memory_limit(void);
 int clinux_drop_cached(int descriptor, int64_t offset, int64_t count);
-// 1 if the page cache has the byte at an offset, 0 if not; -EOPNOTSUPP if the file system cannot tell.
+// 1 if the page cache has the byte at an offset, 0 if not; -EOPNOTSUPP if the file system cannot
+// tell.
 int clinux_is_cached(int descriptor, int64_t offset);
 // Reads a run into the page cache, in huge pages if the file system has them. The offset must be a
 // multiple of a page; -EFAULT if the file ends before the run's last page.

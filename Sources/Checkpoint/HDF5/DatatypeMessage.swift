@@ -2,8 +2,8 @@ import WarmstartTensorModel
 
 /// The type of a dataset's elements.
 ///
-/// See "The Datatype Message" (IV.A.2.d) of the specification. h5py stores what HDF5 has no type for
-/// as others: a complex number as a compound of `r` and `i`, a bool as an enumeration, and a
+/// See "The Datatype Message" (IV.A.2.d) of the specification. h5py stores what HDF5 has no type
+/// for as others: a complex number as a compound of `r` and `i`, a bool as an enumeration, and a
 /// bfloat16 as two opaque bytes.
 enum HDF5Datatype {
   /// Numbers that tensors have.

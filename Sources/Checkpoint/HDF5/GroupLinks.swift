@@ -4,7 +4,8 @@ import WarmstartTensorModel
 ///
 /// h5py writes groups as symbol tables: a B-tree whose leaves are symbol table nodes, and a local
 /// heap with the names (IV.A.2.r, III.A.1, III.B, III.D of the specification). With
-/// `track_order=True` or `libver='latest'` it writes a link message for each name instead (IV.A.2.g).
+/// `track_order=True` or `libver='latest'` it writes a link message for each name instead
+/// (IV.A.2.g).
 struct GroupLinks {
   /// A name in the group.
   struct Link {

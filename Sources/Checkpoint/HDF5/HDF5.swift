@@ -3,8 +3,8 @@ import WarmstartTensorModel
 /// Reads the tensors of an HDF5 file, such as Keras's `model.weights.h5`.
 ///
 /// A tensor is a dataset, and its name is the dataset's path without the slash in front:
-/// `layers/dense/vars/0`. The elements are not read. Datasets of text, and those that have no shape,
-/// are no tensors. See the HDF Group's "HDF5 File Format Specification" 3.0.
+/// `layers/dense/vars/0`. The elements are not read. Datasets of text, and those that have no
+/// shape, are no tensors. See the HDF Group's "HDF5 File Format Specification" 3.0.
 enum HDF5 {
   /// Whether a file that begins with these bytes is HDF5.
   static func recognizes(_ head: Span<UInt8>) -> Bool {
@@ -36,8 +36,8 @@ private struct HDF5Walk {
   private static let longestPathByteCount = 16 << 10
   /// How many times longer than the file all paths together may be, beside `pathBase`.
   ///
-  /// A dataset takes 250 bytes or more, so that paths of 2,000 bytes on average are read; chosen, not
-  /// tuned.
+  /// A dataset takes 250 bytes or more, so that paths of 2,000 bytes on average are read; chosen,
+  /// not tuned.
   private static let pathFactor = 8
   private static let pathBase = 1 << 20
   /// The memory of a tensor's place in `datasets`, approximately.

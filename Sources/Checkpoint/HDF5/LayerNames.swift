@@ -4,8 +4,8 @@ import WarmstartTensorModel
 ///
 /// The paths in Keras's files have the attributes and classes of layers (`layers/dense_1`), which
 /// are the same for each model of that code. The names that the program gave the layers are in the
-/// attribute `name` of the groups with the variables (`layers/dense_1/vars`). The names of variables,
-/// such as `kernel`, are in no file, only their numbers.
+/// attribute `name` of the groups with the variables (`layers/dense_1/vars`). The names of
+/// variables, such as `kernel`, are in no file, only their numbers.
 ///
 /// A layer's full name begins with those of the layers around it: variable 1 of the layer `query`
 /// in the layer `attention` is `attention/query/1`. The model's own name is no part of it.

@@ -12,7 +12,8 @@ struct SafetensorsReader {
   /// The length of the field before the header.
   private static let lengthByteCount = 8
 
-  /// Whether a file that begins with these bytes is a safetensors file, perhaps one that is cut off.
+  /// Whether a file that begins with these bytes is a safetensors file, perhaps one that is cut
+  /// off.
   static func recognizes(_ head: Span<UInt8>, fileByteCount: Int) -> Bool {
     guard head.count > lengthByteCount, fileByteCount > lengthByteCount else { return false }
     let length = headerByteCount(head)

@@ -121,8 +121,8 @@ extension PickleMachine {
     return try tensor(.view(view))
   }
 
-  /// Makes a tensor that is no view of one storage, with the shape and the dtype that its arguments say:
-  /// those of the functions in `torch._utils`.
+  /// Makes a tensor that is no view of one storage, with the shape and the dtype that its arguments
+  /// say: those of the functions in `torch._utils`.
   private mutating func other(
     _ kind: TorchGlobal.OtherTensor, _ arguments: [PickleValue]
   ) throws(IndexError) -> PickleValue {

@@ -5,8 +5,8 @@ enum TorchTensor {
   case view(TorchView)
   /// A view whose elements are the conjugated or negated ones of its storage.
   case conjugated(TorchView)
-  /// A tensor that is no view of one storage; its shape is a tuple, and its dtype nil, if the pickle
-  /// does not say them.
+  /// A tensor that is no view of one storage; its shape is a tuple, and its dtype nil, if the
+  /// pickle does not say them.
   case other(TorchGlobal.OtherTensor, PickleValue, TorchDtype?)
 }
 
@@ -39,8 +39,8 @@ struct TorchView {
   let shape: PickleValue
   let strides: PickleValue
 
-  /// Checks that the view lies in its storage, and finds it in the file; a view that cannot be served is
-  /// only listed.
+  /// Checks that the view lies in its storage, and finds it in the file; a view that cannot be
+  /// served is only listed.
   func find(
     _ name: Name, in heap: PickleHeap, isBigEndian: Bool
   ) throws(IndexError) -> FoundTensor {

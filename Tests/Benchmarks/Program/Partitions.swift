@@ -6,9 +6,9 @@ import WarmstartTestSupport
 extension Scale {
   /// Resolves 100,000 partitions along two axes beside 100,000 whole variables of as many bytes.
   ///
-  /// The bytes of such a partition are not contiguous in the file, so the daemon copies them into an
-  /// arena when they are first asked for, unless the client accepts strides. Each kind of request is
-  /// asked once before it is measured.
+  /// The bytes of such a partition are not contiguous in the file, so the daemon copies them into
+  /// an arena when they are first asked for, unless the client accepts strides. Each kind of
+  /// request is asked once before it is measured.
   func partitions100k() throws {
     let whole = try LargeCheckpoints.many(Scale.count, to: folder("whole"))
     let variables = (0..<Scale.count).map {

@@ -5,16 +5,16 @@ import WarmstartClient
 /// One process that `make bench-python` measures beside Python processes: it connects, and takes a
 /// view of each tensor of a checkpoint.
 ///
-/// It follows `Tests/Benchmarks/python/worker.py`: it prints `ready`, starts when its standard input
-/// ends, prints one line of JSON, and stays until it is killed.
+/// It follows `Tests/Benchmarks/python/worker.py`: it prints `ready`, starts when its standard
+/// input ends, prints one line of JSON, and stays until it is killed.
 struct Worker {
   private let socket: String
   private let prefix: String
   private let variables: [Variable]
 
   /// - Parameters:
-  ///   - arguments: the daemon's socket, the checkpoint's prefix, and a JSON file with the name, the
-  ///     shape and the offset of each tensor.
+  ///   - arguments: the daemon's socket, the checkpoint's prefix, and a JSON file with the name,
+  ///     the shape and the offset of each tensor.
   init(_ arguments: [String]) throws {
     guard arguments.count == 3 else { fatalError("usage: --worker SOCKET PREFIX TABLE") }
     socket = arguments[0]

@@ -68,7 +68,8 @@ extension Choices {
       return [Variable(name, dtype: dtype, shape: part.shape, partition: partition)]
     default:
       let shape = shape()
-      // A trainer may cut its own variable in 2^18: that is its memory, beyond what a request may take.
+      // A trainer may cut its own variable in 2^18: that is its memory, beyond what a request may
+      // take.
       guard shape.lengths.allSatisfy({ $0 <= 1 << 16 }) else { return [] }
       guard let parts = try? partitioner().cut(name, dtype, shape) else {
         return []

@@ -5,8 +5,8 @@ import WarmstartProtobuf
 import WarmstartTensorModel
 import WarmstartWire
 
-/// Unpacks any bytes but the first as the message that the first says; what they come to must survive
-/// being packed and unpacked again.
+/// Unpacks any bytes but the first as the message that the first says; what they come to must
+/// survive being packed and unpacked again.
 func fuzzCall(_ bytes: [UInt8]) {
   let scratch = Scratch()
   let body = Array(bytes.dropFirst())

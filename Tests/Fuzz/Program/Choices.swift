@@ -1,6 +1,7 @@
 import WarmstartTensorModel
 
-/// Values made of a fuzzer's bytes: the same for the same bytes, the first of each kind once they end.
+/// Values made of a fuzzer's bytes: the same for the same bytes, the first of each kind once they
+/// end.
 struct Choices {
   private var bytes: ArraySlice<UInt8>
   /// Whether numbers may be any, not only small ones.

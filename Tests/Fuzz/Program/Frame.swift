@@ -38,7 +38,8 @@ func fuzzFrame(_ bytes: [UInt8]) {
       check(stream.starts(with: received), "the frames that were sent")
       let riders = ridden.count { start <= $0 && $0 < received.count }
       check(connection.files.count == riders, "\(riders) descriptors")
-      // A call that is none, or counts otherwise, ends a session; here the next frame is of interest.
+      // A call that is none, or counts otherwise, ends a session; here the next frame is of
+      // interest.
       guard let call = try? Call(parsing: message) else { continue }
       check(call.request.clamped(to: 0..<message.count) == call.request, "a request in its frame")
       let isExpected = (try? connection.expectDescriptors(call.descriptorCount)) != nil

@@ -112,8 +112,8 @@ public final class StandInManager: @unchecked Sendable {
     } ?? false
   }
 
-  /// Sends SIGHUP, and waits until the daemon has reported that it reloads and then that it is ready;
-  /// returns whether it has.
+  /// Sends SIGHUP, and waits until the daemon has reported that it reloads and then that it is
+  /// ready; returns whether it has.
   public func reload() -> Bool {
     let before = state.withLock { ($0.reloadCount, $0.readyCount) }
     kill(process, SIGHUP)

@@ -7,7 +7,8 @@ import WarmstartKernel
 import WarmstartTensorModel
 import WarmstartTestSupport
 
-/// Daemons that are killed or stopped and started again by a service manager that keeps descriptors.
+/// Daemons that are killed or stopped and started again by a service manager that keeps
+/// descriptors.
 @Suite(.serialized) struct RestartedDaemonTests {
   private static var writer: BundleWriter {
     var writer = BundleWriter()

@@ -38,7 +38,8 @@ struct FoundFile {
 }
 
 extension FoundFile {
-  /// Checks that a tensor is listed with a dtype and a shape, and refused with a part of the message.
+  /// Checks that a tensor is listed with a dtype and a shape, and refused with a part of the
+  /// message.
   func expectListed(_ name: String, _ dtype: String, _ shape: [Int], _ part: String) throws {
     let found = try type(name)
     #expect(found.dtype == dtype && found.shape == shape)
@@ -58,7 +59,8 @@ struct RefusedFile {
     self.name = name
   }
 
-  /// Checks that a file is refused for a reason, in a message with a part, and which tensor it names.
+  /// Checks that a file is refused for a reason, in a message with a part, and which tensor it
+  /// names.
   func check(_ bytes: [UInt8], _ reason: Reason, _ part: String, tensor: Name? = nil) throws {
     let problem = try #require(throws: Problem.self) { try FoundFile(bytes, as: name) }
     #expect(problem.reason == reason && problem.message.contains(part), "\(problem.message)")

@@ -402,7 +402,8 @@ import WarmstartTestSupport
     return try arena.seal().file
   }
 
-  /// The first word behind a generation of one index and one data file, which is the count of pieces.
+  /// The first word behind a generation of one index and one data file, which is the count of
+  /// pieces.
   private static let piecesAt = 1 + 1 + 2 * 7 + 1
 
   @Test(

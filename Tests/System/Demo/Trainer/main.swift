@@ -4,8 +4,8 @@
 ///
 /// Prints a line for each variable and a checksum of what it got, then `ready`, and keeps its
 /// memory until its standard input ends. On a line `check` it looks at its memory again, on
-/// `resolve` it asks the daemon again, and says whether it found the same. On `ask` it asks the daemon
-/// again, and says how many microseconds that took. `Student.swift` says what it gets.
+/// `resolve` it asks the daemon again, and says whether it found the same. On `ask` it asks the
+/// daemon again, and says how many microseconds that took. `Student.swift` says what it gets.
 
 import Glibc
 import SystemPackage
