@@ -39,17 +39,12 @@ extension Resource: CustomStringConvertible {
 
   private static func text(bytes count: Int) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"]
-    var unit = 0
-    var whole = count
+    var (unit, whole, rest) = (0, count, 0)
     while whole >= 1024, unit + 1 < units.count {
-      whole /= 1024
+      (whole, rest) = whole.quotientAndRemainder(dividingBy: 1024)
       unit += 1
     }
-    guard unit > 0 else { return "\(count) B" }
-    // Without overflow: the unit is at most a tebibyte.
-    let size = 1 << (10 * unit)
-    let tenths = whole * 10 + count % size * 10 / size
-    return "\(tenths / 10).\(tenths % 10) \(units[unit])"
+    return unit == 0 ? "\(count) B" : "\(whole).\(rest * 10 / 1024) \(units[unit])"
   }
 
   /// The key of the configuration, or the unit's setting, that changes the limit.

@@ -71,6 +71,15 @@ public final class RunningDaemon: @unchecked Sendable {
     try FileManager.default.contentsOfDirectory(atPath: "/proc/\(processID)/fd").count
   }
 
+  /// What each descriptor of the daemon refers to, for messages of tests.
+  public func descriptors() -> [String] {
+    let folder = "/proc/\(processID)/fd/"
+    let numbers = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    return numbers.compactMap {
+      try? FileManager.default.destinationOfSymbolicLink(atPath: folder + $0)
+    }
+  }
+
   /// The threads that the daemon has.
   public func threadCount() throws -> Int {
     try FileManager.default.contentsOfDirectory(atPath: "/proc/\(processID)/task").count
