@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import warmstart
 import warmstart.safetensors
-from warmstart import _files, _weight_map
 from warmstart.safetensors import load_file, safe_open
 
 safetensors = pytest.importorskip("safetensors")
@@ -204,65 +203,3 @@ def test_the_library_reads_itself_what_no_daemon_serves(tmp_path: Path, path: Pa
             safetensors.safe_open(str(path), framework="np")
     finally:
         warmstart.safetensors.uninstall()
-
-
-# Texts that a quick look and the parser must read alike; None for what is refused.
-MAPS = {
-    '{"weight_map": {"a": "x", "b": "y", "c": "x"}}': ["x", "y"],
-    '{"a": [{}], "weight_map" : {\n "a" :"x"\n, "b": "y"} , "z": "}"}': ["x", "y"],
-    '{"weight_map": {"a": "x", "b": ["x", "z"]}}': ["x", "z"],
-    '{"weight_map": {"}": "x", "b": "y"}}': ["x", "y"],
-    '{"weight_map": {"a": "\\u0078"}}': ["x"],
-    '{"weight_map": {"\u00e9": "x"}}': ["x"],
-    '{"metadata": "weight_map", "weight_map": {"a": "x"}}': ["x"],
-    '{"metadata": {"weight_map": {"a": "y"}}, "weight_map": {"a": "x"}}': ["x"],
-    json.dumps({"weight_map": {f"{n}": "x" * n for n in range(1, 30)}}): [
-        "x" * n for n in range(1, 30)
-    ],
-    '{"metadata": {"weight_map": {"a": "y"}}}': None,
-    '{"weight_map": {"a": "x"}, }': None,
-    '{"weight_map": {"a": "x",}}': None,
-    '{"weight_map": {"a": "x" "b": "y"}}': None,
-    '{"weight_map": {"a" "x"}}': None,
-    '{"weight_map": {"a": "x"}} {}': None,
-    '["weight_map", {"a": "x"}]': None,
-    '{"weight_map": {"a": "x", b}}': None,
-    '{"weight_map": {"a": "x\n"}}': None,
-    json.dumps({"weight_map": {"a" * 9000: "x", "b": "y"}}): ["x", "y"],
-    json.dumps({"weight_map": {"a": "x"}}): ["x"],
-    json.dumps({"weight_map": {"a": "x" * 9000}}): ["x" * 9000],
-    '{"weight_map": {"a\x01": "x"}}': None,
-    '{"weight_map": {}}': None,
-    '{"weight_map": {"a": "x"': None,
-}
-
-
-@pytest.mark.parametrize("text", MAPS)
-def test_a_map_names_the_files_that_its_json_names(text: str, tmp_path: Path) -> None:
-    file = tmp_path / "model.index.json"
-    file.write_text(text, encoding="utf-8")
-    names = MAPS[text]
-    if names is None:
-        with pytest.raises(_files.LocateError):
-            _weight_map.file_names(str(file))
-    else:
-        assert _weight_map.file_names(str(file)) == names
-
-
-@pytest.mark.parametrize(
-    ("index", "words"),
-    [
-        ('{"weight_map": {"a": "../model.safetensors"}}', "names in its own directory"),
-        ('{"weight_map": {"a": "/model.safetensors"}}', "names in its own directory"),
-        ("{}", "has no weight_map"),
-        ("[", "is not JSON"),
-    ],
-)
-def test_an_index_that_leads_elsewhere_is_refused(
-    client: warmstart.Client, tmp_path: Path, path: Path, index: str, words: str
-) -> None:
-    file = tmp_path / "other.index.json"
-    file.write_text(index)
-    with pytest.raises(warmstart.WarmstartError, match=words) as caught:
-        client.open(file)
-    assert caught.value.reason == "CORRUPT"

@@ -8,6 +8,7 @@ which files there are; the daemon reads the rest.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -29,7 +30,9 @@ def file_names(path: str) -> list[str]:
     """
     try:
         with open(path, "rb") as file:
-            text = file.read(_MAXIMUM_BYTE_COUNT + 1)
+            # No more than the file has, because memory that is asked for anew costs time.
+            byte_count = os.fstat(file.fileno()).st_size
+            text = file.read(min(byte_count, _MAXIMUM_BYTE_COUNT) + 1)
     except OSError as error:
         raise _files.system_error(error, path) from None
     if len(text) > _MAXIMUM_BYTE_COUNT:
@@ -65,77 +68,99 @@ def _values(path: str, text: bytes) -> Iterator[Any]:
             yield value
 
 
-_HEAD = re.compile(rb'"weight_map"\s*:\s*\{')
-_BLANK = b" \t\r\n"
-_QUOTE = ord('"')
+# JSON's white space, as much of it as a program writes between two words; chosen, not tuned.
+_SPACE = rb"[ \t\r\n]{0,64}"
+# The beginning of a map, up to its first pair and what follows that.
+_HEAD = re.compile(
+    rb'"weight_map"%s:%s\{(?P<lead>%s)"[^"]*"(?P<inside>%s:%s)"[^"]*"(?P<between>%s,%s)?'
+    % ((_SPACE,) * 7)
+)
+# Names of files, in bytes: one that a word of 8 bytes fits in, and the longest that Linux has.
+_LENGTHS = range(8, 256)
+_PART_BYTE_COUNT = 1 << 18
 
 
 def _plain_values(text: bytes) -> set[str] | None:
-    """Returns the names of files if the map has only pairs of plain strings; else None.
+    """Returns the names of files if the map has only pairs of plain strings, written alike; else None.
 
     Takes a fraction of the time of the JSON parser, which makes a string of each of 100,000 keys. In
     text without escapes, quotes only begin and end strings, four in a pair.
     """
-    if text.count(b'"weight_map"') != 1 or b"\\" in text or not text.isascii():
-        return None
-    head = _HEAD.search(text)
+    head = None if b"\\" in text or not text.isascii() else _HEAD.search(text)
     end = -1 if head is None else text.find(b"}", head.end())
     if head is None or end < 0:
         return None
-    body = np.frombuffer(text, np.uint8, end - head.end(), head.end())
-    quotes = np.flatnonzero(body == _QUOTE)
-    if quotes.size == 0 or quotes.size % 4:
+    quotes, control_count = _scan(text, head.start("lead"), end)
+    if quotes.size % 4 or (quotes.size > 4 and head["between"] is None):
         return None
-    # JSON has none of these in strings, which lie between an odd quote and the next.
-    controls = np.flatnonzero(body < ord(" "))
-    if np.any(np.searchsorted(quotes, controls) % 2):
+    lead, inside, between = head["lead"], head["inside"], head["between"] or b""
+    trail = text[quotes[-1] + 1 : end]
+    words = np.ndarray(len(text) - 7, "<u8", text, strides=(1,))
+    if (
+        trail.strip(b" \t\r\n")
+        or not _end_alike(words, quotes[2::4] + 1, b'"%s"' % inside)
+        or not _end_alike(words, quotes[4::4] + 1, b'"%s"' % between)
+    ):
         return None
-    around = {text[head.end() : head.end() + quotes[0]], text[head.end() + quotes[-1] + 1 : end]}
-    inside = _distinct(body, quotes[1::4], quotes[2::4])
-    between = _distinct(body, quotes[3:-1:4], quotes[4::4])
-    values = _distinct(body, quotes[2::4], quotes[3::4])
-    if inside is None or between is None or values is None:
+    # JSON has no control characters in strings: all must be in what was compared.
+    pair_count = quotes.size // 4
+    known = [lead, inside * pair_count, between * (pair_count - 1), trail]
+    if control_count != sum(len(part.translate(None, b" :,")) for part in known):
         return None
-    separators = [{part.strip(_BLANK) for part in parts} for parts in (around, inside, between)]
-    if separators[0] != {b""} or separators[1] != {b":"} or not separators[2] <= {b","}:
+    values = _distinct(text, words, quotes[2::4] + 1, quotes[3::4])
+    rest = text[: head.start("lead")] + text[end:]
+    if values is None or rest.count(b'"weight_map"') != 1:
         return None
     try:
-        rest = json.loads(text[: head.end()] + text[end:])
+        outside = json.loads(rest)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(rest, dict) or rest.get("weight_map") != {}:
+    if not isinstance(outside, dict) or outside.get("weight_map") != {}:
         return None
-    return {part.decode() for part in values}
+    return {value.decode() for value in values}
 
 
-# The most different lengths of runs, each of which takes a look at all of them, and the longest run,
-# because the lengths are counted in a table; chosen, not tuned.
-_MAXIMUM_LENGTHS = 16
-_MAXIMUM_LENGTH = 4096
+def _scan(text: bytes, start: int, end: int) -> tuple[Any, int]:
+    """Returns the positions of quotes in a part of a text, and the number of control characters.
 
-
-def _distinct(text: Any, before: Any, after: Any) -> set[bytes] | None:
-    """Returns the different runs between two positions each, which are not in the runs.
-
-    Returns None if the runs have many different lengths, or one is long.
+    Works on parts that the processor's cache holds.
     """
-    starts, lengths = before + 1, after - before - 1
-    found: set[bytes] = set()
-    if lengths.max(initial=0) > _MAXIMUM_LENGTH:
+    characters = np.frombuffer(text, np.uint8)
+    quotes, control_count = [], 0
+    for at in range(start, end, _PART_BYTE_COUNT):
+        part = characters[at : min(at + _PART_BYTE_COUNT, end)]
+        control_count += int(np.count_nonzero(part < ord(" ")))
+        quotes.append((np.flatnonzero(part == ord('"')) + at).astype(np.int32))
+    return np.concatenate(quotes), control_count
+
+
+def _end_alike(words: Any, ends: Any, expected: bytes) -> bool:
+    """Returns whether the same bytes end at all of some positions.
+
+    `words` has the 8 bytes from each position of the text as a number.
+    """
+    for done in range(0, len(expected), 8):
+        part = expected[: len(expected) - done][-8:]
+        shift = np.uint64(8 * (8 - len(part)))
+        wanted = np.uint64(int.from_bytes(part, "little"))
+        if np.any(words[ends - (done + 8)] >> shift != wanted):
+            return False
+    return True
+
+
+def _distinct(text: bytes, words: Any, starts: Any, ends: Any) -> set[bytes] | None:
+    """Returns the different values between two positions each; None if one has an unusual length."""
+    lengths = ends - starts
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    if shortest not in _LENGTHS or longest not in _LENGTHS:
         return None
-    different = np.flatnonzero(np.bincount(lengths)).tolist()
-    if len(different) > _MAXIMUM_LENGTHS:
-        return None
-    for length in different:
-        if length == 0:
-            found.add(b"")
-            continue
-        rows = np.lib.stride_tricks.sliding_window_view(text, length)[starts[lengths == length]]
-        # Most runs equal the one before.
-        is_new = np.ones(len(rows), bool)
-        is_new[1:] = (rows[1:] != rows[:-1]).any(axis=1)
-        found.update(row.tobytes() for row in rows[is_new])
-    return found
+    # Most values equal the one before.
+    is_new = np.ones(len(starts), bool)
+    is_new[1:] = lengths[1:] != lengths[:-1]
+    for done in range(0, longest, 8):
+        found = words[np.maximum(ends - (done + 8), starts)]
+        is_new[1:] |= found[1:] != found[:-1]
+    return {text[start:end] for start, end in zip(starts[is_new], ends[is_new])}
 
 
 def _is_plain(name: str) -> bool:
