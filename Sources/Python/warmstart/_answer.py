@@ -6,6 +6,7 @@ import fcntl
 import math
 import os
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -123,17 +124,17 @@ class Answer:
         skipped = reply.skipped
         positions = self._positions(skipped.variables)
         ranks = read_column(skipped.ranks, "<i4")
-        lengths = read_column(skipped.lengths, "<u8").tolist()
+        lengths = read_column(skipped.lengths, "<u8")
         names = read_names(skipped.tensors)
         if not len(positions) == len(ranks) == len(names):
             raise contradiction("the columns of skipped variables differ in length")
         at = 0
-        for position, rank, name in zip(positions, ranks.tolist(), names):
+        for position, rank, name in zip(positions, ranks, names):
             shape = None if rank < 0 else tuple(lengths[at : at + rank])
             at += max(rank, 0)
             self.skipped.append(Skipped(self._variables[position].name, decode(name), shape))
         self.uncovered += self._positions(reply.uncovered)
-        self.unused += read_column(reply.unused, "<u4").tolist()
+        self.unused += read_column(reply.unused, "<u4")
         if self.unused and max(self.unused) >= self._pair_count:
             raise contradiction(
                 f"an unused pair has position {max(self.unused)} of {self._pair_count}"
@@ -143,12 +144,11 @@ class Answer:
 
     def _positions(self, column: bytes) -> list[int]:
         positions = read_column(column, "<u4")
-        if len(positions) and positions.max() >= len(self._variables):
+        if max(positions, default=-1) >= len(self._variables):
             raise contradiction(
-                f"a variable has position {positions.max()} of {len(self._variables)}"
+                f"a variable has position {max(positions)} of {len(self._variables)}"
             )
-        found: list[int] = positions.tolist()
-        return found
+        return positions
 
     def _add_region(self, region: Any, received: Sequence[int]) -> None:
         file = -1
@@ -175,13 +175,14 @@ class Answer:
         self.regions.append(Region(region.kind, region.byte_count, descriptor, file))
 
     def _add_handles(self, handles: Any) -> None:
-        variables, dtypes = _list(handles.variables, "<u4"), _list(handles.dtypes, "<u4")
-        ranks, lengths = _list(handles.ranks, "<i4"), _list(handles.lengths, "<u8")
-        byte_counts, count = _list(handles.byte_counts, "<u8"), len(variables)
-        if self._plan:
-            regions = offsets = [0] * count
-        else:
-            regions, offsets = _list(handles.regions, "<u4"), _list(handles.offsets, "<u8")
+        variables = read_column(handles.variables, "<u4")
+        dtypes = read_column(handles.dtypes, "<u4")
+        ranks = read_column(handles.ranks, "<i4")
+        lengths = read_column(handles.lengths, "<u8")
+        byte_counts = read_column(handles.byte_counts, "<u8")
+        count = len(variables)
+        regions = [0] * count if self._plan else read_column(handles.regions, "<u4")
+        offsets = [0] * count if self._plan else read_column(handles.offsets, "<u8")
         columns = (dtypes, ranks, regions, offsets, byte_counts)
         if any(len(column) != count for column in columns):
             raise contradiction("the columns of handles differ in length")
@@ -214,26 +215,33 @@ class Answer:
     def _add_shapes(self, variables: list[int], ranks: list[int], lengths: list[int]) -> None:
         """Adds the handles' shapes, which must fit the declared shapes of their variables."""
         declared, shapes, at = self._variables, self.shapes, 0
+        if min(ranks, default=0) < 0 or sum(ranks) != len(lengths):
+            raise contradiction("the axes of the handles and their lengths differ in number")
+        # Most answers have the declared shapes; comparing them all at once is much faster.
+        expected: list[Any] = [declared[variable].shape for variable in variables]
+        if (
+            None not in expected
+            and max(ranks, default=0) <= _MOST_AXES
+            and list(map(len, expected)) == ranks
+            and list(chain.from_iterable(expected)) == lengths
+        ):
+            shapes += expected
+            return
         for variable, rank in zip(variables, ranks):
-            end = at + rank
-            shape = tuple(lengths[at:end])
-            if len(shape) != rank:
-                raise contradiction("the axes of the handles and their lengths differ in number")
+            shape = tuple(lengths[at : at + rank])
+            at += rank
             if rank > _MOST_AXES:
                 raise WarmstartError.of(
                     "UNSUPPORTED",
                     f"variable {declared[variable].name} has {rank} axes; numpy's arrays have at "
                     f"most {_MOST_AXES}",
                 )
-            at = end
             known = declared[variable].shape
             if shape != known and not _fits(shape, known):
                 raise contradiction(
                     f"the handle of variable {declared[variable].name} has shape {shape}"
                 )
             shapes.append(shape)
-        if at != len(lengths):
-            raise contradiction("the axes of the handles and their lengths differ in number")
 
     def _check(
         self,
@@ -250,35 +258,38 @@ class Answer:
         for variable, dtype, shape, region, offset, byte_count in zip(
             variables, dtypes, shapes, regions, offsets, byte_counts
         ):
-            # numpy multiplies the other axes of an empty array, too.
-            if not byte_count and math.prod(filter(None, shape)) >= 2**58:
-                raise contradiction(f"an empty handle has shape {shape}, which no array can have")
             if dtype != numbers[variable]:
                 raise contradiction(
                     f"a handle has dtype number {dtype}, expected {numbers[variable]}"
                 )
-            if dtype == _dtypes.STRING:
-                if byte_count < 8 * (math.prod(shape) + 1) and not is_plan:
-                    raise contradiction(
-                        f"a handle of strings has {byte_count} bytes, too few for its offsets"
-                    )
-            elif not widths[dtype]:
-                raise contradiction(
-                    f"a handle has dtype number {dtype}, whose elements have no bytes"
-                )
-            elif byte_count != math.prod(shape) * widths[dtype]:
-                raise contradiction(f"a handle of shape {shape} has {byte_count} bytes")
+            if not byte_count or byte_count != math.prod(shape) * widths[dtype]:
+                self._check_size(dtype, shape, byte_count)
             if not is_plan and offset + byte_count > rooms[region]:
                 raise contradiction(
                     f"a handle ends at {offset + byte_count} in a region of {rooms[region]} bytes"
                 )
 
+    def _check_size(self, dtype: int, shape: tuple[int, ...], byte_count: int) -> None:
+        """Checks the bytes of strings, of empty handles, and of those that have too many or few."""
+        # numpy multiplies the other axes of an empty array, too.
+        if not byte_count and math.prod(filter(None, shape)) >= 2**58:
+            raise contradiction(f"an empty handle has shape {shape}, which no array can have")
+        if dtype == _dtypes.STRING:
+            if byte_count < 8 * (math.prod(shape) + 1) and not self._plan:
+                raise contradiction(
+                    f"a handle of strings has {byte_count} bytes, too few for its offsets"
+                )
+        elif not _dtypes.WIDTHS[dtype]:
+            raise contradiction(f"a handle has dtype number {dtype}, whose elements have no bytes")
+        elif byte_count != math.prod(shape) * _dtypes.WIDTHS[dtype]:
+            raise contradiction(f"a handle of shape {shape} has {byte_count} bytes")
+
     def _add_axes(
         self, kept: dict[int, tuple[int, ...]], first: int, column: bytes, numbers: bytes
     ) -> None:
         """Adds one number for each axis of the handles whose positions the column lists."""
-        values, at = _list(numbers, "<u8"), 0
-        for position in _list(column, "<u4"):
+        values, at = read_column(numbers, "<u8"), 0
+        for position in read_column(column, "<u4"):
             if kept is self.strides and self.dtypes[first + position] == _dtypes.STRING:
                 raise contradiction("a handle of strings has strides")
             end = at + len(self.shapes[first + position])
@@ -286,11 +297,6 @@ class Answer:
             at = end
         if at != len(values):
             raise contradiction("the columns of slices differ in length")
-
-
-def _list(column: bytes, dtype: str) -> list[int]:
-    values: list[int] = read_column(column, dtype).tolist()
-    return values
 
 
 def _fits(shape: tuple[int, ...], known: tuple[int | None, ...] | None) -> bool:

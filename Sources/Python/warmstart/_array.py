@@ -45,8 +45,10 @@ class SharedArray(np.ndarray[Any, np.dtype[Any]]):
     _place: Any
 
     def __array_finalize__(self, source: npt.NDArray[Any] | None) -> None:
-        # A copy has its own memory, and must not keep the memory of its source.
-        self._place = None if self.base is None else getattr(source, "_place", None)
+        # A copy has its own memory, and must not keep the memory of its source. An array without a
+        # source gets its place from who makes it.
+        if source is not None:
+            self._place = None if self.base is None else getattr(source, "_place", None)
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
         if array is self:
@@ -76,8 +78,9 @@ class SharedArray(np.ndarray[Any, np.dtype[Any]]):
         return self.__reduce_ex__(2)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        if self._place is not None and not self.flags.writeable and self.size:
-            handles, at = self._place
+        found = getattr(self, "_place", None)
+        if found is not None and not self.flags.writeable and self.size:
+            handles, at = found
             start, end = handles.address(at)
             first, last = _byte_bounds(self)
             place = handles.place(at)

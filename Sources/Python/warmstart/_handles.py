@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import heapq
 import mmap
+import operator
 import os
 import sys
 import weakref
@@ -57,7 +58,7 @@ class Handles:
 
     def _map(self, regions: Sequence[Region], offsets: Sequence[int]) -> None:
         """Maps the part of each region that the handles need."""
-        limits = [offset + count for offset, count in zip(offsets, self.byte_counts)]
+        limits = list(map(operator.add, offsets, self.byte_counts))
         for at, strides in self._strides.items():
             if self.byte_counts[at]:
                 limits[at] = offsets[at] + self._extent(at, strides)
@@ -66,9 +67,11 @@ class Handles:
         starts = [region.byte_count for region in regions]
         ends = [0] * len(regions)
         for place, offset, end in zip(self._regions, offsets, limits):
-            if end > offset:
-                starts[place] = min(starts[place], offset)
-                ends[place] = max(ends[place], end)
+            # Calls of min and max would be most of the loop's cost.
+            if offset < end and offset < starts[place]:
+                starts[place] = offset
+            if offset < end and ends[place] < end:
+                ends[place] = end
         self._files = [region.file for region in regions]
         self._memory: list[Any] = []
         for at, region in enumerate(regions):

@@ -202,7 +202,7 @@ def _locate_path(label: str, path: str, needs_data: bool) -> Location:
     """Finds the checkpoint of a prefix, a file or a pattern."""
     if _files.is_impossible(path) or not path:
         raise _files.NotFound(path)
-    for prefix in (path, path.removesuffix(".index")):
+    for prefix in dict.fromkeys((path, path.removesuffix(".index"))):
         if _files.has_regular(prefix + ".index"):
             files = [File(prefix + ".index", INDEX), *_shards(prefix, needs_data)]
             return Location(label, prefix, files)

@@ -55,7 +55,7 @@ def needs_names(pairs: Iterable[tuple[Any, Any]]) -> bool:
 
 
 def expand(
-    pairs: Iterable[tuple[Any, Any]],
+    pairs: Sequence[tuple[Any, Any]],
     tensors: Sequence[str],
     variables: Sequence[Variable],
     lenient: bool,
@@ -66,8 +66,10 @@ def expand(
     `re.sub`; a name that no variable has is passed over. Raises PAIR_UNUSED if an expression gives
     no pair.
     """
-    declared = {variable.name for variable in variables}
-    declared |= {variable.slice.full_name for variable in variables if variable.slice}
+    declared: set[str] = set()
+    if needs_names(pairs):
+        declared = {variable.name for variable in variables}
+        declared |= {variable.slice.full_name for variable in variables if variable.slice}
     result: list[Pair] = []
     for key, target in pairs:
         if isinstance(key, re.Pattern):

@@ -1,18 +1,18 @@
 """The messages of the protocol, made at run time from the descriptor set.
 
 Long lists are columns: packed fields of fixed width. A packed field has the same bytes as a `bytes`
-field, so this module declares columns as `bytes`. Each is then read and written as one numpy array,
-whatever the version of protobuf.
+field, so this module declares columns as `bytes`. Each is then read and written at once, whatever the
+version of protobuf.
 """
 
 from __future__ import annotations
 
+import array
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from google.protobuf import descriptor_pb2, message_factory
 
 from ._errors import reading
@@ -53,14 +53,25 @@ def parse(name: str, data: bytes) -> Any:
         return message(name).FromString(data)
 
 
-def column(values: Any, dtype: str) -> bytes:
+def column(numbers: Iterable[int], dtype: str) -> bytes:
     """Returns the bytes of a column; `dtype` is "<u4", "<i4", "<u8" or "<i8"."""
-    return np.asarray(values, dtype).tobytes()
+    # numpy takes several times as long for a list.
+    found = array.array(_TYPE_CODES[dtype], numbers)
+    if sys.byteorder != "little":
+        found.byteswap()
+    return found.tobytes()
 
 
-def read_column(data: bytes, dtype: str) -> npt.NDArray[Any]:
-    """Returns a column's elements, as a view of its bytes."""
-    return np.frombuffer(data, dtype)
+def read_column(data: bytes, dtype: str) -> list[int]:
+    """Returns the numbers of a column; ValueError if it has a part of one."""
+    found = array.array(_TYPE_CODES[dtype])
+    found.frombytes(data)
+    if sys.byteorder != "little":
+        found.byteswap()
+    return found.tolist()
+
+
+_TYPE_CODES = {"<u4": "I", "<i4": "i", "<u8": "Q", "<i8": "q"}
 
 
 def write_names(target: Any, names: Sequence[str]) -> None:
@@ -69,15 +80,15 @@ def write_names(target: Any, names: Sequence[str]) -> None:
     text = encode(characters)
     # If each character is one byte, as in most names, one encoding of all suffices.
     plain = len(text) == len(characters)
-    lengths = [len(name if plain else encode(name)) for name in names]
-    target.text, target.lengths = text, column(lengths, "<u4")
+    lengths = map(len, names if plain else map(encode, names))
+    target.text, target.lengths = text, column(list(lengths), "<u4")
 
 
 def read_names(source: Any) -> list[bytes]:
     """Returns the names of a message `Names`; ValueError if the lengths do not fit the text."""
     text: bytes = source.text
     start, names = 0, []
-    for length in read_column(source.lengths, "<u4").tolist():
+    for length in read_column(source.lengths, "<u4"):
         end = start + length
         names.append(text[start:end])
         start = end

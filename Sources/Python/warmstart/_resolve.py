@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import operator
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -55,7 +57,7 @@ def resolve(
             handles = Handles(answer, variables, origin, options.writable, rearranged)
         finally:
             answer.close()
-    report = report_of(answer, pairs, variables)
+    report = functools.partial(report_of, answer, pairs, variables)
     resolved = Resolved(handles, report, checkpoint, time.monotonic() - start)
     log.info(
         "%s: %d of %d variables (%d bytes) in %.1f ms; %d skipped, %d not covered, %d tensors unused",
@@ -64,9 +66,9 @@ def resolve(
         len(variables),
         resolved.byte_count,
         1000 * resolved.seconds,
-        len(report.skipped),
-        len(report.uncovered),
-        report.unused_tensor_count,
+        len(answer.skipped),
+        len(answer.uncovered),
+        answer.unused_tensor_count,
     )
     return resolved
 
@@ -187,9 +189,8 @@ def _write_variables(target: Any, variables: Sequence[Variable]) -> None:
     target.dtypes = column([_dtypes.NUMBERS[variable.dtype] for variable in variables], "<u4")
     shapes = [variable.shape for variable in variables]
     target.ranks = column([-1 if shape is None else len(shape) for shape in shapes], "<i4")
-    target.lengths = column(
-        [-1 if length is None else length for shape in shapes for length in shape or ()], "<i8"
-    )
+    lengths = itertools.chain.from_iterable(filter(None, shapes))
+    target.lengths = column([-1 if length is None else length for length in lengths], "<i8")
     outside = [at for at, variable in enumerate(variables) if not variable.store]
     target.outside_store = column(outside, "<u4")
     cuts = [(at, variable.slice) for at, variable in enumerate(variables) if variable.slice]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
@@ -24,17 +25,25 @@ class Resolved(Mapping[str, npt.NDArray[Any]]):
     """
 
     def __init__(
-        self, handles: Handles, report: Report, checkpoint: Checkpoint, seconds: float
+        self,
+        handles: Handles,
+        report: Callable[[], Report],
+        checkpoint: Checkpoint,
+        seconds: float,
     ) -> None:
         self._handles = handles
         self._made: dict[str, npt.NDArray[Any]] = {}
         self._index = dict(zip(handles.names, range(len(handles.names))))
-        self.report = report
-        """What the map assigned, skipped, did not cover and did not use."""
+        self._report = report
         self.checkpoint = checkpoint
         """The open checkpoint, for further calls; `close` or its own end gives its lease back."""
         self.seconds = seconds
         """The seconds from the start of the call until everything was mapped."""
+
+    @functools.cached_property
+    def report(self) -> Report:
+        """What the map assigned, skipped, did not cover and did not use."""
+        return self._report()
 
     @property
     def byte_count(self) -> int:

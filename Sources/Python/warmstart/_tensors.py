@@ -26,17 +26,17 @@ class Tensor(NamedTuple):
 def tensors_of(reply: Any) -> list[Tensor]:
     """Reads the tensors of a message `Tensors`."""
     names = read_names(reply.names)
-    dtypes = read_column(reply.dtypes, "<u4").tolist()
-    ranks = read_column(reply.ranks, "<i4").tolist()
-    lengths = read_column(reply.lengths, "<u8").tolist()
-    byte_counts = read_column(reply.byte_counts, "<u8").tolist()
-    starts = read_column(reply.starts, "<u8").tolist()
-    counts = read_column(reply.counts, "<u8").tolist()
+    dtypes = read_column(reply.dtypes, "<u4")
+    ranks = read_column(reply.ranks, "<i4")
+    lengths = read_column(reply.lengths, "<u8")
+    byte_counts = read_column(reply.byte_counts, "<u8")
+    starts = read_column(reply.starts, "<u8")
+    counts = read_column(reply.counts, "<u8")
     if not len(names) == len(dtypes) == len(ranks) == len(byte_counts):
         raise ValueError("the columns of tensors differ in length")
     slices: dict[int, list[Any]] = {}
     at = 0
-    for position in read_column(reply.sliced, "<u4").tolist():
+    for position in read_column(reply.sliced, "<u4"):
         end = at + ranks[position]
         slices.setdefault(position, []).append((tuple(starts[at:end]), tuple(counts[at:end])))
         at = end
