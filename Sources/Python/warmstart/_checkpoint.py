@@ -71,6 +71,10 @@ class Checkpoint:
         """Where the daemon listens."""
         return self._client.socket
 
+    def greet(self) -> None:
+        """Connects ahead of a call; see `Client.greet`."""
+        self._client.greet()
+
     def is_kept(self) -> bool:
         """Marks the checkpoint as kept for its arrays; returns False if the client keeps enough
         others.

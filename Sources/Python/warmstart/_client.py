@@ -39,6 +39,8 @@ _REPEATS = 3
 # Half of the 64 checkpoints that a connection may have open.
 _KEPT_LEASES = 32
 _LONGEST_WAIT = 5.0
+# Seconds; shorter than the pause before a second try to connect.
+_GREETING_PATIENCE = 0.01
 _numbers = iter(range(1, 1 << 62))
 
 
@@ -237,11 +239,7 @@ class Client:
         features: Sequence[str],
         deadline: Deadline,
     ) -> None:
-        connection = self._connection
-        if connection is None:
-            number, is_first = next(_numbers), not self._has_connected
-            connection = Connection(self.socket, number, self.label, deadline, is_first=is_first)
-            self._connection, self._has_connected = connection, True
+        connection = self._connection or self._connect(deadline)
         is_whole = False
         try:
             request, descriptors = prepare(connection)
@@ -257,6 +255,23 @@ class Client:
         finally:
             if not is_whole:
                 self._drop()
+
+    def greet(self) -> None:
+        """Connects, if there is no connection: the daemon greets while this thread makes a request.
+
+        Hardly waits, and leaves a failure to the next call, which tries again.
+        """
+        deadline = Deadline(_GREETING_PATIENCE)
+        if self._connection is None and not self._has_turn():
+            with contextlib.suppress(ConnectionLost, WarmstartError), self._turn(deadline):
+                if self._connection is None:
+                    self._connect(deadline)
+
+    def _connect(self, deadline: Deadline) -> Connection:
+        number, is_first = next(_numbers), not self._has_connected
+        connection = Connection(self.socket, number, self.label, deadline, is_first=is_first)
+        self._connection, self._has_connected = connection, True
+        return connection
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None

@@ -38,6 +38,7 @@ def resolve(
 ) -> Resolved:
     """Does the work of `Checkpoint.resolve`."""
     start = time.monotonic()
+    checkpoint.greet()
     variables = variables_of(declared)
     with checkpoint.using() as files:
         with showing(options.progress, checkpoint.path) as progress:
