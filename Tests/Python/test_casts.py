@@ -249,6 +249,18 @@ def test_an_impossible_order_of_axes_is_refused(
         client.resolve(model, {"w": "w"}, {"w": ("float32", [5, 3, 2])}, transpose=transpose)
 
 
+@pytest.mark.parametrize("option", ["transpose", "gather"])
+def test_an_unknown_variable_is_refused_with_the_nearest(
+    option: str, client: warmstart.Client, tmp_path: Path
+) -> None:
+    model = bundles.write(tmp_path / "model", {"w": CUBE})
+    options: Any = {option: {"dense/kernal": {}}}
+    with pytest.raises(ValueError, match="no variable dense/kernal; nearest: dense/kernel"):
+        client.resolve(
+            model, {"w": "dense/kernel"}, {"dense/kernel": ("float32", [5, 3, 2])}, **options
+        )
+
+
 def test_a_shape_that_does_not_fit_names_the_order(
     client: warmstart.Client, tmp_path: Path
 ) -> None:

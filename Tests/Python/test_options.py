@@ -60,7 +60,13 @@ def test_a_pattern_maps_the_tensors_whose_whole_name_matches(
     with pytest.raises(warmstart.WarmstartError) as raised:
         client.resolve(model, {re.compile("layer_0"): "student/0/w"}, variables)
     assert raised.value.reason == "PAIR_UNUSED"
-    assert "layer_0" in raised.value.message
+    assert raised.value.message == "pattern 'layer_0' matches the whole name of no tensor"
+    with pytest.raises(warmstart.WarmstartError) as raised:
+        client.resolve(model, {re.compile(r"bert/layer_(\d)/kernel"): r"studet/\1/w"}, variables)
+    assert raised.value.reason == "PAIR_UNUSED"
+    assert raised.value.message.endswith(
+        "tensor bert/layer_0/kernel becomes studet/0/w; nearest: student/0/w"
+    )
 
 
 def test_a_pattern_passes_over_names_that_no_variable_has(

@@ -310,6 +310,8 @@ def test_axes_can_be_permuted_without_a_copy(demo: str) -> None:
             warmstart.torch.load_into(module, demo, pairs, permute={"output.weight": wrong})
     with pytest.raises(ValueError, match="no variable x"):
         warmstart.torch.load_into(module, demo, pairs, permute={"x": (1, 0)})
+    with pytest.raises(ValueError, match="nearest: output.weight"):
+        warmstart.torch.load_into(module, demo, pairs, permute={"ouput.weight": (1, 0)})
 
 
 def test_a_kernel_in_tensorflows_layout_gets_a_hint_at_its_order(demo: str) -> None:

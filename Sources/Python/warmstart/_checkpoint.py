@@ -17,7 +17,7 @@ from ._deadline import Deadline
 from ._errors import WarmstartError, reading
 from ._locate import Location
 from ._map import AssignmentMap
-from ._neighbours import nearest_name
+from ._neighbours import nearest_hint
 from ._open_files import Lease, OpenFiles
 from ._options import Progress, ResolveOptions, expected_digest, options_of
 from ._pins import UserOrGroup, pin
@@ -345,8 +345,8 @@ class Checkpoint:
 
     def lacks(self, name: str, hint: bool = True) -> str:
         """Returns the message about a missing tensor, with the nearest name."""
-        near = nearest_name(name, self.tensors) if hint else None
-        return f"{self.path} has no tensor {name}" + (f"; nearest: {near}" if near else "")
+        near = nearest_hint(name, self.tensors) if hint else ""
+        return f"{self.path} has no tensor {name}{near}"
 
     def _tensor(self, name: str) -> Tensor:
         try:

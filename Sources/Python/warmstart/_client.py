@@ -39,7 +39,7 @@ _REPEATS = 3
 # Half of the 64 checkpoints that a connection may have open.
 _KEPT_LEASES = 32
 _LONGEST_WAIT = 5.0
-# Seconds; shorter than the pause before a second try to connect.
+# Seconds; no longer than the pause before a second try to connect.
 _GREETING_PATIENCE = 0.01
 _numbers = iter(range(1, 1 << 62))
 

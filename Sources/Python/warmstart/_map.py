@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Union
 
 from ._errors import WarmstartError, brief
+from ._neighbours import nearest_hint
 from ._protocol import column, write_names
 from ._variables import Variable
 
@@ -78,29 +79,43 @@ def expand(
                     f"pattern {key.pattern!r}: expected a pattern and a template of type str, "
                     f"got template {brief(target)}"
                 )
-            count = len(result)
-            for tensor in tensors:
-                match = key.fullmatch(tensor)
-                try:
-                    name = match.expand(target) if match else None
-                except (re.error, IndexError) as error:
-                    raise ValueError(
-                        f"pattern {key.pattern!r}: template {target!r}: {error}"
-                    ) from None
-                if name in declared:
-                    result.append(Pair(tensor, _NAME, (name,)))
-            if len(result) == count and not lenient:
-                raise WarmstartError.of(
-                    "PAIR_UNUSED",
-                    f"pattern {key.pattern!r}: no tensor that it matches has a variable by "
-                    f"template {target!r}",
-                )
+            found = _matches(key, target, tensors)
+            used = [Pair(tensor, _NAME, (name,)) for tensor, name in found if name in declared]
+            if not used and not lenient:
+                raise WarmstartError.of("PAIR_UNUSED", _unused(key, target, found, declared))
+            result += used
             continue
         if not isinstance(key, str):
             raise TypeError(f"assignment map: expected a name as key, got {brief(key)}")
         for part in target if isinstance(target, tuple) else (target,):
             result.append(_pair(key, part))
     return result
+
+
+def _matches(
+    pattern: re.Pattern[str], template: str, tensors: Iterable[str]
+) -> list[tuple[str, str]]:
+    """Returns the tensors whose whole names match, each with the name that the template gives."""
+    matches = [match for match in map(pattern.fullmatch, tensors) if match]
+    try:
+        return [(match[0], match.expand(template)) for match in matches]
+    except (re.error, IndexError) as error:
+        raise ValueError(f"pattern {pattern.pattern!r}: template {template!r}: {error}") from None
+
+
+def _unused(
+    pattern: re.Pattern[str],
+    template: str,
+    found: Sequence[tuple[str, str]],
+    declared: Iterable[str],
+) -> str:
+    if not found:
+        return f"pattern {pattern.pattern!r} matches the whole name of no tensor"
+    tensor, name = found[0]
+    return (
+        f"pattern {pattern.pattern!r}: template {template!r} gives the name of no variable: "
+        f"tensor {tensor} becomes {name}{nearest_hint(name, declared)}"
+    )
 
 
 def _pair(key: str, target: Any) -> Pair:

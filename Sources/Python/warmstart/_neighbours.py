@@ -187,6 +187,12 @@ def nearest_name(sought: str, candidates: Iterable[str]) -> str | None:
     return best
 
 
+def nearest_hint(sought: str, candidates: Iterable[str]) -> str:
+    """Returns the end of a message about an unknown name: the nearest name, if one is similar."""
+    near = nearest_name(sought, candidates)
+    return f"; nearest: {near}" if near else ""
+
+
 def _edits(left: bytes, right: bytes, limit: int) -> tuple[int, int]:
     """Returns the edit distance (insertions, deletions, changes, swaps of neighbours) and its
     cells.

@@ -20,6 +20,7 @@ from ._deadline import Deadline
 from ._errors import brief
 from ._handles import Handles
 from ._map import AssignmentMap, Pair, expand, needs_names, pairs_of, write_map
+from ._neighbours import nearest_hint
 from ._options import Options, checked_alignment, checked_separator, expected_digest
 from ._progress import showing
 from ._protocol import column, message, write_names
@@ -220,7 +221,8 @@ def _write_gather(target: Any, gather: Any, variables: Sequence[Variable]) -> No
     rows: list[tuple[int, int, Any]] = []
     for name, axes in gather.items():
         if name not in positions:
-            raise ValueError(f"gather: there is no variable {name}")
+            near = nearest_hint(name, positions)
+            raise ValueError(f"gather: there is no variable {name}{near}")
         for axis, indices in axes.items():
             rows.append((positions[name], _axis(name, axis), _indices(name, axis, indices)))
     rows.sort(key=lambda row: row[:2])
@@ -242,7 +244,8 @@ def _write_transposes(target: Any, transpose: Any, variables: Sequence[Variable]
     rows: dict[int, list[int]] = {}
     for name, axes in transpose.items():
         if name not in positions:
-            raise ValueError(f"transpose: there is no variable {name}")
+            near = nearest_hint(name, positions)
+            raise ValueError(f"transpose: there is no variable {name}{near}")
         try:
             order = [operator.index(axis) for axis in axes]
         except TypeError:

@@ -44,6 +44,7 @@ from ._client import Client, Path
 from ._errors import Problem, WarmstartError, brief, contradiction
 from ._frameworks import Names, Rename
 from ._map import AssignmentMap, pairs_of
+from ._neighbours import nearest_hint
 from ._options import ResolveOptions
 from ._variables import Variable, variables_of
 
@@ -202,7 +203,8 @@ class _Declared:
                 raise ValueError(f"variables {other!r} and {name!r} have one name for the map")
         unknown = [name for name in self._permute if name not in self.values]
         if unknown:
-            raise ValueError(f"permute: there is no variable {unknown[0]}")
+            near = nearest_hint(unknown[0], self.values)
+            raise ValueError(f"permute: there is no variable {unknown[0]}{near}")
         self.variables: list[Variable] = []
         self._by_id: dict[int, Variable] = {}
         for variable in variables_of(self.values):
