@@ -111,10 +111,12 @@ def test_the_daemon_knows_who_may_use_a_name(daemon: Daemon, model: Path) -> Non
 
 
 def test_pins_are_for_administrators(client: warmstart.Client, model: Path) -> None:
-    with client.open(model) as checkpoint, pytest.raises(warmstart.WarmstartError) as caught:
+    what_to_do = r'not the administrators\' socket: .* Client\("/run/warmstart/admin.sock"\)'
+    refused = pytest.raises(warmstart.WarmstartError, match=what_to_do)
+    with client.open(model) as checkpoint, refused as caught:
         checkpoint.pin()
     assert caught.value.reason == "UNSUPPORTED"
-    with pytest.raises(warmstart.WarmstartError) as caught:
+    with pytest.raises(warmstart.WarmstartError, match=what_to_do) as caught:
         client.unpin("name:bert")
     assert caught.value.reason == "UNSUPPORTED"
 

@@ -12,13 +12,17 @@ from ._deadline import Deadline, deadline_passed
 from ._errors import WarmstartError, system_error
 
 _SYSTEM_SOCKET = "/run/warmstart/warmstart.sock"
-_GROUPS = {_SYSTEM_SOCKET: "warmstart-clients", "/run/warmstart/admin.sock": "warmstart-admin"}
+ADMINISTRATION_SOCKET = "/run/warmstart/admin.sock"
+_GROUPS = {_SYSTEM_SOCKET: "warmstart-clients", ADMINISTRATION_SOCKET: "warmstart-admin"}
 # Seconds to wait for a daemon that is being restarted without systemd and does not listen yet.
 _REFUSED_PATIENCE, _RESTART_PATIENCE, _ABSENT_PATIENCE = 2.0, 10.0, 0.02
 
 
 def standard_socket() -> str:
-    """Returns the daemon's socket: the environment's, the system's if this user may use it, or the user's own."""
+    """Returns the daemon's socket: the environment's, the system's, or the user's own.
+
+    The user's own counts only if this user may not use the system's.
+    """
     path = os.environ.get("WARMSTART_SOCKET")
     if path:
         return path

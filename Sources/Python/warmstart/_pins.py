@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import pwd
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Union
 
+from ._connecting import ADMINISTRATION_SOCKET
 from ._connection import SERVICE
 from ._deadline import Deadline
+from ._errors import WarmstartError
 from ._protocol import column, message, parse
 
 if TYPE_CHECKING:
@@ -47,7 +50,8 @@ def pin(
             replaced[:] = [reply.replaced_label]
 
     features = () if name is None else ("names",)
-    checkpoint.call("Pin", request, features, Deadline(timeout), replaced.clear, add)
+    with _explaining(checkpoint.socket):
+        checkpoint.call("Pin", request, features, Deadline(timeout), replaced.clear, add)
     return replaced[0] if replaced else None
 
 
@@ -64,13 +68,30 @@ def unpin(client: Client, pinned: str, timeout: float | None) -> None:
     else:
         request.generation = pinned
     packed = request.SerializeToString()
-    client.call(
-        SERVICE + "Unpin",
-        lambda connection: (packed, ()),
-        lambda connection, response, received: parse("UnpinReply", response),
-        ("names",) if is_name else (),
-        Deadline(timeout),
-    )
+    with _explaining(client.socket):
+        client.call(
+            SERVICE + "Unpin",
+            lambda connection: (packed, ()),
+            lambda connection, response, received: parse("UnpinReply", response),
+            ("names",) if is_name else (),
+            Deadline(timeout),
+        )
+
+
+@contextlib.contextmanager
+def _explaining(socket: str) -> Iterator[None]:
+    """Says what to do when the daemon refuses a call that only administrators may make."""
+    try:
+        yield
+    except WarmstartError as error:
+        if error.reason != "UNSUPPORTED" or "administrators' socket" not in error.message:
+            raise
+        raise WarmstartError.of(
+            "UNSUPPORTED",
+            f"{socket} is not the administrators' socket: pin and unpin with "
+            f'Client("{ADMINISTRATION_SOCKET}"), or, if the daemon was started by hand, with a '
+            "Client of its --admin-socket",
+        ) from None
 
 
 def _numbers(given: Iterable[UserOrGroup], what: str, find: Callable[[str], int]) -> list[int]:
