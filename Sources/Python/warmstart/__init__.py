@@ -7,7 +7,7 @@ with numpy arrays in memory that `warmstartd` holds once for all jobs:
 
     resolved = warmstart.resolve(
         "/models/bert", {"bert/": "student/"}, {"student/LayerNorm/beta": ("float32", [256])})
-    beta = resolved["student/LayerNorm/beta"]  # read-only; with writable=True copied as it is written
+    beta = resolved["student/LayerNorm/beta"]  # read-only, unless writable=True
 
 Modules for frameworks: `warmstart.tensorflow`, `warmstart.torch`, `warmstart.jax`.
 """

@@ -90,9 +90,8 @@ class SharedArray(np.ndarray[Any, np.dtype[Any]]):
         return self.view(np.ndarray).__reduce_ex__(protocol)
 
 
-_byte_bounds: Any = (
-    np.lib.array_utils.byte_bounds if hasattr(np.lib, "array_utils") else np.byte_bounds  # type: ignore[attr-defined,unused-ignore]
-)
+# numpy 1 has the function in its main module.
+_byte_bounds: Any = getattr(np.lib, "array_utils", np).byte_bounds
 
 # The checkpoints whose arrays this process unpickled last. Opening a checkpoint anew for each array
 # would cost more than the array.

@@ -64,7 +64,7 @@ class Checkpoint:
         self.tensor_count = 0
         self.byte_count = 0
         self.sha256 = ""
-        """The digest of the files in hexadecimal digits, if the daemon knew it when it opened them."""
+        """The digest of the files in hexadecimal digits, if the daemon knew it then."""
 
     @property
     def socket(self) -> str:
@@ -267,16 +267,16 @@ class Checkpoint:
         lock: bool = False,
         timeout: float | None = None,
     ) -> str | None:
-        """Keeps the checkpoint resident, with all that was read or made of it, until `Client.unpin`.
+        """Keeps the checkpoint resident, with all that was read or made of it.
 
-        Only for clients of the administrators' socket: `Client("/run/warmstart/admin.sock")`. With a
-        `name`, clients that cannot open the files ask for `name:NAME`: those of `users` and `groups`
-        (numbers, or names of this machine), or all if both are empty. Preload the checkpoint before,
-        with `sealed` if it gets a name. `lock` keeps what is warm in memory, whatever else needs it.
-        `warmstartctl pin` does the same.
+        `Client.unpin` ends that. Only for clients of the administrators' socket:
+        `Client("/run/warmstart/admin.sock")`. With a `name`, clients that cannot open the files ask
+        for `name:NAME`: those of `users` and `groups` (numbers, or names of this machine), or all
+        if both are empty. Preload the checkpoint before, with `sealed` if it gets a name. `lock`
+        keeps what is warm in memory, whatever else needs it. `warmstartctl pin` does the same.
 
-        Returns the path of the checkpoint that had the name until now; None if there was none. Raises
-        UNSUPPORTED on another socket, QUOTA and BUDGET.
+        Returns the path of the checkpoint that had the name until now; None if there was none.
+        Raises UNSUPPORTED on another socket, QUOTA and BUDGET.
         """
         return pin(self, name, users, groups, lock, timeout)
 

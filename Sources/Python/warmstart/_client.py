@@ -73,12 +73,19 @@ class Client:
     ) -> Checkpoint:
         """Opens a checkpoint as TensorFlow finds it, and takes a lease on it.
 
-        The path is a directory with a file `checkpoint`, the prefix of a V2 checkpoint, or a file
-        or pattern of a V1 checkpoint. This process opens the files with its own rights. A path like
-        `name:bert` stands for the checkpoint that an administrator published as `bert`: no file is
-        opened, and all bytes come in memory that cannot change. `expect` is as in
-        `ResolveOptions`. Raises CHECKPOINT_NOT_FOUND, CHECKPOINT_STATE_INVALID, NOT_ALLOWED,
-        CHECKSUM_MISMATCH, CONNECTION, or what is wrong with the index.
+        The path is one of these:
+
+        - a directory with a file `checkpoint`, or with a model of the library transformers
+        - the prefix of a V2 checkpoint
+        - a file that holds tensors: V1, safetensors, or one of PyTorch, Keras or NumPy
+        - a pattern of several, such as `model-*.safetensors`
+        - the index of several, such as `model.safetensors.index.json`
+        - `name:bert`, for the checkpoint that an administrator published as `bert`: no file is
+          opened, and all bytes come in memory that cannot change
+
+        This process opens the files with its own rights. `expect` is as in `ResolveOptions`.
+        Raises CHECKPOINT_NOT_FOUND, CHECKPOINT_STATE_INVALID, NOT_ALLOWED, CHECKSUM_MISMATCH,
+        CONNECTION, or what is wrong with the index.
         """
         return Checkpoint(self, locate(path)).open(timeout, expect)
 
@@ -145,8 +152,8 @@ class Client:
     def unpin(self, pinned: str, *, timeout: float | None = 5.0) -> None:
         """Ends what `Checkpoint.pin` began: `name:NAME`, or a checkpoint's generation.
 
-        The checkpoint stays as long as jobs have it. Raises CHECKPOINT_NOT_FOUND if that checkpoint is
-        not pinned, and UNSUPPORTED on another socket than the administrators'.
+        The checkpoint stays as long as jobs have it. Raises CHECKPOINT_NOT_FOUND if that checkpoint
+        is not pinned, and UNSUPPORTED on another socket than the administrators'.
         """
         unpin(self, pinned, timeout)
 

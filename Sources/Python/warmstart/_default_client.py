@@ -56,10 +56,11 @@ def resolve(
 ) -> Resolved:
     """Resolves an assignment map with this process's client, and returns arrays.
 
-    `path` is a directory with a file `checkpoint`, the prefix of a V2 checkpoint, or a file or
-    pattern of a V1 checkpoint. `assignment_map` is what TensorFlow's `init_from_checkpoint` takes,
-    and `variables` are all variables of the trainer, such as `{"w": ("float32", [8, 4])}`.
-    `Checkpoint.resolve` describes both and the errors, and `ResolveOptions` the options.
+    `path` is a directory, a prefix, a file or a pattern of TensorFlow, safetensors, PyTorch, Keras
+    or NumPy, or `name:NAME`: `Client.open` lists all. `assignment_map` is what TensorFlow's
+    `init_from_checkpoint` takes, and `variables` are all variables of the trainer, such as
+    `{"w": ("float32", [8, 4])}`. `Checkpoint.resolve` describes both and the errors, and
+    `ResolveOptions` the options.
 
     Returns a mapping from the names of the assigned variables to numpy arrays in memory that all
     jobs share. The arrays outlive everything else, and are read-only without `writable=True`. The

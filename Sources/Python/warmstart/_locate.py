@@ -52,12 +52,12 @@ def locate(path: StrPath, *, needs_data: bool = True) -> Location:
     """Finds the files of a checkpoint.
 
     The path is a directory with a state file or a model of the library transformers, a V2 prefix or
-    its ``.index``, a file that lists the tensors of others (``model.safetensors.index.json``), or a
-    file that holds tensors and what it says of them (V1, safetensors), or a pattern of them. A relative path starts at the working directory, and ``file://`` may
-    precede an absolute one. A path is tried literally before it is tried as a pattern. If only
-    names and shapes are wanted (``needs_data`` is false), shards that cannot be opened are left
-    out. ``name:bert`` stands for the checkpoint that an administrator published as ``bert``, which
-    has no files for this client.
+    its ``.index``, a file that lists the tensors of others (``model.safetensors.index.json``), a
+    file that holds tensors and what it says of them (V1, safetensors), or a pattern of such files.
+    A relative path starts at the working directory, and ``file://`` may precede an absolute one. A
+    path is tried literally before it is tried as a pattern. If only names and shapes are wanted
+    (``needs_data`` is false), shards that cannot be opened are left out. ``name:bert`` stands for
+    the checkpoint that an administrator published as ``bert``, which has no files for this client.
 
     Raises WarmstartError: CHECKPOINT_NOT_FOUND, CHECKPOINT_STATE_INVALID, NOT_ALLOWED or SYSTEM;
     INVALID_REQUEST for a name that no checkpoint can have.

@@ -39,8 +39,9 @@ class _Neighbour(NamedTuple):
 
     @property
     def order(self) -> tuple[int, int, bytes]:
-        """The kind, the number at the end of the base, which TensorFlow counts as the step, and the
-        name.
+        """The kind, the step, and the name.
+
+        TensorFlow counts the number at the end of the base as the step.
         """
         digits = re.search("[0-9]*$", self.base)
         step = int(digits[0]) if digits and digits[0] else -1

@@ -36,19 +36,21 @@ class ResolveOptions(TypedDict, total=False):
       tqdm, if it is installed), or a function, which is called with the bytes that are ready and
       all bytes. The function runs during the call, so it cannot call the same client.
     - `expect`: `"sha256:"` and the digest of the checkpoint's files, as
-      `cat model.index model.data-* | sha256sum` prints it, or `sha256sum` of the only file. The daemon computes it once, and
-      refuses other files (CHECKSUM_MISMATCH).
+      `cat model.index model.data-* | sha256sum` prints it, or `sha256sum` of the only file. The
+      daemon computes it once, and refuses other files (CHECKSUM_MISMATCH).
     - `timeout`: seconds for the whole call; None waits as long as the call takes.
     - `gather`: the rows or columns of the tensor for some variables, by name: a mapping from axes
       to lists of indices. The index -1 stands for a row or column that the tensor lacks, and gives
       zeros.
-    - `cast`: numbers of another floating-point type than their variable's are cast to it, rounded to
-      nearest, once for all jobs: between float16, bfloat16, float32 and float64.
-    - `transpose`: the variables that have their tensor's axes in another order, by name: for each the
-      axes that `numpy.transpose` needs to turn the tensor into the variable, such as (1, 0). The
-      name of a partitioned variable stands for all of its parts. With `strides`, nothing is copied for it.
-    - `scope_separator`: the character that ends a scope's name in the map, beside `/`; None for the one of
-      the checkpoint's format, such as `.` of safetensors (`{"model.layers.": "student."}`).
+    - `cast`: numbers of another floating-point type than their variable's are cast to it, rounded
+      to nearest, once for all jobs: between float16, bfloat16, float32 and float64.
+    - `transpose`: the variables that have their tensor's axes in another order, by name: for each
+      the axes that `numpy.transpose` needs to turn the tensor into the variable, such as (1, 0).
+      The name of a partitioned variable stands for all of its parts. With `strides`, nothing is
+      copied for it.
+    - `scope_separator`: the character that ends a scope's name in the map, beside `/`; None for the
+      one of the checkpoint's format, such as `.` of safetensors
+      (`{"model.layers.": "student."}`).
     """
 
     writable: bool

@@ -1,8 +1,8 @@
 """The messages of the protocol, made at run time from the descriptor set.
 
 Long lists are columns: packed fields of fixed width. A packed field has the same bytes as a `bytes`
-field, so this module declares columns as `bytes`. Each is then read and written at once, whatever the
-version of protobuf.
+field, so this module declares columns as `bytes`. Each is then read and written at once, whatever
+the version of protobuf.
 """
 
 from __future__ import annotations

@@ -62,7 +62,8 @@ def resolve(
     report = functools.partial(report_of, answer, pairs, variables)
     resolved = Resolved(handles, report, checkpoint, time.monotonic() - start)
     log.info(
-        "%s: %d of %d variables (%d bytes) in %.1f ms; %d skipped, %d not covered, %d tensors unused",
+        "%s: %d of %d variables (%d bytes) in %.1f ms; %d skipped, %d not covered, "
+        "%d tensors unused",
         checkpoint.path,
         len(resolved),
         len(variables),

@@ -11,12 +11,12 @@ shared. On the CPU nothing else is copied. What torch itself copies is no longer
 process resolve for itself instead.
 
 Names: a map's keys are the checkpoint's names. TensorFlow's have slashes, but modules name their
-variables with dots. For the map, each dot in a variable's name is a slash: `encoder.layer.0.weight` is the
-variable `encoder/layer/0/weight`, in the scope `encoder/layer/`. Targets may be written either way
-(`"encoder."` or `"encoder/"`), and so may templates for regular expressions. The result uses the
-variables' own names. In a checkpoint of safetensors or torch, names have dots as well, and no name
-is changed: `{"bert.": "encoder."}`. `separator` replaces the dot by another string; None changes no
-name of any checkpoint.
+variables with dots. For the map, each dot in a variable's name is a slash:
+`encoder.layer.0.weight` is the variable `encoder/layer/0/weight`, in the scope `encoder/layer/`.
+Targets may be written either way (`"encoder."` or `"encoder/"`), and so may templates for regular
+expressions. The result uses the variables' own names. In a checkpoint of safetensors or torch,
+names have dots as well, and no name is changed: `{"bert.": "encoder."}`. `separator` replaces the
+dot by another string; None changes no name of any checkpoint.
 
 Layouts: TensorFlow stores the weights of a dense layer as [inputs, outputs], torch as [outputs,
 inputs], and for a square matrix the shape does not show which it is. `permute` names the variables
@@ -111,10 +111,11 @@ def load(
 ) -> dict[str, torch.Tensor]:
     """Loads tensors by name, as a `state_dict`; `names` selects some.
 
-    `path` may also be an open checkpoint. The keys are the tensors' names. If `names` is a mapping, the keys are its values. The function
-    `rename` maps the keys further, and leaves out those for which it returns None. Without `names`,
-    tensors that hold no numbers (strings, variants, resources) are left out. The tensors are on the
-    CPU and always writable. Raises TENSOR_NOT_FOUND, UNSUPPORTED, and as `Client.open`.
+    `path` may also be an open checkpoint. The keys are the tensors' names. If `names` is a mapping,
+    the keys are its values. The function `rename` maps the keys further, and leaves out those for
+    which it returns None. Without `names`, tensors that hold no numbers (strings, variants,
+    resources) are left out. The tensors are on the CPU and always writable. Raises
+    TENSOR_NOT_FOUND, UNSUPPORTED, and as `Client.open`.
     """
     _want_writable(options)
     arrays = _frameworks.load(path, names, rename, _refusal, client, options)
@@ -130,8 +131,8 @@ def load_file(
 ) -> dict[str, torch.Tensor]:
     """Loads the tensors of a file by name, as `safetensors.torch.load_file` does.
 
-    The file may be any checkpoint that `warmstart.open` takes, or an open one. On the CPU nothing is copied; tensors
-    for another device are copied there. Raises as `load`.
+    The file may be any checkpoint that `warmstart.open` takes, or an open one. On the CPU nothing
+    is copied; tensors for another device are copied there. Raises as `load`.
     """
     tensors = load(filename, names, client=client)
     if torch.device(device).type == "cpu":
@@ -312,8 +313,8 @@ def _named(variables: Variables) -> dict[str, Any]:
     # A tensor of two rows looks like a pair, too.
     if named is None or not all(isinstance(name, str) for name in named):
         raise TypeError(
-            "variables: expected a module, its state_dict() or named_parameters(), or a mapping from "
-            f"names to tensors or (dtype, shape), got {brief(variables)}"
+            "variables: expected a module, its state_dict() or named_parameters(), or a mapping "
+            f"from names to tensors or (dtype, shape), got {brief(variables)}"
         )
     return named
 
