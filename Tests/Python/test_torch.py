@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -442,3 +444,83 @@ def test_the_example_in_the_documentation_runs(
     assert capsys.readouterr().out == (
         "{'output.weight': 'bert/encoder/layer_0/output/kernel'} ['head.weight', 'head.bias']\n"
     )
+
+
+@pytest.fixture
+def installed(client: warmstart.Client) -> Iterator[None]:
+    warmstart.torch.install(client=client)
+    yield
+    warmstart.torch.uninstall()
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """A file with more than tensors in it."""
+    path = tmp_path / "training.pt"
+    torch.save({"epoch": 3, "model": {"w": torch.arange(40_000.0)}, "rates": [0.5, 0.25]}, path)
+    return path
+
+
+def test_a_mapped_file_is_torchs_own_once_installed(installed: None, saved: Path) -> None:
+    for loaded in (torch.load(saved, mmap=True), torch.load(str(saved), "cpu", mmap=True)):
+        assert (loaded["epoch"], loaded["rates"]) == (3, [0.5, 0.25])
+        assert torch.equal(loaded["model"]["w"], torch.arange(40_000.0))
+        assert str(saved) in Path("/proc/self/maps").read_text()
+
+
+def test_a_damaged_file_is_not_mapped_once_installed(client: warmstart.Client, saved: Path) -> None:
+    content = bytearray(saved.read_bytes())
+    content[content.index(np.arange(40_000, dtype=np.float32).tobytes()) + 2] ^= 1
+    saved.write_bytes(content)
+    assert not torch.equal(torch.load(saved, mmap=True)["model"]["w"], torch.arange(40_000.0))
+    warmstart.torch.install(client=client)
+    try:
+        with pytest.raises(warmstart.WarmstartError) as raised:
+            torch.load(saved, mmap=True)
+        # Only what is mapped is verified.
+        torch.load(saved)
+    finally:
+        warmstart.torch.uninstall()
+    assert raised.value.reason == "CHECKSUM_MISMATCH"
+    torch.load(saved, mmap=True)
+
+
+def test_torch_maps_the_file_that_was_verified(
+    installed: None, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save({"model": "another"}, tmp_path / "other")
+    own = warmstart.Checkpoint.preload
+
+    def preload(checkpoint: warmstart.Checkpoint) -> Any:
+        read = own(checkpoint)
+        (tmp_path / "other").replace(saved)
+        return read
+
+    monkeypatch.setattr(warmstart.Checkpoint, "preload", preload)
+    assert torch.load(saved, mmap=True)["epoch"] == 3
+
+
+def test_a_file_that_changes_while_torch_reads_it_is_refused(installed: None, saved: Path) -> None:
+    def place(storage: Any, location: str) -> Any:
+        os.utime(saved)
+        return storage
+
+    with pytest.raises(warmstart.WarmstartError) as raised:
+        torch.load(saved, map_location=place, mmap=True)
+    assert raised.value.reason == "CHECKPOINT_CHANGED"
+
+
+def test_torch_loads_alone_what_is_not_served(tmp_path: Path, saved: Path) -> None:
+    absent = warmstart.Client(tmp_path / "absent")
+    for fallback in (True, False):
+        warmstart.torch.install(client=absent, fallback=fallback)
+        try:
+            if fallback:
+                assert torch.load(saved, mmap=True)["epoch"] == 3
+            else:
+                with pytest.raises(warmstart.WarmstartError, match="no daemon listens"):
+                    torch.load(saved, mmap=True)
+            with pytest.raises(FileNotFoundError):
+                torch.load(tmp_path / "missing", mmap=True)
+        finally:
+            warmstart.torch.uninstall()

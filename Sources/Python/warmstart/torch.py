@@ -46,12 +46,15 @@ from ._frameworks import Names, Rename
 from ._map import AssignmentMap, pairs_of
 from ._neighbours import nearest_hint
 from ._options import ResolveOptions
+from ._torch_load import install, uninstall
 from ._variables import Variable, variables_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._checkpoint import Checkpoint
+
+__all__ = ["AUTOMATIC", "install", "load", "load_file", "load_into", "resolve", "uninstall"]
 
 # A module; its `state_dict()`, or another mapping from names to tensors or `(dtype, shape)`; its
 # `named_parameters()`; or objects of `warmstart.Variable`.
