@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import weakref
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Callable
@@ -12,9 +11,10 @@ import numpy.typing as npt
 
 from . import _dtypes
 from ._answer import Report
-from ._connection import MAXIMUM_DESCRIPTORS, SERVICE, Connection
+from ._connection import SERVICE, Connection
 from ._deadline import Deadline
-from ._errors import WarmstartError, reading
+from ._errors import WarmstartError
+from ._files import from_root
 from ._locate import Location
 from ._map import AssignmentMap
 from ._neighbours import nearest_hint
@@ -22,10 +22,10 @@ from ._open_files import Lease, OpenFiles
 from ._options import Progress, ResolveOptions, expected_digest, options_of
 from ._pins import UserOrGroup, pin
 from ._preload import Preloaded, read_all
-from ._protocol import message, parse, printable
+from ._protocol import message, parse
 from ._resolve import check, resolve
 from ._resolved import Resolved
-from ._tensors import Tensor, tensors_of
+from ._tensors import Tensor, list_tensors
 from ._variables import Slice, Variable, VariablesLike
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Checkpoint:
         self.path = location.prefix
         """The path as TensorFlow reports it: the prefix of a V2 checkpoint. For a published
         checkpoint, `name:` and the name."""
-        self.full_path = location.prefix if location.name else _from_root(location.prefix)
+        self.full_path = location.prefix if location.name else from_root(location.prefix)
         """The absolute path, which stays right when the working directory changes."""
         self._tensors: dict[str, Tensor] | None = None
         self.generation = ""
@@ -105,20 +105,7 @@ class Checkpoint:
 
     def list_tensors(self, timeout: float | None = None) -> dict[str, Tensor]:
         """Asks the daemon for the tensors; returns them by name, in the order of their names."""
-        tensors: dict[str, Tensor] = {}
-
-        def add(reply: Any, received: Sequence[int]) -> None:
-            with reading():
-                listed = tensors_of(reply.tensors)
-            for tensor in listed:
-                known = tensors.get(tensor.name)
-                # The next reply continues the slices of this tensor.
-                if known is not None:
-                    tensor = known._replace(slices=known.slices + tensor.slices)
-                tensors[tensor.name] = tensor
-
-        self.call("List", message("ListRequest")(), (), Deadline(timeout), tensors.clear, add)
-        return tensors
+        return list_tensors(self, timeout)
 
     def open(self, timeout: float | None = None, expect: str | None = None) -> Checkpoint:
         """Asks the daemon to open the checkpoint now, not with the first call that needs it."""
@@ -158,7 +145,9 @@ class Checkpoint:
             forget()
             begin()
             request.ClearField("checkpoint")
-            descriptors = self._refer(request.checkpoint, files, connection, deadline)
+            descriptors = self._files.refer(
+                request.checkpoint, self.full_path, connection, deadline
+            )
             request.checkpoint.expected_sha256 = digest
             return request.SerializeToString(), descriptors
 
@@ -175,7 +164,7 @@ class Checkpoint:
             features = (*features, "names")
         if digest:
             features = (*features, "expect")
-        with self.using() as files:
+        with self.using():
             try:
                 self._client.call(SERVICE + method, prepare, receive, features, deadline)
             except BaseException as error:
@@ -358,27 +347,6 @@ class Checkpoint:
         except KeyError:
             raise WarmstartError.of("TENSOR_NOT_FOUND", self.lacks(name)) from None
 
-    def _refer(
-        self, reference: Any, descriptors: Sequence[int], connection: Connection, deadline: Deadline
-    ) -> Sequence[int]:
-        """Fills a message `CheckpointReference`; returns the descriptors to send with the call."""
-        lease = self._files.lease
-        if lease is not None and lease.connection == connection.number:
-            reference.handle = lease.handle
-            return ()
-        if self._files.name:
-            reference.name = self._files.name
-            return ()
-        reference.label = printable(self.full_path)
-        attached = _attach(connection, descriptors, deadline)
-        for position, file in enumerate(self._files.files):
-            reference.files.add(role=file.role, shard=file.shard, shard_count=file.shard_count)
-            if attached:
-                reference.files[-1].attached = attached[position]
-            else:
-                reference.files[-1].descriptor = position
-        return () if attached else descriptors
-
     def _note(self, reply: Any) -> None:
         """Stores what an `OpenReply` says; raises CHECKPOINT_CHANGED if the files have changed."""
         if self.generation and reply.generation != self.generation:
@@ -390,28 +358,3 @@ class Checkpoint:
         self.generation, self.format = reply.generation, reply.format
         self.tensor_count, self.byte_count = reply.tensor_count, reply.byte_count
         self.sha256 = reply.sha256.hex() or self.sha256
-
-
-def _from_root(path: str) -> str:
-    """Returns the absolute path; a path below a removed working directory stays relative.
-
-    Dots stay, because the name before them may be a symbolic link.
-    """
-    try:
-        return os.path.join(os.getcwd(), path)
-    except OSError:
-        return path
-
-
-def _attach(connection: Connection, descriptors: Sequence[int], deadline: Deadline) -> list[int]:
-    """Passes files that do not fit on one frame; returns their ids, or none if they fit."""
-    ids: list[int] = []
-    if len(descriptors) <= MAXIMUM_DESCRIPTORS:
-        return ids
-    for start in range(0, len(descriptors), MAXIMUM_DESCRIPTORS):
-        batch = descriptors[start : start + MAXIMUM_DESCRIPTORS]
-        for response, _ in connection.call(SERVICE + "Attach", b"", batch, (), deadline):
-            ids += parse("AttachReply", response).ids
-    if len(ids) != len(descriptors):
-        raise WarmstartError.of("SYSTEM", f"{len(ids)} ids for {len(descriptors)} files")
-    return ids

@@ -116,6 +116,17 @@ def is_impossible(path: str) -> bool:
         return True
 
 
+def from_root(path: str) -> str:
+    """Returns the absolute path; a path below a removed working directory stays relative.
+
+    Dots stay, because the name before them may be a symbolic link.
+    """
+    try:
+        return os.path.join(os.getcwd(), path)
+    except OSError:
+        return path
+
+
 def split(path: str) -> tuple[str, str]:
     """Splits a path behind its last slash."""
     end = path.rfind("/") + 1

@@ -7,10 +7,13 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ._connection import MAXIMUM_DESCRIPTORS, SERVICE, Connection
+from ._deadline import Deadline
 from ._errors import WarmstartError
 from ._locate import Location, open_file
+from ._protocol import parse, printable
 
 if TYPE_CHECKING:
     from ._client import Client
@@ -69,6 +72,30 @@ class OpenFiles:
                     self._users -= self._users > 0
                 self._close_unused()
 
+    def refer(
+        self, reference: Any, label: str, connection: Connection, deadline: Deadline
+    ) -> Sequence[int]:
+        """Fills a message `CheckpointReference`; returns the descriptors to send with the call.
+
+        To be called while the files are in use.
+        """
+        lease = self.lease
+        if lease is not None and lease.connection == connection.number:
+            reference.handle = lease.handle
+            return ()
+        if self.name:
+            reference.name = self.name
+            return ()
+        reference.label = printable(label)
+        attached = _attach(connection, self._descriptors, deadline)
+        for position, file in enumerate(self.files):
+            reference.files.add(role=file.role, shard=file.shard, shard_count=file.shard_count)
+            if attached:
+                reference.files[-1].attached = attached[position]
+            else:
+                reference.files[-1].descriptor = position
+        return () if attached else self._descriptors
+
     def check(self, positions: Iterable[int]) -> None:
         """Raises CHECKPOINT_CHANGED if one of the files has changed since it was opened."""
         with self.using() as descriptors:
@@ -100,6 +127,20 @@ class OpenFiles:
             os.close(descriptor)
         if lease is not None:
             lease.client.give_back(lease)
+
+
+def _attach(connection: Connection, descriptors: Sequence[int], deadline: Deadline) -> list[int]:
+    """Passes files that do not fit on one frame; returns their ids, or none if they fit."""
+    ids: list[int] = []
+    if len(descriptors) <= MAXIMUM_DESCRIPTORS:
+        return ids
+    for start in range(0, len(descriptors), MAXIMUM_DESCRIPTORS):
+        batch = descriptors[start : start + MAXIMUM_DESCRIPTORS]
+        for response, _ in connection.call(SERVICE + "Attach", b"", batch, (), deadline):
+            ids += parse("AttachReply", response).ids
+    if len(ids) != len(descriptors):
+        raise WarmstartError.of("SYSTEM", f"{len(ids)} ids for {len(descriptors)} files")
+    return ids
 
 
 def _change(then: os.stat_result, now: os.stat_result) -> str | None:

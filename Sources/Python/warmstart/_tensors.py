@@ -1,11 +1,17 @@
-"""The tensors of a checkpoint, as a list names them."""
+"""The tensors of a checkpoint, as the daemon lists them."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _dtypes
-from ._protocol import decode, read_column, read_names
+from ._deadline import Deadline
+from ._errors import reading
+from ._protocol import decode, message, read_column, read_names
+
+if TYPE_CHECKING:
+    from ._checkpoint import Checkpoint
 
 
 class Tensor(NamedTuple):
@@ -23,7 +29,25 @@ class Tensor(NamedTuple):
     slices: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = ()
 
 
-def tensors_of(reply: Any) -> list[Tensor]:
+def list_tensors(checkpoint: Checkpoint, timeout: float | None) -> dict[str, Tensor]:
+    """Does the work of `Checkpoint.list_tensors`."""
+    tensors: dict[str, Tensor] = {}
+
+    def add(reply: Any, received: Sequence[int]) -> None:
+        with reading():
+            listed = _tensors_of(reply.tensors)
+        for tensor in listed:
+            known = tensors.get(tensor.name)
+            # The next reply continues the slices of this tensor.
+            if known is not None:
+                tensor = known._replace(slices=known.slices + tensor.slices)
+            tensors[tensor.name] = tensor
+
+    checkpoint.call("List", message("ListRequest")(), (), Deadline(timeout), tensors.clear, add)
+    return tensors
+
+
+def _tensors_of(reply: Any) -> list[Tensor]:
     """Reads the tensors of a message `Tensors`."""
     names = read_names(reply.names)
     dtypes = read_column(reply.dtypes, "<u4")
