@@ -6,6 +6,12 @@ from plot import svg
 
 # The steps of training.py.
 STEPS = ("load", "read")
+# With whom which peer of arrays.py is compared.
+OURS = {
+    "plasma_get": "swift",
+    "plasma_buffers": "swift",
+    "mmap_safetensors": "warmstart_safetensors",
+}
 # The MiB of checkpoint.py's tensors.
 CHECKPOINT = 1023
 
@@ -35,9 +41,24 @@ def arrays(found):
         copies = middle(memory for _, memory in runs) / CHECKPOINT
         lines.append(f"{peer:16}{count:>10}{numbers}{copies:9.2f}")
     for (peer, count), median in medians.items():
-        if peer.startswith("plasma") and ("swift", count) in medians:
-            ratio = medians["swift", count] / median
-            lines.append(f"swift / {peer}, {count} at once: {ratio:.2f}")
+        ours = OURS.get(peer)
+        if (ours, count) in medians:
+            lines.append(f"{ours} / {peer}, {count} at once: {medians[ours, count] / median:.2f}")
+    return "\n".join(lines) + "\n"
+
+
+def index(found):
+    """A table of the milliseconds until a model in many files is open."""
+    lines = [
+        "Milliseconds until 200 files with 100,000 tensors are open by their index, warm, in fresh",
+        "processes.",
+        f"{'':16}{'median':>9}{'best':>9}",
+    ]
+    times = {peer: [1000 * one["seconds"] for one in runs] for peer, runs in found.items()}
+    for peer, each in times.items():
+        lines.append(f"{peer:16}{middle(each):9.1f}{min(each):9.1f}")
+    ratios = [key(times["library"]) / key(times["warmstart"]) for key in (middle, min)]
+    lines.append(f"library / warmstart: {ratios[0]:.1f} (median), {ratios[1]:.1f} (best)")
     return "\n".join(lines) + "\n"
 
 
