@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import tracemalloc
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 import warmstart
-from warmstart import _files, _weight_map
+from warmstart import _files, _plain_map, _weight_map
 
 # Texts that a quick look and the parser must read alike; None for what is refused. The quick look
 # takes names of 8 bytes and more.
@@ -25,6 +26,9 @@ MAPS = {
     '{"metadata": {"weight_map": {"a": "file.two"}}, "weight_map": {"a": "file.one"}}': [
         "file.one"
     ],
+    '{"weight\\u005fmap": {"a": "file.one"}, "weight_map": {"a": "file.two"}}': ["file.two"],
+    '{"weight_map": {"a": "file.one"}, "weight\\u005fmap": {"a": "file.two"}}': ["file.two"],
+    '{"a\\"weight_map": {"a": "file.one"}}': None,
     '{"metadata": {"weight_map": {"a": "file.two"}}}': None,
     '{"metadata": {"weight_map": {"a": "file.two"}}, "weight_map": {}}': None,
     '{"weight_map": {"a": "file.one"}, }': None,
@@ -68,16 +72,32 @@ def test_a_map_names_the_files_that_its_json_names(text: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("indent", [None, 0, 2, "\t"])
-@pytest.mark.parametrize("separators", [None, (",", ":")])
+@pytest.mark.parametrize("separators", [None, (",", ":"), (" ,\n", "\r\n:\t")])
 def test_maps_as_libraries_write_them_need_no_parser(
     indent: Any, separators: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = {f"layers.{n}.weight": f"model-{n // 30}-of-4.safetensors" for n in range(100)}
-    index = {"metadata": {"total_size": 1}, "weight_map": held}
+    index = {"metadata": {"by": '"\u00e9"'}, "weight_map": held}
     file = tmp_path / "model.index.json"
     file.write_text(json.dumps(index, indent=indent, separators=separators))
     monkeypatch.delattr(_weight_map, "_values")
     assert _weight_map.file_names(str(file)) == sorted(set(held.values()))
+
+
+@pytest.mark.parametrize("character", '"}\\\x01,: \x80')
+def test_no_change_of_a_character_is_missed(
+    character: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Parts of two or three pairs.
+    monkeypatch.setattr(_plain_map, "_PART_BYTE_COUNT", 150)
+    held = {f"layers.{n}.weight": f"model-{n // 4}.x" for n in range(10)}
+    text = json.dumps({"metadata": {"n": 1}, "weight_map": held}, indent=2)
+    assert _plain_map.plain_values(io.BytesIO(text.encode()), len(text)) == set(held.values())
+    for at in range(len(text)):
+        changed = (text[:at] + character + text[at + 1 :]).encode("latin-1")
+        found = _plain_map.plain_values(io.BytesIO(changed), len(changed))
+        if found is not None:
+            assert found == set(json.loads(changed)["weight_map"].values())
 
 
 @pytest.mark.parametrize(
