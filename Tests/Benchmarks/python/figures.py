@@ -25,7 +25,7 @@ def arrays(found):
         "Of several at once: the median process of each repetition, and the last; then the median",
         "of the processor's time, and of each step. Copies: what memory all processes have added",
         "(PSS), as multiples of the checkpoint.",
-        f"{'':16}{'processes':>10}" + "".join(f"{name:>9}" for name in names),
+        f"{'':24}{'processes':>10}" + "".join(f"{name:>9}" for name in names),
     ]
     medians = {}
     for peer, count, runs in found:
@@ -39,7 +39,7 @@ def arrays(found):
         row += [middle(one["touch"] for one in every), middle(one["imports"] for one in every)]
         numbers = "".join(f"{1000 * value:9.2f}" for value in row)
         copies = middle(memory for _, memory in runs) / CHECKPOINT
-        lines.append(f"{peer:16}{count:>10}{numbers}{copies:9.2f}")
+        lines.append(f"{peer:24}{count:>10}{numbers}{copies:9.2f}")
     for (peer, count), median in medians.items():
         ours = OURS.get(peer)
         if (ours, count) in medians:
