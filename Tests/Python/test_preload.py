@@ -92,8 +92,6 @@ def test_a_function_is_called_until_every_byte_is_ready(impersonate: Any, model:
         )
     assert seen == [(10, 100), (60, 100), (100, 100)]
     assert (read.tensor_count, read.byte_count) == (2, 100 << 20)
-    # A daemon without the features of later ones does not say.
-    assert read.unchecked_byte_count is None
 
 
 def test_an_impossible_alignment_is_refused(client: warmstart.Client, model: Path) -> None:

@@ -75,10 +75,6 @@ class Checkpoint:
         """Connects ahead of a call; see `Client.greet`."""
         self._client.greet()
 
-    def daemon_has(self, feature: str) -> bool:
-        """Returns whether the daemon that answered the last call has a feature."""
-        return self._client.daemon_has(feature)
-
     def is_kept(self) -> bool:
         """Marks the checkpoint as kept for its arrays; returns False if the client keeps enough
         others.

@@ -238,10 +238,6 @@ class Client:
             _release(lock)
             self._close_given_back()
 
-    def daemon_has(self, feature: str) -> bool:
-        """Returns whether the daemon that answered the last call has a feature."""
-        return self._connection is not None and self._connection.has(feature)
-
     def _try(
         self,
         method: str,

@@ -57,8 +57,6 @@ class Connection:
         # The calls whose answers are dropped.
         self._posted: list[int] = []
         self._hello = 0
-        # The daemon's answer to that call, once it has come.
-        self._greeting = b""
         self._has_answered = False
         self._socket = connect(path, deadline, is_first)
         try:
@@ -78,10 +76,6 @@ class Connection:
         parent's.
         """
         self._socket.close()
-
-    def has(self, feature: str) -> bool:
-        """Returns whether the daemon has a feature, once it has answered a call."""
-        return feature in parse("HelloReply", self._greeting).features
 
     def post(self, method: str, request: bytes) -> int:
         """Sends a call whose answer will be dropped, and does not wait for it."""
@@ -107,10 +101,8 @@ class Connection:
             try:
                 if self._posted and reply.id == self._posted[0]:
                     self._posted.pop(0)
-                    if reply.id == self._hello:
-                        if reply.HasField("status"):
-                            raise error_of(reply.status)
-                        self._greeting = reply.response
+                    if reply.id == self._hello and reply.HasField("status"):
+                        raise error_of(reply.status)
                     continue
                 if reply.HasField("status"):
                     error = error_of(reply.status)

@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from ._checkpoint import Checkpoint
 
 
-# The newest feature of the first daemons that count the bytes without a checksum.
-_COUNTED_SINCE = "transpose"
-
-
 class Preloaded(NamedTuple):
     """What `Checkpoint.preload` or `Checkpoint.verify` read."""
 
@@ -28,11 +24,8 @@ class Preloaded(NamedTuple):
     """The stored bytes of these tensors."""
     unshared: tuple[Problem, ...]
     """Tensors that are not shared, such as variants, and were not read."""
-    unchecked_byte_count: int | None
-    """The stored bytes that the files have no checksum of: nothing shows that they have changed.
-
-    None if the daemon is too old to say.
-    """
+    unchecked_byte_count: int
+    """The stored bytes that the files have no checksum of: nothing shows that they have changed."""
 
 
 def read_all(
@@ -51,15 +44,13 @@ def read_all(
     )
     digest = expected_digest(expect)
     last: list[Any] = []
-    is_counted = False
     total = 0
     with showing(progress, checkpoint.path) as show:
 
         def add(reply: Any, received: Sequence[int]) -> None:
-            nonlocal total, is_counted
+            nonlocal total
             if not reply.HasField("progress"):
                 last.append(reply)
-                is_counted = checkpoint.daemon_has(_COUNTED_SINCE)
             elif show is not None:
                 total = reply.progress.total_bytes
                 show(reply.progress.ready_bytes, total)
@@ -74,5 +65,4 @@ def read_all(
         Problem(problem.reason, problem.message, tensor=decode(problem.tensor))
         for problem in reply.unshared
     )
-    unchecked = reply.unchecked_byte_count if is_counted else None
-    return Preloaded(reply.tensor_count, reply.byte_count, unshared, unchecked)
+    return Preloaded(reply.tensor_count, reply.byte_count, unshared, reply.unchecked_byte_count)
