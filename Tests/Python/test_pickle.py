@@ -278,6 +278,16 @@ def test_errors_travel(client: warmstart.Client, model: Path) -> None:
     assert len(error.problems) == 2
 
 
+def test_the_text_of_an_error_counts_the_problems_that_it_does_not_list() -> None:
+    one = [warmstart.Problem("PAIR_UNUSED", "w is unused; the same holds for 3 more names")]
+    for count, end in ((4, "names\n  … 4 problems in all"), (1, "more names")):
+        error = warmstart.WarmstartError("X", "PAIR_UNUSED", one[0].message, one, count)
+        assert str(error).endswith(end)
+    many = [warmstart.Problem("PAIR_UNUSED", f"w{i}") for i in range(30)]
+    lines = str(warmstart.WarmstartError("X", "PAIR_UNUSED", "w0", many)).splitlines()
+    assert lines[-2:] == ["  w19", "  … 30 problems in all"]
+
+
 def fail(path: str) -> None:
     warmstart.open(path)
 

@@ -103,9 +103,9 @@ class WarmstartError(Exception):
         about = f"{self.checkpoint}: " if self.checkpoint else ""
         lines = [f"{kind}: {about}{self.message}"]
         lines += [f"  {problem.message}" for problem in self.problems[1:_LISTED_PROBLEMS]]
-        more = self.problem_count - min(len(self.problems), _LISTED_PROBLEMS)
-        if more > 0:
-            lines.append(f"  and {more} more problem{'s' if more > 1 else ''}")
+        # A message that is listed may stand for several problems, so the line gives the total.
+        if self.problem_count > min(len(self.problems), _LISTED_PROBLEMS):
+            lines.append(f"  … {self.problem_count} problems in all")
         # Paths and names need not be Unicode, but a message must be printable.
         return "\n".join(lines).encode("utf-8", "replace").decode("utf-8")
 
