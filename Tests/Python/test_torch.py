@@ -485,6 +485,44 @@ def test_a_damaged_file_is_not_mapped_once_installed(client: warmstart.Client, s
     torch.load(saved, mmap=True)
 
 
+@pytest.mark.parametrize("fallback", [True, False])
+def test_bytes_without_a_checksum_of_their_own_are_not_silent(
+    client: warmstart.Client, tmp_path: Path, fallback: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole, path = torch.arange(40_000.0), tmp_path / "halves.pt"
+    torch.save({"a": whole[:20_000], "b": whole[20_000:]}, path)
+    text = f"UNIMPLEMENTED (UNSUPPORTED): {path}: 160000 bytes of tensors have no checksum"
+    warmstart.torch.install(client=client, fallback=fallback)
+    try:
+        if fallback:
+            assert torch.equal(torch.load(path, mmap=True)["b"], whole[20_000:])
+            (record,) = caplog.records
+            assert record.name == "warmstart"
+            assert record.getMessage().startswith(text)
+        else:
+            with pytest.raises(warmstart.WarmstartError, match=re.escape(text)) as raised:
+                torch.load(path, mmap=True)
+            assert raised.value.reason == "UNSUPPORTED"
+        caplog.clear()
+        torch.save({"w": whole}, path)
+        assert torch.equal(torch.load(path, mmap=True)["w"], whole)
+        assert not caplog.records
+    finally:
+        warmstart.torch.uninstall()
+
+
+def test_a_file_that_the_daemon_refuses_is_left_to_torch(
+    installed: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "old.pt"
+    torch.save({"w": torch.zeros(3)}, path, _use_new_zipfile_serialization=False)
+    # torch maps no such file.
+    with pytest.raises(RuntimeError, match="mmap can only be used"):
+        torch.load(path, mmap=True)
+    (record,) = caplog.records
+    assert record.getMessage().endswith("; now torch is asked to map the file, unverified")
+
+
 def test_torch_maps_the_file_that_was_verified(
     installed: None, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,8 @@
 
 torch maps the pages of such a file, which all processes share already, but compares no checksum.
 Once installed, the daemon reads and verifies the file first, once for all jobs, and torch maps the
-very file that was verified. What a pickle holds beside tensors is read by torch alone.
+very file that was verified. The pickle, which torch reads alone, is not compared, and neither are
+tensors that are only parts of their storages: an archive has a checksum of each storage as a whole.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -18,6 +19,9 @@ from ._client import Client
 from ._connection import log
 from ._default_client import default_client
 from ._errors import WarmstartError
+
+if TYPE_CHECKING:
+    from ._checkpoint import Checkpoint
 
 _lock = threading.Lock()
 # torch's own function, while another is in its place.
@@ -28,9 +32,15 @@ def install(*, client: Client | None = None, fallback: bool = True) -> None:
     """Has the daemon verify each file that `torch.load` maps (`mmap=True`), once for all jobs.
 
     `torch.load` then also raises CHECKSUM_MISMATCH, CORRUPT or TRUNCATED for a damaged file, and
-    CHECKPOINT_CHANGED for one that changes while torch reads it. With `fallback`, torch loads what
-    Warmstart does not serve: if no daemon answers, which the log ("warmstart") says, and files of
-    other formats. Modules that imported the function by name before keep torch's.
+    CHECKPOINT_CHANGED for one that changes while torch reads it. Modules that imported the function
+    by name before keep torch's.
+
+    Some bytes are not compared: those of the pickle; those of tensors that are only parts of their
+    storages, such as `x[:, :5]`; and all of a file that was saved without checksums. With
+    `fallback`, torch loads such tensors, and also whole files unverified: if no daemon answers
+    (CONNECTION), if it refuses memory (BUDGET, QUOTA), and what it does not serve (UNSUPPORTED),
+    such as a pickle with a class that it does not know. The log ("warmstart") then has a warning.
+    Without `fallback` these are errors; tensors without checksums are UNSUPPORTED.
     """
     with _lock:
         if not _own:
@@ -53,11 +63,11 @@ def _load(client: Client | None, fallback: bool, f: Any, *arguments: Any, **opti
     try:
         checkpoint = (client or default_client()).open(f)
         if checkpoint.format == "torch":
-            checkpoint.preload()
+            _check(checkpoint, checkpoint.preload().unchecked_byte_count, fallback)
     except WarmstartError as error:
         if not fallback or error.reason not in ("CONNECTION", "UNSUPPORTED", "BUDGET", "QUOTA"):
             raise
-        log.warning("%s; torch loads the file unverified", str(error))
+        log.warning("%s; now torch is asked to map the file, unverified", str(error))
         return own(f, *arguments, **options)
     with checkpoint, checkpoint.using() as files:
         if checkpoint.format != "torch":
@@ -66,3 +76,16 @@ def _load(client: Client | None, fallback: bool, f: Any, *arguments: Any, **opti
         loaded = own(f"/proc/self/fd/{files[0]}", *arguments, **options)
         checkpoint.check_files([0])
         return loaded
+
+
+def _check(checkpoint: Checkpoint, unchecked: int, fallback: bool) -> None:
+    """Warns of bytes that nothing was compared with, or refuses them."""
+    if not unchecked:
+        return
+    error = WarmstartError.of(
+        "UNSUPPORTED", f"{unchecked} bytes of tensors have no checksum of their own"
+    )
+    error.checkpoint = checkpoint.label
+    if not fallback:
+        raise error
+    log.warning("%s; torch loads these unverified", str(error))
