@@ -322,12 +322,47 @@ def test_a_kernel_in_tensorflows_layout_gets_a_hint_at_its_order(demo: str) -> N
     with pytest.raises(warmstart.WarmstartError) as raised:
         warmstart.torch.load_into(module, demo, {kernel: "output.weight"})
     assert raised.value.reason == "SHAPE_MISMATCH"
-    assert raised.value.message.endswith("permute={'output.weight': (1, 0)}")
+    (problem,) = raised.value.problems
+    assert problem.variable == "output.weight"
+    assert raised.value.message == problem.message
+    assert problem.message == (
+        f"key {kernel}: shape [256, 1024] of variable output.weight doesn't match shape "
+        f"[1024, 256] of tensor {kernel}; if it is stored as TensorFlow does: "
+        "permute={'output.weight': (1, 0)}"
+    )
+    assert raised.value.checkpoint == demo
     for shape, permute in (([256, 1000], {}), ([1024, 256], {"w": (1, 0)})):
         declared = {"w": ("float32", shape)}
         with pytest.raises(warmstart.WarmstartError) as raised:
             warmstart.torch.resolve(demo, {kernel: "w"}, declared, permute=permute)
         assert "permute" not in raised.value.message
+
+
+def test_another_order_of_axes_is_hinted_at_as_permute(tmp_path: Path) -> None:
+    torch.save({"k": torch.zeros(2, 3, 5)}, tmp_path / "m.pt")
+    for permute, end in (({}, "; with permute={'w': (0, 2, 1)}, it fits"), ({"w": (0, 1, 2)}, "")):
+        with pytest.raises(warmstart.WarmstartError) as raised:
+            warmstart.torch.resolve(
+                tmp_path / "m.pt", {"k": "w"}, {"w": ("float32", [2, 5, 3])}, permute=permute
+            )
+        assert raised.value.message.endswith(end)
+        assert ("permute" in raised.value.message) == bool(end)
+    # `permute` takes no partitions; the option `transpose` does.
+    parts = warmstart.partitions("w", "float32", [2, 5, 3], warmstart.fixed_size_partitioner(2))
+    with pytest.raises(warmstart.WarmstartError) as raised:
+        warmstart.torch.resolve(tmp_path / "m.pt", {"k": "w"}, parts)
+    assert "transposed to axes (0, 2, 1), it fits" in raised.value.message
+
+
+def test_errors_have_the_names_that_the_user_knows(demo: str) -> None:
+    declared = {"a.w": ("float32", [2]), "a.w.b": ("float32", [2])}
+    with pytest.raises(warmstart.WarmstartError) as raised:
+        warmstart.torch.resolve(demo, {EMBEDDINGS: "a."}, declared)
+    assert [problem.variable for problem in raised.value.problems] == ["a.w", "a.w.b"]
+    for problem in raised.value.problems:
+        assert f" for variable {problem.variable} is not found" in problem.message
+    assert raised.value.message == raised.value.problems[0].message
+    assert raised.value.checkpoint == demo
 
 
 def test_a_permuted_shape_is_declared_as_it_is_stored() -> None:

@@ -31,6 +31,7 @@ needs to turn the stored tensor into the variable: `(1, 0)` for `Linear`, `(3, 2
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
@@ -70,6 +71,8 @@ _DOTTED = ("safetensors", "torch")
 
 # From TensorFlow's layouts of kernels to torch's: for `Linear`, `Conv1d` and `Conv2d`.
 _LAYOUTS = ((1, 0), (2, 1, 0), (3, 2, 0, 1))
+# The daemon's hint at the option `transpose`.
+_FITS = re.compile(r"; transposed to axes (\([0-9, ]+\)), it fits")
 
 # Without ml_dtypes, numpy lacks these types, and torch accepts none of ml_dtypes: they are passed
 # as integers of the same width. torch stores types of 4 and 2 bits in one byte each, as this
@@ -228,16 +231,18 @@ class _Declared:
         return self._permute.get(self.names[name])
 
     def explained(self, error: WarmstartError) -> WarmstartError:
-        """Returns the error, with the `permute` that variables of another shape may need."""
-        if error.reason != "SHAPE_MISMATCH":
-            return error
+        """Returns the error with the names that the user knows, and the `permute` that variables of
+        another shape may need.
+        """
         shapes = {
             variable.name: variable.shape
             for variable in self.variables
-            if self.axes(variable.name) is None
+            if self.axes(variable.name) is None and variable.slice is None
         }
-        problems = [self._explained(problem, shapes) for problem in error.problems]
-        return type(error)(
+        problems = tuple(self._explained(problem, shapes) for problem in error.problems)
+        if problems == error.problems:
+            return error
+        explained = type(error)(
             error.code,
             error.reason,
             problems[0].message,
@@ -245,18 +250,19 @@ class _Declared:
             error.problem_count,
             error.retry_after,
         )
+        explained.checkpoint = error.checkpoint
+        return explained
 
     def _explained(self, problem: Problem, shapes: Mapping[str, Any]) -> Problem:
-        shape = shapes.get(problem.variable) or ()
-        for axes in _LAYOUTS:
-            if len(axes) != len(shape) or problem.reason != "SHAPE_MISMATCH":
-                continue
-            stored = [shape[axes.index(axis)] for axis in range(len(axes))]
-            if f"shape {stored} of tensor" in problem.message:
-                name = self.names[problem.variable]
-                hint = f"if it is stored as TensorFlow does: permute={{{name!r}: {axes}}}"
-                return problem._replace(message=f"{problem.message}; {hint}")
-        return problem
+        if problem.variable not in self.names:
+            return problem
+        name, message = self.names[problem.variable], problem.message
+        if name != problem.variable:
+            pattern = rf"(?<=variable ){re.escape(problem.variable)}(?=[ ,:;]|$)"
+            message = re.sub(pattern, lambda _: name, message)
+        if problem.reason == "SHAPE_MISMATCH" and problem.variable in shapes:
+            message = _with_permute(message, name, shapes[problem.variable] or ())
+        return problem._replace(variable=name, message=message)
 
     def report(self, report: Report) -> Report:
         """Returns the report with the names that the user knows."""
@@ -300,6 +306,18 @@ class _Declared:
                 shape = tuple(target.shape)
                 raise ValueError(f"a tensor of shape {shape} in the map is no variable") from None
         return target
+
+
+def _with_permute(message: str, name: str, shape: Sequence[int]) -> str:
+    """Returns the message with a hint at `permute` in place of the daemon's at `transpose`."""
+    for axes in _LAYOUTS:
+        if len(axes) != len(shape):
+            continue
+        stored = [shape[axes.index(axis)] for axis in range(len(axes))]
+        if f"shape {stored} of tensor" in message:
+            hint = f"if it is stored as TensorFlow does: permute={{{name!r}: {axes}}}"
+            return f"{_FITS.sub('', message)}; {hint}"
+    return _FITS.sub(lambda fits: f"; with permute={{{name!r}: {fits[1]}}}, it fits", message)
 
 
 def _named(variables: Variables) -> dict[str, Any]:
