@@ -13,7 +13,9 @@ struct List: ParsableCommand {
   @Argument(help: CheckpointArgument.help)
   var checkpoint: String
 
-  @Flag(help: "List the objects that TF2 saved, and the tensors of each.")
+  @Flag(
+    help:
+      "List the objects that TF2 saved, with their tensors, or the layers' names in a Keras file.")
   var objects = false
 
   @Flag(help: "Read every tensor and compare its checksums; exit with 1 if one is damaged.")

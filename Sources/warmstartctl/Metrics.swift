@@ -9,8 +9,8 @@ struct Metrics: ParsableCommand {
     commandName: "metrics",
     abstract: "Print what the daemon holds for monitoring systems.",
     discussion: """
-      The text is for a collector of text files, such as Prometheus' node_exporter. At the administrators' \
-      socket the metrics have the checkpoints of all users.
+      For Prometheus' node_exporter use --format text. At the administrators' socket the metrics have \
+      the checkpoints of all users.
       """)
 
   /// A form of the text.

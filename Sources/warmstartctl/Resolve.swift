@@ -54,7 +54,10 @@ struct Resolve: ParsableCommand {
   var requireAll = false
 
   @Flag(
-    help: "Take the map's keys as the variables' names in a TF2 checkpoint, not as its keys.")
+    help: """
+      Take the map's keys as the variables' names in a TF2 checkpoint, or the layers' names in a \
+      Keras file, not as the checkpoint's keys.
+      """)
   var objectNames = false
 
   @Option(
