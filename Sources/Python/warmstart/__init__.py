@@ -9,7 +9,8 @@ with numpy arrays in memory that `warmstartd` holds once for all jobs:
         "/models/bert", {"bert/": "student/"}, {"student/LayerNorm/beta": ("float32", [256])})
     beta = resolved["student/LayerNorm/beta"]  # read-only, unless writable=True
 
-Modules for frameworks: `warmstart.tensorflow`, `warmstart.torch`, `warmstart.jax`.
+Modules for frameworks: `warmstart.tensorflow`, `warmstart.torch`, `warmstart.jax`,
+`warmstart.safetensors`.
 """
 
 from ._answer import Report, Skipped

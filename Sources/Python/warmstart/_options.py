@@ -28,7 +28,8 @@ class ResolveOptions(TypedDict, total=False):
     - `skip_missing`, `skip_mismatched`: variables whose tensor is missing, or has another shape,
       are reported instead of refused.
     - `require_all`: a variable that no pair matches is refused instead of reported.
-    - `object_names`: the map names tensors of a TF2 checkpoint by the names of its variables.
+    - `object_names`: the map names tensors of a TF2 checkpoint by the names of its variables, those
+      of a Keras file by the names of its layers.
     - `strides`: arrays need not be contiguous, which saves copies of partitions along inner axes.
     - `verify`: the daemon reads the needed bytes again and compares them with their checksums, even
       if it has done so before.
