@@ -38,6 +38,8 @@ enum IndexError: Error {
   /// The same of one tensor.
   case tensorMalformed(String, Name)
   case tensorUnsupported(String, Name)
+  /// The bytes of an entry of a zip archive are not those of its checksum.
+  case entryDamaged(Name, stored: UInt32, calculated: UInt32)
 
   // MARK: The index of a V2 checkpoint
 
@@ -90,6 +92,11 @@ extension Problem {
         case .malformed(let offset, let words):
           return Problem(.corrupt, "\(file) is damaged: at \(offset) it \(words)")
         case .unsupported(let words): return Problem(.unsupported, "\(file) \(words)")
+        case .entryDamaged(let name, let stored, let calculated):
+          return Problem(
+            .checksumMismatch,
+            "\(file) is damaged: the checksum of its entry \(name.inMessage) is \(stored), "
+              + "calculated \(calculated)")
         case .beingWritten: return Problem(.checkpointChanged, "\(file) is being written")
         case .table(let error): return Problem(error, in: file)
         case .tooLong(let part, let byteCount, let limit):

@@ -46,7 +46,7 @@ struct TorchArchive {
   func isBigEndian(_ file: IndexFile) throws(IndexError) -> Bool {
     guard let entry = entry("byteorder") else { return false }
     try entry.requireStored(TorchArchive.advice)
-    let text = entry.range.count <= 6 ? try file.read(entry.range) : []
+    let text = entry.range.count <= 6 ? try entry.read(from: file) : []
     switch String(decoding: text, as: UTF8.self) {
     case "little": return false
     case "big": return true

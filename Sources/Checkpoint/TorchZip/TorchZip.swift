@@ -28,7 +28,7 @@ enum TorchZip {
     }
     let isBigEndian = try archive.isBigEndian(file)
     try memory.take(entry.range.count)
-    let pickle = PickleBytes(try file.read(entry.range), at: entry.range.lowerBound)
+    let pickle = PickleBytes(try entry.read(from: file), at: entry.range.lowerBound)
     var machine = PickleMachine(pickle, of: archive, memory)
     var steps = CheckedSteps(checkIn)
     let object = try machine.run(&steps)

@@ -1,3 +1,5 @@
+import WarmstartKernel
+import WarmstartTable
 import WarmstartTensorModel
 
 /// The entries of a zip archive, and where the bytes of each are in the file.
@@ -19,6 +21,20 @@ struct ZipArchive {
     let checksum: UInt32
     /// How the bytes are compressed; 0 if they are stored as they are.
     let method: Int
+
+    /// Reads all bytes of an entry that is not compressed, and compares them with its checksum.
+    ///
+    /// A checksum of 0 is none; see `StoredChecksum`.
+    func read(from file: IndexFile) throws(IndexError) -> [UInt8] {
+      let bytes = try file.read(range)
+      guard checksum != 0 else { return bytes }
+      var calculated = CRC32()
+      calculated.update(bytes.rawSpan)
+      guard calculated.value == checksum else {
+        throw .entryDamaged(name, stored: checksum, calculated: calculated.value)
+      }
+      return bytes
+    }
   }
 
   /// The longest directory that is read, enough for a million entries; chosen, not tuned.

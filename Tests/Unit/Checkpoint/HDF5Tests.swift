@@ -295,7 +295,7 @@ extension Opened {
 
 extension [UInt8] {
   /// Where bytes occur first.
-  fileprivate func firstOffset(of sought: [UInt8]) -> Int? {
+  func firstOffset(of sought: [UInt8]) -> Int? {
     (0...count - sought.count).first { self[$0..<$0 + sought.count].elementsEqual(sought) }
   }
 

@@ -251,8 +251,22 @@ import WarmstartTestSupport
     try refused.check(pickle.archive(), .corrupt, "not valid UTF-8")
   }
 
+  @Test func `a pickle with a changed byte is refused by its checksum`() throws {
+    var bytes = try GoldenFile.bytes("Torch", "list.pt")
+    let place = try #require(bytes.firstOffset(of: Array("_rebuild_tensor_v2".utf8)))
+    bytes[place] ^= 1
+    try refused.check(bytes, .checksumMismatch, "the checksum of its entry list/data.pkl is")
+  }
+
   @Test func `no truncation and no change of a byte crashes the reader`() throws {
-    let sound = try GoldenFile.bytes("Torch", "list.pt")
+    // Without checksums, by which changes are found before anything is parsed.
+    var sound = try GoldenFile.bytes("Torch", "list.pt")
+    for (mark, offset) in [([0x50, 0x4b, 3, 4], 14), ([0x50, 0x4b, 1, 2], 16)] as [([UInt8], Int)] {
+      for place in sound.indices.dropLast(30) where Array(sound[place..<place + 4]) == mark {
+        sound.replaceSubrange(place + offset..<place + offset + 4, with: [0, 0, 0, 0])
+      }
+    }
+    _ = try FoundFile(sound)
     for count in stride(from: 0, to: sound.count, by: 13) {
       _ = try? FoundFile(Array(sound[..<count]))
     }
