@@ -6,6 +6,9 @@ import WarmstartTensorModel
 ///
 /// They come in ascending order of the source, so that the source can stream past once.
 struct Runs {
+  /// With fewer elements it takes less time to copy them one by one than to make a tile. Measured.
+  private static let leastTransposedCount = 64
+
   private let runByteCount: Int
   private let counts: [Int]
   private let sourceSteps: [Int]
@@ -175,7 +178,7 @@ struct Runs {
   }
 
   /// The rows from the current one on that a range of the source has whole, if the target has their
-  /// columns as rows; nil if it has not, or if the range has less than two of them.
+  /// columns as rows; nil if it has not, or if these are few elements.
   private func transposedRowCount(in range: Range<Int>) -> Int? {
     let last = counts.count - 1
     guard last > 0, sourceSteps[last] == runByteCount, targetSteps[last] > targetSteps[last - 1],
@@ -184,7 +187,7 @@ struct Runs {
     let room = range.upperBound - sourceOffset - counts[last] * runByteCount
     guard room >= sourceSteps[last - 1] else { return nil }
     let count = min(counts[last - 1] - indices[last - 1], room / sourceSteps[last - 1] + 1)
-    return count > 1 ? count : nil
+    return count * counts[last] >= Self.leastTransposedCount ? count : nil
   }
 
   /// Where the byte at an offset of the source goes, and the bytes that follow it there.
