@@ -56,7 +56,8 @@ struct Question {
       guard View.isOrder(axes, ofRank: variable.shape?.rank ?? axes.count) else {
         throw WarmstartError(
           .invalidRequest,
-          "variable \(variable.name) is transposed to axes \(axes), expected each of its axes once")
+          "variable \(name) is transposed to axes \(View.inMessage(axes)), expected each of its axes "
+            + "once")
       }
       transposes[position] = axes
     }

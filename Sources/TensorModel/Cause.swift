@@ -12,7 +12,7 @@ enum Cause: Hashable {
   case outputMissing
   /// Keys name variables or scopes of variables, and targets name tensors or scopes of tensors.
   case swapped
-  /// The target of the pair is a scope, written without its slash.
+  /// The target of the pair is a scope, written without its slash or with a dot in its place.
   case slash(pair: Int)
   /// The key of the pair is a scope that no tensor is in.
   case scope(pair: Int)
@@ -47,7 +47,8 @@ extension Cause {
     case .output: "; leave out TensorFlow's output suffix: the name is \(found.inMessage)"
     case .outputMissing: "; there is \(found.inMessage), with TensorFlow's output suffix"
     case .swapped: "; key and target are swapped: \(found.inMessage) is in the checkpoint"
-    case .slash: "; \(found.inMessage) is a scope: write \(found.inMessage)/"
+    case .slash:
+      "; \(Name(found.bytes.dropLast()).inMessage) is a scope: write \(found.inMessage)"
     case .scope: "; no tensor is in scope \(found.inMessage)"
     }
   }

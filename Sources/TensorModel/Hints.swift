@@ -124,13 +124,22 @@ struct Hints {
 
   /// Whether a target is a scope, with its slash or without.
   mutating func isScope(_ target: Name) -> Bool {
-    ends.isScope(target) || variables.has(ends.scope(target))
+    ends.isScope(target) || variableScope(of: target) != nil
+  }
+
+  /// The scope of variables that a target without an end names, with its end; nil if there is none.
+  private mutating func variableScope(of target: Name) -> Name? {
+    for end in [ends.separator, ScopeEnds.slash] {
+      let scope = Name(target.bytes + [end])
+      if variables.has(scope) { return scope }
+    }
+    return nil
   }
 
   /// The end of a message about a target that is not found, where no shared cause is known.
   mutating func hint(target: Name, key: Name) -> String {
-    let (scope, keyScope) = (ends.scope(target), ends.scope(key))
-    if !ends.isScope(target), variables.has(scope) {
+    let keyScope = ends.scope(key)
+    if !ends.isScope(target), let scope = variableScope(of: target) {
       let keyHint =
         !ends.isScope(key) && tensors.has(keyScope) ? ", and \(keyScope.inMessage) as its key" : ""
       return "; write \(scope.inMessage)" + keyHint
@@ -156,10 +165,15 @@ struct Hints {
 
   /// Finds that a target is a scope that lacks its slash.
   private func missingSlash(_ target: Name, _ pair: Int) -> Finding? {
-    guard !ends.isScope(target), !target.bytes.isEmpty, !store.members(in: target).isEmpty else {
-      return nil
+    guard !ends.isScope(target) else { return nil }
+    // PyTorch's scopes end in a dot.
+    let isDotted = target.bytes.last == UInt8(ascii: ".")
+    let scope = isDotted ? Name(target.bytes.dropLast()) : target
+    guard !scope.bytes.isEmpty else { return nil }
+    for end in [ScopeEnds.slash, ends.separator] where !store.members(in: scope, end).isEmpty {
+      return Finding(.slash(pair: pair), Name(scope.bytes + [end]))
     }
-    return Finding(.slash(pair: pair), target)
+    return nil
   }
 }
 

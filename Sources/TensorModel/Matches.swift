@@ -140,7 +140,8 @@ struct Matches {
     let (stored, dtype) = (catalog.shape(tensor), catalog.dtype(tensor))
     let choice = store.variables.choice(variable)
     let hint =
-      store.variables.transposeHint(variable, stored, dtype) ?? problems.once(options.mismatchHint)
+      store.variables.shapeHint(variable, stored, dtype, isPart: false)
+      ?? problems.once(options.mismatchHint)
     problems.add(.shapeMismatch(declared, name, stored, choice, hint, key: key))
     guard !store.variables.takes(dtype, variable, areCast: options.contains(.cast)) else { return }
     let castHint = problems.once(options.hint(casting: dtype, to: declared.dtype))

@@ -126,7 +126,8 @@ public enum Partitioner: Sendable, Hashable {
   ) throws(Fault) -> (axis: Int, parts: Int) {
     guard counts.count == shape.rank else {
       throw Fault(
-        message: "\(counts.count) counts of parts, expected one for each of its \(shape.rank) axes")
+        message: "counts of parts \(Shape(counts).inMessage), expected one for each of its "
+          + "\(shape.rank) axes")
     }
     guard counts.allSatisfy({ $0 > 0 }) else {
       throw Fault(

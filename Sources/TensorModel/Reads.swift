@@ -175,7 +175,9 @@ extension Reads.Refusal {
       return problems.once(options.hint(casting: stored, to: variables.dtype(variable)))
     }
     guard let otherShape else { return "" }
-    return variables.transposeHint(variable, otherShape, dtype)
+    var isPart = false
+    if case .fullShape = self { isPart = true }
+    return variables.shapeHint(variable, otherShape, dtype, isPart: isPart)
       ?? problems.once(options.mismatchHint)
   }
 

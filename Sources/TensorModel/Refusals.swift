@@ -143,13 +143,23 @@ extension Resolution.Options {
 }
 
 extension VariableList {
-  /// The end of a message about a tensor whose shape is the variable's but for the order of the
-  /// axes; nil for another tensor, and if there are several such orders.
-  func transposeHint(_ position: Int, _ stored: Shape, _ dtype: DataType) -> String? {
-    guard gathers[position] == nil, axes[position] == nil, dtype.byteCount != nil,
-      let wanted = partition(position)?.fullShape ?? shape(position),
+  /// The end of a message about a tensor that has the variable's shape but for the order of the
+  /// axes, or the shape of the whole variable whose part this one is; nil for another tensor, and if
+  /// there are several such orders.
+  ///
+  /// - Parameter isPart: Whether the variable is to be a slice of the tensor.
+  func shapeHint(
+    _ position: Int, _ stored: Shape, _ dtype: DataType, isPart: Bool
+  ) -> String? {
+    guard gathers[position] == nil, axes[position] == nil else { return nil }
+    let partition = partition(position)
+    if !isPart, let partition, partition.fullShape == stored {
+      return "; it is a part of \(partition.fullName.inMessage): assign that, and each part is its "
+        + "slice of the tensor"
+    }
+    guard dtype.byteCount != nil, let wanted = isPart ? partition?.fullShape : shape(position),
       let order = View.order(from: stored, to: wanted)
     else { return nil }
-    return "; transposed to axes \(View.inMessage(order)), it fits"
+    return "; with the option 'transpose' and axes \(View.inMessage(order)) it fits"
   }
 }

@@ -36,7 +36,7 @@ package struct View: Sendable, Hashable {
   }
 
   /// Axes for messages, which show the first ones.
-  static func inMessage(_ axes: [Int]) -> String {
+  package static func inMessage(_ axes: [Int]) -> String {
     let shown = 16
     let all = axes.prefix(shown).map(String.init).joined(separator: ", ")
     return "(\(all)\(axes.count > shown ? ", …" : ""))"

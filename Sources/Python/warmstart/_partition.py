@@ -185,7 +185,7 @@ def _cut(lengths: tuple[int, ...], counts: list[int]) -> int:
     """Returns the one axis that is cut, or the first axis."""
     if len(counts) != len(lengths):
         raise ValueError(
-            f"{len(counts)} counts of parts, expected one for each of its {len(lengths)} axes"
+            f"counts of parts {counts}, expected one for each of its {len(lengths)} axes"
         )
     if min(counts) < 1:
         raise ValueError(f"counts of parts {counts}, expected at least 1 for each axis")

@@ -22,6 +22,7 @@ import WarmstartTensorModel
       "bert/", "s/a", "bert/a", "; bert/ is a scope of the checkpoint, and its target is a variable"
     ),
     ("bert/", "s", "bert/a", "; s is a scope: write s/"),
+    ("bert/", "s.", "bert/a", "; s is a scope: write s/"),
     ("brt/", "s/", "bert/a", "; no tensor is in scope brt/; nearest: bert/"),
     ("none/", "s/", "bert/xa", "; no tensor is in scope none/"),
     ("m/layer/0/attn/kernel", "s/a", "m.layer.0.attn.weight", "; nearest: m.layer.0.attn.weight"),

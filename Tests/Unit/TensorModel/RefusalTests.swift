@@ -110,7 +110,7 @@ import WarmstartTensorModel
   }
 
   @Test func `a shape that fits when it is transposed is reported with the axes`() throws {
-    let hint = "; transposed to axes (1, 0), it fits"
+    let hint = "; with the option 'transpose' and axes (1, 0) it fits"
     let conv = Model.catalog([
       ("c", .float32, [8, 4, 3, 2], []), ("s", .float32, [8, 3, 3], []),
       ("z", .float32, [], []),
@@ -121,7 +121,7 @@ import WarmstartTensorModel
       (["m": "p"], try Model.partitions("p", [2, 3]), catalog, hint),
       (
         ["c": "v"], Model.variables(["v"], [3, 2, 4, 8]), conv,
-        "transposed to axes (2, 3, 1, 0), it fits"
+        "with the option 'transpose' and axes (2, 3, 1, 0) it fits"
       ),
       // Two orders fit, and only one can be right.
       (["s": "v"], Model.variables(["v"], [3, 3, 8]), conv, nil),
@@ -136,6 +136,14 @@ import WarmstartTensorModel
       #expect(message?.contains("it fits") == (hint != nil))
       if let hint { #expect(message?.hasSuffix(hint) == true) }
     }
+  }
+
+  @Test func `a part to which the whole tensor is assigned is told of its variable`() throws {
+    let found = problems(["m": "p/part_0"], try Model.partitions("p", [3, 2]), catalog)
+    #expect(
+      found?.first.message.hasSuffix(
+        "; it is a part of p: assign that, and each part is its slice of the tensor") == true,
+      "\(String(describing: found?.first.message))")
   }
 
   @Test func `an option is named once, in words that each client spells in its own way`() {

@@ -43,6 +43,23 @@ struct SeparatorTests {
   }
 
   @Test(arguments: [
+    ("model.layers.0.", "student.layers.0", "student.layers.0."),
+    ("model.layers.0", "student.layers.0", "student.layers.0."),
+    ("model.layers.0", "m", "m/"), ("model.layers.0.", "m", "m/"),
+  ])
+  func `a scope of variables without its end gets a hint`(
+    key: String, target: String, scope: String
+  ) throws {
+    let variables = self.variables + [Variable("m/w", dtype: .float32, shape: [2])]
+    let map = AssignmentMap([.init(Name(key), .name(Name(target)))])
+    let problems = #expect(throws: Problems.self) {
+      try Resolution.resolve(map, variables: variables, in: catalog(dotted))
+    }
+    let message = try #require(problems?.first.message)
+    #expect(message.contains("write \(scope)"), "\(message)")
+  }
+
+  @Test(arguments: [
     ("model/layers/0/w", "; there is model.layers.0.w, with '.' in place of '/'"),
     ("model/layers.0/w", "; there is model.layers.0.w, with '.' in place of '/'"),
     ("layers.0.w", "; there is model.layers.0.w, with model. in front"),
