@@ -87,11 +87,17 @@ package final class Clients: Sendable {
 
   private func takeConnection(for account: Account, _ limits: Limits) throws(Problem) {
     guard accounts.amount(of: .connections) < limits.connections else {
-      throw Problem(.quota, "the daemon has \(limits.connections) connections, its limit")
+      throw Problem(
+        .quota,
+        "the daemon has \(Resource.connections.text(limits.connections)), its limit; see "
+          + Resource.connections.setting)
     }
     let own = accounts.amount(of: .connections, for: account.uid)
     guard own < limits.connectionsPerUser else {
-      throw Problem(.quota, "user \(account.uid) has \(own) connections, the limit for one user")
+      throw Problem(
+        .quota,
+        "user \(account.uid) has \(Resource.connections.text(own)), the limit for one user; see "
+          + Resource.ownConnectionsSetting)
     }
     try account.take(1, of: .connections)
     do { try account.take(Limits.connectionByteCount, of: .messages) } catch {

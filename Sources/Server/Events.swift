@@ -57,18 +57,21 @@ extension Daemon {
 
   // MARK: Clients
 
-  /// Logs that a connection was refused.
+  /// Logs that a connection was refused, once for each user and reason.
   ///
   /// - Parameters:
   ///   - peer: The client; nil if its credentials cannot be read.
   ///   - isNamed: Whether there is time to ask the system for the user's name.
   func noteRefusedConnection(of peer: Socket.Peer?, isNamed: Bool, _ problem: Problem) {
-    log(problem.reason == .quota ? .refusedByQuota : .connectionRefused) {
+    let kind = problem.reason == .quota ? LogEvent.Kind.refusedByQuota : .connectionRefused
+    log(kind, about: peer.map { "\($0.uid)" }) {
+      let status = CallStatus(problem)
+      let words = "\(status.code.name) (\(status.reason)): \(status.message)"
       guard let client = peer.map({ LoggedClient($0, isNamed: isNamed) }) else {
-        return ("refused a connection: \(problem.message)", [])
+        return ("refused a connection: \(words)", [])
       }
       return (
-        "refused \(client.text): \(problem.message)",
+        "refused \(client.text): \(words)",
         client.fields + [(.reason, problem.reason.rawValue)]
       )
     }

@@ -7,7 +7,7 @@ package struct Change: Sendable {
     /// It was not used for as long as unused checkpoints stay.
     case unused = "it was not used"
     /// Another checkpoint needed the room.
-    case room = "to make room"
+    case room = "its room was needed"
     /// An administrator asked for it.
     case request = "an administrator asked for it"
     /// No client can open it any more.

@@ -31,10 +31,14 @@ extension Resource: CustomStringConvertible {
     switch self {
     case .memory: Resource.text(bytes: count)
     case .messages: "\(Resource.text(bytes: count)) of messages"
-    case .descriptors: "\(count) open files"
-    case .filesInFlight: "\(count) files in flight"
-    case .connections: "\(count) connections"
+    case .descriptors: Resource.text(count, "open file")
+    case .filesInFlight: Resource.text(count, "file") + " in flight"
+    case .connections: Resource.text(count, "connection")
     }
+  }
+
+  private static func text(_ count: Int, _ noun: String) -> String {
+    "\(count) \(noun)\(count == 1 ? "" : "s")"
   }
 
   private static func text(bytes count: Int) -> String {
@@ -47,8 +51,12 @@ extension Resource: CustomStringConvertible {
     return unit == 0 ? "\(count) B" : "\(whole).\(rest * 10 / 1024) \(units[unit])"
   }
 
+  /// The key of the configuration that limits one user's connections.
+  package static let ownConnectionsSetting =
+    "\(Setting.maxConnectionsPerUser.rawValue) in warmstartd.conf(5)"
+
   /// The key of the configuration, or the unit's setting, that changes the limit.
-  var setting: String {
+  package var setting: String {
     switch self {
     case .memory: "\(Setting.budget.rawValue) in warmstartd.conf(5)"
     case .messages: "warmstartd's MemoryMax="

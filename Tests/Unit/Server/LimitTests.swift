@@ -165,7 +165,10 @@ import WarmstartTensorModel
     #expect(try peer.answer().reason == "QUOTA")
     #expect(
       daemon.warnings
-        == ["refused process 1 of user 4321: the daemon has 0 connections, its limit"])
+        == [
+          "refused process 1 of user 4321: RESOURCE_EXHAUSTED (QUOTA): the daemon has 0 connections, "
+            + "its limit; see MaxConnections in warmstartd.conf(5)"
+        ])
   }
 
   @Test func `administrators take nothing of their user's connections`() throws {
