@@ -177,9 +177,13 @@ extension Daemon {
       }
       guard [.connection, .notAllowed].contains(error.reason) else { throw error }
       let hint =
-        client.socketPath == usual
-        ? "another daemon's --admin-socket can be named by --socket"
-        : "leave out --socket for \(usual)"
+        if error.reason == .notAllowed {
+          "which is for root, the daemon's user and the group warmstart-admin"
+        } else if client.socketPath == usual {
+          "another daemon's --admin-socket can be named by --socket"
+        } else {
+          "leave out --socket for \(usual)"
+        }
       throw Failure(
         error.reason,
         "\(error.message); pin, unpin and evict need the administrators' socket: \(hint)")

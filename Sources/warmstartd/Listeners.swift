@@ -112,16 +112,17 @@ struct Listeners {
   var summary: String {
     // Not joined by a generic function, which would search all conformances while the first client
     // waits.
-    var (endpoints, places) = ("", "")
-    for (_, endpoint) in sockets {
-      endpoints += endpoints.isEmpty ? "" : " and "
+    var text = ""
+    for (position, (_, endpoint)) in sockets.enumerated() {
+      text += text.isEmpty ? "" : ", "
       switch endpoint {
-      case .clients: endpoints += "clients"
-      case .administration: endpoints += "administrators"
-      case .metrics: endpoints += "monitoring systems"
+      case .clients: text += "clients"
+      case .administration: text += "administrators"
+      case .metrics: text += "monitoring systems"
       }
+      // Without paths, the service manager passed the sockets.
+      if position < paths.count { text += " at " + paths[position] }
     }
-    for path in paths { places += (places.isEmpty ? " at " : " and ") + path }
-    return endpoints + places
+    return text
   }
 }

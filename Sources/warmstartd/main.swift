@@ -87,9 +87,11 @@ func check(_ options: Options) throws(StartError) {
   var report = ""
   var fault: StartError?
   do {
-    _ = try Settings(options) { path, isMasked in
+    let settings = try Settings(options) { path, isMasked in
       report += isMasked ? "masked \(path)\n" : "read \(path)\n"
     }
+    // Warns of a budget that the machine does not have.
+    if !isSilent, let machine = try? Machine() { _ = machine.startLimits(settings.configuration) }
   } catch {
     fault = error
   }
