@@ -28,7 +28,8 @@ extension Checkpoint {
   /// Has the daemon read and verify all tensors, so that later jobs wait for nothing.
   ///
   /// The bytes stay warm as long as anything leases the checkpoint or pins it, and for the daemon's
-  /// `--linger` after that. A damaged tensor does not keep the others from being read.
+  /// `--linger` after that. When memory is short, arenas that no job maps give way, unless they are
+  /// pinned. A damaged tensor does not keep the others from being read.
   ///
   /// - Parameters:
   ///   - alignment: As in `Resolved.Options`: tensors that lie at other addresses in their file are

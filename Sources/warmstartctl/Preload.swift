@@ -8,8 +8,8 @@ struct Preload: ParsableCommand {
     commandName: "preload",
     abstract: "Have the daemon read and verify a checkpoint, so that jobs wait for nothing.",
     discussion: """
-      The checkpoint stays warm for the daemon's --linger (300 s) after the last job; `pin` keeps \
-      it longer.
+      The checkpoint stays warm for the daemon's --linger (300 s) after the last job, unless memory \
+      is short; `pin` keeps it longer, and in any case.
       """)
 
   @OptionGroup var connection: ConnectionOptions

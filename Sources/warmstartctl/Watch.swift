@@ -9,8 +9,9 @@ struct Watch: ParsableCommand {
     commandName: "watch",
     abstract: "Preload each new checkpoint that a directory's state file names, until it is ended.",
     discussion: """
-      The newest checkpoint stays warm while the command runs, and is read again if the daemon is \
-      restarted. What cannot be read is complained about once, and tried again.
+      The newest checkpoint stays warm while the command runs and memory is not short, and is read \
+      again if the daemon is restarted; `pin` keeps it in any case. What cannot be read is complained \
+      about once, and tried again.
       """)
 
   @OptionGroup var connection: ConnectionOptions
