@@ -201,9 +201,7 @@ class Client:
                     return self._try(method, prepare, receive, features, deadline)
                 except ConnectionLost as lost:
                     if repeats == _REPEATS:
-                        raise lost.refusal or WarmstartError.of(
-                            "CONNECTION", f"the connection was lost: {lost}"
-                        ) from None
+                        raise lost.take_error() from None
                     pause = 0.0 if repeats == 0 else 0.1 * repeats
                 except WarmstartError as error:
                     if error.retry_after is None or repeats == _REPEATS:

@@ -40,6 +40,13 @@ class ConnectionLost(Exception):
         super().__init__(message)
         self.refusal = refusal
 
+    def take_error(self) -> WarmstartError:
+        """Returns the error for the caller. The two do not refer to each other, so that both end
+        with their last use.
+        """
+        refusal, self.refusal = self.refusal, None
+        return refusal or WarmstartError.of("CONNECTION", f"the connection was lost: {self}")
+
 
 class Connection:
     """A connection to the daemon; its leases end with it.
@@ -105,11 +112,7 @@ class Connection:
                         raise error_of(reply.status)
                     continue
                 if reply.HasField("status"):
-                    error = error_of(reply.status)
-                    error.is_answer = reply.id == identifier
-                    if reply.id == 0 and error.reason == "DRAINING":
-                        raise ConnectionLost(error.message, error)
-                    raise error
+                    raise _refusal_of(reply, identifier)
                 if reply.id != identifier:
                     raise ConnectionLost(
                         f"a reply to call {reply.id}, expected one to call {identifier}"
@@ -245,6 +248,19 @@ class Connection:
             return self._socket.recvmsg_into([room], _ROOM, socket.MSG_CMSG_CLOEXEC)
         except socket.timeout:
             raise deadline_passed() from None
+
+
+def _refusal_of(reply: Any, identifier: int) -> Exception:
+    """Returns what to raise for a reply to a call that has a status.
+
+    A function that raises an exception which a local of its own refers to keeps that exception
+    until the cyclic garbage collector runs, with all files that its callers have open.
+    """
+    error = error_of(reply.status)
+    error.is_answer = reply.id == identifier
+    if reply.id == 0 and error.reason == "DRAINING":
+        return ConnectionLost(error.message, error)
+    return error
 
 
 def error_of(status: Any) -> WarmstartError:

@@ -73,6 +73,7 @@ class NotAllowed(LocateError):
 
     def __init__(self, path: str) -> None:
         super().__init__("NOT_ALLOWED", f"not allowed to read '{path}'")
+        self.path = path
 
 
 class TooManyFiles(LocateError):

@@ -35,21 +35,21 @@ def matches(path: str, suffix: str = "") -> list[str]:
     A directory that this user may not list is an error only if no path matches elsewhere.
     """
     found = ["/" if path.startswith("/") else ""]
-    refusal: _files.NotAllowed | None = None
+    refused: str | None = None
     for component in filter(None, (path + suffix).split("/")):
         following: list[str] = []
         for directory in found:
             try:
                 following += _matches_in(directory, component)
             except _files.NotAllowed as error:
-                refusal = refusal or error
+                refused = error.path if refused is None else refused
             except _files.TooManyFiles:
                 raise TooManyMatches(path) from None
             if len(following) > _files.MAXIMUM_FILE_COUNT:
                 raise TooManyMatches(path)
         found = following
-    if not found and refusal is not None:
-        raise refusal
+    if not found and refused is not None:
+        raise _files.NotAllowed(refused)
     return sorted(found, key=os.fsencode)
 
 

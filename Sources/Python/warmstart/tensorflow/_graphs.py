@@ -95,17 +95,15 @@ class _Hooks:
             try:
                 return own_call(this, fn, *args)
             except errors_impl.UnknownError as error:
-                known = _failures.of_message(error)
-                if known is error:
+                if _failures.of_message(error) is error:
                     raise
-                raise known from None
+                raise _failures.of_message(error) from None
 
         def leave(this: Any, kind: Any, error: Any, traceback: Any) -> Any:
             result = own_exit(this, kind, error, traceback)
-            known = _failures.of_message(error)
-            if known is error:
+            if _failures.of_message(error) is error:
                 return result
-            raise known from None
+            raise _failures.of_message(error) from None
 
         def as_graph_def(this: Any, *args: Any, **options: Any) -> Any:
             graph_def, version = own_graph_def(this, *args, **options)
