@@ -340,7 +340,7 @@ def test_a_kernel_in_tensorflows_layout_gets_a_hint_at_its_order(demo: str) -> N
 
 def test_another_order_of_axes_is_hinted_at_as_permute(tmp_path: Path) -> None:
     torch.save({"k": torch.zeros(2, 3, 5)}, tmp_path / "m.pt")
-    for permute, end in (({}, "; with permute={'w': (0, 2, 1)}, it fits"), ({"w": (0, 1, 2)}, "")):
+    for permute, end in (({}, "; with permute={'w': (0, 2, 1)} it fits"), ({"w": (0, 1, 2)}, "")):
         with pytest.raises(warmstart.WarmstartError) as raised:
             warmstart.torch.resolve(
                 tmp_path / "m.pt", {"k": "w"}, {"w": ("float32", [2, 5, 3])}, permute=permute
@@ -351,7 +351,7 @@ def test_another_order_of_axes_is_hinted_at_as_permute(tmp_path: Path) -> None:
     parts = warmstart.partitions("w", "float32", [2, 5, 3], warmstart.fixed_size_partitioner(2))
     with pytest.raises(warmstart.WarmstartError) as raised:
         warmstart.torch.resolve(tmp_path / "m.pt", {"k": "w"}, parts)
-    assert "transposed to axes (0, 2, 1), it fits" in raised.value.message
+    assert "with the option 'transpose' and axes (0, 2, 1) it fits" in raised.value.message
 
 
 def test_errors_have_the_names_that_the_user_knows(demo: str) -> None:

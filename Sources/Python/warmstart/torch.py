@@ -72,7 +72,7 @@ _DOTTED = ("safetensors", "torch")
 # From TensorFlow's layouts of kernels to torch's: for `Linear`, `Conv1d` and `Conv2d`.
 _LAYOUTS = ((1, 0), (2, 1, 0), (3, 2, 0, 1))
 # The daemon's hint at the option `transpose`.
-_FITS = re.compile(r"; transposed to axes (\([0-9, ]+\)), it fits")
+_FITS = re.compile(r"; with the option 'transpose' and axes (\([0-9, ]+\)) it fits")
 
 # Without ml_dtypes, numpy lacks these types, and torch accepts none of ml_dtypes: they are passed
 # as integers of the same width. torch stores types of 4 and 2 bits in one byte each, as this
@@ -317,7 +317,7 @@ def _with_permute(message: str, name: str, shape: Sequence[int]) -> str:
         if f"shape {stored} of tensor" in message:
             hint = f"if it is stored as TensorFlow does: permute={{{name!r}: {axes}}}"
             return f"{_FITS.sub('', message)}; {hint}"
-    return _FITS.sub(lambda fits: f"; with permute={{{name!r}: {fits[1]}}}, it fits", message)
+    return _FITS.sub(lambda fits: f"; with permute={{{name!r}: {fits[1]}}} it fits", message)
 
 
 def _named(variables: Variables) -> dict[str, Any]:
