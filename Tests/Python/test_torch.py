@@ -6,6 +6,8 @@ import gc
 import hashlib
 import os
 import re
+import struct
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from memory import copied_bytes, in_fresh_process
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 import warmstart.torch
+from warmstart import _torch_verify
 
 # The types that torch 2.13 lacks.
 LACKING = ("float8_e4m3b11fnuz", "float4_e2m1fn")
@@ -549,13 +552,243 @@ def test_bytes_without_a_checksum_of_their_own_are_not_silent(
 def test_a_file_that_the_daemon_refuses_is_left_to_torch(
     installed: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = tmp_path / "old.pt"
-    torch.save({"w": torch.zeros(3)}, path, _use_new_zipfile_serialization=False)
-    # torch maps no such file.
-    with pytest.raises(RuntimeError, match="mmap can only be used"):
-        torch.load(path, mmap=True)
+    path = tmp_path / "module.pt"
+    torch.save(torch.nn.Linear(2, 3), path)
+    assert torch.load(path, mmap=True, weights_only=False).weight.shape == (3, 2)
     (record,) = caplog.records
+    assert "(UNSUPPORTED)" in record.getMessage()
     assert record.getMessage().endswith("; now torch is asked to map the file, unverified")
+
+
+@pytest.mark.parametrize("fallback", [True, False])
+def test_a_file_that_torch_does_not_map_is_torchs_own(
+    client: warmstart.Client, tmp_path: Path, fallback: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    old, other, empty = (tmp_path / name for name in ("old.pt", "x.index.json", "name:x"))
+    torch.save({"w": torch.zeros(3)}, old, _use_new_zipfile_serialization=False)
+    other.write_text("{}")
+    empty.touch()
+    for path in (old, other, empty):
+        raised: list[str] = []
+        for _ in range(2):
+            with pytest.raises((RuntimeError, EOFError)) as caught:
+                torch.load(path, mmap=True)
+            raised.append(repr(caught.value))
+            warmstart.torch.install(client=client, fallback=fallback)
+        warmstart.torch.uninstall()
+        assert raised[0] == raised[1]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("name", ["name:x.pt", "m.index.json", "model", "a*", "file:///m.pt"])
+def test_a_file_is_verified_whatever_else_its_path_means(
+    client: warmstart.Client,
+    saved: Path,
+    golden: Path,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = bytearray(saved.read_bytes())
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_bytes(content)
+    # A prefix of TensorFlow's.
+    Path("model.index").write_bytes((golden / "demo" / "model.ckpt-1000.index").read_bytes())
+    content[content.index(np.arange(40_000, dtype=np.float32).tobytes()) + 2] ^= 1
+    warmstart.torch.install(client=client)
+    try:
+        assert torch.load(name, mmap=True)["epoch"] == 3
+        Path(name).write_bytes(content)
+        with pytest.raises(warmstart.WarmstartError, match="tensor model.w is damaged"):
+            torch.load(name, mmap=True)
+    finally:
+        warmstart.torch.uninstall()
+    assert not caplog.records
+
+
+def test_torchs_own_setting_is_heeded(installed: None, saved: Path) -> None:
+    serialization = pytest.importorskip("torch.utils.serialization", reason="an older torch")
+    loading = serialization.config.load
+    content = bytearray(saved.read_bytes())
+    content[content.index(np.arange(40_000, dtype=np.float32).tobytes()) + 2] ^= 1
+    saved.write_bytes(content)
+    torch.load(saved)
+    loading.mmap = True
+    try:
+        for options in ({}, {"mmap": None}, {"mmap": True}):
+            with pytest.raises(warmstart.WarmstartError) as raised:
+                torch.load(saved, **options)
+            assert raised.value.reason == "CHECKSUM_MISMATCH"
+        torch.load(saved, mmap=False)
+    finally:
+        loading.mmap = False
+
+
+def test_a_second_call_changes_the_options(
+    client: warmstart.Client, saved: Path, tmp_path: Path
+) -> None:
+    own = torch.load
+    warmstart.torch.install(client=client)
+    taken = torch.load
+    try:
+        warmstart.torch.install(client=warmstart.Client(tmp_path / "absent"), fallback=False)
+        # Also for those who took the function before.
+        for load in (torch.load, taken):
+            with pytest.raises(warmstart.WarmstartError, match="no daemon listens"):
+                load(saved, mmap=True)
+        warmstart.torch.install(client=client, fallback=False)
+        assert torch.load(saved, mmap=True)["epoch"] == 3
+    finally:
+        warmstart.torch.uninstall()
+    assert torch.load is own
+    assert taken(saved, mmap=True)["epoch"] == 3
+
+
+def test_a_damaged_pickle_is_not_mapped(installed: None, saved: Path) -> None:
+    content = bytearray(saved.read_bytes())
+    # Another key.
+    content[content.index(b"rates")] ^= 1
+    saved.write_bytes(content)
+    with pytest.raises(warmstart.WarmstartError, match="the checksum of its entry") as raised:
+        torch.load(saved, mmap=True)
+    assert raised.value.reason == "CHECKSUM_MISMATCH"
+    # Nothing else notices it.
+    assert list(torch.load(saved)) == ["epoch", "model", "sates"]
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[warmstart.Client]:
+    """A client of a daemon that has no room for copies."""
+    (tmp_path / "daemon").mkdir()
+    daemon = Daemon(tmp_path / "daemon", "--budget", "8M").start()
+    with warmstart.Client(daemon.socket) as client:
+        yield client
+    daemon.stop()
+
+
+def counters(client: warmstart.Client) -> dict[str, int]:
+    return {counter.name: counter.value for counter in client.status().counters}
+
+
+VIEWS = {
+    "transposed": torch.arange(4_000_000.0).reshape(1000, 4000).t(),
+    "image": torch.rand(2, 3, 8, 8).contiguous(memory_format=torch.channels_last),
+    "dense": torch.arange(50, dtype=torch.bfloat16),
+    "empty": torch.zeros(0, 3),
+}
+PARTS = {
+    "columns": torch.ones(100, 100)[:, :5],
+    "half": torch.ones(10)[:5],
+    "rows": torch.ones(4, 6).t()[1:4],
+}
+
+
+def test_views_with_steps_are_verified_in_place_once(
+    small: warmstart.Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "views.pt"
+    torch.save(VIEWS, path)
+    warmstart.torch.install(client=small, fallback=False)
+    try:
+        for _ in range(3):
+            loaded = torch.load(path, mmap=True)
+            assert all(torch.equal(loaded[name], tensor) for name, tensor in VIEWS.items())
+            found = counters(small)
+            assert (found["runs_verified"], found["arenas_made"]) == (len(VIEWS), 0)
+        content = bytearray(path.read_bytes())
+        content[content.index(np.arange(1000, 9000, dtype=np.float32).tobytes())] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(warmstart.WarmstartError, match="tensor transposed is damaged"):
+            torch.load(path, mmap=True)
+    finally:
+        warmstart.torch.uninstall()
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("batch", [10_000, 2, 1])
+def test_what_is_not_verified_in_place_is_counted_as_the_daemon_counts(
+    small: warmstart.Client,
+    tmp_path: Path,
+    batch: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path = tmp_path / "views.pt"
+    unshared = {"expanded": torch.ones(3).expand(4, 3), "sparse": torch.eye(3).to_sparse()}
+    torch.save({**VIEWS, **PARTS, **unshared}, path)
+    monkeypatch.setattr(_torch_verify, "_BATCH", batch)
+    with small.open(path) as checkpoint:
+        verified = _torch_verify.verify(checkpoint)
+        assert counters(small)["arenas_made"] == 0
+        read = checkpoint.verify()
+    assert verified.unchecked_byte_count == read.unchecked_byte_count > 0
+    assert verified.unread == [problem.tensor for problem in read.unshared] == list(unshared)
+    warmstart.torch.install(client=small)
+    try:
+        assert torch.equal(torch.load(path, mmap=True)["expanded"], unshared["expanded"])
+        first, second = (record.getMessage() for record in caplog.records)
+        assert f"{path}: {read.unchecked_byte_count} bytes of tensors have no checksum" in first
+        assert f"{path}: tensors that are not shared were not read: expanded, sparse;" in second
+        warmstart.torch.install(client=small, fallback=False)
+        with pytest.raises(warmstart.WarmstartError, match="have no checksum of their own"):
+            torch.load(path, mmap=True)
+        torch.save({**VIEWS, **unshared}, path)
+        with pytest.raises(warmstart.WarmstartError, match="were not read: expanded, sparse$"):
+            torch.load(path, mmap=True)
+    finally:
+        warmstart.torch.uninstall()
+
+
+def test_views_are_counted_beside_tensors_that_need_copies(
+    client: warmstart.Client, tmp_path: Path
+) -> None:
+    torch.save({**VIEWS, **PARTS}, tmp_path / "aligned.pt")
+    path = tmp_path / "packed.pt"
+    with zipfile.ZipFile(tmp_path / "aligned.pt") as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            entry = zipfile.ZipInfo(name)
+            # Only the dense tensor is not at a multiple of 64, behind a field of no meaning.
+            count = (name.endswith("/data/2") - new.fp.tell() - 30 - len(name) - 4) % 64
+            entry.extra = struct.pack("<2H", 0x4246, count) + bytes(count)
+            new.writestr(entry, old.read(name))
+    with client.open(path) as checkpoint:
+        verified = _torch_verify.verify(checkpoint)
+        assert verified == (checkpoint.verify().unchecked_byte_count, [])
+
+
+def test_a_file_saved_without_checksums_has_no_verified_views(
+    small: warmstart.Client, tmp_path: Path
+) -> None:
+    if not hasattr(torch.serialization, "set_crc32_options"):
+        pytest.skip("an older torch")
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(VIEWS, tmp_path / "views.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    with small.open(tmp_path / "views.pt") as checkpoint:
+        size = sum(tensor.nbytes for tensor in VIEWS.values())
+        assert _torch_verify.verify(checkpoint) == (size, [])
+
+
+def test_a_refused_file_keeps_no_descriptor(client: warmstart.Client, tmp_path: Path) -> None:
+    torch.save(PARTS, tmp_path / "parts.pt")
+    gc.collect()
+    gc.disable()
+    warmstart.torch.install(client=client, fallback=False)
+    try:
+        for _ in range(50):
+            with pytest.raises(warmstart.WarmstartError, match="no checksum") as raised:
+                torch.load(tmp_path / "parts.pt", mmap=True)
+            links = [os.path.realpath(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd")]
+            assert str(tmp_path / "parts.pt") not in links
+            assert client.status().lease_count == 0
+            del raised
+    finally:
+        warmstart.torch.uninstall()
+        gc.enable()
 
 
 def test_torch_maps_the_file_that_was_verified(

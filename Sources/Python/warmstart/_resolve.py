@@ -43,7 +43,7 @@ def resolve(
     variables = variables_of(declared)
     with checkpoint.using() as files:
         with showing(options.progress, checkpoint.path) as progress:
-            pairs, answer = _ask(
+            pairs, answer = ask(
                 checkpoint, files, assignment_map, variables, options, progress=progress
             )
         try:
@@ -85,12 +85,12 @@ def check(
     """Does the work of `Checkpoint.check`."""
     variables = variables_of(declared)
     with checkpoint.using() as files:
-        pairs, answer = _ask(checkpoint, files, assignment_map, variables, options, plan=True)
+        pairs, answer = ask(checkpoint, files, assignment_map, variables, options, plan=True)
         answer.close()
     return report_of(answer, pairs, variables)
 
 
-def _ask(
+def ask(
     checkpoint: Checkpoint,
     files: Sequence[int],
     assignment_map: AssignmentMap,
@@ -100,7 +100,7 @@ def _ask(
     progress: Callable[[int, int], None] | None = None,
     plan: bool = False,
 ) -> tuple[Sequence[Pair], Answer]:
-    """Makes the call; the answer owns descriptors until it is closed."""
+    """Makes the call; returns the pairs and the answer, which owns descriptors until it is closed."""
     deadline = Deadline(options.timeout)
     given = pairs_of(assignment_map)
     tensors: Sequence[str] = ()
