@@ -4995,7 +4995,7 @@ const ProtobufCMessageDescriptor warmstart__v1__progress__descriptor =
   (ProtobufCMessageInit) warmstart__v1__progress__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor warmstart__v1__preload_request__field_descriptors[4] =
+static const ProtobufCFieldDescriptor warmstart__v1__preload_request__field_descriptors[5] =
 {
   {
     "checkpoint",
@@ -5045,17 +5045,30 @@ static const ProtobufCFieldDescriptor warmstart__v1__preload_request__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "strides",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Warmstart__V1__PreloadRequest, strides),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned warmstart__v1__preload_request__field_indices_by_name[] = {
   1,   /* field[1] = alignment */
   0,   /* field[0] = checkpoint */
   3,   /* field[3] = read_again */
   2,   /* field[2] = sealed */
+  4,   /* field[4] = strides */
 };
 static const ProtobufCIntRange warmstart__v1__preload_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor warmstart__v1__preload_request__descriptor =
 {
@@ -5065,7 +5078,7 @@ const ProtobufCMessageDescriptor warmstart__v1__preload_request__descriptor =
   "Warmstart__V1__PreloadRequest",
   "warmstart.v1",
   sizeof(Warmstart__V1__PreloadRequest),
-  4,
+  5,
   warmstart__v1__preload_request__field_descriptors,
   warmstart__v1__preload_request__field_indices_by_name,
   1,  warmstart__v1__preload_request__number_ranges,

@@ -35,6 +35,8 @@ extension Checkpoint {
   ///   - alignment: As in `Resolved.Options`: tensors that lie at other addresses in their file are
   ///     made in arenas. TensorFlow, JAX and DLPack need 64.
   ///   - sealed: As in `Resolved.Options`: all tensors are made in arenas.
+  ///   - strides: As in `Resolved.Options`: views with steps are verified where they lie, and not
+  ///     copied.
   ///   - expectation: What the files must be; nil for anything.
   ///   - timeout: How long to wait; nil for as long as it takes.
   ///   - progress: Called up to ten times a second on this thread.
@@ -44,11 +46,13 @@ extension Checkpoint {
   ///   `quota`, `budget`, `system`, `deadline` or `connection`.
   @discardableResult
   public func preload(
-    alignment: Int = 0, sealed: Bool = false, expecting expectation: Expectation? = nil,
-    timeout: Duration? = nil, progress: (Progress) -> Void = { _ in }
+    alignment: Int = 0, sealed: Bool = false, strides: Bool = false,
+    expecting expectation: Expectation? = nil, timeout: Duration? = nil,
+    progress: (Progress) -> Void = { _ in }
   ) throws(WarmstartError) -> Preloaded {
     try readAll(
-      alignment: alignment, sealed: sealed, readAgain: false, expectation, timeout, progress)
+      alignment: alignment, sealed: sealed, strides: strides, readAgain: false, expectation,
+      timeout, progress)
   }
 
   /// Has the daemon read all stored bytes from the files again and compare their checksums.
@@ -62,11 +66,12 @@ extension Checkpoint {
   public func verify(
     timeout: Duration? = nil, progress: (Progress) -> Void = { _ in }
   ) throws(WarmstartError) -> Preloaded {
-    try readAll(alignment: 0, sealed: false, readAgain: true, nil, timeout, progress)
+    try readAll(
+      alignment: 0, sealed: false, strides: false, readAgain: true, nil, timeout, progress)
   }
 
   private func readAll(
-    alignment: Int, sealed: Bool, readAgain: Bool, _ expectation: Expectation?,
+    alignment: Int, sealed: Bool, strides: Bool, readAgain: Bool, _ expectation: Expectation?,
     _ timeout: Duration?,
     _ progress: (Progress) -> Void
   ) throws(WarmstartError) -> Preloaded {
@@ -83,7 +88,7 @@ extension Checkpoint {
       if let expected { reference.expectedSHA256 = expected }
       var request = PreloadRequest(reference)
       (request.alignment, request.sealed) = (alignment, sealed)
-      request.readAgain = readAgain
+      (request.strides, request.readAgain) = (strides, readAgain)
       frame.begin(request)
     } read: { bytes, scratch, _ throws(MessageError) in
       let reply = try PreloadReply(unpacking: bytes, scratch)

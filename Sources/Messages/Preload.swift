@@ -11,6 +11,8 @@ package struct PreloadRequest: Sendable, Hashable {
   package var sealed = false
   /// All bytes are read from the files again; no arena is made.
   package var readAgain = false
+  /// As in `ResolveRequest.Options`.
+  package var strides = false
 
   package init(_ checkpoint: CheckpointReference) {
     self.checkpoint = checkpoint
@@ -25,6 +27,7 @@ package struct PreloadRequest: Sendable, Hashable {
     alignment = unsafe Int(message.pointee.alignment)
     sealed = unsafe message.pointee.sealed != 0
     readAgain = unsafe message.pointee.read_again != 0
+    strides = unsafe message.pointee.strides != 0
   }
 }
 
@@ -69,6 +72,7 @@ extension FieldWriter {
   /// Begins a frame whose body is the request.
   package mutating func begin(_ request: PreloadRequest) {
     begin()
+    if request.strides { prepend(field: 5, 1) }
     if request.readAgain { prepend(field: 4, 1) }
     if request.sealed { prepend(field: 3, 1) }
     if request.alignment > 0 { prepend(field: 2, UInt64(request.alignment)) }

@@ -11,7 +11,7 @@ extension Session {
   {
     let request = try request(call, PreloadRequest.init(unpacking:_:))
     var options = try PlacementOptions(
-      checkedAlignment: request.alignment, sealed: request.sealed, strides: false)
+      checkedAlignment: request.alignment, sealed: request.sealed, strides: request.strides)
     let notes = progressNotes ?? ProgressNotes(reply, ofPreload: true)
     progressNotes = notes
     let note = { notes.note(.init(readyByteCount: $0, totalByteCount: $1)) }

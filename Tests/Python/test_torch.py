@@ -23,7 +23,6 @@ from memory import copied_bytes, in_fresh_process
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 import warmstart.torch
-from warmstart import _torch_verify
 
 # The types that torch 2.13 lacks.
 LACKING = ("float8_e4m3b11fnuz", "float4_e2m1fn")
@@ -707,24 +706,18 @@ def test_views_with_steps_are_verified_in_place_once(
     assert not caplog.records
 
 
-@pytest.mark.parametrize("batch", [10_000, 2, 1])
-def test_what_is_not_verified_in_place_is_counted_as_the_daemon_counts(
-    small: warmstart.Client,
-    tmp_path: Path,
-    batch: int,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+def test_what_has_no_checksum_or_is_not_shared_is_told(
+    small: warmstart.Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "views.pt"
     unshared = {"expanded": torch.ones(3).expand(4, 3), "sparse": torch.eye(3).to_sparse()}
     torch.save({**VIEWS, **PARTS, **unshared}, path)
-    monkeypatch.setattr(_torch_verify, "_BATCH", batch)
     with small.open(path) as checkpoint:
-        verified = _torch_verify.verify(checkpoint)
+        verified = checkpoint.preload(strides=True)
         assert counters(small)["arenas_made"] == 0
         read = checkpoint.verify()
     assert verified.unchecked_byte_count == read.unchecked_byte_count > 0
-    assert verified.unread == [problem.tensor for problem in read.unshared] == list(unshared)
+    assert [problem.tensor for problem in verified.unshared] == list(unshared)
     warmstart.torch.install(client=small)
     try:
         assert torch.equal(torch.load(path, mmap=True)["expanded"], unshared["expanded"])
@@ -754,8 +747,8 @@ def test_views_are_counted_beside_tensors_that_need_copies(
             entry.extra = struct.pack("<2H", 0x4246, count) + bytes(count)
             new.writestr(entry, old.read(name))
     with client.open(path) as checkpoint:
-        verified = _torch_verify.verify(checkpoint)
-        assert verified == (checkpoint.verify().unchecked_byte_count, [])
+        verified = checkpoint.preload(strides=True)
+        assert verified.unchecked_byte_count == checkpoint.verify().unchecked_byte_count
 
 
 def test_a_file_saved_without_checksums_has_no_verified_views(
@@ -770,7 +763,7 @@ def test_a_file_saved_without_checksums_has_no_verified_views(
         torch.serialization.set_crc32_options(True)
     with small.open(tmp_path / "views.pt") as checkpoint:
         size = sum(tensor.nbytes for tensor in VIEWS.values())
-        assert _torch_verify.verify(checkpoint) == (size, [])
+        assert checkpoint.preload(strides=True).unchecked_byte_count == size
 
 
 def test_a_refused_file_keeps_no_descriptor(client: warmstart.Client, tmp_path: Path) -> None:
@@ -797,8 +790,8 @@ def test_torch_maps_the_file_that_was_verified(
     torch.save({"model": "another"}, tmp_path / "other")
     own = warmstart.Checkpoint.preload
 
-    def preload(checkpoint: warmstart.Checkpoint) -> Any:
-        read = own(checkpoint)
+    def preload(checkpoint: warmstart.Checkpoint, **options: Any) -> Any:
+        read = own(checkpoint, **options)
         (tmp_path / "other").replace(saved)
         return read
 

@@ -965,10 +965,14 @@ struct  Warmstart__V1__PreloadRequest
    * done before; no arena is made.
    */
   protobuf_c_boolean read_again;
+  /*
+   * As in ResolveRequest: views with steps are verified in the file, and not copied to an arena.
+   */
+  protobuf_c_boolean strides;
 };
 #define WARMSTART__V1__PRELOAD_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&warmstart__v1__preload_request__descriptor) \
-    , NULL, 0, 0, 0 }
+    , NULL, 0, 0, 0, 0 }
 
 
 /*

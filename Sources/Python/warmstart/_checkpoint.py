@@ -215,6 +215,7 @@ class Checkpoint:
         *,
         alignment: int = 0,
         sealed: bool = False,
+        strides: bool = False,
         progress: Progress = False,
         expect: str | None = None,
         timeout: float | None = None,
@@ -222,7 +223,8 @@ class Checkpoint:
         """Has the daemon read and verify all tensors, so that later jobs wait for nothing.
 
         The options are those of `resolve` (`ResolveOptions`): with the alignment, or the seal, that
-        jobs will ask for, the arrays that need copies are made now. The checkpoint stays warm as
+        jobs will ask for, the arrays that need copies are made now; with `strides`, views with
+        steps are verified where they lie and not copied. The checkpoint stays warm as
         long as any job has it, and for the daemon's `--linger` (300 s) after that. Copies that no
         job maps still give way when memory is short; only `pin` keeps them.
 
@@ -233,6 +235,7 @@ class Checkpoint:
             self,
             alignment=alignment,
             sealed=sealed,
+            strides=strides,
             read_again=False,
             progress=progress,
             expect=expect,

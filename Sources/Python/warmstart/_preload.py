@@ -36,11 +36,15 @@ def read_all(
     read_again: bool,
     progress: Progress,
     timeout: float | None,
+    strides: bool = False,
     expect: str | None = None,
 ) -> Preloaded:
     """Makes the call `Preload`."""
     request = message("PreloadRequest")(
-        alignment=checked_alignment(alignment), sealed=sealed, read_again=read_again
+        alignment=checked_alignment(alignment),
+        sealed=sealed,
+        strides=strides,
+        read_again=read_again,
     )
     digest = expected_digest(expect)
     last: list[Any] = []

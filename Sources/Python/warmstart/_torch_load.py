@@ -21,7 +21,6 @@ from ._connection import log
 from ._default_client import default_client
 from ._errors import WarmstartError
 from ._locate import WHOLE, File, Location
-from ._torch_verify import verify
 
 # The first bytes of a file that torch takes for a zip archive.
 _ZIP = b"PK\x03\x04"
@@ -136,7 +135,9 @@ def _verify(checkpoint: Checkpoint, fallback: bool) -> None:
     """Has the daemon verify the tensors; warns of bytes that it compares with nothing, or refuses
     them.
     """
-    unchecked, unread = verify(checkpoint)
+    # torch maps views as they lie in the file, and needs no copies of them.
+    read = checkpoint.preload(strides=True)
+    unchecked, unread = read.unchecked_byte_count, [problem.tensor for problem in read.unshared]
     if unchecked:
         _note(checkpoint, fallback, f"{unchecked} bytes of tensors have no checksum of their own")
     if unread:

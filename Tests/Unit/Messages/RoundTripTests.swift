@@ -216,6 +216,7 @@ import WarmstartWire
     var request = PreloadRequest(any.reference())
     request.alignment = any.count(below: 1 << 13)
     (request.sealed, request.readAgain) = (any.flag(), any.flag())
+    request.strides = any.flag()
     #expect(
       try roundTrip(request, { frame, request, _ in frame.begin(request) }, PreloadRequest.init)
         == request)
