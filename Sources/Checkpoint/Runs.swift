@@ -6,7 +6,9 @@ import WarmstartTensorModel
 ///
 /// They come in ascending order of the source, so that the source can stream past once.
 struct Runs {
-  /// With fewer elements it takes less time to copy them one by one than to make a tile. Measured.
+  /// The fewest elements that go in tiles.
+  ///
+  /// To copy fewer one by one takes less time than to make a tile: measured.
   private static let leastTransposedCount = 64
 
   private let runByteCount: Int
