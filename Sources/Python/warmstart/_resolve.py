@@ -43,7 +43,7 @@ def resolve(
     variables = variables_of(declared)
     with checkpoint.using() as files:
         with showing(options.progress, checkpoint.path) as progress:
-            pairs, answer = ask(
+            pairs, answer = _ask(
                 checkpoint, files, assignment_map, variables, options, progress=progress
             )
         try:
@@ -85,12 +85,12 @@ def check(
     """Does the work of `Checkpoint.check`."""
     variables = variables_of(declared)
     with checkpoint.using() as files:
-        pairs, answer = ask(checkpoint, files, assignment_map, variables, options, plan=True)
+        pairs, answer = _ask(checkpoint, files, assignment_map, variables, options, plan=True)
         answer.close()
     return report_of(answer, pairs, variables)
 
 
-def ask(
+def _ask(
     checkpoint: Checkpoint,
     files: Sequence[int],
     assignment_map: AssignmentMap,
