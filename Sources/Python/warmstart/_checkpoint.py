@@ -224,9 +224,9 @@ class Checkpoint:
 
         The options are those of `resolve` (`ResolveOptions`): with the alignment, or the seal, that
         jobs will ask for, the arrays that need copies are made now; with `strides`, views with
-        steps are verified where they lie and not copied. The checkpoint stays warm as
-        long as any job has it, and for the daemon's `--linger` (300 s) after that. Copies that no
-        job maps still give way when memory is short; only `pin` keeps them.
+        steps are verified where they lie and not copied. The checkpoint stays warm as long as any
+        job has it, and for the daemon's `--linger` (300 s) after that. Copies that no job maps
+        still give way when memory is short; only `pin` keeps them.
 
         A damaged tensor does not keep the others from being read: CHECKSUM_MISMATCH, CORRUPT or
         TRUNCATED is raised after them, with a problem for each. Raises BUDGET if memory is short.

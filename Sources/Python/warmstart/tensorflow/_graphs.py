@@ -95,6 +95,7 @@ class _Hooks:
             try:
                 return own_call(this, fn, *args)
             except errors_impl.UnknownError as error:
+                # Asked twice: an error in a local of the function that raises it would keep itself.
                 if _failures.of_message(error) is error:
                     raise
                 raise _failures.of_message(error) from None
