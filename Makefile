@@ -145,8 +145,8 @@ check: deps | $(PYTHON_VENV)
 	PYTHON=$(PYTHON_VENV)/bin/python3 Tests/check
 
 # These suites run on one thread, or send one request at a time. They have no races to find, and are
-# slow under ThreadSanitizer. Package.swift leaves out others; AddressSanitizer watches the readers of files
-# while they are fuzzed.
+# slow under ThreadSanitizer. Package.swift leaves out others; AddressSanitizer watches the readers
+# of files while they are fuzzed.
 SINGLE_THREADED = ^WarmstartMessagesTests\.|\.(CorpusTests|GoldenTests)/
 
 sanitize: export WARMSTART_SANITIZED = 1
