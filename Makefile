@@ -41,7 +41,7 @@ RELEASE = -c release --static-swift-stdlib --disable-local-rpath -Xswiftc -use-l
   -Xlinker --no-export-dynamic -Xlinker -z -Xlinker pack-relative-relocs
 PRODUCTS = warmstartd warmstartctl warmstart-demo-trainer
 UNITS = warmstartd.service warmstartd.socket warmstart-admin.socket warmstart-metrics.socket
-SYSTEM_UNITS = $(UNITS) warmstart-preload@.service warmstart-preload@.path \
+SYSTEM_UNITS = $(UNITS) warmstart-preload@.service warmstart-preload@.path warmstart-newest@.service \
   warmstart-textfile.service warmstart-textfile.timer
 
 # The Debian packages that `make system-test` needs.
