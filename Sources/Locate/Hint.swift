@@ -7,6 +7,9 @@ import WarmstartTensorModel
 /// be listed gives no hint. A hint spells paths as the user spelled the directory, so that they
 /// work when pasted.
 enum Hint {
+  /// The most names that a search for a directory's name looks at; chosen, not tuned.
+  private static let maximumDirectories = 4096
+
   /// For a checkpoint that a state file names and that is missing.
   ///
   /// People copy state files with their directories, also from other machines and from Windows.
@@ -75,20 +78,42 @@ enum Hint {
   static func nearby(_ path: PathText) -> String? {
     if let whole = whole(of: path) { return whole }
     let name = path.name
-    guard !name.isEmpty else { return withoutSlash(path) }
+    guard !name.isEmpty else { return withoutSlash(path) ?? misspelled(path) }
     if let shard = (try? ShardName.list(beside: path, stem: "\(name).data-"))?.first {
       return "'\(path.text).data-\(shard.text)' is there, but its index is not"
     }
     let neighbours = Neighbours(in: PathText(path.directory))
-    return neighbours.nearest(to: PathText(name).dropping(".index") ?? name)
+    return neighbours.nearest(to: PathText(name).dropping(".index") ?? name) ?? misspelled(path)
   }
 
   /// For the prefix of a checkpoint with a slash at its end.
   private static func withoutSlash(_ path: PathText) -> String? {
-    let end = path.text.unicodeScalars.lastIndex { $0 != "/" }
-    let prefix = end.map { String(path.text.unicodeScalars[...$0]) } ?? ""
-    guard !prefix.isEmpty, isFile(PathText(prefix + ".index")) else { return nil }
-    return "'\(prefix)' is a checkpoint: name it without the slash"
+    let prefix = path.withoutLastSlashes
+    guard !prefix.text.isEmpty, isFile(PathText(prefix.text + ".index")) else { return nil }
+    return "'\(prefix.text)' is a checkpoint: name it without the slash"
+  }
+
+  /// For a path with a directory that does not exist, if another in its place has a similar name.
+  private static func misspelled(_ path: PathText) -> String? {
+    guard !path.isRemote else { return nil }
+    var (missing, rest) = (path.withoutLastSlashes, "")
+    while !missing.text.isEmpty, !isDirectory(missing.directory) {
+      rest = "/\(missing.name)\(rest)"
+      missing = PathText(missing.directory).withoutLastSlashes
+    }
+    guard !missing.text.isEmpty, !isDirectory(missing.text) else { return nil }
+    var (nearest, count) = (NearestNames(to: Name(missing.name)), 0)
+    let place = FilePath(missing.directory.isEmpty ? "." : missing.directory)
+    _ = try? Listing.names(in: place, limit: maximumDirectories) { name in
+      count += 1
+      if isDirectory(missing.directory + name) { nearest.offer(Name(name)) }
+      return count > maximumDirectories
+    }
+    guard let name = nearest.names.first else { return nil }
+    let found = missing.directory + String(decoding: name.bytes, as: UTF8.self)
+    let target = found + rest
+    let isThere = rest.isEmpty || isDirectory(target) || isCheckpoint(PathText(target))
+    return isThere ? "'\(target)' is there" : "there is a directory '\(found)'"
   }
 
   /// Whether a checkpoint seems to exist at a path.
@@ -98,6 +123,11 @@ enum Hint {
     let pattern = Pattern(path)
     return pattern.isSpecial
       && (try? pattern.matches().contains { isFile(PathText($0.string)) }) == true
+  }
+
+  /// Whether a path is a directory; the empty one is the working directory.
+  private static func isDirectory(_ path: String) -> Bool {
+    OpenFile.isDirectory(FilePath(path.isEmpty ? "." : path))
   }
 
   private static func isFile(_ path: PathText) -> Bool {

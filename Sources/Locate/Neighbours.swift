@@ -100,7 +100,11 @@ struct Neighbours {
     }) {
       return "'\(directory + same.name)' is there"
     }
-    let longer = latestFirst.filter { PathText.has($0.base, prefix: name) }
+    // A model in several files and the file that lists them are one.
+    var bases: Set<String> = []
+    let longer = latestFirst.filter {
+      PathText.has($0.base, prefix: name) && bases.insert($0.base).inserted
+    }
     if longer.count > 1 {
       let count = areCut ? "" : " of \(longer.count)"
       return "'\(directory + longer[0].name)' is the latest\(count) there"

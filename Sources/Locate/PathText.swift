@@ -40,6 +40,12 @@ struct PathText {
     return scalars.lastIndex(of: "/").map { String(scalars[scalars.index(after: $0)...]) } ?? text
   }
 
+  /// The path without slashes at its end; empty for one of slashes alone.
+  var withoutLastSlashes: PathText {
+    let end = text.unicodeScalars.lastIndex { $0 != "/" }
+    return PathText(end.map { String(text.unicodeScalars[...$0]) } ?? "")
+  }
+
   /// The text without an ending; nil if it does not have the ending.
   func dropping(_ ending: String) -> String? {
     guard text.utf8.suffix(ending.utf8.count).elementsEqual(ending.utf8) else { return nil }

@@ -116,7 +116,7 @@ struct Matches {
     if case .list([]) = target { unused.append(pair) }
     let key = pairs[pair].key
     guard let tensor = catalog.position(of: key) else {
-      lack(key, pair, target, for: nil, &problems)
+      try lack(key, pair, target, for: nil, &problems, &allowance)
       return
     }
     if case .one(let variable) = target {
@@ -168,7 +168,7 @@ struct Matches {
         let place = member.name.lowerBound
         let tail = names[place + suffix.lowerBound..<place + suffix.upperBound]
         let tensor = Name(mapping.prefix.prefix(prefixByteCount) + tail)
-        lack(tensor, pair, target, for: member, &problems)
+        try lack(tensor, pair, target, for: member, &problems, &allowance)
         continue
       }
       last = tensor
@@ -207,8 +207,8 @@ struct Matches {
   /// A name that stands for several tensors is always a problem.
   private mutating func lack(
     _ tensor: Name, _ pair: Int, _ target: Target?, for member: VariableStore.Member?,
-    _ problems: inout ProblemCollector
-  ) {
+    _ problems: inout ProblemCollector, _ allowance: inout Allowance
+  ) throws(Problem) {
     let key = pairs[pair].key
     let keys = names?.keys(of: tensor)
     let variable = member.map { store.name(of: $0) }
@@ -216,6 +216,7 @@ struct Matches {
       return problems.add(.ambiguousName(tensor, for: variable, keys, key: key))
     }
     guard options.contains(.skipMissing) else {
+      try allowance.spend(Allowance.explanation)
       if let stored = keys?.first {
         let cause = "; it stands for \(stored.inMessage), which the index lacks"
         return problems.add(.tensorNotFound(tensor, for: variable, cause, key: key))
@@ -244,7 +245,8 @@ struct Matches {
       return problems.add(.tensorNotFound(tensor, for: variable, "", key: key))
     }
     let finding = hints.cause(of: tensor, pair, target, key: key)
-    let hint = finding?.hint ?? hints.hint(tensor, key: key)
+    var hint = finding?.hint ?? hints.hint(tensor, key: key)
+    if hint.isEmpty, variable != nil { hint = problems.once(Resolution.Options.missingHint) }
     problems.add(.tensorNotFound(tensor, for: variable, hint, key: key), because: finding?.cause)
   }
 

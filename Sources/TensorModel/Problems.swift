@@ -59,6 +59,8 @@ struct Allowance {
   static let maximum = 1 << 28
   /// The cost of a look-up in addition to the bytes of the name.
   static let lookup = 64
+  /// The cost of asking each known cause whether it explains that a name is not found.
+  static let explanation = 16 * lookup
 
   private var left = Allowance.maximum
 

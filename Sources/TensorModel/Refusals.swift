@@ -131,6 +131,10 @@ extension Resolution.Options {
       ? "; tensors of another shape are skipped with the option 'skip mismatched'" : ""
   }
 
+  /// The end of a message about a tensor unlike any that the checkpoint has.
+  static let missingHint =
+    "; variables without a tensor are skipped with the option 'skip missing'"
+
   /// The end of a message about a type that differs.
   func hint(casting stored: DataType, to dtype: DataType) -> String {
     if stored.isCast(to: dtype) {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 
 from . import _files, _state_file
-from ._neighbours import Neighbours, is_checkpoint, is_file, latest
+from ._neighbours import Neighbours, is_checkpoint, is_file, latest, nearest_name
 
 
 def moved(directory: str, path: str) -> str | None:
@@ -47,16 +48,45 @@ def nearby(path: str) -> str | None:
     directory, name = _files.split(path)
     if not name:
         prefix = path.rstrip("/")
-        is_spelled_wrong = prefix and is_file(prefix + ".index")
-        return (
-            f"'{prefix}' is a checkpoint: name it without the slash" if is_spelled_wrong else None
-        )
+        if prefix and is_file(prefix + ".index"):
+            return f"'{prefix}' is a checkpoint: name it without the slash"
+        return _misspelled(path)
     try:
         for shard in _files.shards_beside(path):
             return f"'{path}.data-{shard.text}' is there, but its index is not"
     except _files.LocateError:
         pass
-    return Neighbours(directory).nearest(name.removesuffix(".index"))
+    return Neighbours(directory).nearest(name.removesuffix(".index")) or _misspelled(path)
+
+
+# The most names that a search for a directory's name looks at; chosen, not tuned.
+_MAXIMUM_DIRECTORIES = 4096
+
+
+def _misspelled(path: str) -> str | None:
+    """Returns a hint for a path with a directory that does not exist, if one like it does."""
+    if _files.is_remote(path):
+        return None
+    missing, rest = path.rstrip("/"), ""
+    directory, name = _files.split(missing)
+    while missing and not os.path.isdir(directory or "."):
+        missing, rest = directory.rstrip("/"), f"/{name}{rest}"
+        directory, name = _files.split(missing)
+    if not missing or os.path.isdir(missing):
+        return None
+    start = os.path.join(directory, "")
+    try:
+        names = list(itertools.islice(_files.names(directory), _MAXIMUM_DIRECTORIES))
+    except _files.LocateError:
+        return None
+    near = nearest_name(name, (other for other in names if os.path.isdir(start + other)))
+    if near is None:
+        return None
+    found = start + near
+    target = found + rest
+    if not rest or os.path.isdir(target) or is_checkpoint(target):
+        return f"'{target}' is there"
+    return f"there is a directory '{found}'"
 
 
 def _naming(prefix: str) -> str:

@@ -88,7 +88,12 @@ class Neighbours:
         for neighbour in self._latest_first:
             if name == neighbour.base or name.startswith(neighbour.base + "."):
                 return f"'{self._directory}{neighbour.name}' is there"
-        longer = [other.name for other in self._latest_first if other.base.startswith(name)]
+        # A model in several files and the file that lists them are one: the first of a base counts.
+        bases: dict[str, str] = {}
+        for other in self._latest_first:
+            if other.base.startswith(name):
+                bases.setdefault(other.base, other.name)
+        longer = list(bases.values())
         if len(longer) > 1:
             count = "" if self._are_cut else f" of {len(longer)}"
             return f"'{self._directory}{longer[0]}' is the latest{count} there"

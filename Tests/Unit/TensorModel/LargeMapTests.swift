@@ -40,6 +40,14 @@ import WarmstartTensorModel
     #expect(try tensors(AssignmentMap(pairs), variables) == variables.map(\.name))
   }
 
+  @Test func `scopes that each lack the tensors of all variables end a resolution early`() throws {
+    // Without its slash, a target is the scope of all variables, as in TensorFlow.
+    let pairs = (0..<300).map { AssignmentMap.Pair(Name("none_\($0)/"), "model") }
+    let found = try #require(problems(AssignmentMap(pairs), variables, catalog))
+    #expect(found.first.reason == .tensorNotFound)
+    #expect(found.total < 500_000)
+  }
+
   @Test func `many partitions are resolved in the order of their numbers`() throws {
     let parts = try Model.partitions("model/w", [1000], 1000).shuffled()
     let catalog = Model.catalog(["model/w"], [1000])

@@ -160,6 +160,13 @@ import WarmstartTensorModel
       found?.all.map { [cast, skip].filter($0.message.hasSuffix) } == [[cast], [skip], [], []])
   }
 
+  @Test func `a variable unlike any tensor is told how it is skipped, once`() {
+    let variables = Model.variables(["w", "zebra/quagga", "zebra/okapi"])
+    let found = problems(["/": "/"], variables, Model.catalog(["w", "u"]))
+    let skip = "; variables without a tensor are skipped with the option 'skip missing'"
+    #expect(found?.all.map { $0.message.hasSuffix(skip) } == [true, false])
+  }
+
   @Test func `a hostile name does not swell the answer`() {
     let long = Name([UInt8](repeating: 0x78, count: 1 << 20)[...])
     let variables = [
