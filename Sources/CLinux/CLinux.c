@@ -25,6 +25,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <sys/sysinfo.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -135,18 +136,34 @@ int clinux_status(int descriptor, struct clinux_status *out) {
   return 0;
 }
 
+static int64_t statx_nanoseconds(struct statx_timestamp time) {
+  return (int64_t)((uint64_t)time.tv_sec * 1000000000u + time.tv_nsec);
+}
+
+int clinux_known_status(int descriptor, struct clinux_status *out) {
+  struct statx status;
+  // What the kernel remembers will do: a server that is gone would not answer.
+  if (statx(descriptor, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &status) < 0)
+    return -errno;
+  *out = (struct clinux_status){
+      .device = makedev(status.stx_dev_major, status.stx_dev_minor),
+      .inode = status.stx_ino,
+      .size = (int64_t)status.stx_size,
+      .modified_ns = statx_nanoseconds(status.stx_mtime),
+      .changed_ns = statx_nanoseconds(status.stx_ctime),
+      .links = status.stx_nlink,
+      .mode = status.stx_mode,
+      .owner = status.stx_uid,
+      .block_bytes = status.stx_blksize,
+      .allocated = (int64_t)status.stx_blocks * 512,
+  };
+  return 0;
+}
+
 int64_t clinux_file_system(int descriptor) {
   struct statfs status;
   if (fstatfs(descriptor, &status) < 0) return -errno;
   return (int64_t)(uint32_t)status.f_type;
-}
-
-int64_t clinux_link_count(int descriptor) {
-  struct statx status;
-  // What the kernel remembers will do: a server that is gone would not answer.
-  if (statx(descriptor, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK, &status) < 0)
-    return -errno;
-  return status.stx_nlink;
 }
 
 int clinux_is_read_only(int descriptor) {

@@ -118,7 +118,7 @@ extension Generation {
   }
 
   /// Whether the file at a position has this status.
-  func hasFile(_ status: FileStatus, at position: Int) -> Bool {
+  package func hasFile(_ status: FileStatus, at position: Int) -> Bool {
     let member = members[position]
     return member.device == status.device && member.inode == status.inode
       && member.size == status.size && member.modified == status.modified

@@ -48,13 +48,14 @@ package final class File: Sendable {
     return FileStatus(status)
   }
 
-  /// The number of names that the file has, as far as the kernel knows without asking a file
-  /// server.
+  /// The same, as far as the kernel knows without asking a file server.
   ///
   /// Some file systems ask their server all the same, and hang if it does not answer. See
   /// `statx(2)`, AT_STATX_DONT_SYNC.
-  package func linkCount() throws(Errno) -> Int {
-    Int(try checked(clinux_link_count(descriptor.number)))
+  package func knownStatus() throws(Errno) -> FileStatus {
+    var status = clinux_status()
+    _ = try checked(unsafe clinux_known_status(descriptor.number, &status))
+    return FileStatus(status)
   }
 
   /// The kernel's magic number of the file system that the file is on.

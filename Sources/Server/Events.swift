@@ -245,8 +245,8 @@ extension Daemon {
       supervisor.log(
         LogEvent(
           .pinLost,
-          "checkpoint \(name) is no longer pinned, because its index file was deleted or "
-            + "replaced; if a new checkpoint is there, pin that one",
+          "checkpoint \(name) is no longer pinned, because a file of it was deleted, replaced or "
+            + "changed; if a new checkpoint is there, pin that one",
           [(.checkpoint, name)]))
     }
   }

@@ -11,7 +11,9 @@ package struct Change: Sendable {
     /// An administrator asked for it.
     case request = "an administrator asked for it"
     /// No client can open it any more.
-    case deletion = "its index was deleted"
+    case deletion = "one of its files was deleted"
+    /// No client can open it any more.
+    case change = "one of its files has changed"
   }
 
   /// Why the checkpoint was evicted; nil for one that became resident.

@@ -7,6 +7,14 @@ import WarmstartKernel
 /// The daemon's next process reads the index through them, once. The reaper closes them when the
 /// last reference ends.
 final class HeldFiles: Sendable {
+  /// Why files are no longer those that were opened.
+  enum Loss: Sendable {
+    /// One has lost its last name.
+    case deletion
+    /// One was written, or its owner, mode or links changed.
+    case change
+  }
+
   private struct State {
     /// The index, and one file on each other device, or all files.
     var files: [File] = []
@@ -32,15 +40,20 @@ final class HeldFiles: Sendable {
       }
     }
 
-    /// Whether one of the files has lost its last name.
+    /// Why one of the files is no longer what it was; nil if all are.
     ///
     /// A file that cannot be examined counts as deleted.
-    func askWhetherDeleted() -> Bool {
+    func ask(_ isUnchanged: (FileStatus, Int) -> Bool) -> Loss? {
       let files = state.withLock { state in
         state.isAsking = false
         return state.files
       }
-      return files.contains { ((try? $0.linkCount()) ?? 0) == 0 }
+      var loss: Loss?
+      for (index, file) in files.enumerated() {
+        guard let status = try? file.knownStatus(), status.linkCount > 0 else { return .deletion }
+        if !isUnchanged(status, index) { loss = .change }
+      }
+      return loss
     }
 
     var all: [File] { state.withLock { $0.files } }
@@ -82,12 +95,20 @@ final class HeldFiles: Sendable {
     reaper.run(for: uid) { [contents] in contents.end() }
   }
 
-  /// Runs `act` on the reaper's thread if one of the files has lost its last name.
-  func ifDeleted(_ act: @escaping @Sendable () -> Void) {
+  /// Runs `act` on the reaper's thread if one of the files was deleted or has changed.
+  ///
+  /// - Parameters:
+  ///   - isUnchanged: Whether the file at a position of the generation is as it was.
+  ///   - othersChanged: Whether a file has changed that is not held.
+  func ifLost(
+    _ isUnchanged: @escaping @Sendable (FileStatus, _ position: Int) -> Bool,
+    othersChanged: Bool = false, _ act: @escaping @Sendable (Loss) -> Void
+  ) {
     // A reaper that hangs must not collect more and more jobs.
     guard contents.beginAsking() else { return }
-    reaper.run(for: uid) { [contents] in
-      if contents.askWhetherDeleted() { act() }
+    reaper.run(for: uid) { [contents, positions] in
+      let loss = contents.ask { isUnchanged($0, positions[$1]) }
+      if let loss = loss ?? (othersChanged ? .change : nil) { act(loss) }
     }
   }
 }

@@ -201,7 +201,6 @@ extension Store {
   }
 
   /// Ends the pin of a checkpoint that has no name; returns whether it had both no name and a pin.
-  @discardableResult
   func unpinUnlessNamed(_ generation: Generation) -> Bool {
     defer { legacy.update(writingRecords: true) }
     guard !names.has(generation), let resident = residency.find(generation) else { return false }
@@ -257,20 +256,21 @@ extension Store {
     return Problem(.checkpointNotFound, "no checkpoint is published as \(name)" + hint)
   }
 
-  /// Has the reaper look for deleted files, whose names are lost then.
-  func loseDeletedNames() {
+  /// Has the reaper look for files that were deleted or have changed, whose names are lost then.
+  func loseNames() {
     for entry in names.all {
       let (name, generation) = (entry.publication.name, entry.generation)
-      entry.files?.held.ifDeleted { [weak self] in
-        self?.lose(name, of: generation, because: "one of its files was deleted")
+      entry.files?.held.ifLost({ generation.hasFile($0, at: $1) }) { [weak self] loss in
+        let fault = loss == .deletion ? "was deleted" : "has changed since it was published"
+        self?.lose(name, of: generation, because: "one of its files \(fault)")
       }
     }
   }
 
   private func lose(_ name: PublishedName, of generation: Generation, because fault: String) {
     guard let lost = names.lose(name, of: generation, because: fault) else { return }
-    noteLost("\(name) (\(lost.label)) cannot be used any more: \(fault)")
-    unpinUnlessNamed(generation)
+    let pin = unpinUnlessNamed(generation) ? "; the checkpoint is no longer pinned" : ""
+    noteLost("\(name) (\(lost.label)) cannot be used any more: \(fault)\(pin)")
   }
 
   /// The names that a user may use, or all.

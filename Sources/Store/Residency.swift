@@ -189,11 +189,11 @@ final class Residency: Sendable {
     }
   }
 
-  /// Has the reaper drop residents without a lease whose index was deleted, even pinned ones: no
-  /// client can open them any more.
+  /// Has the reaper drop residents without a lease whose files were deleted or have changed, even
+  /// pinned ones: no client can open them any more.
   ///
   /// - Parameter dropped: Called for each, with its name for people if it was pinned.
-  func dropDeleted(_ dropped: @escaping @Sendable (Change, _ lostPin: String?) -> Void) {
+  func dropLost(_ dropped: @escaping @Sendable (Change, _ lostPin: String?) -> Void) {
     let unleased = state.withLock { state in
       state.entries.values.compactMap { entry -> Resident? in
         guard case .held(let held) = entry, held.leaseCount == 0 else { return nil }
@@ -201,13 +201,16 @@ final class Residency: Sendable {
       }
     }
     for resident in unleased {
-      resident.files.ifDeleted { [weak self, generation = resident.generation] in
+      let generation = resident.generation
+      let drop: @Sendable (HeldFiles.Loss) -> Void = { [weak self] loss in
         guard let held = self?.take(generation, if: { $0.leaseCount == 0 }) else { return }
         let lostPin = held.isPinned ? held.resident.nameForPeople : nil
-        let change = Change(held.resident, evicted: .deletion)
+        let change = Change(held.resident, evicted: loss == .deletion ? .deletion : .change)
         _ = consume held
         dropped(change, lostPin)
       }
+      resident.files.ifLost(
+        { generation.hasFile($0, at: $1) }, othersChanged: resident.cached.files == nil, drop)
     }
   }
 

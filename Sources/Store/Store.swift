@@ -197,15 +197,15 @@ package final class Store: Sendable {
     kept.sweep()
   }
 
-  /// Evicts checkpoints that have lingered long enough or whose index was deleted, and refunds
-  /// arenas that no client has any more.
+  /// Evicts checkpoints that have lingered long enough or whose files were deleted or have changed,
+  /// and refunds arenas that no client has any more.
   ///
   /// Only the reaper touches clients' files.
   package func sweep() {
     let oldest = MonotonicClock.nanoseconds() - Int64(lingerMilliseconds) * 1_000_000
     for idle in residency.idle() where idle.since < oldest { evict(idle, because: .unused) }
-    loseDeletedNames()
-    residency.dropDeleted { [weak self, figures, lostPins] change, lostPin in
+    loseNames()
+    residency.dropLost { [weak self, figures, lostPins] change, lostPin in
       figures.count { $0.evictions += 1 }
       self?.report(change)
       guard let lostPin else { return }
@@ -226,8 +226,8 @@ package final class Store: Sendable {
     }
   }
 
-  /// The names of checkpoints that lost their pin since the last call, because their index was
-  /// deleted.
+  /// The names of checkpoints that lost their pin since the last call, because their files were
+  /// deleted or have changed.
   package func takeLostPins() -> [String] {
     lostPins.withLock { names in
       defer { names = [] }
@@ -309,15 +309,20 @@ package final class Store: Sendable {
 
   /// What takes most of a user's memory, for the message of a refusal.
   private func largest(of uid: UInt32) -> String {
-    let held = residency.all().map { ($0, $0.resident.byteCount(chargedTo: uid)) }
-      .filter { $0.1 > 0 }
-      .sorted { $0.1 > $1.1 }
-    guard !held.isEmpty else { return "" }
-    let names = held.prefix(Store.namedCount).map { use, byteCount in
+    var held = residency.all().map { use in
       let resident = use.resident
       let isOwn = resident.openedBy == uid && !resident.label.isEmpty
-      let label = isOwn ? resident.label : resident.generation.description
-      return "\(label) (\(Resource.memory.text(byteCount)), \(use.keeper))"
+      return (
+        name: isOwn ? resident.label : resident.generation.description, keeper: use.keeper,
+        byteCount: resident.byteCount(chargedTo: uid)
+      )
+    }
+    held.append(
+      ("arenas that the daemon dropped", "mapped until jobs end", kept.byteCount(ofUser: uid)))
+    held = held.filter { $0.byteCount > 0 }.sorted { $0.byteCount > $1.byteCount }
+    guard !held.isEmpty else { return "" }
+    let names = held.prefix(Store.namedCount).map {
+      "\($0.name) (\(Resource.memory.text($0.byteCount)), \($0.keeper))"
     }
     return "; most of that is for " + names.joined(separator: ", ")
   }

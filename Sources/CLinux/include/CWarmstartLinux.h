@@ -49,7 +49,7 @@ int clinux_reopen(int descriptor);
 int clinux_is_directory(const char *path);
 int clinux_may_write(const char *path);
 int clinux_status(int descriptor, struct clinux_status *status);
-int64_t clinux_link_count(int descriptor);
+int clinux_known_status(int descriptor, struct clinux_status *status);
 int64_t clinux_file_system(int descriptor);
 ssize_t clinux_path(int descriptor, void *bytes, size_t count);
 int clinux_is_read_only(int descriptor);

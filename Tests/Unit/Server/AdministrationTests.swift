@@ -124,7 +124,7 @@ import WarmstartWire
       Thread.sleep(milliseconds: 1)
     }
     #expect(daemon.warnings.count == 1)
-    #expect(daemon.warnings.first?.contains("is no longer pinned, because its index") == true)
+    #expect(daemon.warnings.first?.contains("is no longer pinned, because a file") == true)
   }
 
   @Test func `the log says once that a user was refused memory, and why`() throws {

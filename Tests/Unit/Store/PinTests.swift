@@ -109,6 +109,24 @@ import WarmstartTestSupport
     #expect(store.takeLostPins().isEmpty)
   }
 
+  @Test(arguments: [false, true])
+  func `a pinned checkpoint with a file that was overwritten goes`(isIndex: Bool) throws {
+    let warm = try Warm(Self.writer)
+    let store = Store(share: 1 << 20, lingerMilliseconds: 60_000)
+    _ = try pin(warm, store)
+    store.sweep()
+    #expect(!store.residents.isEmpty)
+    _ = try File(creating: FilePath(isIndex ? warm.bundle.index : warm.bundle.shards[0]))
+    // Data files are looked at less often.
+    store.warmUpPins()
+    #expect(
+      eventually {
+        store.sweep()
+        return store.residents.isEmpty
+      })
+    #expect(eventually { store.takeLostPins().count == 1 })
+  }
+
   @Test func `a checkpoint that was not pinned loses no pin when its index is deleted`() throws {
     let warm = try Warm(Self.writer)
     let store = Store(share: 1 << 20, lingerMilliseconds: 60_000)

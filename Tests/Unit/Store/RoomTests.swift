@@ -42,12 +42,12 @@ import WarmstartTestSupport
     defer { hang.end() }
     try TemporaryDirectory.remove(warm.bundle.index)
     let count = Monitor(0)
-    for _ in 0..<100 { held.ifDeleted { count.withLock { $0 += 1 } } }
+    for _ in 0..<100 { held.ifLost({ _, _ in true }) { _ in count.withLock { $0 += 1 } } }
     hang.end()
     reaper.wait(for: Self.alice, milliseconds: 10_000)
     #expect(count.withLock { $0 } == 1)
     // And again once it has answered.
-    held.ifDeleted { count.withLock { $0 += 1 } }
+    held.ifLost({ _, _ in true }) { _ in count.withLock { $0 += 1 } }
     reaper.wait(for: Self.alice, milliseconds: 10_000)
     #expect(count.withLock { $0 } == 2)
   }
