@@ -276,11 +276,17 @@ extension WarmstartError {
       self.init(.connection, "the path of the daemon's socket is empty", underlying: errno)
     case .cannotConnect(let path, let errno)
     where errno == .noSuchFileOrDirectory || errno == .connectionRefused:
-      let unit = SocketPath.group(of: path) == nil ? "warmstartd" : "its socket unit"
+      let start = SocketPath.unit(of: path).map { "sudo systemctl start \($0)" }
       self.init(
-        .connection, "no daemon listens at \(path) (is \(unit) started?)", underlying: errno)
+        .connection,
+        "no daemon listens at \(path); start it with: \(start ?? "warmstartd --socket \(path)")",
+        underlying: errno)
     case .cannotConnect(let path, .permissionDenied):
-      let group = SocketPath.group(of: path).map { " (is it in the group \($0)?)" } ?? ""
+      // The user needs both steps, because a session gets its groups at its beginning.
+      let group =
+        SocketPath.group(of: path).map {
+          "; it must be in the group \($0): sudo usermod -aG \($0) \"$USER\", and log in again"
+        } ?? ""
       self.init(
         .notAllowed, "this user may not connect to \(path)\(group)", underlying: .permissionDenied)
     case .cannotConnect(let path, let errno):

@@ -17,6 +17,15 @@ enum SocketPath {
     }
   }
 
+  /// The system's unit that listens at a path; nil for any other path.
+  static func unit(of path: String) -> String? {
+    switch path {
+    case system: "warmstartd.socket"
+    case systemAdministration: "warmstart-admin.socket"
+    default: nil
+    }
+  }
+
   /// `$WARMSTART_SOCKET`, else the socket of the system's daemon if this user may connect, else
   /// that of the user's own daemon if it exists, else the system's.
   static var standard: String {

@@ -56,7 +56,9 @@ enum Hint {
     let directory = PathText(path.directory)
     guard let state = try? StateFile(of: directory) else { return nil }
     let target = directory.joined(state.modelCheckpointPath)
-    if isCheckpoint(target) { return "it is a state file: name the checkpoint '\(target.text)'" }
+    if target.text != path.text, isCheckpoint(target) {
+      return "it is a state file: name the checkpoint '\(target.text)'"
+    }
     let moved = moved(to: directory, target)
     return "it is a state file, which names '\(target.text)'" + (moved.map { "; \($0)" } ?? "")
   }
@@ -102,13 +104,19 @@ enum Hint {
       missing = PathText(missing.directory).withoutLastSlashes
     }
     guard !missing.text.isEmpty, !isDirectory(missing.text) else { return nil }
+    if !rest.isEmpty, isFile(missing) { return "'\(missing.text)' is not a directory" }
     var (nearest, count) = (NearestNames(to: Name(missing.name)), 0)
     let place = FilePath(missing.directory.isEmpty ? "." : missing.directory)
     _ = try? Listing.names(in: place, limit: maximumDirectories) { name in
       count += 1
-      if isDirectory(missing.directory + name) { nearest.offer(Name(name)) }
+      // A longer name is not a misspelled one.
+      if !PathText.has(name, prefix: missing.name), isDirectory(missing.directory + name) {
+        nearest.offer(Name(name))
+      }
       return count > maximumDirectories
     }
+    // Of too many names, another may be nearer.
+    guard count <= maximumDirectories else { return nil }
     guard let name = nearest.names.first else { return nil }
     let found = missing.directory + String(decoding: name.bytes, as: UTF8.self)
     let target = found + rest

@@ -51,7 +51,7 @@ package struct OpenMetrics {
     add("charged_bytes", .gauge, "Bytes of the budget in use.", report.chargedByteCount)
     add(
       "kept_arena_bytes", .gauge,
-      "Arenas that clients keep although they gave the checkpoint back.",
+      "Arenas that the daemon dropped and clients still map.",
       report.keptArenaByteCount)
     let checkpoints = report.checkpoints.map { checkpoint in
       (labels: [("generation", checkpoint.generation), ("path", checkpoint.label)], checkpoint)

@@ -80,7 +80,7 @@ public struct StatusReport: Sendable, Hashable {
     public var userID: Int
     /// The bytes of the budget that the user pays for.
     public var chargedByteCount: Int
-    /// The bytes in arenas that the user's clients kept after they gave back the checkpoint.
+    /// The bytes in arenas that the daemon dropped and the user's clients still map.
     public var keptArenaByteCount: Int
     /// The number of the user's connections.
     public var clientCount: Int
@@ -163,7 +163,7 @@ public struct StatusReport: Sendable, Hashable {
   public var budgetByteCount = 0
   /// The number of bytes that arenas and indexes take now.
   public var chargedByteCount = 0
-  /// The number of bytes in arenas that clients kept after they gave back the checkpoint.
+  /// The number of bytes in arenas that the daemon dropped and clients still map.
   public var keptArenaByteCount = 0
   /// The part of `chargedByteCount` that is charged to the caller's user.
   public var ownChargedByteCount = 0

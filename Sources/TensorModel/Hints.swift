@@ -47,24 +47,28 @@ struct Hints {
   }
 
   /// The end of a message about a tensor that is not found, where no shared cause is known.
-  func hint(_ tensor: Name, key: Name) -> String {
+  func hint(_ tensor: Name, key: Name) -> Guess {
     let scope = ends.scope(tensor)
     if ends.isScope(tensor), tensors.has(tensor) {
-      return "; \(tensor.inMessage) is a scope of the checkpoint, and its target is a variable"
+      return Guess(
+        "; \(tensor.inMessage) is a scope of the checkpoint, and its target is a variable")
     }
     let name = tensor.withoutOutput
     let objectHint = objectHint(for: name ?? tensor)
     if !ends.isScope(tensor), tensors.has(scope), objectHint.isEmpty {
       // A tensor that a mapping of scopes asks for was not written by the user.
       guard tensor == key else {
-        return "; \(tensor.inMessage) is a scope of the checkpoint, not a tensor"
+        return Guess("; \(tensor.inMessage) is a scope of the checkpoint, not a tensor")
       }
-      return "; \(tensor.inMessage) is a scope of the checkpoint: write \(scope.inMessage), and a "
-        + "scope as its target"
+      return Guess(
+        "; \(tensor.inMessage) is a scope of the checkpoint: write \(scope.inMessage), and a "
+          + "scope as its target")
     }
-    if let hint = numberHint(tensor) { return hint }
-    return (name == nil ? "" : "; leave out TensorFlow's output suffix")
-      + nearest(to: name ?? tensor) + objectHint
+    if let hint = numberHint(tensor) { return Guess(hint) }
+    let nearest = nearest(to: name ?? tensor)
+    return Guess(
+      (name == nil ? "" : "; leave out TensorFlow's output suffix") + nearest.text + objectHint,
+      isLikely: nearest.isLikely || name != nil || !objectHint.isEmpty)
   }
 
   private func objectHint(for name: Name) -> String {
@@ -73,15 +77,16 @@ struct Hints {
 
   /// The tensors nearest to a name, or else to the name with the suffix of an output, which Keras 2
   /// writes, or else the checkpoint's only tensor; worded to end a message, or nothing.
-  private func nearest(to name: Name) -> String {
+  private func nearest(to name: Name) -> Guess {
     for name in [name, name.withFirstOutput].compactMap(\.self) {
-      let suggestion = NearestNames.suggestion(for: name, separator: ends.separator) {
-        tensors.offer(scopes: ends.isScope(name), to: &$0)
+      var nearest = NearestNames(to: name, separator: ends.separator)
+      tensors.offer(scopes: ends.isScope(name), to: &nearest)
+      if !nearest.names.isEmpty {
+        return Guess(nearest.suggestion, isLikely: nearest.areAlike)
       }
-      if !suggestion.isEmpty { return suggestion }
     }
-    guard catalog.count == 1 else { return "" }
-    return "; the checkpoint's only tensor is \(catalog.name(0).inMessage)"
+    guard catalog.count == 1 else { return Guess("", isLikely: false) }
+    return Guess("; the checkpoint's only tensor is \(catalog.name(0).inMessage)")
   }
 
   /// The end of a message about a variable of a layer that Keras wrote; nil for other names.
@@ -111,11 +116,16 @@ struct Hints {
     guard ends.isScope(key), !ends.isRoot(key), !tensors.has(key), tensors.cause(of: key) == nil
     else { return nil }
     var finding = Finding(.scope(pair: pair), key)
-    let nearest = NearestNames.suggestion(for: key, separator: ends.separator) {
-      tensors.offer(scopes: true, to: &$0)
+    var nearest = NearestNames(to: key, separator: ends.separator)
+    tensors.offer(scopes: true, to: &nearest)
+    let guess = hint(tensor, key: key)
+    // A tensor elsewhere is no scope.
+    if nearest.names.isEmpty, guess.isLikely {
+      finding.guess.text += guess.text
+    } else {
+      finding.guess.text += nearest.suggestion + objectHint(for: tensor)
+      finding.guess.isLikely = nearest.areAlike
     }
-    finding.hint +=
-      nearest.isEmpty ? hint(tensor, key: key) : nearest + objectHint(for: tensor)
     return finding
   }
 
@@ -177,15 +187,27 @@ struct Hints {
   }
 }
 
+/// What was probably meant, worded to end a message.
+struct Guess {
+  var text: String
+  /// Whether that explains the error; else what was asked for may be new.
+  var isLikely: Bool
+
+  init(_ text: String, isLikely: Bool = true) {
+    self.text = text
+    self.isLikely = isLikely
+  }
+}
+
 /// A cause, and the end of the message about it.
 struct Finding {
   let cause: Cause
-  var hint: String
+  var guess: Guess
 
   /// Makes the hint of a name, which is mostly the one that was probably meant.
   init(_ cause: Cause, _ name: Name) {
     self.cause = cause
-    hint = cause.hint(name)
+    guess = Guess(cause.hint(name))
   }
 }
 
@@ -198,7 +220,7 @@ extension Catalog {
       return "; this checkpoint was saved of objects, and has the key \(key.inMessage)"
     }
     guard position(of: ObjectGraph.key) != nil else { return "" }
-    return "; this checkpoint was saved of objects: object names find variables by what they were "
-      + "called"
+    return "; TensorFlow saved objects here: with the option 'object names', the names that the "
+      + "variables had are keys"
   }
 }

@@ -48,14 +48,21 @@ package struct NearestNames {
 
   private func folded(_ byte: UInt8) -> UInt8 { Self.folded(byte, separator) }
 
+  /// Whether the nearest of the names differs by no more than a typing error would.
+  var areAlike: Bool { best.first.map { $0.rank <= Self.maximumEdits } ?? false }
+
   /// The names nearest to one that was not found, worded to end a message, or nothing.
   package static func suggestion(
     for name: Name, separator: UInt8? = nil, offering offer: (inout NearestNames) -> Void
   ) -> String {
     var nearest = NearestNames(to: name, separator: separator)
     offer(&nearest)
-    guard !nearest.names.isEmpty else { return "" }
-    return "; nearest: " + nearest.names.map(\.inMessage).joined(separator: ", ")
+    return nearest.suggestion
+  }
+
+  /// The names nearest to the sought one, worded to end a message, or nothing.
+  var suggestion: String {
+    names.isEmpty ? "" : "; nearest: " + names.map(\.inMessage).joined(separator: ", ")
   }
 
   /// The nearest of the names offered so far.

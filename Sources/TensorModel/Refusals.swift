@@ -92,7 +92,8 @@ extension Problem {
       if let owner, let other = variable.partition?.fullName {
         "slices must all be from the same tensor: \(owner.inMessage) != \(other.inMessage)"
       } else {
-        "variable \(name) in a list of partitions has no partition declared"
+        "variable \(name) is taken for one of several partitions, but declares none: expected its "
+          + "full name and slice"
       }
     return Problem(
       .slicesDiffer, "key \(key.inMessage): \(fault)", key: key, variable: variable.name)
@@ -131,9 +132,9 @@ extension Resolution.Options {
       ? "; tensors of another shape are skipped with the option 'skip mismatched'" : ""
   }
 
-  /// The end of a message about a tensor unlike any that the checkpoint has.
+  /// The end of a message about a tensor that the checkpoint probably never had.
   static let missingHint =
-    "; variables without a tensor are skipped with the option 'skip missing'"
+    "; a new variable is skipped with the option 'skip missing'"
 
   /// The end of a message about a type that differs.
   func hint(casting stored: DataType, to dtype: DataType) -> String {

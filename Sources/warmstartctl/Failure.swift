@@ -86,11 +86,30 @@ struct Failure: Error {
   var text: String {
     let place = checkpoint.map { "\($0): " } ?? ""
     var text =
-      "warmstartctl: \(code.name) (\(reason.rawValue.printable)): \((place + message).printable)\n"
+      "warmstartctl: \(code.name) (\(reason.rawValue.printable)): "
+      + "\((place + Failure.withOptions(message)).printable)\n"
     let further = problems.dropFirst().prefix(Failure.shownProblems)
-    for problem in further { text += "  \(problem.message.printable)\n" }
+    for problem in further { text += "  \(Failure.withOptions(problem.message).printable)\n" }
     // A message that was shown may stand for several problems, so the line gives the total.
     if problemCount > 1 + further.count { text += "  … \(problemCount) problems in all\n" }
+    return text
+  }
+
+  /// A message of the daemon, which names options by words, with the options of this command:
+  /// `--skip-missing`.
+  private static func withOptions(_ message: String) -> String {
+    let parts = message.split(separator: "'", omittingEmptySubsequences: false)
+    var text = String(parts[0])
+    var next = 1
+    while next < parts.count {
+      if text.hasSuffix(" option "), next + 1 < parts.count {
+        text += "--" + parts[next].split(separator: " ").joined(separator: "-") + parts[next + 1]
+        next += 2
+      } else {
+        text += "'" + parts[next]
+        next += 1
+      }
+    }
     return text
   }
 

@@ -55,7 +55,7 @@ struct Evict: ParsableCommand {
 
   func validate() throws {
     guard all == (checkpoint == nil) else {
-      throw ValidationError("expected a checkpoint or --all")
+      throw ValidationError("expected either a checkpoint or --all")
     }
   }
 
@@ -178,15 +178,15 @@ extension Daemon {
       guard [.connection, .notAllowed].contains(error.reason) else { throw error }
       let hint =
         if error.reason == .notAllowed {
-          "which is for root, the daemon's user and the group warmstart-admin"
+          ", which is for root, the daemon's user and the group warmstart-admin"
         } else if client.socketPath == usual {
-          "another daemon's --admin-socket can be named by --socket"
+          ": another daemon's --admin-socket can be named by --socket"
         } else {
-          "leave out --socket for \(usual)"
+          ": leave out --socket for \(usual)"
         }
       throw Failure(
         error.reason,
-        "\(error.message); pin, unpin and evict need the administrators' socket: \(hint)")
+        "\(error.message); pin, unpin and evict need the administrators' socket\(hint)")
     }
   }
 }

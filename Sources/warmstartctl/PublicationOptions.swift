@@ -22,6 +22,13 @@ struct PublicationOptions: ParsableArguments {
   var allowGroup: [String] = []
 
   func validate() throws {
+    if let name {
+      do throws(Problem) {
+        _ = try PublishedName(name)
+      } catch {
+        throw ValidationError("--name: \(error.message)")
+      }
+    }
     guard name == nil, !allowUser.isEmpty || !allowGroup.isEmpty else { return }
     throw ValidationError("--allow-user and --allow-group: expected --name with them")
   }

@@ -37,7 +37,7 @@ extension StatusReport {
       charged  \(bytesText(chargedByteCount)): \(bytesText(arenaByteCount)) arenas, \
       \(bytesText(keptArenaByteCount)) kept, \(bytesText(otherChargedByteCount)) indexes and answers; \
       \(bytesText(ownChargedByteCount)) to this user
-      kept     \(bytesText(keptArenaByteCount)) of arenas by clients that gave back the checkpoint, \
+      kept     \(bytesText(keptArenaByteCount)) of arenas that the daemon dropped and jobs still map, \
       \(bytesText(ownKeptArenaByteCount)) by this user
 
       """ + refusedText
@@ -59,7 +59,7 @@ extension StatusReport {
       }
       text += "\n" + table.text
     }
-    if users.count > 1 {
+    if !users.isEmpty {
       var table = Columns([.left, .right, .right, .right])
       table.add(["USER", "CHARGED", "KEPT", "CLIENTS"])
       for user in users {

@@ -1171,7 +1171,7 @@ struct  Warmstart__V1__StatusReply
    */
   uint64_t charged_bytes;
   /*
-   * The bytes of arenas that clients of all users keep although they gave the checkpoint back.
+   * The bytes of arenas that the daemon dropped and clients still map.
    */
   uint64_t kept_arena_bytes;
   /*
@@ -1213,7 +1213,7 @@ struct  Warmstart__V1__UserStatus
    */
   uint64_t charged_bytes;
   /*
-   * The bytes of arenas that the user's clients keep although they gave the checkpoint back.
+   * The bytes of arenas that the daemon dropped and the user's clients still map.
    */
   uint64_t kept_arena_bytes;
   uint64_t client_count;

@@ -74,12 +74,18 @@ def _misspelled(path: str) -> str | None:
         directory, name = _files.split(missing)
     if not missing or os.path.isdir(missing):
         return None
+    if rest and is_file(missing):
+        return f"'{missing}' is not a directory"
     start = os.path.join(directory, "")
     try:
-        names = list(itertools.islice(_files.names(directory), _MAXIMUM_DIRECTORIES))
+        names = list(itertools.islice(_files.names(directory), _MAXIMUM_DIRECTORIES + 1))
     except _files.LocateError:
         return None
-    near = nearest_name(name, (other for other in names if os.path.isdir(start + other)))
+    # Of too many names, another may be nearer; and a longer name is not a misspelled one.
+    if len(names) > _MAXIMUM_DIRECTORIES:
+        return None
+    others = (other for other in names if not other.startswith(name))
+    near = nearest_name(name, (other for other in others if os.path.isdir(start + other)))
     if near is None:
         return None
     found = start + near
@@ -106,7 +112,7 @@ def _state(directory: str) -> str | None:
         target = os.path.join(directory, _state_file.target(directory))
     except _files.LocateError:
         return None
-    if is_checkpoint(target):
+    if target != os.path.join(directory, _state_file.NAME) and is_checkpoint(target):
         return f"it is a state file: name the checkpoint '{target}'"
     elsewhere = moved(directory, target)
     return f"it is a state file, which names '{target}'" + (
