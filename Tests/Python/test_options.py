@@ -126,6 +126,19 @@ def test_a_pattern_maps_partitions_by_their_variables_name(
     )
 
 
+def test_a_list_has_partitions_or_their_names(client: warmstart.Client, tmp_path: Path) -> None:
+    values = bundles.floats(0, (8, 4))
+    model = bundles.write(tmp_path / "model", {"w": values})
+    parts = warmstart.partitions("t", "float32", [8, 4], warmstart.fixed_size_partitioner(2))
+    for target in (["t/part_0", "t/part_1"], ["t/part_0", parts[1]]):
+        resolved = client.resolve(model, {"w": target}, parts)
+        assert np.array_equal(np.concatenate(resolved.parts("t")), values)
+    with pytest.raises(warmstart.WarmstartError, match="t/part_9 is not declared; nearest: t/part"):
+        client.resolve(model, {"w": ["t/part_0", "t/part_9"]}, parts)
+    with pytest.raises(TypeError, match="partitions of one variable or of their names"):
+        client.resolve(model, {"w": ["t/part_0", 5]}, parts)
+
+
 def test_patterns_are_refused_with_names_of_objects(client: warmstart.Client, model: Path) -> None:
     with pytest.raises(ValueError, match="object_names"):
         client.resolve(model, {re.compile(".*"): "x"}, {"x": BIAS}, object_names=True)

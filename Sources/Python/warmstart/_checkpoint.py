@@ -183,7 +183,7 @@ class Checkpoint:
           below `scope/`; `"/"` is the root
         - `"scope/tensor": "scope/variable"`: a variable by name, partitioned or not
         - `"tensor": variable`: a `Variable`; `"tensor": [variable, …]`: the partitions of one
-          variable
+          variable, or their names
         - `"tensor": (target, …)`: several variables that all get the tensor
         - `re.compile("(.*)/w"): r"\\1/kernel"`: each tensor whose whole name matches, for the
           variable that the template names, if that variable exists

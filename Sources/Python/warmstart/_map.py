@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Union
 
 from ._errors import WarmstartError, brief
@@ -11,8 +11,8 @@ from ._neighbours import nearest_hint
 from ._protocol import column, write_names
 from ._variables import Variable
 
-# A target is the name of a variable or scope, a variable, a list of the partitions of one variable,
-# or a tuple of variables that all get the tensor.
+# A target is the name of a variable or scope, a variable, a list of the partitions of one variable
+# or of their names, or a tuple of variables that all get the tensor.
 Target = Union[str, Variable, Sequence[Any]]
 AssignmentMap = Union[
     Mapping[str, Target],
@@ -107,7 +107,7 @@ def _unused(
     pattern: re.Pattern[str],
     template: str,
     found: Sequence[tuple[str, str]],
-    declared: Iterable[str],
+    declared: Collection[str],
 ) -> str:
     if not found:
         return f"pattern {pattern.pattern!r} matches the whole name of no tensor"
@@ -123,11 +123,13 @@ def _pair(key: str, target: Any) -> Pair:
         return Pair(key, _NAME, (target,))
     if isinstance(target, Variable):
         return Pair(key, _VARIABLE, (target.name,))
-    if isinstance(target, list) and all(isinstance(part, Variable) for part in target):
-        return Pair(key, _VARIABLES, tuple(part.name for part in target))
+    if isinstance(target, list) and all(isinstance(part, (str, Variable)) for part in target):
+        names = [part.name if isinstance(part, Variable) else part for part in target]
+        return Pair(key, _VARIABLES, tuple(names))
     raise TypeError(
         f"key {key!r}: expected the name of a variable or scope, a warmstart.Variable, a list of "
-        f"its partitions, or a tuple of these, got {brief(target)}"
+        f"the partitions of one variable or of their names, or a tuple of these, "
+        f"got {brief(target)}"
     )
 
 
