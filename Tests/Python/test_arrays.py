@@ -263,6 +263,29 @@ def test_a_map_of_arrays_is_a_mapping(client: warmstart.Client, model: Path) -> 
     assert set(resolved.report.unused_tensors) == set(VALUES) - {"counts"}
 
 
+def test_a_name_without_an_array_is_a_key_error_with_the_nearest(
+    client: warmstart.Client, tmp_path: Path
+) -> None:
+    model = bundles.write(tmp_path / "model", {"w": bundles.floats(0, (8, 4))})
+    parts = warmstart.partitions("a/emb", "float32", [8, 4], warmstart.fixed_size_partitioner(2))
+    whole = warmstart.Variable("encoder/kernel", "float32", (8, 4))
+    resolved = client.resolve(model, {"w": ("a/emb", "encoder/kernel")}, [*parts, whole])
+    for ask in (resolved.__getitem__, resolved.tensor, resolved.check):
+        for name in ("encoder/kernl", "kernel", "model/encoder/kernel"):
+            with pytest.raises(
+                KeyError, match=f"no array for variable {name}; nearest: encoder/kernel'"
+            ):
+                ask(name)
+    with pytest.raises(KeyError, match="no partitions of variable a/enb; nearest: a/emb'"):
+        resolved.parts("a/enb")
+    with pytest.raises(KeyError, match="no partitions of variable encoder/kernel'"):
+        resolved.parts("encoder/kernel")
+    with pytest.raises(KeyError, match="no array for variable 0'"):
+        resolved[0]  # type: ignore[index]
+    assert resolved.get("kernel") is None and resolved.get("kernel", 5) == 5
+    assert resolved.get("encoder/kernel") is resolved["encoder/kernel"]
+
+
 def test_a_closed_checkpoint_says_so(client: warmstart.Client, model: Path) -> None:
     checkpoint = client.open(model)
     checkpoint.close()

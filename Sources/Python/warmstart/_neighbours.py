@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from . import _files, _pattern
@@ -193,10 +193,20 @@ def nearest_name(sought: str, candidates: Iterable[str]) -> str | None:
     return best
 
 
-def nearest_hint(sought: str, candidates: Iterable[str]) -> str:
-    """Returns the end of a message about an unknown name: the nearest name, if one is similar."""
+def nearest_hint(sought: str, candidates: Collection[str]) -> str:
+    """Returns the end of a message about an unknown name of a tensor or variable: the nearest name.
+
+    That is a similar one, or else one that only lacks a scope in front, or has one too many.
+    """
     near = nearest_name(sought, candidates)
+    if near is None:
+        found = (name for name in candidates if _ends(name, sought) or _ends(sought, name))
+        near = next(found, None)
     return f"; nearest: {near}" if near else ""
+
+
+def _ends(whole: str, end: str) -> bool:
+    return bool(end) and whole.endswith((f"/{end}", f".{end}"))
 
 
 def _edits(left: bytes, right: bytes, limit: int) -> tuple[int, int]:

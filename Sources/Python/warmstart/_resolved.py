@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ._answer import Report
 from ._handles import Handles
+from ._neighbours import nearest_hint
 
 if TYPE_CHECKING:
     from ._checkpoint import Checkpoint
@@ -65,12 +66,14 @@ class Resolved(Mapping[str, npt.NDArray[Any]]):
         while f"{name}/part_{len(parts)}" in self._index:
             parts.append(self[f"{name}/part_{len(parts)}"])
         if not parts:
-            raise KeyError(f"{name}/part_0")
+            first = "/part_0"
+            cut = [other.removesuffix(first) for other in self._index if other.endswith(first)]
+            raise KeyError(f"no partitions of variable {name}{nearest_hint(name, cut)}")
         return parts
 
     def tensor(self, variable: str) -> str:
         """Returns the name of the tensor that a variable got its value from."""
-        return self._handles.tensor(self._index[variable])
+        return self._handles.tensor(self._position(variable))
 
     def check(self, *names: str) -> None:
         """Raises CHECKPOINT_CHANGED if a file that the arrays lie in has changed since it was
@@ -81,7 +84,7 @@ class Resolved(Mapping[str, npt.NDArray[Any]]):
         sealed memory cannot change, and pass at once; so does a file that was replaced, because
         the arrays show the old one. Raises ValueError if the checkpoint is closed.
         """
-        chosen = [self._index[name] for name in names] if names else self._index.values()
+        chosen = [self._position(name) for name in names] if names else self._index.values()
         self.checkpoint.check_files(self._handles.files(chosen))
 
     def keep_lease(self) -> None:
@@ -106,8 +109,19 @@ class Resolved(Mapping[str, npt.NDArray[Any]]):
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         array = self._made.get(name)
         if array is None:
-            array = self._made[name] = self._handles.arrays([self._index[name]])[0]
+            array = self._made[name] = self._handles.arrays([self._position(name)])[0]
         return array
+
+    def get(self, name: str, default: Any = None) -> Any:
+        # Mapping's own makes an error, for which names are searched.
+        return self[name] if name in self._index else default
+
+    def _position(self, name: str) -> int:
+        try:
+            return self._index[name]
+        except KeyError:
+            near = nearest_hint(str(name), self._index)
+            raise KeyError(f"no array for variable {name}{near}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._index)
