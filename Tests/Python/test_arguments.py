@@ -86,6 +86,48 @@ def test_no_variables_are_not_variables(client: warmstart.Client, model: Path) -
         client.resolve(model, {"w": "w"}, None)  # type: ignore[arg-type]
 
 
+EXPRESSIONS: dict[str, str] = {
+    "a/.*": "b/",
+    "a/.*/": "b/",
+    "(.*)/kernel": r"b/\1",
+    r"a\.w": "b/w",
+    "a[12]": "b/w",
+}
+
+
+@pytest.mark.parametrize("key", EXPRESSIONS)
+def test_a_key_that_looks_like_a_regular_expression_gets_a_hint(
+    key: str, client: warmstart.Client, model: Path
+) -> None:
+    end = re.escape(f"; for a regular expression, use re.compile({key!r})") + "$"
+    with pytest.raises(warmstart.WarmstartError, match=end) as raised:
+        client.resolve(model, {key: EXPRESSIONS[key]}, {"b/w": SHAPE})
+    assert raised.value.message == raised.value.problems[0].message
+    with pytest.raises(warmstart.WarmstartError) as raised:
+        client.resolve(model, {"a/w": "b/w"}, {"b/w": SHAPE})
+    assert "re.compile" not in str(raised.value)
+
+
+def test_options_are_named_as_python_has_them(client: warmstart.Client, model: Path) -> None:
+    def message(variables: Any, **options: Any) -> str:
+        with pytest.raises(warmstart.WarmstartError) as raised:
+            client.resolve(model, {"/": "a/"}, variables, **options)
+        error = raised.value
+        assert error.message == error.problems[0].message
+        assert "option" not in error.message
+        return error.problems[-1].message
+
+    assert message({"a/w": ("float32", [4, 8])}).endswith(
+        "; with transpose={'a/w': (1, 0)} it fits"
+    )
+    parts = warmstart.partitions("a/w", "float32", [4, 8], warmstart.fixed_size_partitioner(2))
+    assert message(parts).endswith("; with transpose={'a/w': (1, 0)} it fits")
+    assert client.resolve(model, {"/": "a/"}, parts, transpose={"a/w": (1, 0)})
+    assert message({"a/w": ("float64", [8, 4])}).endswith("dtype with cast=True")
+    head = {"a/w": ("float32", [3]), "a/new": SHAPE}
+    assert message(head, skip_missing=True).endswith("are skipped with skip_mismatched=True")
+
+
 WRONG_GATHERS: dict[str, tuple[Any, str]] = {
     "a mask": ({"w": {0: [True] * 8}}, "whole numbers for axis 0 of w, got elements of bool"),
     "numbers that are not whole": ({"w": {0: [0.5] * 8}}, "whole numbers for axis 0 of w"),
@@ -97,6 +139,17 @@ WRONG_GATHERS: dict[str, tuple[Any, str]] = {
     "no axes": ({"w": [0] * 8}, "mappings from axes to indices"),
     "another variable": ({"v": {0: [0] * 8}}, "there is no variable v"),
 }
+
+
+def test_an_unknown_variable_in_an_option_gets_the_nearest(
+    client: warmstart.Client, model: Path
+) -> None:
+    name = "encoder/kernel"
+    for wrong in ("encoder/kernl", "kernel", "model/encoder/kernel"):
+        options: list[Any] = [{"transpose": {wrong: (1, 0)}}, {"gather": {wrong: {}}}]
+        for option in options:
+            with pytest.raises(ValueError, match=f"no variable {wrong}; nearest: {name}$"):
+                client.resolve(model, {"w": name}, {name: SHAPE}, **option)
 
 
 @pytest.mark.parametrize("wrong", WRONG_GATHERS)

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import warmstart
 
+import bundles
 from daemons import REPOSITORY, Daemon, wait_until
 from documents import example
 from memory import copied_bytes, in_fresh_process
@@ -353,7 +354,7 @@ def test_another_order_of_axes_is_hinted_at_as_permute(tmp_path: Path) -> None:
     parts = warmstart.partitions("w", "float32", [2, 5, 3], warmstart.fixed_size_partitioner(2))
     with pytest.raises(warmstart.WarmstartError) as raised:
         warmstart.torch.resolve(tmp_path / "m.pt", {"k": "w"}, parts)
-    assert "with the option 'transpose' and axes (0, 2, 1) it fits" in raised.value.message
+    assert raised.value.message.endswith("; with transpose={'w': (0, 2, 1)} it fits")
 
 
 def test_errors_have_the_names_that_the_user_knows(demo: str) -> None:
@@ -365,6 +366,101 @@ def test_errors_have_the_names_that_the_user_knows(demo: str) -> None:
         assert f" for variable {problem.variable} is not found" in problem.message
     assert raised.value.message == raised.value.problems[0].message
     assert raised.value.checkpoint == demo
+
+
+WRONG_NAMES: dict[str, tuple[Any, str]] = {
+    "a variable": (
+        {BETA: "ouput.weight"},
+        f"key {BETA}: no variable is named ouput.weight; nearest: output.weight",
+    ),
+    "a variable with a slash": (
+        {BETA: "ouput/weight"},
+        f"key {BETA}: no variable is named ouput/weight; nearest: output.weight",
+    ),
+    "a scope": (
+        {"bert/": "encodr.layer."},
+        "nothing is assigned: key bert/: no variable is in scope encodr.layer.; "
+        + "nearest: encoder.layer.",
+    ),
+    "a scope without its end": (
+        {"bert/": "encoder.layer"},
+        "key bert/: tensor bert/layer/beta for variable encoder.layer.beta is not found in the "
+        + "checkpoint; encoder.layer is a scope: write encoder.layer.",
+    ),
+    "a scope for a tensor": (
+        {BETA: "encoder.layer"},
+        f"key {BETA}: the target encoder.layer is a scope; a scope key must end in '/'; "
+        + "write encoder.layer.",
+    ),
+    "a template": (
+        {re.compile("bert/embeddings/LayerNorm/(beta)"): r"encoder.layr.\1"},
+        r"pattern 'bert/embeddings/LayerNorm/(beta)': template 'encoder.layr.\\1' gives the name of "
+        + f"no variable: tensor {BETA} becomes encoder.layr.beta; nearest: encoder.layer.beta",
+    ),
+    "a template of a scope": (
+        {re.compile("bert/embeddings/(LayerNorm/beta)"): r"encodr/\1"},
+        r"pattern 'bert/embeddings/(LayerNorm/beta)': template 'encodr.\\1' gives the name of "
+        + f"no variable: tensor {BETA} becomes encodr.LayerNorm.beta; nearest: encoder.layer.beta",
+    ),
+    "a tensor": (
+        {"output.weight": BETA},
+        f"key output.weight: no variable is named {BETA}; nearest: encoder.layer.beta",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_NAMES)
+def test_an_unknown_name_and_the_nearest_are_written_as_the_user_does(
+    wrong: str, demo: str
+) -> None:
+    pairs, message = WRONG_NAMES[wrong]
+    declared = dict.fromkeys(["output.weight", "encoder.layer.beta"], ("float32", [256]))
+    with pytest.raises(warmstart.WarmstartError) as raised:
+        warmstart.torch.resolve(demo, pairs, declared)
+    assert raised.value.message == message
+
+
+def test_options_that_name_no_variable_are_refused_in_the_users_names(demo: str) -> None:
+    declared = {"output.weight": ("float32", [256])}
+    options: list[Any] = [{"transpose": {"ouput.weight": [0]}}, {"gather": {"ouput.weight": {}}}]
+    for option in options:
+        with pytest.raises(
+            ValueError, match=r"no variable ouput\.weight; nearest: output\.weight$"
+        ):
+            warmstart.torch.resolve(demo, {BETA: "output.weight"}, declared, **option)
+    with pytest.raises(ValueError, match=r"each axis of output\.weight once"):
+        warmstart.torch.resolve(
+            demo, {BETA: "output.weight"}, declared, transpose={"output.weight": (0, 0)}
+        )
+
+
+def test_a_tensor_with_the_maps_name_of_a_variable_keeps_its_name(tmp_path: Path) -> None:
+    model = bundles.write(tmp_path / "model", {"a/w": bundles.floats(0, (4,))})
+    with pytest.raises(warmstart.WarmstartError) as raised:
+        warmstart.torch.resolve(model, {"a/w": "a.w"}, {"a.w": ("float32", [3])})
+    assert raised.value.message == (
+        "key a/w: shape [3] of variable a.w doesn't match shape [4] of tensor a/w"
+    )
+
+
+def test_only_tensorflows_formats_are_taken_for_tensorflows_layout(tmp_path: Path) -> None:
+    # Another order than TensorFlow's fits, too, so only the layout gives a hint.
+    cube = np.zeros((3, 3, 3, 5), np.float32)
+    torch.save({"k": torch.from_numpy(cube), "m": torch.zeros(2, 3)}, tmp_path / "m.pt")
+    model = bundles.write(tmp_path / "model", {"k": cube, "m": np.zeros((2, 3), np.float32)})
+    layout = "; if it is stored as TensorFlow does: permute={'w': %s}"
+    for path, key, shape, end in (
+        (model, "m", [3, 2], layout % "(1, 0)"),
+        (tmp_path / "m.pt", "m", [3, 2], "; with permute={'w': (1, 0)} it fits"),
+        (model, "k", [5, 3, 3, 3], layout % "(3, 2, 0, 1)"),
+        (tmp_path / "m.pt", "k", [5, 3, 3, 3], "of tensor k"),
+    ):
+        with pytest.raises(warmstart.WarmstartError) as raised:
+            warmstart.torch.resolve(path, {key: "w"}, {"w": ("float32", shape)})
+        assert raised.value.message.endswith(end)
+        with pytest.raises(warmstart.WarmstartError) as raised:
+            warmstart.torch.resolve(path, {key: "w"}, {"w": ("float32", shape)}, separator="/")
+        assert raised.value.message.endswith(end)
 
 
 def test_a_permuted_shape_is_declared_as_it_is_stored() -> None:
@@ -412,7 +508,7 @@ def test_what_a_map_leaves_undone_has_the_names_of_the_trainer(demo: str) -> Non
     assert report.assigned == {"a.b": BETA}
     assert [skipped.variable for skipped in report.skipped] == ["c.d"]
     assert report.uncovered == ["e.f"]
-    assert report.unused == [("x/", ("y/",))]
+    assert report.unused == [("x/", ("y.",))]
 
 
 def test_rows_can_be_gathered_for_dotted_names(demo: str) -> None:

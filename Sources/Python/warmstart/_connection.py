@@ -13,7 +13,7 @@ from typing import Any
 
 from ._connecting import connect
 from ._deadline import Deadline, deadline_passed
-from ._errors import CODES, Problem, WarmstartError, contradiction
+from ._errors import CODES, Problem, WarmstartError, contradiction, in_python
 from ._protocol import decode, message, parse, printable
 
 SERVICE = "/warmstart.v1.Warmstart/"
@@ -275,11 +275,13 @@ def error_of(status: Any) -> WarmstartError:
             value = parse("Problems", detail.value)
             count = value.problem_count
             problems = [
-                Problem(p.reason, p.message, decode(p.key), decode(p.variable), decode(p.tensor))
+                in_python(Problem(p.reason, p.message, *map(decode, (p.key, p.variable, p.tensor))))
                 for p in value.problems
             ]
         elif name == "google.rpc.RetryInfo":
             delay = parse(name, detail.value).retry_delay
             retry_after = max(0.0, delay.seconds + delay.nanos / 1e9)
     code = CODES[status.code] if 0 <= status.code < len(CODES) else str(status.code)
-    return WarmstartError(code, reason, status.message, problems, count, retry_after)
+    # The first problem is the one that the status reports.
+    text = problems[0].message if problems else status.message
+    return WarmstartError(code, reason, text, problems, count, retry_after)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -58,6 +59,25 @@ class Problem(NamedTuple):
     key: str = ""
     variable: str = ""
     tensor: str = ""
+
+
+# The options that the daemon's messages name by their words, and the axes for one of them.
+_OPTION = re.compile(r"the option '([a-z ]+)'")
+_TRANSPOSE = re.compile(r"the option 'transpose' and axes (\([0-9, ]+\))")
+# What regular expressions contain, and names hardly ever.
+_EXPRESSION = re.compile(r"\.[*+]|[\\(\[|^$]")
+
+
+def in_python(problem: Problem) -> Problem:
+    """Returns a problem of the daemon's answer with what a program in Python can write."""
+    message, name = problem.message, problem.variable
+    if "of the partition" in message:
+        name = re.sub(r"/part_[0-9]+$", "", name)
+    message = _TRANSPOSE.sub(lambda found: f"transpose={{{name!r}: {found[1]}}}", message)
+    message = _OPTION.sub(lambda found: f"{found[1].replace(' ', '_')}=True", message)
+    if problem.reason in ("SCOPE_ONLY", "TENSOR_NOT_FOUND") and _EXPRESSION.search(problem.key):
+        message += f"; for a regular expression, use re.compile({brief(problem.key)})"
+    return problem._replace(message=message)
 
 
 class WarmstartError(Exception):

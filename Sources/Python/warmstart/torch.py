@@ -71,8 +71,12 @@ _DOTTED = ("safetensors", "torch")
 
 # From TensorFlow's layouts of kernels to torch's: for `Linear`, `Conv1d` and `Conv2d`.
 _LAYOUTS = ((1, 0), (2, 1, 0), (3, 2, 0, 1))
-# The daemon's hint at the option `transpose`.
-_FITS = re.compile(r"; with the option 'transpose' and axes (\([0-9, ]+\)) it fits")
+# The formats whose layouts are TensorFlow's.
+_TENSORFLOW = ("v1", "v2", "hdf5")
+# The hint at the option `transpose`.
+_FITS = re.compile(r"; with transpose=\{.*: (\([0-9, ]+\))\} it fits")
+# What follows the name of a tensor in an error about a variable.
+_OF_TENSORS = r" as its key| is in the checkpoint"
 
 # Without ml_dtypes, numpy lacks these types, and torch accepts none of ml_dtypes: they are passed
 # as integers of the same width. torch stores types of 4 and 2 bits in one byte each, as this
@@ -204,6 +208,8 @@ class _Declared:
         self.values = _named(variables)
         # From the names that the map knows to the user's.
         self.names: dict[str, str] = {}
+        # The same for the map's targets, which need not name a variable.
+        self._targets: dict[str, str] = {}
         for name in self.values:
             other = self.names.setdefault(self.translate(name), name)
             if other != name:
@@ -225,21 +231,24 @@ class _Declared:
         return name if self._separator is None else name.replace(self._separator, "/")
 
     def translated(self, assignment_map: AssignmentMap) -> list[tuple[Any, Any]]:
-        return [(key, self._target(target)) for key, target in pairs_of(assignment_map)]
+        return [(key, self.target(target)) for key, target in pairs_of(assignment_map)]
 
     def axes(self, name: str) -> Sequence[int] | None:
         return self._permute.get(self.names[name])
 
-    def explained(self, error: WarmstartError) -> WarmstartError:
+    def explained(self, error: WarmstartError, format: str) -> WarmstartError:
         """Returns the error with the names that the user knows, and the `permute` that variables of
         another shape may need.
+
+        `format` is the checkpoint's.
         """
+        layouts = _LAYOUTS if format in _TENSORFLOW else ()
         shapes = {
             variable.name: variable.shape
             for variable in self.variables
             if self.axes(variable.name) is None and variable.slice is None
         }
-        problems = tuple(self._explained(problem, shapes) for problem in error.problems)
+        problems = tuple(self._explained(problem, shapes, layouts) for problem in error.problems)
         if problems == error.problems:
             return error
         explained = type(error)(
@@ -253,16 +262,36 @@ class _Declared:
         explained.checkpoint = error.checkpoint
         return explained
 
-    def _explained(self, problem: Problem, shapes: Mapping[str, Any]) -> Problem:
-        if problem.variable not in self.names:
-            return problem
-        name, message = self.names[problem.variable], problem.message
-        if name != problem.variable:
-            pattern = rf"(?<=variable ){re.escape(problem.variable)}(?=[ ,:;]|$)"
-            message = re.sub(pattern, lambda _: name, message)
+    def _explained(
+        self, problem: Problem, shapes: Mapping[str, Any], layouts: Sequence[Sequence[int]]
+    ) -> Problem:
+        name = self._known(problem.variable)
+        start, key, message = problem.message.rpartition(f"key {problem.key}: ")
+        message = self.worded(message, problem.variable)
         if problem.reason == "SHAPE_MISMATCH" and problem.variable in shapes:
-            message = _with_permute(message, name, shapes[problem.variable] or ())
-        return problem._replace(variable=name, message=message)
+            message = _with_permute(message, name, shapes[problem.variable] or (), layouts)
+        return problem._replace(variable=name, message=start + key + message)
+
+    def worded(self, message: str, variable: str = "") -> str:
+        """Returns a message with the user's names of variables.
+
+        Names of tensors may look like the map's names of variables, but stay.
+        """
+        before = r"(?<=variable )|(?<= of )|(?<=the target )|(?<=scope: write )|(?<=; write )"
+        before += r"|(?<=\{')"
+        if "no variable" in message:
+            before = r"(?<![^ '])(?<!tensor )(?<!pattern ')"
+        name = rf"(?:{re.escape(variable)}|[^ ,:;']+)(?=[ ,:;']|$)"
+        pattern = rf"(?:{before}){name}(?!{_OF_TENSORS})|(?<=; ){name}(?= is a scope: write)"
+        return re.sub(pattern, lambda found: self._known(found[0]), message)
+
+    def _known(self, name: str) -> str:
+        """Returns the user's name of a variable, a target or a scope of variables."""
+        known = self.names.get(name) or self._targets.get(name)
+        if known is not None or self._separator is None or "/" not in name:
+            return known or name
+        is_known = name == "/" or any(other.startswith(name) for other in self.values)
+        return name if is_known else name.replace("/", self._separator)
 
     def report(self, report: Report) -> Report:
         """Returns the report with the names that the user knows."""
@@ -271,10 +300,7 @@ class _Declared:
             assigned={names[name]: tensor for name, tensor in report.assigned.items()},
             skipped=[one._replace(variable=names[one.variable]) for one in report.skipped],
             uncovered=[names[name] for name in report.uncovered],
-            unused=[
-                (key, tuple(names.get(target, target) for target in targets))
-                for key, targets in report.unused
-            ],
+            unused=[(key, tuple(map(self._known, targets))) for key, targets in report.unused],
         )
 
     def _declare(self, variable: Variable) -> Variable:
@@ -292,11 +318,14 @@ class _Declared:
         name = self.translate(variable.name)
         return dataclasses.replace(variable, name=name, shape=shape, slice=cut)
 
-    def _target(self, target: Any) -> Any:
+    def target(self, target: Any) -> Any:
+        """Returns a target as the map has it."""
         if isinstance(target, str):
-            return self.translate(target)
+            translated = self.translate(target)
+            self._targets[translated] = target
+            return translated
         if isinstance(target, (list, tuple)):
-            return type(target)(self._target(part) for part in target)
+            return type(target)(self.target(part) for part in target)
         if isinstance(target, Variable):
             return self._declare(target)
         if isinstance(target, torch.Tensor):
@@ -308,9 +337,11 @@ class _Declared:
         return target
 
 
-def _with_permute(message: str, name: str, shape: Sequence[int]) -> str:
-    """Returns the message with a hint at `permute` in place of the daemon's at `transpose`."""
-    for axes in _LAYOUTS:
+def _with_permute(
+    message: str, name: str, shape: Sequence[int], layouts: Sequence[Sequence[int]]
+) -> str:
+    """Returns the message with a hint at `permute` in place of that at `transpose`."""
+    for axes in layouts:
         if len(axes) != len(shape):
             continue
         stored = [shape[axes.index(axis)] for axis in range(len(axes))]
@@ -344,9 +375,8 @@ def _open(
     path: Path, separator: str | None, client: Client | None, timeout: float | None
 ) -> tuple[Checkpoint, str | None]:
     """Opens a checkpoint, and returns what the variables' names have in place of slashes."""
-    checkpoint = _frameworks.unopened(path, client)
+    checkpoint = _frameworks.unopened(path, client).open(timeout)
     if separator == AUTOMATIC:
-        checkpoint.open(timeout)
         separator = None if checkpoint.format in _DOTTED else "."
     return checkpoint, separator
 
@@ -360,17 +390,19 @@ def _resolve(
     _want_writable(options)
     if "gather" in options:
         gather = options["gather"]
-        options["gather"] = {declared.translate(name): axes for name, axes in gather.items()}
+        options["gather"] = {declared.target(name): axes for name, axes in gather.items()}
     if "transpose" in options:
         transpose = options["transpose"]
-        options["transpose"] = {declared.translate(name): axes for name, axes in transpose.items()}
+        options["transpose"] = {declared.target(name): axes for name, axes in transpose.items()}
     pairs = declared.translated(assignment_map)
     try:
         resolved, arrays = _frameworks.resolve(
             checkpoint, pairs, declared.variables, _refusal, options
         )
     except WarmstartError as error:
-        raise declared.explained(error) from None
+        raise declared.explained(error, checkpoint.format) from None
+    except ValueError as error:
+        raise ValueError(declared.worded(str(error))) from None
     tensors: dict[str, torch.Tensor] = {}
     for name, (array, dtype) in arrays.items():
         tensor, axes = _tensor(array, dtype), declared.axes(name)
