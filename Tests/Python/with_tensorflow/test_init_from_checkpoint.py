@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import pytest
 tf = pytest.importorskip("tensorflow", reason="needs TensorFlow")
 
 import checkpoints
+import warmstart
 import warmstart.tensorflow as wt
 from checkpoints import MATRIX, VALUES, initialized, v1, zeros
+from warmstart.tensorflow import _failures
 
 
 def test_a_missing_directory_raises_tensorflows_error(tmp_path: Path) -> None:
@@ -26,8 +29,11 @@ def test_a_missing_directory_raises_tensorflows_error(tmp_path: Path) -> None:
 
 
 def test_a_tensor_that_is_missing_is_not_found(written: Path) -> None:
-    with pytest.raises(tf.errors.NotFoundError):
+    with pytest.raises(tf.errors.NotFoundError, match="has no tensor column$"):
         wt.load_variable(str(written), "column")
+    for ask in (wt.load_checkpoint(written).get_tensor, lambda n: wt.load_variable(written, n)):
+        with pytest.raises(tf.errors.NotFoundError, match="no tensor sqare; nearest: square"):
+            ask("sqare")
 
 
 def test_tensors_are_read_as_they_were_saved(written: Path) -> None:
@@ -338,6 +344,48 @@ def test_pairs_that_match_nothing_draw_a_warning(written: Path, graph: Any) -> N
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         wt.init_from_checkpoint(written, iter([("row", "row")]))
+
+
+def test_unknown_names_are_reported_with_the_nearest(written: Path, graph: Any) -> None:
+    zeros("copy/row", [1, 10])
+    zeros("scope/inner", [9, 9])
+    for pairs, start, end in (
+        ({"rwo": "copy/row"}, "Tensor rwo is not found in", "; nearest: row"),
+        ({"usefl_scope/": "scope/"}, "Tensor usefl_scope/inner", "; nearest: useful_scope/inner"),
+        (
+            {"row": "copy/rwo"},
+            "Assignment map with scope only name copy should",
+            "; no variable is named copy/rwo; nearest: copy/row",
+        ),
+    ):
+        with pytest.raises(ValueError) as raised:
+            wt.init_from_checkpoint(written, pairs)
+        assert str(raised.value).startswith(start) and str(raised.value).endswith(end)
+        with wt.install(), pytest.raises(ValueError) as raised:
+            v1.train.init_from_checkpoint(str(written), pairs)
+        assert str(raised.value).endswith(end)
+    with pytest.raises(ValueError, match="'scope/': 'other_scope/'.$"):
+        wt.init_from_checkpoint(written, {"row": "scope/"})
+    for pairs in ({"useful_scope/": "scpoe/"}, {"row": "copy/row", "useful_scope/": "scpoe/"}):
+        with pytest.warns(wt.WarmstartWarning, match="'scpoe/'.*; nearest: scope/$"):
+            wt.init_from_checkpoint(written, pairs)
+
+
+def test_errors_name_no_option_that_tensorflow_lacks(written: Path) -> None:
+    from tensorflow.python.ops import io_ops
+
+    prefix = tf.train.latest_checkpoint(str(written))
+    with wt.install():
+        for spec, dtype in (("", tf.float16), ("10 1 0,5:-", tf.float32)):
+            with pytest.raises(tf.errors.InvalidArgumentError) as raised:
+                io_ops.restore_v2(prefix, ["row"], [spec], [dtype])
+            assert not re.search("cast|transpose|variable", raised.value.message)
+        with pytest.raises(tf.errors.NotFoundError) as missing:
+            io_ops.restore_v2(prefix, ["rows.*"], [""], [tf.float32])
+        assert "re.compile" not in missing.value.message
+    text = "no a; saved objects: with object_names=True, names are keys; nearest: b\n  no b"
+    error = _failures.of_reader(warmstart.WarmstartError.of("TENSOR_NOT_FOUND", text))
+    assert str(error).endswith("no a; nearest: b\n  no b")
 
 
 def test_waiting_for_a_checkpoint_ends(tmp_path: Path) -> None:

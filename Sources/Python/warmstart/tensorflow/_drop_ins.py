@@ -12,7 +12,7 @@ from tensorflow.python.training import checkpoint_utils
 
 from .._client import Client
 from .._errors import WarmstartWarning
-from ._init import unmatched
+from ._init import nearest_variable, unmatched
 from ._install import temporarily
 from ._restore import restored_count
 
@@ -47,7 +47,8 @@ def init_from_checkpoint(
         _warn(f"init_from_checkpoint({ckpt_dir_or_file!r}) assigned nothing{_hint(useless)}")
         return
     for key, target in useless:
-        _warn(f"init_from_checkpoint: the pair {key!r}: {target!r} matched no variable")
+        near = nearest_variable(target)
+        _warn(f"init_from_checkpoint: the pair {key!r}: {target!r} matched no variable{near}")
 
 
 def warm_start(
@@ -147,7 +148,8 @@ def _hint(useless: list[tuple[Any, Any]]) -> str:
         return ": the map is empty"
     if tf.executing_eagerly():
         return ": in eager mode names and scopes match nothing, only variables do"
-    return ": no variable matches " + ", ".join(repr(target) for _, target in useless)
+    targets = [f"{target!r}{nearest_variable(target)}" for _, target in useless]
+    return f": no variable matches {', and '.join(targets)}"
 
 
 def _warn(message: str) -> None:

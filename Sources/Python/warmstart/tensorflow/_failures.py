@@ -35,6 +35,10 @@ _OF_READER = {
 _MARK = re.compile(r"\[warmstart:([A-Z_]+)\]")
 
 
+# A part of a message that names options, or a map's expressions, which these functions lack.
+_OPTIONS = re.compile(r"; [^;\n]*(=True|transpose=\{|re\.compile\()[^;\n]*")
+
+
 class FailureInGraph(Exception):
     """The exception of a Python function in a graph; `of_message` finds the class again."""
 
@@ -71,8 +75,10 @@ def _made(kind: Any, error: WarmstartError) -> Exception:
 
 
 def _text(error: WarmstartError) -> str:
-    """Returns an error's message without our variables, whose names are only positions."""
-    return re.sub(r"\bvariable \d+, (?=tensor )", "", str(error))
+    """Returns an error's message without our variables, whose names are only positions, and without
+    our options.
+    """
+    return _OPTIONS.sub("", re.sub(r"\bvariable \d+, (?=tensor )", "", str(error)))
 
 
 def _class_of(code: str) -> Any:

@@ -8,6 +8,7 @@ TensorFlow's own code runs as always.
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from tensorflow.python.ops import (
 )
 from tensorflow.python.training import checkpoint_utils
 
+from .._neighbours import nearest_hint
 from ._keys import Key, cut_of
 from ._restore import Restore, expecting, giving, is_local
 
@@ -80,7 +82,44 @@ def set_initializer(*arguments: Any, **options: Any) -> None:
 
 
 def init_all(own_init: Any, restore: Restore, ckpt_dir_or_file: Any, assignment_map: Any) -> None:
-    """Runs TensorFlow's function, in a graph with one operation for all variables."""
+    """Runs TensorFlow's function, in a graph with one operation for all variables.
+
+    TensorFlow's error about an unknown name gets the nearest name.
+    """
+    try:
+        _init_all(own_init, restore, ckpt_dir_or_file, assignment_map)
+    except ValueError as error:
+        hint = ""
+        if lost := _NO_TENSOR.match(str(error)):
+            path = checkpoint_utils._get_checkpoint_filename(ckpt_dir_or_file)
+            hint = nearest_hint(lost[1], restore.tensors(path))
+        elif lost := _NO_VARIABLE.match(str(error)):
+            targets = [target for key, target in _pairs(assignment_map) if key == lost[1]]
+            if len(targets) == 1 and not targets[0].endswith("/"):
+                hint = f"; no variable is named {targets[0]}{nearest_variable(targets[0])}"
+        if hint:
+            error.args = (f"{error}{hint}",)
+        raise
+
+
+# How TensorFlow's errors about unknown names begin.
+_NO_TENSOR = re.compile(r"Tensor (\S+) (?:\(.*\) )?is not found in ")
+_NO_VARIABLE = re.compile(
+    r"Assignment map with scope only name .* should map to scope only (.*)\. Should be"
+)
+
+
+def nearest_variable(target: Any) -> str:
+    """Returns the end of a message about a target that matches no variable or scope."""
+    if not isinstance(target, str):
+        return ""
+    names = [name.partition("/part_")[0] for name in _stored()]
+    if target.endswith("/"):
+        names = [name[: slash.end()] for name in names for slash in re.finditer("/", name)]
+    return nearest_hint(target, dict.fromkeys(names))
+
+
+def _init_all(own_init: Any, restore: Restore, ckpt_dir_or_file: Any, assignment_map: Any) -> None:
     if tf.executing_eagerly():
         with expected(assignment_map):
             own_init(ckpt_dir_or_file, assignment_map)
@@ -145,8 +184,14 @@ _COSTLY = ("string", "variant", "resource")
 
 def unmatched(assignment_map: Any) -> list[tuple[Any, Any]]:
     """Returns the pairs that `init_from_checkpoint` accepted but that matched no variable."""
-    names = variable_scope._get_default_variable_store()._vars
+    names = _stored()
     return [pair for pair in _pairs(assignment_map) if not _matches(pair[1], names)]
+
+
+def _stored() -> Mapping[str, Any]:
+    """Returns the variables that names and scopes of a map find, by name."""
+    variables: Mapping[str, Any] = variable_scope._get_default_variable_store()._vars
+    return variables
 
 
 def _pairs(assignment_map: Any) -> list[Any]:

@@ -53,7 +53,7 @@ class CheckpointReader:
         name, path = _text(tensor_str), self._source.checkpoint.path
         try:
             if name not in self._tensors:
-                raise WarmstartError.of("TENSOR_NOT_FOUND", f"{path} has no tensor {name}")
+                raise WarmstartError.of("TENSOR_NOT_FOUND", self._source.checkpoint.lacks(name))
             array = self._ahead.take(name)
         except WarmstartError as error:
             if self._settings.falls_back(error):
