@@ -62,10 +62,10 @@ class Problem(NamedTuple):
 
 
 # The options that the daemon's messages name by their words, and the axes for one of them.
-_OPTION = re.compile(r"the option '([a-z ]+)'")
+_OPTION = re.compile(r"the option '(skip missing|skip mismatched|object names|cast)'")
 _TRANSPOSE = re.compile(r"the option 'transpose' and axes (\([0-9, ]+\))")
 # What regular expressions contain, and names hardly ever.
-_EXPRESSION = re.compile(r"\.[*+]|[\\(\[|^$]")
+_EXPRESSION = re.compile(r"\.[*+]|\\[.dw]|\][*+]|\(\?")
 
 
 def in_python(problem: Problem) -> Problem:
@@ -76,7 +76,7 @@ def in_python(problem: Problem) -> Problem:
     message = _TRANSPOSE.sub(lambda found: f"transpose={{{name!r}: {found[1]}}}", message)
     message = _OPTION.sub(lambda found: f"{found[1].replace(' ', '_')}=True", message)
     if problem.reason in ("SCOPE_ONLY", "TENSOR_NOT_FOUND") and _EXPRESSION.search(problem.key):
-        message += f"; for a regular expression, use re.compile({brief(problem.key)})"
+        message += "; for a regular expression, use re.compile(…)"
     return problem._replace(message=message)
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, NamedTuple
 
 from . import _files, _pattern
 
@@ -176,12 +176,12 @@ _MAXIMUM_CELLS = 400_000
 
 def nearest_name(sought: str, candidates: Iterable[str]) -> str | None:
     """Returns the first of the names that need the fewest edits; None if none is similar."""
-    wanted = os.fsencode(sought)
+    wanted = sought.encode("utf-8", "surrogatepass")
     cells = _MAXIMUM_CELLS
     best: str | None = None
     limit = min(_MAXIMUM_EDITS, max(1, len(wanted) // 3), len(wanted) - 1)
     for candidate in candidates:
-        name = os.fsencode(candidate)
+        name = candidate.encode("utf-8", "surrogatepass")
         if limit <= 0 or cells <= 0:
             break
         if abs(len(wanted) - len(name)) > limit:
@@ -203,6 +203,24 @@ def nearest_hint(sought: str, candidates: Collection[str]) -> str:
         found = (name for name in candidates if _ends(name, sought) or _ends(sought, name))
         near = next(found, None)
     return f"; nearest: {near}" if near else ""
+
+
+class NameNotFound(KeyError):
+    """A KeyError whose message ends in the nearest name, which is sought when the message is read."""
+
+    def __init__(
+        self, what: str, name: object, known: Callable[[], Collection[str]] = tuple
+    ) -> None:
+        super().__init__(what, name)
+        self._known = known
+
+    def __str__(self) -> str:
+        what, name = self.args
+        return f"no {what} {name}{nearest_hint(str(name), self._known())}"
+
+    def __reduce__(self) -> Any:
+        # A copy knows no other names.
+        return NameNotFound, self.args
 
 
 def _ends(whole: str, end: str) -> bool:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ._answer import Report
 from ._handles import Handles
-from ._neighbours import nearest_hint
+from ._neighbours import NameNotFound
 
 if TYPE_CHECKING:
     from ._checkpoint import Checkpoint
@@ -66,9 +66,7 @@ class Resolved(Mapping[str, npt.NDArray[Any]]):
         while f"{name}/part_{len(parts)}" in self._index:
             parts.append(self[f"{name}/part_{len(parts)}"])
         if not parts:
-            first = "/part_0"
-            cut = [other.removesuffix(first) for other in self._index if other.endswith(first)]
-            raise KeyError(f"no partitions of variable {name}{nearest_hint(name, cut)}")
+            raise NameNotFound("partitions of variable", name, self._partitioned)
         return parts
 
     def tensor(self, variable: str) -> str:
@@ -112,16 +110,15 @@ class Resolved(Mapping[str, npt.NDArray[Any]]):
             array = self._made[name] = self._handles.arrays([self._position(name)])[0]
         return array
 
-    def get(self, name: str, default: Any = None) -> Any:
-        # Mapping's own makes an error, for which names are searched.
-        return self[name] if name in self._index else default
-
     def _position(self, name: str) -> int:
         try:
             return self._index[name]
         except KeyError:
-            near = nearest_hint(str(name), self._index)
-            raise KeyError(f"no array for variable {name}{near}") from None
+            raise NameNotFound("array for variable", name, lambda: self._index) from None
+
+    def _partitioned(self) -> list[str]:
+        first = "/part_0"
+        return [name[: -len(first)] for name in self._index if name.endswith(first)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._index)

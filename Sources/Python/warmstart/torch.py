@@ -279,7 +279,7 @@ class _Declared:
         """
         before = r"(?<=variable )|(?<= of )|(?<=the target )|(?<=scope: write )|(?<=; write )"
         before += r"|(?<=\{')"
-        if "no variable" in message:
+        if "no variable" in message or "is not declared; nearest" in message:
             before = r"(?<![^ '])(?<!tensor )(?<!pattern ')"
         name = rf"(?:{re.escape(variable)}|[^ ,:;']+)(?=[ ,:;']|$)"
         pattern = rf"(?:{before}){name}(?!{_OF_TENSORS})|(?<=; ){name}(?= is a scope: write)"

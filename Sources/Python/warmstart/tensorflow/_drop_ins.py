@@ -46,8 +46,8 @@ def init_from_checkpoint(
     if len(useless) == len(assignment_map):
         _warn(f"init_from_checkpoint({ckpt_dir_or_file!r}) assigned nothing{_hint(useless)}")
         return
-    for key, target in useless:
-        near = nearest_variable(target)
+    for index, (key, target) in enumerate(useless):
+        near = nearest_variable(target) if index < _MAXIMUM_HINTS else ""
         _warn(f"init_from_checkpoint: the pair {key!r}: {target!r} matched no variable{near}")
 
 
@@ -143,12 +143,19 @@ checkpoints_iterator = tf.train.checkpoints_iterator
 """TensorFlow's own function, which reads no tensors."""
 
 
+# How many targets get hints, each of which takes a search through all variables.
+_MAXIMUM_HINTS = 3
+
+
 def _hint(useless: list[tuple[Any, Any]]) -> str:
     if not useless:
         return ": the map is empty"
     if tf.executing_eagerly():
         return ": in eager mode names and scopes match nothing, only variables do"
-    targets = [f"{target!r}{nearest_variable(target)}" for _, target in useless]
+    targets = [
+        repr(target) + (nearest_variable(target) if index < _MAXIMUM_HINTS else "")
+        for index, (_, target) in enumerate(useless)
+    ]
     return f": no variable matches {', and '.join(targets)}"
 
 

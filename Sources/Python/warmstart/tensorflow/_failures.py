@@ -36,7 +36,9 @@ _MARK = re.compile(r"\[warmstart:([A-Z_]+)\]")
 
 
 # A part of a message that names options, or a map's expressions, which these functions lack.
-_OPTIONS = re.compile(r"; [^;\n]*(=True|transpose=\{|re\.compile\()[^;\n]*")
+_OPTIONS = re.compile(
+    r"; [^;\n]*((skip_\w+|cast|object_names)=True|transpose=\{|use re\.compile\()[^;\n]*"
+)
 
 
 class FailureInGraph(Exception):
