@@ -34,9 +34,12 @@ SANITIZED = $(SWIFT) build --build-tests -Xswiftc -gline-tables-only
 # library that has an archive is linked statically: STATIC has links to the archives and to nothing
 # else, and the linker looks there first. No symbols are exported.
 STATIC = .build/static
-# No path of the build is in the programs.
+# No path of the build is in the programs, nor when a file was checked out: two builds in one place are
+# equal. The compiler orders some instructions by its hashes, and by where its memory is.
+build bench-programs: export SWIFT_DETERMINISTIC_HASHING = 1
+build bench-programs: SWIFT := $(shell setarch -R true 2>/dev/null && echo setarch -R) $(SWIFT)
 RELEASE = -c release --static-swift-stdlib --disable-local-rpath -Xswiftc -use-ld=lld \
-  -Xcc -ffile-prefix-map=$(CURDIR)=. \
+  -Xcc -ffile-prefix-map=$(CURDIR)=. -Xcc -Xclang -Xcc -fno-pch-timestamp \
   -Xlinker -L$(STATIC) -Xlinker -lgcc_eh \
   -Xlinker --no-export-dynamic -Xlinker -z -Xlinker pack-relative-relocs
 PRODUCTS = warmstartd warmstartctl warmstart-demo-trainer
@@ -60,7 +63,7 @@ PACKAGES = libprotobuf-c-dev libsystemd-dev libsnappy-dev libisal-dev libgcrypt2
 # Debian keeps the module ensurepip in a package of its own.
 PYTHON_PACKAGES = $(shell python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 
-.PHONY: help deps build system-deps hosts-deps deb-deps prometheus-deps python-deps test test-prometheus test-tensorflow test-python-frameworks test-readme python-matrix attack system-test many-hosts conformance conformance-seeded conformance-both conformance-formats bench bench-python bench-programs check demo fuzz sanitize install uninstall deb format clean
+.PHONY: help deps build system-deps hosts-deps deb-deps prometheus-deps python-deps test test-prometheus test-tensorflow test-python-frameworks test-readme python-matrix attack system-test many-hosts conformance conformance-seeded conformance-both conformance-formats bench bench-python bench-programs check demo fuzz sanitize install uninstall deb reproducible format clean
 
 help:
 	@echo 'make build      the release programs, in .build/release'
@@ -84,6 +87,7 @@ help:
 	@echo 'make bench-python  measure the clients beside Plasma, safetensors, mmap and TensorFlow; minutes, 12 GiB'
 	@echo 'make install    to $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)): programs, units, users'
 	@echo 'make deb        Debian packages, in .build/deb'
+	@echo 'make reproducible  the packages of what is committed, built twice, are equal; some 6 minutes'
 	@echo 'make uninstall  remove what make install installed'
 	@echo 'make format     format Swift and Python in place'
 	@echo 'make clean      remove what was built'
@@ -273,6 +277,14 @@ deb: deb-deps build
 	mkdir $(DEB_TREE)/python && git ls-files Sources/Python | \
 	  tar --create --files-from=- | tar --extract --strip-components=2 -C $(DEB_TREE)/python
 	cd $(DEB_TREE) && PATH=/usr/sbin:/usr/bin:/sbin:/bin dpkg-buildpackage --build=binary --no-sign
+
+# Packs what is committed twice, in one place and with fresh files.
+reproducible: TREE = .build/reproducible/warmstart
+reproducible:
+	for count in 1 2; do \
+	  rm -rf $(TREE) && git clone --quiet . $(TREE) && $(MAKE) -C $(TREE) deb && \
+	  (cd $(TREE)/.build/deb && sha256sum *.deb) >.build/reproducible/$$count || exit 1; done
+	cmp .build/reproducible/1 .build/reproducible/2
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/warmstartd $(DESTDIR)$(PREFIX)/bin/warmstartctl
