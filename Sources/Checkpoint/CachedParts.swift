@@ -91,14 +91,6 @@ extension FileSet {
     return (Int(Double(total) * (Double(cachedCount) / Double(lookCount))), total)
   }
 
-  /// Whether the files are as the client passed them, and have names.
-  package var areIntact: Bool {
-    members.allSatisfy { member in
-      guard let now = try? member.file.status() else { return false }
-      return Generation.isSameBytes(now, member.status) && now.linkCount > 0
-    }
-  }
-
   /// Brings what is missing of a part into the page cache, and waits until it is there.
   ///
   /// Does nothing on file systems that a user can run.

@@ -276,11 +276,10 @@ extension WarmstartError {
       self.init(.connection, "the path of the daemon's socket is empty", underlying: errno)
     case .cannotConnect(let path, let errno)
     where errno == .noSuchFileOrDirectory || errno == .connectionRefused:
-      let start = SocketPath.unit(of: path).map { "sudo systemctl start \($0)" }
-      self.init(
-        .connection,
-        "no daemon listens at \(path); start it with: \(start ?? "warmstartd --socket \(path)")",
-        underlying: errno)
+      let start =
+        SocketPath.unit(of: path).map { "; start it with: sudo systemctl start \($0)" }
+        ?? " (is warmstartd started?)"
+      self.init(.connection, "no daemon listens at \(path)\(start)", underlying: errno)
     case .cannotConnect(let path, .permissionDenied):
       // The user needs both steps, because a session gets its groups at its beginning.
       let group =

@@ -30,6 +30,8 @@ final class CachedFiles: Sendable {
   private final class Contents: Sendable {
     // Invariant: charged as long as there are files.
     private let state: Monitor<FileSet?>
+    /// Why the files were closed; nil as long as they are open.
+    let loss = Monitor<HeldFiles.Loss?>(nil)
     private let charge: Charge
     /// Whether the reaper has been asked and has not answered.
     private let isAsking = AtomicNumber(0)
@@ -46,11 +48,14 @@ final class CachedFiles: Sendable {
     func beginAsking() -> Bool { isAsking.exchange(1) == 0 }
     func endAsking() { _ = isAsking.exchange(0) }
 
-    /// The files, on the reaper's thread; nil if they are closed, or no longer those of the
-    /// generation.
+    /// The files, on the reaper's thread; nil if they are closed, are no longer those of the
+    /// generation, which closes them, or cannot be examined now.
     var intact: FileSet? {
       guard let files = state.withLock({ $0 }) else { return nil }
-      guard files.areIntact else {
+      for member in files.members {
+        guard let now = try? member.file.status() else { return nil }
+        if now.linkCount > 0, Generation.isSameBytes(now, member.status) { continue }
+        loss.withLock { $0 = now.linkCount > 0 ? .change : .deletion }
         end()
         return nil
       }
@@ -82,6 +87,9 @@ final class CachedFiles: Sendable {
 
   /// The files, as long as they are open.
   var files: FileSet? { contents.files }
+
+  /// Why the files are no longer those of the generation, as far as a look has found.
+  var loss: HeldFiles.Loss? { contents.loss.withLock { $0 } }
 
   deinit {
     reaper.run(for: uid) { [contents] in contents.end() }

@@ -99,16 +99,16 @@ final class HeldFiles: Sendable {
   ///
   /// - Parameters:
   ///   - isUnchanged: Whether the file at a position of the generation is as it was.
-  ///   - othersChanged: Whether a file has changed that is not held.
+  ///   - known: What is known of files that are not held.
   func ifLost(
     _ isUnchanged: @escaping @Sendable (FileStatus, _ position: Int) -> Bool,
-    othersChanged: Bool = false, _ act: @escaping @Sendable (Loss) -> Void
+    known: Loss? = nil, _ act: @escaping @Sendable (Loss) -> Void
   ) {
     // A reaper that hangs must not collect more and more jobs.
     guard contents.beginAsking() else { return }
     reaper.run(for: uid) { [contents, positions] in
       let loss = contents.ask { isUnchanged($0, positions[$1]) }
-      if let loss = loss ?? (othersChanged ? .change : nil) { act(loss) }
+      if let loss = loss ?? known { act(loss) }
     }
   }
 }

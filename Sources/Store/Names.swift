@@ -267,6 +267,15 @@ extension Store {
     }
   }
 
+  /// Loses the names of a checkpoint that lost its pin.
+  func loseNames(of generation: Generation) {
+    for entry in names.all where entry.generation == generation {
+      lose(
+        entry.publication.name, of: generation,
+        because: "one of its files has changed since it was published")
+    }
+  }
+
   private func lose(_ name: PublishedName, of generation: Generation, because fault: String) {
     guard let lost = names.lose(name, of: generation, because: fault) else { return }
     let pin = unpinUnlessNamed(generation) ? "; the checkpoint is no longer pinned" : ""

@@ -210,7 +210,7 @@ final class Residency: Sendable {
         dropped(change, lostPin)
       }
       resident.files.ifLost(
-        { generation.hasFile($0, at: $1) }, othersChanged: resident.cached.files == nil, drop)
+        { generation.hasFile($0, at: $1) }, known: resident.cached.loss, drop)
     }
   }
 

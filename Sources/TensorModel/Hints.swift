@@ -116,16 +116,11 @@ struct Hints {
     guard ends.isScope(key), !ends.isRoot(key), !tensors.has(key), tensors.cause(of: key) == nil
     else { return nil }
     var finding = Finding(.scope(pair: pair), key)
-    var nearest = NearestNames(to: key, separator: ends.separator)
-    tensors.offer(scopes: true, to: &nearest)
-    let guess = hint(tensor, key: key)
-    // A tensor elsewhere is no scope.
-    if nearest.names.isEmpty, guess.isLikely {
-      finding.guess.text += guess.text
-    } else {
-      finding.guess.text += nearest.suggestion + objectHint(for: tensor)
-      finding.guess.isLikely = nearest.areAlike
+    let nearest = NearestNames.suggestion(for: key, separator: ends.separator) {
+      tensors.offer(scopes: true, to: &$0)
     }
+    finding.hint +=
+      nearest.isEmpty ? hint(tensor, key: key).text : nearest + objectHint(for: tensor)
     return finding
   }
 
@@ -202,12 +197,12 @@ struct Guess {
 /// A cause, and the end of the message about it.
 struct Finding {
   let cause: Cause
-  var guess: Guess
+  var hint: String
 
   /// Makes the hint of a name, which is mostly the one that was probably meant.
   init(_ cause: Cause, _ name: Name) {
     self.cause = cause
-    guess = Guess(cause.hint(name))
+    hint = cause.hint(name)
   }
 }
 

@@ -245,7 +245,7 @@ struct Matches {
       return problems.add(.tensorNotFound(tensor, for: variable, "", key: key))
     }
     let finding = hints.cause(of: tensor, pair, target, key: key)
-    let guess = finding?.guess ?? hints.hint(tensor, key: key)
+    let guess = finding.map { Guess($0.hint) } ?? hints.hint(tensor, key: key)
     let isNew = variable != nil && !guess.isLikely
     let hint = guess.text + (isNew ? problems.once(Resolution.Options.missingHint) : "")
     problems.add(.tensorNotFound(tensor, for: variable, hint, key: key), because: finding?.cause)
@@ -263,7 +263,7 @@ struct Matches {
     if problems.repeats(.scopeOnly, { hints.explains($0, target: name, key) }) { return }
     let takesHint = problems.takesHint()
     if takesHint, let finding = hints.cause(ofTarget: name, key: key) {
-      return problems.add(.noVariable(name, finding.guess.text, key: key), because: finding.cause)
+      return problems.add(.noVariable(name, finding.hint, key: key), because: finding.cause)
     }
     let hint = takesHint ? hints.hint(target: name, key: key) : ""
     if takesHint ? hints.isScope(name) : ends.isScope(name) {
@@ -311,7 +311,7 @@ struct Matches {
       if store.hasVariablesOutside(in: scope, mapping.separator) {
         hint = "; its variables are outside the variable store, and must be passed as objects"
       } else if let finding = hints.cause(ofTarget: target, key: key) {
-        (hint, cause) = (finding.guess.text, finding.cause)
+        (hint, cause) = (finding.hint, finding.cause)
       } else {
         hint = hints.hint(target: target, key: key)
       }

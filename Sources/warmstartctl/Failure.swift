@@ -102,7 +102,7 @@ struct Failure: Error {
     var text = String(parts[0])
     var next = 1
     while next < parts.count {
-      if text.hasSuffix(" option "), next + 1 < parts.count {
+      if text.hasSuffix(" the option "), next + 1 < parts.count {
         text += "--" + parts[next].split(separator: " ").joined(separator: "-") + parts[next + 1]
         next += 2
       } else {

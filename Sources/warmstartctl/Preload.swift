@@ -75,7 +75,7 @@ struct Pin: ParsableCommand {
     abstract: "Preload a checkpoint and keep it until `unpin`; for administrators.",
     discussion: """
       The pin ends with `unpin`, when systemd stops the daemon, when a daemon without systemd ends, and \
-      when the checkpoint's index file is deleted or replaced.
+      when a file of the checkpoint is deleted, replaced or changed.
 
       With --name, clients that cannot open the files ask for name:NAME instead of a path. Without \
       --allow-user and --allow-group, everyone who may connect can. If another checkpoint has the \

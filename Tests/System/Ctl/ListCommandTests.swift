@@ -100,10 +100,7 @@ import WarmstartTestSupport
 
   @Test(arguments: [
     ("", "the path of the daemon's socket is empty"),
-    (
-      "/nowhere/s",
-      "no daemon listens at /nowhere/s; start it with: warmstartd --socket /nowhere/s"
-    ),
+    ("/nowhere/s", "no daemon listens at /nowhere/s (is warmstartd started?)"),
   ])
   func `a socket without a daemon is reported`(socket: String, message: String) throws {
     let command = try Command("warmstartctl", ["status", "--socket", socket])

@@ -101,8 +101,7 @@ import WarmstartTestSupport
       #expect(absent.status == 1)
       #expect(
         absent.errors.hasSuffix(
-          "no daemon listens at /absent/admin.sock; start it with: warmstartd --socket "
-            + "/absent/admin.sock; pin, unpin and evict need "
+          "no daemon listens at /absent/admin.sock (is warmstartd started?); pin, unpin and evict need "
             + "the administrators' socket: leave out --socket for /run/warmstart/admin.sock\n"))
     }
     // Where this machine has no daemon of the system.

@@ -24,10 +24,7 @@ import WarmstartTensorModel
     ("bert/", "s", "bert/a", "; s is a scope: write s/"),
     ("bert/", "s.", "bert/a", "; s is a scope: write s/"),
     ("brt/", "s/", "bert/a", "; no tensor is in scope brt/; nearest: bert/"),
-    (
-      "none/", "s/", "bert/xa",
-      "; no tensor is in scope none/; a new variable is skipped with the option 'skip missing'"
-    ),
+    ("none/", "s/", "bert/xa", "; no tensor is in scope none/"),
     ("m/layer/0/attn/kernel", "s/a", "m.layer.0.attn.weight", "; nearest: m.layer.0.attn.weight"),
     ("m.layer.0.attn.kernel", "s/a", "m/layer/0/attn/weight", "; nearest: m/layer/0/attn/weight"),
     ("bert.a", "s/a", "bert/a", "; there is bert/a, with '/' in place of '.'"),
