@@ -209,7 +209,8 @@ package final class Store: Sendable {
       figures.count { $0.evictions += 1 }
       self?.report(change)
       guard let lostPin else { return }
-      // Where the file system told others otherwise.
+      // The looks of its names may have found nothing: some file systems show each look another
+      // status.
       self?.loseNames(of: change.generation)
       lostPins.withLock { if $0.count < Store.lostPinLimit { $0.append(lostPin) } }
     }

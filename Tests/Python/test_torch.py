@@ -24,6 +24,7 @@ from memory import copied_bytes, in_fresh_process
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 import warmstart.torch
+from warmstart._torch_variables import Declared
 
 # The types that torch 2.13 lacks.
 LACKING = ("float8_e4m3b11fnuz", "float4_e2m1fn")
@@ -464,7 +465,7 @@ def test_only_tensorflows_formats_are_taken_for_tensorflows_layout(tmp_path: Pat
 
 
 def test_a_permuted_shape_is_declared_as_it_is_stored() -> None:
-    declared = warmstart.torch._Declared(
+    declared = Declared(
         {"conv.weight": ("float32", [64, 3, 5, 7])}, ".", {"conv.weight": (3, 2, 0, 1)}
     )
     # [height, width, inputs, outputs] in the checkpoint.
@@ -499,7 +500,7 @@ def test_the_lease_lasts_as_long_as_the_memory(demo: str, own_daemon: Daemon) ->
 
 def test_what_a_map_leaves_undone_has_the_names_of_the_trainer(demo: str) -> None:
     variables = {"a.b": ("float32", [256]), "c.d": ("float32", [3]), "e.f": ("float32", [1])}
-    declared = warmstart.torch._Declared(variables, ".", None)
+    declared = Declared(variables, ".", None)
     pairs = {BETA: "a.b", GAMMA: "c.d", "x/": "y."}
     resolved = warmstart.resolve(
         demo, declared.translated(pairs), declared.variables, lenient=True, skip_mismatched=True

@@ -58,6 +58,7 @@ import WarmstartTestSupport
     #expect(moved.status == 0)
     #expect(moved.errors.hasPrefix("warmstartctl: name:bert was \(bundle.prefix) ("))
     let again = try administer("pin", "--name", "bert", bundle.prefix, "--json")
+    #expect(try administer("status").output.contains("\nUSER "))
     #expect(again.output.contains(#""name":"bert","replaced":{"checkpoint":"\#(other.prefix)""#))
   }
 

@@ -59,6 +59,12 @@ import WarmstartTestSupport
         """))
   }
 
+  @Test func `errors name options as the command line has them`() throws {
+    #expect(
+      try resolve(["bert/=student/"], ["--skip-missing"]).errors
+        .contains("are skipped with the option --skip-mismatched\n"))
+  }
+
   @Test func `skipped variables are reported with both shapes, and counted`() throws {
     let options = ["--skip-missing", "--skip-mismatched"]
     let command = try resolve(["bert/=student/"], options)

@@ -162,14 +162,23 @@ import WarmstartTestSupport
     #expect(store.names(for: Self.bob, groups: { [] }).map(\.fault.isEmpty) == [false])
   }
 
-  @Test func `deleted files are let go within seconds, and the name says why`() throws {
+  @Test(arguments: ["was deleted", "has changed"])
+  func `files that were deleted or overwritten are let go within seconds, and the name says why`(
+    fault: String
+  ) throws {
     let warm = try Self.warm()
     try publish(warm)
-    try TemporaryDirectory.remove(warm.bundle.shards[0])
+    if fault == "was deleted" {
+      try TemporaryDirectory.remove(warm.bundle.shards[0])
+    } else {
+      _ = try File(creating: FilePath(warm.bundle.shards[0]))
+    }
     store.sweep()
     #expect(eventually { store.residents.isEmpty })
     #expect(eventually { store.accounts.amount(of: .descriptors) == 0 })
-    #expect(store.takeLostNames().map { $0.contains("was deleted") } == [true])
+    #expect(
+      store.takeLostNames().map { $0.hasSuffix("; the checkpoint is no longer pinned") } == [true])
+    #expect(store.names(for: Self.bob, groups: { [] }).map { $0.fault.contains(fault) } == [true])
     #expect(store.takeLostPins().isEmpty)
     #expect(reason() == .checkpointChanged)
     let again = try Self.warm()

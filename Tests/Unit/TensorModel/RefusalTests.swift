@@ -138,7 +138,7 @@ import WarmstartTensorModel
     }
   }
 
-  @Test func `a part to which the whole tensor is assigned is told of its variable`() throws {
+  @Test func `a part to which the whole tensor is assigned gets a hint at its variable`() throws {
     let found = problems(["m": "p/part_0"], try Model.partitions("p", [3, 2]), catalog)
     #expect(
       found?.first.message.hasSuffix(
@@ -160,7 +160,7 @@ import WarmstartTensorModel
       found?.all.map { [cast, skip].filter($0.message.hasSuffix) } == [[cast], [skip], [], []])
   }
 
-  @Test func `a variable unlike any tensor is told how it is skipped, once`() {
+  @Test func `a variable unlike any tensor gets a hint at skipping it, once`() {
     let variables = Model.variables(["w/kernel", "w/kernl", "head/kernel", "head/okapi"])
     let found = problems(["/": "/"], variables, Model.catalog(["u/kernel", "w/kernel"]))
     let skip = "; a new variable is skipped with the option 'skip missing'"
